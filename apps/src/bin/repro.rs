@@ -1,0 +1,2 @@
+//! The repro proxy.
+fn main() {}

@@ -1,0 +1,124 @@
+//! Time as an argument: a monotonic [`Time`], the real clock and a virtual one.
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Sub};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A point of monotonic time: nanoseconds since the origin of the [`Clock`] that gave it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(u64);
+
+impl Time {
+    /// The clock's origin.
+    pub const ZERO: Time = Time(0);
+    /// Later than every deadline: "never".
+    pub const MAX: Time = Time(u64::MAX);
+
+    /// The point `nanos` nanoseconds after the origin.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Time(nanos)
+    }
+    /// The point `millis` milliseconds after the origin.
+    pub const fn from_millis(millis: u64) -> Self {
+        Time(millis.saturating_mul(1_000_000))
+    }
+    /// Nanoseconds since the origin.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+    /// Whole milliseconds since the origin.
+    pub const fn as_millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+    /// Time passed since `earlier`, zero when `earlier` is later.
+    pub const fn since(self, earlier: Time) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Time;
+    fn add(self, by: Duration) -> Time {
+        Time(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl AddAssign<Duration> for Time {
+    fn add_assign(&mut self, by: Duration) {
+        *self = *self + by;
+    }
+}
+
+impl Sub for Time {
+    type Output = Duration;
+    fn sub(self, earlier: Time) -> Duration {
+        self.since(earlier)
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}s", self.0 / 1_000_000_000, self.0 / 1_000 % 1_000_000)
+    }
+}
+
+/// Where a runner reads the time. Actors never see it: they are given `now`.
+pub trait Clock: Send {
+    /// The present.
+    fn now(&self) -> Time;
+}
+
+/// The machine's monotonic clock. Clones share their origin, so their times can be compared.
+#[derive(Clone, Debug)]
+pub struct RealClock {
+    origin: Instant,
+}
+
+impl RealClock {
+    /// A clock whose origin is this moment.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    pub fn new() -> Self {
+        RealClock { origin: Instant::now() }
+    }
+}
+
+impl Default for RealClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for RealClock {
+    fn now(&self) -> Time {
+        Time::ZERO + self.origin.elapsed()
+    }
+}
+
+/// A clock that stands still until it is told to move: for tests and simulation. Clones show the same time.
+#[derive(Clone, Debug, Default)]
+pub struct VirtualClock {
+    nanos: Arc<AtomicU64>,
+}
+
+impl VirtualClock {
+    /// A clock at [`Time::ZERO`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Moves to `to`; a time in the past is ignored.
+    pub fn advance_to(&self, to: Time) {
+        self.nanos.fetch_max(to.as_nanos(), Ordering::SeqCst);
+    }
+    /// Moves forward by `by`.
+    pub fn advance(&self, by: Duration) {
+        self.advance_to(self.now() + by);
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Time {
+        Time(self.nanos.load(Ordering::SeqCst))
+    }
+}

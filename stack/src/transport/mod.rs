@@ -1,0 +1,194 @@
+//! Transports: sockets to bytes and back. What crosses the `rx` and `wire[t]` FIFOs is defined here.
+
+use bytes::Bytes;
+use rutil::Time;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// How a SIP message travels (the transport of a Via's sent-protocol).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TransportType {
+    /// Datagrams; unreliable.
+    Udp,
+    /// A byte stream.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// WebSocket (RFC 7118).
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+}
+
+impl TransportType {
+    /// Whether the transport itself delivers or reports failure (RFC 3261 §17: no retransmissions then).
+    pub const fn is_reliable(self) -> bool {
+        !matches!(self, TransportType::Udp)
+    }
+    /// Whether the wire is encrypted.
+    pub const fn is_secure(self) -> bool {
+        matches!(self, TransportType::Tls | TransportType::Wss)
+    }
+    /// The port where none is given (RFC 3261 §18.2.1, RFC 7118 §5.3).
+    pub const fn default_port(self) -> u16 {
+        match self {
+            TransportType::Udp | TransportType::Tcp => 5060,
+            TransportType::Tls => 5061,
+            TransportType::Ws => 80,
+            TransportType::Wss => 443,
+        }
+    }
+    /// The name in a Via: upper case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TransportType::Udp => "UDP",
+            TransportType::Tcp => "TCP",
+            TransportType::Tls => "TLS",
+            TransportType::Ws => "WS",
+            TransportType::Wss => "WSS",
+        }
+    }
+    /// The name in a URI's `transport` parameter: lower case.
+    pub const fn as_param(self) -> &'static str {
+        match self {
+            TransportType::Udp => "udp",
+            TransportType::Tcp => "tcp",
+            TransportType::Tls => "tls",
+            TransportType::Ws => "ws",
+            TransportType::Wss => "wss",
+        }
+    }
+    /// Reads a name in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss].into_iter().find(|t| t.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
+impl fmt::Display for TransportType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Names one transport of a stack: its index in the order of `add_transport`; it picks the `wire[t]` FIFO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransportId(pub u16);
+
+/// Names one connection of one transport, never used twice. Zero for datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct ConnectionId(pub u64);
+
+/// Where a message came from, and how an answer gets back: a transport, the peer's address and, for streams, the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// The transport that received it.
+    pub transport: TransportId,
+    /// That transport's type.
+    pub kind: TransportType,
+    /// The connection; zero for datagrams.
+    pub connection: ConnectionId,
+    /// The peer's address and port.
+    pub peer: SocketAddr,
+}
+
+/// What crosses `rx`: transport → message-header scanner.
+#[derive(Debug)]
+pub enum Received {
+    /// One datagram.
+    Datagram {
+        /// Its octets, in a buffer of exactly their size.
+        bytes: Bytes,
+        /// Where it came from.
+        flow: Flow,
+        /// When its batch was read.
+        at: Time,
+    },
+    /// The next octets of a stream.
+    Chunk {
+        /// The octets.
+        bytes: Bytes,
+        /// The connection.
+        flow: Flow,
+        /// When it was read.
+        at: Time,
+    },
+    /// The connection is gone; what was half received is worth nothing.
+    Closed {
+        /// The connection.
+        flow: Flow,
+    },
+}
+
+/// Who is told what became of a send: an opaque number of the transaction layer (shard and transaction key).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Notify {
+    /// The transaction shard whose `txn` FIFO gets the news.
+    pub shard: u16,
+    /// The transaction's key there.
+    pub key: u64,
+}
+
+/// What crosses `wire[t]`: selector (and scanner) → transport.
+#[derive(Debug)]
+pub enum Wire {
+    /// Send these octets.
+    Send {
+        /// One whole message.
+        bytes: Bytes,
+        /// The peer.
+        peer: SocketAddr,
+        /// Streams: use this connection if it still lives; else (and for zero) any live connection to `peer`, else
+        /// connect.
+        connection: ConnectionId,
+        /// Streams: whether a new connection may be opened to `peer` when none lives.
+        connect: bool,
+        /// Who hears of a failure.
+        notify: Option<Notify>,
+    },
+    /// Close this connection after what is queued has gone out (a stream whose framing is lost).
+    Close {
+        /// The connection.
+        connection: ConnectionId,
+    },
+}
+
+/// Why a message could not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum TransportError {
+    /// The peer refused the connection or answered with an ICMP error.
+    #[error("connection refused")]
+    Refused,
+    /// Network or host unreachable, or no route.
+    #[error("unreachable")]
+    Unreachable,
+    /// The connection was lost with the message unsent or unanswered.
+    #[error("connection lost")]
+    ConnectionLost,
+    /// The connection did not come up in time.
+    #[error("connection timed out")]
+    ConnectTimeout,
+    /// The write queue or the `wire` FIFO is full.
+    #[error("congested")]
+    Congested,
+    /// There is no connection and none may be opened.
+    #[error("no connection")]
+    NoConnection,
+    /// The stack has no transport of this type or address family.
+    #[error("no such transport")]
+    NoTransport,
+    /// The message is larger than the transport can carry.
+    #[error("message too large")]
+    TooLarge,
+    /// Any other error of the operating system.
+    #[error("input/output error")]
+    Io,
+}
+
+/// What a transport tells the transaction shard that asked ([`Notify`]).
+#[derive(Clone, Copy, Debug)]
+pub struct TransportFailed {
+    /// The transaction.
+    pub notify: Notify,
+    /// Why.
+    pub error: TransportError,
+}

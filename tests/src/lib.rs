@@ -1,0 +1,1 @@
+//! Scenarios that see all crates.
