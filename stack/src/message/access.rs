@@ -1,0 +1,187 @@
+//! Reading headers: `msg.header(h::TO)`, `msg.header(h::VIAS)`, unknown headers by name.
+
+use super::index::trim;
+use super::{Field, Message, StartKind};
+use crate::grammar::{ListSplit, split_list};
+use crate::header::{HeaderError, HeaderId, HeaderValue, Many, Method, One, ParseError};
+use crate::uri::Uri;
+
+/// A header constant of [`crate::header::h`]: what [`Message::header`] takes, and what comes of it.
+pub trait Access {
+    /// `Result<value>` for a single header, an iterator over values for a list.
+    type Out<'m>;
+    /// Which header.
+    fn id(&self) -> HeaderId;
+    /// Reads it.
+    fn read<'m>(&self, msg: &'m Message) -> Self::Out<'m>;
+}
+
+impl<T: HeaderValue> Access for One<T> {
+    type Out<'m> = Result<T::Value<'m>, HeaderError>;
+    fn id(&self) -> HeaderId {
+        self.id
+    }
+    #[inline]
+    fn read<'m>(&self, msg: &'m Message) -> Self::Out<'m> {
+        let field = msg.field(self.id).ok_or_else(|| missing(self.id))?;
+        parse_value::<T>(self.id, text_of(self.id, msg.value(field))?)
+    }
+}
+
+impl<T: HeaderValue> Access for Many<T> {
+    type Out<'m> = Values<'m, T>;
+    fn id(&self) -> HeaderId {
+        self.id
+    }
+    fn read<'m>(&self, msg: &'m Message) -> Self::Out<'m> {
+        Values { msg, id: self.id, next_field: 0, split: None, value: std::marker::PhantomData }
+    }
+}
+
+fn missing(id: HeaderId) -> HeaderError {
+    HeaderError { header: id.name(), offset: 0, rule: "header is missing" }
+}
+
+fn text_of(id: HeaderId, value: &[u8]) -> Result<&str, HeaderError> {
+    std::str::from_utf8(value).map_err(|e| HeaderError { header: id.name(), offset: e.valid_up_to(), rule: "not UTF-8" })
+}
+
+fn parse_value<T: HeaderValue>(id: HeaderId, text: &str) -> Result<T::Value<'_>, HeaderError> {
+    T::parse(text).map_err(|e: ParseError| HeaderError { header: id.name(), offset: e.offset, rule: e.rule })
+}
+
+/// The values of a list header, over all its lines, split at commas as they are asked for.
+pub struct Values<'m, T> {
+    msg: &'m Message,
+    id: HeaderId,
+    next_field: usize,
+    split: Option<ListSplit<'m>>,
+    value: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<'m, T: HeaderValue> Values<'m, T> {
+    /// The next value's text, unparsed.
+    fn next_text(&mut self) -> Option<Result<&'m str, HeaderError>> {
+        loop {
+            if let Some(split) = &mut self.split {
+                match split.next() {
+                    Some(text) => return Some(Ok(text)),
+                    None => self.split = None,
+                }
+            }
+            let (at, field) =
+                self.msg.fields.iter().enumerate().skip(self.next_field).find(|(_, f)| f.id == self.id)?;
+            self.next_field = at + 1;
+            match text_of(self.id, self.msg.value(field)) {
+                // An empty line of a list header has no values (RFC 3261 §7.3.1 allows none, wire practice does).
+                Ok("") => {}
+                Ok(text) => self.split = Some(split_list(text)),
+                Err(e) => return Some(Err(e)),
+            }
+        }
+    }
+
+    /// The text of each value, without parsing it.
+    pub fn texts(mut self) -> impl Iterator<Item = Result<&'m str, HeaderError>> {
+        std::iter::from_fn(move || self.next_text())
+    }
+}
+
+impl<'m, T: HeaderValue> Iterator for Values<'m, T> {
+    type Item = Result<T::Value<'m>, HeaderError>;
+    fn next(&mut self) -> Option<Self::Item> {
+        let text = self.next_text()?;
+        Some(text.and_then(|text| parse_value::<T>(self.id, text)))
+    }
+}
+
+impl Message {
+    /// Reads a header: one value, or an iterator over a list's values.
+    ///
+    /// # Errors
+    /// A [`HeaderError`] when it is missing or malformed; the other headers can be read all the same.
+    #[inline]
+    pub fn header<A: Access>(&self, header: A) -> A::Out<'_> {
+        header.read(self)
+    }
+
+    /// Whether the header is there.
+    pub fn exists<A: Access>(&self, header: A) -> bool {
+        self.has(header.id())
+    }
+
+    /// Whether a header with this id is there.
+    #[inline]
+    pub fn has(&self, id: HeaderId) -> bool {
+        self.field(id).is_some()
+    }
+
+    /// Whether the header came on more than one line.
+    pub fn is_repeated(&self, id: HeaderId) -> bool {
+        self.repeated & (1 << id.0) != 0
+    }
+
+    /// The first value of a list.
+    ///
+    /// # Errors
+    /// As [`Message::header`].
+    pub fn first<T: HeaderValue>(&self, header: Many<T>) -> Result<T::Value<'_>, HeaderError> {
+        self.header(header).next().unwrap_or_else(|| Err(missing(header.id)))
+    }
+
+    /// The method of a request, or of the request that a response answers (its CSeq); `None` where that is malformed.
+    pub fn method(&self) -> Option<Method<'_>> {
+        match self.start.kind {
+            StartKind::Request { method_end, .. } => {
+                let text = self.span(self.start.buffer, self.start.start, self.start.start + method_end);
+                std::str::from_utf8(text).ok().map(Method::new)
+            }
+            StartKind::Status { .. } => self.header(crate::header::h::CSEQ).ok().map(|cseq| cseq.method),
+        }
+    }
+
+    /// The text of the Request-URI; empty for a response.
+    pub fn request_uri_text(&self) -> &[u8] {
+        match self.start.kind {
+            StartKind::Request { uri, .. } => self.span(self.start.buffer, uri.0, uri.1),
+            StartKind::Status { .. } => &[],
+        }
+    }
+
+    /// The Request-URI.
+    ///
+    /// # Errors
+    /// When it is malformed, or the message is a response.
+    pub fn request_uri(&self) -> Result<Uri<'_>, HeaderError> {
+        let at = |offset, rule| HeaderError { header: "Request-URI", offset, rule };
+        let text = std::str::from_utf8(self.request_uri_text()).map_err(|e| at(e.valid_up_to(), "not UTF-8"))?;
+        Uri::parse(text).map_err(|e| at(e.offset, e.rule))
+    }
+
+    /// All header lines in order: name as it came, value with white space trimmed (folds are left in).
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|f| (self.span(f.buffer, f.start, f.start + u32::from(f.name_len)), self.value(f)))
+    }
+
+    /// The values of a header by its name in any case, one a line: for headers that the stack does not know.
+    pub fn raw_values<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m [u8]> {
+        let id = HeaderId::lookup(name.as_bytes());
+        self.fields.iter().filter(move |f| f.id == id).filter_map(move |f| {
+            let its = self.span(f.buffer, f.start, f.start + u32::from(f.name_len));
+            (id != HeaderId::UNKNOWN || its.eq_ignore_ascii_case(name.as_bytes())).then(|| self.value(f))
+        })
+    }
+
+    #[inline]
+    pub(super) fn field(&self, id: HeaderId) -> Option<&Field> {
+        if self.seen & (1 << id.0) == 0 {
+            return None;
+        }
+        self.fields.iter().find(|f| f.id == id)
+    }
+
+    #[inline]
+    pub(super) fn value(&self, field: &Field) -> &[u8] {
+        trim(self.span(field.buffer, field.value, field.end))
+    }
+}

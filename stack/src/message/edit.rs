@@ -1,0 +1,263 @@
+//! Writing headers: the new line goes to the message's second buffer, the index points there.
+
+use super::access::Access;
+use super::{Body, Buffer, Field, Message, Source, StartKind, StartLine};
+use crate::grammar::split_list;
+use crate::header::{HeaderId, HeaderValue, Many, One};
+use bytes::Bytes;
+use std::fmt::{Display, Write as _};
+
+/// Room for what a proxy writes into a request: a Via, a Record-Route, a Max-Forwards.
+const WRITTEN: usize = 320;
+
+impl Message {
+    /// Sets a single header: replaces its first line and drops the others, or adds it at the end.
+    pub fn set<T: HeaderValue>(&mut self, header: One<T>, value: &(impl Display + ?Sized)) {
+        self.set_text(header.id, value);
+    }
+
+    /// Adds a value in front of a list: before its first line, or before all headers when there is none.
+    pub fn push_front<T: HeaderValue>(&mut self, header: Many<T>, value: &(impl Display + ?Sized)) {
+        let field = self.write_line(header.id, value);
+        self.insert_front(field);
+    }
+
+    /// Adds a value behind a list: after its last line, or after all headers when there is none.
+    pub fn push_back<T: HeaderValue>(&mut self, header: Many<T>, value: &(impl Display + ?Sized)) {
+        let field = self.write_line(header.id, value);
+        let at = self.fields.iter().rposition(|f| f.id == field.id).map_or(self.fields.len(), |at| at + 1);
+        self.insert(at, field);
+    }
+
+    /// Removes every line of a header.
+    pub fn remove<A: Access>(&mut self, header: A) {
+        self.remove_id(header.id());
+    }
+
+    /// Removes the first value of a list and returns whether there was one.
+    pub fn pop_front<T: HeaderValue>(&mut self, header: Many<T>) -> bool {
+        let Some(at) = self.fields.iter().position(|f| f.id == header.id) else { return false };
+        let field = self.fields[at];
+        let rest = rest_of_list(self.value(&field)).map(<[u8]>::to_vec);
+        match rest {
+            Some(rest) => self.fields[at] = self.write_raw(header.id, &[&rest]),
+            None => {
+                self.fields.remove(at);
+            }
+        }
+        self.touched = true;
+        true
+    }
+
+    /// Adds a header line that the stack does not know, at the end. Line ends in name or value would forge headers:
+    /// they are replaced by spaces.
+    pub fn append_line(&mut self, name: &str, value: &str) {
+        let start = self.written.len();
+        let id = HeaderId::lookup(name.as_bytes());
+        self.written.extend(name.bytes().map(one_line));
+        let name_len = self.written.len() - start;
+        self.written.extend_from_slice(b": ");
+        let value_at = self.written.len();
+        self.written.extend(value.bytes().map(one_line));
+        self.written.extend_from_slice(b"\r\n");
+        let field = self.field_at(id, start, name_len, value_at);
+        self.insert(self.fields.len(), field);
+    }
+
+    /// Replaces the Request-URI; a response is left alone.
+    pub fn set_request_uri(&mut self, uri: &(impl Display + ?Sized)) {
+        let StartKind::Request { method_end, .. } = self.start.kind else { return };
+        let method = self.span(self.start.buffer, self.start.start, self.start.start + method_end).to_vec();
+        self.write_request_line(&method, uri);
+    }
+
+    /// Replaces the body and its Content-Type (`None`: no body type).
+    pub fn set_body(&mut self, content_type: Option<&str>, body: impl Into<Bytes>) {
+        let body = body.into();
+        self.remove_id(HeaderId::CONTENT_TYPE);
+        if let Some(content_type) = content_type {
+            self.set_text(HeaderId::CONTENT_TYPE, content_type);
+        }
+        self.set_text(HeaderId::CONTENT_LENGTH, &body.len());
+        self.body = Body::New(body);
+        self.touched = true;
+    }
+
+    /// Gives the message the same source as another: a response made for a request goes back on its flow.
+    pub(crate) fn copy_source(&mut self, source: Option<Source>) {
+        self.source = source;
+    }
+
+    /// Writes a first Via (or any list line) from octets that are known to be clean: no formatting.
+    pub(crate) fn push_front_raw(&mut self, id: HeaderId, parts: &[&[u8]]) {
+        let field = self.write_raw(id, parts);
+        self.insert_front(field);
+    }
+
+    /// Replaces the first value of a list by octets that are known to be clean.
+    pub(crate) fn replace_first_raw<T: HeaderValue>(&mut self, header: Many<T>, parts: &[&[u8]]) {
+        self.pop_front(header);
+        self.push_front_raw(header.id, parts);
+    }
+
+    pub(super) fn write_request_line(&mut self, method: &[u8], uri: &(impl Display + ?Sized)) {
+        let start = self.written.len();
+        self.written.extend_from_slice(method);
+        self.written.push(b' ');
+        let uri_start = self.written.len();
+        self.write_display(uri);
+        let uri_end = self.written.len();
+        self.written.extend_from_slice(b" SIP/2.0\r\n");
+        let kind = StartKind::Request { method_end: method.len() as u32, uri: (uri_start as u32, uri_end as u32) };
+        self.set_start(start, kind);
+    }
+
+    pub(super) fn write_status_line(&mut self, code: u16, reason: &str) {
+        let start = self.written.len();
+        self.written.extend_from_slice(b"SIP/2.0 ");
+        self.write_display(&code);
+        self.written.push(b' ');
+        let reason_start = self.written.len();
+        self.write_display(reason);
+        let kind = StartKind::Status { code, reason: (reason_start as u32, self.written.len() as u32) };
+        self.written.extend_from_slice(b"\r\n");
+        self.set_start(start, kind);
+    }
+
+    fn set_start(&mut self, start: usize, kind: StartKind) {
+        self.start =
+            StartLine { buffer: Buffer::Written, start: start as u32, end: self.written.len() as u32, kind };
+        self.touched = true;
+    }
+
+    pub(super) fn set_text(&mut self, id: HeaderId, value: &(impl Display + ?Sized)) {
+        let field = self.write_line(id, value);
+        match self.fields.iter().position(|f| f.id == id) {
+            Some(first) => {
+                self.fields[first] = field;
+                if self.is_repeated(id) {
+                    let mut at = 0;
+                    self.fields.retain(|f| {
+                        at += 1;
+                        f.id != id || at == first + 1
+                    });
+                }
+            }
+            None => self.insert(self.fields.len(), field),
+        }
+        self.touched = true;
+    }
+
+    pub(super) fn remove_id(&mut self, id: HeaderId) {
+        if self.seen & (1 << id.0) != 0 {
+            self.fields.retain(|f| f.id != id);
+            self.seen &= !(1 << id.0);
+            self.repeated &= !(1 << id.0);
+            self.touched = true;
+        }
+    }
+
+    /// Copies a line of another message as it stands.
+    pub(super) fn copy_line(&mut self, from: &Message, field: &Field) {
+        let start = self.written.len();
+        self.written.extend_from_slice(from.span(field.buffer, field.start, field.end));
+        if !self.written.ends_with(b"\n") {
+            self.written.extend_from_slice(b"\r\n");
+        }
+        let value = start + (field.value - field.start) as usize;
+        let field = self.field_at(field.id, start, usize::from(field.name_len), value);
+        self.insert(self.fields.len(), field);
+    }
+
+    fn write_line(&mut self, id: HeaderId, value: &(impl Display + ?Sized)) -> Field {
+        self.reserve_written();
+        let start = self.written.len();
+        self.written.extend_from_slice(id.name().as_bytes());
+        let name_len = self.written.len() - start;
+        self.written.extend_from_slice(b": ");
+        let value_at = self.written.len();
+        self.write_display(value);
+        self.written.extend_from_slice(b"\r\n");
+        self.field_at(id, start, name_len, value_at)
+    }
+
+    fn write_raw(&mut self, id: HeaderId, parts: &[&[u8]]) -> Field {
+        self.reserve_written();
+        let start = self.written.len();
+        self.written.extend_from_slice(id.name().as_bytes());
+        let name_len = self.written.len() - start;
+        self.written.extend_from_slice(b": ");
+        let value_at = self.written.len();
+        for part in parts {
+            self.written.extend_from_slice(part);
+        }
+        self.written.extend_from_slice(b"\r\n");
+        self.field_at(id, start, name_len, value_at)
+    }
+
+    fn reserve_written(&mut self) {
+        if self.written.capacity() == 0 {
+            self.written.reserve(WRITTEN);
+        }
+    }
+
+    /// Formats a value; a CR or LF in it would forge a header, so it becomes a space.
+    fn write_display(&mut self, value: &(impl Display + ?Sized)) {
+        let from = self.written.len();
+        let mut out = Octets(&mut self.written);
+        // Writing to a Vec cannot fail, and a Display that fails by itself leaves what it wrote.
+        let _ = write!(out, "{value}");
+        for b in &mut self.written[from..] {
+            *b = one_line(*b);
+        }
+    }
+
+    fn field_at(&self, id: HeaderId, start: usize, name_len: usize, value: usize) -> Field {
+        Field {
+            start: start as u32,
+            value: value as u32,
+            end: self.written.len() as u32,
+            name_len: name_len as u16,
+            id,
+            buffer: Buffer::Written,
+        }
+    }
+
+    fn insert_front(&mut self, field: Field) {
+        let at = self.fields.iter().position(|f| f.id == field.id).unwrap_or(0);
+        self.insert(at, field);
+    }
+
+    fn insert(&mut self, at: usize, field: Field) {
+        let bit = 1u128 << field.id.0;
+        if self.seen & bit != 0 {
+            self.repeated |= bit;
+        }
+        self.seen |= bit;
+        self.fields.insert(at, field);
+        self.touched = true;
+    }
+}
+
+/// What stands behind the first comma of a list; `None` when there is one value.
+fn rest_of_list(value: &[u8]) -> Option<&[u8]> {
+    memchr::memchr(b',', value)?;
+    let text = std::str::from_utf8(value).ok()?;
+    let mut split = split_list(text);
+    split.next()?;
+    let rest = split.rest().trim();
+    (!rest.is_empty()).then_some(rest.as_bytes())
+}
+
+fn one_line(b: u8) -> u8 {
+    if b == b'\r' || b == b'\n' { b' ' } else { b }
+}
+
+struct Octets<'a>(&'a mut Vec<u8>);
+
+impl std::fmt::Write for Octets<'_> {
+    fn write_str(&mut self, s: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(s.as_bytes());
+        Ok(())
+    }
+}

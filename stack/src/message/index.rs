@@ -1,0 +1,352 @@
+//! From octets to an index: the start line, the header lines, and where the body begins.
+//!
+//! The loop over the lines is the hottest of the stack: one `memchr` for the line end, a short walk to the colon,
+//! and a perfect look-up of the name. Nothing is parsed.
+
+use super::{Body, Buffer, Field, Message, StartKind, StartLine};
+use crate::header::HeaderId;
+use bytes::Bytes;
+use memchr::memchr;
+use smallvec::SmallVec;
+
+/// Bounds on what a peer may send. Octets, except `headers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The start line.
+    pub start_line: usize,
+    /// One header line with its folded continuations.
+    pub header_line: usize,
+    /// The number of header lines.
+    pub headers: usize,
+    /// A whole message.
+    pub message: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { start_line: 8 * 1024, header_line: 16 * 1024, headers: 256, message: 256 * 1024 }
+    }
+}
+
+/// What is wrong with a message's framing or start line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Fault {
+    /// There is no start line, or it is neither a request line nor a status line.
+    #[error("start line is neither a request line nor a status line")]
+    StartLine,
+    /// The request line does not hold a method, a URI and a version with one space between them (RFC 3261 §7.1).
+    #[error("request line is not Method SP Request-URI SP SIP-Version")]
+    RequestLine,
+    /// The Request-URI breaks the grammar: brackets, white space or headers.
+    #[error("malformed Request-URI")]
+    RequestUri,
+    /// The version is not SIP/2.0 (RFC 3261 §21.5.6).
+    #[error("SIP version not supported")]
+    Version,
+    /// The status code is not three digits from 100 to 699.
+    #[error("status code out of range")]
+    StatusCode,
+    /// [`Limits::start_line`] is passed.
+    #[error("start line too long")]
+    StartLineTooLong,
+    /// [`Limits::header_line`] is passed.
+    #[error("header line too long")]
+    HeaderLineTooLong,
+    /// [`Limits::headers`] is passed.
+    #[error("too many header lines")]
+    TooManyHeaders,
+    /// [`Limits::message`] is passed.
+    #[error("message too large")]
+    MessageTooLarge,
+    /// A header line has no colon or its name is not a token.
+    #[error("header line without a name and colon")]
+    HeaderLine,
+    /// The headers do not end with an empty line.
+    #[error("headers do not end with an empty line")]
+    Unterminated,
+    /// Content-Length is not a number.
+    #[error("Content-Length is not a number")]
+    ContentLength,
+    /// There are two Content-Length headers that differ.
+    #[error("conflicting Content-Length headers")]
+    ConflictingContentLength,
+    /// The body is shorter than Content-Length says (RFC 3261 §18.3).
+    #[error("body shorter than Content-Length")]
+    Truncated,
+    /// A message on a stream has no Content-Length (RFC 3261 §20.14).
+    #[error("no Content-Length on a stream")]
+    NoContentLength,
+}
+
+impl Fault {
+    /// The status that answers a request with this fault.
+    pub const fn status(self) -> u16 {
+        match self {
+            Fault::Version => 505,
+            Fault::MessageTooLarge => 513,
+            _ => 400,
+        }
+    }
+}
+
+impl From<Fault> for u16 {
+    fn from(fault: Fault) -> u16 {
+        fault.status()
+    }
+}
+
+/// The index of a header section, before it is a message.
+pub(crate) struct Indexed {
+    pub(super) start: StartLine,
+    pub(super) fields: SmallVec<[Field; super::INLINE_FIELDS]>,
+    pub(super) seen: u128,
+    pub(super) repeated: u128,
+    /// Where the body begins.
+    pub(crate) body: usize,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) content_length: Option<usize>,
+}
+
+impl Message {
+    /// Reads one message from a buffer that holds exactly one: a datagram. The body goes to the end of the buffer
+    /// or as far as Content-Length says (RFC 3261 §18.3); what is behind it is cut off.
+    ///
+    /// # Errors
+    /// When there is no start line to be found. A message with a start line is always returned, and
+    /// [`Message::fault`] says what else is wrong, so that a request can be answered.
+    pub fn parse(bytes: impl Into<MessageBytes>) -> Result<Message, Fault> {
+        Self::parse_datagram(bytes.into().0, &Limits::default())
+    }
+
+    /// [`Message::parse`] with limits of one's own.
+    pub fn parse_datagram(bytes: Bytes, limits: &Limits) -> Result<Message, Fault> {
+        let begin = bytes.iter().take_while(|&&b| b == b'\r' || b == b'\n').count();
+        let bytes = if begin > 0 { bytes.slice(begin..) } else { bytes };
+        let mut indexed = Indexed::read(&bytes, limits)?;
+        let rest = bytes.len() - indexed.body;
+        let raw = match indexed.content_length {
+            Some(length) if length < rest => bytes.slice(..indexed.body + length),
+            Some(length) if length > rest => {
+                indexed.fault.get_or_insert(Fault::Truncated);
+                bytes
+            }
+            _ => bytes,
+        };
+        Ok(Message::from_index(raw, indexed))
+    }
+
+    /// Puts index and buffer together; `raw` ends where the message ends.
+    pub(crate) fn from_index(raw: Bytes, indexed: Indexed) -> Message {
+        Message {
+            raw,
+            written: Vec::new(),
+            start: indexed.start,
+            fields: indexed.fields,
+            seen: indexed.seen,
+            repeated: indexed.repeated,
+            body: Body::Raw(indexed.body as u32),
+            touched: false,
+            fault: indexed.fault,
+            source: None,
+        }
+    }
+}
+
+/// Octets that [`Message::parse`] takes: [`Bytes`] without a copy, slices with one.
+pub struct MessageBytes(Bytes);
+
+impl From<Bytes> for MessageBytes {
+    fn from(bytes: Bytes) -> Self {
+        MessageBytes(bytes)
+    }
+}
+impl From<&[u8]> for MessageBytes {
+    fn from(bytes: &[u8]) -> Self {
+        MessageBytes(Bytes::copy_from_slice(bytes))
+    }
+}
+impl From<Vec<u8>> for MessageBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        MessageBytes(bytes.into())
+    }
+}
+
+impl Indexed {
+    /// Indexes the header section at the start of `bytes`.
+    pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Indexed, Fault> {
+        if bytes.len() > limits.message.min(u32::MAX as usize) {
+            return Err(Fault::MessageTooLarge);
+        }
+        let line_end = memchr(b'\n', bytes).ok_or(Fault::StartLine)?;
+        if line_end > limits.start_line {
+            return Err(Fault::StartLineTooLong);
+        }
+        let (kind, fault) = read_start_line(trim_cr(&bytes[..line_end]))?;
+        let mut indexed = Indexed {
+            start: StartLine { buffer: Buffer::Raw, start: 0, end: line_end as u32 + 1, kind },
+            fields: SmallVec::new(),
+            seen: 0,
+            repeated: 0,
+            body: bytes.len(),
+            fault,
+            content_length: None,
+        };
+        indexed.read_fields(bytes, line_end + 1, limits);
+        Ok(indexed)
+    }
+
+    fn read_fields(&mut self, bytes: &[u8], mut at: usize, limits: &Limits) {
+        loop {
+            match bytes.get(at) {
+                None => return self.broken(Fault::Unterminated),
+                Some(b'\r') if bytes.get(at + 1) == Some(&b'\n') => {
+                    self.body = at + 2;
+                    return;
+                }
+                Some(b'\n') => {
+                    self.body = at + 1;
+                    return;
+                }
+                Some(_) => {}
+            }
+            let Some(end) = line_end(bytes, at) else { return self.broken(Fault::Unterminated) };
+            if end - at > limits.header_line.min(u16::MAX as usize) {
+                self.broken(Fault::HeaderLineTooLong);
+            } else if self.fields.len() >= limits.headers {
+                self.broken(Fault::TooManyHeaders);
+            } else {
+                self.read_field(bytes, at, end);
+            }
+            at = end;
+        }
+    }
+
+    #[inline]
+    fn read_field(&mut self, bytes: &[u8], start: usize, end: usize) {
+        let line = &bytes[start..end];
+        let mut name_len = 0;
+        while name_len < line.len() && is_token(line[name_len]) {
+            name_len += 1;
+        }
+        let mut colon = name_len;
+        while colon < line.len() && (line[colon] == b' ' || line[colon] == b'\t') {
+            colon += 1;
+        }
+        if name_len == 0 || line.get(colon) != Some(&b':') {
+            return self.broken(Fault::HeaderLine);
+        }
+        let id = HeaderId::lookup(&line[..name_len]);
+        let bit = 1u128 << id.0;
+        self.repeated |= self.seen & bit;
+        self.seen |= bit;
+        self.fields.push(Field {
+            start: start as u32,
+            value: (start + colon + 1) as u32,
+            end: end as u32,
+            name_len: name_len as u16,
+            id,
+            buffer: Buffer::Raw,
+        });
+        if id == HeaderId::CONTENT_LENGTH {
+            self.read_content_length(trim(&line[colon + 1..]));
+        }
+    }
+
+    fn read_content_length(&mut self, value: &[u8]) {
+        let digits = !value.is_empty() && value.len() <= 9 && value.iter().all(u8::is_ascii_digit);
+        if !digits {
+            return self.broken(Fault::ContentLength);
+        }
+        let length = value.iter().fold(0usize, |n, d| n * 10 + usize::from(d - b'0'));
+        match self.content_length {
+            Some(other) if other != length => self.broken(Fault::ConflictingContentLength),
+            _ => self.content_length = Some(length),
+        }
+    }
+
+    fn broken(&mut self, fault: Fault) {
+        self.fault.get_or_insert(fault);
+    }
+}
+
+/// The end of the line at `at` with its folded continuations (RFC 3261 §7.3.1), behind its LF.
+#[inline]
+fn line_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut from = at;
+    loop {
+        let end = from + memchr(b'\n', &bytes[from..])? + 1;
+        match bytes.get(end) {
+            Some(b' ' | b'\t') => from = end,
+            _ => return Some(end),
+        }
+    }
+}
+
+fn read_start_line(line: &[u8]) -> Result<(StartKind, Option<Fault>), Fault> {
+    if line.len() >= 4 && line[..4].eq_ignore_ascii_case(b"SIP/") {
+        return Ok(read_status_line(line));
+    }
+    let method_end = line.iter().take_while(|&&b| is_token(b)).count();
+    if method_end == 0 || line.get(method_end) != Some(&b' ') {
+        return Err(Fault::StartLine);
+    }
+    let last_space = memchr::memrchr(b' ', line).unwrap_or(method_end);
+    let uri = (method_end + 1, last_space.max(method_end + 1));
+    let version = &line[last_space + 1..];
+    let text = &line[uri.0..uri.1];
+    let mut fault = None;
+    if text.is_empty() || !version.get(..4).is_some_and(|v| v.eq_ignore_ascii_case(b"SIP/")) {
+        fault = Some(Fault::RequestLine);
+    } else if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+        fault = Some(Fault::Version);
+    } else if text.iter().any(|b| matches!(b, b' ' | b'\t' | b'<' | b'>' | b'"')) {
+        fault = Some(Fault::RequestUri);
+    }
+    let kind = StartKind::Request { method_end: method_end as u32, uri: (uri.0 as u32, uri.1 as u32) };
+    Ok((kind, fault))
+}
+
+fn read_status_line(line: &[u8]) -> (StartKind, Option<Fault>) {
+    let version_end = memchr(b' ', line).unwrap_or(line.len());
+    let rest = line.get(version_end + 1..).unwrap_or(&[]);
+    let code_len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let code = rest[..code_len.min(4)].iter().fold(0u16, |n, d| n * 10 + u16::from(d - b'0'));
+    let well_placed = code_len == 3 && matches!(rest.get(3), None | Some(b' '));
+    let fault = if !line[..version_end].eq_ignore_ascii_case(b"SIP/2.0") {
+        Some(Fault::Version)
+    } else if !well_placed || !(100..700).contains(&code) {
+        Some(Fault::StatusCode)
+    } else {
+        None
+    };
+    let reason = (version_end + 1 + code_len + 1).min(line.len());
+    (StartKind::Status { code, reason: (reason as u32, line.len() as u32) }, fault)
+}
+
+fn trim_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Cuts white space and line ends from both ends.
+#[inline]
+pub(super) fn trim(value: &[u8]) -> &[u8] {
+    value.trim_ascii()
+}
+
+/// Whether an octet may stand in a token (RFC 3261 §25.1).
+#[inline]
+pub(crate) const fn is_token(b: u8) -> bool {
+    TOKEN[b as usize]
+}
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        let c = b as u8;
+        table[b] = c.is_ascii_alphanumeric()
+            || matches!(c, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        b += 1;
+    }
+    table
+};

@@ -1,0 +1,61 @@
+//! Printing: runs of untouched lines are copied as they came.
+
+use super::Message;
+use crate::header::HeaderId;
+use bytes::Bytes;
+
+impl Message {
+    /// The message's octets. An untouched message is its own buffer, not a copy.
+    pub fn to_bytes(&self) -> Bytes {
+        if !self.touched {
+            return self.raw.clone();
+        }
+        let mut out = Vec::with_capacity(self.raw.len() + self.written.len() + 32);
+        self.write_to(&mut out);
+        Bytes::from(out.into_boxed_slice())
+    }
+
+    /// Appends the message's octets to `out`. A Content-Length is added where there is none.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        if !self.touched {
+            out.extend_from_slice(&self.raw);
+            return;
+        }
+        let (mut buffer, mut from, mut to) = (self.start.buffer, self.start.start, self.start.end);
+        for field in &self.fields {
+            if field.buffer == buffer && field.start == to {
+                to = field.end;
+            } else {
+                out.extend_from_slice(self.span(buffer, from, to));
+                (buffer, from, to) = (field.buffer, field.start, field.end);
+            }
+        }
+        out.extend_from_slice(self.span(buffer, from, to));
+        if !self.has(HeaderId::CONTENT_LENGTH) {
+            let mut digits = [0; 20];
+            out.extend_from_slice(b"Content-Length: ");
+            out.extend_from_slice(decimal(self.body().len() as u64, &mut digits));
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(self.body());
+    }
+
+    /// Whether anything was written since the message was received.
+    pub fn is_touched(&self) -> bool {
+        self.touched
+    }
+}
+
+/// Writes a number in decimal without the formatting machinery.
+pub(crate) fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            return &digits[at..];
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! The actor between `rx` and `txn[i]`.
+
+use super::check::{check_request, stamp_received};
+use super::stream::{Scanned, StreamScanner};
+use super::Refusal;
+use crate::header::{Method, h, p};
+use crate::message::{Limits, Message, Source};
+use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
+use crate::transport::{ConnectionId, Flow, Received, Wire};
+use bytes::Bytes;
+use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Rng, Time, Turn};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Items a turn.
+const BATCH: usize = 64;
+
+/// How long to wait for room before looking again.
+const HOLD: Duration = Duration::from_millis(1);
+
+/// What a scanner is made of.
+pub(crate) struct ScannerParts {
+    pub(crate) rx: FifoReceiver<Received>,
+    /// One a shard.
+    pub(crate) txn: Vec<FifoSender<Incoming>>,
+    /// One a transport of the stack, by [`crate::transport::TransportId`].
+    pub(crate) wires: Vec<FifoSender<Wire>>,
+    pub(crate) limits: Limits,
+    pub(crate) keys: KeyMaker,
+    pub(crate) rng: Rng,
+    pub(crate) stats: Arc<ScannerStats>,
+}
+
+/// What a scanner counts.
+#[derive(Debug, Default)]
+pub struct ScannerStats {
+    requests: AtomicU64,
+    responses: AtomicU64,
+    refused: AtomicU64,
+    garbage: AtomicU64,
+    shed: AtomicU64,
+}
+
+/// The values of [`ScannerStats`] at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScannerSnapshot {
+    /// Requests given to transactions.
+    pub requests: u64,
+    /// Responses given to transactions.
+    pub responses: u64,
+    /// Requests answered with 400, 505 or 513 because they are malformed.
+    pub refused: u64,
+    /// What was dropped: no SIP, malformed responses and ACKs, responses to nothing that we sent.
+    pub garbage: u64,
+    /// Messages for which `txn[i]` had no room.
+    pub shed: u64,
+}
+
+impl ScannerStats {
+    /// Reads all counters.
+    pub fn snapshot(&self) -> ScannerSnapshot {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ScannerSnapshot {
+            requests: read(&self.requests),
+            responses: read(&self.responses),
+            refused: read(&self.refused),
+            garbage: read(&self.garbage),
+            shed: read(&self.shed),
+        }
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    // One scanner writes, others only read.
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// Frames, checks and distributes messages. It keeps one [`StreamScanner`] a connection, from the first octets until
+/// the transport says that the connection is closed; the transports bound the number of connections.
+pub(crate) struct MessageHeaderScanner {
+    parts: ScannerParts,
+    streams: HashMap<ConnectionId, StreamScanner>,
+    /// Messages of streams that found no room: while there are any, nothing is read from `rx`.
+    held: VecDeque<(usize, Incoming)>,
+    retry_at: Time,
+}
+
+impl MessageHeaderScanner {
+    pub(crate) fn new(mut parts: ScannerParts) -> Self {
+        let state = rutil::hash::random_state(&mut parts.rng);
+        MessageHeaderScanner {
+            parts,
+            streams: HashMap::with_hasher(state),
+            held: VecDeque::new(),
+            retry_at: Time::ZERO,
+        }
+    }
+
+    fn receive(&mut self, received: Received, now: Time) {
+        match received {
+            Received::Datagram { bytes, flow, at } => self.datagram(bytes, flow, at, now),
+            Received::Chunk { bytes, flow, at } => self.chunk(bytes, flow, at, now),
+            Received::Closed { flow } => {
+                self.streams.remove(&flow.connection);
+            }
+        }
+    }
+
+    fn datagram(&mut self, bytes: Bytes, flow: Flow, at: Time, now: Time) {
+        // Keep-alives (RFC 5626 §4.4: CRLF, CRLFCRLF, a NUL from old devices) are nothing to answer.
+        if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            return;
+        }
+        match Message::parse_datagram(bytes, &self.parts.limits) {
+            Ok(msg) => self.message(msg, flow, at, now),
+            Err(fault) => {
+                tracing::debug!(peer = %flow.peer, %fault, "datagram dropped");
+                count(&self.parts.stats.garbage);
+            }
+        }
+    }
+
+    fn chunk(&mut self, bytes: Bytes, flow: Flow, at: Time, now: Time) {
+        let limits = self.parts.limits;
+        let mut stream =
+            self.streams.remove(&flow.connection).unwrap_or_else(|| StreamScanner::new(limits));
+        stream.feed(bytes, |scanned| match scanned {
+            Scanned::Message(msg) => self.message(msg, flow, at, now),
+            Scanned::KeepAlive => self.reply(Bytes::from_static(b"\r\n"), flow, now),
+            Scanned::Broken(fault, msg) => {
+                if let Some(msg) = msg {
+                    self.refuse(&msg, flow, Refusal::Fault(fault), now);
+                }
+                tracing::info!(peer = %flow.peer, %fault, "stream closed: its framing is lost");
+                self.close(flow, now);
+            }
+        });
+        self.streams.insert(flow.connection, stream);
+    }
+
+    fn message(&mut self, mut msg: Message, flow: Flow, at: Time, now: Time) {
+        msg.set_source(Source { flow, at });
+        if msg.is_response() {
+            return self.response(msg, flow, now);
+        }
+        match check_request(&msg, &flow, &self.parts.keys) {
+            Ok(checked) => {
+                stamp_received(&mut msg, flow.peer);
+                // A CANCEL goes to the shard of its INVITE.
+                let key = checked.cancels.unwrap_or(checked.key);
+                let shard = key.shard(self.parts.txn.len());
+                let class = class_of(&msg);
+                count(&self.parts.stats.requests);
+                let msg = Box::new(msg);
+                let (key, cancels, reply_to) = (checked.key, checked.cancels, checked.reply_to);
+                self.hand_over(shard, Incoming::Request { msg, key, cancels, reply_to }, class, flow, now);
+            }
+            Err(refusal) => self.refuse(&msg, flow, refusal, now),
+        }
+    }
+
+    fn response(&mut self, msg: Message, flow: Flow, now: Time) {
+        let ours = |msg: &Message| {
+            if msg.fault().is_some() {
+                return None;
+            }
+            let via = msg.first(h::VIAS).ok()?;
+            // What CSeq says decides which transaction it is: a response without a good one is nobody's.
+            msg.header(h::CSEQ).ok()?;
+            ClientTransaction::from_branch(via.param(p::BRANCH)?)
+        };
+        match ours(&msg).filter(|id| usize::from(id.shard()) < self.parts.txn.len()) {
+            Some(transaction) => {
+                count(&self.parts.stats.responses);
+                let incoming = Incoming::Response { msg: Box::new(msg), transaction };
+                self.hand_over(usize::from(transaction.shard()), incoming, Class::Essential, flow, now);
+            }
+            None => {
+                tracing::debug!(peer = %flow.peer, "response dropped: malformed, or not to a request of ours");
+                count(&self.parts.stats.garbage);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, shard: usize, incoming: Incoming, class: Class, flow: Flow, now: Time) {
+        // What came on a stream is not lost: it waits, and the stream with it.
+        let class = if flow.kind.is_reliable() { Class::Internal } else { class };
+        if !self.held.is_empty() {
+            self.held.push_back((shard, incoming));
+        } else if let Err(Full(incoming)) = self.parts.txn[shard].push(incoming, class, now) {
+            if flow.kind.is_reliable() {
+                self.held.push_back((shard, incoming));
+                self.retry_at = now + HOLD;
+            } else {
+                count(&self.parts.stats.shed);
+            }
+        }
+    }
+
+    /// Answers a malformed request without a transaction. An ACK gets no answer (RFC 3261 §17), nor does a request
+    /// without any Via.
+    fn refuse(&mut self, msg: &Message, flow: Flow, refusal: Refusal, now: Time) {
+        if msg.is_response() || msg.method() == Some(Method::Ack) || !msg.exists(h::VIAS) {
+            count(&self.parts.stats.garbage);
+            return;
+        }
+        count(&self.parts.stats.refused);
+        tracing::debug!(peer = %flow.peer, %refusal, "request refused");
+        let reply_to = msg.first(h::VIAS).map_or(flow, |via| super::check::reply_to(&via, &flow));
+        let code = refusal.status();
+        let reason = format!("{} ({refusal})", crate::message::reason_phrase(code));
+        let tag = format!("{:016x}", self.parts.rng.next_u64());
+        let mut response = msg.make_response(code, Some(&reason), Some(&tag));
+        stamp_received(&mut response, flow.peer);
+        self.reply(response.to_bytes(), reply_to, now);
+    }
+
+    fn reply(&mut self, bytes: Bytes, flow: Flow, now: Time) {
+        let Some(wire) = self.parts.wires.get(usize::from(flow.transport.0)) else { return };
+        let send = Wire::Send { bytes, peer: flow.peer, connection: flow.connection, connect: false, notify: None };
+        if wire.push(send, Class::Essential, now).is_err() {
+            count(&self.parts.stats.shed);
+        }
+    }
+
+    fn close(&mut self, flow: Flow, now: Time) {
+        if let Some(wire) = self.parts.wires.get(usize::from(flow.transport.0)) {
+            // Without room the connection stays, and its scanner reads nothing more from it.
+            let _ = wire.push(Wire::Close { connection: flow.connection }, Class::Internal, now);
+        }
+    }
+}
+
+/// What finishes a transaction or a dialog keeps the headroom.
+fn class_of(msg: &Message) -> Class {
+    match msg.method() {
+        Some(Method::Ack | Method::Cancel | Method::Bye | Method::Prack) => Class::Essential,
+        _ => Class::New,
+    }
+}
+
+impl Actor for MessageHeaderScanner {
+    fn name(&self) -> &'static str {
+        "scanner"
+    }
+
+    fn turn(&mut self, now: Time) -> Turn {
+        let mut worked = false;
+        while let Some((shard, incoming)) = self.held.pop_front() {
+            if let Err(Full(incoming)) = self.parts.txn[shard].push(incoming, Class::Internal, now) {
+                self.held.push_front((shard, incoming));
+                self.retry_at = now + HOLD;
+                break;
+            }
+            worked = true;
+        }
+        for _ in 0..BATCH {
+            if !self.held.is_empty() {
+                break;
+            }
+            let Some(received) = self.parts.rx.pop() else { break };
+            self.receive(received, now);
+            worked = true;
+        }
+        if worked { Turn::Worked } else { Turn::Idle }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        (!self.held.is_empty()).then_some(self.retry_at)
+    }
+
+    fn drained(&self) -> bool {
+        self.held.is_empty() && self.parts.rx.is_empty()
+    }
+}

@@ -1,0 +1,127 @@
+//! What a request must have before it gets a transaction (reSIProcate's `Helper::validateMessage`), and what the
+//! transport layer writes into its Via.
+
+use crate::header::{HeaderError, HeaderId, Method, Via, h, p};
+use crate::message::{Fault, Message};
+use crate::transaction::{KeyMaker, ServerKey};
+use crate::transport::{Flow, TransportType};
+use std::net::{IpAddr, SocketAddr};
+
+/// Why a request is refused before it gets a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The framing or the start line is broken.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+    /// A header that everybody needs is missing or malformed.
+    #[error("{0}")]
+    Header(#[from] HeaderError),
+    /// A header that may come once came twice (RFC 4475 §3.3.9).
+    #[error("{0} came more than once")]
+    Repeated(&'static str),
+    /// The method of CSeq is not the request's (RFC 3261 §8.1.1.5).
+    #[error("CSeq names another method than the request line")]
+    MethodMismatch,
+}
+
+impl Refusal {
+    /// The status that answers the request.
+    pub const fn status(self) -> u16 {
+        match self {
+            Refusal::Fault(fault) => fault.status(),
+            _ => 400,
+        }
+    }
+}
+
+/// What the transaction layer needs to know of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked {
+    /// Its transaction's key.
+    pub key: ServerKey,
+    /// For a CANCEL, the key of the INVITE.
+    pub cancels: Option<ServerKey>,
+    /// Where the response goes.
+    pub reply_to: Flow,
+}
+
+const ONCE: [HeaderId; 6] = [
+    HeaderId::TO,
+    HeaderId::FROM,
+    HeaderId::CALL_ID,
+    HeaderId::CSEQ,
+    HeaderId::MAX_FORWARDS,
+    HeaderId::CONTENT_TYPE,
+];
+
+/// Checks what every element needs of a request: start line, Via, To, From, Call-ID, CSeq, Max-Forwards. A missing
+/// Max-Forwards is allowed, as RFC 2543 knew none; other headers are checked by who uses them.
+///
+/// # Errors
+/// A [`Refusal`] that names the header and the rule.
+pub fn check_request(msg: &Message, flow: &Flow, keys: &KeyMaker) -> Result<Checked, Refusal> {
+    if let Some(fault) = msg.fault() {
+        return Err(fault.into());
+    }
+    let via = msg.first(h::VIAS)?;
+    if let Some(id) = ONCE.into_iter().find(|id| msg.is_repeated(*id)) {
+        return Err(Refusal::Repeated(id.name()));
+    }
+    msg.header(h::TO)?;
+    msg.header(h::FROM)?;
+    msg.header(h::CALL_ID)?;
+    if msg.has(HeaderId::MAX_FORWARDS) {
+        msg.header(h::MAX_FORWARDS)?;
+    }
+    let cseq = msg.header(h::CSEQ)?;
+    msg.request_uri()?;
+    let method = msg.method().unwrap_or(Method::Options);
+    if cseq.method != method {
+        return Err(Refusal::MethodMismatch);
+    }
+    let key = keys.of_request(msg, &via, &method)?;
+    let cancels = match method {
+        Method::Cancel => Some(keys.of_cancelled(msg, &via)?),
+        _ => None,
+    };
+    Ok(Checked { key, cancels, reply_to: reply_to(&via, flow) })
+}
+
+/// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): over a stream on the same connection, or to
+/// the sent-by port when it is gone; over UDP to `maddr`, or to the source address with the port that the Via says.
+pub(crate) fn reply_to(via: &Via<'_>, flow: &Flow) -> Flow {
+    let sent_by = via.port().unwrap_or_else(|| flow.kind.default_port());
+    let source = flow.peer;
+    let peer = match (flow.kind, via.param(p::RPORT)) {
+        (TransportType::Udp, Some(_)) => source,
+        _ => SocketAddr::new(maddr(via).unwrap_or(source.ip()), sent_by),
+    };
+    Flow { peer, ..*flow }
+}
+
+/// A numeric unicast `maddr`: nobody is made to send to a group or to everybody.
+fn maddr(via: &Via<'_>) -> Option<IpAddr> {
+    let address: IpAddr = crate::uri::parse_ip(via.param(p::MADDR)?)?;
+    let harmless = match address {
+        IpAddr::V4(v4) => !v4.is_multicast() && !v4.is_broadcast() && !v4.is_unspecified(),
+        IpAddr::V6(v6) => !v6.is_multicast() && !v6.is_unspecified(),
+    };
+    harmless.then_some(address)
+}
+
+/// Writes into the topmost Via where the request came from: `received` when that is not the sent-by address or
+/// `rport` is asked for, and the value of `rport` (RFC 3261 §18.2.1, RFC 3581 §4).
+pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
+    let Ok(via) = msg.first(h::VIAS) else { return };
+    let asked = via.param(p::RPORT).is_some();
+    if !asked && via.host().ip().is_some_and(|ip| ip == source.ip()) && via.param(p::RECEIVED).is_none() {
+        return;
+    }
+    let mut via = via.into_owned();
+    via.set_received(source.ip());
+    if asked {
+        via.set_rport(source.port());
+    }
+    msg.pop_front(h::VIAS);
+    msg.push_front(h::VIAS, &via);
+}

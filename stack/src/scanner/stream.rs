@@ -1,0 +1,179 @@
+//! The message-header scanner for streams: octets in any chunking, whole messages out (RFC 3261 §18.3).
+
+use crate::message::{Fault, Indexed, Limits, Message};
+use bytes::{Buf, Bytes, BytesMut};
+
+/// What a stream held.
+#[derive(Debug)]
+pub enum Scanned {
+    /// A message. Its [`Message::fault`] may name what is wrong behind a good framing.
+    Message(Message),
+    /// A double CRLF between messages: the peer wants a CRLF in return (RFC 5626 §3.5.1).
+    KeepAlive,
+    /// The framing is lost: nothing behind this can be read. With the start and headers of the broken message where
+    /// there were any, so that a request can be answered before the flow is closed.
+    Broken(Fault, Option<Message>),
+}
+
+/// Frames the messages of one stream. It holds at most one partial message, bounded by [`Limits::message`].
+pub struct StreamScanner {
+    limits: Limits,
+    partial: BytesMut,
+    /// Octets of `partial` in which the end of the headers was sought in vain.
+    sought: usize,
+    /// Headers that are read, and the length of the whole message, while the body is incomplete.
+    head: Option<(Indexed, usize)>,
+    /// CRLFs since the last message.
+    line_ends: u8,
+    broken: bool,
+}
+
+impl StreamScanner {
+    /// A scanner at the start of a stream.
+    pub fn new(limits: Limits) -> Self {
+        StreamScanner { limits, partial: BytesMut::new(), sought: 0, head: None, line_ends: 0, broken: false }
+    }
+
+    /// Octets of a message that is not complete.
+    pub fn pending(&self) -> usize {
+        self.partial.len()
+    }
+
+    /// Takes the next octets and gives what they complete to `sink`, in order. After [`Scanned::Broken`] nothing
+    /// more comes.
+    pub fn feed(&mut self, mut chunk: Bytes, mut sink: impl FnMut(Scanned)) {
+        while !self.broken && !chunk.is_empty() {
+            if self.partial.is_empty() {
+                // The usual case: whole messages in one chunk are cut out of it without a copy.
+                self.skip_line_ends(&mut chunk, &mut sink);
+                match self.take_whole(&mut chunk) {
+                    Ok(Some(msg)) => sink(Scanned::Message(msg)),
+                    Ok(None) => {
+                        self.partial.extend_from_slice(&chunk);
+                        chunk = Bytes::new();
+                    }
+                    Err((fault, msg)) => self.give_up(fault, msg, &mut sink),
+                }
+            } else {
+                self.partial.extend_from_slice(&chunk);
+                chunk = Bytes::new();
+                match self.take_partial() {
+                    Ok(Some((msg, rest))) => {
+                        chunk = rest;
+                        sink(Scanned::Message(msg));
+                    }
+                    Ok(None) => {}
+                    Err((fault, msg)) => self.give_up(fault, msg, &mut sink),
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, fault: Fault, msg: Option<Message>, sink: &mut impl FnMut(Scanned)) {
+        self.broken = true;
+        self.partial = BytesMut::new();
+        self.head = None;
+        sink(Scanned::Broken(fault, msg));
+    }
+
+    fn skip_line_ends(&mut self, chunk: &mut Bytes, sink: &mut impl FnMut(Scanned)) {
+        let mut at = 0;
+        while let Some(b) = chunk.get(at).copied().filter(|&b| b == b'\r' || b == b'\n') {
+            at += 1;
+            if b == b'\n' {
+                self.line_ends += 1;
+                if self.line_ends == 2 {
+                    self.line_ends = 0;
+                    sink(Scanned::KeepAlive);
+                }
+            }
+        }
+        chunk.advance(at);
+        if !chunk.is_empty() {
+            self.line_ends = 0;
+        }
+    }
+
+    /// A whole message at the start of `chunk`, when there is one.
+    fn take_whole(&mut self, chunk: &mut Bytes) -> Result<Option<Message>, Broken> {
+        self.sought = 0;
+        let Some((indexed, total)) = self.read_head(chunk)? else { return Ok(None) };
+        if chunk.len() < total {
+            self.head = Some((indexed, total));
+            return Ok(None);
+        }
+        Ok(Some(Message::from_index(chunk.split_to(total), indexed)))
+    }
+
+    fn take_partial(&mut self) -> Result<Option<(Message, Bytes)>, Broken> {
+        if self.head.is_none() {
+            // Borrowed apart, because `read_head` needs the scanner too.
+            let partial = std::mem::take(&mut self.partial);
+            let head = self.read_head(&partial);
+            self.partial = partial;
+            self.head = head?;
+        }
+        match self.head.take() {
+            Some((indexed, total)) if self.partial.len() >= total => {
+                let mut all = std::mem::take(&mut self.partial).freeze();
+                let raw = all.split_to(total);
+                self.sought = 0;
+                Ok(Some((Message::from_index(raw, indexed), all)))
+            }
+            head => {
+                self.head = head;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads the headers at the start of `bytes` if they are complete; with the length of the whole message.
+    fn read_head(&mut self, bytes: &[u8]) -> Result<Option<(Indexed, usize)>, Broken> {
+        let Some(head_len) = end_of_headers(bytes, self.sought) else {
+            self.sought = bytes.len();
+            return if bytes.len() > self.head_limit() { Err((self.too_long(bytes), None)) } else { Ok(None) };
+        };
+        let head = &bytes[..head_len];
+        let indexed = Indexed::read(head, &self.limits).map_err(|fault| (fault, None))?;
+        let lost = match (indexed.content_length, indexed.fault) {
+            (_, Some(fault @ (Fault::ContentLength | Fault::ConflictingContentLength))) => Some(fault),
+            (None, _) => Some(Fault::NoContentLength),
+            (Some(length), _) if head_len.saturating_add(length) > self.limits.message => Some(Fault::MessageTooLarge),
+            _ => None,
+        };
+        match (lost, indexed.content_length) {
+            (None, Some(length)) => Ok(Some((indexed, head_len + length))),
+            (fault, _) => {
+                let msg = Message::from_index(Bytes::copy_from_slice(head), indexed);
+                Err((fault.unwrap_or(Fault::NoContentLength), Some(msg)))
+            }
+        }
+    }
+
+    /// The headers as a whole may take a quarter of a message, and must hold at least one line of each kind.
+    fn head_limit(&self) -> usize {
+        (self.limits.message / 4).max(self.limits.start_line + self.limits.header_line)
+    }
+
+    fn too_long(&self, bytes: &[u8]) -> Fault {
+        match memchr::memchr(b'\n', bytes) {
+            Some(at) if at <= self.limits.start_line => Fault::MessageTooLarge,
+            _ => Fault::StartLineTooLong,
+        }
+    }
+}
+
+type Broken = (Fault, Option<Message>);
+
+/// Where the headers end (behind the empty line), looking only at what was not looked at before.
+fn end_of_headers(bytes: &[u8], sought: usize) -> Option<usize> {
+    let mut from = sought.saturating_sub(3);
+    loop {
+        let lf = from + memchr::memchr(b'\n', bytes.get(from..)?)?;
+        match (bytes.get(lf + 1), bytes.get(lf + 2)) {
+            (Some(b'\n'), _) => return Some(lf + 2),
+            (Some(b'\r'), Some(b'\n')) => return Some(lf + 3),
+            _ => from = lf + 1,
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Client transactions: what is kept of each, and how the machines' actions are carried out.
+
+use super::controller::TransactionController;
+use super::machine::{Action, Timer};
+use super::stats::count;
+use super::{ClientTransaction, Outgoing, TimerKey, client_invite, client_non_invite};
+use crate::header::Method;
+use crate::message::Message;
+use crate::transport::{Flow, Notify, TransportError};
+use crate::tu::{NoResponse, SendOptions, TuEvent};
+use bytes::Bytes;
+use rutil::{Class, Time};
+
+/// Nobody hears of this transaction: a CANCEL that the stack sent.
+const NO_TU: u8 = u8::MAX;
+
+/// A client transaction.
+pub(super) struct Client {
+    pub(super) id: ClientTransaction,
+    state: State,
+    tu: u8,
+    /// A CANCEL shares its INVITE's name.
+    cancel: bool,
+    /// The transaction user wants to cancel, and no provisional response has come.
+    cancel_wanted: Option<Box<str>>,
+    /// How often Timer A or E fired.
+    round: u8,
+    /// Where it went; `None` until the selector says.
+    flow: Option<Flow>,
+    /// The request as sent, until a final response; then an INVITE's ACK.
+    kept: Bytes,
+    kept_is_ack: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Invite(client_invite::State),
+    NonInvite(client_non_invite::State),
+}
+
+/// What the machines are told, before it is known which machine.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Response(u16),
+    Timer(Timer),
+    TransportError,
+}
+
+impl State {
+    fn step(self, event: Event) -> (State, &'static [Action]) {
+        match self {
+            State::Invite(state) => {
+                use client_invite::Event as E;
+                let event = match event {
+                    Event::Response(100..=199) => E::Provisional,
+                    Event::Response(200..=299) => E::Success,
+                    Event::Response(_) => E::Failure,
+                    Event::Timer(timer) => E::Timer(timer),
+                    Event::TransportError => E::TransportError,
+                };
+                let (state, actions) = client_invite::step(state, event);
+                (State::Invite(state), actions)
+            }
+            State::NonInvite(state) => {
+                use client_non_invite::Event as E;
+                let event = match event {
+                    Event::Response(100..=199) => E::Provisional,
+                    Event::Response(_) => E::Final,
+                    Event::Timer(timer) => E::Timer(timer),
+                    Event::TransportError => E::TransportError,
+                };
+                let (state, actions) = client_non_invite::step(state, event);
+                (State::NonInvite(state), actions)
+            }
+        }
+    }
+}
+
+impl Client {
+    fn is_reliable(&self) -> bool {
+        self.flow.is_some_and(|flow| flow.kind.is_reliable())
+    }
+    fn key(&self) -> u64 {
+        self.id.key(self.cancel)
+    }
+    /// Whether it waits for a response.
+    pub(super) fn is_pending(&self) -> bool {
+        use {client_invite::State as I, client_non_invite::State as N};
+        matches!(self.state, State::Invite(I::Calling | I::Proceeding) | State::NonInvite(N::Trying | N::Proceeding))
+    }
+}
+
+impl TransactionController {
+    /// Begins a client transaction; its timers start when the selector has sent it.
+    pub(super) fn start_client(
+        &mut self,
+        id: ClientTransaction,
+        tu: u8,
+        msg: Box<Message>,
+        options: SendOptions,
+        now: Time,
+    ) {
+        if self.clients.len() >= self.limit {
+            count(&self.stats.refused);
+            self.to_tu(tu, TuEvent::NoResponse { transaction: id, reason: TransportError::Congested.into() }, now);
+            return;
+        }
+        let state = match msg.method() {
+            Some(Method::Invite) => State::Invite(client_invite::State::Calling),
+            _ => State::NonInvite(client_non_invite::State::Trying),
+        };
+        self.insert_client(Client {
+            id,
+            state,
+            tu,
+            cancel: false,
+            cancel_wanted: None,
+            round: 0,
+            flow: None,
+            kept: Bytes::new(),
+            kept_is_ack: false,
+        });
+        let request = Outgoing::Request { transaction: id, msg, options, stateless: false };
+        if self.out.push(request, Class::Internal, now).is_err() {
+            // Nothing went out and no timer runs: the transaction must be told, or it would wait for ever.
+            count(&self.stats.shed);
+            self.client_not_sent(id.key(false), TransportError::Congested.into(), now);
+        }
+    }
+
+    fn insert_client(&mut self, client: Client) -> (u32, u32) {
+        let key = client.key();
+        let at = self.clients.insert(client);
+        self.client_slots.insert(key, at.0);
+        count(&self.stats.clients);
+        at
+    }
+
+    fn find_client(&self, key: u64) -> Option<(u32, u32)> {
+        let slot = *self.client_slots.get(&key)?;
+        self.clients.at(slot).map(|(generation, _)| (slot, generation))
+    }
+
+    /// The selector sent it: keep the octets, start the timers.
+    pub(super) fn client_sent(&mut self, key: u64, bytes: Bytes, flow: Flow, now: Time) {
+        let Some(at) = self.find_client(key) else { return };
+        let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
+        // The answer cannot have come before the news that the request went out, except after a downgrade.
+        let first = client.flow.is_none();
+        client.flow = Some(flow);
+        client.kept = bytes;
+        let start = match client.state {
+            State::Invite(client_invite::State::Calling) => client_invite::START,
+            State::NonInvite(client_non_invite::State::Trying) => client_non_invite::START,
+            _ => return,
+        };
+        let start = if first { start } else { &start[..1] };
+        self.act_client(at, start, None, NoResponse::Timeout, now);
+    }
+
+    /// The selector could not send it.
+    pub(super) fn client_not_sent(&mut self, key: u64, reason: NoResponse, now: Time) {
+        let Some(at) = self.find_client(key) else { return };
+        count(&self.stats.transport_failures);
+        self.step_client(at, Event::TransportError, None, reason, now);
+    }
+
+    /// A transport failed under it. A large request that went to a stream for its size alone tries UDP once.
+    pub(super) fn client_failed(&mut self, key: u64, error: TransportError, now: Time) {
+        let Some(at) = self.find_client(key) else { return };
+        let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
+        let calling = matches!(
+            client.state,
+            State::Invite(client_invite::State::Calling) | State::NonInvite(client_non_invite::State::Trying)
+        );
+        let not_connected = matches!(error, TransportError::Refused | TransportError::ConnectTimeout);
+        if let (true, true, Some(flow)) = (calling, not_connected, client.flow.filter(|f| f.kind.is_reliable())) {
+            let bytes = client.kept.clone();
+            let downgrade = Outgoing::Downgrade { bytes, flow, key };
+            if self.out.push(downgrade, Class::Internal, now).is_ok() {
+                return;
+            }
+        }
+        self.client_not_sent(key, error.into(), now);
+    }
+
+    /// A response came.
+    pub(super) fn on_response(&mut self, id: ClientTransaction, msg: Box<Message>, now: Time) {
+        let cancel = msg.method() == Some(Method::Cancel);
+        let (Some(at), Some(code)) = (self.find_client(id.key(cancel)), msg.status()) else {
+            count(&self.stats.stray_responses);
+            return;
+        };
+        let provisional = code < 200;
+        self.step_client(at, Event::Response(code), Some(msg), NoResponse::Timeout, now);
+        if provisional && !cancel {
+            self.cancel_if_wanted(at, now);
+        }
+    }
+
+    pub(super) fn client_timer(&mut self, key: TimerKey, now: Time) {
+        self.step_client((key.slot, key.generation), Event::Timer(key.timer), None, NoResponse::Timeout, now);
+    }
+
+    /// The transaction user wants to cancel an INVITE.
+    pub(super) fn cancel_client(&mut self, id: ClientTransaction, reason: Option<Box<str>>, now: Time) {
+        let Some(at) = self.find_client(id.key(false)) else { return };
+        let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
+        client.cancel_wanted = Some(reason.unwrap_or_default());
+        self.cancel_if_wanted(at, now);
+    }
+
+    fn cancel_if_wanted(&mut self, at: (u32, u32), now: Time) {
+        let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
+        let (State::Invite(client_invite::State::Proceeding), Some(flow)) = (client.state, client.flow) else { return };
+        let Some(reason) = client.cancel_wanted.take() else { return };
+        let (id, kept) = (client.id, client.kept.clone());
+        self.arm(at, true, Timer::Cancelled, now + self.values.long(), now);
+        // What we sent was printed by us: it parses.
+        let Ok(invite) = Message::parse(kept) else { return };
+        let mut cancel = invite.make_cancel();
+        if !reason.is_empty() {
+            cancel.append_line("Reason", &reason);
+        }
+        let bytes = cancel.to_bytes();
+        let state = State::NonInvite(client_non_invite::State::Trying);
+        let at = self.insert_client(Client {
+            id,
+            state,
+            tu: NO_TU,
+            cancel: true,
+            cancel_wanted: None,
+            round: 0,
+            flow: Some(flow),
+            kept: bytes.clone(),
+            kept_is_ack: false,
+        });
+        self.transmit(bytes, flow, Some(self.client_notify(id.key(true))), now);
+        self.act_client(at, client_non_invite::START, None, NoResponse::Timeout, now);
+    }
+
+    fn step_client(
+        &mut self,
+        at: (u32, u32),
+        event: Event,
+        msg: Option<Box<Message>>,
+        reason: NoResponse,
+        now: Time,
+    ) {
+        let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
+        let (state, actions) = client.state.step(event);
+        client.state = state;
+        self.act_client(at, actions, msg, reason, now);
+    }
+
+    fn act_client(
+        &mut self,
+        at: (u32, u32),
+        actions: &'static [Action],
+        mut msg: Option<Box<Message>>,
+        reason: NoResponse,
+        now: Time,
+    ) {
+        for action in actions {
+            let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
+            match *action {
+                Action::Arm(timer) => self.arm_client(at, timer, now),
+                Action::Resend => {
+                    let (bytes, flow, key) = (client.kept.clone(), client.flow, client.key());
+                    count(&self.stats.retransmitted);
+                    if let Some(flow) = flow {
+                        self.transmit(bytes, flow, Some(self.client_notify(key)), now);
+                    }
+                }
+                Action::SendAck => self.send_ack(at, msg.as_deref(), now),
+                Action::PassUp => {
+                    let (id, tu) = (client.id, client.tu);
+                    if let Some(msg) = msg.take() {
+                        self.to_tu(tu, TuEvent::Response { transaction: id, msg }, now);
+                    }
+                }
+                Action::Forget => client.kept = Bytes::new(),
+                Action::Timeout => {
+                    let (id, tu) = (client.id, client.tu);
+                    count(&self.stats.timeouts);
+                    self.to_tu(tu, TuEvent::NoResponse { transaction: id, reason: NoResponse::Timeout }, now);
+                }
+                Action::TransportFailed => {
+                    let (id, tu) = (client.id, client.tu);
+                    self.to_tu(tu, TuEvent::NoResponse { transaction: id, reason }, now);
+                }
+                Action::Terminate => self.end_client(at, now),
+                Action::Send | Action::SendTrying => {}
+            }
+        }
+    }
+
+    fn arm_client(&mut self, at: (u32, u32), timer: Timer, now: Time) {
+        let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
+        let slow = timer == Timer::E && client.state == State::NonInvite(client_non_invite::State::Proceeding);
+        let after = match self.values.duration(timer, client.is_reliable(), client.round) {
+            Some(_) if slow => self.values.t2, // RFC 3261 §17.1.2.2: in Proceeding at intervals of T2
+            Some(after) => after,
+            None => return,
+        };
+        if matches!(timer, Timer::A | Timer::E) {
+            client.round = client.round.saturating_add(1);
+        }
+        if after.is_zero() {
+            self.step_client(at, Event::Timer(timer), None, NoResponse::Timeout, now);
+        } else {
+            self.arm(at, true, timer, now + after, now);
+        }
+    }
+
+    /// The first time: builds the ACK from the INVITE that is kept, and keeps it instead.
+    fn send_ack(&mut self, at: (u32, u32), response: Option<&Message>, now: Time) {
+        let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
+        let Some(flow) = client.flow else { return };
+        if client.kept_is_ack {
+            count(&self.stats.retransmitted);
+        } else if let (Some(response), Ok(invite)) = (response, Message::parse(client.kept.clone())) {
+            client.kept = invite.make_failure_ack(response).to_bytes();
+            client.kept_is_ack = true;
+        }
+        let bytes = client.kept.clone();
+        let key = client.key();
+        self.transmit(bytes, flow, Some(self.client_notify(key)), now);
+    }
+
+    fn end_client(&mut self, at: (u32, u32), now: Time) {
+        let Some(client) = self.clients.remove(at.0, at.1) else { return };
+        self.client_slots.remove(&client.key());
+        if matches!(client.state, State::Invite(_)) && self.wants_terminations(client.tu) {
+            self.to_tu(client.tu, TuEvent::ClientEnded { transaction: client.id }, now);
+        }
+    }
+
+    pub(super) fn client_notify(&self, key: u64) -> Notify {
+        Notify { shard: self.shard, key }
+    }
+}

@@ -1,0 +1,258 @@
+//! The actor that owns all transactions of one shard: reSIProcate's TransactionController.
+
+use super::client::Client;
+use super::server::Server;
+use super::slab::Slab;
+use super::stats::count;
+use super::{
+    Arm, ClientTransaction, Command, Incoming, Input, KeyMaker, Outgoing, ServerKey, Timer, TimerKey, TimerValues,
+    TransactionStats,
+};
+use crate::message::Message;
+use crate::transport::{Flow, Notify};
+use crate::tu::{SendOptions, TuEvent, TuOptions};
+use bytes::Bytes;
+use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Rng, Time, Turn};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Items of each FIFO a turn.
+const BATCH: usize = 64;
+
+/// How long to wait for room before looking again.
+const HOLD: Duration = Duration::from_millis(1);
+
+/// A transaction user as the controller sees it.
+pub(crate) struct TuPort {
+    pub(crate) options: TuOptions,
+    pub(crate) events: FifoSender<TuEvent>,
+}
+
+/// What a controller is made of.
+pub(crate) struct ControllerParts {
+    pub(crate) shard: u16,
+    pub(crate) from_scanner: FifoReceiver<Incoming>,
+    pub(crate) inputs: FifoReceiver<Input>,
+    pub(crate) out: FifoSender<Outgoing>,
+    pub(crate) timers: FifoSender<Arm>,
+    pub(crate) tus: Vec<TuPort>,
+    pub(crate) values: TimerValues,
+    /// Most client and most server transactions alive, retired ones included.
+    pub(crate) limit: usize,
+    pub(crate) keys: KeyMaker,
+    pub(crate) rng: Rng,
+    pub(crate) stats: Arc<TransactionStats>,
+}
+
+/// All transactions of one shard. A client table entry leaves with Timer B, D, F, K or M, a server's with H, I, J, L or
+/// Abandoned; both tables are bounded by [`ControllerParts::limit`].
+pub(crate) struct TransactionController {
+    pub(super) shard: u16,
+    from_scanner: FifoReceiver<Incoming>,
+    inputs: FifoReceiver<Input>,
+    pub(super) out: FifoSender<Outgoing>,
+    timers: FifoSender<Arm>,
+    tus: Vec<TuPort>,
+    pub(super) values: TimerValues,
+    pub(super) limit: usize,
+    pub(super) keys: KeyMaker,
+    pub(super) rng: Rng,
+    pub(super) stats: Arc<TransactionStats>,
+    pub(super) clients: Slab<Client>,
+    pub(super) client_slots: HashMap<u64, u32>,
+    pub(super) servers: Slab<Server>,
+    pub(super) server_slots: HashMap<ServerKey, u32>,
+    pub(super) merges: HashMap<u128, u32>,
+    /// Events that a transaction user had no room for. While there are any, nothing is taken from the scanner.
+    held_events: VecDeque<(u8, TuEvent)>,
+    /// Timers that the timer queue had no room for: they fire late.
+    held_timers: VecDeque<Arm>,
+    retry_at: Time,
+}
+
+impl TransactionController {
+    pub(crate) fn new(mut parts: ControllerParts) -> Self {
+        let state = rutil::hash::random_state(&mut parts.rng);
+        TransactionController {
+            shard: parts.shard,
+            from_scanner: parts.from_scanner,
+            inputs: parts.inputs,
+            out: parts.out,
+            timers: parts.timers,
+            tus: parts.tus,
+            values: parts.values,
+            limit: parts.limit,
+            keys: parts.keys,
+            rng: parts.rng,
+            stats: parts.stats,
+            clients: Slab::new(),
+            client_slots: HashMap::with_hasher(state.clone()),
+            servers: Slab::new(),
+            server_slots: HashMap::with_hasher(state.clone()),
+            merges: HashMap::with_hasher(state),
+            held_events: VecDeque::new(),
+            held_timers: VecDeque::new(),
+            retry_at: Time::ZERO,
+        }
+    }
+
+    fn on_incoming(&mut self, incoming: Incoming, now: Time) {
+        match incoming {
+            Incoming::Request { msg, key, cancels, reply_to } => self.on_request(msg, key, cancels, reply_to, now),
+            Incoming::Response { msg, transaction } => self.on_response(transaction, msg, now),
+        }
+    }
+
+    fn on_input(&mut self, input: Input, now: Time) {
+        match input {
+            Input::Command(command) => self.on_command(command, now),
+            Input::Fired(key) if key.client => self.client_timer(key, now),
+            Input::Fired(key) => self.server_timer(key, now),
+            Input::Sent { key, bytes, flow } => self.client_sent(key, bytes, flow, now),
+            Input::NotSent { key, reason } => self.client_not_sent(key, reason, now),
+            Input::Failed(failed) if Self::is_server_key(failed.notify.key) => {
+                self.server_failed(failed.notify.key, now);
+            }
+            Input::Failed(failed) => self.client_failed(failed.notify.key, failed.error, now),
+        }
+    }
+
+    fn on_command(&mut self, command: Command, now: Time) {
+        match command {
+            Command::Send { transaction, tu, msg, options } => self.start_client(transaction, tu, msg, options, now),
+            Command::SendStateless { transaction, msg, options } => self.stateless(transaction, msg, options, now),
+            Command::Respond { transaction, msg } => self.respond(transaction, &msg, now),
+            Command::RespondStatus { transaction, code } => self.respond_status(transaction, code, now),
+            Command::Cancel { transaction, reason } => self.cancel_client(transaction, reason, now),
+        }
+    }
+
+    fn stateless(&mut self, transaction: ClientTransaction, msg: Box<Message>, options: SendOptions, now: Time) {
+        let request = Outgoing::Request { transaction, msg, options, stateless: true };
+        if self.out.push(request, Class::Internal, now).is_err() {
+            count(&self.stats.shed);
+        }
+    }
+
+    /// Sends octets on a flow that is known. What finds no room on an unreliable transport is lost like any datagram;
+    /// on a reliable one nobody would repeat it, so its transaction is told.
+    pub(super) fn transmit(&mut self, bytes: Bytes, flow: Flow, notify: Option<Notify>, now: Time) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.out.push(Outgoing::Bytes { bytes, flow, notify }, Class::Internal, now).is_ok() {
+            return;
+        }
+        count(&self.stats.shed);
+        if let (true, Some(notify)) = (flow.kind.is_reliable(), notify) {
+            match Self::is_server_key(notify.key) {
+                true => self.server_failed(notify.key, now),
+                false => self.client_not_sent(notify.key, crate::transport::TransportError::Congested.into(), now),
+            }
+        }
+    }
+
+    pub(super) fn arm(&mut self, at: (u32, u32), client: bool, timer: Timer, when: Time, now: Time) {
+        let arm = Arm { at: when, key: TimerKey { slot: at.0, generation: at.1, client, timer } };
+        if !self.held_timers.is_empty() {
+            self.held_timers.push_back(arm);
+        } else if let Err(Full(arm)) = self.timers.push(arm, Class::Internal, now) {
+            self.held_timers.push_back(arm);
+            self.retry_at = now + HOLD;
+        }
+    }
+
+    pub(super) fn to_tu(&mut self, tu: u8, event: TuEvent, now: Time) {
+        let Some(port) = self.tus.get(usize::from(tu)) else { return };
+        if !self.held_events.is_empty() {
+            self.held_events.push_back((tu, event));
+        } else if let Err(Full(event)) = port.events.push(event, Class::Internal, now) {
+            self.held_events.push_back((tu, event));
+            self.retry_at = now + HOLD;
+        }
+    }
+
+    pub(super) fn tu_has_room(&self, tu: u8) -> bool {
+        self.held_events.is_empty()
+            && self.tus.get(usize::from(tu)).is_some_and(|port| port.events.has_room(Class::New))
+    }
+
+    pub(super) fn select_tu(&self, msg: &Message) -> Option<u8> {
+        self.tus.iter().position(|port| port.options.rule.matches(msg)).map(|at| at as u8)
+    }
+
+    pub(super) fn wants_terminations(&self, tu: u8) -> bool {
+        self.tus.get(usize::from(tu)).is_some_and(|port| port.options.terminations)
+    }
+
+    pub(super) fn refuses_merged(&self, tu: u8) -> bool {
+        self.tus.get(usize::from(tu)).is_some_and(|port| port.options.refuse_merged)
+    }
+
+    /// Gives what was held to whoever has room now.
+    fn release(&mut self, now: Time) -> bool {
+        let before = self.held_events.len() + self.held_timers.len();
+        if before == 0 {
+            return false;
+        }
+        while let Some(arm) = self.held_timers.front() {
+            if self.timers.push(*arm, Class::Internal, now).is_err() {
+                break;
+            }
+            self.held_timers.pop_front();
+        }
+        while let Some((tu, event)) = self.held_events.pop_front() {
+            if let Err(Full(event)) = self.tus[usize::from(tu)].events.push(event, Class::Internal, now) {
+                self.held_events.push_front((tu, event));
+                break;
+            }
+        }
+        self.retry_at = now + HOLD;
+        before != self.held_events.len() + self.held_timers.len()
+    }
+}
+
+impl Actor for TransactionController {
+    fn name(&self) -> &'static str {
+        "transactions"
+    }
+
+    fn turn(&mut self, now: Time) -> Turn {
+        let mut worked = self.release(now);
+        for _ in 0..BATCH {
+            let Some(input) = self.inputs.pop() else { break };
+            self.on_input(input, now);
+            worked = true;
+        }
+        for _ in 0..BATCH {
+            // Nothing new from outside while a transaction user is behind.
+            if !self.held_events.is_empty() {
+                break;
+            }
+            let Some(incoming) = self.from_scanner.pop() else { break };
+            self.on_incoming(incoming, now);
+            worked = true;
+        }
+        if !worked {
+            return Turn::Idle;
+        }
+        self.stats.clients_alive.store(self.clients.len() as u64, Ordering::Relaxed);
+        self.stats.servers_alive.store(self.servers.len() as u64, Ordering::Relaxed);
+        Turn::Worked
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        (!self.held_events.is_empty() || !self.held_timers.is_empty()).then_some(self.retry_at)
+    }
+
+    /// Retired transactions do not hold up a shutdown; those that wait for an answer do.
+    fn drained(&self) -> bool {
+        self.held_events.is_empty()
+            && self.inputs.is_empty()
+            && self.from_scanner.is_empty()
+            && !self.clients.iter().any(Client::is_pending)
+            && !self.servers.iter().any(Server::is_pending)
+    }
+}

@@ -1,0 +1,182 @@
+//! Transactions (RFC 3261 §17): four pure machines, and the actor that owns all transactions of a shard.
+
+pub mod client_invite;
+pub mod client_non_invite;
+mod client;
+mod controller;
+mod ids;
+mod key;
+pub mod machine;
+mod server;
+pub mod server_invite;
+pub mod server_non_invite;
+mod slab;
+mod stats;
+
+pub(crate) use controller::{ControllerParts, TransactionController, TuPort};
+pub(crate) use ids::Branch;
+pub use ids::{ClientTransaction, MAGIC_COOKIE, ServerTransaction, loop_hash};
+pub use key::{KeyMaker, ServerKey};
+pub use machine::{Action, Timer, TimerValues};
+pub use stats::{TransactionStats, TransactionSnapshot};
+
+use crate::message::Message;
+use crate::transport::{Flow, TransportError, TransportFailed};
+use crate::tu::{NoResponse, SendOptions};
+use bytes::Bytes;
+use rutil::Time;
+
+/// What crosses `txn[i]`: message-header scanner → transactions.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A request that is well formed as far as a transaction needs.
+    Request {
+        /// The request, its topmost Via stamped with `received` and `rport`.
+        msg: Box<Message>,
+        /// Its transaction's key.
+        key: ServerKey,
+        /// For a CANCEL, the key of the INVITE that it means.
+        cancels: Option<ServerKey>,
+        /// Where the response goes (RFC 3261 §18.2.2, RFC 3581 §4).
+        reply_to: Flow,
+    },
+    /// A response whose topmost Via is ours.
+    Response {
+        /// The response.
+        msg: Box<Message>,
+        /// The transaction that its branch names.
+        transaction: ClientTransaction,
+    },
+}
+
+/// What a transaction user commands.
+#[derive(Debug)]
+pub enum Command {
+    /// Begin a client transaction.
+    Send {
+        /// Its name.
+        transaction: ClientTransaction,
+        /// Who hears of it.
+        tu: u8,
+        /// The request, without our Via.
+        msg: Box<Message>,
+        /// Where and how.
+        options: SendOptions,
+    },
+    /// Send a request without a transaction.
+    SendStateless {
+        /// Names the branch.
+        transaction: ClientTransaction,
+        /// The request, without our Via.
+        msg: Box<Message>,
+        /// Where and how.
+        options: SendOptions,
+    },
+    /// Answer a request.
+    Respond {
+        /// The request.
+        transaction: ServerTransaction,
+        /// The response.
+        msg: Box<Message>,
+    },
+    /// Answer a request with nothing but a status.
+    RespondStatus {
+        /// The request.
+        transaction: ServerTransaction,
+        /// The status code.
+        code: u16,
+    },
+    /// Cancel an INVITE.
+    Cancel {
+        /// The INVITE.
+        transaction: ClientTransaction,
+        /// The Reason header's value.
+        reason: Option<Box<str>>,
+    },
+}
+
+/// What crosses `cmd[i]`: transaction users, timer queue, selector and transports → transactions. Apart from `txn[i]`,
+/// so that this side is always drained, even while requests from outside must wait.
+#[derive(Debug)]
+pub enum Input {
+    /// A transaction user's command.
+    Command(Command),
+    /// A timer fired.
+    Fired(TimerKey),
+    /// The selector found the next hop and sent the request.
+    Sent {
+        /// The client transaction's key.
+        key: u64,
+        /// The request as it went out, with our Via.
+        bytes: Bytes,
+        /// Where it went.
+        flow: Flow,
+    },
+    /// The selector could not send the request.
+    NotSent {
+        /// The client transaction's key.
+        key: u64,
+        /// Why.
+        reason: NoResponse,
+    },
+    /// A transport could not deliver what a transaction sent.
+    Failed(TransportFailed),
+}
+
+/// Names an armed timer. It is never cancelled: when its transaction is gone, the generation tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerKey {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+    pub(crate) client: bool,
+    pub(crate) timer: Timer,
+}
+
+/// What crosses `timer[i]`: transactions → timer queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Arm {
+    /// When to fire.
+    pub at: Time,
+    /// What.
+    pub key: TimerKey,
+}
+
+/// What crosses `out`: transactions → transport selector.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// A request whose next hop is to be found, and whose Via is to be filled.
+    Request {
+        /// Names the branch, and who is told.
+        transaction: ClientTransaction,
+        /// The request.
+        msg: Box<Message>,
+        /// Where and how.
+        options: SendOptions,
+        /// No transaction waits for news.
+        stateless: bool,
+    },
+    /// Octets for a flow that is known: a response, a repeated request, an ACK or a CANCEL.
+    Bytes {
+        /// One message.
+        bytes: Bytes,
+        /// Where it goes.
+        flow: Flow,
+        /// Who hears of a failure.
+        notify: Option<crate::transport::Notify>,
+    },
+    /// A request that could not be sent over a stream, once more over UDP (RFC 3261 §18.1.1).
+    Downgrade {
+        /// The request as it was to go out.
+        bytes: Bytes,
+        /// Where it was to go.
+        flow: Flow,
+        /// The client transaction's key.
+        key: u64,
+    },
+}
+
+impl From<TransportError> for NoResponse {
+    fn from(error: TransportError) -> Self {
+        NoResponse::Transport(error)
+    }
+}

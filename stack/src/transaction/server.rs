@@ -1,0 +1,339 @@
+//! Server transactions: what is kept of each, and how the machines' actions are carried out.
+
+use super::controller::TransactionController;
+use super::machine::{Action, Timer};
+use super::stats::count;
+use super::{ServerKey, ServerTransaction, TimerKey, server_invite, server_non_invite};
+use crate::header::Method;
+use crate::message::{Message, Source};
+use crate::scanner::stamp_received;
+use crate::transport::{Flow, Notify};
+use crate::tu::TuEvent;
+use bytes::Bytes;
+use rutil::Time;
+
+/// In a [`Notify`] key: a server transaction.
+const SERVER: u64 = 1 << 63;
+
+/// A server transaction.
+pub(super) struct Server {
+    key: ServerKey,
+    /// What a merged request would share with it; 0 when nobody asks.
+    merge: u128,
+    state: State,
+    tu: u8,
+    /// How often Timer G fired.
+    round: u8,
+    reply_to: Flow,
+    /// The request as it came, until the final response: what a response that the stack makes is made from.
+    request: Bytes,
+    /// The last response, while it may have to be repeated.
+    response: Bytes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Invite(server_invite::State),
+    NonInvite(server_non_invite::State),
+}
+
+/// What the machines are told, before it is known which machine.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Retransmit,
+    Ack,
+    Respond(u16),
+    Timer(Timer),
+    TransportError,
+}
+
+impl State {
+    fn step(self, event: Event) -> (State, &'static [Action]) {
+        match self {
+            State::Invite(state) => {
+                use server_invite::Event as E;
+                let event = match event {
+                    Event::Retransmit => E::Retransmit,
+                    Event::Ack => E::Ack,
+                    Event::Respond(..=199) => E::Provisional,
+                    Event::Respond(200..=299) => E::Success,
+                    Event::Respond(_) => E::Failure,
+                    Event::Timer(timer) => E::Timer(timer),
+                    Event::TransportError => E::TransportError,
+                };
+                let (state, actions) = server_invite::step(state, event);
+                (State::Invite(state), actions)
+            }
+            State::NonInvite(state) => {
+                use server_non_invite::Event as E;
+                let event = match event {
+                    Event::Retransmit | Event::Ack => E::Retransmit,
+                    Event::Respond(..=199) => E::Provisional,
+                    Event::Respond(_) => E::Final,
+                    Event::Timer(timer) => E::Timer(timer),
+                    Event::TransportError => E::TransportError,
+                };
+                let (state, actions) = server_non_invite::step(state, event);
+                (State::NonInvite(state), actions)
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Whether its transaction user still owes a final response.
+    pub(super) fn is_pending(&self) -> bool {
+        use {server_invite::State as I, server_non_invite::State as N};
+        matches!(self.state, State::Invite(I::Trying | I::Proceeding) | State::NonInvite(N::Trying | N::Proceeding))
+    }
+    fn is_invite(&self) -> bool {
+        matches!(self.state, State::Invite(_))
+    }
+}
+
+impl TransactionController {
+    /// A request came, whatever its method.
+    pub(super) fn on_request(
+        &mut self,
+        msg: Box<Message>,
+        key: ServerKey,
+        cancels: Option<ServerKey>,
+        reply_to: Flow,
+        now: Time,
+    ) {
+        let is_ack = msg.method() == Some(Method::Ack);
+        if let Some(at) = self.find_server(key) {
+            let event = if is_ack { Event::Ack } else { Event::Retransmit };
+            if !is_ack {
+                count(&self.stats.absorbed);
+            }
+            self.step_server(at, event, Some(msg), now);
+            return;
+        }
+        if is_ack {
+            if let Some(tu) = self.select_tu(&msg) {
+                self.to_tu(tu, TuEvent::Ack { msg }, now);
+            }
+            return;
+        }
+        self.begin(msg, key, cancels, reply_to, now);
+    }
+
+    fn begin(
+        &mut self,
+        msg: Box<Message>,
+        key: ServerKey,
+        cancels: Option<ServerKey>,
+        reply_to: Flow,
+        now: Time,
+    ) {
+        let cancelled = cancels.and_then(|key| self.find_server(key));
+        let tu = match cancelled.and_then(|at| self.servers.get_mut(at.0, at.1)).map(|invite| invite.tu) {
+            Some(tu) => Some(tu),
+            None => self.select_tu(&msg),
+        };
+        let Some(tu) = tu else { return self.refuse(&msg, reply_to, 501, now) };
+        if self.servers.len() >= self.limit || !self.tu_has_room(tu) {
+            count(&self.stats.refused);
+            return self.refuse(&msg, reply_to, 503, now);
+        }
+        let merge = self.merge_key(tu, &msg);
+        if merge != 0 && self.merges.contains_key(&merge) {
+            count(&self.stats.merged);
+            return self.refuse(&msg, reply_to, 482, now);
+        }
+        let invite = msg.method() == Some(Method::Invite);
+        let state = match invite {
+            true => State::Invite(server_invite::State::Trying),
+            false => State::NonInvite(server_non_invite::State::Trying),
+        };
+        let start = if invite { server_invite::START } else { server_non_invite::START };
+        let (request, response) = (msg.raw_bytes(), Bytes::new());
+        let at = self.servers.insert(Server { key, merge, state, tu, round: 0, reply_to, request, response });
+        self.server_slots.insert(key, at.0);
+        if merge != 0 {
+            self.merges.insert(merge, at.0);
+        }
+        count(&self.stats.servers);
+        self.act_server(at, start, None, now);
+        match cancelled {
+            Some(invite) => self.cancelled(at, invite, msg, now),
+            None => {
+                let transaction = self.server_name(at);
+                self.to_tu(tu, TuEvent::Request { transaction, msg }, now);
+            }
+        }
+    }
+
+    /// RFC 3261 §9.2: a CANCEL that matches is answered 200, and means something only while the INVITE is pending.
+    fn cancelled(&mut self, cancel: (u32, u32), invite: (u32, u32), msg: Box<Message>, now: Time) {
+        self.respond_status(self.server_name(cancel), 200, now);
+        let pending = self.servers.get_mut(invite.0, invite.1).is_some_and(|s| s.is_pending());
+        if pending {
+            let tu = self.servers.get_mut(invite.0, invite.1).map_or(0, |s| s.tu);
+            let transaction = self.server_name(invite);
+            self.to_tu(tu, TuEvent::Cancelled { transaction, cancel: msg }, now);
+        }
+    }
+
+    fn merge_key(&self, tu: u8, msg: &Message) -> u128 {
+        use crate::header::{h, p};
+        let initial = msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none());
+        match self.refuses_merged(tu) && initial {
+            true => self.keys.of_merge(msg).unwrap_or(0),
+            false => 0,
+        }
+    }
+
+    /// Answers a request that gets no transaction.
+    fn refuse(&mut self, msg: &Message, reply_to: Flow, code: u16, now: Time) {
+        let tag = format!("{:016x}", self.rng.next_u64());
+        let mut response = msg.make_response(code, None, Some(&tag));
+        if code == 503 {
+            // RFC 3261 §21.5.4: when to try again.
+            response.append_line("Retry-After", "5");
+        }
+        self.transmit(response.to_bytes(), reply_to, None, now);
+    }
+
+    fn find_server(&self, key: ServerKey) -> Option<(u32, u32)> {
+        let slot = *self.server_slots.get(&key)?;
+        self.servers.at(slot).map(|(generation, _)| (slot, generation))
+    }
+
+    fn server_name(&self, at: (u32, u32)) -> ServerTransaction {
+        ServerTransaction { shard: self.shard, slot: at.0, generation: at.1 }
+    }
+
+    /// The transaction user answers.
+    pub(super) fn respond(&mut self, id: ServerTransaction, msg: &Message, now: Time) {
+        let at = (id.slot, id.generation);
+        let Some(code) = msg.status() else { return };
+        let Some(server) = self.servers.get_mut(at.0, at.1) else { return };
+        // RFC 4320 §4.1: a non-INVITE request gets no provisional response but 100.
+        if !server.is_invite() && (101..200).contains(&code) {
+            return;
+        }
+        let (state, actions) = server.state.step(Event::Respond(code));
+        server.state = state;
+        if actions.contains(&Action::Send) {
+            server.response = msg.to_bytes();
+            if code >= 200 {
+                server.request = Bytes::new();
+            }
+        }
+        self.act_server(at, actions, None, now);
+    }
+
+    /// Answers with a status and what the request says.
+    pub(super) fn respond_status(&mut self, id: ServerTransaction, code: u16, now: Time) {
+        let Some(server) = self.servers.get_mut(id.slot, id.generation) else { return };
+        let Some(request) = Self::request_of(server) else { return };
+        // One tag for all responses of a transaction (RFC 3261 §8.2.6.2), without keeping it.
+        let tag = format!("{:016x}", server.key.0 as u64);
+        let response = request.make_response(code, None, Some(&tag));
+        self.respond(id, &response, now);
+    }
+
+    /// The request, read once more from what came.
+    fn request_of(server: &Server) -> Option<Message> {
+        let mut request = Message::parse(server.request.clone()).ok()?;
+        stamp_received(&mut request, server.reply_to.peer);
+        request.set_source(Source { flow: server.reply_to, at: Time::ZERO });
+        Some(request)
+    }
+
+    pub(super) fn server_timer(&mut self, key: TimerKey, now: Time) {
+        self.step_server((key.slot, key.generation), Event::Timer(key.timer), None, now);
+    }
+
+    pub(super) fn server_failed(&mut self, key: u64, now: Time) {
+        let slot = ((key >> 31) & 0xffff_ffff) as u32;
+        self.step_server((slot, (key & 0x7fff_ffff) as u32), Event::TransportError, None, now);
+    }
+
+    pub(super) fn is_server_key(key: u64) -> bool {
+        key & SERVER != 0
+    }
+
+    fn server_notify(&self, at: (u32, u32)) -> Notify {
+        Notify { shard: self.shard, key: SERVER | u64::from(at.0) << 31 | u64::from(at.1) }
+    }
+
+    fn step_server(&mut self, at: (u32, u32), event: Event, msg: Option<Box<Message>>, now: Time) {
+        let Some(server) = self.servers.get_mut(at.0, at.1) else { return };
+        let (state, actions) = server.state.step(event);
+        server.state = state;
+        self.act_server(at, actions, msg, now);
+    }
+
+    fn act_server(&mut self, at: (u32, u32), actions: &'static [Action], mut msg: Option<Box<Message>>, now: Time) {
+        for action in actions {
+            let Some(server) = self.servers.get_mut(at.0, at.1) else { return };
+            match *action {
+                Action::Arm(timer) => self.arm_server(at, timer, now),
+                Action::Send | Action::Resend => {
+                    if *action == Action::Resend {
+                        count(&self.stats.retransmitted);
+                    }
+                    let (bytes, flow) = (server.response.clone(), server.reply_to);
+                    self.transmit(bytes, flow, Some(self.server_notify(at)), now);
+                }
+                Action::SendTrying => {
+                    let Some(request) = Self::request_of(server) else { return };
+                    let bytes = request.make_response(100, None, None).to_bytes();
+                    server.response = bytes.clone();
+                    let flow = server.reply_to;
+                    self.transmit(bytes, flow, Some(self.server_notify(at)), now);
+                }
+                Action::PassUp => {
+                    let tu = server.tu;
+                    if let Some(msg) = msg.take() {
+                        self.to_tu(tu, TuEvent::Ack { msg }, now);
+                    }
+                }
+                Action::Forget => server.response = Bytes::new(),
+                Action::Timeout | Action::TransportFailed => {
+                    let tu = server.tu;
+                    if *action == Action::Timeout {
+                        count(&self.stats.no_ack);
+                    }
+                    let transaction = self.server_name(at);
+                    self.to_tu(tu, TuEvent::NotDelivered { transaction }, now);
+                }
+                Action::Terminate => self.end_server(at, now),
+                Action::SendAck => {}
+            }
+        }
+    }
+
+    fn arm_server(&mut self, at: (u32, u32), timer: Timer, now: Time) {
+        let Some(server) = self.servers.get_mut(at.0, at.1) else { return };
+        let reliable = server.reply_to.kind.is_reliable();
+        let after = match (timer, server.is_invite()) {
+            (Timer::Trying, false) => Some(self.values.non_invite_trying()),
+            _ => self.values.duration(timer, reliable, server.round),
+        };
+        let Some(after) = after else { return };
+        if timer == Timer::G {
+            server.round = server.round.saturating_add(1);
+        }
+        if after.is_zero() {
+            self.step_server(at, Event::Timer(timer), None, now);
+        } else {
+            self.arm(at, false, timer, now + after, now);
+        }
+    }
+
+    fn end_server(&mut self, at: (u32, u32), now: Time) {
+        let Some(server) = self.servers.remove(at.0, at.1) else { return };
+        self.server_slots.remove(&server.key);
+        if server.merge != 0 {
+            self.merges.remove(&server.merge);
+        }
+        if server.is_invite() && self.wants_terminations(server.tu) {
+            let transaction = self.server_name(at);
+            self.to_tu(server.tu, TuEvent::ServerEnded { transaction }, now);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The actor around a transaction user: its FIFO in, its commands out.
+
+use super::{TransactionUser, TuContext, TuEvent};
+use crate::transaction::{Command, Input};
+use crate::transport::TransportTable;
+use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Events a turn.
+const BATCH: usize = 32;
+
+/// How long to wait for room before looking again.
+const HOLD: Duration = Duration::from_millis(1);
+
+/// Drives one transaction user on one shard.
+pub(crate) struct TuActor<T: ?Sized> {
+    pub(crate) tu: u8,
+    pub(crate) shard: u16,
+    pub(crate) events: FifoReceiver<TuEvent>,
+    pub(crate) commands: FifoSender<Input>,
+    pub(crate) transports: Arc<TransportTable>,
+    pub(crate) rng: Rng,
+    /// Commands that found no room: while there are any, no event is taken.
+    pub(crate) held: Vec<Command>,
+    /// When to look again whether there is room.
+    pub(crate) retry_at: Time,
+    pub(crate) user: Box<T>,
+}
+
+impl<T: TransactionUser + ?Sized> TuActor<T> {
+    fn call(&mut self, now: Time, what: impl FnOnce(&mut T, &mut TuContext<'_>)) {
+        let mut context = TuContext {
+            now,
+            rng: &mut self.rng,
+            tu: self.tu,
+            shard: self.shard,
+            transports: &self.transports,
+            commands: &mut self.held,
+        };
+        what(&mut self.user, &mut context);
+        self.flush(now);
+    }
+
+    /// Pushes what is held, in order; what does not fit stays.
+    fn flush(&mut self, now: Time) {
+        let mut pending = self.held.drain(..);
+        while let Some(command) = pending.next() {
+            if let Err(Full(Input::Command(command))) = self.commands.push(Input::Command(command), Class::Internal, now)
+            {
+                let rest: Vec<Command> = std::iter::once(command).chain(pending).collect();
+                self.held = rest;
+                self.retry_at = now + HOLD;
+                return;
+            }
+        }
+    }
+}
+
+impl<T: TransactionUser + ?Sized> Actor for TuActor<T> {
+    fn name(&self) -> &'static str {
+        self.user.name()
+    }
+
+    fn turn(&mut self, now: Time) -> Turn {
+        let held = self.held.len();
+        self.flush(now);
+        let mut worked = held != self.held.len();
+        if self.user.deadline().is_some_and(|at| at <= now) && self.held.is_empty() {
+            self.call(now, |user, stack| user.wake(stack));
+            worked = true;
+        }
+        for _ in 0..BATCH {
+            if !self.held.is_empty() {
+                break;
+            }
+            let Some(event) = self.events.pop() else { break };
+            self.call(now, |user, stack| user.process(event, stack));
+            worked = true;
+        }
+        if worked { Turn::Worked } else { Turn::Idle }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        if self.held.is_empty() { self.user.deadline() } else { Some(self.retry_at) }
+    }
+
+    fn drained(&self) -> bool {
+        self.held.is_empty() && self.events.is_empty() && self.user.drained()
+    }
+}

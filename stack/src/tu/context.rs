@@ -1,0 +1,100 @@
+//! What a transaction user may say.
+
+use super::{ClientTransaction, ServerTransaction};
+use crate::message::Message;
+use crate::transaction::Command;
+use crate::transport::{Flow, TransportId, TransportTable};
+use rutil::{Rng, Time};
+use std::net::SocketAddr;
+
+use crate::transport::TransportType;
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NextHop {
+    /// To the topmost Route, else the Request-URI (RFC 3261 §8.1.2).
+    #[default]
+    Route,
+    /// To the Request-URI although there is a Route: the next hop is a strict router (RFC 3261 §16.6 step 7).
+    RequestUri,
+    /// Back on a flow.
+    Flow(Flow),
+    /// To an address.
+    Address(TransportType, SocketAddr),
+}
+
+/// How a request is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendOptions {
+    /// Where it goes.
+    pub next_hop: NextHop,
+    /// Add a Record-Route for the transport that the request leaves by, and one for the transport it came in by
+    /// where that is another (RFC 3261 §16.6 step 4, RFC 5658).
+    pub record_route: Option<TransportId>,
+    /// The loop-detection part of the branch (RFC 3261 §16.6 step 8).
+    pub loop_hash: Option<u64>,
+}
+
+/// The stack as a transaction user sees it during one call: time, randomness, its own addresses, and commands.
+pub struct TuContext<'a> {
+    pub(crate) now: Time,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) tu: u8,
+    pub(crate) shard: u16,
+    pub(crate) transports: &'a TransportTable,
+    pub(crate) commands: &'a mut Vec<Command>,
+}
+
+impl TuContext<'_> {
+    /// The present.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Randomness: for tags and Call-IDs.
+    pub fn rng(&mut self) -> &mut Rng {
+        self.rng
+    }
+
+    /// A new tag: 64 random bits (RFC 3261 §19.3).
+    pub fn new_tag(&mut self) -> String {
+        format!("{:016x}", self.rng.next_u64())
+    }
+
+    /// The stack's transports and their addresses.
+    pub fn transports(&self) -> &TransportTable {
+        self.transports
+    }
+
+    /// Sends a request in a new client transaction. The stack adds the Via. The answer, or the news that there will
+    /// be none, comes as an event with the name that is returned. An ACK belongs to [`TuContext::send_stateless`].
+    pub fn send(&mut self, msg: impl Into<Box<Message>>, options: SendOptions) -> ClientTransaction {
+        let transaction = ClientTransaction::new(self.shard, self.rng.next_u64());
+        self.commands.push(Command::Send { transaction, tu: self.tu, msg: msg.into(), options });
+        transaction
+    }
+
+    /// Sends a request without a transaction: the ACK for a 2xx, and what a stateless proxy forwards.
+    pub fn send_stateless(&mut self, msg: impl Into<Box<Message>>, options: SendOptions) {
+        let transaction = ClientTransaction::new(self.shard, self.rng.next_u64());
+        self.commands.push(Command::SendStateless { transaction, msg: msg.into(), options });
+    }
+
+    /// Answers a request: any number of provisional responses, then one final one; a 2xx to an INVITE may be
+    /// repeated.
+    pub fn respond(&mut self, transaction: ServerTransaction, msg: impl Into<Box<Message>>) {
+        self.commands.push(Command::Respond { transaction, msg: msg.into() });
+    }
+
+    /// Answers a request that is no longer at hand, with a status and nothing else: the stack knows its Via, From,
+    /// To, Call-ID and CSeq.
+    pub fn respond_status(&mut self, transaction: ServerTransaction, code: u16) {
+        self.commands.push(Command::RespondStatus { transaction, code });
+    }
+
+    /// Cancels an INVITE (RFC 3261 §9.1): at once when a provisional response has come, else when one comes. The
+    /// final response still comes as an event. `reason` becomes the Reason header (RFC 3326).
+    pub fn cancel(&mut self, transaction: ClientTransaction, reason: Option<&str>) {
+        self.commands.push(Command::Cancel { transaction, reason: reason.map(Into::into) });
+    }
+}

@@ -1,0 +1,119 @@
+//! Transaction users: what they hear, what they may say, and who gets which request.
+
+mod actor;
+mod context;
+mod rule;
+
+pub(crate) use actor::TuActor;
+pub use context::{NextHop, SendOptions, TuContext};
+pub use rule::{MessageFilterRule, TuOptions};
+
+use crate::message::Message;
+pub use crate::transaction::{ClientTransaction, ServerTransaction};
+use crate::transport::TransportError;
+use rutil::Time;
+
+/// The layer above transactions: a user agent, a proxy, DUM, or a program's own.
+///
+/// It is driven by its FIFO: [`TransactionUser::process`] is called for each event and says what to do through the
+/// [`TuContext`]. It must not block. An answer that takes time (a database, another server) is asked for elsewhere and
+/// given later: a [`ServerTransaction`] can be answered from any later call.
+pub trait TransactionUser: Send {
+    /// The name in logs and statistics.
+    fn name(&self) -> &'static str;
+
+    /// Takes one event.
+    fn process(&mut self, event: TuEvent, stack: &mut TuContext<'_>);
+
+    /// When [`TransactionUser::wake`] wants to be called.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
+    /// Called when the deadline has passed.
+    fn wake(&mut self, _stack: &mut TuContext<'_>) {}
+
+    /// Whether nothing is under way that a graceful shutdown should wait for.
+    fn drained(&self) -> bool {
+        true
+    }
+}
+
+/// What a transaction user hears.
+#[derive(Debug)]
+pub enum TuEvent {
+    /// A request that begins a transaction. It wants one final response by [`TuContext::respond`]. A CANCEL comes
+    /// here only when it matches no INVITE.
+    Request {
+        /// What to answer to.
+        transaction: ServerTransaction,
+        /// The request.
+        msg: Box<Message>,
+    },
+    /// An ACK for a 2xx, which has no transaction of its own (RFC 3261 §13.2.2.4).
+    Ack {
+        /// The ACK.
+        msg: Box<Message>,
+    },
+    /// The client gave up its INVITE. The CANCEL itself has been answered; the INVITE still wants its final
+    /// response, usually 487 (RFC 3261 §9.2).
+    Cancelled {
+        /// The INVITE.
+        transaction: ServerTransaction,
+        /// The CANCEL.
+        cancel: Box<Message>,
+    },
+    /// A response to a request that was sent.
+    Response {
+        /// The request.
+        transaction: ClientTransaction,
+        /// The response.
+        msg: Box<Message>,
+    },
+    /// A request will get no response: RFC 3261 §8.1.3.1 takes a timeout as 408, a transport error as 503.
+    NoResponse {
+        /// The request.
+        transaction: ClientTransaction,
+        /// Why.
+        reason: NoResponse,
+    },
+    /// A response may not have arrived: its transport failed, or no ACK came for a final response (Timer H).
+    NotDelivered {
+        /// The request that was answered.
+        transaction: ServerTransaction,
+    },
+    /// An INVITE client transaction is over and its name with it ([`TuOptions::terminations`]).
+    ClientEnded {
+        /// The transaction.
+        transaction: ClientTransaction,
+    },
+    /// An INVITE server transaction is over and its name with it ([`TuOptions::terminations`]).
+    ServerEnded {
+        /// The transaction.
+        transaction: ServerTransaction,
+    },
+}
+
+/// Why a request got no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoResponse {
+    /// Timer B or F fired, or a cancelled INVITE was never answered.
+    #[error("no response in time")]
+    Timeout,
+    /// The next hop's name could not be resolved.
+    #[error("next hop not found")]
+    NotFound,
+    /// No transport here reaches the next hop's kind of transport or address family.
+    #[error("{0}")]
+    Transport(TransportError),
+}
+
+impl NoResponse {
+    /// The status that stands for it (RFC 3261 §8.1.3.1, §16.9).
+    pub const fn status(self) -> u16 {
+        match self {
+            NoResponse::Timeout => 408,
+            NoResponse::NotFound | NoResponse::Transport(_) => 503,
+        }
+    }
+}
