@@ -1,0 +1,5 @@
+//! Bodies of SIP messages, apart from the messages that carry them.
+
+pub mod media_type;
+
+pub use media_type::{MediaType, MediaTypeError};
