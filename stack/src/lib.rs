@@ -2,5 +2,6 @@
 //! timer queue and transport selector are actors joined by bounded FIFOs.
 #![forbid(unsafe_code)]
 
+pub mod contents;
 pub mod header;
 pub mod transport;
