@@ -40,6 +40,7 @@ pub trait Sleeper: Actor {
     /// Sleeps at most `timeout` (`None`: until woken; zero: only looks). Called by the runner alone.
     fn sleep(&mut self, timeout: Option<Duration>);
 
-    /// The bell that ends [`Sleeper::sleep`].
+    /// The bell that ends [`Sleeper::sleep`], also one that rang just before it. Every call must give a clone of the
+    /// same bell: the runner says through it that it dozes, and the FIFOs' senders look there.
     fn bell(&self) -> Bell;
 }

@@ -60,3 +60,72 @@ impl std::fmt::Debug for Bell {
         f.debug_struct("Bell").field("silent", &self.inner.is_none()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Clock, ParkSleeper, RealClock, Sleeper};
+    use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
+
+    #[test]
+    fn rings_once_a_doze_and_only_for_a_sleeper() {
+        let woken = Arc::new(AtomicU64::new(0));
+        let count = woken.clone();
+        let bell = Bell::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let ring = |n| {
+            (0..n).for_each(|_| bell.clone().ring());
+            woken.load(Ordering::Relaxed)
+        };
+        assert_eq!(ring(3), 0, "awake");
+        bell.doze();
+        assert_eq!(ring(3), 1);
+        bell.doze();
+        assert_eq!(ring(1), 2);
+        bell.doze();
+        bell.awake();
+        assert_eq!(ring(1), 2);
+        Bell::silent().doze();
+        Bell::silent().ring();
+    }
+
+    /// The sender writes and rings while the runner dozes, looks again and sleeps. Were either fence missing, a round
+    /// would end with an item there and the runner asleep until its long timeout.
+    #[test]
+    fn no_ring_is_lost_between_the_last_look_and_sleep() {
+        const ROUNDS: u64 = 30_000;
+        const LONG: Duration = Duration::from_secs(10);
+        let clock = RealClock::new();
+        let mut sleeper = ParkSleeper::new();
+        let bell = sleeper.bell();
+        let (sent, seen) = (AtomicU64::new(0), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for i in 1..=ROUNDS {
+                    sent.store(i, Ordering::Relaxed);
+                    bell.ring();
+                    // A varying pause, so that rings fall into every step of the other side.
+                    (0..i % 64).for_each(|_| std::hint::spin_loop());
+                    while seen.load(Ordering::Relaxed) != i {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let runner_bell = sleeper.bell();
+            let mut last = 0;
+            while last < ROUNDS {
+                runner_bell.doze();
+                if sent.load(Ordering::Relaxed) == last {
+                    let before = clock.now();
+                    sleeper.sleep(Some(LONG));
+                    assert!(clock.now().since(before) < LONG, "slept through ring {last}");
+                }
+                runner_bell.awake();
+                last = sent.load(Ordering::Relaxed);
+                seen.store(last, Ordering::Relaxed);
+            }
+        });
+    }
+}

@@ -1,15 +1,31 @@
 //! What the SIP stack is built on, and which knows nothing of SIP: bounded [`fifo`]s, the [`bell`] that wakes a
-//! runner, the [`actor`] trait, the [`runner`], [`time`], the timing [`wheel`], congestion, statistics, randomness.
+//! runner, the [`actor`] trait, the [`runner`] and its [`sleeper`], their [`placement`], [`time`], the timing
+//! [`wheel`], [`congestion`], statistics ([`stats`]), randomness ([`rng`]), keyed hashing ([`hash`]), [`log`] set-up.
 #![forbid(unsafe_code)]
 
 pub mod actor;
 pub mod bell;
+pub mod congestion;
 pub mod fifo;
+pub mod hash;
+pub mod log;
+pub mod placement;
+pub mod rng;
 pub mod runner;
+pub mod sleeper;
+pub mod stats;
 pub mod time;
+pub mod wheel;
 
 pub use actor::{Actor, Sleeper, Turn};
 pub use bell::Bell;
-pub use fifo::{Class, FifoReceiver, FifoSender, Full, fifo};
+pub use congestion::{CongestionManager, Tolerance, Zone};
+pub use fifo::{Class, FifoReceiver, FifoSender, Full, Meter, fifo};
+pub use hash::{HashMap, HashSet, Keyed};
+pub use placement::Placement;
+pub use rng::Rng;
 pub use runner::Runner;
-pub use time::{Clock, Time};
+pub use sleeper::ParkSleeper;
+pub use stats::{Counter, Gauge, Histogram};
+pub use time::{Clock, RealClock, Time, VirtualClock};
+pub use wheel::Wheel;

@@ -1,12 +1,31 @@
 //! The runner: the only loop. It drains its actors, fires their deadlines, and sleeps on a bell.
 
-use crate::{Actor, Clock, Sleeper, Time, Turn};
+use crate::{Actor, Bell, Clock, Sleeper, Time, Turn};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Passes without sleep after which the sleeper looks at its sockets all the same.
 const LOOK_EVERY: u32 = 16;
+
+thread_local! {
+    /// The time of the pass that runs on this thread. The FIFOs use it to learn their service time; nothing else may.
+    static PASS: Cell<Option<Time>> = const { Cell::new(None) };
+}
+
+/// The time of the pass that runs on this thread.
+pub(crate) fn pass_time() -> Option<Time> {
+    PASS.get()
+}
+
+/// Does `what` as a pass at `now`.
+pub(crate) fn in_pass<R>(now: Time, what: impl FnOnce() -> R) -> R {
+    PASS.set(Some(now));
+    let done = what();
+    PASS.set(None);
+    done
+}
 
 /// Drives some actors on one thread, in the order in which they were added.
 pub struct Runner<S: Sleeper, C: Clock> {
@@ -27,15 +46,28 @@ impl<S: Sleeper, C: Clock> Runner<S, C> {
         self.actors.push(actor);
     }
 
+    /// The bell that wakes this runner: for the FIFOs that feed it from other threads, and for who sets `stop`.
+    pub fn bell(&self) -> Bell {
+        self.sleeper.bell()
+    }
+
     /// One turn of every actor; whether any did something.
     pub fn pass(&mut self, now: Time) -> Turn {
-        let mut all = self.sleeper.turn(now);
-        for actor in &mut self.actors {
-            if actor.turn(now) == Turn::Worked {
-                all = Turn::Worked;
+        in_pass(now, || {
+            let mut all = self.sleeper.turn(now);
+            for actor in &mut self.actors {
+                if actor.turn(now) == Turn::Worked {
+                    all = Turn::Worked;
+                }
             }
-        }
-        all
+            all
+        })
+    }
+
+    /// Passes at `now` until no actor has anything to do, at most `limit` times: one step of a simulation. False when
+    /// there was still work after `limit` passes (two actors that feed each other for ever).
+    pub fn settle(&mut self, now: Time, limit: u32) -> bool {
+        (0..limit).any(|_| self.pass(now) == Turn::Idle)
     }
 
     /// The earliest deadline of all actors.
@@ -70,5 +102,154 @@ impl<S: Sleeper, C: Clock> Runner<S, C> {
             }
             bell.awake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Class, FifoReceiver, FifoSender, ParkSleeper, RealClock, VirtualClock, Wheel, fifo};
+    use std::sync::atomic::AtomicU64;
+
+    /// Passes on what it gets, a second later.
+    struct Delay {
+        inbox: FifoReceiver<u64>,
+        wheel: Wheel<u64>,
+        outbox: FifoSender<(u64, Time)>,
+    }
+
+    impl Actor for Delay {
+        fn name(&self) -> &'static str {
+            "delay"
+        }
+        fn turn(&mut self, now: Time) -> Turn {
+            let mut turn = Turn::Idle;
+            if let Some(item) = self.inbox.pop() {
+                self.wheel.arm(now + Duration::from_secs(1), item);
+                turn = Turn::Worked;
+            }
+            self.wheel.expire(now, |item| {
+                self.outbox.push((item, now), Class::Internal, now).unwrap();
+                turn = Turn::Worked;
+            });
+            turn
+        }
+        fn deadline(&self) -> Option<Time> {
+            self.wheel.next_deadline()
+        }
+        fn drained(&self) -> bool {
+            self.wheel.is_empty() && self.inbox.is_empty()
+        }
+    }
+
+    /// Adds one and passes on at once: up to `last`, then it sets `stop`.
+    struct Relay {
+        inbox: FifoReceiver<u64>,
+        outbox: FifoSender<u64>,
+        last: u64,
+        stop: Option<Arc<AtomicBool>>,
+        seen: Arc<AtomicU64>,
+    }
+
+    impl Actor for Relay {
+        fn name(&self) -> &'static str {
+            "relay"
+        }
+        fn turn(&mut self, now: Time) -> Turn {
+            let Some(item) = self.inbox.pop() else { return Turn::Idle };
+            self.seen.fetch_add(1, Ordering::Relaxed);
+            if item < self.last {
+                self.outbox.push(item + 1, Class::Internal, now).unwrap();
+            } else if let Some(stop) = &self.stop {
+                stop.store(true, Ordering::Relaxed);
+            }
+            Turn::Worked
+        }
+    }
+
+    fn relay(inbox: FifoReceiver<u64>, outbox: FifoSender<u64>, last: u64, stop: Option<Arc<AtomicBool>>) -> Relay {
+        Relay { inbox, outbox, last, stop, seen: Arc::default() }
+    }
+
+    #[test]
+    fn two_actors_in_virtual_time() {
+        let clock = VirtualClock::new();
+        let (first, relay_in) = fifo("relay", 4, Bell::silent());
+        let (relay_out, delay_in) = fifo("delay", 4, Bell::silent());
+        let (delay_out, mut end) = fifo("end", 4, Bell::silent());
+        let mut runner = Runner::new(ParkSleeper::new(), clock.clone(), Arc::default());
+        // Against the flow, so that one pass cannot be enough.
+        runner.add(Box::new(Delay { inbox: delay_in, wheel: Wheel::new(), outbox: delay_out }));
+        runner.add(Box::new(relay(relay_in, relay_out, u64::MAX, None)));
+        clock.advance(Duration::from_millis(250));
+        for item in [10, 20] {
+            first.push(item, Class::New, clock.now()).unwrap();
+            assert!(runner.settle(clock.now(), 10));
+            clock.advance(Duration::from_millis(400));
+        }
+        assert!(end.is_empty() && !runner.drained());
+        let mut got = Vec::new();
+        while let Some(at) = runner.deadline() {
+            clock.advance_to(at);
+            assert!(runner.settle(clock.now(), 10));
+            got.extend(end.pop());
+        }
+        assert_eq!(got, [(11, Time::from_millis(1250)), (21, Time::from_millis(1650))]);
+        assert!(runner.drained());
+    }
+
+    #[test]
+    fn settle_gives_up_on_actors_that_feed_each_other_for_ever() {
+        let (tx, rx) = fifo("round", 4, Bell::silent());
+        tx.push(0, Class::New, Time::ZERO).unwrap();
+        let mut runner = Runner::new(ParkSleeper::new(), VirtualClock::new(), Arc::default());
+        let round = relay(rx, tx, u64::MAX, None);
+        let seen = round.seen.clone();
+        runner.add(Box::new(round));
+        assert!(!runner.settle(Time::ZERO, 100));
+        assert_eq!(seen.load(Ordering::Relaxed), 100);
+    }
+
+    #[test]
+    fn a_runner_feeds_its_fifos_service_time() {
+        let clock = VirtualClock::new();
+        let (tx, rx) = fifo("in", 100, Bell::silent());
+        let (out, _sink) = fifo("out", 100, Bell::silent());
+        let meter = tx.meter().clone();
+        (0..10).for_each(|i| tx.push(i, Class::New, clock.now()).unwrap());
+        let mut runner = Runner::new(ParkSleeper::new(), clock.clone(), Arc::default());
+        runner.add(Box::new(relay(rx, out, u64::MAX, None)));
+        for _ in 0..2 {
+            runner.pass(clock.now());
+            clock.advance(Duration::from_millis(3));
+        }
+        assert_eq!(meter.expected_wait(), 8 * Duration::from_millis(3));
+    }
+
+    #[test]
+    fn staged_ping_pong_over_two_threads_loses_no_wake_up() {
+        const LAST: u64 = 40_000;
+        let stop = Arc::new(AtomicBool::new(false));
+        let clock = RealClock::new();
+        let mut runners = [(); 2].map(|()| Runner::new(ParkSleeper::new(), clock.clone(), stop.clone()));
+        let bells = [0, 1].map(|i: usize| runners[i].bell());
+        let (to_a, at_a) = fifo("a", 4, bells[0].clone());
+        let (to_b, at_b) = fifo("b", 4, bells[1].clone());
+        let a = relay(at_a, to_b.clone(), LAST, Some(stop.clone()));
+        let b = relay(at_b, to_a.clone(), LAST, Some(stop.clone()));
+        let seen = [a.seen.clone(), b.seen.clone()];
+        runners[0].add(Box::new(a));
+        runners[1].add(Box::new(b));
+        std::thread::scope(|scope| {
+            for mut runner in runners {
+                let bells = bells.clone();
+                scope.spawn(move || {
+                    runner.run();
+                    bells.iter().for_each(Bell::ring);
+                });
+            }
+            to_a.push(0, Class::New, Time::ZERO).unwrap();
+        });
+        assert_eq!(seen.map(|s| s.load(Ordering::Relaxed)), [LAST / 2 + 1, LAST / 2]);
     }
 }

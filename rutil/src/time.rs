@@ -122,3 +122,34 @@ impl Clock for VirtualClock {
         Time(self.nanos.load(Ordering::SeqCst))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Time::from_millis(1500) - Time::from_millis(500), second);
+        assert_eq!(Time::ZERO - Time::from_millis(1), Duration::ZERO);
+        assert_eq!(Time::from_nanos(u64::MAX - 1) + second, Time::MAX);
+        assert_eq!((Time::ZERO + Duration::MAX, Time::from_millis(u64::MAX)), (Time::MAX, Time::MAX));
+        assert_eq!(format!("{:?}", Time::from_nanos(61_002_003_999)), "61.002003s");
+    }
+
+    #[test]
+    fn the_virtual_clock_is_shared_and_never_goes_back() {
+        let clock = VirtualClock::new();
+        let other = clock.clone();
+        clock.advance(Duration::from_millis(20));
+        other.advance_to(Time::from_millis(10));
+        assert_eq!(other.now().as_millis(), 20);
+    }
+
+    #[test]
+    fn clones_of_the_real_clock_compare() {
+        let clock = RealClock::new();
+        let before = clock.now();
+        assert!(clock.clone().now() >= before);
+    }
+}
