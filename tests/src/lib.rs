@@ -1,1 +1,20 @@
-//! Scenarios that see all crates.
+//! What the scenarios share: the torture messages with their verdicts, a driver that tries them on the wire, and the
+//! real programs that the stack is tested against. The scenarios themselves are modules of `tests/scenarios/main.rs`.
+
+pub mod corpus;
+pub mod peers;
+pub mod raw;
+pub mod verdict;
+
+use std::time::Instant;
+
+/// Whether this is a run in which a skipped part counts as a failure (`CI=true`).
+pub fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|v| v == "true")
+}
+
+/// The clock for deadlines against real sockets and processes.
+#[expect(clippy::disallowed_methods, reason = "waiting for a real peer needs a real deadline")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,109 @@
+//! Our proxy as a process of its own.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::Process;
+
+/// How long a start may take on a machine that is busy with other tests.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A running `repro`.
+#[derive(Debug)]
+pub struct Repro {
+    process: Process,
+    listening: Vec<(String, SocketAddr)>,
+}
+
+/// Builds `repro` in the profile of this test and says where it is.
+///
+/// Cargo gives a test only the binaries of its own package; with all built, the call takes a moment.
+pub fn repro_binary() -> Result<PathBuf, String> {
+    let test = env::current_exe().map_err(|e| e.to_string())?;
+    // TARGET/PROFILE/deps/scenarios-…
+    let profile_dir = test.ancestors().nth(2).ok_or("the test is not in a target folder")?;
+    let target_dir = profile_dir.parent().ok_or("the test is not in a target folder")?;
+    let profile = match profile_dir.file_name().and_then(|n| n.to_str()) {
+        Some("debug") => "dev",
+        Some(name) => name,
+        None => return Err("the target folder has no profile".to_owned()),
+    };
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--package", "apps", "--bin", "repro", "--profile", profile, "--target-dir"])
+        .arg(target_dir)
+        .output()
+        .map_err(|e| format!("cargo build: {e}"))?;
+    if !output.status.success() {
+        return Err(format!("cargo build: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(profile_dir.join("repro"))
+}
+
+impl Repro {
+    /// Builds and starts `repro` with `args`, and waits until it has said where it listens.
+    ///
+    /// `transports` is how many `listening on <transport> <address>` lines there will be.
+    pub fn start(args: &[&str], transports: usize) -> Result<Self, String> {
+        Self::start_command(Command::new(repro_binary()?).args(args), transports)
+    }
+
+    fn start_command(command: &mut Command, transports: usize) -> Result<Self, String> {
+        let mut process = Process::start(command).map_err(|e| format!("repro: {e}"))?;
+        let mut listening = Vec::new();
+        for _ in 0..transports {
+            let found = process.wait_for(START_LIMIT, listening_on);
+            listening.push(found.map_err(|e| format!("repro does not say where it listens:\n{}", e.output))?);
+        }
+        Ok(Self { process, listening })
+    }
+
+    /// The address on which it listens for `transport` (`udp`, `tcp`, …), the first if there are several.
+    pub fn address(&self, transport: &str) -> Option<SocketAddr> {
+        self.listening.iter().find(|(t, _)| t == transport).map(|(_, address)| *address)
+    }
+
+    /// The process, for its output and whether it still runs.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+/// Reads `listening on udp 127.0.0.1:45123`, whatever stands before it in a log line.
+fn listening_on(line: &str) -> Option<(String, SocketAddr)> {
+    let (_, found) = line.split_once("listening on ")?;
+    let mut words = found.split_whitespace();
+    let transport = words.next()?.to_ascii_lowercase();
+    Some((transport, words.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_where_it_listens() {
+        let udp = ("udp".to_owned(), "127.0.0.1:45123".parse().expect("an address"));
+        assert_eq!(listening_on("listening on udp 127.0.0.1:45123"), Some(udp.clone()));
+        assert_eq!(listening_on("2026 INFO repro: listening on UDP 127.0.0.1:45123 (2 shards)"), Some(udp));
+        assert_eq!(listening_on("listening on udp"), None);
+        assert_eq!(listening_on("stopped"), None);
+    }
+
+    #[test]
+    fn start_collects_all_addresses() {
+        let script =
+            "echo listening on udp 127.0.0.1:1; echo listening on tcp 127.0.0.1:2 >&2; exec cat /dev/zero >/dev/null";
+        let repro = Repro::start_command(Command::new("sh").args(["-c", script]), 2).expect("both lines come");
+        assert_eq!(repro.address("tcp"), Some("127.0.0.1:2".parse().expect("an address")));
+        assert_eq!(repro.address("tls"), None);
+    }
+
+    #[test]
+    fn a_start_that_fails_shows_the_output() {
+        let error = Repro::start_command(Command::new("sh").args(["-c", "echo no such key >&2; exit 1"]), 1);
+        assert!(error.expect_err("it ends at once").contains("no such key"));
+    }
+}

@@ -1,0 +1,150 @@
+//! SIPp with our own scenarios of `tests/sipp`.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::{Process, Unfinished};
+
+/// One run of SIPp: which scenario, from where, to whom, how much.
+#[derive(Clone, Debug)]
+pub struct Sipp<'a> {
+    /// The file in `tests/sipp`.
+    pub scenario: &'a str,
+    /// Its own address; the port must be given, as SIPp tells nobody which one it took.
+    pub local: SocketAddr,
+    /// The other side; none for a scenario that waits for requests.
+    pub remote: Option<SocketAddr>,
+    /// How many calls there are.
+    pub calls: u32,
+    /// Calls a second.
+    pub rate: u32,
+    /// SIPp's name for the transport: `u1` for UDP, `t1` for TCP, both over one socket.
+    pub transport: &'a str,
+    /// More arguments: keys (`-key name value`), a service name (`-s`).
+    pub more: &'a [&'a str],
+}
+
+/// A running SIPp.
+#[derive(Debug)]
+pub struct Running {
+    process: Process,
+    folder: Folder,
+}
+
+/// What SIPp counted over the whole run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallStats {
+    /// Calls that went through their scenario.
+    pub successful: u64,
+    /// Calls that did not.
+    pub failed: u64,
+    /// Messages sent again because no answer came.
+    pub retransmissions: u64,
+}
+
+/// Why there is no count.
+#[derive(Debug)]
+pub enum SippError {
+    /// It could not be started.
+    Start(io::Error),
+    /// It did not end in time; what it printed.
+    Unfinished(String),
+    /// It left no usable statistics; what it printed.
+    NoStats(String),
+}
+
+impl Sipp<'_> {
+    /// Starts it.
+    pub fn start(&self) -> Result<Running, SippError> {
+        let folder = Folder::create().map_err(SippError::Start)?;
+        let mut command = Command::new("sipp");
+        command.args(["-nostdin", "-trace_stat", "-trace_err", "-fd", "1", "-stf"]).arg(folder.0.join("stat.csv"));
+        command.arg("-error_file").arg(folder.0.join("errors.log"));
+        command.arg("-sf").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(self.scenario));
+        command.args(["-i", &self.local.ip().to_string(), "-p", &self.local.port().to_string()]);
+        command.args(["-t", self.transport, "-m", &self.calls.to_string(), "-r", &self.rate.to_string()]);
+        command.args(self.more).args(self.remote.map(|r| r.to_string()));
+        let process = Process::start(command.current_dir(&folder.0)).map_err(SippError::Start)?;
+        Ok(Running { process, folder })
+    }
+
+    /// Starts it and waits for its end.
+    pub fn run(&self, limit: Duration) -> Result<CallStats, SippError> {
+        self.start()?.finish(limit)
+    }
+}
+
+impl Running {
+    /// Waits for its end, which is after the last call; kills it if that takes longer than `limit`.
+    pub fn finish(self, limit: Duration) -> Result<CallStats, SippError> {
+        let errors = self.folder.0.join("errors.log");
+        let explain = |output: String| format!("{output}\n{}", fs::read_to_string(&errors).unwrap_or_default());
+        match self.process.finish(limit) {
+            Ok((status, output)) => {
+                let csv = fs::read_to_string(self.folder.0.join("stat.csv")).unwrap_or_default();
+                parse_stats(&csv).ok_or_else(|| SippError::NoStats(explain(format!("{status}\n{output}"))))
+            }
+            Err(Unfinished { output }) => Err(SippError::Unfinished(explain(output))),
+        }
+    }
+}
+
+/// The cumulative columns of the last line of SIPp's statistics.
+fn parse_stats(csv: &str) -> Option<CallStats> {
+    let mut lines = csv.lines().filter(|l| !l.trim().is_empty());
+    let names: Vec<_> = lines.next()?.split(';').collect();
+    let last: Vec<_> = lines.next_back()?.split(';').collect();
+    let column = |name: &str| last.get(names.iter().position(|n| *n == name)?)?.trim().parse().ok();
+    Some(CallStats {
+        successful: column("SuccessfulCall(C)")?,
+        failed: column("FailedCall(C)")?,
+        retransmissions: column("Retransmissions(C)")?,
+    })
+}
+
+/// A folder for one run's files, removed afterwards.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create() -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let count = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("sip-tests-sipp-{}-{count}", std::process::id()));
+        fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays behind is in the folder for temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_are_the_cumulative_columns_of_the_last_line() {
+        let csv = "StartTime;SuccessfulCall(P);SuccessfulCall(C);FailedCall(C);Retransmissions(C);\n\
+                   a;1;1;0;0;\n\
+                   b;1;12;3;4;\n";
+        assert_eq!(parse_stats(csv), Some(CallStats { successful: 12, failed: 3, retransmissions: 4 }));
+    }
+
+    #[test]
+    fn statistics_that_are_cut_short_are_none() {
+        assert_eq!(parse_stats(""), None);
+        assert_eq!(parse_stats("SuccessfulCall(C);FailedCall(C);Retransmissions(C);\n"), None);
+        assert_eq!(parse_stats("SuccessfulCall(C);FailedCall(C);Retransmissions(C);\n1;\n"), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! Scenarios that see all crates.
+
+mod sipp;
+mod torture;

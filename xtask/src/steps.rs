@@ -1,0 +1,105 @@
+//! The steps of `cargo xtask test`, in the order in which they run.
+
+use std::env;
+use std::process::Command;
+
+use crate::tools::{self, Tool};
+
+/// One check.
+pub(crate) struct Step {
+    /// What `--only` and `--skip` call it.
+    pub(crate) name: &'static str,
+    /// The cargo subcommand that it needs beyond the toolchain; installed if missing.
+    pub(crate) needs: Option<Tool>,
+    /// The arguments for cargo.
+    pub(crate) args: fn() -> &'static [&'static str],
+    /// An environment variable for this step alone.
+    pub(crate) env: Option<(&'static str, &'static str)>,
+}
+
+/// All steps. Advisories stand apart from the other dependency checks because their database is on the open network.
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "fmt", needs: None, args: || &["fmt", "--all", "--check"], env: None },
+    Step {
+        name: "clippy",
+        needs: None,
+        args: || &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        env: None,
+    },
+    Step { name: "test", needs: None, args: test_args, env: None },
+    Step { name: "doctest", needs: None, args: || &["test", "--workspace", "--doc"], env: None },
+    Step {
+        name: "doc",
+        needs: None,
+        args: || &["doc", "--workspace", "--no-deps"],
+        env: Some(("RUSTDOCFLAGS", "-D warnings")),
+    },
+    Step {
+        name: "deny",
+        needs: Some(tools::CARGO_DENY),
+        args: || &["deny", "check", "bans", "licenses", "sources"],
+        env: None,
+    },
+    Step { name: "advisories", needs: Some(tools::CARGO_DENY), args: || &["deny", "check", "advisories"], env: None },
+];
+
+/// nextest gives each test its own process and names the slow ones; cargo's own runner does as well without it.
+fn test_args() -> &'static [&'static str] {
+    if tools::on_path("cargo-nextest") {
+        &["nextest", "run", "--workspace"]
+    } else {
+        &["test", "--workspace", "--lib", "--bins", "--tests"]
+    }
+}
+
+impl Step {
+    /// Installs what the step needs and runs it. The error is one line for the summary.
+    pub(crate) fn run(&self, skipped_peers: &str) -> Result<(), String> {
+        if let Some(tool) = &self.needs {
+            tool.ensure()?;
+        }
+        let mut command = Command::new(cargo());
+        command.args((self.args)()).env(tools::SKIP_VARIABLE, skipped_peers);
+        if let Some((name, value)) = self.env {
+            command.env(name, value);
+        }
+        let status = command.status().map_err(|e| format!("{}: {e}", self.line()))?;
+        if status.success() { Ok(()) } else { Err(format!("{}: {status}", self.line())) }
+    }
+
+    /// The command as a person would type it.
+    pub(crate) fn line(&self) -> String {
+        let env = self.env.map(|(name, value)| format!("{name}='{value}' ")).unwrap_or_default();
+        format!("{env}cargo {}", (self.args)().join(" "))
+    }
+}
+
+/// The cargo that runs this program, so that a `+toolchain` stays in force.
+pub(crate) fn cargo() -> String {
+    env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_plain() {
+        let names: BTreeSet<_> = STEPS.iter().map(|s| s.name).collect();
+        assert_eq!(names.len(), STEPS.len());
+        assert!(names.iter().all(|n| n.bytes().all(|b| b.is_ascii_lowercase())));
+    }
+
+    #[test]
+    fn line_can_be_typed() {
+        let doc = STEPS.iter().find(|s| s.name == "doc").expect("there is a doc step");
+        assert_eq!(doc.line(), "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps");
+    }
+
+    #[test]
+    fn doc_tests_run_whatever_the_runner() {
+        let doctest = STEPS.iter().find(|s| s.name == "doctest").expect("there is a doctest step");
+        assert!((doctest.args)().contains(&"--doc"));
+    }
+}
