@@ -2,5 +2,7 @@
 //! timer queue and transport selector are actors joined by bounded FIFOs.
 #![forbid(unsafe_code)]
 
+pub mod grammar;
 pub mod header;
 pub mod transport;
+pub mod uri;
