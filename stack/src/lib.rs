@@ -3,5 +3,12 @@
 #![forbid(unsafe_code)]
 
 pub mod contents;
+pub mod grammar;
 pub mod header;
+pub mod message;
+pub mod scanner;
+mod timer;
+pub mod transaction;
 pub mod transport;
+pub mod tu;
+pub mod uri;

@@ -1,5 +1,28 @@
 //! Headers: one header, one file (parse, print and a round-trip test).
 
+mod call_id;
+mod contact;
+mod cseq;
+mod id;
+mod method;
+mod name_addr;
+pub(crate) mod number;
+pub mod p;
+pub mod param;
+mod table;
+mod via;
+
+pub use call_id::CallId;
+pub use contact::Contact;
+pub use cseq::CSeq;
+pub use id::HeaderId;
+pub use method::{KNOWN_METHODS, Method};
+pub use name_addr::NameAddr;
+pub use number::{DeltaParams, DeltaSeconds, MaxForwards, Number, QValue};
+pub use param::{Param, ParamKind, Params};
+pub use table::{check, h};
+pub use via::Via;
+
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -24,6 +47,13 @@ pub struct ParseError {
     pub offset: usize,
     /// The rule that it breaks.
     pub rule: &'static str,
+}
+
+impl ParseError {
+    /// The same, with the name of the header.
+    pub fn of(self, header: HeaderId) -> HeaderError {
+        HeaderError { header: header.name(), offset: self.offset, rule: self.rule }
+    }
 }
 
 /// The type of a header's value: `Via<'static>` stands for all `Via<'a>`. Values borrow from the message; reading
@@ -74,13 +104,4 @@ impl<T> Many<T> {
     pub const fn new(id: HeaderId) -> Self {
         Many { id, value: PhantomData }
     }
-}
-
-/// A header that the stack knows, or [`HeaderId::UNKNOWN`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HeaderId(pub u8);
-
-impl HeaderId {
-    /// Any header that is not in the table; its name is in the message.
-    pub const UNKNOWN: HeaderId = HeaderId(0);
 }

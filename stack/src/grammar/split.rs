@@ -1,0 +1,108 @@
+//! Splits a header's value at its top-level commas (RFC 3261 §7.3.1).
+
+use super::{quoted_end, trim};
+use memchr::{memchr, memchr_iter};
+
+/// The values of a list, in order. See [`split_list`].
+#[derive(Clone, Debug)]
+pub struct ListIter<'a> {
+    rest: Option<&'a str>,
+}
+
+/// Splits a value at commas that stand outside quotes, `<>` and comments; white space around is trimmed. An empty
+/// value is an empty list; an empty element (`a,,b`) is given as an empty text, which no value's parser takes.
+pub fn split_list(value: &str) -> ListIter<'_> {
+    let value = trim(value);
+    ListIter { rest: (!value.is_empty()).then_some(value) }
+}
+
+impl<'a> Iterator for ListIter<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.rest?;
+        let Some(comma) = memchr(b',', rest.as_bytes()).and_then(|first| top_level_comma(rest, first)) else {
+            self.rest = None;
+            return Some(trim(rest));
+        };
+        self.rest = rest.get(comma + 1..);
+        rest.get(..comma).map(trim)
+    }
+}
+
+/// The first comma at top level, where `first` is the first of all commas.
+fn top_level_comma(text: &str, first: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    if !bytes.get(..first)?.iter().any(|b| matches!(b, b'"' | b'<' | b'(')) {
+        return Some(first);
+    }
+    let mut pos = 0;
+    while let Some(byte) = bytes.get(pos) {
+        pos = match byte {
+            b',' => return Some(pos),
+            // What does not close is plain text: then its value's parser says what is wrong with it.
+            b'"' => quoted_end(bytes, pos).unwrap_or(pos + 1),
+            b'<' => closing_angle(bytes, pos).unwrap_or(pos + 1),
+            b'(' => comment_end(bytes, pos).unwrap_or(pos + 1),
+            _ => pos + 1,
+        };
+    }
+    None
+}
+
+/// Past the `>` that closes the `<` at `open`. A second `<` before it means that the first does not enclose.
+fn closing_angle(bytes: &[u8], open: usize) -> Option<usize> {
+    let inside = bytes.get(open + 1..)?;
+    let close = memchr(b'>', inside)?;
+    let nested = memchr_iter(b'<', inside.get(..close)?).next().is_some();
+    (!nested).then_some(open + 1 + close + 1)
+}
+
+/// Past the `)` that closes the comment at `open`; comments nest, `\` escapes.
+fn comment_end(bytes: &[u8], open: usize) -> Option<usize> {
+    let mut depth = 0usize;
+    let mut pos = open;
+    loop {
+        match bytes.get(pos)? {
+            b'\\' => pos += 1,
+            b'(' => depth += 1,
+            b')' if depth == 1 => return Some(pos + 1),
+            b')' => depth -= 1,
+            _ => {}
+        }
+        pos += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(text: &str) -> Vec<&str> {
+        split_list(text).collect()
+    }
+
+    #[test]
+    fn splits_at_top_level_only() {
+        assert_eq!(split("a, b ,\r\n c"), ["a", "b", "c"]);
+        assert_eq!(split("\"x, \\\" y\" <sip:a,b@c>;q=1, <sip:d>"), ["\"x, \\\" y\" <sip:a,b@c>;q=1", "<sip:d>"]);
+        assert_eq!(split("120 (in, (a) meeting), 3"), ["120 (in, (a) meeting)", "3"]);
+        assert_eq!(split("one"), ["one"]);
+    }
+
+    #[test]
+    fn empty_elements_stay_visible() {
+        assert_eq!(split(""), Vec::<&str>::new());
+        assert_eq!(split(" \r\n "), Vec::<&str>::new());
+        assert_eq!(split("a,,b"), ["a", "", "b"]);
+        assert_eq!(split("a;,;,,"), ["a;", ";", "", ""]);
+    }
+
+    #[test]
+    fn what_does_not_close_encloses_nothing() {
+        assert_eq!(split("\"a, b"), ["\"a", "b"]);
+        assert_eq!(split("<a, b"), ["<a", "b"]);
+        assert_eq!(split("<a, <b>"), ["<a", "<b>"]);
+        assert_eq!(split("(a, b\\"), ["(a", "b\\"]);
+    }
+}

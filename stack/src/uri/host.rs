@@ -1,0 +1,153 @@
+//! Hosts and ports (RFC 3261 §25.1, `hostport`; RFC 5118 for IPv6).
+
+use crate::grammar::{Cursor, HOST};
+use crate::header::ParseError;
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A host: a name or an address. Names compare without regard to case.
+#[derive(Clone, Debug)]
+pub enum Host<'a> {
+    /// A domain name, or what looks like one.
+    Name(Cow<'a, str>),
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 address; in text it stands in brackets.
+    V6(Ipv6Addr),
+}
+
+/// Reads an address, an IPv6 address with or without brackets (RFC 5118 §4.5).
+pub fn parse_ip(text: &str) -> Option<IpAddr> {
+    match text.strip_prefix('[') {
+        Some(inner) => parse_v6(inner.strip_suffix(']')?).map(IpAddr::V6),
+        None if text.contains(':') => parse_v6(text).map(IpAddr::V6),
+        None => text.parse().ok().map(IpAddr::V4),
+    }
+}
+
+/// Three colons before an embedded IPv4 address come from a fault in RFC 3261's grammar and mean two (RFC 5118 §4.10).
+fn parse_v6(text: &str) -> Option<Ipv6Addr> {
+    let parsed = text.parse().ok();
+    if parsed.is_some() || !text.contains(":::") {
+        return parsed;
+    }
+    text.replacen(":::", "::", 1).parse().ok()
+}
+
+impl<'a> Host<'a> {
+    /// Takes a whole text as a host, IPv6 in brackets.
+    pub fn parse(text: &'a str) -> Result<Self, ParseError> {
+        let mut at = Cursor::new(text);
+        let host = Host::read(&mut at)?;
+        if at.at_end() { Ok(host) } else { Err(at.fail("host: not a host character")) }
+    }
+
+    #[inline]
+    pub(crate) fn read(at: &mut Cursor<'a>) -> Result<Self, ParseError> {
+        let start = at.pos();
+        if at.eat(b'[') {
+            let close = at.find(b']').ok_or_else(|| at.fail("host: `[` without `]`"))?;
+            at.seek(close);
+            let inside = at.since(start + 1);
+            let address = parse_v6(inside).ok_or(ParseError { offset: start, rule: "host: not an IPv6 address" })?;
+            at.seek(close + 1);
+            return Ok(Host::V6(address));
+        }
+        let name = at.need(HOST, "host: name or address expected")?;
+        let numeric = name.as_bytes().first().is_some_and(u8::is_ascii_digit);
+        match name.parse() {
+            Ok(address) if numeric => Ok(Host::V4(address)),
+            _ => Ok(Host::Name(Cow::Borrowed(name))),
+        }
+    }
+
+    /// The address, if this is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Host::Name(_) => None,
+            Host::V4(address) => Some(IpAddr::V4(*address)),
+            Host::V6(address) => Some(IpAddr::V6(*address)),
+        }
+    }
+
+    /// The same without a borrow.
+    pub fn into_owned(self) -> Host<'static> {
+        match self {
+            Host::Name(name) => Host::Name(Cow::Owned(name.into_owned())),
+            Host::V4(address) => Host::V4(address),
+            Host::V6(address) => Host::V6(address),
+        }
+    }
+}
+
+impl From<IpAddr> for Host<'_> {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Host::V4(address),
+            IpAddr::V6(address) => Host::V6(address),
+        }
+    }
+}
+
+impl PartialEq for Host<'_> {
+    fn eq(&self, other: &Host<'_>) -> bool {
+        match (self, other) {
+            (Host::Name(a), Host::Name(b)) => a.eq_ignore_ascii_case(b),
+            (Host::V4(a), Host::V4(b)) => a == b,
+            (Host::V6(a), Host::V6(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+impl Eq for Host<'_> {}
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Name(name) => f.write_str(name),
+            Host::V4(address) => address.fmt(f),
+            Host::V6(address) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+/// The digits of a port.
+#[inline]
+pub(crate) fn read_port(at: &mut Cursor<'_>) -> Result<u16, ParseError> {
+    let start = at.pos();
+    let port = crate::header::number::read_digits(at, "port: digits expected")?;
+    port.and_then(|n| u16::try_from(n).ok()).ok_or(ParseError { offset: start, rule: "port: above 65535" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_addresses() {
+        for (text, ip) in [
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("[2001:db8::9:1]", Some("2001:db8::9:1")),
+            ("[2001:db8::10:5070]", Some("2001:db8::10:5070")),
+            ("[::ffff:192.0.2.10]", Some("::ffff:192.0.2.10")),
+            ("[2001:db8:::192.0.2.1]", Some("2001:db8::192.0.2.1")),
+            ("host-1.example.com.", None),
+            ("1.example", None),
+        ] {
+            let host = Host::parse(text).unwrap();
+            assert_eq!(host.ip(), ip.map(|ip| ip.parse().unwrap()), "{text}");
+            assert_eq!(Host::parse(&host.to_string()), Ok(host.clone()));
+        }
+        for text in ["", "[::1", "[1:2]", "a b", "[]", "2001:db8::1", "é", "[::1]x"] {
+            assert!(Host::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bare_addresses() {
+        assert_eq!(parse_ip("[2001:db8::9:255]"), parse_ip("2001:db8::9:255"));
+        assert_eq!(parse_ip("192.0.2.200"), "192.0.2.200".parse().ok());
+        assert_eq!(parse_ip("[192.0.2.200]"), None);
+    }
+}
