@@ -1,5 +1,19 @@
 //! Transports: sockets to bytes and back. What crosses the `rx` and `wire[t]` FIFOs is defined here.
 
+mod error;
+mod mmsg;
+mod poll_group;
+mod stats;
+mod udp;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::BindError;
+pub use poll_group::{FailureSink, PollGroup};
+pub use stats::{Counter, TransportStats};
+pub use udp::UdpOptions;
+
 use bytes::Bytes;
 use rutil::Time;
 use std::fmt;
@@ -60,7 +74,9 @@ impl TransportType {
     }
     /// Reads a name in any case.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss].into_iter().find(|t| t.as_str().eq_ignore_ascii_case(name))
+        [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss]
+            .into_iter()
+            .find(|t| t.as_str().eq_ignore_ascii_case(name))
     }
 }
 
@@ -191,4 +207,26 @@ pub struct TransportFailed {
     pub notify: Notify,
     /// Why.
     pub error: TransportError,
+}
+
+impl TransportError {
+    /// What an error of the operating system on a send or a connect means for the message.
+    pub(crate) fn from_io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind as K;
+        match error.kind() {
+            K::ConnectionRefused => TransportError::Refused,
+            K::HostUnreachable | K::NetworkUnreachable | K::AddrNotAvailable => TransportError::Unreachable,
+            K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::NotConnected => {
+                TransportError::ConnectionLost
+            }
+            K::TimedOut => TransportError::ConnectTimeout,
+            _ => match error.raw_os_error().map(nix::errno::Errno::from_raw) {
+                Some(nix::errno::Errno::EMSGSIZE) => TransportError::TooLarge,
+                Some(nix::errno::Errno::ENOBUFS) => TransportError::Congested,
+                // A socket bound to a loopback address has no route to the world: the kernel calls that EINVAL.
+                Some(nix::errno::Errno::EINVAL) => TransportError::Unreachable,
+                _ => TransportError::Io,
+            },
+        }
+    }
 }
