@@ -1,18 +1,23 @@
 //! Transports: sockets to bytes and back. What crosses the `rx` and `wire[t]` FIFOs is defined here.
 
+mod connection;
 mod error;
 mod mmsg;
+mod options;
 mod poll_group;
+mod socket;
 mod stats;
+mod table;
+mod tcp;
 mod udp;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::BindError;
+pub use options::{TcpOptions, UdpOptions};
 pub use poll_group::{FailureSink, PollGroup};
 pub use stats::{Counter, TransportStats};
-pub use udp::UdpOptions;
 
 use bytes::Bytes;
 use rutil::Time;

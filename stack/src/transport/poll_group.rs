@@ -1,11 +1,13 @@
 //! The poll group (reSIProcate's FdPollGrp): the actor that owns all sockets of one runner, and its sleep.
 
 use super::mmsg::{BATCH, DATAGRAM};
+use super::tcp::Tcp;
 use super::udp::Udp;
 use super::{
-    BindError, Notify, Received, TransportError, TransportFailed, TransportId, TransportStats, TransportType,
-    UdpOptions, Wire,
+    BindError, Notify, Received, TcpOptions, TransportError, TransportFailed, TransportId, TransportStats,
+    TransportType, UdpOptions, Wire,
 };
+use mio::event::Event;
 use mio::{Events, Poll, Registry, Token, Waker};
 use rutil::{Actor, Bell, FifoReceiver, FifoSender, Sleeper, Time, Turn};
 use std::io;
@@ -31,9 +33,53 @@ pub struct PollGroup {
     bell: Bell,
     rx: FifoSender<Received>,
     failed: FailureSink,
-    transports: Vec<Udp>,
+    transports: Vec<Transport>,
     /// Where datagrams and chunks are read into before they are copied to their exact size.
     buffer: Vec<u8>,
+}
+
+enum Transport {
+    Udp(Udp),
+    Tcp(Box<Tcp>),
+}
+
+impl Transport {
+    fn id(&self) -> TransportId {
+        match self {
+            Transport::Udp(udp) => udp.id(),
+            Transport::Tcp(tcp) => tcp.id(),
+        }
+    }
+    fn stats(&self) -> &Arc<TransportStats> {
+        match self {
+            Transport::Udp(udp) => udp.stats(),
+            Transport::Tcp(tcp) => tcp.stats(),
+        }
+    }
+    fn turn(&mut self, ctx: &mut Context<'_>) -> Turn {
+        match self {
+            Transport::Udp(udp) => udp.turn(ctx),
+            Transport::Tcp(tcp) => tcp.turn(ctx),
+        }
+    }
+    fn deadline(&self) -> Option<Time> {
+        match self {
+            Transport::Udp(_) => None,
+            Transport::Tcp(tcp) => tcp.deadline(),
+        }
+    }
+    fn drained(&self) -> bool {
+        match self {
+            Transport::Udp(udp) => udp.drained(),
+            Transport::Tcp(tcp) => tcp.drained(),
+        }
+    }
+    fn ready(&mut self, slot: usize, event: &Event) {
+        match self {
+            Transport::Udp(udp) => udp.ready(event),
+            Transport::Tcp(tcp) => tcp.ready(slot, event),
+        }
+    }
 }
 
 /// What a transport may use in its turn.
@@ -93,7 +139,29 @@ impl PollGroup {
     ) -> Result<SocketAddr, BindError> {
         let index = self.next_index(TransportType::Udp, addr)?;
         let (udp, local) = Udp::bind(id, addr, wire, options, self.poll.registry(), token(index, 0))?;
-        self.transports.push(udp);
+        self.transports.push(Transport::Udp(udp));
+        Ok(local)
+    }
+
+    /// Adds a TCP listener bound to `addr`, and the connections that come of it and of what comes through `wire`; the
+    /// address that it got.
+    ///
+    /// A message that fails is reported with its [`TransportError`]. When `rx` is full nothing is read. A peer's FIN
+    /// is reported as [`Received::Closed`], once for each connection; for five seconds more a message that names the
+    /// connection still goes out on it.
+    ///
+    /// # Errors
+    /// [`BindError`] when the socket cannot be opened.
+    pub fn add_tcp(
+        &mut self,
+        id: TransportId,
+        addr: SocketAddr,
+        wire: FifoReceiver<Wire>,
+        options: &TcpOptions,
+    ) -> Result<SocketAddr, BindError> {
+        let index = self.next_index(TransportType::Tcp, addr)?;
+        let (tcp, local) = Tcp::bind(id, addr, wire, options, self.poll.registry(), index)?;
+        self.transports.push(Transport::Tcp(Box::new(tcp)));
         Ok(local)
     }
 
@@ -125,6 +193,10 @@ impl Actor for PollGroup {
         all
     }
 
+    fn deadline(&self) -> Option<Time> {
+        self.transports.iter().filter_map(|t| t.deadline()).min()
+    }
+
     fn drained(&self) -> bool {
         self.transports.iter().all(|t| t.drained())
     }
@@ -141,7 +213,7 @@ impl Sleeper for PollGroup {
         for event in &self.events {
             let Token(token) = event.token();
             if let Some(transport) = self.transports.get_mut(token & WAKER) {
-                transport.ready(event);
+                transport.ready(token >> SLOT_SHIFT, event);
             }
         }
     }

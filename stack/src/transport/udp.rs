@@ -3,36 +3,18 @@
 use super::mmsg::{self, BATCH, DATAGRAM};
 use super::poll_group::Context;
 use super::{
-    BindError, ConnectionId, Flow, Notify, Received, TransportError, TransportId, TransportStats, TransportType, Wire,
+    BindError, ConnectionId, Flow, Notify, Received, TransportError, TransportId, TransportStats, TransportType,
+    UdpOptions, Wire, socket,
 };
 use bytes::Bytes;
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
 use rutil::{Class, FifoReceiver, Turn};
-use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-
-/// How a UDP transport is set up.
-#[derive(Clone, Debug)]
-pub struct UdpOptions {
-    /// Whether several sockets may have the address, the kernel spreading the peers over them (`SO_REUSEPORT`): one
-    /// per shard.
-    pub reuse_port: bool,
-    /// Octets asked for as the socket's receive buffer; the system may give less (`net.core.rmem_max`).
-    pub receive_buffer: usize,
-    /// Octets asked for as the socket's send buffer; the system may give less (`net.core.wmem_max`).
-    pub send_buffer: usize,
-}
-
-impl Default for UdpOptions {
-    fn default() -> Self {
-        UdpOptions { reuse_port: false, receive_buffer: 4 << 20, send_buffer: 4 << 20 }
-    }
-}
 
 struct Outgoing {
     bytes: Bytes,
@@ -69,7 +51,7 @@ impl Udp {
         token: Token,
     ) -> Result<(Self, SocketAddr), BindError> {
         let (mut socket, local) =
-            open(addr, options).map_err(|source| BindError::new(TransportType::Udp, addr, source))?;
+            socket::open_udp(addr, options).map_err(|source| BindError::new(TransportType::Udp, addr, source))?;
         registry
             .register(&mut socket, token, Interest::READABLE)
             .map_err(|source| BindError::new(TransportType::Udp, addr, source))?;
@@ -235,27 +217,6 @@ impl Udp {
             tracing::error!(transport = self.id.0, error = %e, "udp interest");
         }
     }
-}
-
-fn open(addr: SocketAddr, options: &UdpOptions) -> io::Result<(mio::net::UdpSocket, SocketAddr)> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
-    if addr.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    if options.reuse_port {
-        socket.set_reuse_port(true)?;
-    }
-    socket.set_recv_buffer_size(options.receive_buffer)?;
-    socket.set_send_buffer_size(options.send_buffer)?;
-    socket.bind(&addr.into())?;
-    let std = std::net::UdpSocket::from(socket);
-    let local = std.local_addr()?;
-    let socket = socket2::SockRef::from(&std);
-    // Linux reports twice what it grants, for its own bookkeeping.
-    let (receive, send) = (socket.recv_buffer_size()? / 2, socket.send_buffer_size()? / 2);
-    tracing::info!(%local, receive_buffer = receive, send_buffer = send, "udp listening");
-    Ok((mio::net::UdpSocket::from_std(std), local))
 }
 
 /// What a datagram is worth when `rx` is nearly full, by its first octets: what ends work goes before what begins it.

@@ -1,5 +1,6 @@
 //! The transports over real sockets on loopback.
 
+mod tcp;
 mod udp;
 
 use super::*;
@@ -31,6 +32,11 @@ impl Bench {
     fn udp(&mut self, id: u16, addr: &str, options: &UdpOptions) -> (SocketAddr, FifoSender<Wire>) {
         let (tx, rx) = fifo("wire", 2048, self.group.bell());
         (self.group.add_udp(TransportId(id), addr.parse().unwrap(), rx, options).unwrap(), tx)
+    }
+
+    fn tcp(&mut self, id: u16, addr: &str, options: &TcpOptions) -> (SocketAddr, FifoSender<Wire>) {
+        let (tx, rx) = fifo("wire", 2048, self.group.bell());
+        (self.group.add_tcp(TransportId(id), addr.parse().unwrap(), rx, options).unwrap(), tx)
     }
 
     /// One pass as a runner makes it.
