@@ -1,4 +1,8 @@
 //! Transports: sockets to bytes and back. What crosses the `rx` and `wire[t]` FIFOs is defined here.
+//!
+//! One [`PollGroup`] a runner owns all its sockets: datagrams go out and in by batches of 32 a system call, streams
+//! by chunks of at most 64 KiB in and by gathered writes out. Datagrams that find `rx` full are shed and counted; of
+//! a stream nothing is lost.
 
 mod connection;
 mod error;

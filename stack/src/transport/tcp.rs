@@ -425,7 +425,8 @@ impl Tcp {
                 self.table.enter(slot, Phase::HalfClosed, ctx.now + GRACE);
                 self.hold(ctx, Received::Closed { flow });
             }
-            Got::End if phase == Phase::Closing => {}
+            // Known already: an edge for writing tells it again.
+            Got::End if matches!(phase, Phase::HalfClosed | Phase::Closing) => {}
             Got::End => self.close(ctx, slot, TransportError::ConnectionLost),
             Got::Lost(e) => {
                 tracing::debug!(peer = %flow.peer, error = %e, "tcp read");

@@ -102,3 +102,50 @@ fn send(bytes: impl Into<Bytes>, peer: SocketAddr, key: u64) -> Wire {
         notify: Some(Notify { shard: 0, key }),
     }
 }
+
+/// Sends every datagram back.
+struct Echo {
+    rx: FifoReceiver<Received>,
+    wire: FifoSender<Wire>,
+}
+
+impl Actor for Echo {
+    fn name(&self) -> &'static str {
+        "echo"
+    }
+    fn turn(&mut self, now: Time) -> Turn {
+        let Some(received) = self.rx.pop() else { return Turn::Idle };
+        let (Received::Datagram { bytes, flow, .. } | Received::Chunk { bytes, flow, .. }) = received else {
+            return Turn::Worked;
+        };
+        let connection = flow.connection;
+        let answer = Wire::Send { bytes, peer: flow.peer, connection, connect: false, notify: None };
+        self.wire.push(answer, rutil::Class::Internal, now).unwrap();
+        Turn::Worked
+    }
+}
+
+#[test]
+fn a_runner_on_its_own_thread_sleeps_on_the_sockets() {
+    let (tx, rx) = fifo("rx", 64, Bell::silent());
+    let mut group = PollGroup::new(tx, Box::new(|f, _| panic!("{f:?}"))).unwrap();
+    let (wire, wire_rx) = fifo("wire", 64, Bell::silent());
+    let addr = "127.0.0.1:0".parse().unwrap();
+    let local = group.add_udp(TransportId(0), addr, wire_rx, &UdpOptions::default()).unwrap();
+    let (bell, stop) = (group.bell(), Arc::new(std::sync::atomic::AtomicBool::new(false)));
+    let mut runner = rutil::Runner::new(group, RealClock::new(), stop.clone());
+    runner.add(Box::new(Echo { rx, wire }));
+    std::thread::scope(|scope| {
+        scope.spawn(move || runner.run());
+        let peer = std::net::UdpSocket::bind(addr).unwrap();
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut buffer = [0; 8];
+        let echoed = (0..2000u32).all(|i| {
+            peer.send_to(&i.to_be_bytes(), local).is_ok()
+                && peer.recv(&mut buffer).is_ok_and(|size| buffer[..size] == i.to_be_bytes())
+        });
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        bell.ring();
+        assert!(echoed);
+    });
+}

@@ -322,8 +322,11 @@ fn a_peer_that_has_closed_its_half_still_gets_its_answer() {
     let (bytes, flow) = bench.bytes();
     assert_eq!(&bytes[..], b"question");
     assert_eq!(closed(&mut bench), flow);
-    bench.push(&wire, on(flow, "answer", 1));
-    expect(&mut bench, &mut peer, b"answer");
+    // So long an answer that the socket has to become writable again on the way.
+    let answer = vec![b'a'; 900_000];
+    bench.push(&wire, on(flow, answer.clone(), 1));
+    bench.push(&wire, on(flow, "nswer", 3));
+    expect(&mut bench, &mut peer, &[&answer[..], b"nswer"].concat());
     // New work does not go to a peer that is leaving.
     bench.push(&wire, on(Flow { connection: ConnectionId(0), ..flow }, "new", 2));
     assert_eq!(bench.failure(2), TransportError::NoConnection);
