@@ -3,4 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod header;
+pub mod selector;
 pub mod transport;
