@@ -7,6 +7,7 @@ pub mod grammar;
 pub mod header;
 pub mod message;
 pub mod scanner;
+pub mod selector;
 mod timer;
 pub mod transaction;
 pub mod transport;

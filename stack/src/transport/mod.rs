@@ -1,4 +1,29 @@
 //! Transports: sockets to bytes and back. What crosses the `rx` and `wire[t]` FIFOs is defined here.
+//!
+//! One [`PollGroup`] a runner owns all its sockets: datagrams go out and in by batches of 32 a system call, streams
+//! by chunks of at most 64 KiB in and by gathered writes out. Datagrams that find `rx` full are shed and counted; of
+//! a stream nothing is lost.
+
+mod connection;
+mod error;
+mod local;
+mod mmsg;
+mod options;
+mod poll_group;
+mod socket;
+mod stats;
+mod table;
+mod tcp;
+mod udp;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::BindError;
+pub use local::{TransportInfo, TransportTable};
+pub use options::{TcpOptions, UdpOptions};
+pub use poll_group::{FailureSink, PollGroup};
+pub use stats::{Counter, TransportStats};
 
 use bytes::Bytes;
 use rutil::Time;
@@ -193,4 +218,26 @@ pub struct TransportFailed {
     pub notify: Notify,
     /// Why.
     pub error: TransportError,
+}
+
+impl TransportError {
+    /// What an error of the operating system on a send or a connect means for the message.
+    pub(crate) fn from_io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind as K;
+        match error.kind() {
+            K::ConnectionRefused => TransportError::Refused,
+            K::HostUnreachable | K::NetworkUnreachable | K::AddrNotAvailable => TransportError::Unreachable,
+            K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::NotConnected => {
+                TransportError::ConnectionLost
+            }
+            K::TimedOut => TransportError::ConnectTimeout,
+            _ => match error.raw_os_error().map(nix::errno::Errno::from_raw) {
+                Some(nix::errno::Errno::EMSGSIZE) => TransportError::TooLarge,
+                Some(nix::errno::Errno::ENOBUFS) => TransportError::Congested,
+                // A socket bound to a loopback address has no route to the world: the kernel calls that EINVAL.
+                Some(nix::errno::Errno::EINVAL) => TransportError::Unreachable,
+                _ => TransportError::Io,
+            },
+        }
+    }
 }

@@ -1,87 +1,179 @@
-//! The transports of a stack, and what they write into Via and Record-Route.
+//! The connections of one TCP transport: by slot, by id, by peer, and in the order in which they end.
+//!
+//! Bounded by `max_connections`. An entry leaves when its connection closes, fails, idles too long, or is the oldest
+//! idle one when room is needed.
 
-use super::{TransportId, TransportType};
-use crate::uri::Host;
-use std::net::{IpAddr, SocketAddr};
+use super::ConnectionId;
+use super::connection::{Connection, Phase};
+use mio::net::TcpStream;
+use rutil::Time;
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
 
-/// One transport as the rest of the stack sees it.
-#[derive(Clone, Debug)]
-pub struct TransportInfo {
-    /// Its name; its index in the table.
-    pub id: TransportId,
-    /// How it carries messages.
-    pub kind: TransportType,
-    /// The shard whose runner drives it.
-    pub shard: u16,
-    /// What it is bound to.
-    pub bound: SocketAddr,
-    /// The address that peers are told: the bound one, or for a wildcard the machine's own.
-    pub advertised: SocketAddr,
-    /// `SIP/2.0/UDP 192.0.2.1:5060;branch=`
-    via: Box<str>,
-    /// `<sip:192.0.2.1:5060;lr>`
-    record_route: Box<str>,
+/// The low bits of a [`ConnectionId`] are its slot, the rest counts connections: so an id is never used twice.
+const SLOT_BITS: u32 = 24;
+/// The most connections that ids can tell apart.
+const MOST: usize = (1 << SLOT_BITS) - 1;
+/// How many entries the search for an idle connection looks at.
+const SEARCH: usize = 1024;
+
+pub(super) struct Table {
+    slots: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    /// Connections that may be reused for a new request, the newest of each peer.
+    by_peer: HashMap<SocketAddr, usize>,
+    /// When each connection is due to end, at the latest lookup: traffic does not touch it, so an entry may be too
+    /// early and is then put where it belongs when its time comes. One entry per connection.
+    order: BTreeSet<(Time, usize)>,
+    /// Where each slot stands in `order`.
+    noted: Vec<Time>,
+    born: u64,
+    idle: Duration,
+    most: usize,
 }
 
-impl TransportInfo {
-    /// Describes a transport.
-    pub fn new(id: TransportId, kind: TransportType, shard: u16, bound: SocketAddr, advertised: SocketAddr) -> Self {
-        let via = format!("SIP/2.0/{kind} {advertised};branch=").into();
-        let record_route = match kind {
-            TransportType::Udp => format!("<sip:{advertised};lr>"),
-            _ => format!("<sip:{advertised};transport={};lr>", kind.as_param()),
-        };
-        TransportInfo { id, kind, shard, bound, advertised, via, record_route: record_route.into() }
+impl Table {
+    pub(super) fn new(most: usize, idle: Duration) -> Self {
+        Table {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_peer: HashMap::new(),
+            order: BTreeSet::new(),
+            noted: Vec::new(),
+            born: 0,
+            idle,
+            most: most.clamp(1, MOST),
+        }
     }
 
-    pub(crate) fn via(&self) -> &[u8] {
-        self.via.as_bytes()
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
     }
 
-    pub(crate) fn record_route(&self) -> &[u8] {
-        self.record_route.as_bytes()
-    }
-}
-
-/// All transports of a stack, in the order of their names.
-#[derive(Clone, Debug, Default)]
-pub struct TransportTable {
-    all: Vec<TransportInfo>,
-}
-
-impl TransportTable {
-    /// A table of transports whose names are their indices.
-    pub fn new(all: Vec<TransportInfo>) -> Self {
-        TransportTable { all }
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= self.most
     }
 
-    /// The transport with this name.
-    pub fn get(&self, id: TransportId) -> Option<&TransportInfo> {
-        self.all.get(usize::from(id.0))
+    /// The slot that the next [`Table::insert`] will use.
+    pub(super) fn next_slot(&self) -> usize {
+        self.free.last().copied().unwrap_or(self.slots.len())
     }
 
-    /// All transports.
-    pub fn iter(&self) -> impl Iterator<Item = &TransportInfo> {
-        self.all.iter()
+    /// Enters a connection; `ends` matters for one that is connecting.
+    pub(super) fn insert(&mut self, stream: TcpStream, peer: SocketAddr, phase: Phase, now: Time, ends: Time) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.noted.push(Time::ZERO);
+            self.slots.len() - 1
+        });
+        self.born += 1;
+        let id = ConnectionId(self.born << SLOT_BITS | slot as u64);
+        let mut connection = Connection::new(id, peer, stream, phase, now);
+        connection.ends = ends;
+        if let Some(entry) = self.slots.get_mut(slot) {
+            *entry = Some(connection);
+        }
+        self.by_peer.insert(peer, slot);
+        self.note(slot);
     }
 
-    /// A transport of this type that reaches `peer`: on the same shard where there is one. Loopback transports reach
-    /// only loopback peers and are preferred for them.
-    pub fn towards(&self, kind: TransportType, peer: IpAddr, shard: u16) -> Option<&TransportInfo> {
-        let fits = |t: &&TransportInfo| t.kind == kind && t.bound.is_ipv4() == peer.is_ipv4();
-        let rank = |t: &&TransportInfo| {
-            let loopback = t.bound.ip().is_loopback() != peer.is_loopback();
-            (t.shard != shard, loopback, t.id)
-        };
-        self.all.iter().filter(fits).min_by_key(rank)
+    pub(super) fn get(&mut self, slot: usize) -> Option<&mut Connection> {
+        self.slots.get_mut(slot)?.as_mut()
     }
 
-    /// Whether host and port are one of ours. Without a port, the default port of the transport is meant.
-    pub fn is_local(&self, host: &Host<'_>, port: Option<u16>) -> bool {
-        let Some(ip) = host.ip() else { return false };
-        self.all.iter().any(|t| {
-            let same = t.advertised.ip() == ip || t.bound.ip() == ip;
-            same && t.advertised.port() == port.unwrap_or_else(|| t.kind.default_port())
-        })
+    /// The slot of the connection `id`, if it lives.
+    pub(super) fn by_id(&mut self, id: ConnectionId) -> Option<usize> {
+        let slot = usize::try_from(id.0 & MOST as u64).ok()?;
+        self.get(slot).is_some_and(|c| c.id == id).then_some(slot)
+    }
+
+    /// The slot of a connection to `peer` that new requests may use.
+    pub(super) fn by_peer(&self, peer: SocketAddr) -> Option<usize> {
+        self.by_peer.get(&peer).copied()
+    }
+
+    /// Moves a connection to another phase, which ends at `ends` (Open: by idleness).
+    pub(super) fn enter(&mut self, slot: usize, phase: Phase, ends: Time) {
+        let Some(connection) = self.get(slot) else { return };
+        connection.phase = phase;
+        connection.ends = ends;
+        if !matches!(phase, Phase::Connecting | Phase::Open) {
+            self.forget_peer(slot);
+        }
+        self.note(slot);
+    }
+
+    pub(super) fn remove(&mut self, slot: usize) -> Option<Connection> {
+        self.forget_peer(slot);
+        let connection = self.slots.get_mut(slot)?.take()?;
+        self.order.remove(&(self.noted.get(slot).copied()?, slot));
+        self.free.push(slot);
+        Some(connection)
+    }
+
+    /// When the earliest connection may be due.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.order.first().map(|&(at, _)| at)
+    }
+
+    /// A connection whose time is up at `now`.
+    pub(super) fn expired(&mut self, now: Time) -> Option<usize> {
+        while let Some(&(at, slot)) = self.order.first() {
+            if at > now {
+                return None;
+            }
+            if self.due(slot) <= now {
+                return Some(slot);
+            }
+            self.note(slot);
+        }
+        None
+    }
+
+    /// The connection that has been idle longest and owes nobody anything: the one to close when room is needed.
+    pub(super) fn oldest_idle(&mut self) -> Option<usize> {
+        for _ in 0..SEARCH {
+            let mut entries = self.order.iter().take(SEARCH);
+            let &(at, slot) = entries.find(|&&(_, slot)| {
+                let connection = self.slots.get(slot).and_then(|c| c.as_ref());
+                connection.is_some_and(|c| c.phase != Phase::Connecting && !c.has_unsent())
+            })?;
+            if self.due(slot) == at {
+                return Some(slot);
+            }
+            self.note(slot);
+        }
+        None
+    }
+
+    /// Whether some connection has messages that are not out.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.slots.iter().flatten().any(|c| c.has_unsent())
+    }
+
+    fn due(&self, slot: usize) -> Time {
+        match self.slots.get(slot).and_then(|c| c.as_ref()) {
+            Some(c) if c.phase == Phase::Open => c.active + self.idle,
+            Some(c) => c.ends,
+            None => Time::MAX,
+        }
+    }
+
+    /// Puts a connection where it belongs in the order.
+    fn note(&mut self, slot: usize) {
+        let due = self.due(slot);
+        if let Some(noted) = self.noted.get_mut(slot) {
+            self.order.remove(&(*noted, slot));
+            self.order.insert((due, slot));
+            *noted = due;
+        }
+    }
+
+    fn forget_peer(&mut self, slot: usize) {
+        let Some(peer) = self.get(slot).map(|c| c.peer) else { return };
+        if self.by_peer.get(&peer) == Some(&slot) {
+            self.by_peer.remove(&peer);
+        }
     }
 }

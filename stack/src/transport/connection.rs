@@ -1,0 +1,227 @@
+//! One TCP connection: its socket, its phase, and the messages that wait for the socket.
+//!
+//! ```text
+//!  connect()        connected            peer's FIN (answers may still go out)
+//! ───────────► Connecting ─────► Open ─────────────────────────► HalfClosed
+//!                     accept() ──►│                                  │
+//!                                 │ Wire::Close                      │ Wire::Close
+//!                                 ▼                                  ▼
+//!                              Closing ◄─────────────────────────────┘
+//!                                 │ all is written: our FIN goes out
+//!                                 ▼
+//!                             Lingering: what still comes is read and dropped until the peer's FIN, so that no
+//!                             reset overtakes what was written last
+//!  Broken: writing failed; what the peer sent before is still read
+//! ```
+
+use super::{ConnectionId, Notify, TransportError};
+use bytes::Bytes;
+use mio::net::TcpStream;
+use rutil::Time;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr};
+
+/// Octets read from a socket at once.
+pub(super) const CHUNK: usize = 65_536;
+/// Messages written in one system call.
+const GATHER: usize = 32;
+
+/// Where a connection is in its life; the figure is above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Connecting,
+    Open,
+    HalfClosed,
+    Closing,
+    Lingering,
+    Broken,
+}
+
+impl Phase {
+    /// Whether a message that names this very connection may go out on it.
+    pub(super) fn takes_messages(self) -> bool {
+        matches!(self, Phase::Connecting | Phase::Open | Phase::HalfClosed)
+    }
+}
+
+/// A message that waits for the socket.
+pub(super) struct Queued {
+    pub(super) bytes: Bytes,
+    pub(super) notify: Option<Notify>,
+}
+
+/// What a read brought.
+pub(super) enum Got {
+    Chunk(Bytes),
+    /// The socket is empty.
+    Nothing,
+    /// The peer's FIN.
+    End,
+    Lost(io::Error),
+}
+
+/// What a write achieved.
+#[derive(Default)]
+pub(super) struct Written {
+    /// Messages that are now whole with the operating system.
+    pub(super) messages: u64,
+    pub(super) octets: u64,
+}
+
+pub(super) struct Connection {
+    pub(super) id: ConnectionId,
+    pub(super) peer: SocketAddr,
+    pub(super) stream: TcpStream,
+    pub(super) phase: Phase,
+    /// When octets last went in or out.
+    pub(super) active: Time,
+    /// When a phase other than Open ends by force.
+    pub(super) ends: Time,
+    /// An edge came and the socket is not yet drained.
+    pub(super) readable: bool,
+    /// The socket takes octets, as far as known.
+    pub(super) writable: bool,
+    /// A FIN or reset waits behind what can be read: a short read does not mean that the socket is drained.
+    pub(super) ending: bool,
+    /// The peer's FIN was read.
+    pub(super) finished: bool,
+    /// `rx` was told that nothing more will come.
+    pub(super) announced: bool,
+    /// It is in the list of those to be read.
+    pub(super) to_read: bool,
+    /// It is in the list of those to be written.
+    pub(super) to_write: bool,
+    queue: VecDeque<Queued>,
+    /// Octets of the first message that are out.
+    offset: usize,
+    /// Octets in the queue that are not out.
+    queued: usize,
+}
+
+impl Connection {
+    pub(super) fn new(id: ConnectionId, peer: SocketAddr, stream: TcpStream, phase: Phase, now: Time) -> Self {
+        Connection {
+            id,
+            peer,
+            stream,
+            phase,
+            active: now,
+            ends: Time::MAX,
+            readable: false,
+            writable: phase == Phase::Open,
+            ending: false,
+            finished: false,
+            announced: false,
+            to_read: false,
+            to_write: false,
+            queue: VecDeque::new(),
+            offset: 0,
+            queued: 0,
+        }
+    }
+
+    /// Whether the connection that was begun is up.
+    pub(super) fn is_connected(&self) -> io::Result<bool> {
+        if let Some(e) = self.stream.take_error()? {
+            return Err(e);
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Reads at most `buffer`. A short read means that the socket is drained, which saves a system call a message.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Got {
+        match self.stream.read(buffer) {
+            Ok(0) => {
+                self.readable = false;
+                self.finished = true;
+                Got::End
+            }
+            Ok(size) => {
+                self.readable = size == buffer.len() || self.ending;
+                Got::Chunk(Bytes::copy_from_slice(buffer.get(..size).unwrap_or_default()))
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Got::Nothing
+            }
+            // Still readable: the next turn tries again.
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Got::Nothing,
+            Err(e) => Got::Lost(e),
+        }
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Appends a message, or says why it may not wait here; `limit` is of octets.
+    pub(super) fn enqueue(&mut self, message: Queued, limit: usize) -> Result<(), (Queued, TransportError)> {
+        let size = message.bytes.len();
+        if size > limit {
+            return Err((message, TransportError::TooLarge));
+        }
+        if self.queued + size > limit {
+            return Err((message, TransportError::Congested));
+        }
+        if size > 0 {
+            self.queued += size;
+            self.queue.push_back(message);
+        }
+        Ok(())
+    }
+
+    /// Writes until the queue is empty or the socket is full, several messages in one system call.
+    pub(super) fn write(&mut self) -> io::Result<Written> {
+        let mut written = Written::default();
+        while self.writable && !self.queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); GATHER];
+            let mut offered = 0;
+            for (i, (slice, queued)) in slices.iter_mut().zip(&self.queue).enumerate() {
+                let rest = queued.bytes.get(if i == 0 { self.offset } else { 0 }..).unwrap_or_default();
+                offered += rest.len();
+                *slice = IoSlice::new(rest);
+            }
+            let count = self.queue.len().min(GATHER);
+            match self.stream.write_vectored(slices.get(..count).unwrap_or_default()) {
+                Ok(size) => {
+                    self.writable = size == offered;
+                    self.advance(size, &mut written);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(written)
+    }
+
+    fn advance(&mut self, size: usize, written: &mut Written) {
+        self.queued = self.queued.saturating_sub(size);
+        written.octets += size as u64;
+        self.offset += size;
+        while let Some(first) = self.queue.front() {
+            if self.offset < first.bytes.len() {
+                break;
+            }
+            self.offset -= first.bytes.len();
+            self.queue.pop_front();
+            written.messages += 1;
+        }
+    }
+
+    /// Takes the messages that are not wholly out, and how many octets of them are not.
+    pub(super) fn take_unsent(&mut self) -> (VecDeque<Queued>, usize) {
+        self.offset = 0;
+        (std::mem::take(&mut self.queue), std::mem::take(&mut self.queued))
+    }
+
+    /// Sends our FIN.
+    pub(super) fn shut(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+}

@@ -1,0 +1,49 @@
+//! How transports are set up.
+
+use std::time::Duration;
+
+/// How a UDP transport is set up.
+#[derive(Clone, Debug)]
+pub struct UdpOptions {
+    /// Whether several sockets may have the address, the kernel spreading the peers over them (`SO_REUSEPORT`): one
+    /// per shard.
+    pub reuse_port: bool,
+    /// Octets asked for as the socket's receive buffer; the system may give less (`net.core.rmem_max`).
+    pub receive_buffer: usize,
+    /// Octets asked for as the socket's send buffer; the system may give less (`net.core.wmem_max`).
+    pub send_buffer: usize,
+}
+
+impl Default for UdpOptions {
+    fn default() -> Self {
+        UdpOptions { reuse_port: false, receive_buffer: 4 << 20, send_buffer: 4 << 20 }
+    }
+}
+
+/// How a TCP transport is set up.
+#[derive(Clone, Debug)]
+pub struct TcpOptions {
+    /// Whether several listeners may have the address, the kernel spreading the connections over them
+    /// (`SO_REUSEPORT`): one per shard.
+    pub reuse_port: bool,
+    /// Connections alive at once; when they are as many, the one idle longest is closed for a new one.
+    pub max_connections: usize,
+    /// Octets that may wait in the write queue of one connection; what is above fails as congested.
+    pub write_queue: usize,
+    /// How long a connection may take to come up.
+    pub connect_timeout: Duration,
+    /// How long a connection may carry nothing before it is closed.
+    pub idle_timeout: Duration,
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        TcpOptions {
+            reuse_port: false,
+            max_connections: 10_000,
+            write_queue: 1 << 20,
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(600),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What a transport counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters of one transport since its start. The transport writes, anyone reads.
+#[derive(Debug, Default)]
+pub struct TransportStats {
+    /// Datagrams, or chunks of streams, given to `rx`.
+    pub received: Counter,
+    /// Octets of those.
+    pub received_octets: Counter,
+    /// Messages given whole to the operating system.
+    pub sent: Counter,
+    /// Octets of those.
+    pub sent_octets: Counter,
+    /// Datagrams dropped because `rx` was full.
+    pub shed_received: Counter,
+    /// Messages dropped because the socket, or the write queue of the connection, was full.
+    pub shed_sent: Counter,
+    /// Messages that could not be sent for any other reason, and errors of the sockets.
+    pub errors: Counter,
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections opened to a peer.
+    pub connected: Counter,
+    /// Connections closed, for whatever reason; `accepted + connected - closed` are open.
+    pub closed: Counter,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Its value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+    pub(super) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+}

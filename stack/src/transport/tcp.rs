@@ -1,0 +1,490 @@
+//! TCP (RFC 3261 §18): one listener, the connections it accepts and those it opens.
+//!
+//! Nothing that a stream brings is shed: when `rx` is full no socket is read, and TCP's own window holds the peers.
+
+use super::connection::{CHUNK, Connection, Got, Phase, Queued};
+use super::poll_group::{Context, token};
+use super::table::Table;
+use super::{
+    BindError, ConnectionId, Flow, Notify, Received, TcpOptions, TransportError, TransportId, TransportStats,
+    TransportType, Wire, socket,
+};
+use bytes::Bytes;
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry};
+use rutil::{Class, FifoReceiver, Time, Turn};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Connections accepted, messages taken from the wire and sockets read in one turn.
+const BATCH: usize = 64;
+/// How long a held chunk waits before `rx` is tried again.
+const RETRY: Duration = Duration::from_millis(1);
+/// How long nothing is accepted when the system has no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection that one side has closed is kept for what is still to be said.
+const GRACE: Duration = Duration::from_secs(5);
+/// How many full write queues may wait in all; above that a message is taken only by a connection with none waiting.
+const FULL_QUEUES: usize = 64;
+/// News of closed connections that may wait for `rx` before no new connection is taken.
+const MOST_HELD: usize = 1024;
+
+/// One TCP listener and its connections.
+pub(super) struct Tcp {
+    id: TransportId,
+    index: usize,
+    listener: TcpListener,
+    local: SocketAddr,
+    wire: FifoReceiver<Wire>,
+    options: TcpOptions,
+    table: Table,
+    /// Octets in all write queues.
+    unsent: usize,
+    to_read: VecDeque<usize>,
+    to_write: VecDeque<usize>,
+    /// What `rx` had no room for; nothing is read until it is gone.
+    held: VecDeque<Received>,
+    /// When to try again although no edge comes: something is held, or sockets wait to be read.
+    retry: Option<Time>,
+    acceptable: bool,
+    /// Nothing is accepted before this.
+    accept_from: Time,
+    /// The last accept found no descriptors; logged.
+    exhausted: bool,
+    stats: Arc<TransportStats>,
+}
+
+impl Tcp {
+    /// Binds and registers a listener.
+    pub(super) fn bind(
+        id: TransportId,
+        addr: SocketAddr,
+        wire: FifoReceiver<Wire>,
+        options: &TcpOptions,
+        registry: &Registry,
+        index: usize,
+    ) -> Result<(Self, SocketAddr), BindError> {
+        let listen = || {
+            let (mut listener, local) = socket::listen_tcp(addr, options)?;
+            registry.register(&mut listener, token(index, 0), Interest::READABLE)?;
+            Ok((listener, local))
+        };
+        let (listener, local) = listen().map_err(|source| BindError::new(TransportType::Tcp, addr, source))?;
+        tracing::info!(%local, "tcp listening");
+        let tcp = Tcp {
+            id,
+            index,
+            listener,
+            local,
+            wire,
+            options: options.clone(),
+            table: Table::new(options.max_connections, options.idle_timeout),
+            unsent: 0,
+            to_read: VecDeque::new(),
+            to_write: VecDeque::new(),
+            held: VecDeque::new(),
+            retry: None,
+            acceptable: false,
+            accept_from: Time::ZERO,
+            exhausted: false,
+            stats: Arc::default(),
+        };
+        Ok((tcp, local))
+    }
+
+    pub(super) fn id(&self) -> TransportId {
+        self.id
+    }
+
+    pub(super) fn stats(&self) -> &Arc<TransportStats> {
+        &self.stats
+    }
+
+    /// Takes note of an edge. A late edge for a slot that has a new owner does no harm: its socket says "would block".
+    pub(super) fn ready(&mut self, slot: usize, event: &Event) {
+        let Some(slot) = slot.checked_sub(1) else {
+            self.acceptable = true;
+            return;
+        };
+        let Some(connection) = self.table.get(slot) else { return };
+        connection.ending |= event.is_read_closed() || event.is_error();
+        if event.is_readable() || connection.ending {
+            connection.readable = true;
+            list(&mut self.to_read, &mut connection.to_read, slot);
+        }
+        if event.is_writable() || event.is_error() {
+            connection.writable = true;
+            list(&mut self.to_write, &mut connection.to_write, slot);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let accept = self.acceptable.then_some(self.accept_from);
+        [self.table.deadline(), self.retry, accept].into_iter().flatten().min()
+    }
+
+    pub(super) fn drained(&self) -> bool {
+        self.wire.is_empty() && self.held.is_empty() && !self.table.has_unsent()
+    }
+
+    /// A bounded share of all there is to do.
+    pub(super) fn turn(&mut self, ctx: &mut Context<'_>) -> Turn {
+        let expired = self.expire(ctx);
+        let accepted = self.accept(ctx);
+        let taken = self.take(ctx);
+        let written = self.write(ctx);
+        let read = self.read(ctx);
+        self.retry = (!self.held.is_empty() || !self.to_read.is_empty()).then(|| ctx.now + RETRY);
+        if expired || accepted || taken || written || read { Turn::Worked } else { Turn::Idle }
+    }
+
+    /// Closes connections whose time is up.
+    fn expire(&mut self, ctx: &mut Context<'_>) -> bool {
+        let mut worked = false;
+        for _ in 0..BATCH {
+            let Some(slot) = self.table.expired(ctx.now) else { break };
+            let connecting = self.table.get(slot).is_some_and(|c| c.phase == Phase::Connecting);
+            let error = if connecting { TransportError::ConnectTimeout } else { TransportError::ConnectionLost };
+            self.close(ctx, slot, error);
+            worked = true;
+        }
+        worked
+    }
+
+    fn accept(&mut self, ctx: &mut Context<'_>) -> bool {
+        if !self.acceptable || ctx.now < self.accept_from {
+            return false;
+        }
+        if self.held.len() >= MOST_HELD {
+            self.accept_from = ctx.now + RETRY;
+            return false;
+        }
+        for _ in 0..BATCH {
+            match self.listener.accept() {
+                Ok((stream, peer)) => {
+                    self.exhausted = false;
+                    self.adopt(ctx, stream, peer);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.acceptable = false;
+                    break;
+                }
+                // The one that was to be accepted has gone already.
+                Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+                // No descriptors, mostly: to try again at once would only spin.
+                Err(e) => {
+                    if !self.exhausted {
+                        let hint = "raise the limit of open files";
+                        tracing::error!(transport = self.id.0, error = %e, hint, "cannot accept for now");
+                    }
+                    self.exhausted = true;
+                    self.stats.errors.add(1);
+                    self.accept_from = ctx.now + ACCEPT_PAUSE;
+                    break;
+                }
+            }
+        }
+        true
+    }
+
+    fn adopt(&mut self, ctx: &mut Context<'_>, stream: TcpStream, peer: SocketAddr) {
+        if !self.make_room(ctx) {
+            self.stats.errors.add(1);
+            return;
+        }
+        if let Err(e) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, error = %e, "tcp nodelay");
+        }
+        match self.enter(ctx, stream, peer, Phase::Open, Time::MAX) {
+            Ok(_) => self.stats.accepted.add(1),
+            Err(_) => self.stats.errors.add(1),
+        }
+    }
+
+    /// Registers a connection and enters it into the table; its slot.
+    fn enter(
+        &mut self,
+        ctx: &mut Context<'_>,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        phase: Phase,
+        ends: Time,
+    ) -> io::Result<usize> {
+        let slot = self.table.next_slot();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        ctx.registry.register(&mut stream, token(self.index, slot + 1), interest)?;
+        self.table.insert(stream, peer, phase, ctx.now, ends);
+        Ok(slot)
+    }
+
+    /// Whether the table has room, after closing the connection idle longest if need be.
+    fn make_room(&mut self, ctx: &mut Context<'_>) -> bool {
+        if !self.table.is_full() {
+            return true;
+        }
+        match self.table.oldest_idle() {
+            Some(slot) => {
+                self.close(ctx, slot, TransportError::ConnectionLost);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes from the wire.
+    fn take(&mut self, ctx: &mut Context<'_>) -> bool {
+        for taken in 0..BATCH {
+            match self.wire.pop() {
+                Some(Wire::Send { bytes, peer, connection, connect, notify }) => {
+                    if let Err((notify, error)) = self.send(ctx, Queued { bytes, notify }, peer, connection, connect) {
+                        let counter = match error {
+                            TransportError::Congested => &self.stats.shed_sent,
+                            _ => &self.stats.errors,
+                        };
+                        counter.add(1);
+                        ctx.fail(notify, error);
+                    }
+                }
+                Some(Wire::Close { connection }) => self.begin_close(ctx, connection),
+                None => return taken > 0,
+            }
+        }
+        true
+    }
+
+    /// Queues a message on the connection it names, else on one to its peer, else on a new one (RFC 3261 §18.2.2).
+    fn send(
+        &mut self,
+        ctx: &mut Context<'_>,
+        message: Queued,
+        peer: SocketAddr,
+        id: ConnectionId,
+        connect: bool,
+    ) -> Result<(), (Option<Notify>, TransportError)> {
+        let named = self.table.by_id(id).filter(|&s| self.table.get(s).is_some_and(|c| c.phase.takes_messages()));
+        let slot = match named.or_else(|| self.table.by_peer(peer)) {
+            Some(slot) => slot,
+            None if connect => self.connect(ctx, peer).map_err(|error| (message.notify, error))?,
+            None => return Err((message.notify, TransportError::NoConnection)),
+        };
+        let Some(connection) = self.table.get(slot) else { return Ok(()) };
+        if connection.has_unsent() && self.unsent > FULL_QUEUES * self.options.write_queue {
+            return Err((message.notify, TransportError::Congested));
+        }
+        let size = message.bytes.len();
+        connection.enqueue(message, self.options.write_queue).map_err(|(m, error)| (m.notify, error))?;
+        self.unsent += size;
+        if connection.writable {
+            list(&mut self.to_write, &mut connection.to_write, slot);
+        }
+        Ok(())
+    }
+
+    /// Begins a connection to `peer`; its slot.
+    fn connect(&mut self, ctx: &mut Context<'_>, peer: SocketAddr) -> Result<usize, TransportError> {
+        if peer.is_ipv6() != self.local.is_ipv6() {
+            return Err(TransportError::NoTransport);
+        }
+        if self.held.len() >= MOST_HELD || !self.make_room(ctx) {
+            return Err(TransportError::Congested);
+        }
+        let ends = ctx.now + self.options.connect_timeout;
+        let entered =
+            socket::connect_tcp(self.local, peer).and_then(|s| self.enter(ctx, s, peer, Phase::Connecting, ends));
+        entered.map_err(|e| {
+            tracing::debug!(%peer, error = %e, "tcp connect");
+            TransportError::from_io(&e)
+        })
+    }
+
+    /// Wire::Close: nothing more is taken in; what is queued goes out, then the connection ends.
+    fn begin_close(&mut self, ctx: &mut Context<'_>, id: ConnectionId) {
+        let Some(slot) = self.table.by_id(id) else { return };
+        let Some(connection) = self.table.get(slot) else { return };
+        if matches!(connection.phase, Phase::Open | Phase::HalfClosed) {
+            connection.writable = true;
+            list(&mut self.to_write, &mut connection.to_write, slot);
+            self.table.enter(slot, Phase::Closing, ctx.now + GRACE);
+        }
+    }
+
+    fn write(&mut self, ctx: &mut Context<'_>) -> bool {
+        let ready = self.to_write.len();
+        for _ in 0..ready {
+            let Some(slot) = self.to_write.pop_front() else { break };
+            let Some(connection) = self.table.get(slot) else { continue };
+            connection.to_write = false;
+            if connection.phase == Phase::Connecting {
+                match connection.is_connected() {
+                    Ok(true) => {
+                        connection.active = ctx.now;
+                        if connection.readable {
+                            list(&mut self.to_read, &mut connection.to_read, slot);
+                        }
+                        self.table.enter(slot, Phase::Open, Time::MAX);
+                        self.stats.connected.add(1);
+                    }
+                    Ok(false) => {
+                        connection.writable = false;
+                        continue;
+                    }
+                    Err(e) => {
+                        self.close(ctx, slot, TransportError::from_io(&e));
+                        continue;
+                    }
+                }
+            }
+            self.write_one(ctx, slot);
+        }
+        ready > 0
+    }
+
+    fn write_one(&mut self, ctx: &mut Context<'_>, slot: usize) {
+        let Some(connection) = self.table.get(slot) else { return };
+        match connection.write() {
+            Ok(written) => {
+                if written.octets > 0 {
+                    self.unsent = self.unsent.saturating_sub(written.octets as usize);
+                    connection.active = ctx.now;
+                    self.stats.sent.add(written.messages);
+                    self.stats.sent_octets.add(written.octets);
+                }
+                if connection.phase == Phase::Closing && !connection.has_unsent() {
+                    let ends = connection.ends;
+                    if connection.finished || connection.shut().is_err() {
+                        self.close(ctx, slot, TransportError::ConnectionLost);
+                    } else {
+                        self.table.enter(slot, Phase::Lingering, ends);
+                    }
+                }
+            }
+            Err(e) => {
+                tracing::debug!(peer = %connection.peer, error = %e, "tcp write");
+                let (unsent, octets) = connection.take_unsent();
+                self.unsent = self.unsent.saturating_sub(octets);
+                // What the peer said before it went is still worth reading.
+                connection.ending = true;
+                connection.readable = true;
+                list(&mut self.to_read, &mut connection.to_read, slot);
+                self.table.enter(slot, Phase::Broken, ctx.now + GRACE);
+                self.fail_all(ctx, unsent, TransportError::ConnectionLost);
+            }
+        }
+    }
+
+    fn read(&mut self, ctx: &mut Context<'_>) -> bool {
+        let mut worked = false;
+        while let Some(item) = self.held.pop_front() {
+            if let Err(full) = ctx.rx.push(item, Class::Internal, ctx.now) {
+                self.held.push_front(full.0);
+                return worked;
+            }
+            worked = true;
+        }
+        for _ in 0..BATCH {
+            if !self.held.is_empty() || !ctx.rx.has_room(Class::Essential) {
+                break;
+            }
+            let Some(slot) = self.to_read.pop_front() else { break };
+            worked = true;
+            let Some(connection) = self.table.get(slot) else { continue };
+            connection.to_read = false;
+            // What a connecting socket has to say is an error, and `write` asks for it.
+            if connection.readable && connection.phase != Phase::Connecting {
+                self.read_one(ctx, slot);
+            }
+        }
+        worked
+    }
+
+    fn read_one(&mut self, ctx: &mut Context<'_>, slot: usize) {
+        let Some(connection) = self.table.get(slot) else { return };
+        let Some(buffer) = ctx.buffer.get_mut(..CHUNK) else { return };
+        let got = connection.read(buffer);
+        let (phase, flow) = (connection.phase, flow(self.id, connection));
+        if connection.readable {
+            list(&mut self.to_read, &mut connection.to_read, slot);
+        }
+        match got {
+            Got::Chunk(bytes) if matches!(phase, Phase::Open | Phase::Broken) => {
+                // A peer that talks and does not read counts as idle.
+                if !connection.has_unsent() {
+                    connection.active = ctx.now;
+                }
+                self.pass_up(ctx, bytes, flow);
+            }
+            Got::Chunk(_) => {}
+            Got::Nothing if phase == Phase::Broken => self.close(ctx, slot, TransportError::ConnectionLost),
+            Got::Nothing => {}
+            Got::End if phase == Phase::Open => {
+                connection.announced = true;
+                self.table.enter(slot, Phase::HalfClosed, ctx.now + GRACE);
+                self.hold(ctx, Received::Closed { flow });
+            }
+            // Known already: an edge for writing tells it again.
+            Got::End if matches!(phase, Phase::HalfClosed | Phase::Closing) => {}
+            Got::End => self.close(ctx, slot, TransportError::ConnectionLost),
+            Got::Lost(e) => {
+                tracing::debug!(peer = %flow.peer, error = %e, "tcp read");
+                self.close(ctx, slot, TransportError::ConnectionLost);
+            }
+        }
+    }
+
+    fn pass_up(&mut self, ctx: &mut Context<'_>, bytes: Bytes, flow: Flow) {
+        self.stats.received.add(1);
+        self.stats.received_octets.add(bytes.len() as u64);
+        let chunk = Received::Chunk { bytes, flow, at: ctx.now };
+        if let Err(full) = ctx.rx.push(chunk, Class::Essential, ctx.now) {
+            self.held.push_back(full.0);
+        }
+    }
+
+    /// Gives `rx` what must not be lost, behind what is held already.
+    fn hold(&mut self, ctx: &mut Context<'_>, item: Received) {
+        if !self.held.is_empty() {
+            self.held.push_back(item);
+        } else if let Err(full) = ctx.rx.push(item, Class::Internal, ctx.now) {
+            self.held.push_back(full.0);
+        }
+    }
+
+    /// Ends a connection at once: its messages fail, and `rx` hears of it if it knew it.
+    fn close(&mut self, ctx: &mut Context<'_>, slot: usize, error: TransportError) {
+        let Some(mut connection) = self.table.remove(slot) else { return };
+        let (unsent, octets) = connection.take_unsent();
+        self.unsent = self.unsent.saturating_sub(octets);
+        self.fail_all(ctx, unsent, error);
+        if connection.phase == Phase::Connecting {
+            return;
+        }
+        self.stats.closed.add(1);
+        if !connection.announced {
+            let flow = flow(self.id, &connection);
+            self.hold(ctx, Received::Closed { flow });
+        }
+    }
+
+    fn fail_all(&self, ctx: &mut Context<'_>, messages: VecDeque<Queued>, error: TransportError) {
+        self.stats.errors.add(messages.len() as u64);
+        for message in messages {
+            ctx.fail(message.notify, error);
+        }
+    }
+}
+
+fn flow(transport: TransportId, connection: &Connection) -> Flow {
+    Flow { transport, kind: TransportType::Tcp, connection: connection.id, peer: connection.peer }
+}
+
+/// Puts a slot at the end of a list once.
+fn list(list: &mut VecDeque<usize>, listed: &mut bool, slot: usize) {
+    if !*listed {
+        *listed = true;
+        list.push_back(slot);
+    }
+}
