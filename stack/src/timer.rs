@@ -1,8 +1,7 @@
 //! The timer queue: one wheel a shard. Timers are armed and fire; none is cancelled.
 
 use crate::transaction::{Arm, Input, TimerKey};
-use rutil::wheel::Wheel;
-use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Time, Turn};
+use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Time, Turn, Wheel};
 use std::time::Duration;
 
 /// Arms a turn.
@@ -17,14 +16,13 @@ pub(crate) struct TimerQueue {
     arms: FifoReceiver<Arm>,
     fires: FifoSender<Input>,
     wheel: Wheel<TimerKey>,
-    /// Fired, not yet delivered.
-    late: Vec<TimerKey>,
+    /// While `cmd[i]` is full nothing fires before this.
     retry_at: Time,
 }
 
 impl TimerQueue {
-    pub(crate) fn new(arms: FifoReceiver<Arm>, fires: FifoSender<Input>, now: Time) -> Self {
-        TimerQueue { arms, fires, wheel: Wheel::new(now), late: Vec::new(), retry_at: now }
+    pub(crate) fn new(arms: FifoReceiver<Arm>, fires: FifoSender<Input>) -> Self {
+        TimerQueue { arms, fires, wheel: Wheel::new(), retry_at: Time::ZERO }
     }
 }
 
@@ -40,24 +38,22 @@ impl Actor for TimerQueue {
             self.wheel.arm(arm.at, arm.key);
             worked = true;
         }
-        if self.late.is_empty() && self.wheel.next_deadline().is_some_and(|at| at <= now) {
-            let late = &mut self.late;
-            self.wheel.expire(now, |key| late.push(key));
-            // Delivered from the end: the earliest must be there.
-            self.late.reverse();
+        if !self.fires.has_room(Class::Internal) {
+            self.retry_at = now + HOLD;
         }
-        while let Some(key) = self.late.pop() {
+        while self.fires.has_room(Class::Internal) {
+            let Some(key) = self.wheel.pop(now) else { break };
+            worked = true;
             if let Err(Full(_)) = self.fires.push(Input::Fired(key), Class::Internal, now) {
-                self.late.push(key);
-                self.retry_at = now + HOLD;
+                // Somebody was faster: again in a moment.
+                self.wheel.arm(now + HOLD, key);
                 break;
             }
-            worked = true;
         }
         if worked { Turn::Worked } else { Turn::Idle }
     }
 
     fn deadline(&self) -> Option<Time> {
-        if self.late.is_empty() { self.wheel.next_deadline() } else { Some(self.retry_at) }
+        self.wheel.next_deadline().map(|at| at.max(self.retry_at))
     }
 }

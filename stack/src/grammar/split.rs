@@ -16,6 +16,13 @@ pub fn split_list(value: &str) -> ListIter<'_> {
     ListIter { rest: (!value.is_empty()).then_some(value) }
 }
 
+impl<'a> ListIter<'a> {
+    /// What was not given yet, as it stands.
+    pub fn rest(&self) -> &'a str {
+        self.rest.map_or("", trim)
+    }
+}
+
 impl<'a> Iterator for ListIter<'a> {
     type Item = &'a str;
 

@@ -2,7 +2,7 @@
 
 use super::index::trim;
 use super::{Field, Message, StartKind};
-use crate::grammar::{ListSplit, split_list};
+use crate::grammar::{ListIter, split_list};
 use crate::header::{HeaderError, HeaderId, HeaderValue, Many, Method, One, ParseError};
 use crate::uri::Uri;
 
@@ -55,7 +55,7 @@ pub struct Values<'m, T> {
     msg: &'m Message,
     id: HeaderId,
     next_field: usize,
-    split: Option<ListSplit<'m>>,
+    split: Option<ListIter<'m>>,
     value: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -155,7 +155,7 @@ impl Message {
     pub fn request_uri(&self) -> Result<Uri<'_>, HeaderError> {
         let at = |offset, rule| HeaderError { header: "Request-URI", offset, rule };
         let text = std::str::from_utf8(self.request_uri_text()).map_err(|e| at(e.valid_up_to(), "not UTF-8"))?;
-        Uri::parse(text).map_err(|e| at(e.offset, e.rule))
+        Uri::parse_request(text).map_err(|e| at(e.offset, e.rule))
     }
 
     /// All header lines in order: name as it came, value with white space trimmed (folds are left in).
@@ -170,6 +170,11 @@ impl Message {
             let its = self.span(f.buffer, f.start, f.start + u32::from(f.name_len));
             (id != HeaderId::UNKNOWN || its.eq_ignore_ascii_case(name.as_bytes())).then(|| self.value(f))
         })
+    }
+
+    /// The first line of a header, unparsed.
+    pub(crate) fn raw_value(&self, id: HeaderId) -> Option<&[u8]> {
+        self.field(id).map(|field| self.value(field))
     }
 
     #[inline]

@@ -65,7 +65,7 @@ impl Message {
         let tagged = match self.header(h::TO) {
             Ok(to) if to.param(p::TAG).is_none() => {
                 let mut to = to.into_owned();
-                to.set_param("tag", Some(tag));
+                to.params.set(p::TAG, tag);
                 to
             }
             _ => return,

@@ -245,7 +245,7 @@ fn rest_of_list(value: &[u8]) -> Option<&[u8]> {
     let text = std::str::from_utf8(value).ok()?;
     let mut split = split_list(text);
     split.next()?;
-    let rest = split.rest().trim();
+    let rest = split.rest();
     (!rest.is_empty()).then_some(rest.as_bytes())
 }
 

@@ -15,6 +15,11 @@ impl Message {
         Bytes::from(out.into_boxed_slice())
     }
 
+    /// The octets as they were received, whatever was written since.
+    pub(crate) fn raw_bytes(&self) -> Bytes {
+        self.raw.clone()
+    }
+
     /// Appends the message's octets to `out`. A Content-Length is added where there is none.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         if !self.touched {

@@ -8,7 +8,7 @@ use crate::message::{Limits, Message, Source};
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
 use crate::transport::{ConnectionId, Flow, Received, Wire};
 use bytes::Bytes;
-use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Rng, Time, Turn};
+use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,7 +89,7 @@ pub(crate) struct MessageHeaderScanner {
 
 impl MessageHeaderScanner {
     pub(crate) fn new(mut parts: ScannerParts) -> Self {
-        let state = rutil::hash::random_state(&mut parts.rng);
+        let state = Keyed::new(&mut parts.rng);
         MessageHeaderScanner {
             parts,
             streams: HashMap::with_hasher(state),

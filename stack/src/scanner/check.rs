@@ -90,7 +90,7 @@ pub fn check_request(msg: &Message, flow: &Flow, keys: &KeyMaker) -> Result<Chec
 /// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): over a stream on the same connection, or to
 /// the sent-by port when it is gone; over UDP to `maddr`, or to the source address with the port that the Via says.
 pub(crate) fn reply_to(via: &Via<'_>, flow: &Flow) -> Flow {
-    let sent_by = via.port().unwrap_or_else(|| flow.kind.default_port());
+    let sent_by = via.port.unwrap_or_else(|| flow.kind.default_port());
     let source = flow.peer;
     let peer = match (flow.kind, via.param(p::RPORT)) {
         (TransportType::Udp, Some(_)) => source,
@@ -114,13 +114,13 @@ fn maddr(via: &Via<'_>) -> Option<IpAddr> {
 pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
     let Ok(via) = msg.first(h::VIAS) else { return };
     let asked = via.param(p::RPORT).is_some();
-    if !asked && via.host().ip().is_some_and(|ip| ip == source.ip()) && via.param(p::RECEIVED).is_none() {
+    if !asked && via.host.ip().is_some_and(|ip| ip == source.ip()) && via.param(p::RECEIVED).is_none() {
         return;
     }
     let mut via = via.into_owned();
-    via.set_received(source.ip());
+    via.params.set(p::RECEIVED, source.ip());
     if asked {
-        via.set_rport(source.port());
+        via.params.set(p::RPORT, source.port());
     }
     msg.pop_front(h::VIAS);
     msg.push_front(h::VIAS, &via);

@@ -1,3 +1,9 @@
-//! The transport selector: where a message goes next (RFC 3263), and the resolver that it asks.
+//! The transport selector: where a message goes next (RFC 3263), what its Via says, and the resolver that it asks.
 
+mod actor;
+mod cache;
+mod locate;
 pub mod resolver;
+
+pub(crate) use actor::{SelectorParts, TransportSelector};
+pub use locate::{Located, Target, locate};

@@ -12,7 +12,7 @@ use crate::message::Message;
 use crate::transport::{Flow, Notify};
 use crate::tu::{SendOptions, TuEvent, TuOptions};
 use bytes::Bytes;
-use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Rng, Time, Turn};
+use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,7 +74,7 @@ pub(crate) struct TransactionController {
 
 impl TransactionController {
     pub(crate) fn new(mut parts: ControllerParts) -> Self {
-        let state = rutil::hash::random_state(&mut parts.rng);
+        let state = Keyed::new(&mut parts.rng);
         TransactionController {
             shard: parts.shard,
             from_scanner: parts.from_scanner,

@@ -14,6 +14,13 @@ use std::hash::Hasher;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServerKey(pub(crate) u128);
 
+impl ServerKey {
+    /// The shard that the transaction lives in, of so many.
+    pub(crate) fn shard(self, shards: usize) -> usize {
+        (self.0 >> 64) as u64 as usize % shards.max(1)
+    }
+}
+
 /// Makes keys; all shards of a stack share one.
 #[derive(Clone)]
 pub struct KeyMaker {
@@ -48,8 +55,8 @@ impl KeyMaker {
                 hash.put(branch);
                 hash.end();
                 // Writing to a hasher cannot fail.
-                let _ = write!(hash, "{}", via.host());
-                hash.0.write_u16(via.port().unwrap_or(0));
+                let _ = write!(hash, "{}", via.host);
+                hash.0.write_u16(via.port.unwrap_or(0));
             }
             _ => self.rfc2543(msg, &mut hash)?,
         }

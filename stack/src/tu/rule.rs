@@ -56,7 +56,7 @@ impl MessageFilterRule {
         }
         let Ok(uri) = msg.request_uri() else { return false };
         let scheme = self.schemes.is_empty() || self.schemes.iter().any(|s| s.eq_ignore_ascii_case(uri.scheme()));
-        let host = uri.as_sip().map(|sip| sip.host.to_string());
+        let host = uri.sip().map(|sip| sip.host.to_string());
         scheme
             && (self.hosts.is_empty()
                 || host.is_some_and(|host| self.hosts.iter().any(|h| h.eq_ignore_ascii_case(&host))))

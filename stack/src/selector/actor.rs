@@ -1,0 +1,329 @@
+//! The actor between `out` and `wire[t]`: finds the next hop, fills the Via, prints, and picks the transport.
+
+use super::cache::AddressCache;
+use super::locate::{Located, Target, locate};
+use super::resolver::{Answer, DnsError, Lookup, ResolverHandle};
+use crate::header::{HeaderId, h};
+use crate::message::Message;
+use crate::transaction::{ClientTransaction, Input, Outgoing};
+use crate::transport::{
+    ConnectionId, Flow, Notify, TransportError, TransportInfo, TransportTable, TransportType, Wire,
+};
+use crate::tu::{NextHop, NoResponse, SendOptions};
+use crate::uri::SipUri;
+use bytes::Bytes;
+use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Items a turn.
+const BATCH: usize = 64;
+
+/// How long to wait for room before looking again.
+const HOLD: Duration = Duration::from_millis(1);
+
+/// Requests that wait for a name at most; more are refused.
+const WAITING: usize = 1024;
+
+/// What a selector is made of.
+pub(crate) struct SelectorParts {
+    pub(crate) shard: u16,
+    pub(crate) out: FifoReceiver<Outgoing>,
+    pub(crate) answers: FifoReceiver<Answer>,
+    pub(crate) resolver: ResolverHandle,
+    pub(crate) news: FifoSender<Input>,
+    /// One a transport of the stack, by [`TransportId`].
+    pub(crate) wires: Vec<FifoSender<Wire>>,
+    pub(crate) transports: Arc<TransportTable>,
+    pub(crate) outbound_proxy: Option<SipUri<'static>>,
+    /// Requests larger than this leave UDP (RFC 3261 §18.1.1).
+    pub(crate) udp_limit: usize,
+    pub(crate) rng: Rng,
+}
+
+/// A request on its way out.
+struct Request {
+    transaction: ClientTransaction,
+    msg: Box<Message>,
+    options: SendOptions,
+    stateless: bool,
+}
+
+/// Requests that wait for the addresses of one name.
+struct Waiting {
+    name: String,
+    requests: Vec<(Request, TransportType, u16)>,
+}
+
+/// reSIProcate's TransportSelector.
+pub(crate) struct TransportSelector {
+    parts: SelectorParts,
+    cache: AddressCache,
+    /// By look-up token. An entry leaves with its answer, which the resolver gives in bounded time.
+    waiting: HashMap<u64, Waiting>,
+    waiting_requests: usize,
+    next_token: u64,
+    /// News that found no room: while there is any, nothing is sent.
+    held: VecDeque<Input>,
+    retry_at: Time,
+}
+
+impl TransportSelector {
+    pub(crate) fn new(mut parts: SelectorParts) -> Self {
+        TransportSelector {
+            cache: AddressCache::new(&mut parts.rng),
+            waiting: HashMap::with_hasher(Keyed::new(&mut parts.rng)),
+            waiting_requests: 0,
+            next_token: 0,
+            held: VecDeque::new(),
+            retry_at: Time::ZERO,
+            parts,
+        }
+    }
+
+    fn send(&mut self, outgoing: Outgoing, now: Time) {
+        match outgoing {
+            Outgoing::Bytes { bytes, flow, notify } => {
+                if let (Err(error), Some(notify)) = (self.wire(bytes, flow, true, notify, now), notify) {
+                    self.tell(Input::Failed(crate::transport::TransportFailed { notify, error }), now);
+                }
+            }
+            Outgoing::Request { transaction, msg, options, stateless } => {
+                self.select(Request { transaction, msg, options, stateless }, now);
+            }
+            Outgoing::Downgrade { bytes, flow, key } => self.downgrade(bytes, flow, key, now),
+        }
+    }
+
+    fn select(&mut self, request: Request, now: Time) {
+        match locate(&request.msg, request.options.next_hop, self.parts.outbound_proxy.as_ref()) {
+            Ok(Located::At(target)) => self.send_to(request, target, now),
+            Ok(Located::Name { name, kind, port }) => self.select_name(request, name, kind, port, now),
+            Err(reason) => self.not_sent(&request, reason, now),
+        }
+    }
+
+    fn select_name(&mut self, request: Request, name: String, kind: TransportType, port: u16, now: Time) {
+        if let Some(addresses) = self.cache.get(&name, now) {
+            let target = self.choose(addresses, kind, port);
+            return self.send_or_fail(request, target, now);
+        }
+        if self.waiting_requests >= WAITING {
+            return self.not_sent(&request, TransportError::Congested.into(), now);
+        }
+        if let Some(same) = self.waiting.values_mut().find(|waiting| waiting.name == name) {
+            self.waiting_requests += 1;
+            same.requests.push((request, kind, port));
+            return;
+        }
+        let token = self.next_token;
+        self.next_token += 1;
+        let lookup = Lookup { name: name.clone(), token, shard: self.parts.shard };
+        if self.parts.resolver.try_lookup(lookup).is_err() {
+            return self.not_sent(&request, TransportError::Congested.into(), now);
+        }
+        self.waiting_requests += 1;
+        self.waiting.insert(token, Waiting { name, requests: vec![(request, kind, port)] });
+    }
+
+    fn on_answer(&mut self, answer: Answer, now: Time) {
+        let Some(waiting) = self.waiting.remove(&answer.token) else { return };
+        self.waiting_requests -= waiting.requests.len();
+        let addresses = match answer.result {
+            Ok(addresses) => {
+                self.cache.put(waiting.name, Some(&addresses), answer.ttl, now);
+                addresses
+            }
+            Err(error) => {
+                tracing::info!(name = %waiting.name, %error, "next hop not found");
+                if error == DnsError::NotFound {
+                    self.cache.put(waiting.name, None, answer.ttl, now);
+                }
+                Vec::new()
+            }
+        };
+        for (request, kind, port) in waiting.requests {
+            let target = self.choose(&addresses, kind, port);
+            self.send_or_fail(request, target, now);
+        }
+    }
+
+    /// The first address that a transport of ours reaches.
+    fn choose(&self, addresses: &[IpAddr], kind: TransportType, port: u16) -> Result<Target, NoResponse> {
+        if addresses.is_empty() {
+            return Err(NoResponse::NotFound);
+        }
+        let reached = addresses.iter().find(|ip| self.towards(kind, **ip).is_some());
+        let ip = reached.ok_or(NoResponse::Transport(TransportError::NoTransport))?;
+        Ok(Target { kind, address: SocketAddr::new(*ip, port) })
+    }
+
+    fn send_or_fail(&mut self, request: Request, target: Result<Target, NoResponse>, now: Time) {
+        match target {
+            Ok(target) => self.send_to(request, target, now),
+            Err(reason) => self.not_sent(&request, reason, now),
+        }
+    }
+
+    fn towards(&self, kind: TransportType, ip: IpAddr) -> Option<&TransportInfo> {
+        self.parts.transports.towards(kind, ip, self.parts.shard)
+    }
+
+    fn send_to(&mut self, mut request: Request, target: Target, now: Time) {
+        let flow = match request.options.next_hop {
+            NextHop::Flow(flow) => flow,
+            _ => match self.towards(target.kind, target.address.ip()) {
+                Some(t) => flow_to(t, target.address),
+                None => return self.not_sent(&request, TransportError::NoTransport.into(), now),
+            },
+        };
+        let transports = self.parts.transports.clone();
+        let Some(transport) = transports.get(flow.transport) else { return };
+        self.record_route(&mut request, transport);
+        let branch = request.transaction.branch(request.options.loop_hash);
+        request.msg.push_front_raw(HeaderId::VIA, &[transport.via(), branch.as_bytes(), b";rport"]);
+        let mut bytes = request.msg.to_bytes();
+        let mut flow = flow;
+        if let Some(stream) = self.too_large(&bytes, &request.options, flow) {
+            request.msg.replace_first_raw(h::VIAS, &[stream.via(), branch.as_bytes(), b";rport"]);
+            bytes = request.msg.to_bytes();
+            flow = flow_to(stream, flow.peer);
+        }
+        self.dispatch(&request, bytes, flow, now);
+    }
+
+    /// RFC 3261 §18.1.1: a large request leaves UDP for a transport with congestion control, where there is one.
+    fn too_large(&self, bytes: &Bytes, options: &SendOptions, flow: Flow) -> Option<&TransportInfo> {
+        let free = matches!(options.next_hop, NextHop::Route);
+        let large = flow.kind == TransportType::Udp && bytes.len() > self.parts.udp_limit;
+        if free && large { self.towards(TransportType::Tcp, flow.peer.ip()) } else { None }
+    }
+
+    fn dispatch(&mut self, request: &Request, bytes: Bytes, flow: Flow, now: Time) {
+        let key = request.transaction.key(false);
+        let notify = Notify { shard: self.parts.shard, key };
+        let connect = !matches!(request.options.next_hop, NextHop::Flow(_));
+        let notify = (!request.stateless).then_some(notify);
+        match self.wire(bytes.clone(), flow, connect, notify, now) {
+            Ok(()) if !request.stateless => self.tell(Input::Sent { key, bytes, flow }, now),
+            Ok(()) => {}
+            Err(error) => self.not_sent(request, error.into(), now),
+        }
+    }
+
+    /// RFC 3261 §16.6 step 4; where inbound and outbound transports differ, one Record-Route for each side (RFC 5658).
+    fn record_route(&self, request: &mut Request, outbound: &TransportInfo) {
+        let Some(inbound) = request.options.record_route else { return };
+        let inbound = self.parts.transports.get(inbound).filter(|t| t.record_route() != outbound.record_route());
+        if let Some(inbound) = inbound {
+            request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[inbound.record_route()]);
+        }
+        request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[outbound.record_route()]);
+    }
+
+    /// A request went to a stream for its size alone, and nobody listens there: once more over UDP.
+    fn downgrade(&mut self, bytes: Bytes, flow: Flow, key: u64, now: Time) {
+        let refused = NoResponse::Transport(TransportError::Refused);
+        let moved = |msg: &Message| match locate(msg, NextHop::Route, self.parts.outbound_proxy.as_ref()) {
+            Ok(Located::At(Target { kind, .. }) | Located::Name { kind, .. }) => kind == TransportType::Udp,
+            Err(_) => false,
+        };
+        let parsed = Message::parse(bytes).ok().filter(moved);
+        let transports = self.parts.transports.clone();
+        let udp = transports.towards(TransportType::Udp, flow.peer.ip(), self.parts.shard);
+        let (Some(mut msg), Some(udp)) = (parsed, udp) else {
+            return self.tell(Input::NotSent { key, reason: refused }, now);
+        };
+        let branch = match msg.first(h::VIAS).ok().and_then(|via| via.branch().map(str::to_owned)) {
+            Some(branch) => branch,
+            None => return self.tell(Input::NotSent { key, reason: refused }, now),
+        };
+        msg.replace_first_raw(h::VIAS, &[udp.via(), branch.as_bytes(), b";rport"]);
+        let (bytes, flow) = (msg.to_bytes(), flow_to(udp, flow.peer));
+        let notify = Some(Notify { shard: self.parts.shard, key });
+        match self.wire(bytes.clone(), flow, true, notify, now) {
+            Ok(()) => self.tell(Input::Sent { key, bytes, flow }, now),
+            Err(error) => self.tell(Input::NotSent { key, reason: error.into() }, now),
+        }
+    }
+
+    /// Hands octets to a transport. Over UDP what finds no room is as good as lost on the way.
+    fn wire(
+        &mut self,
+        bytes: Bytes,
+        flow: Flow,
+        connect: bool,
+        notify: Option<Notify>,
+        now: Time,
+    ) -> Result<(), TransportError> {
+        let wire = self.parts.wires.get(usize::from(flow.transport.0)).ok_or(TransportError::NoTransport)?;
+        let send = Wire::Send { bytes, peer: flow.peer, connection: flow.connection, connect, notify };
+        match wire.push(send, Class::Internal, now) {
+            Err(Full(_)) if flow.kind.is_reliable() => Err(TransportError::Congested),
+            _ => Ok(()),
+        }
+    }
+
+    fn not_sent(&mut self, request: &Request, reason: NoResponse, now: Time) {
+        if request.stateless {
+            tracing::debug!(%reason, "a request without a transaction was not sent");
+        } else {
+            self.tell(Input::NotSent { key: request.transaction.key(false), reason }, now);
+        }
+    }
+
+    fn tell(&mut self, news: Input, now: Time) {
+        if !self.held.is_empty() {
+            self.held.push_back(news);
+        } else if let Err(Full(news)) = self.parts.news.push(news, Class::Internal, now) {
+            self.held.push_back(news);
+            self.retry_at = now + HOLD;
+        }
+    }
+}
+
+fn flow_to(transport: &TransportInfo, peer: SocketAddr) -> Flow {
+    Flow { transport: transport.id, kind: transport.kind, connection: ConnectionId::default(), peer }
+}
+
+impl Actor for TransportSelector {
+    fn name(&self) -> &'static str {
+        "selector"
+    }
+
+    fn turn(&mut self, now: Time) -> Turn {
+        let mut worked = false;
+        while let Some(news) = self.held.pop_front() {
+            if let Err(Full(news)) = self.parts.news.push(news, Class::Internal, now) {
+                self.held.push_front(news);
+                self.retry_at = now + HOLD;
+                break;
+            }
+            worked = true;
+        }
+        for _ in 0..BATCH {
+            if !self.held.is_empty() {
+                break;
+            }
+            if let Some(answer) = self.parts.answers.pop() {
+                self.on_answer(answer, now);
+            } else if let Some(outgoing) = self.parts.out.pop() {
+                self.send(outgoing, now);
+            } else {
+                break;
+            }
+            worked = true;
+        }
+        if worked { Turn::Worked } else { Turn::Idle }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        (!self.held.is_empty()).then_some(self.retry_at)
+    }
+
+    fn drained(&self) -> bool {
+        self.held.is_empty() && self.parts.out.is_empty() && self.waiting.is_empty()
+    }
+}
