@@ -24,7 +24,7 @@ pub use fifo::{Class, FifoReceiver, FifoSender, Full, Meter, fifo};
 pub use hash::{HashMap, HashSet, Keyed};
 pub use placement::Placement;
 pub use rng::Rng;
-pub use runner::Runner;
+pub use runner::{Control, Runner};
 pub use sleeper::ParkSleeper;
 pub use stats::{Counter, Gauge, Histogram};
 pub use time::{Clock, RealClock, Time, VirtualClock};

@@ -32,13 +32,24 @@ pub struct Runner<S: Sleeper, C: Clock> {
     sleeper: S,
     actors: Vec<Box<dyn Actor>>,
     clock: C,
-    stop: Arc<AtomicBool>,
+    control: Arc<Control>,
+}
+
+/// How a runner is told from outside to end. Ring its bell after each change.
+#[derive(Debug, Default)]
+pub struct Control {
+    /// End [`Runner::run`] at once.
+    pub stop: AtomicBool,
+    /// Say in `drained`, whenever there is nothing to do, whether all actors are drained.
+    pub drain: AtomicBool,
+    /// The runner's answer to `drain`.
+    pub drained: AtomicBool,
 }
 
 impl<S: Sleeper, C: Clock> Runner<S, C> {
-    /// A runner that sleeps as `sleeper` does. `stop` ends [`Runner::run`]; ring the sleeper's bell after setting it.
-    pub fn new(sleeper: S, clock: C, stop: Arc<AtomicBool>) -> Self {
-        Runner { sleeper, actors: Vec::new(), clock, stop }
+    /// A runner that sleeps as `sleeper` does, and ends when `control` says so.
+    pub fn new(sleeper: S, clock: C, control: Arc<Control>) -> Self {
+        Runner { sleeper, actors: Vec::new(), clock, control }
     }
 
     /// Adds an actor behind the ones that are there.
@@ -80,11 +91,11 @@ impl<S: Sleeper, C: Clock> Runner<S, C> {
         self.sleeper.drained() && self.actors.iter().all(|a| a.drained())
     }
 
-    /// Runs until `stop` is set.
+    /// Runs until [`Control::stop`] is set.
     pub fn run(&mut self) {
         let bell = self.sleeper.bell();
         let mut busy = 0;
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.control.stop.load(Ordering::Relaxed) {
             if self.pass(self.clock.now()) == Turn::Worked {
                 busy += 1;
                 if busy == LOOK_EVERY {
@@ -97,7 +108,10 @@ impl<S: Sleeper, C: Clock> Runner<S, C> {
             bell.doze();
             // Something may have been pushed between the pass and `doze`: look once more before sleeping.
             let now = self.clock.now();
-            if self.pass(now) == Turn::Idle && !self.stop.load(Ordering::Relaxed) {
+            if self.pass(now) == Turn::Idle && !self.control.stop.load(Ordering::Relaxed) {
+                if self.control.drain.load(Ordering::Relaxed) {
+                    self.control.drained.store(self.drained(), Ordering::Release);
+                }
                 self.sleeper.sleep(self.deadline().map(|at| at.since(now)));
             }
             bell.awake();
@@ -147,7 +161,7 @@ mod tests {
         inbox: FifoReceiver<u64>,
         outbox: FifoSender<u64>,
         last: u64,
-        stop: Option<Arc<AtomicBool>>,
+        stop: Option<Arc<Control>>,
         seen: Arc<AtomicU64>,
     }
 
@@ -161,13 +175,13 @@ mod tests {
             if item < self.last {
                 self.outbox.push(item + 1, Class::Internal, now).unwrap();
             } else if let Some(stop) = &self.stop {
-                stop.store(true, Ordering::Relaxed);
+                stop.stop.store(true, Ordering::Relaxed);
             }
             Turn::Worked
         }
     }
 
-    fn relay(inbox: FifoReceiver<u64>, outbox: FifoSender<u64>, last: u64, stop: Option<Arc<AtomicBool>>) -> Relay {
+    fn relay(inbox: FifoReceiver<u64>, outbox: FifoSender<u64>, last: u64, stop: Option<Arc<Control>>) -> Relay {
         Relay { inbox, outbox, last, stop, seen: Arc::default() }
     }
 
@@ -229,7 +243,7 @@ mod tests {
     #[test]
     fn staged_ping_pong_over_two_threads_loses_no_wake_up() {
         const LAST: u64 = 40_000;
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = Arc::new(Control::default());
         let clock = RealClock::new();
         let mut runners = [(); 2].map(|()| Runner::new(ParkSleeper::new(), clock.clone(), stop.clone()));
         let bells = [0, 1].map(|i: usize| runners[i].bell());

@@ -6,10 +6,16 @@ pub mod contents;
 pub mod grammar;
 pub mod header;
 pub mod message;
+pub mod options;
 pub mod scanner;
 pub mod selector;
+pub mod stack;
 mod timer;
 pub mod transaction;
 pub mod transport;
 pub mod tu;
 pub mod uri;
+pub mod wiring;
+
+pub use options::StackOptions;
+pub use stack::{Congested, Stack, StackBuilder, StackError, TransportSpec, TuId};

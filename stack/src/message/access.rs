@@ -134,7 +134,7 @@ impl Message {
         match self.start.kind {
             StartKind::Request { method_end, .. } => {
                 let text = self.span(self.start.buffer, self.start.start, self.start.start + method_end);
-                std::str::from_utf8(text).ok().map(Method::new)
+                std::str::from_utf8(text).ok().map(Method::from_token)
             }
             StartKind::Status { .. } => self.header(crate::header::h::CSEQ).ok().map(|cseq| cseq.method),
         }

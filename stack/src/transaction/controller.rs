@@ -15,7 +15,7 @@ use bytes::Bytes;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Items of each FIFO a turn.
@@ -44,6 +44,8 @@ pub(crate) struct ControllerParts {
     pub(crate) keys: KeyMaker,
     pub(crate) rng: Rng,
     pub(crate) stats: Arc<TransactionStats>,
+    /// Refuse what begins something new.
+    pub(crate) draining: Arc<AtomicBool>,
 }
 
 /// All transactions of one shard. A client table entry leaves with Timer B, D, F, K or M, a server's with H, I, J, L or
@@ -60,6 +62,7 @@ pub(crate) struct TransactionController {
     pub(super) keys: KeyMaker,
     pub(super) rng: Rng,
     pub(super) stats: Arc<TransactionStats>,
+    pub(super) draining: Arc<AtomicBool>,
     pub(super) clients: Slab<Client>,
     pub(super) client_slots: HashMap<u64, u32>,
     pub(super) servers: Slab<Server>,
@@ -87,6 +90,7 @@ impl TransactionController {
             keys: parts.keys,
             rng: parts.rng,
             stats: parts.stats,
+            draining: parts.draining,
             clients: Slab::new(),
             client_slots: HashMap::with_hasher(state.clone()),
             servers: Slab::new(),

@@ -11,6 +11,7 @@ use crate::transport::{Flow, Notify};
 use crate::tu::TuEvent;
 use bytes::Bytes;
 use rutil::Time;
+use std::sync::atomic::Ordering;
 
 /// In a [`Notify`] key: a server transaction.
 const SERVER: u64 = 1 << 63;
@@ -133,7 +134,7 @@ impl TransactionController {
             None => self.select_tu(&msg),
         };
         let Some(tu) = tu else { return self.refuse(&msg, reply_to, 501, now) };
-        if self.servers.len() >= self.limit || !self.tu_has_room(tu) {
+        if self.servers.len() >= self.limit || !self.tu_has_room(tu) || self.turns_away(&msg) {
             count(&self.stats.refused);
             return self.refuse(&msg, reply_to, 503, now);
         }
@@ -174,6 +175,14 @@ impl TransactionController {
             let transaction = self.server_name(invite);
             self.to_tu(tu, TuEvent::Cancelled { transaction, cancel: msg }, now);
         }
+    }
+
+    /// Whether a shutdown refuses this: what belongs to no dialog and cancels nothing.
+    fn turns_away(&self, msg: &Message) -> bool {
+        use crate::header::{h, p};
+        self.draining.load(Ordering::Relaxed)
+            && msg.method() != Some(Method::Cancel)
+            && msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none())
     }
 
     fn merge_key(&self, tu: u8, msg: &Message) -> u128 {

@@ -15,20 +15,32 @@ const HOLD: Duration = Duration::from_millis(1);
 
 /// Drives one transaction user on one shard.
 pub(crate) struct TuActor<T: ?Sized> {
-    pub(crate) tu: u8,
-    pub(crate) shard: u16,
-    pub(crate) events: FifoReceiver<TuEvent>,
-    pub(crate) commands: FifoSender<Input>,
-    pub(crate) transports: Arc<TransportTable>,
-    pub(crate) rng: Rng,
+    tu: u8,
+    shard: u16,
+    events: FifoReceiver<TuEvent>,
+    commands: FifoSender<Input>,
+    transports: Arc<TransportTable>,
+    rng: Rng,
     /// Commands that found no room: while there are any, no event is taken.
-    pub(crate) held: Vec<Command>,
+    held: Vec<Command>,
     /// When to look again whether there is room.
-    pub(crate) retry_at: Time,
-    pub(crate) user: Box<T>,
+    retry_at: Time,
+    user: Box<T>,
 }
 
 impl<T: TransactionUser + ?Sized> TuActor<T> {
+    pub(crate) fn new(
+        tu: u8,
+        shard: u16,
+        events: FifoReceiver<TuEvent>,
+        commands: FifoSender<Input>,
+        transports: Arc<TransportTable>,
+        rng: Rng,
+        user: Box<T>,
+    ) -> Self {
+        TuActor { tu, shard, events, commands, transports, rng, held: Vec::new(), retry_at: Time::ZERO, user }
+    }
+
     fn call(&mut self, now: Time, what: impl FnOnce(&mut T, &mut TuContext<'_>)) {
         let mut context = TuContext {
             now,

@@ -132,7 +132,7 @@ fn a_runner_on_its_own_thread_sleeps_on_the_sockets() {
     let (wire, wire_rx) = fifo("wire", 64, Bell::silent());
     let addr = "127.0.0.1:0".parse().unwrap();
     let local = group.add_udp(TransportId(0), addr, wire_rx, &UdpOptions::default()).unwrap();
-    let (bell, stop) = (group.bell(), Arc::new(std::sync::atomic::AtomicBool::new(false)));
+    let (bell, stop) = (group.bell(), Arc::new(rutil::Control::default()));
     let mut runner = rutil::Runner::new(group, RealClock::new(), stop.clone());
     runner.add(Box::new(Echo { rx, wire }));
     std::thread::scope(|scope| {
@@ -144,7 +144,7 @@ fn a_runner_on_its_own_thread_sleeps_on_the_sockets() {
             peer.send_to(&i.to_be_bytes(), local).is_ok()
                 && peer.recv(&mut buffer).is_ok_and(|size| buffer[..size] == i.to_be_bytes())
         });
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        stop.stop.store(true, std::sync::atomic::Ordering::Relaxed);
         bell.ring();
         assert!(echoed);
     });

@@ -1,0 +1,33 @@
+//! How a stack behaves.
+
+use crate::message::Limits;
+use crate::transaction::TimerValues;
+use crate::uri::SipUri;
+
+/// How a stack behaves, apart from its transports and transaction users.
+#[derive(Clone, Debug)]
+pub struct StackOptions {
+    /// The transactions' timers.
+    pub timers: TimerValues,
+    /// Bounds on messages.
+    pub limits: Limits,
+    /// Most client and most server transactions of a shard, those included that only absorb retransmissions.
+    pub transactions: usize,
+    /// Requests with more octets leave UDP for TCP where the next hop was not told otherwise (RFC 3261 §18.1.1: 1300,
+    /// or the path's MTU less 200).
+    pub udp_limit: usize,
+    /// Where requests without a Route go; `None`: to their Request-URI.
+    pub outbound_proxy: Option<SipUri<'static>>,
+}
+
+impl Default for StackOptions {
+    fn default() -> Self {
+        StackOptions {
+            timers: TimerValues::default(),
+            limits: Limits::default(),
+            transactions: 1_000_000,
+            udp_limit: 1300,
+            outbound_proxy: None,
+        }
+    }
+}

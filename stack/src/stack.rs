@@ -1,0 +1,455 @@
+//! The façade: builder, transports, transaction users, commands from outside, and a shutdown that drains.
+
+use crate::message::Message;
+use crate::options::StackOptions;
+use crate::scanner::{ScannerSnapshot, ScannerStats};
+use crate::selector::resolver::ResolverHandle;
+use crate::transaction::{
+    ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats,
+};
+use crate::transport::{
+    BindError, TcpOptions, TransportId, TransportInfo, TransportStats, TransportTable, TransportType, UdpOptions, Wire,
+};
+use crate::tu::{SendOptions, TransactionUser, TuOptions};
+use crate::wiring::{self, Core, Net, OnPanic, Plan, TuFactory};
+use parking_lot::Mutex;
+use rutil::rng::EntropyError;
+use rutil::{Actor, Bell, Class, Clock, Control, FifoSender, Meter, Placement, RealClock, Rng, Runner, Sleeper};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A transport to be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportSpec {
+    kind: TransportType,
+    bind: SocketAddr,
+    advertise: Option<SocketAddr>,
+}
+
+impl TransportSpec {
+    /// UDP on an address; port 0 takes a free one.
+    pub fn udp(bind: SocketAddr) -> Self {
+        TransportSpec { kind: TransportType::Udp, bind, advertise: None }
+    }
+
+    /// TCP on an address: listens, and connects from it; port 0 takes a free one.
+    pub fn tcp(bind: SocketAddr) -> Self {
+        TransportSpec { kind: TransportType::Tcp, bind, advertise: None }
+    }
+
+    /// What Via and Record-Route say instead of the bound address.
+    pub fn advertise(mut self, address: SocketAddr) -> Self {
+        self.advertise = Some(address);
+        self
+    }
+
+    /// The address to bind.
+    pub fn bind_address(&self) -> SocketAddr {
+        self.bind
+    }
+
+    /// The type of the transport.
+    pub fn kind(&self) -> TransportType {
+        self.kind
+    }
+}
+
+/// Why a stack did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// A transport could not be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// TLS and WebSocket are not there yet.
+    #[error("{0} is not supported: use udp or tcp")]
+    Unsupported(TransportType),
+    /// More transports or shards than can be named.
+    #[error("too many transports or shards: at most 255 of each")]
+    TooMany,
+    /// No randomness, no threads or no descriptors.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+    /// The system gives no randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+/// Names a transaction user of a stack: what [`StackBuilder::register_tu`] gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TuId(u8);
+
+/// Collects what a stack is made of.
+pub struct StackBuilder {
+    placement: Placement,
+    options: StackOptions,
+    transports: Vec<TransportSpec>,
+    tcp: TcpOptions,
+    users: Vec<(TuOptions, TuFactory)>,
+    on_panic: Option<OnPanic>,
+}
+
+impl StackBuilder {
+    /// Where the actors run.
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
+        self
+    }
+
+    /// Timers, limits and the outbound proxy.
+    pub fn options(mut self, options: StackOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Bounds on TCP connections.
+    pub fn tcp_options(mut self, options: TcpOptions) -> Self {
+        self.tcp = options;
+        self
+    }
+
+    /// Adds a transport.
+    pub fn add_transport(&mut self, spec: TransportSpec) -> &mut Self {
+        self.transports.push(spec);
+        self
+    }
+
+    /// Registers a transaction user; `make` is called once for each shard. A request goes to the first that was
+    /// registered with a rule that it matches; one that no rule matches is answered 501.
+    pub fn register_tu<T: TransactionUser + 'static>(
+        &mut self,
+        options: TuOptions,
+        mut make: impl FnMut(u16) -> T + 'static,
+    ) -> TuId {
+        self.users.push((options, Box::new(move |shard| Box::new(make(shard)))));
+        TuId((self.users.len() - 1).min(254) as u8)
+    }
+
+    /// What to do when a runner's thread panics, with its name; by default the process logs it and goes on with the
+    /// other runners. A panicked runner's calls are lost: a supervisor should end the process.
+    pub fn on_panic(mut self, what: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_panic = Some(Arc::new(what));
+        self
+    }
+
+    /// Opens the transports and starts the runners.
+    ///
+    /// # Errors
+    /// [`StackError`], with nothing left open.
+    pub fn start(mut self) -> Result<Stack, StackError> {
+        let shards = usize::from(self.placement.shards());
+        if shards > 255 || self.transports.len() * shards > 255 || self.users.len() > 255 {
+            return Err(StackError::TooMany);
+        }
+        let commands = Arc::<OnceLock<Vec<FifoSender<Input>>>>::default();
+        let staged = self.placement == Placement::Staged;
+        let mut nets = Vec::new();
+        for _ in 0..shards {
+            nets.push(wiring::net(staged, commands.clone())?);
+        }
+        let (infos, wires) = self.bind(&mut nets, staged)?;
+        let stats = infos.iter().filter_map(|t| Some((t.id, nets[usize::from(t.shard)].group.stats(t.id)?))).collect();
+        let transports = Arc::new(TransportTable::new(infos));
+        let clock = RealClock::new();
+        let answers = Arc::<OnceLock<_>>::default();
+        let resolver = wiring::resolver(answers.clone(), clock.clone());
+        let mut rng = Rng::from_os()?;
+        let own_rng = Mutex::new(rng.split());
+        let plan = Plan {
+            options: &self.options,
+            transports: transports.clone(),
+            wires,
+            users: &mut self.users,
+            resolver: resolver.clone(),
+            rng: &mut rng,
+        };
+        let bells: Vec<Bell> = nets.iter().map(Net::core_bell).collect();
+        let (rx, homes): (Vec<_>, Vec<_>) =
+            nets.into_iter().zip(&bells).map(|(net, bell)| ((net.rx, bell.clone()), (net.group, net.park))).unzip();
+        let mut all = wiring::cores(plan, rx);
+        let actors: Vec<Vec<Box<dyn Actor>>> = all.iter_mut().map(|core| std::mem::take(&mut core.actors)).collect();
+        // Set once, here: the poll groups and the resolver were made before the cores.
+        let _ = commands.set(all.iter().map(|core| core.commands.clone()).collect());
+        let _ = answers.set(all.iter().map(|core| core.answers.clone()).collect());
+        let mut stack = Stack {
+            transports,
+            cores: all,
+
+            controls: Vec::new(),
+            threads: Vec::new(),
+            resolver,
+            clock,
+            rng: own_rng,
+            transport_stats: stats,
+        };
+        let on_panic = self.on_panic.unwrap_or_else(|| Arc::new(|name| tracing::error!(runner = name, "panicked")));
+        for (shard, ((group, park), actors)) in homes.into_iter().zip(actors).enumerate() {
+            match park {
+                Some(park) => {
+                    stack.run(format!("sip-net-{shard}"), group, Vec::new(), &on_panic)?;
+                    stack.run(format!("sip-core-{shard}"), park, actors, &on_panic)?;
+                }
+                None => stack.run(format!("sip-{shard}"), group, actors, &on_panic)?,
+            }
+        }
+        Ok(stack)
+    }
+
+    fn bind(&self, nets: &mut [Net], staged: bool) -> Result<(Vec<TransportInfo>, Vec<FifoSender<Wire>>), StackError> {
+        let (mut infos, mut wires) = (Vec::<TransportInfo>::new(), Vec::new());
+        let across = nets.len() > 1;
+        for (shard, net) in nets.iter_mut().enumerate() {
+            for (at, spec) in self.transports.iter().enumerate() {
+                let id = TransportId(infos.len() as u16);
+                let (sender, receiver) = wiring::wire(&net.group, !staged && !across);
+                // The first shard's port is everybody's.
+                let bind = if shard > 0 { infos[at].bound } else { spec.bind };
+                let bound = match spec.kind {
+                    TransportType::Udp => {
+                        let options = UdpOptions { reuse_port: across, ..UdpOptions::default() };
+                        net.group.add_udp(id, bind, receiver, &options)?
+                    }
+                    TransportType::Tcp => {
+                        let options = TcpOptions { reuse_port: across, ..self.tcp.clone() };
+                        net.group.add_tcp(id, bind, receiver, &options)?
+                    }
+                    other => return Err(StackError::Unsupported(other)),
+                };
+                let advertised = spec.advertise.unwrap_or_else(|| reachable(bound));
+                infos.push(TransportInfo::new(id, spec.kind, shard as u16, bound, advertised));
+                wires.push(sender);
+            }
+        }
+        Ok((infos, wires))
+    }
+}
+
+/// For a wildcard address, the address that this machine uses towards others: the kernel is asked by connecting a UDP
+/// socket to a documentation address, which sends nothing.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    if !bound.ip().is_unspecified() {
+        return bound;
+    }
+    let (any, far): (IpAddr, SocketAddr) = match bound {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), (Ipv4Addr::new(192, 0, 2, 1), 9).into()),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into()),
+    };
+    let loopback: IpAddr = if bound.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let asked = UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(far).and_then(|()| socket.local_addr()));
+    SocketAddr::new(asked.map_or(loopback, |local| local.ip()), bound.port())
+}
+
+/// A running stack. Dropping it stops it at once; [`Stack::shutdown`] drains first.
+///
+/// A user agent that answers OPTIONS:
+/// ```
+/// use stack::header::{Method, h};
+/// use stack::tu::{TransactionUser, TuContext, TuEvent, TuOptions};
+/// use stack::{Stack, TransportSpec};
+/// use std::net::UdpSocket;
+/// use std::time::Duration;
+///
+/// /// Answers OPTIONS with 200 and what it can do, everything else with 405 (RFC 3261 §11.2).
+/// struct Answerer;
+///
+/// impl TransactionUser for Answerer {
+///     fn name(&self) -> &'static str {
+///         "answerer"
+///     }
+///
+///     fn process(&mut self, event: TuEvent, stack: &mut TuContext<'_>) {
+///         // An ACK, or the news that a response did not arrive, needs no answer.
+///         let TuEvent::Request { transaction, msg } = event else { return };
+///         let code = if msg.method() == Some(Method::Options) { 200 } else { 405 };
+///         let mut response = msg.make_response(code, None, Some(&stack.new_tag()));
+///         response.push_back(h::ALLOWS, "OPTIONS");
+///         response.push_back(h::ACCEPTS, "application/sdp");
+///         stack.respond(transaction, response);
+///     }
+/// }
+///
+/// // One UDP transport on a free port, one transaction user that takes every request.
+/// let mut builder = Stack::builder();
+/// builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse()?));
+/// builder.register_tu(TuOptions::default(), |_shard| Answerer);
+/// let stack = builder.start()?;
+/// let server = stack.transports().iter().next().expect("one transport").bound;
+///
+/// // A client of a few lines asks it.
+/// let client = UdpSocket::bind("127.0.0.1:0")?;
+/// client.set_read_timeout(Some(Duration::from_secs(5)))?;
+/// let request = format!(
+///     "OPTIONS sip:{server} SIP/2.0\r\n\
+///      Via: SIP/2.0/UDP {client};branch=z9hG4bK74bf9\r\n\
+///      Max-Forwards: 70\r\n\
+///      From: <sip:alice@example.com>;tag=9fxced76sl\r\n\
+///      To: <sip:{server}>\r\n\
+///      Call-ID: 3848276298220188511\r\n\
+///      CSeq: 1 OPTIONS\r\n\
+///      Content-Length: 0\r\n\r\n",
+///     client = client.local_addr()?,
+/// );
+/// client.send_to(request.as_bytes(), server)?;
+/// let mut buffer = [0; 2048];
+/// let (len, _) = client.recv_from(&mut buffer)?;
+/// let answer = std::str::from_utf8(&buffer[..len])?;
+/// assert!(answer.starts_with("SIP/2.0 200 OK\r\n"), "{answer}");
+/// assert!(answer.contains("Allow: OPTIONS\r\n"), "{answer}");
+///
+/// // Finish what is under way, for at most a second.
+/// assert!(stack.shutdown(Duration::from_secs(1)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Stack {
+    transports: Arc<TransportTable>,
+    cores: Vec<Core>,
+    controls: Vec<(Arc<Control>, Bell)>,
+    threads: Vec<JoinHandle<()>>,
+    resolver: ResolverHandle,
+    clock: RealClock,
+    rng: Mutex<Rng>,
+    transport_stats: Vec<(TransportId, Arc<TransportStats>)>,
+}
+
+/// The stack took no command: its `cmd` FIFO is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stack is congested")]
+pub struct Congested;
+
+impl Stack {
+    /// An empty builder: one runner, no transports, no transaction users.
+    pub fn builder() -> StackBuilder {
+        StackBuilder {
+            placement: Placement::Inline,
+            options: StackOptions::default(),
+            transports: Vec::new(),
+            tcp: TcpOptions::default(),
+            users: Vec::new(),
+            on_panic: None,
+        }
+    }
+
+    /// The transports with the addresses that they got; in each shard in the order of `add_transport`.
+    pub fn transports(&self) -> &TransportTable {
+        &self.transports
+    }
+
+    /// Sends a request for a transaction user, from any thread; what becomes of it is told to that transaction user.
+    ///
+    /// # Errors
+    /// [`Congested`]: nothing was sent.
+    pub fn send(
+        &self,
+        tu: TuId,
+        msg: impl Into<Box<Message>>,
+        options: SendOptions,
+    ) -> Result<ClientTransaction, Congested> {
+        let random = self.rng.lock().next_u64();
+        let shard = (random >> 32) as usize % self.cores.len();
+        let transaction = ClientTransaction::new(shard as u16, random);
+        self.command(shard, Command::Send { transaction, tu: tu.0, msg: msg.into(), options })?;
+        Ok(transaction)
+    }
+
+    /// Answers a request from any thread.
+    ///
+    /// # Errors
+    /// [`Congested`]: the request was not answered.
+    pub fn reply(&self, transaction: ServerTransaction, msg: impl Into<Box<Message>>) -> Result<(), Congested> {
+        let shard = usize::from(transaction.shard());
+        self.command(shard, Command::Respond { transaction, msg: msg.into() })
+    }
+
+    fn command(&self, shard: usize, command: Command) -> Result<(), Congested> {
+        let core = self.cores.get(shard).ok_or(Congested)?;
+        core.commands.push(Input::Command(command), Class::Essential, self.clock.now()).map_err(|_| Congested)
+    }
+
+    /// What the transactions of all shards have counted.
+    pub fn transaction_stats(&self) -> TransactionSnapshot {
+        let mut sum = TransactionSnapshot::default();
+        for core in &self.cores {
+            sum.add(&TransactionStats::snapshot(&core.transactions));
+        }
+        sum
+    }
+
+    /// What the scanner of each shard has counted.
+    pub fn scanner_stats(&self) -> Vec<ScannerSnapshot> {
+        self.cores.iter().map(|core| ScannerStats::snapshot(&core.scanner)).collect()
+    }
+
+    /// The counters of each transport.
+    pub fn transport_stats(&self) -> &[(TransportId, Arc<TransportStats>)] {
+        &self.transport_stats
+    }
+
+    /// The meters of all FIFOs, shard by shard.
+    pub fn meters(&self) -> impl Iterator<Item = &Arc<Meter>> {
+        self.cores.iter().flat_map(|core| &core.meters)
+    }
+
+    /// Refuses what begins something new with 503, waits until every pending transaction has ended, at most `limit`,
+    /// and stops. True when all had ended. Transactions that only absorb retransmissions are not waited for.
+    pub fn shutdown(mut self, limit: Duration) -> bool {
+        for core in &self.cores {
+            core.draining.store(true, Ordering::Relaxed);
+        }
+        let until = self.clock.now() + limit;
+        let drained = loop {
+            for (control, bell) in &self.controls {
+                control.drained.store(false, Ordering::Release);
+                control.drain.store(true, Ordering::Relaxed);
+                bell.ring();
+            }
+            // A runner that has nothing to do says so before it sleeps; a busy one is asked again.
+            std::thread::park_timeout(Duration::from_millis(10));
+            if self.controls.iter().all(|(control, _)| control.drained.load(Ordering::Acquire)) {
+                break true;
+            }
+            if self.clock.now() >= until {
+                break false;
+            }
+        };
+        self.stop();
+        drained
+    }
+
+    fn run<S: Sleeper + 'static>(
+        &mut self,
+        name: String,
+        sleeper: S,
+        actors: Vec<Box<dyn Actor>>,
+        on_panic: &OnPanic,
+    ) -> Result<(), StackError> {
+        let control = Arc::<Control>::default();
+        let mut runner = Runner::new(sleeper, self.clock.clone(), control.clone());
+        for actor in actors {
+            runner.add(actor);
+        }
+        self.controls.push((control, runner.bell()));
+        self.threads.push(wiring::spawn_runner(name, runner, on_panic.clone())?);
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        for (control, bell) in &self.controls {
+            control.stop.store(true, Ordering::Relaxed);
+            bell.ring();
+        }
+        for thread in self.threads.drain(..) {
+            // A runner that panicked has already been reported.
+            let _ = thread.join();
+        }
+        self.resolver.stop();
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

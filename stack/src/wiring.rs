@@ -1,0 +1,317 @@
+//! Where FIFOs and threads are born. ARCHITECTURE.md's table is [`EDGES`].
+//!
+//! One *core* a shard: scanner, transactions, timer queue, selector, transaction users. One *net* a shard: the
+//! transports. [`Placement::Inline`] has one shard on one runner; [`Placement::Sharded`] one runner a shard, net and
+//! core together; [`Placement::Staged`] one shard with net and core on a runner each.
+
+use crate::options::StackOptions;
+use crate::scanner::{MessageHeaderScanner, ScannerParts, ScannerStats};
+use crate::selector::resolver::{Answer, ResolverHandle, ResolverOptions, serve};
+use crate::selector::{SelectorParts, TransportSelector};
+use crate::timer::TimerQueue;
+use crate::transaction::{
+    ControllerParts, Incoming, Input, KeyMaker, TransactionController, TransactionStats, TuPort,
+};
+use crate::transport::{FailureSink, PollGroup, Received, TransportTable, Wire};
+use crate::tu::{TransactionUser, TuActor, TuOptions};
+use rutil::{
+    Actor, Bell, Class, Clock, FifoReceiver, FifoSender, Meter, ParkSleeper, RealClock, Rng, Runner, Sleeper, fifo,
+};
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+
+/// What a full FIFO does to its producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// What does not fit is dropped and counted, or whoever sent it is told; the producer goes on.
+    Shed,
+    /// The producer keeps what does not fit, one entry a transaction at most, and goes on.
+    Keep,
+    /// The producer keeps what does not fit, and takes nothing more from the FIFOs that are named until it has gone.
+    Hold(&'static [&'static str]),
+}
+
+/// One FIFO of the stack.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge {
+    /// The FIFO's name.
+    pub name: &'static str,
+    /// Who pushes.
+    pub from: &'static str,
+    /// Who pops.
+    pub to: &'static str,
+    /// How many items it holds.
+    pub capacity: usize,
+    /// What happens when it is full.
+    pub when_full: WhenFull,
+}
+
+const fn row(
+    name: &'static str,
+    from: &'static str,
+    to: &'static str,
+    capacity: usize,
+    when_full: WhenFull,
+) -> Edge {
+    Edge { name, from, to, capacity, when_full }
+}
+
+/// All FIFOs. The hold edges form no circle (a test says so), so nothing can wait for itself.
+pub const EDGES: [Edge; 9] = [
+    row("rx", "transports", "scanner", 4096, WhenFull::Shed),
+    row("txn", "scanner", "transactions", 4096, WhenFull::Hold(&["rx"])),
+    row("cmd", "TU, timers, selector, transports", "transactions", 8192, WhenFull::Hold(&["tu", "out", "dns_done"])),
+    row("timer", "transactions", "timers", 8192, WhenFull::Keep),
+    row("out", "transactions", "selector", 4096, WhenFull::Shed),
+    row("wire", "selector, scanner", "transports", 4096, WhenFull::Shed),
+    row("tu", "transactions", "TU", 4096, WhenFull::Hold(&["txn"])),
+    row("dns", "selector", "resolver", 1024, WhenFull::Shed),
+    row("dns_done", "resolver", "selector", 1024, WhenFull::Hold(&["dns"])),
+];
+
+const fn capacity(name: &str) -> usize {
+    let mut at = 0;
+    while at < EDGES.len() {
+        if equal(EDGES[at].name, name) {
+            return EDGES[at].capacity;
+        }
+        at += 1;
+    }
+    panic!("no such FIFO");
+}
+
+const fn equal(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while a.len() == b.len() && at < a.len() && a[at] == b[at] {
+        at += 1;
+    }
+    a.len() == b.len() && at == a.len()
+}
+
+/// Makes the FIFO of a row of [`EDGES`].
+macro_rules! edge {
+    ($name:literal, $bell:expr) => {{
+        const CAPACITY: usize = capacity($name);
+        fifo($name, CAPACITY, $bell)
+    }};
+}
+
+/// Makes one transaction user for each shard.
+pub type TuFactory = Box<dyn FnMut(u16) -> Box<dyn TransactionUser>>;
+
+/// What all shards share, before they are built.
+pub struct Plan<'a> {
+    /// Their behaviour.
+    pub options: &'a StackOptions,
+    /// All transports.
+    pub transports: Arc<TransportTable>,
+    /// The `wire[t]` FIFOs by transport.
+    pub wires: Vec<FifoSender<Wire>>,
+    /// The transaction users in the order of their registration.
+    pub users: &'a mut [(TuOptions, TuFactory)],
+    /// The resolver.
+    pub resolver: ResolverHandle,
+    /// Randomness for everything.
+    pub rng: &'a mut Rng,
+}
+
+/// One shard's actors, and the ends of its FIFOs that others feed.
+pub struct Core {
+    /// Scanner, transactions, transaction users, selector, timer queue: in the order in which a message passes.
+    pub actors: Vec<Box<dyn Actor>>,
+    /// Commands and news from outside the shard.
+    pub commands: FifoSender<Input>,
+    /// The resolver's answers.
+    pub answers: FifoSender<Answer>,
+    /// What its FIFOs have seen.
+    pub meters: Vec<Arc<Meter>>,
+    /// What its scanner counts.
+    pub scanner: Arc<ScannerStats>,
+    /// What its transactions count.
+    pub transactions: Arc<TransactionStats>,
+    /// Refuse what begins something new.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// Builds the cores of all shards: `rx` has the receiving end of each shard's `rx` FIFO and the bell of the runner that
+/// the shard will run on. For a simulation give one shard, a silent bell, and play the transports yourself.
+pub fn cores(mut plan: Plan<'_>, rx: Vec<(FifoReceiver<Received>, Bell)>) -> Vec<Core> {
+    let keys = KeyMaker::new(plan.rng);
+    let across = rx.len() > 1;
+    let mut senders: Vec<FifoSender<Incoming>> = Vec::new();
+    let mut receivers: Vec<FifoReceiver<Incoming>> = Vec::new();
+    for (_, bell) in &rx {
+        let (sender, receiver) = edge!("txn", if across { bell.clone() } else { Bell::silent() });
+        senders.push(sender);
+        receivers.push(receiver);
+    }
+    let ends = rx.into_iter().zip(receivers).enumerate();
+    ends.map(|(shard, ((rx, bell), txn))| core(&mut plan, shard as u16, rx, bell, txn, &senders, &keys)).collect()
+}
+
+fn core(
+    plan: &mut Plan<'_>,
+    shard: u16,
+    rx: FifoReceiver<Received>,
+    bell: Bell,
+    from_scanner: FifoReceiver<Incoming>,
+    txn: &[FifoSender<Incoming>],
+    keys: &KeyMaker,
+) -> Core {
+    let (commands, inputs) = edge!("cmd", bell.clone());
+    let (to_timer, arms) = edge!("timer", Bell::silent());
+    let (to_out, out) = edge!("out", Bell::silent());
+    let (answers, from_resolver) = edge!("dns_done", bell);
+    let mut meters = vec![rx.meter().clone(), from_scanner.meter().clone(), inputs.meter().clone()];
+    meters.extend([arms.meter().clone(), out.meter().clone()]);
+    let scanner_stats = Arc::<ScannerStats>::default();
+    let scanner = MessageHeaderScanner::new(ScannerParts {
+        rx,
+        txn: txn.to_vec(),
+        wires: plan.wires.clone(),
+        limits: plan.options.limits,
+        keys: keys.clone(),
+        rng: plan.rng.split(),
+        stats: scanner_stats.clone(),
+    });
+    let (mut ports, mut users) = (Vec::new(), Vec::new());
+    for (tu, (options, factory)) in plan.users.iter_mut().enumerate() {
+        let (to_tu, events) = edge!("tu", Bell::silent());
+        meters.push(events.meter().clone());
+        ports.push(TuPort { options: options.clone(), events: to_tu });
+        users.push(TuActor::new(tu as u8, shard, events, commands.clone(), plan.transports.clone(), plan.rng.split(), factory(shard)));
+    }
+    let transaction_stats = Arc::<TransactionStats>::default();
+    let draining = Arc::<AtomicBool>::default();
+    let controller = TransactionController::new(ControllerParts {
+        shard,
+        from_scanner,
+        inputs,
+        out: to_out,
+        timers: to_timer,
+        tus: ports,
+        values: plan.options.timers,
+        limit: plan.options.transactions,
+        keys: keys.clone(),
+        rng: plan.rng.split(),
+        stats: transaction_stats.clone(),
+        draining: draining.clone(),
+    });
+    let selector = TransportSelector::new(SelectorParts {
+        shard,
+        out,
+        answers: from_resolver,
+        resolver: plan.resolver.clone(),
+        news: commands.clone(),
+        wires: plan.wires.clone(),
+        transports: plan.transports.clone(),
+        outbound_proxy: plan.options.outbound_proxy.clone(),
+        udp_limit: plan.options.udp_limit,
+        rng: plan.rng.split(),
+    });
+    let timers = TimerQueue::new(arms, commands.clone());
+    let mut actors: Vec<Box<dyn Actor>> = vec![Box::new(scanner), Box::new(controller)];
+    actors.extend(users.into_iter().map(|user| Box::new(user) as Box<dyn Actor>));
+    actors.push(Box::new(selector));
+    actors.push(Box::new(timers));
+    Core { actors, commands, answers, meters, scanner: scanner_stats, transactions: transaction_stats, draining }
+}
+
+/// One shard's sockets, and the ends of their FIFOs.
+pub(crate) struct Net {
+    pub(crate) group: PollGroup,
+    pub(crate) rx: FifoReceiver<Received>,
+    /// Where the core runs, if not with the sockets.
+    pub(crate) park: Option<ParkSleeper>,
+}
+
+impl Net {
+    /// The bell of the runner that drives the core.
+    pub(crate) fn core_bell(&self) -> Bell {
+        self.park.as_ref().map_or_else(|| self.group.bell(), ParkSleeper::bell)
+    }
+}
+
+/// Makes one shard's poll group, still without transports. `commands` is filled with every shard's `cmd` FIFO later.
+pub(crate) fn net(staged: bool, commands: Arc<OnceLock<Vec<FifoSender<Input>>>>) -> io::Result<Net> {
+    let park = staged.then(ParkSleeper::new);
+    let (to_scanner, rx) = edge!("rx", park.as_ref().map_or_else(Bell::silent, Sleeper::bell));
+    let failed: FailureSink = Box::new(move |failed, now| {
+        let shard = commands.get().and_then(|all| all.get(usize::from(failed.notify.shard)));
+        // Without room the transaction's own timers end it.
+        let told = shard.is_some_and(|cmd| cmd.push(Input::Failed(failed), Class::Internal, now).is_ok());
+        if !told {
+            tracing::warn!(error = %failed.error, "a transport failure found no room in cmd");
+        }
+    });
+    Ok(Net { group: PollGroup::new(to_scanner, failed)?, rx, park })
+}
+
+/// Makes the `wire[t]` FIFO of a transport in this group. `near` says that only this runner feeds it.
+pub(crate) fn wire(group: &PollGroup, near: bool) -> (FifoSender<Wire>, FifoReceiver<Wire>) {
+    edge!("wire", if near { Bell::silent() } else { group.bell() })
+}
+
+/// What to do when a runner's thread panics: it gets the thread's name.
+pub type OnPanic = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Starts a named thread for a runner.
+pub(crate) fn spawn_runner<S, C>(
+    name: String,
+    mut runner: Runner<S, C>,
+    on_panic: OnPanic,
+) -> io::Result<JoinHandle<()>>
+where
+    S: Sleeper + 'static,
+    C: Clock + 'static,
+{
+    let alarm = name.clone();
+    thread::Builder::new().name(name).spawn(move || {
+        // The actors of a runner that panicked are not used again, so their state does not matter.
+        if panic::catch_unwind(AssertUnwindSafe(|| runner.run())).is_err() {
+            on_panic(&alarm);
+        }
+    })
+}
+
+/// A resolver whose thread starts at the first look-up.
+pub(crate) fn resolver(answers: Arc<OnceLock<Vec<FifoSender<Answer>>>>, clock: RealClock) -> ResolverHandle {
+    ResolverHandle::new(move |handle| {
+        let (answers, clock) = (answers.get().cloned().unwrap_or_default(), clock.clone());
+        let run = move || {
+            if let Err(error) = serve(&handle, &ResolverOptions::default(), answers, clock) {
+                tracing::error!(%error, "the resolver cannot run");
+            }
+        };
+        thread::Builder::new().name("sip-control".into()).spawn(run).map(drop)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Follows "X is full, so Y is not drained, so Y becomes full".
+    fn waits_for(name: &str, path: &mut Vec<&'static str>) {
+        let edge = EDGES.iter().find(|e| e.name == name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        assert!(!path.contains(&edge.name), "{} waits for itself: {path:?}", edge.name);
+        path.push(edge.name);
+        if let WhenFull::Hold(others) = edge.when_full {
+            for other in others {
+                waits_for(other, path);
+            }
+        }
+        path.pop();
+    }
+
+    #[test]
+    fn no_hold_edge_closes_a_circle() {
+        for edge in EDGES {
+            waits_for(edge.name, &mut Vec::new());
+        }
+    }
+}
