@@ -4,6 +4,7 @@ use super::{TOKEN, WS, is, quoted_end};
 use crate::header::ParseError;
 use nom::bytes::complete::{take_while, take_while1};
 use nom::error::{ContextError, ErrorKind, FromExternalError, context};
+use nom::sequence::{preceded, terminated};
 use nom::{Finish, IResult, Parser};
 
 /// Where a rule failed, and which.
@@ -38,17 +39,29 @@ impl<'a, E> FromExternalError<&'a str, E> for Fault<'a> {
 /// What a rule gives.
 pub(crate) type Parsed<'a, T> = IResult<&'a str, T, Fault<'a>>;
 
+/// Applies a rule to the start of a value, white space before it left out; gives also where the rest starts.
+pub(crate) fn start<'a, T>(
+    text: &'a str,
+    what: &'static str,
+    rule: impl Parser<&'a str, Output = T, Error = Fault<'a>>,
+) -> Result<(T, usize), ParseError> {
+    let place = |rest: &str| text.len() - rest.len().min(text.len());
+    match preceded(lws0, context(what, rule)).parse(text).finish() {
+        Ok((rest, value)) => Ok((value, place(rest))),
+        Err(fault) => Err(ParseError { offset: place(fault.rest), rule: fault.rule.unwrap_or(what) }),
+    }
+}
+
 /// Applies a rule to the whole of a value; white space at the ends is nothing.
 pub(crate) fn whole<'a, T>(
     text: &'a str,
     what: &'static str,
     rule: impl Parser<&'a str, Output = T, Error = Fault<'a>>,
 ) -> Result<T, ParseError> {
-    let place = |rest: &str| text.len() - rest.len().min(text.len());
-    let result = (lws0, context(what, rule), lws0).parse(text).finish();
-    let (rest, (_, value, _)) =
-        result.map_err(|fault| ParseError { offset: place(fault.rest), rule: fault.rule.unwrap_or(what) })?;
-    if rest.is_empty() { Ok(value) } else { Err(ParseError { offset: place(rest), rule: what }) }
+    match start(text, what, terminated(rule, lws0))? {
+        (value, end) if end == text.len() => Ok(value),
+        (_, end) => Err(ParseError { offset: end, rule: "nothing may follow the value" }),
+    }
 }
 
 /// Optional white space, folds included.

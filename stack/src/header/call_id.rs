@@ -43,8 +43,8 @@ impl HeaderValue for CallId<'static> {
         let mut at = Cursor::new(text);
         at.skip_ws();
         match id.bytes().position(|b| !is_id_byte(&b)) {
-            Some(bad) => Err(ParseError { offset: at.pos() + bad, rule: "Call-ID: not a character of a word" }),
-            None if id.is_empty() => Err(at.fail("Call-ID: empty")),
+            Some(bad) => Err(ParseError { offset: at.pos() + bad, rule: "not a character of a word" }),
+            None if id.is_empty() => Err(at.fail("empty")),
             None => Ok(CallId { value: Cow::Borrowed(id) }),
         }
     }

@@ -33,16 +33,16 @@ impl HeaderValue for CSeq<'static> {
         let mut at = Cursor::new(text);
         at.skip_ws();
         let start = at.pos();
-        let number = read_digits(&mut at, "CSeq: number expected")?;
-        let number = number.ok_or(ParseError { offset: start, rule: "CSeq: number above 4294967295" })?;
+        let number = read_digits(&mut at, "number expected")?;
+        let number = number.ok_or(ParseError { offset: start, rule: "number above 4294967295" })?;
         let space = at.pos();
         at.skip_ws();
         if at.pos() == space {
-            return Err(at.fail("CSeq: white space expected after the number"));
+            return Err(at.fail("white space expected after the number"));
         }
-        let method = Method::from_token(at.need(TOKEN, "CSeq: method expected")?);
+        let method = Method::from_token(at.need(TOKEN, "method expected")?);
         at.skip_ws();
-        if at.at_end() { Ok(CSeq { number, method }) } else { Err(at.fail("CSeq: nothing may follow the method")) }
+        if at.at_end() { Ok(CSeq { number, method }) } else { Err(at.fail("nothing may follow the value")) }
     }
 }
 
@@ -73,14 +73,14 @@ mod tests {
     #[test]
     fn breaks_are_named_with_their_place() {
         for (text, offset, rule) in [
-            ("36893488147419103232 REGISTER", 0, "CSeq: number above 4294967295"),
-            ("4294967296 REGISTER", 0, "CSeq: number above 4294967295"),
-            ("INVITE", 0, "CSeq: number expected"),
-            ("", 0, "CSeq: number expected"),
-            ("1", 1, "CSeq: white space expected after the number"),
-            ("1INVITE", 1, "CSeq: white space expected after the number"),
-            ("1 ", 2, "CSeq: method expected"),
-            ("1 INVITE x", 9, "CSeq: nothing may follow the method"),
+            ("36893488147419103232 REGISTER", 0, "number above 4294967295"),
+            ("4294967296 REGISTER", 0, "number above 4294967295"),
+            ("INVITE", 0, "number expected"),
+            ("", 0, "number expected"),
+            ("1", 1, "white space expected after the number"),
+            ("1INVITE", 1, "white space expected after the number"),
+            ("1 ", 2, "method expected"),
+            ("1 INVITE x", 9, "nothing may follow the value"),
         ] {
             assert_eq!(CSeq::parse(text), Err(ParseError { offset, rule }), "{text}");
         }

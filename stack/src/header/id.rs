@@ -201,7 +201,9 @@ mod tests {
 
     #[test]
     fn compact_forms() {
-        for (letter, name) in "i:Call-ID m:Contact l:Content-Length f:From t:To v:Via"
+        for (letter, name) in "i:Call-ID m:Contact e:Content-Encoding l:Content-Length c:Content-Type f:From s:Subject \
+            k:Supported t:To v:Via o:Event u:Allow-Events r:Refer-To b:Referred-By x:Session-Expires a:Accept-Contact \
+            j:Reject-Contact d:Request-Disposition y:Identity n:Identity-Info"
             .split_whitespace()
             .map(|pair| pair.split_once(':').unwrap())
         {

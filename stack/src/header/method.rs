@@ -91,10 +91,10 @@ impl HeaderValue for Method<'static> {
     fn parse(text: &str) -> Result<Method<'_>, ParseError> {
         let mut at = Cursor::new(text);
         at.skip_ws();
-        let name = at.need(TOKEN, "Method: token expected")?;
+        let name = at.need(TOKEN, "token expected")?;
         at.skip_ws();
         if !at.at_end() {
-            return Err(at.fail("Method: not a token character"));
+            return Err(at.fail("not a token character"));
         }
         Ok(Method::from_token(name))
     }

@@ -1,27 +1,59 @@
 //! Headers: one header, one file (parse, print and a round-trip test).
 
+mod auth;
 mod call_id;
 mod contact;
 mod cseq;
+mod date;
+mod dialog_ref;
+mod free_text;
+mod generic_uri;
 mod id;
+mod media_type;
 mod method;
 mod name_addr;
 pub(crate) mod number;
 pub mod p;
 pub mod param;
+mod param_list;
+mod privacy;
+mod qvalue;
+mod rack;
+mod retry_after;
 mod table;
+#[cfg(test)]
+mod tests;
+mod timestamp;
+mod token;
 mod via;
+mod warning;
+mod word;
 
+pub use auth::{Auth, AuthParams};
 pub use call_id::CallId;
 pub use contact::Contact;
 pub use cseq::CSeq;
+pub use date::Date;
+pub use dialog_ref::DialogRef;
+pub use free_text::FreeText;
+pub use generic_uri::GenericUri;
 pub use id::HeaderId;
+pub use media_type::MediaType;
 pub use method::{KNOWN_METHODS, Method};
 pub use name_addr::NameAddr;
-pub use number::{DeltaParams, DeltaSeconds, MaxForwards, Number, QValue};
+pub use number::{DeltaParams, DeltaSeconds, MaxForwards, Number};
 pub use param::{Param, ParamKind, Params};
+pub use param_list::ParamList;
+pub use privacy::Privacy;
+pub use qvalue::QValue;
+pub use rack::RAck;
+pub use retry_after::RetryAfter;
 pub use table::{check, h};
+pub use timestamp::Timestamp;
+pub use token::Token;
 pub use via::Via;
+pub use warning::Warning;
+pub use word::Word;
 
 use std::fmt;
 use std::marker::PhantomData;

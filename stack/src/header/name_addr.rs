@@ -1,6 +1,7 @@
 //! `name-addr / addr-spec` with parameters (RFC 3261 §20.10): From, To, Route, Record-Route, Path, Refer-To and others.
 
-use super::{HeaderValue, Param, ParamKind, Params, ParseError};
+use super::param::param_access;
+use super::{HeaderValue, Params, ParseError};
 use crate::grammar::{Cursor, TOKEN, Unfolded, WS, is, quote, quoted_end, trim, unquote};
 use crate::uri::Uri;
 use std::borrow::Cow;
@@ -29,26 +30,9 @@ impl<'a> NameAddr<'a> {
         self
     }
 
-    /// Adds a parameter: `with(p::TAG, tag)`.
-    pub fn with(mut self, name: impl AsRef<str>, value: impl fmt::Display) -> Self {
-        self.params.set(name, value);
-        self
-    }
-
-    /// Adds a parameter without a value.
-    pub fn with_flag(mut self, name: impl AsRef<str>) -> Self {
-        self.params.set_flag(name);
-        self
-    }
-
     /// The display name without quotes and backslashes.
     pub fn display_name(&self) -> Option<Cow<'_, str>> {
         self.display.as_deref().map(unquote)
-    }
-
-    /// The value of a parameter of the header: `to.param(p::TAG)`.
-    pub fn param<K: ParamKind>(&self, key: Param<K>) -> K::Value<'_> {
-        self.params.param(key)
     }
 
     /// The same without a borrow.
@@ -60,6 +44,8 @@ impl<'a> NameAddr<'a> {
         }
     }
 }
+
+param_access!(NameAddr);
 
 impl HeaderValue for NameAddr<'static> {
     type Value<'a> = NameAddr<'a>;

@@ -1,9 +1,9 @@
 //! Headers that are a number: Max-Forwards, Content-Length, RSeq, and the delta-seconds of Expires and others.
 
-use super::{HeaderValue, Param, ParamKind, Params, ParseError};
+use super::param::param_access;
+use super::{HeaderValue, Params, ParseError};
 use crate::grammar::Cursor;
 use std::fmt;
-use std::str::FromStr;
 
 /// The digits of `text` as a number, at most 2^32-1; `None` if there are none or something else.
 pub(crate) fn saturating(text: &str) -> Option<u32> {
@@ -62,7 +62,7 @@ macro_rules! numbers {
 numbers! {
     /// Max-Forwards, 0 to 255 (RFC 3261 §20.22).
     MaxForwards(u8) |n: Option<u32>| {
-        n.and_then(|n| u8::try_from(n).ok()).ok_or(ParseError { offset: 0, rule: "Max-Forwards: above 255" })
+        n.and_then(|n| u8::try_from(n).ok()).ok_or(ParseError { offset: 0, rule: "above 255" })
     };
     /// A number up to 2^32-1: Content-Length, RSeq.
     Number(u32) |n: Option<u32>| n.ok_or(ParseError { offset: 0, rule: "number: above 4294967295" });
@@ -84,20 +84,13 @@ impl<'a> DeltaParams<'a> {
     pub const fn new(seconds: u32) -> Self {
         DeltaParams { seconds, params: Params::none() }
     }
-    /// The value of a parameter.
-    pub fn param<K: ParamKind>(&self, key: Param<K>) -> K::Value<'_> {
-        self.params.param(key)
-    }
-    /// Adds a parameter.
-    pub fn with(mut self, name: impl AsRef<str>, value: impl fmt::Display) -> Self {
-        self.params.set(name, value);
-        self
-    }
     /// The same without a borrow.
     pub fn into_owned(self) -> DeltaParams<'static> {
         DeltaParams { seconds: self.seconds, params: self.params.into_owned() }
     }
 }
+
+param_access!(DeltaParams);
 
 impl HeaderValue for DeltaParams<'static> {
     type Value<'a> = DeltaParams<'a>;
@@ -112,52 +105,6 @@ impl HeaderValue for DeltaParams<'static> {
 impl fmt::Display for DeltaParams<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.seconds, self.params)
-    }
-}
-
-/// A quality (`q`) in thousandths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QValue(u16);
-
-impl QValue {
-    /// A quality in thousandths; what is above 1000 counts as that.
-    pub const fn new(thousandths: u16) -> Self {
-        QValue(if thousandths > 1000 { 1000 } else { thousandths })
-    }
-    /// The quality in thousandths.
-    pub const fn thousandths(self) -> u16 {
-        self.0
-    }
-}
-
-impl FromStr for QValue {
-    type Err = ParseError;
-
-    /// `0`, `0.33`, `1.000`: at most three decimals, at most 1.
-    fn from_str(text: &str) -> Result<QValue, ParseError> {
-        let bad = ParseError { offset: 0, rule: "qvalue: 0 to 1 with at most three decimals" };
-        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-        if decimals.len() > 3 || !decimals.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(bad);
-        }
-        let fraction = decimals.bytes().chain(*b"000").take(3).fold(0, |n, b| n * 10 + u16::from(b - b'0'));
-        match whole {
-            "0" => Ok(QValue(fraction)),
-            "1" if fraction == 0 => Ok(QValue(1000)),
-            _ => Err(bad),
-        }
-    }
-}
-
-impl fmt::Display for QValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0, self.0 % 1000) {
-            (1000, _) => f.write_str("1"),
-            (0, _) => f.write_str("0"),
-            (_, n) if n % 100 == 0 => write!(f, "0.{}", n / 100),
-            (_, n) if n % 10 == 0 => write!(f, "0.{:02}", n / 10),
-            (_, n) => write!(f, "0.{n:03}"),
-        }
     }
 }
 
@@ -185,23 +132,5 @@ mod tests {
         assert_eq!(value.to_string(), "1800;refresher=uac");
         assert_eq!(DeltaParams::new(90).with(p::REFRESHER, "uas").to_string(), "90;refresher=uas");
         assert!(DeltaParams::parse("x").is_err());
-    }
-
-    #[test]
-    fn qualities() {
-        for (text, thousandths, printed) in [
-            ("0.33", 330, "0.33"),
-            ("1", 1000, "1"),
-            ("1.000", 1000, "1"),
-            ("0.", 0, "0"),
-            ("0.5", 500, "0.5"),
-            ("0.001", 1, "0.001"),
-        ] {
-            let q: QValue = text.parse().unwrap();
-            assert_eq!((q.thousandths(), q.to_string().as_str()), (thousandths, printed));
-        }
-        for text in ["1.1", "0.1234", "", "2", ".5", "0.-1", "0.é"] {
-            assert!(text.parse::<QValue>().is_err(), "{text}");
-        }
     }
 }

@@ -73,6 +73,34 @@ kinds! {
     Rport: Option<Option<u16>> = |raw| raw.map(|value| value.and_then(|text| text.parse().ok()));
 }
 
+/// Gives a type with a field `params` the access to it.
+macro_rules! param_access {
+    ($name:ident) => {
+        impl $name<'_> {
+            /// The value of a parameter, typed: `value.param(p::TAG)`.
+            #[inline]
+            pub fn param<K: $crate::header::ParamKind>(&self, key: $crate::header::Param<K>) -> K::Value<'_> {
+                self.params.param(key)
+            }
+
+            /// Adds a parameter or changes it: `with(p::TAG, tag)`.
+            #[must_use]
+            pub fn with(mut self, name: impl AsRef<str>, value: impl std::fmt::Display) -> Self {
+                self.params.set(name, value);
+                self
+            }
+
+            /// Adds a parameter without a value.
+            #[must_use]
+            pub fn with_flag(mut self, name: impl AsRef<str>) -> Self {
+                self.params.set_flag(name);
+                self
+            }
+        }
+    };
+}
+pub(crate) use param_access;
+
 /// The parameters of one header value.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Params<'a> {
@@ -106,11 +134,6 @@ impl<'a> Params<'a> {
         }
         at.seek(end);
         Ok(Params { raw: Cow::Borrowed(at.since(start)) })
-    }
-
-    /// Wraps text that is known to be good.
-    pub(crate) fn trusted(raw: Cow<'a, str>) -> Self {
-        Params { raw }
     }
 
     /// The text: empty, or starting with `;`.

@@ -1,6 +1,7 @@
 //! Via (RFC 3261 §20.42).
 
-use super::{HeaderValue, Param, ParamKind, Params, ParseError, p};
+use super::param::param_access;
+use super::{HeaderValue, Params, ParseError, p};
 use crate::grammar::{Cursor, TOKEN};
 use crate::uri::{Host, read_port};
 use std::borrow::Cow;
@@ -30,23 +31,6 @@ impl<'a> Via<'a> {
     /// A Via without parameters.
     pub fn new(transport: impl Into<Cow<'a, str>>, host: Host<'a>, port: Option<u16>) -> Self {
         Via { protocol: Cow::Borrowed(SIP_2_0), transport: transport.into(), host, port, params: Params::none() }
-    }
-
-    /// Adds a parameter: `with(p::BRANCH, branch)`.
-    pub fn with(mut self, name: impl AsRef<str>, value: impl fmt::Display) -> Self {
-        self.params.set(name, value);
-        self
-    }
-
-    /// Adds a parameter without a value: `with_flag(p::RPORT)`.
-    pub fn with_flag(mut self, name: impl AsRef<str>) -> Self {
-        self.params.set_flag(name);
-        self
-    }
-
-    /// The value of a parameter: `via.param(p::RPORT)`.
-    pub fn param<K: ParamKind>(&self, key: Param<K>) -> K::Value<'_> {
-        self.params.param(key)
     }
 
     /// The branch.
@@ -84,6 +68,8 @@ impl<'a> Via<'a> {
     }
 }
 
+param_access!(Via);
+
 impl HeaderValue for Via<'static> {
     type Value<'a> = Via<'a>;
 
@@ -93,11 +79,11 @@ impl HeaderValue for Via<'static> {
         at.skip_ws();
         let protocol = read_protocol(&mut at)?;
         at.skip_ws();
-        let transport = Cow::Borrowed(at.need(TOKEN, "Via: transport expected")?);
+        let transport = Cow::Borrowed(at.need(TOKEN, "transport expected")?);
         let space = at.pos();
         at.skip_ws();
         if at.pos() == space {
-            return Err(at.fail("Via: white space expected after the transport"));
+            return Err(at.fail("white space expected after the transport"));
         }
         let host = Host::read(&mut at)?;
         at.skip_ws();
@@ -118,16 +104,16 @@ fn read_protocol<'a>(at: &mut Cursor<'a>) -> Result<Cow<'a, str>, ParseError> {
         at.seek(at.pos() + "SIP/2.0/".len());
         return Ok(Cow::Borrowed(SIP_2_0));
     }
-    let name = at.need(TOKEN, "Via: protocol name expected")?;
+    let name = at.need(TOKEN, "protocol name expected")?;
     at.skip_ws();
     if !at.eat(b'/') {
-        return Err(at.fail("Via: `/` expected after the protocol name"));
+        return Err(at.fail("`/` expected after the protocol name"));
     }
     at.skip_ws();
-    let version = at.need(TOKEN, "Via: protocol version expected")?;
+    let version = at.need(TOKEN, "protocol version expected")?;
     at.skip_ws();
     if !at.eat(b'/') {
-        return Err(at.fail("Via: `/` expected after the protocol version"));
+        return Err(at.fail("`/` expected after the protocol version"));
     }
     match name.eq_ignore_ascii_case("SIP") && version == "2.0" {
         true => Ok(Cow::Borrowed(SIP_2_0)),
@@ -201,11 +187,11 @@ mod tests {
     fn breaks_are_named_with_their_place() {
         for (text, offset, rule) in [
             ("SIP/2.0/UDP 192.0.2.15;;", 23, "parameter: name expected"),
-            (";", 0, "Via: protocol name expected"),
-            ("", 0, "Via: protocol name expected"),
-            ("SIP/2.0 UDP a", 8, "Via: `/` expected after the protocol version"),
-            ("SIP/2.0/ a", 10, "Via: white space expected after the transport"),
-            ("SIP/2.0/UDP", 11, "Via: white space expected after the transport"),
+            (";", 0, "protocol name expected"),
+            ("", 0, "protocol name expected"),
+            ("SIP/2.0 UDP a", 8, "`/` expected after the protocol version"),
+            ("SIP/2.0/ a", 10, "white space expected after the transport"),
+            ("SIP/2.0/UDP", 11, "white space expected after the transport"),
             ("SIP/2.0/UDP a:70000", 14, "port: above 65535"),
             ("SIP/2.0/UDP a:", 14, "port: digits expected"),
             ("SIP/2.0/UDP a b", 14, "parameter: `;` expected"),
