@@ -1,4 +1,4 @@
-//! What the SIP stack is built on, and which knows nothing of SIP: bounded [`fifo`]s, the [`bell`] that wakes a
+//! What the SIP stack is built on, and which knows nothing of SIP: bounded [`mod@fifo`]s, the [`bell`] that wakes a
 //! runner, the [`actor`] trait, the [`runner`] and its [`sleeper`], their [`placement`], [`time`], the timing
 //! [`wheel`], [`congestion`], statistics ([`stats`]), randomness ([`rng`]), keyed hashing ([`hash`]), [`log`] set-up.
 #![forbid(unsafe_code)]
