@@ -4,9 +4,7 @@ use crate::message::Message;
 use crate::options::StackOptions;
 use crate::scanner::{ScannerSnapshot, ScannerStats};
 use crate::selector::resolver::ResolverHandle;
-use crate::transaction::{
-    ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats,
-};
+use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats};
 use crate::transport::{
     BindError, TcpOptions, TransportId, TransportInfo, TransportStats, TransportTable, TransportType, UdpOptions, Wire,
 };

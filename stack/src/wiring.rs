@@ -9,9 +9,7 @@ use crate::scanner::{MessageHeaderScanner, ScannerParts, ScannerStats};
 use crate::selector::resolver::{Answer, ResolverHandle, ResolverOptions, serve};
 use crate::selector::{SelectorParts, TransportSelector};
 use crate::timer::TimerQueue;
-use crate::transaction::{
-    ControllerParts, Incoming, Input, KeyMaker, TransactionController, TransactionStats, TuPort,
-};
+use crate::transaction::{ControllerParts, Incoming, Input, KeyMaker, TransactionController, TransactionStats, TuPort};
 use crate::transport::{FailureSink, PollGroup, Received, TransportTable, Wire};
 use crate::tu::{TransactionUser, TuActor, TuOptions};
 use rutil::{
@@ -49,13 +47,7 @@ pub struct Edge {
     pub when_full: WhenFull,
 }
 
-const fn row(
-    name: &'static str,
-    from: &'static str,
-    to: &'static str,
-    capacity: usize,
-    when_full: WhenFull,
-) -> Edge {
+const fn row(name: &'static str, from: &'static str, to: &'static str, capacity: usize, when_full: WhenFull) -> Edge {
     Edge { name, from, to, capacity, when_full }
 }
 
@@ -183,7 +175,15 @@ fn core(
         let (to_tu, events) = edge!("tu", Bell::silent());
         meters.push(events.meter().clone());
         ports.push(TuPort { options: options.clone(), events: to_tu });
-        users.push(TuActor::new(tu as u8, shard, events, commands.clone(), plan.transports.clone(), plan.rng.split(), factory(shard)));
+        users.push(TuActor::new(
+            tu as u8,
+            shard,
+            events,
+            commands.clone(),
+            plan.transports.clone(),
+            plan.rng.split(),
+            factory(shard),
+        ));
     }
     let transaction_stats = Arc::<TransactionStats>::default();
     let draining = Arc::<AtomicBool>::default();

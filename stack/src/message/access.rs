@@ -43,7 +43,11 @@ fn missing(id: HeaderId) -> HeaderError {
 }
 
 fn text_of(id: HeaderId, value: &[u8]) -> Result<&str, HeaderError> {
-    std::str::from_utf8(value).map_err(|e| HeaderError { header: id.name(), offset: e.valid_up_to(), rule: "not UTF-8" })
+    std::str::from_utf8(value).map_err(|e| HeaderError {
+        header: id.name(),
+        offset: e.valid_up_to(),
+        rule: "not UTF-8",
+    })
 }
 
 fn parse_value<T: HeaderValue>(id: HeaderId, text: &str) -> Result<T::Value<'_>, HeaderError> {

@@ -125,8 +125,7 @@ impl Message {
     }
 
     fn set_start(&mut self, start: usize, kind: StartKind) {
-        self.start =
-            StartLine { buffer: Buffer::Written, start: start as u32, end: self.written.len() as u32, kind };
+        self.start = StartLine { buffer: Buffer::Written, start: start as u32, end: self.written.len() as u32, kind };
         self.touched = true;
     }
 

@@ -25,10 +25,9 @@ mod print;
 mod reason;
 
 pub use access::{Access, Values};
-pub use reason::reason_phrase;
 pub(crate) use index::Indexed;
 pub use index::{Fault, Limits, MessageBytes};
-pub(crate) use print::decimal;
+pub use reason::reason_phrase;
 
 use crate::header::HeaderId;
 use crate::transport::Flow;

@@ -53,7 +53,7 @@ impl Message {
 }
 
 /// Writes a number in decimal without the formatting machinery.
-pub(crate) fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
+fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut at = digits.len();
     loop {
         at -= 1;

@@ -1,8 +1,8 @@
 //! The actor between `rx` and `txn[i]`.
 
+use super::Refusal;
 use super::check::{check_request, stamp_received};
 use super::stream::{Scanned, StreamScanner};
-use super::Refusal;
 use crate::header::{Method, h, p};
 use crate::message::{Limits, Message, Source};
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
@@ -124,8 +124,7 @@ impl MessageHeaderScanner {
 
     fn chunk(&mut self, bytes: Bytes, flow: Flow, at: Time, now: Time) {
         let limits = self.parts.limits;
-        let mut stream =
-            self.streams.remove(&flow.connection).unwrap_or_else(|| StreamScanner::new(limits));
+        let mut stream = self.streams.remove(&flow.connection).unwrap_or_else(|| StreamScanner::new(limits));
         stream.feed(bytes, |scanned| match scanned {
             Scanned::Message(msg) => self.message(msg, flow, at, now),
             Scanned::KeepAlive => self.reply(Bytes::from_static(b"\r\n"), flow, now),

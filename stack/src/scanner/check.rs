@@ -45,14 +45,8 @@ pub struct Checked {
     pub reply_to: Flow,
 }
 
-const ONCE: [HeaderId; 6] = [
-    HeaderId::TO,
-    HeaderId::FROM,
-    HeaderId::CALL_ID,
-    HeaderId::CSEQ,
-    HeaderId::MAX_FORWARDS,
-    HeaderId::CONTENT_TYPE,
-];
+const ONCE: [HeaderId; 6] =
+    [HeaderId::TO, HeaderId::FROM, HeaderId::CALL_ID, HeaderId::CSEQ, HeaderId::MAX_FORWARDS, HeaderId::CONTENT_TYPE];
 
 /// Checks what every element needs of a request: start line, Via, To, From, Call-ID, CSeq, Max-Forwards. A missing
 /// Max-Forwards is allowed, as RFC 2543 knew none; other headers are checked by who uses them.

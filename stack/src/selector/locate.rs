@@ -88,9 +88,7 @@ fn reachable(ip: IpAddr) -> bool {
 /// RFC 3263 §4.1 without NAPTR: the `transport` parameter, else TLS for sips and UDP for sip.
 fn transport_of(uri: &SipUri<'_>) -> Result<TransportType, NoResponse> {
     let named = match uri.param(p::TRANSPORT) {
-        Some(name) => {
-            Some(TransportType::from_name(name).ok_or(NoResponse::Transport(TransportError::NoTransport))?)
-        }
+        Some(name) => Some(TransportType::from_name(name).ok_or(NoResponse::Transport(TransportError::NoTransport))?),
         None => None,
     };
     Ok(match (named, uri.secure) {

@@ -239,14 +239,7 @@ impl TransactionController {
         self.act_client(at, client_non_invite::START, None, NoResponse::Timeout, now);
     }
 
-    fn step_client(
-        &mut self,
-        at: (u32, u32),
-        event: Event,
-        msg: Option<Box<Message>>,
-        reason: NoResponse,
-        now: Time,
-    ) {
+    fn step_client(&mut self, at: (u32, u32), event: Event, msg: Option<Box<Message>>, reason: NoResponse, now: Time) {
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         let (state, actions) = client.state.step(event);
         client.state = state;

@@ -144,8 +144,14 @@ mod tests {
 
     #[test]
     fn other_branches_name_nothing() {
-        for text in ["", "z9hG4bK", "z9hG4bK07", "z9hG4bK07xxxxxxxxxxxxxxxx", "z9hG4bK070000000000000000x", "grüße grüße grüße grüße"]
-        {
+        for text in [
+            "",
+            "z9hG4bK",
+            "z9hG4bK07",
+            "z9hG4bK07xxxxxxxxxxxxxxxx",
+            "z9hG4bK070000000000000000x",
+            "grüße grüße grüße grüße",
+        ] {
             assert_eq!(ClientTransaction::from_branch(text), None, "{text}");
         }
     }

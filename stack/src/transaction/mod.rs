@@ -1,8 +1,8 @@
 //! Transactions (RFC 3261 §17): four pure machines, and the actor that owns all transactions of a shard.
 
+mod client;
 pub mod client_invite;
 pub mod client_non_invite;
-mod client;
 mod controller;
 mod ids;
 mod key;
@@ -14,11 +14,10 @@ mod slab;
 mod stats;
 
 pub(crate) use controller::{ControllerParts, TransactionController, TuPort};
-pub(crate) use ids::Branch;
 pub use ids::{ClientTransaction, MAGIC_COOKIE, ServerTransaction, loop_hash};
 pub use key::{KeyMaker, ServerKey};
 pub use machine::{Action, Timer, TimerValues};
-pub use stats::{TransactionStats, TransactionSnapshot};
+pub use stats::{TransactionSnapshot, TransactionStats};
 
 use crate::message::Message;
 use crate::transport::{Flow, TransportError, TransportFailed};

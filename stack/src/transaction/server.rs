@@ -120,14 +120,7 @@ impl TransactionController {
         self.begin(msg, key, cancels, reply_to, now);
     }
 
-    fn begin(
-        &mut self,
-        msg: Box<Message>,
-        key: ServerKey,
-        cancels: Option<ServerKey>,
-        reply_to: Flow,
-        now: Time,
-    ) {
+    fn begin(&mut self, msg: Box<Message>, key: ServerKey, cancels: Option<ServerKey>, reply_to: Flow, now: Time) {
         let cancelled = cancels.and_then(|key| self.find_server(key));
         let tu = match cancelled.and_then(|at| self.servers.get_mut(at.0, at.1)).map(|invite| invite.tu) {
             Some(tu) => Some(tu),

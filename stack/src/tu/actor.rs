@@ -58,7 +58,8 @@ impl<T: TransactionUser + ?Sized> TuActor<T> {
     fn flush(&mut self, now: Time) {
         let mut pending = self.held.drain(..);
         while let Some(command) = pending.next() {
-            if let Err(Full(Input::Command(command))) = self.commands.push(Input::Command(command), Class::Internal, now)
+            if let Err(Full(Input::Command(command))) =
+                self.commands.push(Input::Command(command), Class::Internal, now)
             {
                 let rest: Vec<Command> = std::iter::once(command).chain(pending).collect();
                 self.held = rest;

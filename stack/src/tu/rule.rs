@@ -67,7 +67,7 @@ impl MessageFilterRule {
             return true;
         }
         match msg.header(h::EVENT) {
-            Ok(event) => self.events.iter().any(|e| e.eq_ignore_ascii_case(&event.package)),
+            Ok(event) => self.events.iter().any(|e| e.eq_ignore_ascii_case(&event.value)),
             Err(_) => !matches!(msg.method().as_ref().map(|m| m.as_str()), Some("SUBSCRIBE" | "NOTIFY" | "PUBLISH")),
         }
     }
