@@ -13,7 +13,7 @@
 //! let mut msg = Message::parse(&text[..])?;
 //! assert_eq!(msg.header(h::FROM)?.param(p::TAG), Some("77"));
 //! msg.set(h::MAX_FORWARDS, &70);
-//! assert!(msg.to_bytes().ends_with(b"Max-Forwards: 70\r\n\r\n"));
+//! assert!(msg.to_bytes().ends_with(b"Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
