@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::raw;
 use crate::verdict::{Parse, Reaction, Stream, Verdict};
 
 /// One message and what is right for it.
@@ -86,6 +87,11 @@ pub fn originals(dir: &Path) -> Vec<Case> {
         verdict.facts.clear();
         if !bytes.windows(4).any(|w| w == b"\r\n\r\n") {
             verdict.stream = Stream::Wait;
+        }
+        if raw::first(&bytes, "via").is_none() {
+            // RFC 3261 §18.2.2: without a Via nobody can say where the answer should go.
+            verdict.proxy.push(Reaction::Discard);
+            verdict.uas.push(Reaction::Discard);
         }
         Case { name, bytes, verdict, origin: Origin::Original }
     };

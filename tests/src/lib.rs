@@ -5,6 +5,7 @@ pub mod corpus;
 pub mod peers;
 pub mod raw;
 pub mod verdict;
+pub mod wire;
 
 use std::time::Instant;
 

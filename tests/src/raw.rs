@@ -91,6 +91,21 @@ pub fn response_port(message: &[u8]) -> u16 {
     first(message, "via").and_then(|via| sent_by_port(&via)).unwrap_or(5060)
 }
 
+/// A copy of the message whose topmost Via names `transport`; the message itself if it has no such Via.
+///
+/// The transport in the Via decides how responses travel, so it has to be the one over which the request is sent.
+pub fn with_transport(message: &[u8], transport: &str) -> Vec<u8> {
+    let mut copy = message.to_vec();
+    let Some(via) = fields(message).into_iter().find(|f| f.name == "via") else { return copy };
+    let value = &message[via.span.clone()];
+    let Some((slash, _)) = value.iter().enumerate().filter(|(_, b)| **b == b'/').nth(1) else { return copy };
+    let blank = |b: &u8| b.is_ascii_whitespace();
+    let start = slash + 1 + value[slash + 1..].iter().take_while(|b| blank(b)).count();
+    let end = start + value[start..].iter().take_while(|b| !blank(b)).count();
+    copy.splice(via.span.start + start..via.span.start + end, transport.bytes());
+    copy
+}
+
 /// The port in `SIP/2.0/UDP host:port;…`, with blanks in all the places where they may be.
 fn sent_by_port(via: &[u8]) -> Option<u16> {
     let via = String::from_utf8_lossy(via);
@@ -109,6 +124,25 @@ fn sent_by_port(via: &[u8]) -> Option<u16> {
         None if transport.eq_ignore_ascii_case("TLS") => Some(5061),
         None => None,
     }
+}
+
+/// A response to `request` with the request's own fields, as far as it has them (RFC 3261 §8.2.6).
+pub fn response(request: &[u8], status: u16) -> Vec<u8> {
+    let mut response = format!("SIP/2.0 {status} As Asked\r\n").into_bytes();
+    for field in fields(request) {
+        let (name, tag) = match field.name.as_str() {
+            "via" => ("Via", &b""[..]),
+            "from" => ("From", &b""[..]),
+            "to" if field.value.windows(3).any(|w| w == b"tag") => ("To", &b""[..]),
+            "to" => ("To", &b";tag=answer"[..]),
+            "call-id" => ("Call-ID", &b""[..]),
+            "cseq" => ("CSeq", &b""[..]),
+            _ => continue,
+        };
+        response.extend_from_slice(&[name.as_bytes(), b": ", &field.value, tag, b"\r\n"].concat());
+    }
+    response.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    response
 }
 
 /// Takes the first whole message off a stream's buffer, if it is all there (RFC 3261 §18.3).
@@ -159,10 +193,33 @@ mod tests {
     }
 
     #[test]
+    fn only_the_topmost_transport_changes() {
+        for (before, after) in [
+            ("Via: SIP/2.0/TLS a\r\nVia: SIP/2.0/TLS b\r\n", "Via: SIP/2.0/UDP a\r\nVia: SIP/2.0/TLS b\r\n"),
+            ("v : SIP / 2.0\r\n /\r\n SCTP  a\r\n", "v : SIP / 2.0\r\n /\r\n UDP  a\r\n"),
+            ("Via: nonsense\r\n", "Via: nonsense\r\n"),
+            ("X: SIP/2.0/TLS a\r\n", "X: SIP/2.0/TLS a\r\n"),
+        ] {
+            let whole = |headers: &str| format!("OPTIONS sip:a SIP/2.0\r\n{headers}\r\nVia: body").into_bytes();
+            assert_eq!(with_transport(&whole(before), "UDP"), whole(after), "{before}");
+        }
+    }
+
+    #[test]
     fn statuses_are_those_of_responses() {
         assert_eq!(status(b"SIP/2.0 404 Not Found\r\n"), Some(404));
         assert_eq!(status(b"OPTIONS sip:a SIP/2.0\r\n"), None);
         assert_eq!(status(b"SIP/2.0 4"), None);
+    }
+
+    #[test]
+    fn a_response_carries_what_it_must() {
+        let request = b"BYE sip:a SIP/2.0\r\nv: SIP/2.0/UDP a\r\nVia: SIP/2.0/UDP b\r\nt: sip:b\r\nX: y\r\n\r\n";
+        assert_eq!(
+            response(request, 480),
+            b"SIP/2.0 480 As Asked\r\nVia: SIP/2.0/UDP a\r\nVia: SIP/2.0/UDP b\r\nTo: sip:b;tag=answer\r\n\
+              Content-Length: 0\r\n\r\n"
+        );
     }
 
     #[test]

@@ -156,6 +156,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Whether a final response has come. Others after it would not make a wrong reaction right.
+    pub fn is_final(&self) -> bool {
+        self.finals().next().is_some()
+    }
+
     fn finals(&self) -> impl Iterator<Item = u16> {
         self.statuses.iter().copied().filter(|s| *s >= 200)
     }
@@ -168,7 +173,7 @@ impl Seen {
 /// message was not refused as malformed. `wire::check_forwarded` sees the real thing.
 pub fn judge(right: &[Reaction], seen: &Seen) -> Result<(), String> {
     let fits = |reaction: &Reaction| match *reaction {
-        Reaction::Status(code) => seen.finals().next().is_some() && seen.finals().all(|s| s == code),
+        Reaction::Status(code) => seen.is_final() && seen.finals().all(|s| s == code),
         Reaction::Forward | Reaction::Normal => seen.finals().all(is_ordinary),
         Reaction::Discard => seen.statuses.is_empty(),
     };

@@ -1,4 +1,5 @@
 //! Scenarios that see all crates.
 
+mod driver;
 mod sipp;
 mod torture;
