@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Items of each FIFO a turn.
+/// Messages from outside a turn.
 const BATCH: usize = 64;
 
 /// How long to wait for room before looking again.
@@ -225,7 +225,8 @@ impl Actor for TransactionController {
 
     fn turn(&mut self, now: Time) -> Turn {
         let mut worked = self.release(now);
-        for _ in 0..BATCH {
+        // All of it: the news that a request was sent must not be overtaken by its response.
+        for _ in 0..self.inputs.len() {
             let Some(input) = self.inputs.pop() else { break };
             self.on_input(input, now);
             worked = true;
