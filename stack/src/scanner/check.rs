@@ -5,6 +5,7 @@ use crate::header::{HeaderError, HeaderId, Method, Via, h, p};
 use crate::message::{Fault, Message};
 use crate::transaction::{KeyMaker, ServerKey};
 use crate::transport::{Flow, TransportType};
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 /// Why a request is refused before it gets a transaction.
@@ -111,6 +112,9 @@ pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
     if !asked && via.host.ip().is_some_and(|ip| ip == source.ip()) && via.param(p::RECEIVED).is_none() {
         return;
     }
+    if let Some(stamped) = splice_rport(msg, source) {
+        return msg.replace_first_raw(h::VIAS, &[&stamped]);
+    }
     let mut via = via.into_owned();
     via.params.set(p::RECEIVED, source.ip());
     if asked {
@@ -118,4 +122,21 @@ pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
     }
     msg.pop_front(h::VIAS);
     msg.push_front(h::VIAS, &via);
+}
+
+/// The usual case by hand: an `rport` without value and no `received`. The new text of the topmost Via.
+fn splice_rport(msg: &Message, source: SocketAddr) -> Option<Vec<u8>> {
+    const RPORT: &[u8] = b";rport";
+    let text = msg.header(h::VIAS).texts().next()?.ok()?.as_bytes();
+    let at = memchr::memmem::find(text, RPORT)? + RPORT.len();
+    let bare = matches!(text.get(at), None | Some(b';'));
+    if !bare || text.contains(&b'"') || memchr::memmem::find(text, b"received").is_some() {
+        return None;
+    }
+    let mut stamped = Vec::with_capacity(text.len() + 64);
+    stamped.extend_from_slice(&text[..at]);
+    // Writing to a Vec cannot fail.
+    let _ = write!(stamped, "={};received={}", source.port(), source.ip());
+    stamped.extend_from_slice(&text[at..]);
+    Some(stamped)
 }
