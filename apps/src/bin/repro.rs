@@ -1,2 +1,179 @@
-//! The repro proxy.
-fn main() {}
+//! The proxy and registrar as a program.
+//!
+//! The main thread is the control plane, an actix system: it starts the stack, waits for signals and stops it. SIP runs
+//! on the stack's own threads. Exit codes: 0 stopped when told to, 1 could not start, 70 a thread of the stack died.
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+use repro::config::{Config, ConfigError, Listen};
+use repro::{Proxy, Server};
+use rutil::log::LogError;
+use rutil::rng::EntropyError;
+use rutil::{Placement, Rng};
+use stack::transport::TransportType;
+use stack::{Stack, StackError, TransportSpec};
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIP's port.
+const PORT: u16 = 5060;
+
+/// Exit code when a thread of the stack has died: an internal software error (`EX_SOFTWARE`).
+const DIED: i32 = 70;
+
+/// A SIP proxy and registrar.
+///
+/// Without --listen and without a configuration it listens for UDP and TCP on port 5060 of the loopback addresses.
+#[derive(Debug, Parser)]
+#[command(name = "repro", version)]
+struct Args {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen here, instead of where the configuration says: udp:127.0.0.1:5060. May be repeated.
+    #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT")]
+    listen: Vec<Listen>,
+    /// Where the actors run: inline, sharded:N or staged.
+    #[arg(long)]
+    placement: Option<Placement>,
+    /// What to log on standard error: info, or warn,stack=debug.
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// Why the proxy did not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    #[error("cannot watch for signals: {0}")]
+    Signals(io::Error),
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match actix::System::new().block_on(run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("repro: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), StartError> {
+    let config = configure(args)?;
+    rutil::log::init(config.log.format, &config.log.filter)?;
+    if !config.is_open() && !config.relays_for_peers() {
+        tracing::warn!("listening beyond the loopback: nobody may register or relay until domains and trusted_peers are set");
+    }
+    // Before the stack starts: a signal that comes meanwhile must not be lost.
+    let mut signals = Signals::watch().map_err(StartError::Signals)?;
+    let drain = config.drain();
+    let stack = start(config)?;
+    announce(&stack).map_err(StartError::Output)?;
+    let name = signals.next().await;
+    tracing::info!(signal = name, "stopping");
+    stop(stack, drain, signals).await;
+    Ok(())
+}
+
+/// The configuration of the file, overridden by the arguments.
+fn configure(args: Args) -> Result<Config, ConfigError> {
+    let mut config = args.config.as_deref().map_or(Ok(Config::default()), Config::read)?;
+    if !args.listen.is_empty() {
+        config.listen = args.listen;
+    }
+    if config.listen.is_empty() {
+        config.listen = loopback();
+    }
+    if let Some(placement) = args.placement {
+        config.placement = placement;
+    }
+    if let Some(filter) = args.log {
+        config.log.filter = filter;
+    }
+    Ok(config)
+}
+
+/// UDP and TCP on the loopback addresses that this machine has.
+fn loopback() -> Vec<Listen> {
+    let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
+    let v6 = has_v6.then(|| SocketAddr::from((Ipv6Addr::LOCALHOST, PORT)));
+    let kinds = [TransportType::Udp, TransportType::Tcp];
+    std::iter::once(v4).chain(v6).flat_map(|address| kinds.map(|kind| Listen { kind, address })).collect()
+}
+
+fn start(config: Config) -> Result<Stack, StartError> {
+    let mut builder = Stack::builder().placement(config.placement).on_panic(|thread| {
+        eprintln!("repro: thread {thread} has died, its calls are lost: exiting");
+        std::process::exit(DIED);
+    });
+    for listen in &config.listen {
+        builder.add_transport(match listen.kind {
+            TransportType::Udp => TransportSpec::udp(listen.address),
+            _ => TransportSpec::tcp(listen.address),
+        });
+    }
+    let mut rng = Rng::from_os()?;
+    let server = Arc::new(Server::new(config, &mut rng));
+    builder.register_tu(Proxy::options(), move |_shard| Proxy::new(server.clone(), &mut rng));
+    Ok(builder.start()?)
+}
+
+/// One line for each transport, for whoever waits for the start or wants to know the port.
+fn announce(stack: &Stack) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for transport in stack.transports().iter().filter(|transport| transport.shard == 0) {
+        writeln!(out, "listening on {} {}", transport.kind.as_param(), transport.bound)?;
+    }
+    out.flush()
+}
+
+/// Takes no new requests and waits for pending transactions, no longer than `limit`. A second signal cuts it short.
+async fn stop(stack: Stack, limit: Duration, mut signals: Signals) {
+    let drained = tokio::task::spawn_blocking(move || stack.shutdown(limit));
+    tokio::select! {
+        drained = drained => match drained {
+            Ok(true) => tracing::info!("all transactions have ended"),
+            _ => tracing::warn!("stopped with transactions pending"),
+        },
+        name = signals.next() => {
+            tracing::warn!(signal = name, "stopping at once");
+            std::process::exit(0);
+        }
+    }
+}
+
+/// The signals that ask for an end.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn watch() -> io::Result<Self> {
+        Ok(Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod actor;
 mod context;
 mod rule;
+pub mod testing;
 
 pub(crate) use actor::TuActor;
 pub use context::{NextHop, SendOptions, TuContext};

@@ -1,0 +1,207 @@
+//! From TOML to a valid [`Config`]. Every error says where: file, line and key.
+
+use super::Config;
+use std::fmt::Display;
+use std::ops::Range;
+use std::path::Path;
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A line is not what it has to be.
+    #[error("{file}:{line}: {key}: {what}")]
+    Line {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The key, with its table: `registrar.min_expires`.
+        key: String,
+        /// What is wrong, and what was expected.
+        what: String,
+    },
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no TOML, has an unknown key or a value that is not allowed.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { file: file.clone(), source })?;
+        Config::parse(&text, &file)
+    }
+
+    /// Reads a text; `file` names it in errors.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(text: &str, file: &str) -> Result<Config, ConfigError> {
+        let config: Config = toml::from_str(text).map_err(|error| {
+            let at = error.span().unwrap_or(Range { start: 0, end: 0 }).start;
+            fault(text, file, at, error.message().trim_end())
+        })?;
+        match config.contradiction() {
+            Some((table, key, what)) => Err(fault(text, file, find(text, table, key), what)),
+            None => Ok(config),
+        }
+    }
+
+    /// What no single value can tell: the first pair of values that do not go together, as table, key and fault.
+    fn contradiction(&self) -> Option<(&'static str, &'static str, &'static str)> {
+        let registrar = &self.registrar;
+        let checks = [
+            (registrar.min_expires == 0, "registrar", "min_expires", "expected at least 1"),
+            (
+                registrar.max_expires < registrar.min_expires,
+                "registrar",
+                "max_expires",
+                "expected at least registrar.min_expires",
+            ),
+            (
+                !(registrar.min_expires..=registrar.max_expires).contains(&registrar.default_expires),
+                "registrar",
+                "default_expires",
+                "expected between registrar.min_expires and registrar.max_expires",
+            ),
+            (registrar.max_contacts == 0, "registrar", "max_contacts", "expected at least 1"),
+            (registrar.max_aors == 0, "registrar", "max_aors", "expected at least 1"),
+            (self.limits.max_targets == 0, "limits", "max_targets", "expected at least 1"),
+            (self.limits.max_breadth == 0, "limits", "max_breadth", "expected at least 1"),
+        ];
+        checks.into_iter().find(|check| check.0).map(|(_, table, key, what)| (table, key, what))
+    }
+}
+
+fn fault(text: &str, file: &str, at: usize, what: impl Display) -> ConfigError {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    ConfigError::Line { file: file.to_owned(), line, key: key_at(text, line), what: what.to_string() }
+}
+
+/// The key on a line, or on the last line above that has one, with its table.
+fn key_at(text: &str, line: usize) -> String {
+    let (mut table, mut key) = ("", "");
+    for text in text.lines().take(line) {
+        let text = text.trim();
+        if let Some(name) = text.strip_prefix('[') {
+            (table, key) = (name.trim_matches(['[', ']']), "");
+        } else if let Some((name, _)) = text.split_once('=') {
+            key = name.trim();
+        }
+    }
+    match (table, key) {
+        ("", "") => "(top level)".to_owned(),
+        ("", key) => key.to_owned(),
+        (table, "") => table.to_owned(),
+        (table, key) => format!("{table}.{key}"),
+    }
+}
+
+/// Where a key stands; the start of the text when it has its default.
+fn find(text: &str, table: &str, key: &str) -> usize {
+    let (mut at, mut inside) = (0, false);
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim();
+        if trimmed.starts_with('[') {
+            inside = trimmed.trim_matches(['[', ']']) == table;
+        } else if inside && trimmed.split_once('=').is_some_and(|(name, _)| name.trim() == key) {
+            return at;
+        }
+        at += line.len();
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Listen, Network};
+    use rutil::Placement;
+    use rutil::log::Format;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(Config::parse("", "x").unwrap(), Config::default());
+        assert!(Config::default().contradiction().is_none());
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = r#"
+listen = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"]
+domains = ["example.com", "192.0.2.1"]
+record_route = false
+placement = "sharded:2"
+trusted_peers = ["10.0.0.0/8"]
+drain_seconds = 3
+[log]
+filter = "info"
+format = "json"
+[registrar]
+min_expires = 10
+max_expires = 100
+default_expires = 50
+max_contacts = 3
+max_aors = 4
+[limits]
+max_targets = 5
+max_breadth = 6
+"#;
+        let config = Config::parse(text, "x").unwrap();
+        let listen: Vec<Listen> = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"].map(|l| l.parse().unwrap()).into();
+        assert_eq!(config.listen, listen);
+        assert_eq!(config.trusted_peers, ["10.0.0.0/8".parse::<Network>().unwrap()]);
+        assert_eq!((config.record_route, config.placement), (false, "sharded:2".parse::<Placement>().unwrap()));
+        assert_eq!((config.domains.len(), config.drain().as_secs()), (2, 3));
+        assert_eq!((config.log.filter.as_str(), config.log.format), ("info", Format::Json));
+        let registrar = &config.registrar;
+        let expires = [registrar.min_expires, registrar.max_expires, registrar.default_expires];
+        assert_eq!((expires, registrar.max_contacts, registrar.max_aors), ([10, 100, 50], 3, 4));
+        assert_eq!((config.limits.max_targets, config.limits.max_breadth), (5, 6));
+    }
+
+    #[test]
+    fn errors_name_file_line_key_and_what_was_expected() {
+        for (text, parts) in [
+            ("record_route = 5", &["my.toml:1: record_route:", "expected a boolean"][..]),
+            ("\nlistn = []", &["my.toml:2: listn:", "unknown field `listn`", "`listen`"]),
+            ("# a\nlisten = [\"udp:1\"]", &["my.toml:2: listen:", "udp:ADDRESS:PORT"]),
+            ("placement = \"both\"", &["my.toml:1: placement:", "inline", "sharded:N"]),
+            ("[log]\nformat = \"xml\"", &["my.toml:2: log.format:", "\"json\""]),
+            ("[registrar]\nmin_expires = -1", &["my.toml:2: registrar.min_expires:", "expected u32"]),
+            ("[registrar]\n\nmax_expires = 5", &["my.toml:3: registrar.max_expires:", "registrar.min_expires"]),
+            ("[limits]\nmax_targets = 0", &["my.toml:2: limits.max_targets:", "at least 1"]),
+            ("trusted_peers = [\"10.0.0.0/99\"]", &["my.toml:1: trusted_peers:", "10.0.0.0/8"]),
+            ("listen = [", &["my.toml:1: listen:"]),
+        ] {
+            let error = Config::parse(text, "my.toml").unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Config::read(Path::new("/nowhere/repro.toml")).unwrap_err().to_string();
+        assert!(error.starts_with("/nowhere/repro.toml: "), "{error}");
+    }
+
+    #[test]
+    fn only_loopback_is_open() {
+        let listens = |texts: &[&str]| Config {
+            listen: texts.iter().map(|text| text.parse().unwrap()).collect(),
+            ..Config::default()
+        };
+        assert!(Config::default().is_open() && listens(&["udp:127.0.0.2:1", "tcp:[::1]:1"]).is_open());
+        assert!(!listens(&["udp:127.0.0.1:1", "udp:0.0.0.0:1"]).is_open());
+    }
+}

@@ -1,0 +1,145 @@
+//! The configuration: a plain struct with defaults, read from TOML in one place and validated once.
+
+mod file;
+mod net;
+
+pub use file::ConfigError;
+pub use net::{BadText, Domain, Listen, Network};
+
+use rutil::Placement;
+use rutil::log::Format;
+use serde::{Deserialize, Deserializer};
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// All that a proxy can be told. Each field is a key of the file with the same name.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Transports to listen on. None: UDP and TCP on port 5060 of the loopback addresses.
+    pub listen: Vec<Listen>,
+    /// Domains to answer for, besides the addresses that it listens on.
+    pub domains: Vec<Domain>,
+    /// Whether to stay in the path of the dialogs that begin here (RFC 3261 §16.6 step 4).
+    pub record_route: bool,
+    /// Where the actors run: `inline`, `sharded:N`, `staged`.
+    #[serde(deserialize_with = "from_text")]
+    pub placement: Placement,
+    /// Who may register and send requests to any address, when the proxy listens beyond the loopback.
+    pub trusted_peers: Vec<Network>,
+    /// How long to wait for pending transactions when told to stop, seconds.
+    pub drain_seconds: u64,
+    /// The log.
+    pub log: Log,
+    /// The registrar.
+    pub registrar: Registrar,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// The log, on standard error.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `target=level,…`
+    pub filter: String,
+    /// `human` or `json`.
+    #[serde(deserialize_with = "log_format")]
+    pub format: Format,
+}
+
+/// What the registrar grants (RFC 3261 §10.3).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registrar {
+    /// Shortest registration, seconds; a shorter wish is refused with 423.
+    pub min_expires: u32,
+    /// Longest registration, seconds; a longer wish is cut.
+    pub max_expires: u32,
+    /// Registration without a wish, seconds.
+    pub default_expires: u32,
+    /// Most contacts of one address-of-record; more are refused with 403.
+    pub max_contacts: usize,
+    /// Most addresses-of-record; more are refused with 503.
+    pub max_aors: usize,
+}
+
+/// Bounds on what peers can make grow.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Most targets that one request is forwarded to, one after the other or at the same time.
+    pub max_targets: usize,
+    /// Max-Breadth of a request that has none (RFC 5393 §5.3).
+    pub max_breadth: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: Vec::new(),
+            domains: Vec::new(),
+            record_route: true,
+            placement: Placement::Inline,
+            trusted_peers: Vec::new(),
+            drain_seconds: 10,
+            log: Log::default(),
+            registrar: Registrar::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { filter: "warn".to_owned(), format: Format::Human }
+    }
+}
+
+impl Default for Registrar {
+    fn default() -> Self {
+        Registrar { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 10, max_aors: 1_000_000 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_targets: 10, max_breadth: 60 }
+    }
+}
+
+impl Config {
+    /// How long to wait for pending transactions when told to stop.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+
+    /// Whether whoever reaches the proxy may use it: all transports are bound to loopback addresses.
+    pub fn is_open(&self) -> bool {
+        self.listen.iter().all(|listen| listen.address.ip().is_loopback())
+    }
+
+    /// Whether it relays for its trusted peers although it listens beyond the loopback: only when it is told which
+    /// domains are its own and whom it serves.
+    pub fn relays_for_peers(&self) -> bool {
+        !self.domains.is_empty() && !self.trusted_peers.is_empty()
+    }
+}
+
+/// Reads what can be parsed from a text.
+fn from_text<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
+    String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn log_format<'de, D: Deserializer<'de>>(from: D) -> Result<Format, D::Error> {
+    match String::deserialize(from)?.as_str() {
+        "human" => Ok(Format::Human),
+        "json" => Ok(Format::Json),
+        other => Err(serde::de::Error::custom(format_args!("{other:?}: expected \"human\" or \"json\""))),
+    }
+}

@@ -1,0 +1,147 @@
+//! Addresses in the configuration: where to listen, whom to trust.
+
+use serde::Deserialize;
+use stack::transport::TransportType;
+use stack::uri::Host;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+/// A transport to listen on: `udp:127.0.0.1:5060`, `tcp:[::1]:5060`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Listen {
+    /// UDP or TCP.
+    pub kind: TransportType,
+    /// The address to bind.
+    pub address: SocketAddr,
+}
+
+/// A network: `10.0.0.0/8`, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// A domain that the proxy answers for: a name or an address, without a port.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Domain(pub Host<'static>);
+
+/// A text in the configuration is not what it has to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?}: expected {expected}")]
+pub struct BadText {
+    text: String,
+    expected: &'static str,
+}
+
+fn bad(text: &str, expected: &'static str) -> BadText {
+    BadText { text: text.to_owned(), expected }
+}
+
+impl FromStr for Listen {
+    type Err = BadText;
+    fn from_str(text: &str) -> Result<Self, BadText> {
+        const EXPECTED: &str = "udp:ADDRESS:PORT or tcp:ADDRESS:PORT, as udp:127.0.0.1:5060 or tcp:[::1]:5060";
+        let (kind, address) = text.split_once(':').ok_or_else(|| bad(text, EXPECTED))?;
+        let kind = match TransportType::from_name(kind) {
+            Some(kind @ (TransportType::Udp | TransportType::Tcp)) => kind,
+            _ => return Err(bad(text, EXPECTED)),
+        };
+        let address = address.parse().map_err(|_| bad(text, EXPECTED))?;
+        Ok(Listen { kind, address })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind.as_param(), self.address)
+    }
+}
+
+impl Network {
+    /// Whether an address belongs to it. An IPv4 address that is written as IPv6 counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(ip)) => same(net.to_bits().into(), ip.to_bits().into(), 32, self.bits),
+            (IpAddr::V6(net), IpAddr::V6(ip)) => same(net.to_bits(), ip.to_bits(), 128, self.bits),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the upper `bits` of two numbers of `width` bits are the same.
+fn same(a: u128, b: u128, width: u32, bits: u8) -> bool {
+    let ignored = width.saturating_sub(u32::from(bits));
+    (a ^ b).checked_shr(ignored).unwrap_or(0) == 0
+}
+
+impl FromStr for Network {
+    type Err = BadText;
+    fn from_str(text: &str) -> Result<Self, BadText> {
+        const EXPECTED: &str = "an address or a network, as 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32";
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| bad(text, EXPECTED))?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| bad(text, EXPECTED))?;
+        if bits > most {
+            return Err(bad(text, EXPECTED));
+        }
+        Ok(Network { address, bits })
+    }
+}
+
+impl FromStr for Domain {
+    type Err = BadText;
+    fn from_str(text: &str) -> Result<Self, BadText> {
+        let host = Host::parse(text).map_err(|_| bad(text, "a domain name or an address without a port"))?;
+        Ok(Domain(host.into_owned()))
+    }
+}
+
+macro_rules! from_string {
+    ($($name:ident)*) => {$(
+        impl TryFrom<String> for $name {
+            type Error = BadText;
+            fn try_from(text: String) -> Result<Self, BadText> {
+                text.parse()
+            }
+        }
+    )*};
+}
+from_string! { Listen Network Domain }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listen_names_transport_and_address() {
+        for text in ["udp:127.0.0.1:5060", "tcp:[::1]:0"] {
+            assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
+        }
+        for text in ["", "udp", "udp:127.0.0.1", "sctp:127.0.0.1:5060", "tls:127.0.0.1:5061", "udp:localhost:5060"] {
+            let error = text.parse::<Listen>().unwrap_err().to_string();
+            assert!(error.contains(text) && error.contains("udp:ADDRESS:PORT"), "{error}");
+        }
+    }
+
+    #[test]
+    fn networks_contain_their_addresses() {
+        let holds = |net: &str, ip: &str| net.parse::<Network>().unwrap().contains(ip.parse().unwrap());
+        assert!(holds("10.0.0.0/8", "10.255.1.1") && !holds("10.0.0.0/8", "11.0.0.1"));
+        assert!(holds("192.0.2.1", "192.0.2.1") && !holds("192.0.2.1", "192.0.2.2"));
+        assert!(holds("0.0.0.0/0", "203.0.113.9") && !holds("0.0.0.0/0", "::1"));
+        assert!(holds("2001:db8::/32", "2001:db8:1::1") && !holds("2001:db8::/32", "2001:db9::1"));
+        assert!(holds("::/0", "::1") && holds("10.0.0.0/8", "::ffff:10.1.1.1"));
+        for text in ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::1/129", "example.com"] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+}

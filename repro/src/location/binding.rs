@@ -1,0 +1,100 @@
+//! One binding of an address-of-record.
+
+use super::Located;
+use rutil::Time;
+use smallvec::SmallVec;
+use stack::uri::Uri;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A contact of an address-of-record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The URI as it was registered.
+    uri: Arc<str>,
+    /// The URI without headers; shares `uri` where it has none.
+    target: Arc<str>,
+    /// The parameters of the Contact except `expires`: empty, or starting with `;`.
+    params: Box<str>,
+    /// Preference, in thousandths.
+    pub q: u16,
+    /// When it ends.
+    pub expires_at: Time,
+    /// The Call-ID of the REGISTER that wrote it last.
+    pub call_id: Box<str>,
+    /// The CSeq number of that REGISTER.
+    pub cseq: u32,
+    contact_address: Option<SocketAddr>,
+    source: Option<SocketAddr>,
+}
+
+/// What a [`Binding`] is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct NewBinding<'a> {
+    /// The Contact's URI.
+    pub uri: &'a Uri<'a>,
+    /// Its parameters except `expires`: empty, or starting with `;`.
+    pub params: &'a str,
+    /// Preference, in thousandths.
+    pub q: u16,
+    /// When it ends.
+    pub expires_at: Time,
+    /// The Call-ID.
+    pub call_id: &'a str,
+    /// The CSeq number.
+    pub cseq: u32,
+    /// Where the REGISTER came from.
+    pub source: Option<SocketAddr>,
+}
+
+impl Binding {
+    /// Makes a binding.
+    pub fn new(new: NewBinding<'_>) -> Self {
+        let uri: Arc<str> = new.uri.to_string().into();
+        let headers = new.uri.sip().map_or(0, |sip| sip.headers.as_str().len());
+        let target = match uri.get(..uri.len().saturating_sub(headers)) {
+            Some(target) if headers > 0 => target.into(),
+            _ => uri.clone(),
+        };
+        let address = |sip: &stack::uri::SipUri<'_>| Some(SocketAddr::new(sip.host.ip()?, sip.port.unwrap_or(5060)));
+        Binding {
+            uri,
+            target,
+            params: new.params.into(),
+            q: new.q,
+            expires_at: new.expires_at,
+            call_id: new.call_id.into(),
+            cseq: new.cseq,
+            contact_address: new.uri.sip().and_then(address),
+            source: new.source,
+        }
+    }
+
+    /// The URI as it was registered.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// Whether its URI is this one (RFC 3261 §19.1.4).
+    pub fn is(&self, uri: &Uri<'_>) -> bool {
+        Uri::parse(&self.uri).is_ok_and(|own| own.equivalent(uri))
+    }
+
+    /// The parameters of the Contact except `expires`: empty, or starting with `;`.
+    pub fn params(&self) -> &str {
+        &self.params
+    }
+
+    /// Whole seconds left, rounded up.
+    pub fn seconds_left(&self, now: Time) -> u64 {
+        self.expires_at.since(now).as_nanos().div_ceil(1_000_000_000) as u64
+    }
+
+    pub(super) fn located(&self) -> Located {
+        Located { uri: self.target.clone(), q: self.q }
+    }
+
+    pub(super) fn addresses(&self) -> SmallVec<[SocketAddr; 2]> {
+        self.contact_address.into_iter().chain(self.source).collect()
+    }
+}

@@ -1,0 +1,276 @@
+//! The location service (RFC 3261 §10): which contacts an address-of-record has, in memory, shared by all shards.
+//!
+//! Bounded by [`Limits`]: so many addresses-of-record, so many contacts of each. A binding leaves when it is removed or
+//! has expired (it counts as gone at once, and is dropped when its record is written or by [`LocationStore::sweep`]).
+//! A record without bindings stays until room is needed: it tells "known, but not here" (480) from "unknown" (404).
+
+mod binding;
+
+pub use binding::{Binding, NewBinding};
+
+use parking_lot::RwLock;
+use rutil::hash::Keyed;
+use rutil::{HashMap, Rng, Time};
+use smallvec::SmallVec;
+use std::hash::BuildHasher;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Locks: registrations on different records rarely meet.
+const PARTS: usize = 16;
+
+/// How often [`LocationStore::sweep`] should be called; each call looks at one part of sixteen.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(4);
+
+/// Bounds of a [`LocationStore`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most addresses-of-record.
+    pub aors: usize,
+    /// Most contacts of one.
+    pub contacts: usize,
+}
+
+/// A contact that a request can be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The URI, without the headers that it may have had.
+    pub uri: Arc<str>,
+    /// Preference, in thousandths.
+    pub q: u16,
+}
+
+/// What a look-up finds, the most preferred first.
+pub type Found = SmallVec<[Located; 2]>;
+
+type Record = SmallVec<[Binding; 1]>;
+
+/// All bindings.
+pub struct LocationStore {
+    parts: [RwLock<HashMap<Box<str>, Record>>; PARTS],
+    /// How many bindings have this address as contact or source: who may use a proxy that is not open to everybody.
+    endpoints: RwLock<HashMap<SocketAddr, u32>>,
+    hasher: Keyed,
+    limits: Limits,
+    records: AtomicUsize,
+    next_sweep: AtomicUsize,
+}
+
+/// No room for another address-of-record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many addresses-of-record")]
+pub struct StoreFull;
+
+impl LocationStore {
+    /// An empty store.
+    pub fn new(limits: Limits, rng: &mut Rng) -> Self {
+        let hasher = Keyed::new(rng);
+        LocationStore {
+            parts: std::array::from_fn(|_| RwLock::new(HashMap::with_hasher(hasher.clone()))),
+            endpoints: RwLock::new(HashMap::with_hasher(hasher.clone())),
+            hasher,
+            limits,
+            records: AtomicUsize::new(0),
+            next_sweep: AtomicUsize::new(0),
+        }
+    }
+
+    /// Its bounds.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// How many addresses-of-record it knows.
+    pub fn len(&self) -> usize {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// Whether it knows none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn part(&self, aor: &str) -> &RwLock<HashMap<Box<str>, Record>> {
+        &self.parts[self.hasher.hash_one(aor) as usize % PARTS]
+    }
+
+    /// The contacts of an address-of-record, the most preferred first; `None` when it never registered.
+    pub fn lookup(&self, aor: &str, now: Time) -> Option<Found> {
+        let part = self.part(aor).read();
+        let record = part.get(aor)?;
+        Some(record.iter().filter(|binding| binding.expires_at > now).map(Binding::located).collect())
+    }
+
+    /// Reads the bindings of an address-of-record.
+    pub fn read<R>(&self, aor: &str, now: Time, what: impl FnOnce(&[Binding]) -> R) -> R {
+        let part = self.part(aor).read();
+        let mut live = Record::new();
+        live.extend(part.get(aor).into_iter().flatten().filter(|b| b.expires_at > now).cloned());
+        what(&live)
+    }
+
+    /// Changes the bindings of an address-of-record: all of what `change` does, or, when it fails, nothing.
+    ///
+    /// # Errors
+    /// What `change` returns, or [`StoreFull`].
+    pub fn update<E: From<StoreFull>>(
+        &self,
+        aor: &str,
+        now: Time,
+        change: impl FnOnce(&mut Vec<Binding>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut part = self.part(aor).write();
+        let old = part.get(aor);
+        let mut bindings: Vec<Binding> = old.into_iter().flatten().filter(|b| b.expires_at > now).cloned().collect();
+        change(&mut bindings)?;
+        if old.is_none() {
+            if bindings.is_empty() {
+                return Ok(());
+            }
+            if self.len() >= self.limits.aors && !self.drop_empty(&mut part, now) {
+                return Err(StoreFull.into());
+            }
+            self.records.fetch_add(1, Ordering::Relaxed);
+        }
+        // Stable: of equal preference the one that registered first comes first.
+        bindings.sort_by_key(|binding| std::cmp::Reverse(binding.q));
+        self.enter(bindings.iter());
+        let old = part.insert(aor.into(), bindings.into());
+        self.leave(old.iter().flatten());
+        Ok(())
+    }
+
+    /// Whether some binding has this address as its contact, or registered from it.
+    pub fn is_endpoint(&self, address: SocketAddr) -> bool {
+        self.endpoints.read().contains_key(&address)
+    }
+
+    /// Drops what has expired in one part of the store; the next call takes the next part.
+    pub fn sweep(&self, now: Time) {
+        let at = self.next_sweep.fetch_add(1, Ordering::Relaxed) % PARTS;
+        let mut part = self.parts[at].write();
+        for record in part.values_mut().filter(|r| r.iter().any(|b| b.expires_at <= now)) {
+            self.leave(record.iter().filter(|b| b.expires_at <= now));
+            record.retain(|binding| binding.expires_at > now);
+        }
+    }
+
+    /// Makes room by dropping records without bindings; says whether there were any.
+    fn drop_empty(&self, part: &mut HashMap<Box<str>, Record>, now: Time) -> bool {
+        let before = part.len();
+        part.retain(|_, record| {
+            let live = record.iter().any(|b| b.expires_at > now);
+            if !live {
+                self.leave(record.iter());
+            }
+            live
+        });
+        let dropped = before - part.len();
+        self.records.fetch_sub(dropped, Ordering::Relaxed);
+        dropped > 0
+    }
+
+    fn enter<'b>(&self, bindings: impl Iterator<Item = &'b Binding>) {
+        let mut endpoints = self.endpoints.write();
+        for address in bindings.flat_map(Binding::addresses) {
+            *endpoints.entry(address).or_insert(0) += 1;
+        }
+    }
+
+    fn leave<'b>(&self, bindings: impl Iterator<Item = &'b Binding>) {
+        let mut endpoints = self.endpoints.write();
+        for address in bindings.flat_map(Binding::addresses) {
+            match endpoints.get_mut(&address) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(endpoints.remove(&address)),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for LocationStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocationStore").field("records", &self.len()).field("limits", &self.limits).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(aors: usize) -> LocationStore {
+        LocationStore::new(Limits { aors, contacts: 10 }, &mut Rng::from_seed(1))
+    }
+
+    fn binding(uri: &str, q: u16, expires: u64) -> Binding {
+        let uri = stack::uri::Uri::parse(uri).unwrap();
+        Binding::new(NewBinding {
+            uri: &uri,
+            params: "",
+            q,
+            expires_at: Time::from_millis(expires * 1000),
+            call_id: "c",
+            cseq: 1,
+            source: Some("192.0.2.9:7000".parse().unwrap()),
+        })
+    }
+
+    fn add(store: &LocationStore, aor: &str, new: Binding, now: Time) -> Result<(), StoreFull> {
+        store.update(aor, now, |bindings| {
+            bindings.push(new);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn the_preferred_comes_first_and_the_expired_is_gone() {
+        let store = store(10);
+        let now = Time::ZERO;
+        assert_eq!(store.lookup("u@h", now), None);
+        add(&store, "u@h", binding("sip:a@192.0.2.1?Route=x", 500, 60), now).unwrap();
+        add(&store, "u@h", binding("sip:b@192.0.2.2", 1000, 30), now).unwrap();
+        let uris = |at| store.lookup("u@h", at).unwrap().iter().map(|l| l.uri.to_string()).collect::<Vec<_>>();
+        assert_eq!(uris(now), ["sip:b@192.0.2.2", "sip:a@192.0.2.1"]);
+        assert_eq!(uris(Time::from_millis(30_000)), ["sip:a@192.0.2.1"]);
+        assert!(uris(Time::from_millis(60_000)).is_empty());
+    }
+
+    #[test]
+    fn a_change_that_fails_changes_nothing() {
+        let store = store(10);
+        let failed = store.update("u@h", Time::ZERO, |bindings| {
+            bindings.push(binding("sip:a@192.0.2.1", 0, 60));
+            Err(StoreFull)
+        });
+        assert_eq!((failed, store.lookup("u@h", Time::ZERO), store.len()), (Err(StoreFull), None, 0));
+    }
+
+    #[test]
+    fn endpoints_live_as_long_as_their_bindings() {
+        let store = store(10);
+        let (contact, source) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.9:7000".parse().unwrap());
+        add(&store, "u@h", binding("sip:a@192.0.2.1", 0, 60), Time::ZERO).unwrap();
+        add(&store, "v@h", binding("sip:a@192.0.2.1", 0, 90), Time::ZERO).unwrap();
+        assert!(store.is_endpoint(contact) && store.is_endpoint(source));
+        let sweep_all = |at| (0..PARTS).for_each(|_| store.sweep(Time::from_millis(at)));
+        sweep_all(60_000);
+        assert!(store.is_endpoint(contact));
+        sweep_all(90_000);
+        assert!(!store.is_endpoint(contact) && !store.is_endpoint(source));
+        assert_eq!(store.len(), 2);
+    }
+
+    #[test]
+    fn a_full_store_refuses_until_a_record_is_empty() {
+        let store = store(1);
+        add(&store, "u@h", binding("sip:a@192.0.2.1", 0, 60), Time::ZERO).unwrap();
+        assert_eq!(add(&store, "v@h", binding("sip:a@192.0.2.1", 0, 60), Time::ZERO), Err(StoreFull));
+        assert!(add(&store, "u@h", binding("sip:b@192.0.2.1", 0, 60), Time::ZERO).is_ok());
+        // Room is made in the part that the new record belongs to: some of many names share the part of the old one.
+        let later = Time::from_millis(60_000);
+        let taken = (0..200).filter(|n| add(&store, &format!("{n}@h"), binding("sip:a@h", 0, 90), later).is_ok());
+        assert_eq!((taken.count(), store.len()), (1, 1));
+    }
+}

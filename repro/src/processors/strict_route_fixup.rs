@@ -1,0 +1,102 @@
+//! Route preprocessing (RFC 3261 §16.4).
+
+use super::{Processor, ProcessorResult};
+use crate::proxy::RequestContext;
+use stack::header::{NameAddr, h, p};
+use stack::uri::Uri;
+
+/// Our own entries at the top of the Route set: two where we recorded both sides (RFC 5658).
+const OWN_ROUTES: usize = 2;
+
+/// Repairs what a strict router did to the Request-URI, resolves an `maddr` of ours, and takes ourselves off the Route
+/// set.
+pub(super) struct StrictRouteFixup;
+
+impl Processor for StrictRouteFixup {
+    fn name(&self) -> &'static str {
+        "strict-route-fixup"
+    }
+
+    fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
+        let routed = context.request.exists(h::ROUTES);
+        if routed && context.uri.is_own_record_route && !restore_request_uri(context) {
+            return context.respond(400);
+        }
+        if context.uri.has_maddr {
+            strip_maddr(context);
+        }
+        if !routed {
+            return ProcessorResult::Continue;
+        }
+        for _ in 0..OWN_ROUTES {
+            match top_route(context) {
+                Ok(Some(Top { ours: true, .. })) => {
+                    context.request.pop_front(h::ROUTES);
+                    context.came_by_own_route = true;
+                }
+                Ok(top) => {
+                    context.route = top.map(|top| top.loose);
+                    return ProcessorResult::Continue;
+                }
+                Err(()) => return context.respond(400),
+            }
+        }
+        match top_route(context) {
+            Ok(top) => {
+                context.route = top.map(|top| top.loose);
+                ProcessorResult::Continue
+            }
+            Err(()) => context.respond(400),
+        }
+    }
+}
+
+struct Top {
+    ours: bool,
+    loose: bool,
+}
+
+fn top_route(context: &RequestContext<'_, '_>) -> Result<Option<Top>, ()> {
+    match context.request.header(h::ROUTES).next() {
+        None => Ok(None),
+        Some(Err(_)) => Err(()),
+        Some(Ok(route)) => Ok(Some(match &route.uri {
+            Uri::Sip(sip) => Top { ours: context.is_ours(&sip.host, sip.port), loose: sip.param(p::LR) },
+            _ => Top { ours: false, loose: true },
+        })),
+    }
+}
+
+/// The previous hop is a strict router: it put our Record-Route into the Request-URI, and what was there behind the
+/// Route set.
+fn restore_request_uri(context: &mut RequestContext<'_, '_>) -> bool {
+    let routes: Result<Vec<NameAddr<'static>>, _> =
+        context.request.header(h::ROUTES).map(|route| route.map(NameAddr::into_owned)).collect();
+    let Ok(mut routes) = routes else { return false };
+    let Some(last) = routes.pop() else { return false };
+    context.request.remove(h::ROUTES);
+    for route in &routes {
+        context.request.push_back(h::ROUTES, route);
+    }
+    context.request.set_request_uri(&last.uri);
+    context.came_by_own_route = true;
+    context.read_uri();
+    true
+}
+
+/// An `maddr` that names us has brought the request here; without it, the URI says where it goes on.
+fn strip_maddr(context: &mut RequestContext<'_, '_>) {
+    let stripped = {
+        let Ok(Uri::Sip(mut sip)) = context.request.request_uri() else { return };
+        let own = sip.param(p::MADDR).and_then(|maddr| stack::uri::Host::parse(maddr).ok());
+        if !own.is_some_and(|maddr| context.is_ours(&maddr, sip.port)) {
+            return;
+        }
+        sip.port = None;
+        sip.params.remove("maddr");
+        sip.params.remove("transport");
+        sip.to_string()
+    };
+    context.request.set_request_uri(&stripped);
+    context.read_uri();
+}

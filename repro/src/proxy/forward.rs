@@ -1,0 +1,41 @@
+//! Forwarding a request (RFC 3261 §16.6).
+
+use super::request_context::{RequestContext, Verb};
+use super::response_context::Forwarding;
+use stack::header::{HeaderValue, NameAddr, h};
+use stack::message::Message;
+use stack::tu::{NextHop, SendOptions};
+
+impl RequestContext<'_, '_> {
+    /// Ends the part of the processors: the request with its targets and the way it is sent.
+    pub(super) fn into_forwarding(mut self) -> Box<Forwarding> {
+        let config = self.server.config();
+        let dialog = matches!(self.verb, Verb::Invite | Verb::DialogForming);
+        // Step 4: who began the dialog without us keeps it without us.
+        let record = config.record_route && dialog && self.is_initial();
+        let inbound = self.request.source().map(|source| source.flow.transport);
+        let next_hop = match self.route {
+            Some(false) => {
+                to_strict_router(&mut self.request);
+                NextHop::RequestUri
+            }
+            _ => NextHop::Route,
+        };
+        let max_breadth = self.request.header(h::MAX_BREADTH).map_or(config.limits.max_breadth, |breadth| breadth.0);
+        self.targets.truncate(config.limits.max_targets);
+        let record_route = inbound.filter(|_| record);
+        let options = SendOptions { next_hop, record_route, loop_hash: Some(self.loop_hash) };
+        Box::new(Forwarding { request: self.request, targets: self.targets, options, max_breadth })
+    }
+}
+
+/// Step 6: a next hop without `lr` wants itself in the Request-URI, and what was there at the end of the Route set.
+fn to_strict_router(request: &mut Message) {
+    let Some(Ok(next)) = request.header(h::ROUTES).texts().next() else { return };
+    let next = next.to_owned();
+    let Ok(route) = NameAddr::parse(&next) else { return };
+    let target = String::from_utf8_lossy(request.request_uri_text()).into_owned();
+    request.pop_front(h::ROUTES);
+    request.push_back(h::ROUTES, &format_args!("<{target}>"));
+    request.set_request_uri(&route.uri);
+}

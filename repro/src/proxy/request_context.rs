@@ -1,0 +1,216 @@
+//! A request on its way through the processors.
+
+use super::Server;
+use crate::location::Found;
+use crate::processors::ProcessorResult;
+use crate::registrar;
+use stack::header::{HeaderValue, Many, Method, h, p};
+use stack::message::Message;
+use stack::tu::{ServerTransaction, TuContext};
+use stack::uri::{Host, SipUri, Uri};
+use std::net::SocketAddr;
+
+/// A method, as far as a proxy distinguishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// INVITE
+    Invite,
+    /// ACK for a 2xx
+    Ack,
+    /// A CANCEL that matches no INVITE
+    Cancel,
+    /// REGISTER
+    Register,
+    /// OPTIONS
+    Options,
+    /// SUBSCRIBE, REFER, NOTIFY: they may begin a dialog, as INVITE does
+    DialogForming,
+    /// Any other
+    Other,
+}
+
+impl Verb {
+    fn of(request: &Message) -> Self {
+        match request.method() {
+            Some(Method::Invite) => Verb::Invite,
+            Some(Method::Ack) => Verb::Ack,
+            Some(Method::Cancel) => Verb::Cancel,
+            Some(Method::Register) => Verb::Register,
+            Some(Method::Options) => Verb::Options,
+            Some(Method::Subscribe | Method::Refer | Method::Notify) => Verb::DialogForming,
+            _ => Verb::Other,
+        }
+    }
+}
+
+/// What the proxy knows of the Request-URI, read once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestUri {
+    /// `sip` or `sips`.
+    pub is_sip: bool,
+    /// Host and port are in one of our domains.
+    pub ours: bool,
+    /// There is a user.
+    pub has_user: bool,
+    /// It is a value that we put into Record-Route: ours, no user, `lr`.
+    pub is_own_record_route: bool,
+    /// There is an `maddr`.
+    pub has_maddr: bool,
+}
+
+/// A request, and what the processors find out about it: reSIProcate's `RequestContext` before the forwarding.
+pub struct RequestContext<'s, 'c> {
+    /// The request, from now on the proxy's copy (RFC 3261 §16.6 step 1).
+    pub request: Box<Message>,
+    /// Its method.
+    pub verb: Verb,
+    /// Its Request-URI.
+    pub uri: RequestUri,
+    /// The topmost Route that is not ours: whether it is a loose router. `None`: no Route is left.
+    pub route: Option<bool>,
+    /// The topmost Route was ours.
+    pub came_by_own_route: bool,
+    /// Where it goes; none: to its Request-URI.
+    pub targets: Found,
+    /// The loop-detection part of its branch.
+    pub loop_hash: u64,
+    /// Configuration and stores.
+    pub server: &'s Server,
+    /// The stack.
+    pub stack: &'s mut TuContext<'c>,
+    transaction: Option<ServerTransaction>,
+}
+
+impl<'s, 'c> RequestContext<'s, 'c> {
+    /// A request before the first processor; `transaction` is what answers go to: an ACK has none.
+    pub fn new(
+        request: Box<Message>,
+        transaction: Option<ServerTransaction>,
+        server: &'s Server,
+        stack: &'s mut TuContext<'c>,
+    ) -> Self {
+        let verb = Verb::of(&request);
+        let mut context = RequestContext {
+            request,
+            verb,
+            uri: RequestUri::default(),
+            route: None,
+            came_by_own_route: false,
+            targets: Found::new(),
+            loop_hash: 0,
+            server,
+            stack,
+            transaction,
+        };
+        context.read_uri();
+        context
+    }
+
+    /// Reads the Request-URI, again after it was replaced.
+    pub fn read_uri(&mut self) {
+        self.uri = match self.request.request_uri() {
+            Ok(Uri::Sip(sip)) => {
+                let (ours, has_user) = (self.is_ours(&sip.host, sip.port), sip.user.is_some());
+                let plain = sip.params.is_empty();
+                RequestUri {
+                    is_sip: true,
+                    ours,
+                    has_user,
+                    is_own_record_route: ours && !has_user && !plain && sip.param(p::LR),
+                    has_maddr: !plain && sip.params.contains("maddr"),
+                }
+            }
+            _ => RequestUri::default(),
+        };
+    }
+
+    /// Whether host and port belong to one of our domains.
+    pub fn is_ours(&self, host: &Host<'_>, port: Option<u16>) -> bool {
+        self.server.is_ours(host, port, self.stack.transports())
+    }
+
+    /// Whether the Request-URI names the proxy itself.
+    pub fn is_to_proxy(&self) -> bool {
+        self.uri.ours && !self.uri.has_user
+    }
+
+    /// Whether its sender may register and send to any address.
+    pub fn is_trusted(&self) -> bool {
+        self.server.is_open() || self.peer().is_some_and(|peer| self.server.trusts(peer.ip()))
+    }
+
+    /// Whether its sender is a registered user's device.
+    pub fn comes_from_endpoint(&self) -> bool {
+        self.peer().is_some_and(|peer| self.server.location().is_endpoint(peer))
+    }
+
+    /// Whether it belongs to a dialog that we recorded, and its Request-URI is a registered user's device.
+    pub fn goes_to_endpoint(&self) -> bool {
+        if !self.came_by_own_route || self.route.is_some() {
+            return false;
+        }
+        match self.request.request_uri() {
+            Ok(Uri::Sip(sip)) => sip.host.ip().is_some_and(|ip| {
+                self.server.location().is_endpoint(SocketAddr::new(ip, sip.port.unwrap_or(5060)))
+            }),
+            _ => false,
+        }
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        self.request.source().map(|source| source.flow.peer)
+    }
+
+    /// Answers the request. A response to an ACK is never sent.
+    pub fn respond(&mut self, code: u16) -> ProcessorResult {
+        self.respond_with(code, |_| {})
+    }
+
+    /// Answers with a reason phrase of one's own.
+    pub fn respond_reason(&mut self, code: u16, reason: &str) -> ProcessorResult {
+        let tag = self.stack.rng().token::<13>();
+        self.send(self.request.make_response(code, Some(reason), Some(&tag)))
+    }
+
+    /// Answers with more than a status.
+    pub fn respond_with(&mut self, code: u16, complete: impl FnOnce(&mut Message)) -> ProcessorResult {
+        let tag = self.stack.rng().token::<13>();
+        let mut response = self.request.make_response(code, None, Some(&tag));
+        complete(&mut response);
+        self.send(response)
+    }
+
+    fn send(&mut self, response: Message) -> ProcessorResult {
+        if let Some(transaction) = self.transaction {
+            self.stack.respond(transaction, response);
+        }
+        ProcessorResult::SkipAllChains
+    }
+
+    /// Answers 420: none of the extensions in `header` is supported (RFC 3261 §8.2.2.3, §16.3 step 5).
+    pub fn bad_extension<T: HeaderValue>(&mut self, header: Many<T>) -> ProcessorResult {
+        let wanted: Vec<u8> =
+            self.request.raw_values(header.id.name()).collect::<Vec<_>>().join(&b", "[..]);
+        let wanted = String::from_utf8_lossy(&wanted).into_owned();
+        self.respond_with(420, |response| response.append_line("Unsupported", &wanted))
+    }
+
+    /// Lets the registrar answer.
+    pub fn register(&mut self, aor: &str) -> ProcessorResult {
+        let (tag, now) = (self.stack.rng().token::<13>(), self.stack.now());
+        let rules = &self.server.config().registrar;
+        let response = registrar::register(self.server.location(), rules, aor, &self.request, &tag, now);
+        self.send(response)
+    }
+
+    /// Whether it is outside any dialog: its To has no tag.
+    pub fn is_initial(&self) -> bool {
+        self.request.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none())
+    }
+}
+
+/// The key of an address-of-record in one of our domains: canonical user and host. The port, if any, is one of ours and
+/// means nothing.
+pub fn aor_key(uri: SipUri<'_>) -> String {
+    SipUri { port: None, ..uri }.aor_key()
+}

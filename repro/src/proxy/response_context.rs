@@ -1,0 +1,149 @@
+//! What the proxy keeps of a request that it forwarded (RFC 3261 §16.7): its branches, the best response so far, and
+//! what is still to be tried.
+
+use super::best::Best;
+use crate::location::Found;
+use rutil::Time;
+use smallvec::SmallVec;
+use stack::header::{Number, h};
+use stack::message::Message;
+use stack::tu::{ClientTransaction, SendOptions, ServerTransaction, TuContext};
+
+/// One client transaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Branch {
+    pub(super) client: ClientTransaction,
+    /// A provisional response came.
+    pub(super) proceeding: bool,
+    /// When Timer C fires; moved on by each provisional response.
+    pub(super) timer_c: Time,
+}
+
+/// A forwarded request. It lives until its last branch has ended; a late 2xx finds its way without it.
+#[derive(Debug)]
+pub(super) struct ResponseContext {
+    pub(super) server: ServerTransaction,
+    pub(super) invite: bool,
+    /// A final response was sent.
+    pub(super) answered: bool,
+    /// No new branch begins: the caller gave up, or a 6xx came.
+    pub(super) closed: bool,
+    /// The caller gave up.
+    pub(super) cancelled: bool,
+    pub(super) best: Best,
+    pub(super) branches: SmallVec<[Branch; 1]>,
+    /// Targets of lower preference.
+    pub(super) rest: Option<Box<Forwarding>>,
+}
+
+/// A request and the targets that it has not been sent to.
+#[derive(Debug)]
+pub(super) struct Forwarding {
+    pub(super) request: Box<Message>,
+    /// The most preferred first; none: the Request-URI as it stands.
+    pub(super) targets: Found,
+    pub(super) options: SendOptions,
+    pub(super) max_breadth: u32,
+}
+
+/// The branches that a [`Forwarding`] began, and what it has left.
+pub(super) type Started = (SmallVec<[ClientTransaction; 1]>, Option<Box<Forwarding>>);
+
+impl ResponseContext {
+    pub(super) fn new(server: ServerTransaction, invite: bool) -> Self {
+        ResponseContext {
+            server,
+            invite,
+            answered: false,
+            closed: false,
+            cancelled: false,
+            best: Best::None,
+            branches: SmallVec::new(),
+            rest: None,
+        }
+    }
+
+    pub(super) fn branch(&mut self, client: ClientTransaction) -> Option<&mut Branch> {
+        self.branches.iter_mut().find(|branch| branch.client == client)
+    }
+
+    pub(super) fn remove(&mut self, client: ClientTransaction) {
+        self.branches.retain(|branch| branch.client != client);
+    }
+
+    /// Cancels what is pending and begins nothing new (§16.10, §16.7 steps 5 and 10). A non-INVITE branch cannot be
+    /// cancelled: its response is not waited for any more.
+    pub(super) fn close(&mut self, reason: Option<&str>, stack: &mut TuContext<'_>) {
+        self.closed = true;
+        self.rest = None;
+        if self.invite {
+            for branch in &self.branches {
+                stack.cancel(branch.client, reason);
+            }
+        }
+    }
+
+    /// Sends the best response (§16.7 steps 6 to 9).
+    pub(super) fn answer(&mut self, stack: &mut TuContext<'_>) {
+        if std::mem::replace(&mut self.answered, true) {
+            return;
+        }
+        let best = std::mem::take(&mut self.best);
+        match best.code() {
+            // RFC 4320 §4.2: nobody tells a non-INVITE client that it timed out.
+            408 if !self.invite => {}
+            0 | 408 if self.cancelled => stack.respond_status(self.server, 487),
+            // §16.7 step 6: a 503 would say that this proxy is overloaded.
+            503 => stack.respond_status(self.server, 500),
+            code => match best {
+                Best::Received(response) => stack.respond(self.server, response),
+                _ => stack.respond_status(self.server, code.max(408)),
+            },
+        }
+    }
+}
+
+impl Forwarding {
+    /// How many targets share the highest preference: they are tried at the same time.
+    fn group(&self) -> usize {
+        let first = self.targets.first().map(|target| target.q);
+        self.targets.iter().take_while(|target| Some(target.q) == first).count()
+    }
+
+    /// Whether Max-Breadth allows the next group of branches (RFC 5393 §5.3.3).
+    pub(super) fn fits(&self) -> bool {
+        self.max_breadth as usize >= self.group().max(1)
+    }
+
+    /// Sends the request to the targets of the highest preference.
+    pub(super) fn start(mut self: Box<Self>, stack: &mut TuContext<'_>) -> Started {
+        let group = self.group();
+        let mut clients = SmallVec::new();
+        if group > 1 {
+            let share = self.max_breadth / group as u32;
+            self.request.set(h::MAX_BREADTH, &Number(share));
+        }
+        let more = self.targets.len() > group;
+        for at in 0..group.max(1) {
+            let last = !more && at + 1 >= group;
+            if last {
+                break;
+            }
+            let mut copy = self.request.clone();
+            if let Some(target) = self.targets.get(at) {
+                copy.set_request_uri(&*target.uri);
+            }
+            clients.push(stack.send(copy, self.options));
+        }
+        if more {
+            self.targets.drain(..group);
+            return (clients, Some(self));
+        }
+        // The last target takes the request itself.
+        if let Some(target) = self.targets.last() {
+            self.request.set_request_uri(&*target.uri);
+        }
+        clients.push(stack.send(self.request, self.options));
+        (clients, None)
+    }
+}

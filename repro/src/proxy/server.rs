@@ -1,0 +1,65 @@
+//! What the proxies of all shards share.
+
+use crate::config::Config;
+use crate::location::{Limits, LocationStore};
+use rutil::Rng;
+use rutil::hash::Keyed;
+use stack::transport::TransportTable;
+use stack::uri::Host;
+use std::net::IpAddr;
+
+/// Configuration, location service and secrets of one process.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    location: LocationStore,
+    hasher: Keyed,
+    open: bool,
+    relays_for_peers: bool,
+}
+
+impl Server {
+    /// Sets up what the configuration asks for. `config.listen` is what is really listened on: it decides whether the
+    /// proxy is open to everybody.
+    pub fn new(config: Config, rng: &mut Rng) -> Self {
+        let limits = Limits { aors: config.registrar.max_aors, contacts: config.registrar.max_contacts };
+        let location = LocationStore::new(limits, rng);
+        let (open, relays_for_peers) = (config.is_open(), config.relays_for_peers());
+        Server { config, location, hasher: Keyed::new(rng), open, relays_for_peers }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The location service.
+    pub fn location(&self) -> &LocationStore {
+        &self.location
+    }
+
+    /// Hashes with the key of this process.
+    pub fn hasher(&self) -> &Keyed {
+        &self.hasher
+    }
+
+    /// Whether everybody who reaches the proxy may use it.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Whether an address may register and send to any address.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.relays_for_peers && self.config.trusted_peers.iter().any(|network| network.contains(address))
+    }
+
+    /// Whether host and port belong to one of our domains: an address that we listen on with its port, or a configured
+    /// domain with no port or one that we listen on.
+    pub fn is_ours(&self, host: &Host<'_>, port: Option<u16>, transports: &TransportTable) -> bool {
+        if transports.is_local(host, port) {
+            return true;
+        }
+        let own_port = |port| transports.iter().any(|t| t.advertised.port() == port || t.bound.port() == port);
+        self.config.domains.iter().any(|domain| domain.0 == *host) && port.is_none_or(own_port)
+    }
+}
