@@ -53,15 +53,15 @@ const fn row(name: &'static str, from: &'static str, to: &'static str, capacity:
 
 /// All FIFOs. The hold edges form no circle (a test says so), so nothing can wait for itself.
 pub const EDGES: [Edge; 9] = [
-    row("rx", "transports", "scanner", 4096, WhenFull::Shed),
-    row("txn", "scanner", "transactions", 4096, WhenFull::Hold(&["rx"])),
-    row("cmd", "TU, timers, selector, transports", "transactions", 8192, WhenFull::Hold(&["tu", "out", "dns_done"])),
-    row("timer", "transactions", "timers", 8192, WhenFull::Keep),
-    row("out", "transactions", "selector", 4096, WhenFull::Shed),
-    row("wire", "selector, scanner", "transports", 4096, WhenFull::Shed),
-    row("tu", "transactions", "TU", 4096, WhenFull::Hold(&["txn"])),
-    row("dns", "selector", "resolver", 1024, WhenFull::Shed),
-    row("dns_done", "resolver", "selector", 1024, WhenFull::Hold(&["dns"])),
+    row("rx", "transports", "scanner", 512, WhenFull::Shed),
+    row("txn", "scanner", "transactions", 512, WhenFull::Hold(&["rx"])),
+    row("cmd", "TU, timers, selector, transports", "transactions", 1024, WhenFull::Hold(&["tu", "out", "dns_done"])),
+    row("timer", "transactions", "timers", 1024, WhenFull::Keep),
+    row("out", "transactions", "selector", 512, WhenFull::Shed),
+    row("wire", "selector, scanner", "transports", 512, WhenFull::Shed),
+    row("tu", "transactions", "TU", 512, WhenFull::Hold(&["txn"])),
+    row("dns", "selector", "resolver", 256, WhenFull::Shed),
+    row("dns_done", "resolver", "selector", 256, WhenFull::Hold(&["dns"])),
 ];
 
 const fn capacity(name: &str) -> usize {
