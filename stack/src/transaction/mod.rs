@@ -12,6 +12,8 @@ pub mod server_invite;
 pub mod server_non_invite;
 mod slab;
 mod stats;
+#[cfg(test)]
+mod tables;
 
 pub(crate) use controller::{ControllerParts, TransactionController, TuPort};
 pub use ids::{ClientTransaction, MAGIC_COOKIE, ServerTransaction, loop_hash};
