@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Messages from outside a turn.
+/// Items of each FIFO a turn.
 const BATCH: usize = 64;
 
 /// How long to wait for room before looking again.
@@ -230,8 +230,8 @@ impl Actor for TransactionController {
 
     fn turn(&mut self, now: Time) -> Turn {
         let mut worked = self.release(now);
-        // All of it: the news that a request was sent must not be overtaken by its response.
-        for _ in 0..self.inputs.len() {
+        // No more than the selector takes in its turn: a burst of commands must not overrun `out`.
+        for _ in 0..BATCH {
             let Some(input) = self.inputs.pop() else { break };
             self.on_input(input, now);
             self.tell_not_sent(now);
