@@ -3,6 +3,7 @@
 
 pub mod corpus;
 pub mod peers;
+pub mod played;
 pub mod raw;
 pub mod verdict;
 pub mod wire;

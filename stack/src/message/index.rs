@@ -118,6 +118,13 @@ impl Message {
         Self::parse_datagram(bytes.into().0, &Limits::default())
     }
 
+    /// Reads once more what this stack has accepted under its own limits or has printed itself: no other limit applies.
+    pub(crate) fn parse_again(bytes: Bytes) -> Option<Message> {
+        let limits =
+            Limits { start_line: usize::MAX, header_line: usize::MAX, headers: usize::MAX, message: usize::MAX };
+        Self::parse_datagram(bytes, &limits).ok()
+    }
+
     /// [`Message::parse`] with limits of one's own.
     pub fn parse_datagram(bytes: Bytes, limits: &Limits) -> Result<Message, Fault> {
         let begin = bytes.iter().take_while(|&&b| b == b'\r' || b == b'\n').count();

@@ -180,18 +180,20 @@ impl TransportSelector {
             },
         };
         let transports = self.parts.transports.clone();
-        let Some(transport) = transports.get(flow.transport) else { return };
+        let Some(transport) = transports.get(flow.transport) else {
+            return self.not_sent(&request, TransportError::NoTransport.into(), now);
+        };
         self.record_route(&mut request, transport);
         let branch = request.transaction.branch(request.options.loop_hash);
         request.msg.push_front_raw(HeaderId::VIA, &[transport.via(), branch.as_bytes(), b";rport"]);
         let mut bytes = request.msg.to_bytes();
-        let mut flow = flow;
+        let (mut flow, mut for_size) = (flow, false);
         if let Some(stream) = self.too_large(&bytes, &request.options, flow) {
             request.msg.replace_first_raw(h::VIAS, &[stream.via(), branch.as_bytes(), b";rport"]);
             bytes = request.msg.to_bytes();
-            flow = flow_to(stream, flow.peer);
+            (flow, for_size) = (flow_to(stream, flow.peer), true);
         }
-        self.dispatch(&request, bytes, flow, now);
+        self.dispatch(&request, bytes, flow, for_size, now);
     }
 
     /// RFC 3261 §18.1.1: a large request leaves UDP for a transport with congestion control, where there is one.
@@ -201,13 +203,13 @@ impl TransportSelector {
         if free && large { self.towards(TransportType::Tcp, flow.peer.ip()) } else { None }
     }
 
-    fn dispatch(&mut self, request: &Request, bytes: Bytes, flow: Flow, now: Time) {
+    fn dispatch(&mut self, request: &Request, bytes: Bytes, flow: Flow, for_size: bool, now: Time) {
         let key = request.transaction.key(false);
         let notify = Notify { shard: self.parts.shard, key };
         let connect = !matches!(request.options.next_hop, NextHop::Flow(_));
         let notify = (!request.stateless).then_some(notify);
         match self.wire(bytes.clone(), flow, connect, notify, now) {
-            Ok(()) if !request.stateless => self.tell(Input::Sent { key, bytes, flow }, now),
+            Ok(()) if !request.stateless => self.tell(Input::Sent { key, bytes, flow, for_size }, now),
             Ok(()) => {}
             Err(error) => self.not_sent(request, error.into(), now),
         }
@@ -226,11 +228,7 @@ impl TransportSelector {
     /// A request went to a stream for its size alone, and nobody listens there: once more over UDP.
     fn downgrade(&mut self, bytes: Bytes, flow: Flow, key: u64, now: Time) {
         let refused = NoResponse::Transport(TransportError::Refused);
-        let moved = |msg: &Message| match locate(msg, NextHop::Route, self.parts.outbound_proxy.as_ref()) {
-            Ok(Located::At(Target { kind, .. }) | Located::Name { kind, .. }) => kind == TransportType::Udp,
-            Err(_) => false,
-        };
-        let parsed = Message::parse(bytes).ok().filter(moved);
+        let parsed = Message::parse_again(bytes);
         let transports = self.parts.transports.clone();
         let udp = transports.towards(TransportType::Udp, flow.peer.ip(), self.parts.shard);
         let (Some(mut msg), Some(udp)) = (parsed, udp) else {
@@ -244,7 +242,7 @@ impl TransportSelector {
         let (bytes, flow) = (msg.to_bytes(), flow_to(udp, flow.peer));
         let notify = Some(Notify { shard: self.parts.shard, key });
         match self.wire(bytes.clone(), flow, true, notify, now) {
-            Ok(()) => self.tell(Input::Sent { key, bytes, flow }, now),
+            Ok(()) => self.tell(Input::Sent { key, bytes, flow, for_size: false }, now),
             Err(error) => self.tell(Input::NotSent { key, reason: error.into() }, now),
         }
     }

@@ -23,10 +23,16 @@ pub(super) struct Client {
     cancel: bool,
     /// The transaction user wants to cancel, and no provisional response has come.
     cancel_wanted: Option<Box<str>>,
+    /// The CANCEL has gone out: another would share its branch and be nothing new.
+    cancel_sent: bool,
+    /// A response that came before the selector's news that the request went out.
+    early: Option<Box<Message>>,
     /// How often Timer A or E fired.
     round: u8,
     /// Where it went; `None` until the selector says.
     flow: Option<Flow>,
+    /// That is a stream only because the request is large.
+    for_size: bool,
     /// The request as sent, until a final response; then an INVITE's ACK.
     kept: Bytes,
     kept_is_ack: bool,
@@ -77,6 +83,26 @@ impl State {
 }
 
 impl Client {
+    fn new(id: ClientTransaction, state: State, tu: u8, cancel: bool) -> Self {
+        Client {
+            id,
+            state,
+            tu,
+            cancel,
+            cancel_wanted: None,
+            cancel_sent: false,
+            early: None,
+            round: 0,
+            flow: None,
+            for_size: false,
+            kept: Bytes::new(),
+            kept_is_ack: false,
+        }
+    }
+    /// Whether a response with this method in its CSeq can be its own (RFC 3261 §17.1.3); CANCEL has its own key.
+    fn expects(&self, method: Option<&Method<'_>>) -> bool {
+        self.cancel || matches!(self.state, State::Invite(_)) == (method == Some(&Method::Invite))
+    }
     fn is_reliable(&self) -> bool {
         self.flow.is_some_and(|flow| flow.kind.is_reliable())
     }
@@ -109,17 +135,7 @@ impl TransactionController {
             Some(Method::Invite) => State::Invite(client_invite::State::Calling),
             _ => State::NonInvite(client_non_invite::State::Trying),
         };
-        self.insert_client(Client {
-            id,
-            state,
-            tu,
-            cancel: false,
-            cancel_wanted: None,
-            round: 0,
-            flow: None,
-            kept: Bytes::new(),
-            kept_is_ack: false,
-        });
+        self.insert_client(Client::new(id, state, tu, false));
         let request = Outgoing::Request { transaction: id, msg, options, stateless: false };
         if self.out.push(request, Class::Internal, now).is_err() {
             // Nothing went out and no timer runs: the transaction must be told, or it would wait for ever.
@@ -142,13 +158,15 @@ impl TransactionController {
     }
 
     /// The selector sent it: keep the octets, start the timers.
-    pub(super) fn client_sent(&mut self, key: u64, bytes: Bytes, flow: Flow, now: Time) {
+    pub(super) fn client_sent(&mut self, key: u64, bytes: Bytes, flow: Flow, for_size: bool, now: Time) {
         let Some(at) = self.find_client(key) else { return };
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
-        // The answer cannot have come before the news that the request went out, except after a downgrade.
+        // The second time it is a downgrade's, and an answer may have come meanwhile.
         let first = client.flow.is_none();
         client.flow = Some(flow);
+        client.for_size = for_size;
         client.kept = bytes;
+        let (id, early) = (client.id, client.early.take());
         let start = match client.state {
             State::Invite(client_invite::State::Calling) => client_invite::START,
             State::NonInvite(client_non_invite::State::Trying) => client_non_invite::START,
@@ -156,6 +174,9 @@ impl TransactionController {
         };
         let start = if first { start } else { &start[..1] };
         self.act_client(at, start, None, NoResponse::Timeout, now);
+        if let Some(msg) = early {
+            self.on_response(id, msg, now);
+        }
     }
 
     /// The selector could not send it.
@@ -174,7 +195,7 @@ impl TransactionController {
             State::Invite(client_invite::State::Calling) | State::NonInvite(client_non_invite::State::Trying)
         );
         let not_connected = matches!(error, TransportError::Refused | TransportError::ConnectTimeout);
-        if let (true, true, Some(flow)) = (calling, not_connected, client.flow.filter(|f| f.kind.is_reliable())) {
+        if let (true, true, true, Some(flow)) = (calling, not_connected, client.for_size, client.flow) {
             let bytes = client.kept.clone();
             let downgrade = Outgoing::Downgrade { bytes, flow, key };
             if self.out.push(downgrade, Class::Internal, now).is_ok() {
@@ -186,11 +207,21 @@ impl TransactionController {
 
     /// A response came.
     pub(super) fn on_response(&mut self, id: ClientTransaction, msg: Box<Message>, now: Time) {
-        let cancel = msg.method() == Some(Method::Cancel);
-        let (Some(at), Some(code)) = (self.find_client(id.key(cancel)), msg.status()) else {
+        let method = msg.method();
+        let cancel = method == Some(Method::Cancel);
+        let found = self.find_client(id.key(cancel));
+        let client = found.and_then(|at| self.clients.get_mut(at.0, at.1)).filter(|c| c.expects(method.as_ref()));
+        let (Some(at), Some(client), Some(code)) = (found, client, msg.status()) else {
             count(&self.stats.stray_responses);
             return;
         };
+        if client.flow.is_none() {
+            // Its own request is still news in `cmd`, behind other news: an ACK could not be built yet, nor sent.
+            if client.early.as_ref().and_then(|early| early.status()).is_none_or(|code| code < 200) {
+                client.early = Some(msg);
+            }
+            return;
+        }
         let provisional = code < 200;
         self.step_client(at, Event::Response(code), Some(msg), NoResponse::Timeout, now);
         if provisional && !cancel {
@@ -205,7 +236,7 @@ impl TransactionController {
     /// The transaction user wants to cancel an INVITE.
     pub(super) fn cancel_client(&mut self, id: ClientTransaction, reason: Option<Box<str>>, now: Time) {
         let Some(at) = self.find_client(id.key(false)) else { return };
-        let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
+        let Some(client) = self.clients.get_mut(at.0, at.1).filter(|c| !c.cancel_sent) else { return };
         client.cancel_wanted = Some(reason.unwrap_or_default());
         self.cancel_if_wanted(at, now);
     }
@@ -214,27 +245,19 @@ impl TransactionController {
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         let (State::Invite(client_invite::State::Proceeding), Some(flow)) = (client.state, client.flow) else { return };
         let Some(reason) = client.cancel_wanted.take() else { return };
+        client.cancel_sent = true;
         let (id, kept) = (client.id, client.kept.clone());
         self.arm(at, true, Timer::Cancelled, now + self.values.long(), now);
         // What we sent was printed by us: it parses.
-        let Ok(invite) = Message::parse(kept) else { return };
+        let Some(invite) = Message::parse_again(kept) else { return };
         let mut cancel = invite.make_cancel();
         if !reason.is_empty() {
             cancel.append_line("Reason", &reason);
         }
         let bytes = cancel.to_bytes();
         let state = State::NonInvite(client_non_invite::State::Trying);
-        let at = self.insert_client(Client {
-            id,
-            state,
-            tu: NO_TU,
-            cancel: true,
-            cancel_wanted: None,
-            round: 0,
-            flow: Some(flow),
-            kept: bytes.clone(),
-            kept_is_ack: false,
-        });
+        let client = Client::new(id, state, NO_TU, true);
+        let at = self.insert_client(Client { flow: Some(flow), kept: bytes.clone(), ..client });
         self.transmit(bytes, flow, Some(self.client_notify(id.key(true))), now);
         self.act_client(at, client_non_invite::START, None, NoResponse::Timeout, now);
     }
@@ -312,7 +335,8 @@ impl TransactionController {
         let Some(flow) = client.flow else { return };
         if client.kept_is_ack {
             count(&self.stats.retransmitted);
-        } else if let (Some(response), Ok(invite)) = (response, Message::parse(client.kept.clone())) {
+        } else {
+            let Some((response, invite)) = response.zip(Message::parse_again(client.kept.clone())) else { return };
             client.kept = invite.make_failure_ack(response).to_bytes();
             client.kept_is_ack = true;
         }

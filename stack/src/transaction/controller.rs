@@ -9,7 +9,7 @@ use super::{
     TransactionStats,
 };
 use crate::message::Message;
-use crate::transport::{Flow, Notify};
+use crate::transport::{Flow, Notify, TransportError};
 use crate::tu::{SendOptions, TuEvent, TuOptions};
 use bytes::Bytes;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Messages from outside a turn.
+/// Items of each FIFO a turn.
 const BATCH: usize = 64;
 
 /// How long to wait for room before looking again.
@@ -42,6 +42,7 @@ pub(crate) struct ControllerParts {
     /// Most client and most server transactions alive, retired ones included.
     pub(crate) limit: usize,
     pub(crate) keys: KeyMaker,
+    /// For the tables' hash keys.
     pub(crate) rng: Rng,
     pub(crate) stats: Arc<TransactionStats>,
     /// Refuse what begins something new.
@@ -60,7 +61,6 @@ pub(crate) struct TransactionController {
     pub(super) values: TimerValues,
     pub(super) limit: usize,
     pub(super) keys: KeyMaker,
-    pub(super) rng: Rng,
     pub(super) stats: Arc<TransactionStats>,
     pub(super) draining: Arc<AtomicBool>,
     pub(super) clients: Slab<Client>,
@@ -72,6 +72,8 @@ pub(crate) struct TransactionController {
     held_events: VecDeque<(u8, TuEvent)>,
     /// Timers that the timer queue had no room for: they fire late.
     held_timers: VecDeque<Arm>,
+    /// Transactions whose octets found no room in `out`: told when the step that sent them is complete.
+    not_sent: VecDeque<Notify>,
     retry_at: Time,
 }
 
@@ -88,7 +90,6 @@ impl TransactionController {
             values: parts.values,
             limit: parts.limit,
             keys: parts.keys,
-            rng: parts.rng,
             stats: parts.stats,
             draining: parts.draining,
             clients: Slab::new(),
@@ -98,6 +99,7 @@ impl TransactionController {
             merges: HashMap::with_hasher(state),
             held_events: VecDeque::new(),
             held_timers: VecDeque::new(),
+            not_sent: VecDeque::new(),
             retry_at: Time::ZERO,
         }
     }
@@ -114,7 +116,7 @@ impl TransactionController {
             Input::Command(command) => self.on_command(command, now),
             Input::Fired(key) if key.client => self.client_timer(key, now),
             Input::Fired(key) => self.server_timer(key, now),
-            Input::Sent { key, bytes, flow } => self.client_sent(key, bytes, flow, now),
+            Input::Sent { key, bytes, flow, for_size } => self.client_sent(key, bytes, flow, for_size, now),
             Input::NotSent { key, reason } => self.client_not_sent(key, reason, now),
             Input::Failed(failed) if Self::is_server_key(failed.notify.key) => {
                 self.server_failed(failed.notify.key, now);
@@ -141,7 +143,7 @@ impl TransactionController {
     }
 
     /// Sends octets on a flow that is known. What finds no room on an unreliable transport is lost like any datagram;
-    /// on a reliable one nobody would repeat it, so its transaction is told.
+    /// on a reliable one nobody would repeat it, so its transaction is told, once the step that it is in is complete.
     pub(super) fn transmit(&mut self, bytes: Bytes, flow: Flow, notify: Option<Notify>, now: Time) {
         if bytes.is_empty() {
             return;
@@ -150,10 +152,14 @@ impl TransactionController {
             return;
         }
         count(&self.stats.shed);
-        if let (true, Some(notify)) = (flow.kind.is_reliable(), notify) {
+        self.not_sent.extend(notify.filter(|_| flow.kind.is_reliable()));
+    }
+
+    fn tell_not_sent(&mut self, now: Time) {
+        while let Some(notify) = self.not_sent.pop_front() {
             match Self::is_server_key(notify.key) {
                 true => self.server_failed(notify.key, now),
-                false => self.client_not_sent(notify.key, crate::transport::TransportError::Congested.into(), now),
+                false => self.client_not_sent(notify.key, TransportError::Congested.into(), now),
             }
         }
     }
@@ -178,9 +184,8 @@ impl TransactionController {
         }
     }
 
-    pub(super) fn tu_has_room(&self, tu: u8) -> bool {
-        self.held_events.is_empty()
-            && self.tus.get(usize::from(tu)).is_some_and(|port| port.events.has_room(Class::New))
+    pub(super) fn tu_has_room(&self, tu: u8, class: Class) -> bool {
+        self.held_events.is_empty() && self.tus.get(usize::from(tu)).is_some_and(|port| port.events.has_room(class))
     }
 
     pub(super) fn select_tu(&self, msg: &Message) -> Option<u8> {
@@ -225,10 +230,11 @@ impl Actor for TransactionController {
 
     fn turn(&mut self, now: Time) -> Turn {
         let mut worked = self.release(now);
-        // All of it: the news that a request was sent must not be overtaken by its response.
-        for _ in 0..self.inputs.len() {
+        // No more than the selector takes in its turn: a burst of commands must not overrun `out`.
+        for _ in 0..BATCH {
             let Some(input) = self.inputs.pop() else { break };
             self.on_input(input, now);
+            self.tell_not_sent(now);
             worked = true;
         }
         for _ in 0..BATCH {
@@ -238,6 +244,7 @@ impl Actor for TransactionController {
             }
             let Some(incoming) = self.from_scanner.pop() else { break };
             self.on_incoming(incoming, now);
+            self.tell_not_sent(now);
             worked = true;
         }
         if !worked {

@@ -12,6 +12,8 @@ pub mod server_invite;
 pub mod server_non_invite;
 mod slab;
 mod stats;
+#[cfg(test)]
+mod tables;
 
 pub(crate) use controller::{ControllerParts, TransactionController, TuPort};
 pub use ids::{ClientTransaction, MAGIC_COOKIE, ServerTransaction, loop_hash};
@@ -110,6 +112,8 @@ pub enum Input {
         bytes: Bytes,
         /// Where it went.
         flow: Flow,
+        /// It went to a stream for its size alone: if nobody listens there, UDP is left (RFC 3261 §18.1.1).
+        for_size: bool,
     },
     /// The selector could not send the request.
     NotSent {

@@ -4,13 +4,14 @@ use super::controller::TransactionController;
 use super::machine::{Action, Timer};
 use super::stats::count;
 use super::{ServerKey, ServerTransaction, TimerKey, server_invite, server_non_invite};
-use crate::header::Method;
+use crate::header::{Method, h, p};
 use crate::message::{Message, Source};
 use crate::scanner::stamp_received;
 use crate::transport::{Flow, Notify};
 use crate::tu::TuEvent;
 use bytes::Bytes;
-use rutil::Time;
+use rutil::{Class, Time};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 /// In a [`Notify`] key: a server transaction.
@@ -26,6 +27,8 @@ pub(super) struct Server {
     /// How often Timer G fired.
     round: u8,
     reply_to: Flow,
+    /// Where the request came from: what a response that the stack makes says in `received` and `rport`.
+    source: SocketAddr,
     /// The request as it came, until the final response: what a response that the stack makes is made from.
     request: Bytes,
     /// The last response, while it may have to be repeated.
@@ -92,6 +95,17 @@ impl Server {
     }
 }
 
+/// Whether a request belongs to no dialog and cancels nothing.
+fn begins_something(msg: &Message) -> bool {
+    msg.method() != Some(Method::Cancel) && msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none())
+}
+
+/// The To tag of responses that the stack itself makes: the same for every response to one request, with a transaction
+/// (RFC 3261 §8.2.6.2) or without (§8.2.7), kept nowhere, and known again in the ACK.
+fn own_tag(key: ServerKey) -> String {
+    format!("{:016x}", key.0 as u64)
+}
+
 impl TransactionController {
     /// A request came, whatever its method.
     pub(super) fn on_request(
@@ -112,7 +126,10 @@ impl TransactionController {
             return;
         }
         if is_ack {
-            if let Some(tu) = self.select_tu(&msg) {
+            // The ACK for a response that the stack itself gave without a transaction ends here.
+            if msg.header(h::TO).is_ok_and(|to| to.param(p::TAG) == Some(own_tag(key).as_str())) {
+                count(&self.stats.absorbed);
+            } else if let Some(tu) = self.select_tu(&msg) {
                 self.to_tu(tu, TuEvent::Ack { msg }, now);
             }
             return;
@@ -126,15 +143,18 @@ impl TransactionController {
             Some(tu) => Some(tu),
             None => self.select_tu(&msg),
         };
-        let Some(tu) = tu else { return self.refuse(&msg, reply_to, 501, now) };
-        if self.servers.len() >= self.limit || !self.tu_has_room(tu) || self.turns_away(&msg) {
+        let Some(tu) = tu else { return self.refuse(&msg, key, reply_to, 501, now) };
+        let new = begins_something(&msg);
+        let class = if new { Class::New } else { Class::Essential };
+        let draining = new && self.draining.load(Ordering::Relaxed);
+        if self.servers.len() >= self.limit || !self.tu_has_room(tu, class) || draining {
             count(&self.stats.refused);
-            return self.refuse(&msg, reply_to, 503, now);
+            return self.refuse(&msg, key, reply_to, 503, now);
         }
         let merge = self.merge_key(tu, &msg);
         if merge != 0 && self.merges.contains_key(&merge) {
             count(&self.stats.merged);
-            return self.refuse(&msg, reply_to, 482, now);
+            return self.refuse(&msg, key, reply_to, 482, now);
         }
         let invite = msg.method() == Some(Method::Invite);
         let state = match invite {
@@ -143,7 +163,8 @@ impl TransactionController {
         };
         let start = if invite { server_invite::START } else { server_non_invite::START };
         let (request, response) = (msg.raw_bytes(), Bytes::new());
-        let at = self.servers.insert(Server { key, merge, state, tu, round: 0, reply_to, request, response });
+        let source = msg.source().map_or(reply_to.peer, |source| source.flow.peer);
+        let at = self.servers.insert(Server { key, merge, state, tu, round: 0, reply_to, source, request, response });
         self.server_slots.insert(key, at.0);
         if merge != 0 {
             self.merges.insert(merge, at.0);
@@ -170,27 +191,16 @@ impl TransactionController {
         }
     }
 
-    /// Whether a shutdown refuses this: what belongs to no dialog and cancels nothing.
-    fn turns_away(&self, msg: &Message) -> bool {
-        use crate::header::{h, p};
-        self.draining.load(Ordering::Relaxed)
-            && msg.method() != Some(Method::Cancel)
-            && msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none())
-    }
-
     fn merge_key(&self, tu: u8, msg: &Message) -> u128 {
-        use crate::header::{h, p};
-        let initial = msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none());
-        match self.refuses_merged(tu) && initial {
+        match self.refuses_merged(tu) && begins_something(msg) {
             true => self.keys.of_merge(msg).unwrap_or(0),
             false => 0,
         }
     }
 
     /// Answers a request that gets no transaction.
-    fn refuse(&mut self, msg: &Message, reply_to: Flow, code: u16, now: Time) {
-        let tag = format!("{:016x}", self.rng.next_u64());
-        let mut response = msg.make_response(code, None, Some(&tag));
+    fn refuse(&mut self, msg: &Message, key: ServerKey, reply_to: Flow, code: u16, now: Time) {
+        let mut response = msg.make_response(code, None, Some(&own_tag(key)));
         if code == 503 {
             // RFC 3261 §21.5.4: when to try again.
             response.append_line("Retry-After", "5");
@@ -212,8 +222,9 @@ impl TransactionController {
         let at = (id.slot, id.generation);
         let Some(code) = msg.status() else { return };
         let Some(server) = self.servers.get_mut(at.0, at.1) else { return };
-        // RFC 4320 §4.1: a non-INVITE request gets no provisional response but 100.
-        if !server.is_invite() && (101..200).contains(&code) {
+        // A non-INVITE request gets no provisional response but 100 (RFC 4320 §4.1), and no 408: its client has timed
+        // out by then (§4.2).
+        if !server.is_invite() && matches!(code, 101..=199 | 408) {
             return;
         }
         let (state, actions) = server.state.step(Event::Respond(code));
@@ -231,16 +242,14 @@ impl TransactionController {
     pub(super) fn respond_status(&mut self, id: ServerTransaction, code: u16, now: Time) {
         let Some(server) = self.servers.get_mut(id.slot, id.generation) else { return };
         let Some(request) = Self::request_of(server) else { return };
-        // One tag for all responses of a transaction (RFC 3261 §8.2.6.2), without keeping it.
-        let tag = format!("{:016x}", server.key.0 as u64);
-        let response = request.make_response(code, None, Some(&tag));
+        let response = request.make_response(code, None, Some(&own_tag(server.key)));
         self.respond(id, &response, now);
     }
 
     /// The request, read once more from what came.
     fn request_of(server: &Server) -> Option<Message> {
-        let mut request = Message::parse(server.request.clone()).ok()?;
-        stamp_received(&mut request, server.reply_to.peer);
+        let mut request = Message::parse_again(server.request.clone())?;
+        stamp_received(&mut request, server.source);
         request.set_source(Source { flow: server.reply_to, at: Time::ZERO });
         Some(request)
     }

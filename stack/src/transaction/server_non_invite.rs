@@ -51,12 +51,14 @@ pub const START: &[Action] = &[Arm(Timer::Trying), Arm(Timer::Abandoned)];
 /// ```text
 ///                      |Request: to TU
 ///                      V
-///   Request: -     [Trying]-------- 200-699 from TU: send ------+
-///                      |100 from TU, or Timer Trying: send      |
+///   Request,   +-->[Trying]-------- 200-699 from TU: send ------+
+///   1xx from TU: - ---+ |                                       |
+///                      |Timer Trying: send 100                  |
 ///                      V                                        V
 ///   Request: resend [Proceeding]--- 200-699 from TU: send ->[Completed]
-///                      |                       Request: resend  |   |
+///   100 from TU: send  |                       Request: resend  |   |
 ///                      |Timer Abandoned (RFC 4320)       Timer J|   |Transport Err.
+///                      |or Transport Err.                       |   |
 ///                      V                                        V   V
 ///                 [Terminated]<------------------------------------+
 /// ```
@@ -65,14 +67,15 @@ pub const fn step(state: State, event: Event) -> (State, &'static [Action]) {
     use State::{Completed, Proceeding, Terminated, Trying};
     match (state, event) {
         (Trying, E::Timer(Timer::Trying)) => (Proceeding, &[SendTrying]),
-        (Trying | Proceeding, E::Provisional) => (Proceeding, &[Send]),
+        // RFC 4320 §4.1: over UDP no 100 before the client's Timer E has reached T2, and then one is due in any case.
+        // So Timer Trying decides when, and a 100 that the transaction user offers earlier is dropped.
+        (Proceeding, E::Provisional) => (Proceeding, &[Send]),
         (Trying | Proceeding, E::Final) => (Completed, &[Send, Arm(Timer::J)]),
         (Trying | Proceeding, E::Timer(Timer::Abandoned)) => (Terminated, &[Terminate]),
-        (Proceeding, E::TransportError) => (Proceeding, &[TransportFailed]),
         (Proceeding, E::Retransmit) => (Proceeding, &[Resend]),
         (Completed, E::Retransmit) => (Completed, &[Resend]),
         (Completed, E::Timer(Timer::J)) => (Terminated, &[Terminate]),
-        (Completed, E::TransportError) => (Terminated, &[TransportFailed, Terminate]),
+        (Proceeding | Completed, E::TransportError) => (Terminated, &[TransportFailed, Terminate]),
         (same, _) => (same, &[]),
     }
 }

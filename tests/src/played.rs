@@ -1,0 +1,170 @@
+//! A stack in virtual time whose transports are played: octets go in at `rx` and come out at `wire[t]`, and nothing
+//! moves unless it is told to. One shard, no thread, no socket, no clock.
+
+use bytes::Bytes;
+use rutil::{Bell, Class, FifoReceiver, FifoSender, Meter, Rng, Time, Turn, fifo};
+use stack::StackOptions;
+use stack::selector::resolver::ResolverHandle;
+use stack::transaction::Input;
+use stack::transport::{
+    ConnectionId, Flow, Notify, Received, TransportError, TransportFailed, TransportId, TransportInfo, TransportTable,
+    TransportType, Wire,
+};
+use stack::tu::TuOptions;
+use stack::wiring::{Core, Plan, TuFactory, cores};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Items that `rx` and each `wire` hold.
+const CAPACITY: usize = 4096;
+/// Passes at one moment after which two actors are taken to feed each other for ever.
+const PASSES: u32 = 1_000_000;
+
+/// What a stack gave to a transport.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// When.
+    pub at: Time,
+    /// By which transport.
+    pub transport: TransportId,
+    /// That transport's type.
+    pub kind: TransportType,
+    /// To whom.
+    pub peer: SocketAddr,
+    /// On which connection; zero where any will do.
+    pub connection: ConnectionId,
+    /// Who hears of a failure.
+    pub notify: Option<Notify>,
+    /// One message.
+    pub bytes: Bytes,
+}
+
+/// The stack.
+pub struct Played {
+    core: Core,
+    rx: FifoSender<Received>,
+    wires: Vec<FifoReceiver<Wire>>,
+    transports: Arc<TransportTable>,
+    /// An actor that gets no turns: it stands for one that is slow.
+    pub stalled: Option<&'static str>,
+}
+
+impl Played {
+    /// A stack with these transports, bound and advertised alike, and these transaction users. `seed` decides every
+    /// tag, branch and hash key.
+    pub fn new(
+        options: &StackOptions,
+        transports: &[(TransportType, SocketAddr)],
+        users: &mut [(TuOptions, TuFactory)],
+        seed: u64,
+    ) -> Self {
+        let describe = |(at, (kind, address)): (usize, &(TransportType, SocketAddr))| {
+            TransportInfo::new(TransportId(at as u16), *kind, 0, *address, *address)
+        };
+        let transports = Arc::new(TransportTable::new(transports.iter().enumerate().map(describe).collect()));
+        let (senders, wires) = transports.iter().map(|_| fifo("wire", CAPACITY, Bell::silent())).unzip();
+        let (rx, from_transports) = fifo("rx", CAPACITY, Bell::silent());
+        let plan = Plan {
+            options,
+            transports: transports.clone(),
+            wires: senders,
+            users,
+            // Only numeric addresses are used here: a look-up is refused.
+            resolver: ResolverHandle::new(|_| Err(std::io::ErrorKind::Unsupported.into())),
+            rng: &mut Rng::from_seed(seed),
+        };
+        let core = cores(plan, vec![(from_transports, Bell::silent())]).remove(0);
+        Played { core, rx, wires, transports, stalled: None }
+    }
+
+    /// Gives every actor turns until none has anything to do at this moment.
+    ///
+    /// # Panics
+    /// When that never ends.
+    pub fn settle(&mut self, now: Time) {
+        for _ in 0..PASSES {
+            if !self.pass(now) {
+                return;
+            }
+        }
+        panic!("the actors feed each other for ever");
+    }
+
+    /// One turn of every actor; whether any did something.
+    pub fn pass(&mut self, now: Time) -> bool {
+        let mut worked = false;
+        for actor in &mut self.core.actors {
+            if self.stalled != Some(actor.name()) {
+                worked |= actor.turn(now) == Turn::Worked;
+            }
+        }
+        worked
+    }
+
+    /// The earliest deadline of all actors.
+    pub fn deadline(&self) -> Option<Time> {
+        self.core.actors.iter().filter(|a| self.stalled != Some(a.name())).filter_map(|a| a.deadline()).min()
+    }
+
+    /// Whether an actor waits for a moment to come: false when no timer is armed and nothing is held.
+    pub fn waits(&self) -> bool {
+        self.core.actors.iter().any(|a| a.deadline().is_some())
+    }
+
+    /// Takes what the transports were given, transport by transport.
+    pub fn take_sent(&mut self, now: Time) -> Vec<Sent> {
+        let mut all = Vec::new();
+        for (wire, transport) in self.wires.iter_mut().zip(self.transports.iter()) {
+            while let Some(item) = wire.pop() {
+                let Wire::Send { bytes, peer, connection, notify, .. } = item else { continue };
+                let (transport, kind) = (transport.id, transport.kind);
+                all.push(Sent { at: now, transport, kind, peer, connection, notify, bytes });
+            }
+        }
+        all
+    }
+
+    /// Octets come in by a transport. False when `rx` has no room.
+    pub fn receive(&mut self, transport: u16, peer: SocketAddr, connection: u64, bytes: Bytes, now: Time) -> bool {
+        let id = TransportId(transport);
+        let kind = self.transports.get(id).expect("a transport of this stack").kind;
+        let flow = Flow { transport: id, kind, connection: ConnectionId(connection), peer };
+        let received = match kind {
+            TransportType::Udp => Received::Datagram { bytes, flow, at: now },
+            _ => Received::Chunk { bytes, flow, at: now },
+        };
+        self.rx.push(received, Class::Internal, now).is_ok()
+    }
+
+    /// A transport says that it could not deliver.
+    pub fn fail(&mut self, notify: Notify, error: TransportError, now: Time) {
+        let failed = Input::Failed(TransportFailed { notify, error });
+        assert!(self.core.commands.push(failed, Class::Internal, now).is_ok(), "cmd is full");
+    }
+
+    /// Begins to refuse what is new, as a shutdown does.
+    pub fn drain(&self) {
+        self.core.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is left that a shutdown waits for.
+    pub fn drained(&self) -> bool {
+        self.core.actors.iter().all(|a| a.drained())
+    }
+
+    /// The meters of all FIFOs.
+    pub fn meters(&self) -> impl Iterator<Item = &Arc<Meter>> {
+        self.core.meters.iter().chain(self.wires.iter().map(|wire| wire.meter()))
+    }
+
+    /// What the transactions have counted.
+    pub fn transactions(&self) -> stack::transaction::TransactionSnapshot {
+        self.core.transactions.snapshot()
+    }
+
+    /// What the scanner has counted.
+    pub fn scanner(&self) -> stack::scanner::ScannerSnapshot {
+        self.core.scanner.snapshot()
+    }
+}

@@ -1,0 +1,138 @@
+//! CANCEL, both ways (RFC 3261 §9).
+
+use crate::bench::{Bench, answer, first_line, incoming, line, request, times, told};
+use stack::tu::TuEvent;
+
+#[test]
+fn before_a_provisional_response_cancel_waits() {
+    let mut bench = Bench::new();
+    let call = bench.send(request("INVITE"));
+    let invite = bench.one_sent();
+    bench.act(0, move |stack| stack.cancel(call, Some("SIP;cause=200")));
+    bench.nothing_sent();
+    bench.run_to(100);
+    bench.receive(answer(&invite, 180));
+    let cancel = bench.one_sent();
+    assert_eq!(first_line(&cancel), "CANCEL sip:bob@192.0.2.9");
+    for same in ["Via", "From", "To", "Call-ID"] {
+        assert_eq!(line(&cancel, same), line(&invite, same), "{same}");
+    }
+    assert_eq!((line(&cancel, "CSeq").as_str(), line(&cancel, "Reason").as_str()), ("7 CANCEL", "SIP;cause=200"));
+    assert_eq!(cancel.peer, invite.peer);
+    // It is a non-INVITE transaction with its own Timer E; its answer is nobody's but the stack's.
+    bench.run_to(1700);
+    assert_eq!(times(&bench.sent()), [600, 1600]);
+    bench.receive(answer(&cancel, 200));
+    bench.run_to(2000);
+    bench.nothing_sent();
+    bench.receive(answer(&invite, 487));
+    assert_eq!(first_line(&bench.one_sent()), "ACK sip:bob@192.0.2.9");
+    assert_eq!(bench.told(0), [told(100, "180"), told(2000, "487")]);
+    bench.run_to(60_000);
+    assert_eq!((bench.alive(), bench.told(0)), ((0, 0), vec![]));
+}
+
+#[test]
+fn after_a_provisional_response_cancel_goes_at_once_and_once() {
+    let mut bench = Bench::new();
+    let call = bench.send(request("INVITE"));
+    let invite = bench.one_sent();
+    bench.receive(answer(&invite, 180));
+    bench.act(0, move |stack| stack.cancel(call, None));
+    let cancel = bench.one_sent();
+    assert_eq!((first_line(&cancel).as_str(), line(&cancel, "Reason").as_str()), ("CANCEL sip:bob@192.0.2.9", ""));
+    bench.act(0, move |stack| stack.cancel(call, None));
+    bench.nothing_sent();
+    bench.receive(answer(&cancel, 200));
+    // Not even when the first CANCEL's transaction is over.
+    bench.run_to(10_000);
+    bench.act(0, move |stack| stack.cancel(call, None));
+    bench.nothing_sent();
+    bench.receive(answer(&invite, 487));
+    bench.run_to(60_000);
+    assert_eq!((bench.told(0), bench.alive()), (vec![told(0, "180"), told(10_000, "487")], (0, 0)));
+}
+
+#[test]
+fn a_cancelled_invite_without_final_response_ends() {
+    let mut bench = Bench::new();
+    let call = bench.send(request("INVITE"));
+    let invite = bench.one_sent();
+    bench.receive(answer(&invite, 180));
+    bench.run_to(1000);
+    bench.act(0, move |stack| stack.cancel(call, None));
+    let cancel = bench.one_sent();
+    bench.receive(answer(&cancel, 200));
+    bench.run_to(60_000);
+    assert_eq!(bench.told(0), [told(0, "180"), told(33_000, "timeout")]);
+    assert_eq!(bench.alive(), (0, 0));
+}
+
+#[test]
+fn cancel_comes_too_late_or_means_nothing() {
+    for code in [200, 486] {
+        let mut bench = Bench::new();
+        let call = bench.send(request("INVITE"));
+        let invite = bench.one_sent();
+        bench.act(0, move |stack| stack.cancel(call, None));
+        bench.receive(answer(&invite, code));
+        bench.act(0, move |stack| stack.cancel(call, None));
+        assert!(bench.sent().iter().all(|s| first_line(s).starts_with("ACK")), "{code}");
+        bench.run_to(60_000);
+        assert_eq!((bench.told(0), bench.alive()), (vec![told(0, &code.to_string())], (0, 0)));
+    }
+    let mut bench = Bench::new();
+    let other = bench.send(request("OPTIONS"));
+    let sent = bench.one_sent();
+    bench.receive(answer(&sent, 100));
+    bench.act(0, move |stack| stack.cancel(other, None));
+    bench.nothing_sent();
+}
+
+const VIA: &str = "192.0.2.9;branch=z9hG4bKcancelled";
+
+#[test]
+fn a_cancel_that_matches_is_answered_and_told() {
+    let mut bench = Bench::new();
+    bench.receive(incoming("INVITE", VIA, ""));
+    let (invite, msg) = bench.request();
+    bench.receive(incoming("CANCEL", VIA, ""));
+    let ok = bench.one_sent();
+    assert_eq!((first_line(&ok).as_str(), line(&ok, "CSeq").as_str()), ("200 OK", "3 CANCEL"));
+    let heard = bench.heard(0);
+    assert!(matches!(&heard[..], [TuEvent::Cancelled { transaction, .. }] if *transaction == invite), "{heard:?}");
+    // The CANCEL again: the 200 again, and no further news.
+    bench.receive(incoming("CANCEL", VIA, ""));
+    assert_eq!(bench.one_sent().bytes, ok.bytes);
+    assert_eq!(bench.told(0), []);
+    bench.respond(invite, msg.make_response(487, None, Some("a1")));
+    assert_eq!(first_line(&bench.one_sent()), "487 Request Terminated");
+    bench.receive(incoming("ACK", VIA, "a1"));
+    bench.run_to(60_000);
+    bench.nothing_sent();
+    assert_eq!((bench.told(0), bench.alive()), (vec![], (0, 0)));
+}
+
+#[test]
+fn a_cancel_after_the_final_response_changes_nothing() {
+    for code in [200, 486] {
+        let mut bench = Bench::new();
+        bench.receive(incoming("INVITE", VIA, ""));
+        let (invite, msg) = bench.request();
+        bench.respond(invite, msg.make_response(code, None, Some("a1")));
+        bench.sent();
+        bench.receive(incoming("CANCEL", VIA, ""));
+        assert_eq!(first_line(&bench.one_sent()), "200 OK", "{code}");
+        assert_eq!(bench.told(0), [], "{code}");
+    }
+}
+
+#[test]
+fn a_cancel_that_matches_nothing_is_a_request() {
+    let mut bench = Bench::new();
+    bench.receive(incoming("CANCEL", VIA, ""));
+    let (cancel, _) = bench.request();
+    bench.nothing_sent();
+    bench.act(0, move |stack| stack.respond_status(cancel, 481));
+    assert_eq!(first_line(&bench.one_sent()), "481 Call/Transaction Does Not Exist");
+}

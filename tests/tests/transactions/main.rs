@@ -1,0 +1,11 @@
+//! The transaction layer as a whole (scanner, transactions, timer queue, selector, transaction users on one shard) in
+//! virtual time: what goes out on the wire and when, and what the transaction users hear.
+
+mod bench;
+mod cancel;
+mod client;
+mod limits;
+mod matching;
+mod server;
+mod transport;
+mod users;
