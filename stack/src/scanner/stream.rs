@@ -82,11 +82,11 @@ impl StreamScanner {
         }
     }
 
-    fn give_up(&mut self, fault: Fault, msg: Option<Message>, sink: &mut impl FnMut(Scanned)) {
+    fn give_up(&mut self, fault: Fault, msg: Option<Box<Message>>, sink: &mut impl FnMut(Scanned)) {
         self.broken = true;
         self.partial = BytesMut::new();
         self.head = None;
-        sink(Scanned::Broken(fault, msg));
+        sink(Scanned::Broken(fault, msg.map(|msg| *msg)));
     }
 
     fn skip_line_ends(&mut self, chunk: &mut Bytes, sink: &mut impl FnMut(Scanned)) {
@@ -165,7 +165,7 @@ impl StreamScanner {
             Ok(total) if total <= self.limits.message => Ok(Some((indexed, total))),
             lost => {
                 let msg = Message::from_index(Bytes::copy_from_slice(head), indexed);
-                Err((lost.err().unwrap_or(Fault::MessageTooLarge), Some(msg)))
+                Err((lost.err().unwrap_or(Fault::MessageTooLarge), Some(Box::new(msg))))
             }
         }
     }
@@ -183,7 +183,8 @@ impl StreamScanner {
     }
 }
 
-type Broken = (Fault, Option<Message>);
+/// Boxed, because it is as rare as it is large.
+type Broken = (Fault, Option<Box<Message>>);
 
 /// Where the headers end (behind the empty line), looking only at what was not looked at before.
 fn end_of_headers(bytes: &[u8], sought: usize) -> Option<usize> {
