@@ -136,7 +136,13 @@ pub fn make_subscribe(
 }
 
 /// PUBLISH (RFC 3903 §4.1) of an address-of-record's state, for so many seconds. The body is up to the caller.
-pub fn make_publish(aor: &NameAddr<'_>, from: &NameAddr<'_>, event: &Token<'_>, expires: u32, rng: &mut Rng) -> Message {
+pub fn make_publish(
+    aor: &NameAddr<'_>,
+    from: &NameAddr<'_>,
+    event: &Token<'_>,
+    expires: u32,
+    rng: &mut Rng,
+) -> Message {
     let mut msg = make_initial(&Method::Publish, aor, from, rng);
     msg.set(h::EVENT, event);
     msg.set(h::EXPIRES, &expires);

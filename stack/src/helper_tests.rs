@@ -45,12 +45,26 @@ fn requests_out_of_a_dialog() {
     let registrar = Uri::parse("sip:alice:pw@atlanta.example.com").unwrap();
     let register = make_register(registrar.sip().unwrap(), &alice, Some(&binding), Some(60), &mut rng);
     assert!(text(&register).starts_with("REGISTER sip:atlanta.example.com SIP/2.0\r\n"));
-    has(register, &["To: Alice <sip:alice@atlanta.example.com>", "Contact: <sip:alice@192.0.2.1>", "Expires: 60", "CSeq: 1 REGISTER"]);
+    has(
+        register,
+        &[
+            "To: Alice <sip:alice@atlanta.example.com>",
+            "Contact: <sip:alice@192.0.2.1>",
+            "Expires: 60",
+            "CSeq: 1 REGISTER",
+        ],
+    );
     assert!(!make_register(registrar.sip().unwrap(), &alice, None, None, &mut rng).exists(h::CONTACTS));
     has(make_options(&bob, &alice, &mut rng), &["CSeq: 1 OPTIONS", "Accept: application/sdp"]);
-    has(make_subscribe(&bob, &alice, &contact, &event, 600, &mut rng), &["Event: presence", "Expires: 600", "CSeq: 1 SUBSCRIBE"]);
+    has(
+        make_subscribe(&bob, &alice, &contact, &event, 600, &mut rng),
+        &["Event: presence", "Expires: 600", "CSeq: 1 SUBSCRIBE"],
+    );
     has(make_publish(&bob, &alice, &event, 600, &mut rng), &["Event: presence", "Expires: 600", "CSeq: 1 PUBLISH"]);
-    has(make_refer(&bob, &alice, &contact, &addr("<sip:carol@c>"), &mut rng), &["Refer-To: <sip:carol@c>", "Contact: <sip:alice@192.0.2.1>"]);
+    has(
+        make_refer(&bob, &alice, &contact, &addr("<sip:carol@c>"), &mut rng),
+        &["Refer-To: <sip:carol@c>", "Contact: <sip:alice@192.0.2.1>"],
+    );
     let message = make_message(&bob, &alice, "text/plain", "hello", &mut rng);
     assert!(!message.exists(h::CONTACTS) && text(&message).ends_with("Content-Length: 5\r\n\r\nhello"));
 }

@@ -1,8 +1,8 @@
 //! Writing headers: the new line goes to the message's second buffer, the index points there.
 
 use super::access::Access;
-use super::{Body, Buffer, Field, Message, Source, StartKind, StartLine};
 use super::index::is_token;
+use super::{Body, Buffer, Field, Message, Source, StartKind, StartLine};
 use crate::grammar::split_list;
 use crate::header::{HeaderId, HeaderValue, Many, One};
 use bytes::Bytes;

@@ -93,7 +93,10 @@ fn each_header_that_everybody_needs_is_checked() {
         match name {
             "Max-Forwards" => assert_eq!(without, "ok"),
             "Content-Type" => {
-                assert_eq!((&without[..], &broken[..], &twice[..]), ("ok", "ok", "400 Content-Type came more than once"));
+                assert_eq!(
+                    (&without[..], &broken[..], &twice[..]),
+                    ("ok", "ok", "400 Content-Type came more than once")
+                );
                 continue;
             }
             _ => assert_eq!(without, format!("400 {name}: header is missing (offset 0)")),
@@ -103,7 +106,10 @@ fn each_header_that_everybody_needs_is_checked() {
         let allowed = if name == "Via" { "ok".to_string() } else { format!("400 {name} came more than once") };
         assert_eq!(twice, allowed);
     }
-    assert_eq!(verdict(GOOD.replacen("tag=1\r\n", "tag=1, <sip:c>\r\n", 1).as_bytes()).split(':').next(), Some("400 From"));
+    assert_eq!(
+        verdict(GOOD.replacen("tag=1\r\n", "tag=1, <sip:c>\r\n", 1).as_bytes()).split(':').next(),
+        Some("400 From")
+    );
     assert_eq!(verdict(b"GET / HTTP/1.1\r\n\r\n"), "400 request line is not Method SP Request-URI SP SIP-Version");
     assert_eq!(verdict(b"\0\0\0\0"), "no message: start line is neither a request line nor a status line");
 }
@@ -130,7 +136,8 @@ fn the_response_goes_where_the_via_says() {
 #[test]
 fn the_topmost_via_learns_where_the_request_came_from() {
     let stamped = |via: &str, source: &str| {
-        let mut msg = Message::parse(format!("A b:c SIP/2.0\r\nVia: {via}, SIP/2.0/TCP next\r\n\r\n").as_bytes()).unwrap();
+        let mut msg =
+            Message::parse(format!("A b:c SIP/2.0\r\nVia: {via}, SIP/2.0/TCP next\r\n\r\n").as_bytes()).unwrap();
         stamp_received(&mut msg, source.parse().unwrap());
         let values = msg.header(h::VIAS).texts().map(|text| text.unwrap().to_string()).collect::<Vec<_>>();
         assert_eq!(values[1], "SIP/2.0/TCP next");
@@ -146,7 +153,7 @@ fn the_topmost_via_learns_where_the_request_came_from() {
     // What is not the usual case says the same in another order.
     for (via, right) in [
         ("a;RPORT;branch=1", "a;rport=5090;branch=1;received=127.0.0.1"),
-        ("a ;\r\n rport ;branch=1", "a;rport=5090 ;branch=1;received=127.0.0.1"),
+        ("a ;\r\n rport ;branch=1", "a;rport=5090;branch=1;received=127.0.0.1"),
         ("a;rportx;rport", "a;rportx;rport=5090;received=127.0.0.1"),
         ("a;x=\";rport\";rport", "a;x=\";rport\";rport=5090;received=127.0.0.1"),
         ("a;rport;received=1.1.1.1", "a;rport=5090;received=127.0.0.1"),

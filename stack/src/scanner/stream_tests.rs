@@ -88,7 +88,7 @@ fn where_the_framing_is_lost_nothing_more_is_read() {
         (format!("{start}l: 1x\r\n"), "ContentLength Some(1)"),
         (format!("{start}l: 1\r\nContent-Length: 2\r\n"), "ConflictingContentLength Some(2)"),
         // The fault that came first does not hide it.
-        (format!("OPTIONS sip:a SIP/9.0\r\nl: 1\r\nl: 2\r\n"), "ConflictingContentLength Some(2)"),
+        ("OPTIONS sip:a SIP/9.0\r\nl: 1\r\nl: 2\r\n".to_string(), "ConflictingContentLength Some(2)"),
         (format!("{start}l: 1\r\nno colon\r\nl: 2\r\n"), "ConflictingContentLength Some(2)"),
         // A line that was left out may have said another length.
         (format!("{start}l: 1\r\n{many}"), "TooManyHeaders Some(8)"),

@@ -90,7 +90,9 @@ fn read_all(msg: &Message) {
 }
 
 fn lines(msg: &Message) -> Vec<(&[u8], &[u8])> {
-    msg.lines().filter(|(name, _)| ![&b"l"[..], b"L"].contains(name) && !name.eq_ignore_ascii_case(b"content-length")).collect()
+    msg.lines()
+        .filter(|(name, _)| ![&b"l"[..], b"L"].contains(name) && !name.eq_ignore_ascii_case(b"content-length"))
+        .collect()
 }
 
 proptest! {

@@ -9,9 +9,11 @@ fn only_the_edited_lines_change() {
     msg.set(h::MAX_FORWARDS, &69);
     msg.push_front(h::VIAS, "SIP/2.0/UDP d.example.com");
     msg.push_front(h::RECORD_ROUTES, "<sip:d.example.com;lr>");
-    let expected = REQUEST
-        .replacen("Max-Forwards: 70", "Max-Forwards: 69", 1)
-        .replacen("Via:", "Record-Route: <sip:d.example.com;lr>\r\nVia: SIP/2.0/UDP d.example.com\r\nVia:", 1);
+    let expected = REQUEST.replacen("Max-Forwards: 70", "Max-Forwards: 69", 1).replacen(
+        "Via:",
+        "Record-Route: <sip:d.example.com;lr>\r\nVia: SIP/2.0/UDP d.example.com\r\nVia:",
+        1,
+    );
     assert_eq!(text(&msg), expected);
     assert!(msg.is_touched());
     same_after_a_round(&msg);
@@ -32,11 +34,7 @@ fn set_replaces_the_first_line_and_drops_the_others() {
 #[test]
 fn pop_front_goes_over_commas_and_lines() {
     let mut msg = parse(REQUEST);
-    for left in [
-        &["<sip:two.example.com;lr>", "<sip:three.example.com>"][..],
-        &["<sip:three.example.com>"],
-        &[],
-    ] {
+    for left in [&["<sip:two.example.com;lr>", "<sip:three.example.com>"][..], &["<sip:three.example.com>"], &[]] {
         assert!(msg.pop_front(h::ROUTES));
         assert_eq!(list(&msg, h::ROUTES), left);
         assert_eq!(list(&same_after_a_round(&msg), h::ROUTES), left);
@@ -62,7 +60,9 @@ fn push_back_and_remove() {
     msg.remove(h::SUBJECT);
     assert!(!msg.exists(h::ROUTES) && !text(&msg).contains("Route"));
     msg.push_front(h::ROUTES, "<sip:five.example.com>");
-    assert!(text(&msg).starts_with("INVITE sip:bob@biloxi.example.com SIP/2.0\r\nRoute: <sip:five.example.com>\r\nVia"));
+    assert!(
+        text(&msg).starts_with("INVITE sip:bob@biloxi.example.com SIP/2.0\r\nRoute: <sip:five.example.com>\r\nVia")
+    );
     assert!(!msg.is_repeated(h::ROUTES.id));
     same_after_a_round(&msg);
 }
@@ -106,9 +106,11 @@ fn the_request_uri_can_be_replaced() {
 fn a_body_brings_its_type_and_length() {
     let mut msg = parse(REQUEST);
     msg.set_body(Some("application/sdp"), &b"v=0\r\n"[..]);
-    let expected = REQUEST
-        .replacen("c: text/plain\r\n", "", 1)
-        .replacen("l: 5\r\n\r\nhello", "Content-Length: 5\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n", 1);
+    let expected = REQUEST.replacen("c: text/plain\r\n", "", 1).replacen(
+        "l: 5\r\n\r\nhello",
+        "Content-Length: 5\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n",
+        1,
+    );
     let lines = |text: &str| {
         let mut lines: Vec<_> = text.split("\r\n").map(str::to_string).collect();
         lines.sort();

@@ -55,7 +55,8 @@ fn the_commas_of_credentials_belong_to_the_value() {
 
 #[test]
 fn an_error_does_not_spoil_the_other_headers() {
-    let msg = Message::parse(&b"A b:c SIP/2.0\r\nTo: <\r\nFrom: <sip:\xff>\r\nCall-ID: x\r\nVia: ;, a\r\n\r\n"[..]).unwrap();
+    let msg =
+        Message::parse(&b"A b:c SIP/2.0\r\nTo: <\r\nFrom: <sip:\xff>\r\nCall-ID: x\r\nVia: ;, a\r\n\r\n"[..]).unwrap();
     assert_eq!(msg.fault(), None);
     assert_eq!(msg.header(h::TO).unwrap_err().header, "To");
     assert_eq!(msg.header(h::FROM).unwrap_err().rule, "not UTF-8");
@@ -107,7 +108,9 @@ fn header_lines() {
     for line in ["no colon", ": no name", " no line to continue", "na me: x", "n\u{e4}me: x", "\r: x", "a\rb: x", "x"] {
         assert_eq!(fault_of(&format!("A b:c SIP/2.0\r\n{line}\r\n\r\n")), Some(Fault::HeaderLine), "{line:?}");
     }
-    for text in ["A b:c SIP/2.0\r\n", "A b:c SIP/2.0\r\nTo: x\r\n", "A b:c SIP/2.0\r\nTo: x", "A b:c SIP/2.0\nTo: x\n y\n"] {
+    for text in
+        ["A b:c SIP/2.0\r\n", "A b:c SIP/2.0\r\nTo: x\r\n", "A b:c SIP/2.0\r\nTo: x", "A b:c SIP/2.0\nTo: x\n y\n"]
+    {
         assert_eq!(fault_of(text), Some(Fault::Unterminated), "{text:?}");
     }
     // A fold may be a line of white space, and a body may start with white space.
