@@ -5,6 +5,7 @@
 pub mod contents;
 pub mod grammar;
 pub mod header;
+pub mod helper;
 pub mod message;
 pub mod options;
 pub mod scanner;

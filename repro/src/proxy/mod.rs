@@ -145,7 +145,9 @@ impl Proxy {
         if !msg.exists(h::VIAS) {
             tracing::debug!(code, "response without a Via of its sender");
             // Nobody is waiting for it; for its context it counts as a bad gateway's.
-            return if code >= 200 { self.end_branch(client, Best::Local(502), stack) };
+            return if code >= 200 {
+                self.end_branch(client, Best::Local(502), stack)
+            };
         }
         let Some(&slot) = self.branches.get(&client) else {
             if let (Some(&server), 200..=299) = (self.accepted.get(&client), code) {

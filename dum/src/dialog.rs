@@ -1,0 +1,320 @@
+//! A dialog (RFC 3261 §12).
+//!
+//! ```text
+//!                 1xx with a tag              2xx
+//!   INVITE sent ----------------> Early ----------------> Confirmed
+//!         \                                                  ^
+//!          \________________________2xx______________________/
+//! ```
+//!
+//! A final response other than 2xx ends an early dialog, a BYE a confirmed one: both are for the usage to see, which
+//! then drops its dialog.
+
+use super::DialogId;
+use stack::header::{HeaderError, Method, NameAddr, h};
+use stack::helper::{self, DialogInfo};
+use stack::message::Message;
+use stack::uri::Uri;
+
+/// The longest route set that is kept.
+pub const MAX_ROUTES: usize = 64;
+
+/// Whether the dialog is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DialogState {
+    /// Made by a provisional response.
+    Early,
+    /// Made or confirmed by a 2xx.
+    Confirmed,
+}
+
+/// Why request and response make no dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DialogError {
+    /// A header that the dialog needs is missing or malformed.
+    #[error("{0}")]
+    Header(#[from] HeaderError),
+    /// Only responses from 101 to 299 make a dialog, and provisional ones only for INVITE and with a To tag.
+    #[error("a response that makes no dialog")]
+    Response,
+    /// Only INVITE, SUBSCRIBE and REFER make a dialog.
+    #[error("a method that makes no dialog")]
+    Method,
+    /// Call-ID or From tag of the response are not the request's.
+    #[error("request and response do not belong together")]
+    Mismatch,
+    /// Contact is `*`.
+    #[error("Contact has no address")]
+    Contact,
+    /// More than [`MAX_ROUTES`] values of Record-Route.
+    #[error("route set too long")]
+    TooManyRoutes,
+}
+
+/// Why a request is refused within its dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InDialogError {
+    /// A header that the dialog reads is missing or malformed.
+    #[error("{0}")]
+    Header(#[from] HeaderError),
+    /// The CSeq number is lower than one that was there before (RFC 3261 §12.2.2).
+    #[error("CSeq is out of order")]
+    OutOfOrder,
+    /// Contact is `*`.
+    #[error("Contact has no address")]
+    Contact,
+}
+
+impl InDialogError {
+    /// The status that answers the request.
+    pub const fn status(self) -> u16 {
+        match self {
+            InDialogError::OutOfOrder => 500,
+            InDialogError::Header(_) | InDialogError::Contact => 400,
+        }
+    }
+}
+
+/// The state of a dialog. It takes no part in the transport of its messages.
+#[derive(Clone, Debug)]
+pub struct Dialog {
+    id: DialogId,
+    state: DialogState,
+    /// This side's address with its tag.
+    local: NameAddr<'static>,
+    /// The other side's address with its tag, if it has one.
+    remote: NameAddr<'static>,
+    /// This side's Contact, if it gave one.
+    contact: Option<NameAddr<'static>>,
+    remote_target: Uri<'static>,
+    route_set: Vec<NameAddr<'static>>,
+    /// The number of the last request of this side, if there was one.
+    local_cseq: Option<u32>,
+    /// The highest number of a request from the other side, if there was one.
+    remote_cseq: Option<u32>,
+    secure: bool,
+}
+
+impl Dialog {
+    /// The dialog of the side that sent `request` and received `response` (RFC 3261 §12.1.2). The route set is the
+    /// response's Record-Route in reverse. A provisional response that has no Contact, against §12.1.1, leaves the
+    /// Request-URI as remote target.
+    ///
+    /// # Errors
+    /// See [`DialogError`].
+    pub fn uac(request: &Message, response: &Message) -> Result<Dialog, DialogError> {
+        let state = state_of(request, response)?;
+        let id = DialogId::of_response(response)?;
+        if DialogId::of_response(request)?.set_id() != id.set_id() {
+            return Err(DialogError::Mismatch);
+        }
+        if state == DialogState::Early && id.remote_tag.is_empty() {
+            return Err(DialogError::Response);
+        }
+        let remote_target = match contact_of(response)? {
+            Some(contact) => contact.uri,
+            None if state == DialogState::Early => request.request_uri()?.into_owned(),
+            None => return Err(missing_contact(response)),
+        };
+        Ok(Dialog {
+            id,
+            state,
+            local: response.header(h::FROM)?.into_owned(),
+            remote: response.header(h::TO)?.into_owned(),
+            contact: contact_of(request)?,
+            remote_target,
+            route_set: reversed(routes_of(response)?),
+            local_cseq: Some(request.header(h::CSEQ)?.number),
+            remote_cseq: None,
+            secure: is_secure(request, response),
+        })
+    }
+
+    /// The dialog of the side that received `request` and sends `response` (RFC 3261 §12.1.1). The route set is the
+    /// request's Record-Route as it stands.
+    ///
+    /// # Errors
+    /// See [`DialogError`].
+    pub fn uas(request: &Message, response: &Message) -> Result<Dialog, DialogError> {
+        let state = state_of(request, response)?;
+        let id = DialogId::of_request(response)?;
+        let theirs = DialogId::of_request(request)?;
+        if (&theirs.call_id, &theirs.remote_tag) != (&id.call_id, &id.remote_tag) {
+            return Err(DialogError::Mismatch);
+        }
+        // This side always gives a tag: without one, nothing that comes could be told to be in the dialog.
+        if id.local_tag.is_empty() {
+            return Err(DialogError::Response);
+        }
+        let remote_target = contact_of(request)?.ok_or_else(|| missing_contact(request))?.uri;
+        Ok(Dialog {
+            id,
+            state,
+            local: response.header(h::TO)?.into_owned(),
+            remote: request.header(h::FROM)?.into_owned(),
+            contact: contact_of(response)?,
+            remote_target,
+            route_set: routes_of(request)?,
+            local_cseq: None,
+            remote_cseq: Some(request.header(h::CSEQ)?.number),
+            secure: is_secure(request, request),
+        })
+    }
+
+    /// What it is known by.
+    pub fn id(&self) -> &DialogId {
+        &self.id
+    }
+
+    /// Whether it is settled.
+    pub fn state(&self) -> DialogState {
+        self.state
+    }
+
+    /// Where requests go, after the route set.
+    pub fn remote_target(&self) -> &Uri<'static> {
+        &self.remote_target
+    }
+
+    /// The proxies on the way, nearest first.
+    pub fn route_set(&self) -> &[NameAddr<'static>] {
+        &self.route_set
+    }
+
+    /// Whether it was made by a request to a `sips` URI that came over a secure transport.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The 2xx to the request that made it went out: the side of [`Dialog::uas`] has nothing to receive for that.
+    pub fn confirm(&mut self) {
+        self.state = DialogState::Confirmed;
+    }
+
+    /// Takes what a response to a request of this dialog says: a 2xx to the INVITE that made it confirms it and gives
+    /// the route set anew (RFC 3261 §13.2.2.4); a 2xx to any target refresh request brings the remote target
+    /// (§12.2.1.2). Whose dialog the response belongs to is for the caller to see.
+    ///
+    /// # Errors
+    /// See [`DialogError`]; then nothing has changed.
+    pub fn receive_response(&mut self, response: &Message) -> Result<(), DialogError> {
+        if !response.status().is_some_and(|code| (200..300).contains(&code)) {
+            return Ok(());
+        }
+        let method = response.header(h::CSEQ)?.method;
+        let contact = if refreshes_target(&method) { contact_of(response)? } else { None };
+        if self.state == DialogState::Early && method == Method::Invite {
+            self.route_set = reversed(routes_of(response)?);
+            self.state = DialogState::Confirmed;
+        }
+        if let Some(contact) = contact {
+            self.remote_target = contact.uri;
+        }
+        Ok(())
+    }
+
+    /// Takes a request that came in this dialog (RFC 3261 §12.2.2): checks the order of CSeq and refreshes the remote
+    /// target. An ACK and a CANCEL have the number of their INVITE and change nothing.
+    ///
+    /// # Errors
+    /// See [`InDialogError`]; then nothing has changed.
+    pub fn receive_request(&mut self, request: &Message) -> Result<(), InDialogError> {
+        let cseq = request.header(h::CSEQ)?;
+        if matches!(cseq.method, Method::Ack | Method::Cancel) {
+            return Ok(());
+        }
+        if self.remote_cseq.is_some_and(|last| cseq.number < last) {
+            return Err(InDialogError::OutOfOrder);
+        }
+        if refreshes_target(&cseq.method) {
+            match contact_of(request) {
+                Ok(Some(contact)) => self.remote_target = contact.uri,
+                Ok(None) => {}
+                Err(DialogError::Header(error)) => return Err(error.into()),
+                Err(_) => return Err(InDialogError::Contact),
+            }
+        }
+        self.remote_cseq = Some(cseq.number);
+        Ok(())
+    }
+
+    /// A request in this dialog with the next CSeq number (RFC 3261 §12.2.1.1). An ACK takes no number of its own: see
+    /// [`Dialog::make_ack`].
+    pub fn make_request(&mut self, method: &Method<'_>) -> Message {
+        if !matches!(method, Method::Ack | Method::Cancel) {
+            self.local_cseq = Some(self.local_cseq.map_or(1, |last| last.saturating_add(1)));
+        }
+        helper::make_in_dialog(method, &self.info())
+    }
+
+    /// The ACK for a 2xx to `invite`, a request of this side in this dialog (RFC 3261 §13.2.2.4).
+    pub fn make_ack(&self, invite: &Message) -> Message {
+        helper::make_ack(&self.info(), invite)
+    }
+
+    fn info(&self) -> DialogInfo<'_> {
+        DialogInfo {
+            call_id: &self.id.call_id,
+            local: &self.local,
+            remote: &self.remote,
+            remote_target: &self.remote_target,
+            route_set: &self.route_set,
+            cseq: self.local_cseq.unwrap_or(1),
+            contact: self.contact.as_ref(),
+        }
+    }
+}
+
+/// The state of the dialog that a response makes, if it makes one.
+fn state_of(request: &Message, response: &Message) -> Result<DialogState, DialogError> {
+    let method = request.method().filter(|_| request.is_request()).ok_or(DialogError::Method)?;
+    if !matches!(method, Method::Invite | Method::Subscribe | Method::Refer) {
+        return Err(DialogError::Method);
+    }
+    match response.status() {
+        Some(101..200) if method == Method::Invite => Ok(DialogState::Early),
+        Some(200..300) => Ok(DialogState::Confirmed),
+        _ => Err(DialogError::Response),
+    }
+}
+
+/// Requests whose Contact is the new remote target (RFC 3261 §12.2, RFC 3311 §5.1, RFC 6665 §4.4.1).
+fn refreshes_target(method: &Method<'_>) -> bool {
+    matches!(method, Method::Invite | Method::Update | Method::Subscribe | Method::Notify | Method::Refer)
+}
+
+/// The address in Contact, if there is one. Others behind the first do not count.
+fn contact_of(msg: &Message) -> Result<Option<NameAddr<'static>>, DialogError> {
+    let Some(contact) = msg.header(h::CONTACTS).next() else { return Ok(None) };
+    contact?.into_owned().into_addr().map(Some).ok_or(DialogError::Contact)
+}
+
+fn missing_contact(msg: &Message) -> DialogError {
+    msg.first(h::CONTACTS).err().map_or(DialogError::Contact, DialogError::Header)
+}
+
+fn routes_of(msg: &Message) -> Result<Vec<NameAddr<'static>>, DialogError> {
+    let mut routes = Vec::new();
+    for route in msg.header(h::RECORD_ROUTES) {
+        if routes.len() == MAX_ROUTES {
+            return Err(DialogError::TooManyRoutes);
+        }
+        routes.push(route?.into_owned());
+    }
+    Ok(routes)
+}
+
+fn reversed(mut routes: Vec<NameAddr<'static>>) -> Vec<NameAddr<'static>> {
+    routes.reverse();
+    routes
+}
+
+/// A `sips` Request-URI, and a secure transport under what was received (RFC 3261 §12.1).
+fn is_secure(request: &Message, received: &Message) -> bool {
+    let sips = request.request_uri().is_ok_and(|uri| uri.scheme() == "sips");
+    sips && received.source().is_some_and(|source| source.flow.kind.is_secure())
+}
+
+#[cfg(test)]
+#[path = "dialog_tests.rs"]
+mod tests;
