@@ -78,7 +78,9 @@ async fn run(args: Args) -> Result<(), StartError> {
     let config = configure(args)?;
     rutil::log::init(config.log.format, &config.log.filter)?;
     if !config.is_open() && !config.relays_for_peers() {
-        tracing::warn!("listening beyond the loopback: nobody may register or relay until domains and trusted_peers are set");
+        tracing::warn!(
+            "listening beyond the loopback: nobody may register or relay until domains and trusted_peers are set"
+        );
     }
     // Before the stack starts: a signal that comes meanwhile must not be lost.
     let mut signals = Signals::watch().map_err(StartError::Signals)?;

@@ -150,9 +150,10 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             return false;
         }
         match self.request.request_uri() {
-            Ok(Uri::Sip(sip)) => sip.host.ip().is_some_and(|ip| {
-                self.server.location().is_endpoint(SocketAddr::new(ip, sip.port.unwrap_or(5060)))
-            }),
+            Ok(Uri::Sip(sip)) => sip
+                .host
+                .ip()
+                .is_some_and(|ip| self.server.location().is_endpoint(SocketAddr::new(ip, sip.port.unwrap_or(5060)))),
             _ => false,
         }
     }
@@ -189,8 +190,7 @@ impl<'s, 'c> RequestContext<'s, 'c> {
 
     /// Answers 420: none of the extensions in `header` is supported (RFC 3261 §8.2.2.3, §16.3 step 5).
     pub fn bad_extension<T: HeaderValue>(&mut self, header: Many<T>) -> ProcessorResult {
-        let wanted: Vec<u8> =
-            self.request.raw_values(header.id.name()).collect::<Vec<_>>().join(&b", "[..]);
+        let wanted: Vec<u8> = self.request.raw_values(header.id.name()).collect::<Vec<_>>().join(&b", "[..]);
         let wanted = String::from_utf8_lossy(&wanted).into_owned();
         self.respond_with(420, |response| response.append_line("Unsupported", &wanted))
     }
