@@ -77,16 +77,16 @@ fn main() -> ExitCode {
 async fn run(args: Args) -> Result<(), StartError> {
     let config = configure(args)?;
     rutil::log::init(config.log.format, &config.log.filter)?;
-    if !config.is_open() && !config.relays_for_peers() {
+    // Before the stack starts: a signal that comes meanwhile must not be lost.
+    let mut signals = Signals::watch().map_err(StartError::Signals)?;
+    let (drain, refuses) = (config.drain(), !config.is_open() && !config.relays_for_peers());
+    let stack = start(config)?;
+    announce(&stack).map_err(StartError::Output)?;
+    if refuses {
         tracing::warn!(
             "listening beyond the loopback: nobody may register or relay until domains and trusted_peers are set"
         );
     }
-    // Before the stack starts: a signal that comes meanwhile must not be lost.
-    let mut signals = Signals::watch().map_err(StartError::Signals)?;
-    let drain = config.drain();
-    let stack = start(config)?;
-    announce(&stack).map_err(StartError::Output)?;
     let name = signals.next().await;
     tracing::info!(signal = name, "stopping");
     stop(stack, drain, signals).await;

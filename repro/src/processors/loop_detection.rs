@@ -40,7 +40,7 @@ fn hash(request: &Message, hasher: &impl BuildHasher) -> u64 {
     let mut state = hasher.build_hasher();
     state.write(request.request_uri_text());
     for id in HASHED.into_iter().filter(|id| request.has(*id)) {
-        state.write_u8(id.0);
+        state.write(id.name().as_bytes());
         for value in request.raw_values(id.name()) {
             state.write(value);
         }

@@ -8,7 +8,7 @@ use stack::tu::{NextHop, SendOptions};
 
 impl RequestContext<'_, '_> {
     /// Ends the part of the processors: the request with its targets and the way it is sent.
-    pub(super) fn into_forwarding(mut self) -> Box<Forwarding> {
+    pub(super) fn into_forwarding(mut self) -> Forwarding {
         let config = self.server.config();
         let dialog = matches!(self.verb, Verb::Invite | Verb::DialogForming);
         // Step 4: who began the dialog without us keeps it without us.
@@ -25,7 +25,7 @@ impl RequestContext<'_, '_> {
         self.targets.truncate(config.limits.max_targets);
         let record_route = inbound.filter(|_| record);
         let options = SendOptions { next_hop, record_route, loop_hash: Some(self.loop_hash) };
-        Box::new(Forwarding { request: self.request, targets: self.targets, options, max_breadth })
+        Forwarding { request: self.request, targets: self.targets, options, max_breadth }
     }
 }
 

@@ -108,7 +108,7 @@ impl Proxy {
 
     fn forward(
         &mut self,
-        forwarding: Box<Forwarding>,
+        forwarding: Forwarding,
         transaction: ServerTransaction,
         invite: bool,
         stack: &mut TuContext<'_>,
@@ -124,7 +124,7 @@ impl Proxy {
     }
 
     /// Begins the branches of the most preferred targets.
-    fn start(&mut self, slot: usize, forwarding: Box<Forwarding>, stack: &mut TuContext<'_>) {
+    fn start(&mut self, slot: usize, forwarding: Forwarding, stack: &mut TuContext<'_>) {
         let (clients, rest) = forwarding.start(stack);
         let Some(context) = self.contexts.get_mut(slot) else { return };
         context.rest = rest;
@@ -223,7 +223,7 @@ impl Proxy {
         }
         if let Some(rest) = context.rest.take() {
             if rest.fits() {
-                return self.start(slot, rest, stack);
+                return self.start(slot, *rest, stack);
             }
             context.best.consider(Best::Local(440));
         }
@@ -268,8 +268,8 @@ impl Proxy {
 }
 
 /// An ACK, or a CANCEL, goes to one place.
-fn send_stateless(forwarding: Box<Forwarding>, stack: &mut TuContext<'_>) {
-    let Forwarding { mut request, targets, options, .. } = *forwarding;
+fn send_stateless(forwarding: Forwarding, stack: &mut TuContext<'_>) {
+    let Forwarding { mut request, targets, options, .. } = forwarding;
     if let Some(target) = targets.first() {
         request.set_request_uri(&*target.uri);
     }

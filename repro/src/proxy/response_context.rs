@@ -116,7 +116,7 @@ impl Forwarding {
     }
 
     /// Sends the request to the targets of the highest preference.
-    pub(super) fn start(mut self: Box<Self>, stack: &mut TuContext<'_>) -> Started {
+    pub(super) fn start(mut self, stack: &mut TuContext<'_>) -> Started {
         let group = self.group();
         let mut clients = SmallVec::new();
         if group > 1 {
@@ -137,7 +137,7 @@ impl Forwarding {
         }
         if more {
             self.targets.drain(..group);
-            return (clients, Some(self));
+            return (clients, Some(Box::new(self)));
         }
         // The last target takes the request itself.
         if let Some(target) = self.targets.last() {

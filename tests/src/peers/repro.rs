@@ -4,6 +4,7 @@ use std::env;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::Process;
@@ -20,8 +21,13 @@ pub struct Repro {
 
 /// Builds `repro` in the profile of this test and says where it is.
 ///
-/// Cargo gives a test only the binaries of its own package; with all built, the call takes a moment.
+/// Cargo gives a test only the binaries of its own package; the first call lets cargo build it.
 pub fn repro_binary() -> Result<PathBuf, String> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BUILT.get_or_init(build).clone()
+}
+
+fn build() -> Result<PathBuf, String> {
     let test = env::current_exe().map_err(|e| e.to_string())?;
     // TARGET/PROFILE/deps/scenarios-…
     let profile_dir = test.ancestors().nth(2).ok_or("the test is not in a target folder")?;

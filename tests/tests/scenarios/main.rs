@@ -1,5 +1,6 @@
 //! Scenarios that see all crates.
 
 mod driver;
+mod repro;
 mod sipp;
 mod torture;

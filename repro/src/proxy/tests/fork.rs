@@ -1,0 +1,118 @@
+//! Several targets: in parallel, one after the other, and the best response.
+
+use super::*;
+
+const U: &str = "sip:bob@127.0.0.1";
+
+fn uris(sent: &[(ClientTransaction, Box<Message>)]) -> Vec<&str> {
+    sent.iter().map(|(_, msg)| uri(msg)).collect()
+}
+
+#[test]
+fn equal_preference_is_tried_at_the_same_time() {
+    let mut bench = Bench::new();
+    bench.register(&["<sip:1@127.0.0.1:9001>", "<sip:2@127.0.0.1:9002>"]);
+    let branches = sent(bench.request(request("INVITE", U, "")));
+    assert_eq!(uris(&branches), ["sip:1@127.0.0.1:9001", "sip:2@127.0.0.1:9002"]);
+    for (_, msg) in &branches {
+        assert_eq!((msg.header(h::MAX_BREADTH).unwrap().0, msg.header(h::MAX_FORWARDS).unwrap().0), (30, 69));
+    }
+    let [(one, first), (two, second)] = branches.as_slice() else { panic!() };
+    assert_eq!(codes(&bench.respond(*one, first, 180)), [180]);
+    assert_eq!(codes(&bench.respond(*two, second, 180)), [180]);
+    let outs = bench.respond(*two, second, 200);
+    assert_eq!((codes(&outs), cancels(&outs)), (vec![200], vec![*one]));
+    // The other's 200 crosses the CANCEL: it is forwarded all the same.
+    assert_eq!(codes(&bench.respond(*one, first, 200)), [200]);
+    bench.assert_forgotten();
+}
+
+#[test]
+fn after_a_2xx_the_others_end_silently() {
+    let mut bench = Bench::new();
+    bench.register(&["<sip:1@127.0.0.1:9001>", "<sip:2@127.0.0.1:9002>"]);
+    let branches = sent(bench.request(request("INVITE", U, "")));
+    let [(one, first), (two, second)] = branches.as_slice() else { panic!() };
+    bench.respond(*one, first, 200);
+    assert!(bench.respond(*two, second, 183).is_empty() && !bench.proxy.drained());
+    assert!(bench.respond(*two, second, 487).is_empty());
+    bench.assert_forgotten();
+}
+
+#[test]
+fn the_best_failure_waits_for_all() {
+    let mut bench = Bench::new();
+    bench.register(&["<sip:1@127.0.0.1:9001>", "<sip:2@127.0.0.1:9002>"]);
+    let branches = sent(bench.request(request("INVITE", U, "")));
+    let [(one, first), (two, second)] = branches.as_slice() else { panic!() };
+    assert!(bench.respond(*one, first, 500).is_empty());
+    assert_eq!(codes(&bench.respond(*two, second, 486)), [486]);
+    bench.assert_forgotten();
+}
+
+#[test]
+fn a_6xx_cancels_the_others_and_wins() {
+    let mut bench = Bench::new();
+    bench.register(&["<sip:1@127.0.0.1:9001>", "<sip:2@127.0.0.1:9002>", "<sip:3@127.0.0.1:9003>;q=0.1"]);
+    let branches = sent(bench.request(request("INVITE", U, "")));
+    let [(one, first), (two, second)] = branches.as_slice() else { panic!() };
+    bench.respond(*one, first, 180);
+    let outs = bench.respond(*two, second, 603);
+    assert_eq!((codes(&outs), cancels(&outs)), (vec![], vec![*one]));
+    assert_eq!(codes(&bench.respond(*one, first, 487)), [603]);
+    bench.assert_forgotten();
+}
+
+#[test]
+fn lower_preference_is_tried_after_failure() {
+    let mut bench = Bench::new();
+    bench.register(&["<sip:3@127.0.0.1:9003>;q=0.3", "<sip:5@127.0.0.1:9005>;q=0.5", "<sip:9@127.0.0.1:9009>;q=0.9"]);
+    let mut branches = sent(bench.request(request("INVITE", U, "")));
+    for next in ["sip:9@127.0.0.1:9009", "sip:5@127.0.0.1:9005"] {
+        assert_eq!(uris(&branches), [next]);
+        let (client, msg) = branches.remove(0);
+        branches = sent(bench.respond(client, &msg, 486));
+    }
+    assert_eq!(uris(&branches), ["sip:3@127.0.0.1:9003"]);
+    let (client, msg) = branches.remove(0);
+    assert!(!msg.exists(h::MAX_BREADTH));
+    assert_eq!(codes(&bench.respond(client, &msg, 404)), [486]);
+    bench.assert_forgotten();
+}
+
+#[test]
+fn max_breadth_limits_the_fork() {
+    let mut bench = Bench::new();
+    bench.register(&["<sip:1@127.0.0.1:9001>", "<sip:2@127.0.0.1:9002>"]);
+    assert_eq!(bench.status(request("INVITE", U, "Max-Breadth: 1\r\n")), 440);
+    let branches = sent(bench.request(request("INVITE", U, "Max-Breadth: 5\r\n")));
+    let shares: Vec<u32> = branches.iter().map(|(_, msg)| msg.header(h::MAX_BREADTH).unwrap().0).collect();
+    assert_eq!(shares, [2, 2]);
+}
+
+#[test]
+fn a_non_invite_takes_the_first_2xx() {
+    let mut bench = Bench::new();
+    bench.register(&["<sip:1@127.0.0.1:9001>", "<sip:2@127.0.0.1:9002>"]);
+    let branches = sent(bench.request(request("MESSAGE", U, "")));
+    let [(one, first), (two, second)] = branches.as_slice() else { panic!() };
+    let outs = bench.respond(*one, first, 200);
+    assert_eq!((codes(&outs), cancels(&outs)), (vec![200], vec![]));
+    bench.assert_forgotten();
+    assert!(bench.respond(*two, second, 200).is_empty());
+}
+
+#[test]
+fn challenges_of_all_branches_go_back() {
+    let mut bench = Bench::new();
+    bench.register(&["<sip:1@127.0.0.1:9001>", "<sip:2@127.0.0.1:9002>"]);
+    let branches = sent(bench.request(request("INVITE", U, "")));
+    let mut outs = Vec::new();
+    for ((client, msg), realm) in branches.iter().zip(["one", "two"]) {
+        let mut response = response(msg, 407);
+        response.append_line("Proxy-Authenticate", &format!("Digest realm=\"{realm}\", nonce=\"n\""));
+        outs = bench.event(TuEvent::Response { transaction: *client, msg: response });
+    }
+    let [Out::Answer(_, 407, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+    assert!(text(answer).contains("realm=\"one\"") && text(answer).contains("realm=\"two\""));
+}

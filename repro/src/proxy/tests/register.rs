@@ -1,0 +1,197 @@
+//! The registrar (RFC 3261 §10.3).
+
+use super::*;
+use stack::header::CSeq;
+use stack::header::Method;
+
+struct Register {
+    cseq: u32,
+    call_id: &'static str,
+    lines: String,
+}
+
+fn contact(text: &str) -> Register {
+    Register { cseq: 1, call_id: "call", lines: format!("Contact: {text}\r\n") }
+}
+
+impl Register {
+    fn cseq(mut self, cseq: u32) -> Self {
+        self.cseq = cseq;
+        self
+    }
+    fn call_id(mut self, call_id: &'static str) -> Self {
+        self.call_id = call_id;
+        self
+    }
+    fn expires(mut self, expires: &str) -> Self {
+        self.lines += &format!("Expires: {expires}\r\n");
+        self
+    }
+    fn msg(&self) -> Message {
+        let lines = format!("To: <sip:bob@127.0.0.1>\r\n{}", self.lines);
+        let mut msg = request("REGISTER", "sip:127.0.0.1", &lines);
+        msg.set(h::CSEQ, &CSeq::new(self.cseq, Method::Register));
+        msg.set(h::CALL_ID, self.call_id);
+        msg
+    }
+}
+
+/// Sends it and gives the status and the Contacts of the response.
+fn send(bench: &mut Bench, register: Register) -> (u16, Vec<String>) {
+    let outs = bench.request(register.msg());
+    let [Out::Answer(_, code, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+    (*code, answer.header(h::CONTACTS).map(|contact| contact.unwrap().to_string()).collect())
+}
+
+fn query(bench: &mut Bench) -> Vec<String> {
+    send(bench, Register { cseq: 9, call_id: "query", lines: String::new() }).1
+}
+
+#[test]
+fn contacts_come_back_with_all_their_parameters() {
+    let mut bench = Bench::new();
+    let text =
+        "<sip:u%20x@127.0.0.1:9001;unknown=a;lr?Route=%3Csip:x%3E>;q=0.5;+sip.instance=\"<urn:uuid:1>\";reg-id=1";
+    let (code, contacts) = send(&mut bench, contact(&format!("{text};expires=600")));
+    assert_eq!((code, contacts), (200, vec![format!("{text};expires=600")]));
+    bench.pass(100);
+    assert_eq!(query(&mut bench), [format!("{text};expires=500")]);
+    // As a target it has no headers (RFC 4475 §3.1.2.14's regescrt is data of the registrar).
+    let (_, msg, _) = bench.forwarded(request("INVITE", "sip:bob@127.0.0.1", ""));
+    assert_eq!(uri(&msg), "sip:u%20x@127.0.0.1:9001;unknown=a;lr");
+}
+
+#[test]
+fn how_long_a_binding_lives() {
+    for (expires_param, header, granted) in [
+        ("", None, 3600),
+        ("", Some("100"), 100),
+        (";expires=200", Some("100"), 200),
+        (";expires=4294967296", None, 7200),
+        ("", Some("99999999999999999999"), 7200),
+        (";expires=what", None, 3600),
+        ("", Some("what"), 3600),
+    ] {
+        let mut bench = Bench::new();
+        let mut register = contact(&format!("<sip:1@127.0.0.1:9001>{expires_param}"));
+        if let Some(header) = header {
+            register = register.expires(header);
+        }
+        let (code, contacts) = send(&mut bench, register);
+        assert_eq!((code, contacts), (200, vec![format!("<sip:1@127.0.0.1:9001>;expires={granted}")]));
+    }
+}
+
+#[test]
+fn too_brief_is_423_with_min_expires() {
+    let mut bench = Bench::new();
+    let outs = bench.request(contact("<sip:1@127.0.0.1:9001>;expires=59").msg());
+    let [Out::Answer(_, 423, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+    assert_eq!(answer.header(h::MIN_EXPIRES).unwrap().0, 60);
+    assert!(query(&mut bench).is_empty());
+}
+
+#[test]
+fn a_binding_is_removed_by_zero_and_by_time() {
+    let mut bench = Bench::new();
+    send(&mut bench, contact("<sip:1@127.0.0.1:9001>, <sip:2@127.0.0.1:9002>"));
+    let (code, left) = send(&mut bench, contact("<sip:1@127.0.0.1:9001>;expires=0").cseq(2));
+    assert_eq!((code, left), (200, vec!["<sip:2@127.0.0.1:9002>;expires=3600".to_owned()]));
+    bench.pass(3600);
+    assert!(query(&mut bench).is_empty());
+}
+
+#[test]
+fn a_refresh_finds_its_binding_by_the_uri() {
+    let mut bench = Bench::new();
+    send(&mut bench, contact("<sip:%61lice@127.0.0.1:9001;Transport=TCP>;q=0.1"));
+    let (_, contacts) = send(&mut bench, contact("<sip:alice@127.0.0.1:9001;transport=tcp>").cseq(2));
+    assert_eq!(contacts, ["<sip:alice@127.0.0.1:9001;transport=tcp>;expires=3600"]);
+    // A parameter that only one has makes another contact only where it matters.
+    let (_, contacts) = send(&mut bench, contact("<sip:alice@127.0.0.1:9001>").cseq(3));
+    assert_eq!(contacts.len(), 2);
+}
+
+#[test]
+fn an_older_request_changes_nothing() {
+    let mut bench = Bench::new();
+    send(&mut bench, contact("<sip:1@127.0.0.1:9001>").cseq(5));
+    for cseq in [4, 5] {
+        let both = contact("<sip:2@127.0.0.1:9002>, <sip:1@127.0.0.1:9001>;expires=0").cseq(cseq);
+        assert_eq!(send(&mut bench, both).0, 500);
+        assert_eq!(send(&mut bench, contact("*").expires("0").cseq(cseq)).0, 500);
+        assert_eq!(query(&mut bench).len(), 1);
+    }
+    let other_call = contact("<sip:1@127.0.0.1:9001>;expires=0").cseq(1).call_id("other");
+    assert_eq!(send(&mut bench, other_call), (200, vec![]));
+}
+
+#[test]
+fn a_star_stands_alone_and_with_zero() {
+    let mut bench = Bench::new();
+    send(&mut bench, contact("<sip:1@127.0.0.1:9001>, <sip:2@127.0.0.1:9002>"));
+    for bad in [
+        contact("*"),
+        contact("*").expires("1"),
+        contact("*, <sip:1@127.0.0.1:9001>").expires("0"),
+        contact("<sip:1@127.0.0.1:9001>, *").expires("0"),
+    ] {
+        assert_eq!(send(&mut bench, bad.cseq(2)).0, 400);
+    }
+    assert_eq!(query(&mut bench).len(), 2);
+    assert_eq!(send(&mut bench, contact("*").expires("0").cseq(3)), (200, vec![]));
+}
+
+#[test]
+fn a_malformed_contact_spoils_all() {
+    let mut bench = Bench::new();
+    assert_eq!(send_status(&mut bench, "<sip:1@127.0.0.1:9001>, <sip:2@"), 400);
+    assert!(query(&mut bench).is_empty());
+}
+
+fn send_status(bench: &mut Bench, contacts: &str) -> u16 {
+    bench.status(contact(contacts).msg())
+}
+
+#[test]
+fn contacts_and_records_are_limited() {
+    let config = Config {
+        registrar: crate::config::Registrar { max_contacts: 2, max_aors: 1, ..Default::default() },
+        ..Config::default()
+    };
+    let mut bench = Bench::with("127.0.0.1:5060", config);
+    assert_eq!(send_status(&mut bench, "<sip:1@a>, <sip:2@a>"), 200);
+    assert_eq!(send(&mut bench, contact("<sip:3@a>").cseq(2)).0, 403);
+    assert_eq!(query(&mut bench).len(), 2);
+    let other = "To: <sip:carol@127.0.0.1>\r\nContact: <sip:3@a>\r\n";
+    assert_eq!(bench.status(request("REGISTER", "sip:127.0.0.1", other)), 503);
+}
+
+#[test]
+fn who_may_be_registered_where() {
+    let mut bench = Bench::new();
+    let lines = |to: &str| format!("To: <{to}>\r\nContact: <sip:1@127.0.0.1:9001>\r\n");
+    for (to, code) in [
+        ("sip:bob@127.0.0.1", 200),
+        ("sips:carol@127.0.0.1:5060", 200),
+        ("sip:bob@example.org", 404),
+        ("isbn:2983792873", 400),
+        ("tel:+15551234", 400),
+    ] {
+        assert_eq!(bench.status(request("REGISTER", "sip:127.0.0.1", &lines(to))), code, "{to}");
+    }
+    let required = "Require: path\r\nTo: <sip:bob@127.0.0.1>\r\n";
+    assert_eq!(bench.status(request("REGISTER", "sip:127.0.0.1", required)), 420);
+    // For another domain it is a request like any other.
+    bench.forwarded(request("REGISTER", "sip:example.org", ""));
+}
+
+#[test]
+fn one_record_by_any_spelling_of_its_name() {
+    let mut bench = Bench::new();
+    bench.register(&["<sip:1@127.0.0.1:9001>"]);
+    for uri in ["sip:bob@127.0.0.1:5060", "sip:b%6Fb@127.0.0.1;transport=udp", "sips:bob:secret@127.0.0.1"] {
+        bench.forwarded(request("INVITE", uri, ""));
+    }
+    assert_eq!(bench.status(request("INVITE", "sip:Bob@127.0.0.1", "")), 404);
+}

@@ -1,0 +1,100 @@
+//! Whom the proxy serves: domains, users, and who may send elsewhere.
+
+use super::*;
+
+const STRANGER: &str = "203.0.113.9:5060";
+const FRIEND: &str = "10.1.2.3:5060";
+const FAR: &str = "sip:carol@198.51.100.1";
+
+/// A proxy on the net, with a domain and friends in 10.0.0.0/8.
+fn public() -> Bench {
+    let config = Config {
+        domains: vec!["example.com".parse().unwrap()],
+        trusted_peers: vec!["10.0.0.0/8".parse().unwrap()],
+        ..Config::default()
+    };
+    let mut bench = Bench::with("192.0.2.1:5060", config);
+    bench.peer = FRIEND;
+    bench
+}
+
+fn register(bench: &mut Bench, contact: &str) -> u16 {
+    let lines = format!("To: <sip:bob@example.com>\r\nContact: <{contact}>\r\n");
+    bench.status(request("REGISTER", "sip:example.com", &lines))
+}
+
+#[test]
+fn domains_and_ports() {
+    let mut bench = public();
+    assert_eq!(register(&mut bench, "sip:bob@10.9.9.9:7000"), 200);
+    for uri in ["sip:bob@example.com", "sip:bob@EXAMPLE.com:5060", "sips:bob@example.com;user=phone"] {
+        assert_eq!(super::uri(&bench.forwarded(request("INVITE", uri, "")).1), "sip:bob@10.9.9.9:7000", "{uri}");
+    }
+    for uri in ["sip:bob@example.com:5070", "sip:bob@sub.example.com", "sip:bob@192.0.2.1:5090"] {
+        assert_eq!(super::uri(&bench.forwarded(request("INVITE", uri, "")).1), uri);
+    }
+    assert_eq!(bench.status(request("INVITE", "sip:carol@example.com", "")), 404);
+    assert_eq!(bench.status(request("INVITE", "sip:bob@192.0.2.1", "")), 404);
+}
+
+#[test]
+fn a_known_user_without_contacts_is_480() {
+    let mut bench = Bench::new();
+    bench.register(&["<sip:1@127.0.0.1:9001>;expires=60"]);
+    bench.forwarded(request("INVITE", "sip:bob@127.0.0.1", ""));
+    bench.pass(60);
+    assert_eq!(bench.status(request("INVITE", "sip:bob@127.0.0.1", "")), 480);
+}
+
+#[test]
+fn an_own_address_with_another_port_is_elsewhere() {
+    let mut bench = Bench::new();
+    for uri in ["sip:bob@127.0.0.1:5090", "sip:bob@127.0.0.2:5060", "sip:bob@[::1]:5060"] {
+        assert_eq!(super::uri(&bench.forwarded(request("INVITE", uri, "")).1), uri);
+    }
+}
+
+#[test]
+fn strangers_reach_our_users_and_nobody_else() {
+    let mut bench = public();
+    assert_eq!(register(&mut bench, "sip:bob@10.9.9.9:7000"), 200);
+    bench.peer = STRANGER;
+    bench.forwarded(request("INVITE", "sip:bob@example.com", ""));
+    assert_eq!(bench.status(request("INVITE", FAR, "")), 403);
+    assert_eq!(bench.status(request("INVITE", "sip:bob@example.com", "Route: <sip:198.51.100.1;lr>\r\n")), 403);
+    assert_eq!(register(&mut bench, "sip:eve@203.0.113.9"), 403);
+    bench.peer = FRIEND;
+    bench.forwarded(request("INVITE", FAR, ""));
+}
+
+#[test]
+fn within_a_dialog_one_end_is_ours() {
+    let mut bench = public();
+    assert_eq!(register(&mut bench, "sip:bob@10.9.9.9:7000"), 200);
+    let own = "Route: <sip:192.0.2.1:5060;lr>\r\nTo: <sip:bob@example.com>;tag=b\r\n";
+    bench.peer = STRANGER;
+    bench.forwarded(request("BYE", "sip:bob@10.9.9.9:7000", own));
+    // A forged Route opens nothing.
+    assert_eq!(bench.status(request("BYE", FAR, own)), 403);
+    assert_eq!(bench.status(request("INVITE", "sip:bob@10.9.9.9:7000", "")), 403);
+    let (onward, ack) = ("Route: <sip:192.0.2.1;lr>, <sip:198.51.100.1;lr>\r\n", request("ACK", FAR, own));
+    assert_eq!(bench.status(request("BYE", "sip:bob@10.9.9.9:7000", onward)), 403);
+    assert!(bench.ack(ack).is_empty());
+    // The other way: from the user's device.
+    bench.peer = "10.9.9.9:7000";
+    bench.forwarded(request("BYE", FAR, own));
+}
+
+#[test]
+fn without_domains_and_peers_nobody_is_trusted() {
+    let both = public().server.config().clone();
+    let domains = Config { trusted_peers: Vec::new(), ..both.clone() };
+    let peers = Config { domains: Vec::new(), ..both };
+    for config in [Config::default(), domains, peers] {
+        let mut bench = Bench::with("192.0.2.1:5060", config);
+        bench.peer = FRIEND;
+        assert_eq!(bench.status(request("INVITE", FAR, "")), 403);
+        let lines = "To: <sip:bob@192.0.2.1>\r\nContact: <sip:bob@10.9.9.9>\r\n";
+        assert_eq!(bench.status(request("REGISTER", "sip:192.0.2.1", lines)), 403);
+    }
+}

@@ -1,0 +1,156 @@
+//! The proxy as a program: start, torture, calls through it, and its end.
+
+use std::fs;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use tests::corpus::{self, Case};
+use tests::peers::{self, Process, Repro, Sipp, repro_binary};
+use tests::verdict::Role;
+use tests::wire::{Outcome, can_be_forwarded, check_forwarded, check_over_tcp, check_over_udp};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// UDP and TCP on free ports of the loopback.
+const ANY_PORT: [&str; 4] = ["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"];
+
+fn start(more: &[&str]) -> Repro {
+    let args: Vec<&str> = ANY_PORT.iter().chain(more).copied().collect();
+    Repro::start(&args, 2).expect("it starts")
+}
+
+fn address(repro: &Repro, transport: &str) -> SocketAddr {
+    repro.address(transport).expect("it said so")
+}
+
+/// Tries messages in all ways, each on a proxy of its own: the RFC uses branches more than once, and a request with
+/// the branch of an earlier one is that request again.
+fn torture(role: Role, more: &[&str], wanted: impl Fn(&Case) -> bool) {
+    let mut wrong = Vec::new();
+    let mut judge = |result: Result<Outcome, String>| wrong.extend(result.err());
+    for case in corpus::all().into_iter().filter(wanted) {
+        judge(check_over_udp(address(&start(more), "udp"), &case, role));
+        judge(check_over_tcp(address(&start(more), "tcp"), &case, role));
+        if role == Role::Proxy && can_be_forwarded(&case) {
+            judge(check_forwarded(address(&start(more), "udp"), &case));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_proxy_under_torture() {
+    torture(Role::Proxy, &[], |_| true);
+}
+
+#[test]
+fn a_registrar_under_torture() {
+    let config = File::new("registrar", "domains = [\"example.com\", \"[2001:db8:77::10]\", \"2001:db8:77::10\"]");
+    // A domain is a host: without brackets it is no IPv6 address.
+    assert!(refusal(&["--config", config.name()]).contains("domains"));
+    let config = File::new("registrar", "domains = [\"example.com\", \"[2001:db8:77::10]\"]");
+    // What is for other domains is a proxy's business.
+    let own = |case: &Case| {
+        let is_for = |domain: &str| case.bytes.starts_with(format!("REGISTER sip:{domain} ").as_bytes());
+        is_for("example.com") || is_for("[2001:db8:77::10]")
+    };
+    torture(Role::Registrar, &["--config", config.name()], own);
+}
+
+/// Registers the called side, then calls it by its address-of-record.
+fn calls_through(transport: &str, listed: &str) {
+    if !peers::available("sipp") {
+        return;
+    }
+    let repro = start(&[]);
+    let proxy = address(&repro, listed);
+    let side =
+        |scenario, local, calls, remote, more| Sipp { scenario, local, remote, calls, rate: 50, transport, more };
+    let [caller, called] = [(); 2].map(|()| SocketAddr::from((peers::loopback(), 5060)));
+    // The called side registers first, with the same address: SIPp has one scenario a run.
+    let domain = proxy.to_string();
+    let keys = ["-s", "bob", "-key", "domain", &domain];
+    let registered = side("register.xml", called, 1, Some(proxy), &keys[..]).run(LIMIT).expect("it ends");
+    assert_eq!((registered.successful, registered.failed), (1, 0));
+    let called = side("uas_call.xml", called, 25, None, &[]).start().expect("the called side starts");
+    let caller = side("uac_call.xml", caller, 25, Some(proxy), &keys[..2]);
+    let stats = caller.run(LIMIT).expect("the caller ends");
+    assert_eq!((stats.successful, stats.failed), (25, 0));
+    let stats = called.finish(LIMIT).expect("the called side ends");
+    assert_eq!((stats.successful, stats.failed), (25, 0));
+}
+
+#[test]
+fn registered_users_are_called_over_udp() {
+    calls_through("u1", "udp");
+}
+
+#[test]
+fn registered_users_are_called_over_tcp() {
+    calls_through("t1", "tcp");
+}
+
+/// A file for one test, removed afterwards.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("repro-{name}-{}.toml", std::process::id()));
+        fs::write(&path, text).expect("a temporary file");
+        File(path)
+    }
+
+    fn name(&self) -> &str {
+        self.0.to_str().expect("a plain name")
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// What `repro` says when it does not start: one line, and exit code 1.
+fn refusal(args: &[&str]) -> String {
+    let binary = repro_binary().expect("it can be built");
+    let process = Process::start(Command::new(binary).args(args)).expect("it can be run");
+    let (status, output) = process.finish(LIMIT).expect("it ends by itself");
+    assert_eq!((status.code(), output.lines().count()), (Some(1), 1), "{output}");
+    assert!(output.starts_with("repro: "), "{output}");
+    output
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_told_in_one_line() {
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let said = refusal(&["--listen", &format!("udp:{address}")]);
+    assert!(said.contains(&address) && said.contains("in use"), "{said}");
+    let said = refusal(&["--listen", "tcp:192.0.2.1:5060"]);
+    assert!(said.contains("192.0.2.1:5060") && said.contains("not an address of this machine"), "{said}");
+    let said = refusal(&["--config", "/nowhere/repro.toml"]);
+    assert!(said.contains("/nowhere/repro.toml"), "{said}");
+    let file = File::new("bad", "record_route = true\n[registrar]\nmax_contact = 3\n");
+    let said = refusal(&["--config", file.name()]);
+    assert!(said.contains(&format!("{}:3: registrar.max_contact:", file.name())), "{said}");
+    let said = refusal(&["--log", "repro=loud", "--listen", "udp:127.0.0.1:0"]);
+    assert!(said.contains("repro=loud"), "{said}");
+}
+
+#[test]
+fn a_signal_ends_it_when_nothing_is_pending() {
+    for signal in ["TERM", "INT"] {
+        let binary = repro_binary().expect("it can be built");
+        let mut process = Process::start(Command::new(binary).args(ANY_PORT)).expect("it can be run");
+        for _ in 0..2 {
+            process.wait_for(LIMIT, |line| line.starts_with("listening on ").then_some(())).expect("it starts");
+        }
+        let sent = Command::new("kill").args(["-s", signal, &process.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+        let (status, output) = process.finish(LIMIT).expect("it ends");
+        assert_eq!(status.code(), Some(0), "{output}");
+    }
+}
