@@ -135,17 +135,16 @@ impl StreamScanner {
         };
         let head = &bytes[..head_len];
         let indexed = Indexed::read(head, &self.limits).map_err(|fault| (fault, None))?;
-        let lost = match (indexed.content_length, indexed.fault) {
-            (_, Some(fault @ (Fault::ContentLength | Fault::ConflictingContentLength))) => Some(fault),
-            (None, _) => Some(Fault::NoContentLength),
-            (Some(length), _) if head_len.saturating_add(length) > self.limits.message => Some(Fault::MessageTooLarge),
-            _ => None,
+        let total = match (indexed.unframed, indexed.content_length) {
+            (Some(fault), _) => Err(fault),
+            (None, None) => Err(Fault::NoContentLength),
+            (None, Some(length)) => Ok(head_len.saturating_add(length)),
         };
-        match (lost, indexed.content_length) {
-            (None, Some(length)) => Ok(Some((indexed, head_len + length))),
-            (fault, _) => {
+        match total {
+            Ok(total) if total <= self.limits.message => Ok(Some((indexed, total))),
+            lost => {
                 let msg = Message::from_index(Bytes::copy_from_slice(head), indexed);
-                Err((fault.unwrap_or(Fault::NoContentLength), Some(msg)))
+                Err((lost.err().unwrap_or(Fault::MessageTooLarge), Some(msg)))
             }
         }
     }
