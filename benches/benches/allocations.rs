@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         ),
         (
             "print with Via and Record-Route",
-            2,
+            3,
             count(|| {
                 msg.push_front(h::RECORD_ROUTES, "<sip:192.0.2.1;lr>");
                 msg.push_front(h::VIAS, "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK000123456789abcdef;rport");
