@@ -322,11 +322,13 @@ fn read_status_line(line: &[u8]) -> (StartKind, Option<Fault>) {
     let version_end = memchr(b' ', line).unwrap_or(line.len());
     let rest = line.get(version_end + 1..).unwrap_or(&[]);
     let code_len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    let code = rest[..code_len.min(4)].iter().fold(0u16, |n, d| n * 10 + u16::from(d - b'0'));
     let well_placed = code_len == 3 && matches!(rest.get(3), None | Some(b' '));
+    // What has no three digits is code 0, with a fault.
+    let digits = if well_placed { &rest[..code_len] } else { &[] };
+    let code = digits.iter().fold(0u16, |n, d| n * 10 + u16::from(d - b'0'));
     let fault = if !line[..version_end].eq_ignore_ascii_case(b"SIP/2.0") {
         Some(Fault::Version)
-    } else if !well_placed || !(100..700).contains(&code) {
+    } else if !(100..700).contains(&code) {
         Some(Fault::StatusCode)
     } else {
         None

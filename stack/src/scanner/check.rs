@@ -119,3 +119,7 @@ pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
     msg.pop_front(h::VIAS);
     msg.push_front(h::VIAS, &via);
 }
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;
