@@ -1,4 +1,4 @@
-//! Bodies of the torture messages of RFC 4475 and RFC 5118, and any octets under each media type.
+//! Bodies of torture messages in the manner of RFC 4475 and RFC 5118, and any octets under each media type.
 
 use super::*;
 use proptest::prelude::*;
@@ -26,40 +26,48 @@ fn hosts(sdp: &Sdp) -> Vec<&str> {
 }
 
 #[test]
-fn rfc4475_mpart01_holds_a_text_and_binary_der() {
-    let body = body(include_bytes!("torture/mpart01.dat"));
-    let media_type = MediaType::parse("multipart/mixed;boundary=7a9cbec02ceef655").unwrap();
+fn a_multipart_body_holds_a_text_and_binary_octets() {
+    let body = body(include_bytes!("../../../tests/torture/mpart01.sip"));
+    let media_type = MediaType::parse("multipart/mixed;boundary=fog-horn-4417").unwrap();
     let contents = Contents::parse(&media_type, &body).unwrap();
     assert_eq!(contents.print(), body);
     assert_eq!(contents.media_type(), media_type);
     let Contents::Multipart(multipart) = &contents else { panic!("multipart") };
-    let [text, der] = multipart.parts() else { panic!("two parts") };
-    assert!(matches!(text.contents(), Ok(Contents::Text(text)) if text.text() == Ok("Hello".into())));
-    assert_eq!(der.header("content-transfer-encoding"), Some("binary"));
-    let Ok(Contents::Octets { media_type, octets }) = der.contents() else { panic!("octets") };
+    let [text, binary] = multipart.parts() else { panic!("two parts") };
+    assert!(matches!(text.contents(), Ok(Contents::Text(text)) if text.text() == Ok("ahoy".into())));
+    assert_eq!(binary.header("content-transfer-encoding"), Some("binary"));
+    let Ok(Contents::Octets { media_type, octets }) = binary.contents() else { panic!("octets") };
     assert_eq!(media_type, MediaType::OCTETS);
-    // A DER sequence whose length field, 0x0152, counts what follows its four octets.
-    assert!(octets.starts_with(&[0x30, 0x82, 0x01, 0x52]) && octets.contains(&0));
-    assert_eq!(octets.len(), 4 + 0x152);
+    // Every octet up and down again, and between them what resembles a boundary and a message.
+    let up: Vec<u8> = (0..=255).collect();
+    assert!(octets.starts_with(&up) && octets.ends_with(&up.into_iter().rev().collect::<Vec<_>>()));
+    assert!(memchr::memmem::find(&octets, b"\r\n--fog\r\n\0SIP/2.0 200 OK\r\n\r\n").is_some());
 }
 
 #[test]
-fn rfc4475_sdp01_and_rfc5118_descriptions() {
-    let plain = sdp(include_bytes!("torture/sdp01.dat"));
-    assert_eq!(plain.origin().unwrap().username, "mhandley");
+fn descriptions_with_either_address_family() {
+    let plain = sdp(include_bytes!("../../../tests/torture/sdp01.sip"));
+    assert_eq!(plain.origin().unwrap().username, "mira");
 
-    let mapped = sdp(include_bytes!("torture/ipv4-mapped-ipv6.dat"));
-    assert_eq!(hosts(&mapped), ["::ffff:192.0.2.2"; 2]);
-    assert_eq!(mapped.origin().unwrap().session_id, 971_731_711_378_798_081);
+    let mapped = sdp(include_bytes!("../../../tests/torture/ipv4-mapped-ipv6.sip"));
+    assert_eq!(hosts(&mapped), ["::ffff:192.0.2.114"]);
+    assert_eq!(mapped.origin().unwrap().session_id, 77003);
 
-    let six = sdp(include_bytes!("torture/ipv6-in-sdp.dat"));
-    assert_eq!(six.session().connection().unwrap().address.ip(), Some("2001:db8::20".parse().unwrap()));
+    let six = sdp(include_bytes!("../../../tests/torture/ipv6-in-sdp.sip"));
+    assert_eq!(six.session().connection().unwrap().address.ip(), Some("2001:db8:77::21".parse().unwrap()));
     let ports: Vec<_> = six.media().map(|media| (media.line().kind, media.line().port)).collect();
-    assert_eq!(ports, [("audio", 6000), ("video", 6024)]);
+    assert_eq!(ports, [("audio", 41000), ("video", 41002)]);
 
-    let both = sdp(include_bytes!("torture/mult-ip-in-sdp.dat"));
-    assert_eq!(hosts(&both), ["192.0.2.1", "2001:db8::1"]);
-    assert_eq!((both.session().connection(), both.name()), (None, Some("")));
+    let both = sdp(include_bytes!("../../../tests/torture/mult-ip-in-sdp.sip"));
+    assert_eq!(hosts(&both), ["192.0.2.112", "2001:db8:77::22"]);
+    assert_eq!((both.session().connection(), both.name()), (None, Some("-")));
+}
+
+#[test]
+fn a_session_id_of_any_length_and_an_empty_name() {
+    let text = "v=0\r\no=a 18446744073709551615 0 IN IP4 192.0.2.1\r\ns=\r\nt=3338481189 3370017201\r\n";
+    let Contents::Sdp(sdp) = Contents::parse(&MediaType::SDP, &Bytes::from(text)).unwrap() else { panic!("SDP") };
+    assert_eq!((sdp.origin().unwrap().session_id, sdp.name()), (u64::MAX, Some("")));
 }
 
 #[test]

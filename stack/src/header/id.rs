@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A header that the stack knows, or [`HeaderId::UNKNOWN`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HeaderId(pub u8);
+pub struct HeaderId(pub(crate) u8);
 
 /// How often a header may stand in a message, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -79,6 +79,8 @@ impl<'m, T: HeaderValue> Values<'m, T> {
             match text_of(self.id, self.msg.value(field)) {
                 // An empty line of a list header has no values (RFC 3261 §7.3.1 allows none, wire practice does).
                 Ok("") => {}
+                // The commas of credentials and challenges are part of the value (RFC 3261 §7.3.1).
+                Ok(text) if !self.id.is_list() => return Some(Ok(text)),
                 Ok(text) => self.split = Some(split_list(text)),
                 Err(e) => return Some(Err(e)),
             }
@@ -122,7 +124,8 @@ impl Message {
 
     /// Whether the header came on more than one line.
     pub fn is_repeated(&self, id: HeaderId) -> bool {
-        self.repeated & (1 << id.0) != 0
+        // The bit says that it may be; lines may have gone since.
+        self.repeated & (1 << id.0) != 0 && self.fields.iter().filter(|f| f.id == id).nth(1).is_some()
     }
 
     /// The first value of a list.

@@ -2,10 +2,14 @@
 
 use super::access::Access;
 use super::{Body, Buffer, Field, Message, Source, StartKind, StartLine};
+use super::index::is_token;
 use crate::grammar::split_list;
 use crate::header::{HeaderId, HeaderValue, Many, One};
 use bytes::Bytes;
 use std::fmt::{Display, Write as _};
+
+/// The longest name that is written, in octets.
+const MAX_NAME: usize = 1024;
 
 /// Room for what a proxy writes into a request: a Via, a Record-Route, a Max-Forwards.
 const WRITTEN: usize = 320;
@@ -34,28 +38,36 @@ impl Message {
         self.remove_id(header.id());
     }
 
-    /// Removes the first value of a list and returns whether there was one.
+    /// Removes the first value of a list, with empty lines before it, and returns whether there was one.
     pub fn pop_front<T: HeaderValue>(&mut self, header: Many<T>) -> bool {
-        let Some(at) = self.fields.iter().position(|f| f.id == header.id) else { return false };
-        let field = self.fields[at];
-        let rest = rest_of_list(self.value(&field)).map(<[u8]>::to_vec);
-        match rest {
-            Some(rest) => self.fields[at] = self.write_raw(header.id, &[&rest]),
-            None => {
-                self.fields.remove(at);
+        while let Some(at) = self.fields.iter().position(|f| f.id == header.id) {
+            self.touched = true;
+            let value = self.value(&self.fields[at]);
+            let empty = value.is_empty();
+            let rest = if header.id.is_list() { rest_of_list(value).map(<[u8]>::to_vec) } else { None };
+            match rest {
+                Some(rest) => self.fields[at] = self.write_raw(header.id, &[&rest]),
+                None => {
+                    self.fields.remove(at);
+                }
+            }
+            if !empty {
+                return true;
             }
         }
-        self.touched = true;
-        true
+        false
     }
 
-    /// Adds a header line that the stack does not know, at the end. Line ends in name or value would forge headers:
-    /// they are replaced by spaces.
+    /// Adds a header line that the stack does not know, at the end. What would forge headers is replaced: line ends in
+    /// the value by spaces, characters of the name that no name has by `-`. Without a name, nothing is added.
     pub fn append_line(&mut self, name: &str, value: &str) {
         let start = self.written.len();
-        let id = HeaderId::lookup(name.as_bytes());
-        self.written.extend(name.bytes().map(one_line));
+        self.written.extend(name.bytes().take(MAX_NAME).map(|b| if is_token(b) { b } else { b'-' }));
         let name_len = self.written.len() - start;
+        if name_len == 0 {
+            return;
+        }
+        let id = HeaderId::lookup(&self.written[start..]);
         self.written.extend_from_slice(b": ");
         let value_at = self.written.len();
         self.written.extend(value.bytes().map(one_line));
@@ -102,7 +114,7 @@ impl Message {
 
     pub(super) fn write_request_line(&mut self, method: &[u8], uri: &(impl Display + ?Sized)) {
         let start = self.written.len();
-        self.written.extend_from_slice(method);
+        self.written.extend(method.iter().map(|b| if is_token(*b) { *b } else { b'-' }));
         self.written.push(b' ');
         let uri_start = self.written.len();
         self.write_display(uri);

@@ -104,6 +104,8 @@ pub(crate) struct Indexed {
     /// Where the body begins.
     pub(crate) body: usize,
     pub(crate) fault: Option<Fault>,
+    /// Why Content-Length cannot be trusted, if it cannot: kept apart, because another fault may have come first.
+    pub(crate) unframed: Option<Fault>,
     pub(crate) content_length: Option<usize>,
 }
 
@@ -189,6 +191,7 @@ impl Indexed {
             repeated: 0,
             body: bytes.len(),
             fault,
+            unframed: None,
             content_length: None,
         };
         indexed.read_fields(bytes, line_end + 1, limits);
@@ -211,9 +214,9 @@ impl Indexed {
             }
             let Some(end) = line_end(bytes, at) else { return self.broken(Fault::Unterminated) };
             if end - at > limits.header_line.min(u16::MAX as usize) {
-                self.broken(Fault::HeaderLineTooLong);
+                self.unframed(Fault::HeaderLineTooLong);
             } else if self.fields.len() >= limits.headers {
-                self.broken(Fault::TooManyHeaders);
+                self.unframed(Fault::TooManyHeaders);
             } else {
                 self.read_field(bytes, at, end);
             }
@@ -253,20 +256,29 @@ impl Indexed {
     }
 
     fn read_content_length(&mut self, value: &[u8]) {
-        let digits = !value.is_empty() && value.len() <= 9 && value.iter().all(u8::is_ascii_digit);
-        if !digits {
-            return self.broken(Fault::ContentLength);
-        }
-        let length = value.iter().fold(0usize, |n, d| n * 10 + usize::from(d - b'0'));
+        let Some(length) = read_length(value) else { return self.unframed(Fault::ContentLength) };
         match self.content_length {
-            Some(other) if other != length => self.broken(Fault::ConflictingContentLength),
+            Some(other) if other != length => self.unframed(Fault::ConflictingContentLength),
             _ => self.content_length = Some(length),
         }
+    }
+
+    /// The fault leaves open where the message ends: a Content-Length is bad, or may stand in a line that was left out.
+    #[cold]
+    fn unframed(&mut self, fault: Fault) {
+        self.unframed.get_or_insert(fault);
+        self.broken(fault);
     }
 
     fn broken(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
     }
+}
+
+/// Digits as a length; one that no message can have stays as large as a length can be.
+pub(super) fn read_length(value: &[u8]) -> Option<usize> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    digits.then(|| value.iter().fold(0usize, |n, d| n.saturating_mul(10).saturating_add(usize::from(d - b'0'))))
 }
 
 /// The end of the line at `at` with its folded continuations (RFC 3261 §7.3.1), behind its LF.
@@ -310,11 +322,13 @@ fn read_status_line(line: &[u8]) -> (StartKind, Option<Fault>) {
     let version_end = memchr(b' ', line).unwrap_or(line.len());
     let rest = line.get(version_end + 1..).unwrap_or(&[]);
     let code_len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    let code = rest[..code_len.min(4)].iter().fold(0u16, |n, d| n * 10 + u16::from(d - b'0'));
     let well_placed = code_len == 3 && matches!(rest.get(3), None | Some(b' '));
+    // What has no three digits is code 0, with a fault.
+    let digits = if well_placed { &rest[..code_len] } else { &[] };
+    let code = digits.iter().fold(0u16, |n, d| n * 10 + u16::from(d - b'0'));
     let fault = if !line[..version_end].eq_ignore_ascii_case(b"SIP/2.0") {
         Some(Fault::Version)
-    } else if !well_placed || !(100..700).contains(&code) {
+    } else if !(100..700).contains(&code) {
         Some(Fault::StatusCode)
     } else {
         None

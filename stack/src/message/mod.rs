@@ -23,6 +23,8 @@ mod edit;
 mod index;
 mod print;
 mod reason;
+#[cfg(test)]
+mod tests;
 
 pub use access::{Access, Values};
 pub(crate) use index::Indexed;
@@ -49,7 +51,7 @@ pub struct Message {
     fields: SmallVec<[Field; INLINE_FIELDS]>,
     /// One bit per [`HeaderId`] that may be present (removal does not clear it).
     seen: u128,
-    /// One bit per [`HeaderId`] that came on more than one line.
+    /// One bit per [`HeaderId`] that may be there on more than one line (removal does not clear it).
     repeated: u128,
     body: Body,
     touched: bool,

@@ -1,6 +1,7 @@
 //! Printing: runs of untouched lines are copied as they came.
 
 use super::Message;
+use super::index::read_length;
 use crate::header::HeaderId;
 use bytes::Bytes;
 
@@ -20,14 +21,23 @@ impl Message {
         self.raw.clone()
     }
 
-    /// Appends the message's octets to `out`. A Content-Length is added where there is none.
+    /// Appends the message's octets to `out`. A message that was written to gets a Content-Length where there is none,
+    /// and the right one where it has another than the body's.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         if !self.touched {
             out.extend_from_slice(&self.raw);
             return;
         }
+        let body = self.body();
         let (mut buffer, mut from, mut to) = (self.start.buffer, self.start.start, self.start.end);
+        let mut has_length = false;
         for field in &self.fields {
+            if field.id == HeaderId::CONTENT_LENGTH {
+                if read_length(self.value(field)) != Some(body.len()) {
+                    continue;
+                }
+                has_length = true;
+            }
             if field.buffer == buffer && field.start == to {
                 to = field.end;
             } else {
@@ -36,14 +46,14 @@ impl Message {
             }
         }
         out.extend_from_slice(self.span(buffer, from, to));
-        if !self.has(HeaderId::CONTENT_LENGTH) {
+        if !has_length {
             let mut digits = [0; 20];
             out.extend_from_slice(b"Content-Length: ");
-            out.extend_from_slice(decimal(self.body().len() as u64, &mut digits));
+            out.extend_from_slice(decimal(body.len() as u64, &mut digits));
             out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(self.body());
+        out.extend_from_slice(body);
     }
 
     /// Whether anything was written since the message was received.

@@ -140,3 +140,7 @@ fn splice_rport(msg: &Message, source: SocketAddr) -> Option<Vec<u8>> {
     stamped.extend_from_slice(&text[at..]);
     Some(stamped)
 }
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

@@ -15,7 +15,8 @@ pub enum Scanned {
     Broken(Fault, Option<Message>),
 }
 
-/// Frames the messages of one stream. It holds at most one partial message, bounded by [`Limits::message`].
+/// Frames the messages of one stream. It holds at most one partial message, bounded by [`Limits::message`], and the
+/// chunk that came last.
 pub struct StreamScanner {
     limits: Limits,
     partial: BytesMut,
@@ -26,12 +27,24 @@ pub struct StreamScanner {
     /// CRLFs since the last message.
     line_ends: u8,
     broken: bool,
+    /// Octets in which the end of the headers was sought, in all.
+    #[cfg(test)]
+    looked_at: usize,
 }
 
 impl StreamScanner {
     /// A scanner at the start of a stream.
     pub fn new(limits: Limits) -> Self {
-        StreamScanner { limits, partial: BytesMut::new(), sought: 0, head: None, line_ends: 0, broken: false }
+        StreamScanner {
+            limits,
+            partial: BytesMut::new(),
+            sought: 0,
+            head: None,
+            line_ends: 0,
+            broken: false,
+            #[cfg(test)]
+            looked_at: 0,
+        }
     }
 
     /// Octets of a message that is not complete.
@@ -129,23 +142,30 @@ impl StreamScanner {
 
     /// Reads the headers at the start of `bytes` if they are complete; with the length of the whole message.
     fn read_head(&mut self, bytes: &[u8]) -> Result<Option<(Indexed, usize)>, Broken> {
-        let Some(head_len) = end_of_headers(bytes, self.sought) else {
+        #[cfg(test)]
+        {
+            self.looked_at += bytes.len() - self.sought.saturating_sub(3);
+        }
+        let end = end_of_headers(bytes, self.sought);
+        if end.unwrap_or(bytes.len()) > self.head_limit() {
+            return Err((self.too_long(bytes), None));
+        }
+        let Some(head_len) = end else {
             self.sought = bytes.len();
-            return if bytes.len() > self.head_limit() { Err((self.too_long(bytes), None)) } else { Ok(None) };
+            return Ok(None);
         };
         let head = &bytes[..head_len];
         let indexed = Indexed::read(head, &self.limits).map_err(|fault| (fault, None))?;
-        let lost = match (indexed.content_length, indexed.fault) {
-            (_, Some(fault @ (Fault::ContentLength | Fault::ConflictingContentLength))) => Some(fault),
-            (None, _) => Some(Fault::NoContentLength),
-            (Some(length), _) if head_len.saturating_add(length) > self.limits.message => Some(Fault::MessageTooLarge),
-            _ => None,
+        let total = match (indexed.unframed, indexed.content_length) {
+            (Some(fault), _) => Err(fault),
+            (None, None) => Err(Fault::NoContentLength),
+            (None, Some(length)) => Ok(head_len.saturating_add(length)),
         };
-        match (lost, indexed.content_length) {
-            (None, Some(length)) => Ok(Some((indexed, head_len + length))),
-            (fault, _) => {
+        match total {
+            Ok(total) if total <= self.limits.message => Ok(Some((indexed, total))),
+            lost => {
                 let msg = Message::from_index(Bytes::copy_from_slice(head), indexed);
-                Err((fault.unwrap_or(Fault::NoContentLength), Some(msg)))
+                Err((lost.err().unwrap_or(Fault::MessageTooLarge), Some(msg)))
             }
         }
     }
@@ -177,3 +197,7 @@ fn end_of_headers(bytes: &[u8], sought: usize) -> Option<usize> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

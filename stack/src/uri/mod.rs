@@ -64,16 +64,16 @@ impl<'a> Uri<'a> {
     /// lenient about headers uses [`Uri::parse`] and removes them.
     pub fn parse_request(text: &'a str) -> Result<Self, ParseError> {
         if text.starts_with('<') {
-            return Err(ParseError { offset: 0, rule: "Request-URI: must not stand in `<>`" });
+            return Err(ParseError { offset: 0, rule: "must not stand in `<>`" });
         }
         if let Some(offset) = text.bytes().position(|b| b.is_ascii_whitespace()) {
-            return Err(ParseError { offset, rule: "Request-URI: white space" });
+            return Err(ParseError { offset, rule: "white space" });
         }
         let uri = Uri::parse(text)?;
         match &uri {
             Uri::Sip(sip) if !sip.headers.is_empty() => {
                 let offset = text.len() - sip.headers.as_str().len();
-                Err(ParseError { offset, rule: "Request-URI: headers are not allowed" })
+                Err(ParseError { offset, rule: "headers are not allowed" })
             }
             _ => Ok(uri),
         }
