@@ -8,7 +8,7 @@ use stack::message::Message;
 /// prints the same; an error lies inside the text; inside a message the value is the same as alone.
 pub fn header(data: &[u8]) {
     let Some((&first, rest)) = data.split_first() else { return };
-    let id = HeaderId(1 + first % (HeaderId::COUNT as u8 - 1));
+    let Some(id) = HeaderId::all().nth(usize::from(first) % (HeaderId::COUNT - 1)) else { return };
     let Ok(text) = std::str::from_utf8(rest) else { return };
     let printed = match reprint(id, text) {
         Ok(printed) => printed,
