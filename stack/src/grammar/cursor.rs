@@ -66,7 +66,7 @@ impl<'a> Cursor<'a> {
 
     /// The run of `class`, which may be empty.
     #[inline]
-    pub(crate) fn take(&mut self, class: u8) -> &'a str {
+    pub(crate) fn take(&mut self, class: u16) -> &'a str {
         let start = self.pos;
         self.pos = run_end(self.text.as_bytes(), start, class);
         self.since(start)
@@ -74,7 +74,7 @@ impl<'a> Cursor<'a> {
 
     /// A run of `class` that may not be empty.
     #[inline]
-    pub(crate) fn need(&mut self, class: u8, rule: &'static str) -> Result<&'a str, ParseError> {
+    pub(crate) fn need(&mut self, class: u16, rule: &'static str) -> Result<&'a str, ParseError> {
         let run = self.take(class);
         if run.is_empty() { Err(self.fail(rule)) } else { Ok(run) }
     }

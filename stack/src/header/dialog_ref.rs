@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn breaks_are_named_with_their_place() {
-        for (text, offset) in [("", 0), (";to-tag=1", 0), ("a b;to-tag=1", 1), ("a;to-tag=", 9), ("a;;", 2)] {
+        for (text, offset) in [("", 0), (";to-tag=1", 0), ("a b;to-tag=1", 2), ("a;to-tag=", 9), ("a;;", 2)] {
             assert_eq!(DialogRef::parse(text).map_err(|e| e.offset), Err(offset), "{text}");
         }
     }

@@ -125,6 +125,17 @@ impl<T> Clone for Many<T> {
 }
 impl<T> Copy for Many<T> {}
 
+impl<T> fmt::Debug for One<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "One({:?})", self.id)
+    }
+}
+impl<T> fmt::Debug for Many<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Many({:?})", self.id)
+    }
+}
+
 impl<T> One<T> {
     /// Names header `id` as a single value.
     pub const fn new(id: HeaderId) -> Self {

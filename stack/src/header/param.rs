@@ -1,7 +1,7 @@
 //! Header parameters: `;name=value;flag` (RFC 3261 §25.1, `generic-param`), kept as text and read on demand.
 
 use super::{ParseError, QValue};
-use crate::grammar::{Cursor, QuotedText, TOKEN, Unfolded, VALUE, is_token, quoted_end, trim, unquote};
+use crate::grammar::{Cursor, PLAIN, QuotedText, TOKEN, Unfolded, VALUE, is_token, quoted_end, run_end, trim, unquote};
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -293,16 +293,16 @@ impl<'p> Iterator for ParamIter<'p> {
         let start = self.pos;
         let mut end = start + 1;
         let mut equals = None;
-        while let Some(byte) = bytes.get(end) {
-            match byte {
-                b';' => break,
-                b'"' => end = quoted_end(bytes, end).unwrap_or(bytes.len()),
-                b'<' => end = memchr::memchr(b'>', bytes.get(end..)?).map_or(bytes.len(), |at| end + at + 1),
-                b'=' if equals.is_none() => {
-                    equals = Some(end);
+        loop {
+            end = run_end(bytes, end, PLAIN);
+            match bytes.get(end) {
+                None | Some(b';') => break,
+                Some(b'"') => end = quoted_end(bytes, end).unwrap_or(bytes.len()),
+                Some(b'<') => end = memchr::memchr(b'>', bytes.get(end..)?).map_or(bytes.len(), |at| end + at + 1),
+                Some(_) => {
+                    equals = equals.or(Some(end));
                     end += 1;
                 }
-                _ => end += 1,
             }
         }
         let name = self.raw.get(start + 1..equals.unwrap_or(end))?;

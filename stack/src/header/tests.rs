@@ -4,6 +4,7 @@ use super::*;
 use crate::grammar::split_list;
 use crate::uri::Uri;
 use proptest::prelude::*;
+use std::borrow::Cow;
 
 /// A good value of each type; every header takes at least one of them.
 const GOOD: &[&str] = &[
@@ -44,9 +45,22 @@ fn every_header_has_a_good_value_that_prints_the_same_twice() {
 #[test]
 fn an_error_names_the_header() {
     let error = check(HeaderId::CALL_ID, "a b").unwrap_err();
-    assert_eq!((error.header, error.offset), ("Call-ID", 1));
-    assert_eq!(error.to_string(), "Call-ID: not a character of a word (offset 1)");
+    assert_eq!((error.header, error.offset), ("Call-ID", 2));
+    assert_eq!(error.to_string(), "Call-ID: not a character of a word (offset 2)");
     assert!(check(HeaderId::UNKNOWN, ";;,,;;,;").is_ok());
+}
+
+#[test]
+fn reading_borrows() {
+    let borrowed = |text: &Cow<'_, str>| matches!(text, Cow::Borrowed(_));
+    let via = Via::parse("SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bK776").unwrap();
+    assert!(borrowed(&via.protocol) && borrowed(&via.transport));
+    assert!(matches!(&via.host, crate::uri::Host::Name(name) if borrowed(name)));
+    let from = NameAddr::parse("\"Alice\" <sip:alice:pw@atlanta.com;lr>;tag=19").unwrap();
+    let uri = from.uri.sip().unwrap();
+    assert!([&from.display, &uri.user, &uri.password].iter().all(|part| part.as_ref().is_some_and(borrowed)));
+    assert!(borrowed(&CallId::parse("a84b4c76e66710").unwrap().value));
+    assert!(matches!(CSeq::parse("1 FOO").unwrap().method, Method::Other(Cow::Borrowed("FOO"))));
 }
 
 #[test]

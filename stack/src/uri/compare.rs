@@ -2,7 +2,6 @@
 
 use super::escape::marked;
 use super::sip::SipUri;
-use crate::header::param::RawParam;
 
 /// Parameters that make two URIs different if only one of them has it.
 const SIGNIFICANT: [&str; 5] = ["transport", "user", "ttl", "method", "maddr"];
@@ -39,11 +38,14 @@ pub(super) fn equivalent(a: &SipUri<'_>, b: &SipUri<'_>) -> bool {
 /// Each parameter of `a` has the same value in `b`, or is missing there and not significant.
 fn params_agree(a: &SipUri<'_>, b: &SipUri<'_>) -> bool {
     a.params.iter().all(|p| {
-        let twin = |q: &RawParam<'_>| same(Some(p.name), Some(q.name), true);
-        match b.params.iter().find(twin) {
-            Some(q) => same(p.value, q.value, true),
-            None => !SIGNIFICANT.iter().any(|name| same(Some(p.name), Some(name), true)),
-        }
+        let named = |name: &str| same(Some(p.name), Some(name), true);
+        let mut missing = true;
+        // A name that stands twice is against the rules; then one of the values has to be the same.
+        let found = b.params.iter().filter(|q| named(q.name)).any(|q| {
+            missing = false;
+            same(p.value, q.value, true)
+        });
+        found || (missing && !SIGNIFICANT.iter().any(|name| named(name)))
     })
 }
 
@@ -97,6 +99,7 @@ mod tests {
             ("sip:a%3Bb@example.com", "sip:a;b@example.com"),
             ("sip:%00@example.com", "sip:%00%00@example.com"),
             ("sip:a:b@example.com", "sip:a@example.com"),
+            ("sip:example.com;x=1", "sip:example.com;x=1;x=2"),
         ] {
             assert!(!same(a, b), "{a} {b}");
         }

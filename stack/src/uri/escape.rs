@@ -38,7 +38,7 @@ pub fn decode(text: &str) -> Cow<'_, [u8]> {
 }
 
 /// Escapes all octets that are not in `class`, and `%` and `#`, which the class of the user has for reading only.
-pub(crate) fn encode(octets: impl IntoIterator<Item = u8>, class: u8) -> String {
+pub(crate) fn encode(octets: impl IntoIterator<Item = u8>, class: u16) -> String {
     let mut text = String::new();
     for octet in octets {
         if !matches!(octet, b'%' | b'#') && is(octet, class) {

@@ -135,7 +135,7 @@ impl<'a> SipUri<'a> {
 
 /// Reads user or password up to `:` or `@`.
 #[inline]
-fn user_part<'a>(at: &mut Cursor<'a>, class: u8, rule: &'static str) -> Result<&'a str, ParseError> {
+fn user_part<'a>(at: &mut Cursor<'a>, class: u16, rule: &'static str) -> Result<&'a str, ParseError> {
     let start = at.pos();
     let part = at.take(class);
     match at.peek() {
