@@ -5,7 +5,7 @@ use stack::grammar::split_list;
 use stack::header::{FreeText, HeaderError, HeaderId, Many, Method, h, p, reprint};
 use stack::message::Message;
 
-/// Header lines up to which an edited message stays below the limit.
+/// Header lines up to which an edited message, or one that is made from it, stays below the limit.
 const MOST_LINES: usize = 200;
 
 /// Takes the octets as a datagram. An untouched message prints as the octets that were accepted; every header can be
@@ -15,7 +15,10 @@ pub fn datagram(data: &[u8]) {
     let Ok(msg) = Message::parse(data) else { return };
     untouched(&msg, data);
     read_all(&msg);
-    if msg.fault().is_none() && msg.lines().count() < MOST_LINES {
+    if msg.lines().count() > MOST_LINES {
+        return;
+    }
+    if msg.fault().is_none() {
         edited(&msg);
         popped(&msg);
     }

@@ -180,7 +180,9 @@ impl TransportSelector {
             },
         };
         let transports = self.parts.transports.clone();
-        let Some(transport) = transports.get(flow.transport) else { return };
+        let Some(transport) = transports.get(flow.transport) else {
+            return self.not_sent(&request, TransportError::NoTransport.into(), now);
+        };
         self.record_route(&mut request, transport);
         let branch = request.transaction.branch(request.options.loop_hash);
         request.msg.push_front_raw(HeaderId::VIA, &[transport.via(), branch.as_bytes(), b";rport"]);
