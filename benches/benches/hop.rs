@@ -24,11 +24,11 @@
 use actix::{Actor as _, Addr, Arbiter, Context, Handler, Message, System, dev::SendError};
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use rutil::{
-    Actor, Bell, Class, Clock, FifoReceiver, FifoSender, Full, ParkSleeper, RealClock, Rng, Runner, Time, Turn, Wheel,
-    fifo,
+    Actor, Bell, Class, Clock, Control, FifoReceiver, FifoSender, Full, ParkSleeper, RealClock, Rng, Runner, Time,
+    Turn, Wheel, fifo,
 };
 use std::hint::{black_box, spin_loop};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ fn same_runner(group: &mut Group<'_>) {
 
 /// A runner on a thread of its own, ended when dropped.
 struct Remote {
-    stop: Arc<AtomicBool>,
+    control: Arc<Control>,
     bell: Bell,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -132,21 +132,21 @@ struct Remote {
 impl Remote {
     /// `relay` is given the bell for the FIFO that feeds it.
     fn start(awake: bool, relay: impl FnOnce(Bell) -> Relay) -> Remote {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut runner = Runner::new(ParkSleeper::new(), RealClock::new(), stop.clone());
+        let control = Arc::new(Control::default());
+        let mut runner = Runner::new(ParkSleeper::new(), RealClock::new(), control.clone());
         let bell = runner.bell();
         runner.add(Box::new(relay(bell.clone())));
         if awake {
             runner.add(Box::new(Busy));
         }
         let thread = std::thread::Builder::new().name("remote".into()).spawn(move || runner.run());
-        Remote { stop, bell, thread: Some(thread.expect("a thread")) }
+        Remote { control, bell, thread: Some(thread.expect("a thread")) }
     }
 }
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.control.stop.store(true, Ordering::Relaxed);
         self.bell.ring();
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the runner ended well");

@@ -4,7 +4,7 @@ use stack::header::{h, p};
 use stack::message::Message;
 
 /// An INVITE of 670 octets with a session description, as a softphone behind a proxy sends it.
-pub const INVITE: &[u8] = b"INVITE sip:bob@biloxi.example.com SIP/2.0\r\n\
+pub(crate) const INVITE: &[u8] = b"INVITE sip:bob@biloxi.example.com SIP/2.0\r\n\
 Via: SIP/2.0/UDP 192.0.2.101:5060;branch=z9hG4bK74bf9kdlw0;rport\r\n\
 Max-Forwards: 70\r\n\
 From: \"Alice\" <sip:alice@atlanta.example.com>;tag=9fxced76sl\r\n\
@@ -28,7 +28,7 @@ a=rtpmap:0 PCMU/8000\r\n\
 a=rtpmap:101 telephone-event/8000\r\n";
 
 /// Reads top Via, From, To, Call-ID, CSeq and Max-Forwards, typed; something of each, so that none can be left out.
-pub fn read_six(msg: &Message) -> usize {
+pub(crate) fn read_six(msg: &Message) -> usize {
     let via = msg.first(h::VIAS).expect("a Via");
     let from = msg.header(h::FROM).expect("From");
     let to = msg.header(h::TO).expect("To");
