@@ -11,15 +11,21 @@ use stack::transport::{
     TransportType, Wire,
 };
 use stack::tu::TuOptions;
-use stack::wiring::{Core, Plan, TuFactory, cores};
+use stack::wiring::{Core, EDGES, Plan, TuFactory, cores};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Items that `rx` and each `wire` hold.
-const CAPACITY: usize = 4096;
 /// Passes at one moment after which two actors are taken to feed each other for ever.
 const PASSES: u32 = 1_000_000;
+
+/// How many items a FIFO of the stack holds.
+///
+/// # Panics
+/// When there is none of that name.
+pub fn capacity(name: &str) -> usize {
+    EDGES.iter().find(|edge| edge.name == name).expect("a FIFO of the stack").capacity
+}
 
 /// What a stack gave to a transport.
 #[derive(Clone, Debug)]
@@ -63,8 +69,8 @@ impl Played {
             TransportInfo::new(TransportId(at as u16), *kind, 0, *address, *address)
         };
         let transports = Arc::new(TransportTable::new(transports.iter().enumerate().map(describe).collect()));
-        let (senders, wires) = transports.iter().map(|_| fifo("wire", CAPACITY, Bell::silent())).unzip();
-        let (rx, from_transports) = fifo("rx", CAPACITY, Bell::silent());
+        let (senders, wires) = transports.iter().map(|_| fifo("wire", capacity("wire"), Bell::silent())).unzip();
+        let (rx, from_transports) = fifo("rx", capacity("rx"), Bell::silent());
         let plan = Plan {
             options,
             transports: transports.clone(),

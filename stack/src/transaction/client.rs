@@ -128,9 +128,9 @@ impl TransactionController {
     ) {
         if self.clients.len() >= self.limit {
             count(&self.stats.refused);
-            self.to_tu(tu, TuEvent::NoResponse { transaction: id, reason: TransportError::Congested.into() }, now);
+            self.tell_tu(tu, TuEvent::NoResponse { transaction: id, reason: TransportError::Congested.into() }, now);
             if msg.method() == Some(Method::Invite) && self.wants_terminations(tu) {
-                self.to_tu(tu, TuEvent::ClientEnded { transaction: id }, now);
+                self.tell_tu(tu, TuEvent::ClientEnded { transaction: id }, now);
             }
             return;
         }
@@ -295,18 +295,18 @@ impl TransactionController {
                 Action::PassUp => {
                     let (id, tu) = (client.id, client.tu);
                     if let Some(msg) = msg.take() {
-                        self.to_tu(tu, TuEvent::Response { transaction: id, msg }, now);
+                        self.tell_tu(tu, TuEvent::Response { transaction: id, msg }, now);
                     }
                 }
                 Action::Forget => client.kept = Bytes::new(),
                 Action::Timeout => {
                     let (id, tu) = (client.id, client.tu);
                     count(&self.stats.timeouts);
-                    self.to_tu(tu, TuEvent::NoResponse { transaction: id, reason: NoResponse::Timeout }, now);
+                    self.tell_tu(tu, TuEvent::NoResponse { transaction: id, reason: NoResponse::Timeout }, now);
                 }
                 Action::TransportFailed => {
                     let (id, tu) = (client.id, client.tu);
-                    self.to_tu(tu, TuEvent::NoResponse { transaction: id, reason }, now);
+                    self.tell_tu(tu, TuEvent::NoResponse { transaction: id, reason }, now);
                 }
                 Action::Terminate => self.end_client(at, now),
                 Action::Send | Action::SendTrying => {}
@@ -352,7 +352,7 @@ impl TransactionController {
         let Some(client) = self.clients.remove(at.0, at.1) else { return };
         self.client_slots.remove(&client.key());
         if matches!(client.state, State::Invite(_)) && self.wants_terminations(client.tu) {
-            self.to_tu(client.tu, TuEvent::ClientEnded { transaction: client.id }, now);
+            self.tell_tu(client.tu, TuEvent::ClientEnded { transaction: client.id }, now);
         }
     }
 

@@ -174,7 +174,7 @@ impl TransactionController {
         }
     }
 
-    pub(super) fn to_tu(&mut self, tu: u8, event: TuEvent, now: Time) {
+    pub(super) fn tell_tu(&mut self, tu: u8, event: TuEvent, now: Time) {
         let Some(port) = self.tus.get(usize::from(tu)) else { return };
         if !self.held_events.is_empty() {
             self.held_events.push_back((tu, event));

@@ -130,7 +130,7 @@ impl TransactionController {
             if msg.header(h::TO).is_ok_and(|to| to.param(p::TAG) == Some(own_tag(key).as_str())) {
                 count(&self.stats.absorbed);
             } else if let Some(tu) = self.select_tu(&msg) {
-                self.to_tu(tu, TuEvent::Ack { msg }, now);
+                self.tell_tu(tu, TuEvent::Ack { msg }, now);
             }
             return;
         }
@@ -175,7 +175,7 @@ impl TransactionController {
             Some(invite) => self.cancelled(at, invite, msg, now),
             None => {
                 let transaction = self.server_name(at);
-                self.to_tu(tu, TuEvent::Request { transaction, msg }, now);
+                self.tell_tu(tu, TuEvent::Request { transaction, msg }, now);
             }
         }
     }
@@ -187,7 +187,7 @@ impl TransactionController {
         if pending {
             let tu = self.servers.get_mut(invite.0, invite.1).map_or(0, |s| s.tu);
             let transaction = self.server_name(invite);
-            self.to_tu(tu, TuEvent::Cancelled { transaction, cancel: msg }, now);
+            self.tell_tu(tu, TuEvent::Cancelled { transaction, cancel: msg }, now);
         }
     }
 
@@ -300,7 +300,7 @@ impl TransactionController {
                 Action::PassUp => {
                     let tu = server.tu;
                     if let Some(msg) = msg.take() {
-                        self.to_tu(tu, TuEvent::Ack { msg }, now);
+                        self.tell_tu(tu, TuEvent::Ack { msg }, now);
                     }
                 }
                 Action::Forget => server.response = Bytes::new(),
@@ -310,7 +310,7 @@ impl TransactionController {
                         count(&self.stats.no_ack);
                     }
                     let transaction = self.server_name(at);
-                    self.to_tu(tu, TuEvent::NotDelivered { transaction }, now);
+                    self.tell_tu(tu, TuEvent::NotDelivered { transaction }, now);
                 }
                 Action::Terminate => self.end_server(at, now),
                 Action::SendAck => {}
@@ -344,7 +344,7 @@ impl TransactionController {
         }
         if server.is_invite() && self.wants_terminations(server.tu) {
             let transaction = self.server_name(at);
-            self.to_tu(server.tu, TuEvent::ServerEnded { transaction }, now);
+            self.tell_tu(server.tu, TuEvent::ServerEnded { transaction }, now);
         }
     }
 }

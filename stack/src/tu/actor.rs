@@ -54,12 +54,13 @@ impl<T: TransactionUser + ?Sized> TuActor<T> {
         self.flush(now);
     }
 
-    /// Pushes what is held, in order; what does not fit stays.
+    /// Pushes what is held, in order; what does not fit stays. The last tenth of `cmd` belongs to timers and to news of
+    /// what was sent: were it full of commands, the selector could not go on, and what it is to send would overrun `out`.
     fn flush(&mut self, now: Time) {
         let mut pending = self.held.drain(..);
         while let Some(command) = pending.next() {
             if let Err(Full(Input::Command(command))) =
-                self.commands.push(Input::Command(command), Class::Internal, now)
+                self.commands.push(Input::Command(command), Class::Essential, now)
             {
                 let rest: Vec<Command> = std::iter::once(command).chain(pending).collect();
                 self.held = rest;

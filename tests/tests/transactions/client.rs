@@ -3,6 +3,7 @@
 use crate::bench::{Bench, PEER, TCP, answer, first_line, line, parse, request, request_to, times, told};
 use stack::header::h;
 use stack::tu::{SendOptions, TuOptions};
+use tests::played::capacity;
 
 #[test]
 fn timer_a_doubles_until_timer_b() {
@@ -166,7 +167,7 @@ fn strange_responses_are_counted_and_dropped() {
 /// Many requests at once: the answers to the first come while the news that they were sent still waits in `cmd`.
 #[test]
 fn an_answer_may_overtake_the_news_that_the_request_went_out() {
-    const CALLS: usize = 500;
+    const CALLS: usize = 300;
     let mut bench = Bench::new();
     bench.todo(0, |stack| {
         for _ in 0..CALLS {
@@ -198,10 +199,10 @@ fn an_answer_may_overtake_the_news_that_the_request_went_out() {
 /// A burst is not refused because it is larger than the next FIFO: who passes it on does so as fast as it is taken.
 #[test]
 fn a_burst_larger_than_out_is_sent() {
-    const BURST: usize = 6000;
+    let burst = 4 * capacity("cmd");
     let mut bench = Bench::new();
-    bench.todo(0, |stack| {
-        for _ in 0..BURST {
+    bench.todo(0, move |stack| {
+        for _ in 0..burst {
             stack.send(request("OPTIONS"), SendOptions::default());
         }
     });
@@ -213,5 +214,5 @@ fn a_burst_larger_than_out_is_sent() {
             break;
         }
     }
-    assert_eq!((sent, bench.told(0), bench.stack.transactions().shed), (BURST, vec![], 0));
+    assert_eq!((sent, bench.told(0).len(), bench.stack.transactions().shed), (burst, 0, 0));
 }

@@ -7,6 +7,7 @@ use stack::StackOptions;
 use stack::header::h;
 use stack::message::Message;
 use stack::tu::{TuEvent, TuOptions};
+use tests::played::capacity;
 
 fn options(n: usize) -> String {
     incoming_call("OPTIONS", &format!("192.0.2.9;branch=z9hG4bK{n}"), "", &format!("call-{n}"))
@@ -20,8 +21,8 @@ fn bye(n: usize) -> String {
 /// exists still goes in, and when it goes on it hears of everything that was not refused.
 #[test]
 fn a_full_transaction_user() {
-    const CAPACITY: usize = 4096;
-    const ROOM: usize = CAPACITY - CAPACITY / 5;
+    let capacity = capacity("tu");
+    let room = capacity - capacity / 5;
     let mut bench = Bench::new();
     bench.receive(incoming("INVITE", "192.0.2.9;branch=z9hG4bKcall", ""));
     let (call, _) = bench.request();
@@ -31,7 +32,7 @@ fn a_full_transaction_user() {
     let message = bench.one_sent();
     bench.stack.stalled = Some("first");
     let mut refused = 0;
-    for n in 0..ROOM + 10 {
+    for n in 0..room + 10 {
         bench.receive(options(n));
         for sent in bench.sent() {
             assert_eq!(first_line(&sent), "503 Service Unavailable");
@@ -49,15 +50,15 @@ fn a_full_transaction_user() {
     bench.nothing_sent();
     bench.stack.stalled = None;
     let heard = bench.heard(0);
-    assert_eq!(heard.len(), ROOM + 4);
-    let rest: Vec<&TuEvent> = heard.iter().skip(ROOM).collect();
+    assert_eq!(heard.len(), room + 4);
+    let rest: Vec<&TuEvent> = heard.iter().skip(room).collect();
     assert!(
         matches!(&rest[..], [TuEvent::Cancelled { transaction, .. }, TuEvent::Request { .. }, TuEvent::Ack { .. }, TuEvent::Response { .. }]
             if *transaction == call),
         "{rest:?}"
     );
     // And new requests are welcome again.
-    bench.receive(options(CAPACITY));
+    bench.receive(options(capacity));
     assert_eq!(bench.told(0), [told(100, "OPTIONS")]);
 }
 
@@ -65,12 +66,13 @@ fn a_full_transaction_user() {
 /// it, until the user goes on; time does not stand still for the other transactions.
 #[test]
 fn an_overfull_transaction_user_loses_nothing() {
-    const ACKS: usize = 5000;
+    // More than `tu` holds, so that `txn` fills too.
+    let acks = capacity("tu") + capacity("txn") / 2;
     let mut bench = Bench::new();
     bench.send(request("MESSAGE"));
     bench.sent();
     bench.stack.stalled = Some("first");
-    for n in 0..ACKS {
+    for n in 0..acks {
         bench.receive(incoming_call("ACK", &format!("192.0.2.9;branch=z9hG4bK{n}"), "a1", "call-3"));
     }
     bench.run_to(40_000);
@@ -78,7 +80,7 @@ fn an_overfull_transaction_user_loses_nothing() {
     bench.stack.stalled = None;
     bench.run_to(40_010);
     let heard = bench.told(0);
-    assert_eq!(heard.iter().filter(|(_, what)| what == "ACK").count(), ACKS);
+    assert_eq!(heard.iter().filter(|(_, what)| what == "ACK").count(), acks);
     assert_eq!(heard.iter().filter(|(_, what)| what == "timeout").count(), 1);
     assert!(bench.stack.meters().all(|meter| meter.depth() == 0));
 }
@@ -143,10 +145,10 @@ fn a_final_response_is_told_although_its_ack_finds_no_room() {
     let invite = bench.one_sent();
     bench.stack.stalled = Some("selector");
     bench.stack.drain();
-    for n in 0..4096 {
+    for n in 0..capacity("out") {
         bench.receive(options(n));
     }
-    assert_eq!(bench.stack.meters().find(|m| m.name() == "out").unwrap().depth(), 4096, "503s fill it");
+    assert_eq!(bench.stack.meters().find(|m| m.name() == "out").unwrap().depth(), capacity("out"), "503s fill it");
     bench.receive_on(TCP, PEER, 1, answer(&invite, 486));
     assert_eq!(bench.told(0), [told(0, "486")]);
     assert_eq!((bench.alive(), bench.stack.transactions().shed), ((0, 0), 1));
@@ -158,7 +160,7 @@ fn a_request_that_finds_no_room_is_answered_at_once() {
     let mut bench = Bench::new();
     bench.stack.stalled = Some("selector");
     bench.stack.drain();
-    for n in 0..4096 {
+    for n in 0..capacity("out") {
         bench.receive(options(n));
     }
     bench.send(request("OPTIONS"));
@@ -188,9 +190,10 @@ fn a_very_large_invite_gets_its_ack() {
 fn rx_is_bounded() {
     let mut bench = Bench::new();
     let peer = PEER.parse().unwrap();
-    let taken = (0..5000).filter(|n| bench.stack.receive(UDP, peer, 0, options(*n).into(), bench.now)).count();
+    let taken =
+        (0..capacity("rx") + 100).filter(|n| bench.stack.receive(UDP, peer, 0, options(*n).into(), bench.now)).count();
     bench.settle();
-    assert_eq!(taken, 4096);
+    assert_eq!(taken, capacity("rx"));
     let got = bench.told(0).len() as u64 + bench.stack.transactions().refused + bench.stack.scanner().shed;
-    assert_eq!(got, 4096, "each was told, refused or counted");
+    assert_eq!(got, taken as u64, "each was told, refused or counted");
 }
