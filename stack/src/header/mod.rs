@@ -48,7 +48,7 @@ pub use privacy::Privacy;
 pub use qvalue::QValue;
 pub use rack::RAck;
 pub use retry_after::RetryAfter;
-pub use table::{check, h};
+pub use table::{check, h, reprint};
 pub use timestamp::Timestamp;
 pub use token::Token;
 pub use via::Via;

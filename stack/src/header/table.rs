@@ -61,10 +61,13 @@ macro_rules! headers {
             }
         }
 
-        #[cfg(test)]
-        pub(super) fn reprint(id: HeaderId, value: &str) -> Result<String, ParseError> {
+        /// Parses one value of a header by its type and prints it: what a rewritten line would say. Of an unknown
+        /// header it is the value itself.
+        pub fn reprint(id: HeaderId, value: &str) -> Result<String, HeaderError> {
             match id {
-                $(HeaderId::$id => <$value as HeaderValue>::parse(value).map(|v| v.to_string()),)*
+                $(HeaderId::$id => {
+                    <$value as HeaderValue>::parse(value).map(|v| v.to_string()).map_err(|e| e.of(id))
+                })*
                 _ => Ok(value.to_string()),
             }
         }

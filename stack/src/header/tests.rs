@@ -1,6 +1,5 @@
 //! Properties of all headers, whatever their type.
 
-use super::table::reprint;
 use super::*;
 use crate::grammar::split_list;
 use crate::uri::Uri;

@@ -2,6 +2,7 @@
 
 use super::access::Access;
 use super::index::is_token;
+use super::index::is_token;
 use super::{Body, Buffer, Field, Message, Source, StartKind, StartLine};
 use crate::grammar::split_list;
 use crate::header::{HeaderId, HeaderValue, Many, One};

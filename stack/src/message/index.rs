@@ -348,10 +348,17 @@ fn trim_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Cuts white space and line ends from both ends.
+/// Cuts white space and line ends from both ends: SP, HTAB, CR and LF (RFC 3261 §25.1), and not the form feed that
+/// `trim_ascii` takes too.
 #[inline]
-pub(super) fn trim(value: &[u8]) -> &[u8] {
-    value.trim_ascii()
+pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// Whether an octet may stand in a token (RFC 3261 §25.1).

@@ -129,6 +129,9 @@ impl TransactionController {
         if self.clients.len() >= self.limit {
             count(&self.stats.refused);
             self.to_tu(tu, TuEvent::NoResponse { transaction: id, reason: TransportError::Congested.into() }, now);
+            if msg.method() == Some(Method::Invite) && self.wants_terminations(tu) {
+                self.to_tu(tu, TuEvent::ClientEnded { transaction: id }, now);
+            }
             return;
         }
         let state = match msg.method() {

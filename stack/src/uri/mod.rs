@@ -109,12 +109,13 @@ impl<'a> Uri<'a> {
         }
     }
 
-    /// The key of the address-of-record, see [`SipUri::aor_key`]; for other schemes the URI's text.
+    /// The key of the address-of-record, see [`SipUri::aor_key`]; for other schemes the URI's text
+    /// with the scheme in lower case (RFC 3986 §6.2.2.1).
     pub fn aor_key(&self) -> String {
         match self {
             Uri::Sip(uri) => uri.aor_key(),
             Uri::Tel(uri) => format!("tel:{}", uri.digits()),
-            Uri::Other(uri) => uri.to_string(),
+            Uri::Other(uri) => format!("{}:{}", uri.scheme.to_ascii_lowercase(), uri.opaque),
         }
     }
 

@@ -1,0 +1,4 @@
+//! `fuzz_targets::sdp` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz_targets::sdp(data));
