@@ -38,6 +38,9 @@ struct Books {
     broken: Vec<String>,
 }
 
+/// Of each kind, how many broken rules are named.
+const MOST: usize = 20;
+
 /// What a run came to.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Sums {
@@ -147,6 +150,7 @@ impl Ledger {
             sums.cancelled += usize::from(server.cancelled);
         }
         open.sort();
+        open.truncate(MOST);
         books.broken.extend(open);
         sums
     }
@@ -154,7 +158,7 @@ impl Ledger {
 
 impl Books {
     fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
-        if !holds && self.broken.len() < 20 {
+        if !holds && self.broken.len() < MOST {
             self.broken.push(what());
         }
     }
