@@ -60,11 +60,11 @@ fn a_registrar_under_torture() {
 }
 
 /// Registers the called side, then calls it by its address-of-record.
-fn calls_through(transport: &str, listed: &str) {
+fn calls_through(transport: &str, listed: &str, placement: &str) {
     if !peers::available("sipp") {
         return;
     }
-    let repro = start(&[]);
+    let repro = start(&["--placement", placement]);
     let proxy = address(&repro, listed);
     let side =
         |scenario, local, calls, remote, more| Sipp { scenario, local, remote, calls, rate: 50, transport, more };
@@ -84,12 +84,24 @@ fn calls_through(transport: &str, listed: &str) {
 
 #[test]
 fn registered_users_are_called_over_udp() {
-    calls_through("u1", "udp");
+    calls_through("u1", "udp", "inline");
 }
 
 #[test]
 fn registered_users_are_called_over_tcp() {
-    calls_through("t1", "tcp");
+    calls_through("t1", "tcp", "inline");
+}
+
+#[test]
+fn all_shards_know_the_registered_users() {
+    calls_through("u1", "udp", "sharded:2");
+    calls_through("t1", "tcp", "sharded:2");
+}
+
+#[test]
+fn calls_go_through_two_stages() {
+    calls_through("u1", "udp", "staged");
+    calls_through("t1", "tcp", "staged");
 }
 
 /// A file for one test, removed afterwards.
