@@ -99,7 +99,7 @@ fn apply(
     let (call_id, cseq) = (request.header(h::CALL_ID)?, request.header(h::CSEQ)?.number);
     let source = request.source().map(|source| source.flow.peer);
     let most = store.limits().contacts;
-    match wish(request, rules)? {
+    match wish(request, rules, most)? {
         Wish::Query => Ok(()),
         Wish::RemoveAll => store.update(aor, now, |bindings| {
             in_order(bindings.iter(), call_id.as_str(), cseq)?;
@@ -120,7 +120,8 @@ fn apply(
 }
 
 /// Reads the Contact headers: nothing is changed before all are understood.
-fn wish<'m>(request: &'m Message, rules: &config::Registrar) -> Result<Wish<'m>, RegisterError> {
+/// A request may replace as many contacts as there can be, and no more: each is compared with each binding.
+fn wish<'m>(request: &'m Message, rules: &config::Registrar, most: usize) -> Result<Wish<'m>, RegisterError> {
     // A malformed Expires counts as absent (§20.19 through §10.3: the registrar's own choice).
     let header = request.header(h::EXPIRES).ok().map(|seconds| seconds.0);
     let mut contacts = Vec::new();
@@ -134,6 +135,9 @@ fn wish<'m>(request: &'m Message, rules: &config::Registrar) -> Result<Wish<'m>,
                     return Err(RegisterError::TooBrief(rules.min_expires));
                 }
                 contacts.push((addr, wanted.min(rules.max_expires)));
+                if contacts.len() > 2 * most {
+                    return Err(RegisterError::TooManyContacts);
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use rutil::log::LogError;
 use rutil::rng::EntropyError;
 use rutil::{Placement, Rng};
 use stack::transport::TransportType;
-use stack::{Stack, StackError, TransportSpec};
+use stack::{Stack, StackError, StackOptions, TransportSpec};
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -121,7 +121,8 @@ fn loopback() -> Vec<Listen> {
 }
 
 fn start(config: Config) -> Result<Stack, StartError> {
-    let mut builder = Stack::builder().placement(config.placement).on_panic(|thread| {
+    let options = StackOptions { transactions: config.limits.transactions, ..StackOptions::default() };
+    let mut builder = Stack::builder().placement(config.placement).options(options).on_panic(|thread| {
         eprintln!("repro: thread {thread} has died, its calls are lost: exiting");
         std::process::exit(DIED);
     });

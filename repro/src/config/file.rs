@@ -75,6 +75,7 @@ impl Config {
             ),
             (registrar.max_contacts == 0, "registrar", "max_contacts", "expected at least 1"),
             (registrar.max_aors == 0, "registrar", "max_aors", "expected at least 1"),
+            (self.limits.transactions == 0, "limits", "transactions", "expected at least 1"),
             (self.limits.max_targets == 0, "limits", "max_targets", "expected at least 1"),
             (self.limits.max_breadth == 0, "limits", "max_breadth", "expected at least 1"),
         ];
@@ -154,6 +155,7 @@ default_expires = 50
 max_contacts = 3
 max_aors = 4
 [limits]
+transactions = 7
 max_targets = 5
 max_breadth = 6
 "#;
@@ -167,7 +169,8 @@ max_breadth = 6
         let registrar = &config.registrar;
         let expires = [registrar.min_expires, registrar.max_expires, registrar.default_expires];
         assert_eq!((expires, registrar.max_contacts, registrar.max_aors), ([10, 100, 50], 3, 4));
-        assert_eq!((config.limits.max_targets, config.limits.max_breadth), (5, 6));
+        let limits = &config.limits;
+        assert_eq!((limits.transactions, limits.max_targets, limits.max_breadth), (7, 5, 6));
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub struct Registrar {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
+    /// Most client and most server transactions of a shard; more requests are refused with 503.
+    pub transactions: usize,
     /// Most targets that one request is forwarded to, one after the other or at the same time.
     pub max_targets: usize,
     /// Max-Breadth of a request that has none (RFC 5393 §5.3).
@@ -105,7 +107,7 @@ impl Default for Registrar {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_targets: 10, max_breadth: 60 }
+        Limits { transactions: 1_000_000, max_targets: 10, max_breadth: 60 }
     }
 }
 

@@ -7,7 +7,7 @@ use memchr::memmem;
 use stack::header::{HeaderId, h};
 use stack::message::Message;
 use stack::transaction::loop_hash;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
 /// What decides where a request goes, besides the Request-URI; and what tells requests apart.
 const HASHED: [HeaderId; 7] = [
@@ -39,11 +39,9 @@ impl Processor for LoopDetection {
 fn hash(request: &Message, hasher: &impl BuildHasher) -> u64 {
     let mut state = hasher.build_hasher();
     state.write(request.request_uri_text());
-    for id in HASHED.into_iter().filter(|id| request.has(*id)) {
-        state.write(id.name().as_bytes());
-        for value in request.raw_values(id.name()) {
-            state.write(value);
-        }
+    for (id, value) in request.fields().filter(|(id, _)| HASHED.contains(id)) {
+        id.hash(&mut state);
+        state.write(value);
     }
     state.finish()
 }

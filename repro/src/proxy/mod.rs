@@ -8,7 +8,7 @@
 //!                                                                   └──> the best response
 //! ```
 //!
-//! One [`Proxy`] serves one shard. It keeps a [`ResponseContext`] for each request that it forwarded, until its last
+//! One [`Proxy`] serves one shard. It keeps a `ResponseContext` for each request that it forwarded, until its last
 //! branch has had its final response; the stack's limit on transactions bounds them. Of an INVITE that was answered
 //! with 2xx there stays one entry of 32 octets in a map, until the client transaction ends (Timer M): it sends further
 //! 2xx on their way (§16.7 step 5).

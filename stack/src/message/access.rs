@@ -170,6 +170,11 @@ impl Message {
         self.fields.iter().map(|f| (self.span(f.buffer, f.start, f.start + u32::from(f.name_len)), self.value(f)))
     }
 
+    /// All header lines in order: which header, and the value with white space trimmed (folds are left in).
+    pub fn fields(&self) -> impl Iterator<Item = (HeaderId, &[u8])> {
+        self.fields.iter().map(|f| (f.id, self.value(f)))
+    }
+
     /// The values of a header by its name in any case, one a line: for headers that the stack does not know.
     pub fn raw_values<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m [u8]> {
         let id = HeaderId::lookup(name.as_bytes());

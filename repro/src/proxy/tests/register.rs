@@ -163,6 +163,8 @@ fn contacts_and_records_are_limited() {
     assert_eq!(send_status(&mut bench, "<sip:1@a>, <sip:2@a>"), 200);
     assert_eq!(send(&mut bench, contact("<sip:3@a>").cseq(2)).0, 403);
     assert_eq!(query(&mut bench).len(), 2);
+    let removals = ["<sip:3@a>;expires=0"; 5].join(", ");
+    assert_eq!(send(&mut bench, contact(&removals).cseq(2)).0, 403);
     let other = "To: <sip:carol@127.0.0.1>\r\nContact: <sip:3@a>\r\n";
     assert_eq!(bench.status(request("REGISTER", "sip:127.0.0.1", other)), 503);
 }
