@@ -1,6 +1,6 @@
 //! Client transactions: what is kept of each, and how the machines' actions are carried out.
 
-use super::controller::TransactionController;
+use super::controller::{NO_TU, TransactionController};
 use super::machine::{Action, Timer};
 use super::stats::count;
 use super::{ClientTransaction, Outgoing, TimerKey, client_invite, client_non_invite};
@@ -10,9 +10,6 @@ use crate::transport::{Flow, Notify, TransportError};
 use crate::tu::{NoResponse, SendOptions, TuEvent};
 use bytes::Bytes;
 use rutil::{Class, Time};
-
-/// Nobody hears of this transaction: a CANCEL that the stack sent.
-const NO_TU: u8 = u8::MAX;
 
 /// A client transaction.
 pub(super) struct Client {

@@ -24,6 +24,9 @@ const BATCH: usize = 64;
 /// How long to wait for room before looking again.
 const HOLD: Duration = Duration::from_millis(1);
 
+/// Nobody hears of this transaction: a CANCEL that the stack sent, or one that it answered.
+pub(super) const NO_TU: u8 = u8::MAX;
+
 /// A transaction user as the controller sees it.
 pub(crate) struct TuPort {
     pub(crate) options: TuOptions,

@@ -1,6 +1,6 @@
 //! Server transactions: what is kept of each, and how the machines' actions are carried out.
 
-use super::controller::TransactionController;
+use super::controller::{NO_TU, TransactionController};
 use super::machine::{Action, Timer};
 use super::stats::count;
 use super::{ServerKey, ServerTransaction, TimerKey, server_invite, server_non_invite};
@@ -164,7 +164,9 @@ impl TransactionController {
         let start = if invite { server_invite::START } else { server_non_invite::START };
         let (request, response) = (msg.raw_bytes(), Bytes::new());
         let source = msg.source().map_or(reply_to.peer, |source| source.flow.peer);
-        let at = self.servers.insert(Server { key, merge, state, tu, round: 0, reply_to, source, request, response });
+        let owner = if cancelled.is_some() { NO_TU } else { tu };
+        let at =
+            self.servers.insert(Server { key, merge, state, tu: owner, round: 0, reply_to, source, request, response });
         self.server_slots.insert(key, at.0);
         if merge != 0 {
             self.merges.insert(merge, at.0);

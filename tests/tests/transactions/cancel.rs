@@ -1,6 +1,7 @@
 //! CANCEL, both ways (RFC 3261 §9).
 
 use crate::bench::{Bench, answer, first_line, incoming, line, request, times, told};
+use stack::transport::TransportError;
 use stack::tu::TuEvent;
 
 #[test]
@@ -111,6 +112,23 @@ fn a_cancel_that_matches_is_answered_and_told() {
     bench.run_to(60_000);
     bench.nothing_sent();
     assert_eq!((bench.told(0), bench.alive()), (vec![], (0, 0)));
+}
+
+/// The stack answers the CANCEL by itself, so nobody knows its transaction.
+#[test]
+fn a_cancel_whose_answer_cannot_be_sent_is_no_news() {
+    let mut bench = Bench::new();
+    bench.receive(incoming("INVITE", VIA, ""));
+    let (invite, msg) = bench.request();
+    bench.receive(incoming("CANCEL", VIA, ""));
+    let ok = bench.one_sent();
+    assert_eq!(bench.heard(0).len(), 1);
+    bench.fail(ok.notify.unwrap(), TransportError::Unreachable);
+    assert_eq!(bench.told(0), []);
+    bench.respond(invite, msg.make_response(487, None, Some("a1")));
+    let refused = bench.one_sent();
+    bench.fail(refused.notify.unwrap(), TransportError::Unreachable);
+    assert_eq!(bench.told(0).len(), 1, "the INVITE's own failure is");
 }
 
 #[test]
