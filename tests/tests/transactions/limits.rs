@@ -137,6 +137,16 @@ fn a_full_table_of_clients_refuses() {
     assert_eq!((bench.alive(), bench.stack.transactions().refused), ((2, 0), 1));
 }
 
+/// Whoever counts on the end of each INVITE hears of it even when there was no beginning.
+#[test]
+fn a_refused_invite_ends() {
+    let none = StackOptions { transactions: 0, ..StackOptions::default() };
+    let mut bench = Bench::with(&none, &[TuOptions { terminations: true, ..TuOptions::default() }]);
+    bench.send(request("INVITE"));
+    bench.send(request("OPTIONS"));
+    assert_eq!(bench.told(0), [told(0, "congested"), told(0, "client ended"), told(0, "congested")]);
+}
+
 /// When `out` has no room for the ACK, the final response is still told.
 #[test]
 fn a_final_response_is_told_although_its_ack_finds_no_room() {
