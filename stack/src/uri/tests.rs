@@ -107,6 +107,7 @@ fn keys_of_addresses_of_record() {
     assert_eq!(key("sip:Bob@x.org:5070"), "Bob@x.org:5070");
     assert_eq!(key("sip:x.org"), "x.org");
     assert_eq!(key("tel:+1-201-555"), "tel:+1201555");
+    assert_eq!(key("URN:service:SOS"), "urn:service:SOS");
 }
 
 #[test]

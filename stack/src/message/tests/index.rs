@@ -23,6 +23,14 @@ fn an_untouched_message_prints_as_it_came() {
     }
 }
 
+/// A form feed is no white space (RFC 3261 §25.1), also where Rust counts it as such.
+#[test]
+fn only_white_space_is_cut_off() {
+    let msg = parse("SIP/2.0 200 OK\r\nX: \t\u{c}a\u{c} \r\n b\u{b} \t\r\n \r\n\r\n");
+    assert_eq!(msg.raw_values("x").collect::<Vec<_>>(), [b"\x0ca\x0c \r\n b\x0b"]);
+    assert_eq!(fault_of("SIP/2.0 200 OK\r\nContent-Length:\u{c}0\r\n\r\n"), Some(Fault::ContentLength));
+}
+
 #[test]
 fn headers_in_every_form_are_found() {
     for text in [REQUEST.to_string(), REQUEST.replace("\r\n", "\n"), REQUEST.replace(": ", " \t : ")] {
