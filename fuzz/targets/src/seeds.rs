@@ -82,7 +82,7 @@ const CONTENTS: [&str; 8] = [
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     let texts = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
     let mut seeds = match target {
-        "datagram" => torture(),
+        "datagram" => datagrams(),
         "stream" => streams(),
         "header" => headers(),
         "uri" => texts(&URIS),
@@ -103,6 +103,17 @@ fn torture() -> Vec<Vec<u8>> {
     paths.retain(|path| path.extension().is_some_and(|ext| ext == "sip"));
     paths.sort();
     paths.iter().map(|path| fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))).collect()
+}
+
+fn datagrams() -> Vec<Vec<u8>> {
+    let mut seeds = torture();
+    seeds.push(
+        b"\r\nBYE sip:a SIP/2.0\r\nv:\r\nv: \x0cSIP/2.0/TCP a;rport,\x0cSIP/2.0/UDP b\n c\r\nt: a\r\n\r\n\0".to_vec(),
+    );
+    seeds.push(
+        b"SIP/2.0 180 \xc3\xa9\nv: SIP/2.0/UDP [::1];branch=z9hG4bK1 , SIP/2.0/UDP b\nl: 3\ni: a\n\nbody".to_vec(),
+    );
+    seeds
 }
 
 fn streams() -> Vec<Vec<u8>> {

@@ -32,37 +32,37 @@ fn try_one(target: &str, run: fn(&[u8]), input: &[u8], seed: u64) {
 
 #[test]
 fn datagram() {
-    smoke("datagram", 4_000);
+    smoke("datagram", 10_000);
 }
 
 #[test]
 fn stream() {
-    smoke("stream", 4_000);
+    smoke("stream", 8_000);
 }
 
 #[test]
 fn header() {
-    smoke("header", 60_000);
+    smoke("header", 150_000);
 }
 
 #[test]
 fn uri() {
-    smoke("uri", 40_000);
+    smoke("uri", 80_000);
 }
 
 #[test]
 fn sdp() {
-    smoke("sdp", 10_000);
+    smoke("sdp", 30_000);
 }
 
 #[test]
 fn contents() {
-    smoke("contents", 20_000);
+    smoke("contents", 60_000);
 }
 
 #[test]
 fn transactions() {
-    smoke("transactions", 300);
+    smoke("transactions", 1_500);
 }
 
 #[test]
