@@ -1,19 +1,29 @@
 //! Splits a header's value at its top-level commas (RFC 3261 §7.3.1).
 
 use super::{quoted_end, trim};
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 /// The values of a list, in order. See [`split_list`].
 #[derive(Clone, Debug)]
 pub struct ListIter<'a> {
     rest: Option<&'a str>,
+    open: Open,
+}
+
+/// What was found not to close. From there on it is plain text: to seek its end again from each place where it might
+/// open would take time with the square of the length, which a peer chooses.
+#[derive(Clone, Copy, Debug, Default)]
+struct Open {
+    quote: bool,
+    angle: bool,
+    comment: bool,
 }
 
 /// Splits a value at commas that stand outside quotes, `<>` and comments; white space around is trimmed. An empty
 /// value is an empty list; an empty element (`a,,b`) is given as an empty text, which no value's parser takes.
 pub fn split_list(value: &str) -> ListIter<'_> {
     let value = trim(value);
-    ListIter { rest: (!value.is_empty()).then_some(value) }
+    ListIter { rest: (!value.is_empty()).then_some(value), open: Open::default() }
 }
 
 impl<'a> ListIter<'a> {
@@ -28,7 +38,7 @@ impl<'a> Iterator for ListIter<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         let rest = self.rest?;
-        let Some(comma) = memchr(b',', rest.as_bytes()).and_then(|first| top_level_comma(rest, first)) else {
+        let Some(comma) = memchr(b',', rest.as_bytes()).and_then(|first| self.open.top_level_comma(rest, first)) else {
             self.rest = None;
             return Some(trim(rest));
         };
@@ -37,32 +47,41 @@ impl<'a> Iterator for ListIter<'a> {
     }
 }
 
-/// The first comma at top level, where `first` is the first of all commas.
-fn top_level_comma(text: &str, first: usize) -> Option<usize> {
-    let bytes = text.as_bytes();
-    if !bytes.get(..first)?.iter().any(|b| matches!(b, b'"' | b'<' | b'(')) {
-        return Some(first);
+impl Open {
+    /// The first comma at top level, where `first` is the first of all commas.
+    fn top_level_comma(&mut self, text: &str, first: usize) -> Option<usize> {
+        let bytes = text.as_bytes();
+        if !bytes.get(..first)?.iter().any(|b| matches!(b, b'"' | b'<' | b'(')) {
+            return Some(first);
+        }
+        let mut pos = 0;
+        while let Some(byte) = bytes.get(pos) {
+            let end = match byte {
+                b',' => return Some(pos),
+                // What does not close is plain text: then its value's parser says what is wrong with it.
+                b'"' => seek(&mut self.quote, || quoted_end(bytes, pos)),
+                b'<' => seek(&mut self.angle, || memchr(b'>', bytes.get(pos..)?).map(|close| pos + close))
+                    .and_then(|close| enclosed(bytes, pos, close)),
+                b'(' => seek(&mut self.comment, || comment_end(bytes, pos)),
+                _ => None,
+            };
+            pos = end.unwrap_or(pos + 1);
+        }
+        None
     }
-    let mut pos = 0;
-    while let Some(byte) = bytes.get(pos) {
-        pos = match byte {
-            b',' => return Some(pos),
-            // What does not close is plain text: then its value's parser says what is wrong with it.
-            b'"' => quoted_end(bytes, pos).unwrap_or(pos + 1),
-            b'<' => closing_angle(bytes, pos).unwrap_or(pos + 1),
-            b'(' => comment_end(bytes, pos).unwrap_or(pos + 1),
-            _ => pos + 1,
-        };
-    }
-    None
 }
 
-/// Past the `>` that closes the `<` at `open`. A second `<` before it means that the first does not enclose.
-fn closing_angle(bytes: &[u8], open: usize) -> Option<usize> {
-    let inside = bytes.get(open + 1..)?;
-    let close = memchr(b'>', inside)?;
-    let nested = memchr_iter(b'<', inside.get(..close)?).next().is_some();
-    (!nested).then_some(open + 1 + close + 1)
+/// Seeks an end unless there is none.
+fn seek(none: &mut bool, end: impl FnOnce() -> Option<usize>) -> Option<usize> {
+    let found = if *none { None } else { end() };
+    *none = found.is_none();
+    found
+}
+
+/// Past the `>` at `close`, for the `<` at `open`. A second `<` between them means that the first does not enclose.
+fn enclosed(bytes: &[u8], open: usize, close: usize) -> Option<usize> {
+    let nested = memchr(b'<', bytes.get(open + 1..close)?).is_some();
+    (!nested).then_some(close + 1)
 }
 
 /// Past the `)` that closes the comment at `open`; comments nest, `\` escapes.
@@ -111,5 +130,15 @@ mod tests {
         assert_eq!(split("<a, b"), ["<a", "b"]);
         assert_eq!(split("<a, <b>"), ["<a", "<b>"]);
         assert_eq!(split("(a, b\\"), ["(a", "b\\"]);
+        assert_eq!(split("(a, ((b, c), \"d, <e, f>"), ["(a", "((b", "c)", "\"d", "<e, f>"]);
+    }
+
+    /// A million octets: with the square of that, this would not end.
+    #[test]
+    fn what_does_not_close_is_sought_once() {
+        for piece in ["(", "\"\\", "(,", "<,", "((,<,"] {
+            let text = piece.repeat(1_000_000 / piece.len());
+            assert_eq!(split(&format!("{text},")).len(), text.matches(',').count() + 2, "{piece}");
+        }
     }
 }
