@@ -31,6 +31,8 @@ pub(crate) fn in_pass<R>(now: Time, what: impl FnOnce() -> R) -> R {
 pub struct Runner<S: Sleeper, C: Clock> {
     sleeper: S,
     actors: Vec<Box<dyn Actor>>,
+    /// Whose turn it is in a pass.
+    order: Vec<usize>,
     clock: C,
     control: Arc<Control>,
 }
@@ -49,12 +51,24 @@ pub struct Control {
 impl<S: Sleeper, C: Clock> Runner<S, C> {
     /// A runner that sleeps as `sleeper` does, and ends when `control` says so.
     pub fn new(sleeper: S, clock: C, control: Arc<Control>) -> Self {
-        Runner { sleeper, actors: Vec::new(), clock, control }
+        Runner { sleeper, actors: Vec::new(), order: Vec::new(), clock, control }
     }
 
-    /// Adds an actor behind the ones that are there.
+    /// Adds an actor behind the ones that are there; it has one turn in each pass.
     pub fn add(&mut self, actor: Box<dyn Actor>) {
+        self.order.push(self.actors.len());
         self.actors.push(actor);
+    }
+
+    /// Whose turn it is in a pass, by the order of [`Runner::add`]: an actor may have several turns, each must have one.
+    /// An order in which a message goes all its way in one pass saves the passes that would carry it on.
+    ///
+    /// # Panics
+    /// When an actor has no turn, or there is no such actor.
+    pub fn order(&mut self, order: Vec<usize>) {
+        assert!((0..self.actors.len()).all(|actor| order.contains(&actor)), "every actor has a turn");
+        assert!(order.iter().all(|actor| *actor < self.actors.len()), "every turn has an actor");
+        self.order = order;
     }
 
     /// The bell that wakes this runner: for the FIFOs that feed it from other threads, and for who sets `stop`.
@@ -66,10 +80,14 @@ impl<S: Sleeper, C: Clock> Runner<S, C> {
     pub fn pass(&mut self, now: Time) -> Turn {
         in_pass(now, || {
             let mut all = self.sleeper.turn(now);
-            for actor in &mut self.actors {
-                if actor.turn(now) == Turn::Worked {
+            for at in &self.order {
+                if self.actors[*at].turn(now) == Turn::Worked {
                     all = Turn::Worked;
                 }
+            }
+            // What was made in this pass goes out in this pass.
+            if all == Turn::Worked {
+                self.sleeper.turn(now);
             }
             all
         })

@@ -168,7 +168,8 @@ impl StackBuilder {
         let (rx, homes): (Vec<_>, Vec<_>) =
             nets.into_iter().zip(&bells).map(|(net, bell)| ((net.rx, bell.clone()), (net.group, net.park))).unzip();
         let mut all = wiring::cores(plan, rx);
-        let actors: Vec<Vec<Box<dyn Actor>>> = all.iter_mut().map(|core| std::mem::take(&mut core.actors)).collect();
+        let actors: Vec<_> =
+            all.iter_mut().map(|core| (std::mem::take(&mut core.actors), core.order.clone())).collect();
         // Set once, here: the poll groups and the resolver were made before the cores.
         let _ = commands.set(all.iter().map(|core| core.commands.clone()).collect());
         let _ = answers.set(all.iter().map(|core| core.answers.clone()).collect());
@@ -187,7 +188,7 @@ impl StackBuilder {
         for (shard, ((group, park), actors)) in homes.into_iter().zip(actors).enumerate() {
             match park {
                 Some(park) => {
-                    stack.run(format!("sip-net-{shard}"), group, Vec::new(), &on_panic)?;
+                    stack.run(format!("sip-net-{shard}"), group, (Vec::new(), Vec::new()), &on_panic)?;
                     stack.run(format!("sip-core-{shard}"), park, actors, &on_panic)?;
                 }
                 None => stack.run(format!("sip-{shard}"), group, actors, &on_panic)?,
@@ -420,7 +421,7 @@ impl Stack {
         &mut self,
         name: String,
         sleeper: S,
-        actors: Vec<Box<dyn Actor>>,
+        (actors, order): (Vec<Box<dyn Actor>>, Vec<usize>),
         on_panic: &OnPanic,
     ) -> Result<(), StackError> {
         let control = Arc::<Control>::default();
@@ -428,6 +429,7 @@ impl Stack {
         for actor in actors {
             runner.add(actor);
         }
+        runner.order(order);
         self.controls.push((control, runner.bell()));
         self.threads.push(wiring::spawn_runner(name, runner, on_panic.clone())?);
         Ok(())

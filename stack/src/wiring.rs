@@ -115,6 +115,9 @@ pub struct Plan<'a> {
 pub struct Core {
     /// Scanner, transactions, transaction users, selector, timer queue: in the order in which a message passes.
     pub actors: Vec<Box<dyn Actor>>,
+    /// In which order they have their turns, so that what a message causes is done in one pass: the transactions have
+    /// one after the scanner, one after the transaction users and one after the selector.
+    pub order: Vec<usize>,
     /// Commands and news from outside the shard.
     pub commands: FifoSender<Input>,
     /// The resolver's answers.
@@ -216,9 +219,12 @@ fn core(
     let timers = TimerQueue::new(arms, commands.clone());
     let mut actors: Vec<Box<dyn Actor>> = vec![Box::new(scanner), Box::new(controller)];
     actors.extend(users.into_iter().map(|user| Box::new(user) as Box<dyn Actor>));
+    let (transactions, selector_at) = (1, actors.len());
     actors.push(Box::new(selector));
     actors.push(Box::new(timers));
-    Core { actors, commands, answers, meters, scanner: scanner_stats, transactions: transaction_stats, draining }
+    let mut order: Vec<usize> = (0..selector_at).collect();
+    order.extend([transactions, selector_at, transactions, selector_at + 1]);
+    Core { actors, order, commands, answers, meters, scanner: scanner_stats, transactions: transaction_stats, draining }
 }
 
 /// One shard's sockets, and the ends of their FIFOs.

@@ -146,7 +146,9 @@ impl MessageHeaderScanner {
         }
         match check_request(&msg, &flow, &self.parts.keys) {
             Ok(checked) => {
-                stamp_received(&mut msg, flow.peer);
+                if checked.unstamped {
+                    stamp_received(&mut msg, flow.peer);
+                }
                 // A CANCEL goes to the shard of its INVITE.
                 let key = checked.cancels.unwrap_or(checked.key);
                 let shard = key.shard(self.parts.txn.len());

@@ -44,6 +44,8 @@ pub struct Checked {
     pub cancels: Option<ServerKey>,
     /// Where the response goes.
     pub reply_to: Flow,
+    /// The topmost Via does not yet say where the request came from.
+    pub unstamped: bool,
 }
 
 const ONCE: [HeaderId; 6] =
@@ -79,7 +81,8 @@ pub fn check_request(msg: &Message, flow: &Flow, keys: &KeyMaker) -> Result<Chec
         Method::Cancel => Some(keys.of_cancelled(msg, &via)?),
         _ => None,
     };
-    Ok(Checked { key, cancels, reply_to: reply_to(&via, flow) })
+    let unstamped = needs_stamp(&via, flow.peer);
+    Ok(Checked { key, cancels, reply_to: reply_to(&via, flow), unstamped })
 }
 
 /// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): over a stream on the same connection, or to
@@ -108,10 +111,10 @@ fn maddr(via: &Via<'_>) -> Option<IpAddr> {
 /// `rport` is asked for, and the value of `rport` (RFC 3261 §18.2.1, RFC 3581 §4).
 pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
     let Ok(via) = msg.first(h::VIAS) else { return };
-    let asked = via.param(p::RPORT).is_some();
-    if !asked && via.host.ip().is_some_and(|ip| ip == source.ip()) && via.param(p::RECEIVED).is_none() {
+    if !needs_stamp(&via, source) {
         return;
     }
+    let asked = via.param(p::RPORT).is_some();
     if let Some(stamped) = splice_rport(msg, source) {
         return msg.replace_first_raw(h::VIAS, &[&stamped]);
     }
@@ -122,6 +125,10 @@ pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
     }
     msg.pop_front(h::VIAS);
     msg.push_front(h::VIAS, &via);
+}
+
+fn needs_stamp(via: &Via<'_>, source: SocketAddr) -> bool {
+    via.host.ip() != Some(source.ip()) || via.param(p::RPORT).is_some() || via.param(p::RECEIVED).is_some()
 }
 
 /// The usual case by hand: an `rport` without value and no `received`. The new text of the topmost Via.

@@ -3,9 +3,9 @@
 use super::ids::MAGIC_COOKIE;
 use crate::header::{HeaderError, HeaderId, Method, Via, h, p};
 use crate::message::Message;
+use crate::uri::Host;
 use rutil::Rng;
 use siphasher::sip128::{Hasher128, SipHasher13};
-use std::fmt::Write as _;
 use std::hash::Hasher;
 
 /// A server transaction's key: a keyed 128-bit hash of what RFC 3261 §17.2.3 compares. The hash key is secret and
@@ -54,8 +54,11 @@ impl KeyMaker {
             Some(branch) if is_rfc3261(branch) => {
                 hash.put(branch);
                 hash.end();
-                // Writing to a hasher cannot fail.
-                let _ = write!(hash, "{}", via.host);
+                match &via.host {
+                    Host::Name(name) => hash.put(name),
+                    Host::V4(address) => hash.0.write(&address.octets()),
+                    Host::V6(address) => hash.0.write(&address.octets()),
+                }
                 hash.0.write_u16(via.port.unwrap_or(0));
             }
             _ => self.rfc2543(msg, &mut hash)?,
@@ -123,12 +126,5 @@ impl Lower {
     /// Keeps neighbours apart.
     fn end(&mut self) {
         self.0.write_u8(0xff);
-    }
-}
-
-impl std::fmt::Write for Lower {
-    fn write_str(&mut self, s: &str) -> std::fmt::Result {
-        self.put(s);
-        Ok(())
     }
 }
