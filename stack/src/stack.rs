@@ -349,7 +349,7 @@ impl Stack {
         let random = self.rng.lock().next_u64();
         let shard = (random >> 32) as usize % self.cores.len();
         let transaction = ClientTransaction::new(shard as u16, random);
-        self.command(shard, Command::Send { transaction, tu: tu.0, msg: msg.into(), options })?;
+        self.command(shard, Command::Send { transaction, tu: tu.0, msg: msg.into(), options: Box::new(options) })?;
         Ok(transaction)
     }
 

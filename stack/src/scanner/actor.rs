@@ -155,7 +155,7 @@ impl MessageHeaderScanner {
                 let class = class_of(&msg);
                 count(&self.parts.stats.requests);
                 let msg = Box::new(msg);
-                let (key, cancels, reply_to) = (checked.key, checked.cancels, checked.reply_to);
+                let (key, cancels, reply_to) = (checked.key, checked.cancels.map(Box::new), checked.reply_to.peer);
                 self.hand_over(shard, Incoming::Request { msg, key, cancels, reply_to }, class, flow, now);
             }
             Err(refusal) => self.refuse(&msg, flow, refusal, now),

@@ -5,7 +5,7 @@ use super::locate::{Located, Target, locate};
 use super::resolver::{Answer, DnsError, Lookup, ResolverHandle};
 use crate::header::{HeaderId, h};
 use crate::message::Message;
-use crate::transaction::{ClientTransaction, Input, Outgoing};
+use crate::transaction::{ClientTransaction, Input, Outgoing, Sent, Transmission};
 use crate::transport::{
     ConnectionId, Flow, Notify, TransportError, TransportInfo, TransportTable, TransportType, Wire,
 };
@@ -47,7 +47,7 @@ pub(crate) struct SelectorParts {
 struct Request {
     transaction: ClientTransaction,
     msg: Box<Message>,
-    options: SendOptions,
+    options: Box<SendOptions>,
     stateless: bool,
 }
 
@@ -85,7 +85,8 @@ impl TransportSelector {
 
     fn send(&mut self, outgoing: Outgoing, now: Time) {
         match outgoing {
-            Outgoing::Bytes { bytes, flow, notify } => {
+            Outgoing::Bytes(transmission) => {
+                let Transmission { bytes, flow, notify } = *transmission;
                 if let (Err(error), Some(notify)) = (self.wire(bytes, flow, true, notify, now), notify) {
                     self.tell(Input::Failed(crate::transport::TransportFailed { notify, error }), now);
                 }
@@ -209,7 +210,7 @@ impl TransportSelector {
         let connect = !matches!(request.options.next_hop, NextHop::Flow(_));
         let notify = (!request.stateless).then_some(notify);
         match self.wire(bytes.clone(), flow, connect, notify, now) {
-            Ok(()) if !request.stateless => self.tell(Input::Sent { key, bytes, flow, for_size }, now),
+            Ok(()) if !request.stateless => self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, for_size })), now),
             Ok(()) => {}
             Err(error) => self.not_sent(request, error.into(), now),
         }
@@ -242,7 +243,7 @@ impl TransportSelector {
         let (bytes, flow) = (msg.to_bytes(), flow_to(udp, flow.peer));
         let notify = Some(Notify { shard: self.parts.shard, key });
         match self.wire(bytes.clone(), flow, true, notify, now) {
-            Ok(()) => self.tell(Input::Sent { key, bytes, flow, for_size: false }, now),
+            Ok(()) => self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, for_size: false })), now),
             Err(error) => self.tell(Input::NotSent { key, reason: error.into() }, now),
         }
     }

@@ -3,7 +3,7 @@
 use super::controller::{NO_TU, TransactionController};
 use super::machine::{Action, Timer};
 use super::stats::count;
-use super::{ClientTransaction, Outgoing, TimerKey, client_invite, client_non_invite};
+use super::{ClientTransaction, Outgoing, Sent, TimerKey, client_invite, client_non_invite};
 use crate::header::Method;
 use crate::message::Message;
 use crate::transport::{Flow, Notify, TransportError};
@@ -120,7 +120,7 @@ impl TransactionController {
         id: ClientTransaction,
         tu: u8,
         msg: Box<Message>,
-        options: SendOptions,
+        options: Box<SendOptions>,
         now: Time,
     ) {
         if self.clients.len() >= self.limit {
@@ -158,7 +158,8 @@ impl TransactionController {
     }
 
     /// The selector sent it: keep the octets, start the timers.
-    pub(super) fn client_sent(&mut self, key: u64, bytes: Bytes, flow: Flow, for_size: bool, now: Time) {
+    pub(super) fn client_sent(&mut self, sent: Sent, now: Time) {
+        let Sent { key, bytes, flow, for_size } = sent;
         let Some(at) = self.find_client(key) else { return };
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         // The second time it is a downgrade's, and an answer may have come meanwhile.

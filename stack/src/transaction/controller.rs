@@ -6,7 +6,7 @@ use super::slab::Slab;
 use super::stats::count;
 use super::{
     Arm, ClientTransaction, Command, Incoming, Input, KeyMaker, Outgoing, ServerKey, Timer, TimerKey, TimerValues,
-    TransactionStats,
+    TransactionStats, Transmission,
 };
 use crate::message::Message;
 use crate::transport::{Flow, Notify, TransportError};
@@ -109,7 +109,11 @@ impl TransactionController {
 
     fn on_incoming(&mut self, incoming: Incoming, now: Time) {
         match incoming {
-            Incoming::Request { msg, key, cancels, reply_to } => self.on_request(msg, key, cancels, reply_to, now),
+            Incoming::Request { msg, key, cancels, reply_to } => {
+                // Every message from the wire has a source.
+                let Some(flow) = msg.source().map(|source| source.flow) else { return };
+                self.on_request(msg, key, cancels.map(|key| *key), Flow { peer: reply_to, ..flow }, now);
+            }
             Incoming::Response { msg, transaction } => self.on_response(transaction, msg, now),
         }
     }
@@ -119,7 +123,7 @@ impl TransactionController {
             Input::Command(command) => self.on_command(command, now),
             Input::Fired(key) if key.client => self.client_timer(key, now),
             Input::Fired(key) => self.server_timer(key, now),
-            Input::Sent { key, bytes, flow, for_size } => self.client_sent(key, bytes, flow, for_size, now),
+            Input::Sent(sent) => self.client_sent(*sent, now),
             Input::NotSent { key, reason } => self.client_not_sent(key, reason, now),
             Input::Failed(failed) if Self::is_server_key(failed.notify.key) => {
                 self.server_failed(failed.notify.key, now);
@@ -138,7 +142,7 @@ impl TransactionController {
         }
     }
 
-    fn stateless(&mut self, transaction: ClientTransaction, msg: Box<Message>, options: SendOptions, now: Time) {
+    fn stateless(&mut self, transaction: ClientTransaction, msg: Box<Message>, options: Box<SendOptions>, now: Time) {
         let request = Outgoing::Request { transaction, msg, options, stateless: true };
         if self.out.push(request, Class::Internal, now).is_err() {
             count(&self.stats.shed);
@@ -151,7 +155,8 @@ impl TransactionController {
         if bytes.is_empty() {
             return;
         }
-        if self.out.push(Outgoing::Bytes { bytes, flow, notify }, Class::Internal, now).is_ok() {
+        if self.out.push(Outgoing::Bytes(Box::new(Transmission { bytes, flow, notify })), Class::Internal, now).is_ok()
+        {
             return;
         }
         count(&self.stats.shed);

@@ -22,10 +22,11 @@ pub use machine::{Action, Timer, TimerValues};
 pub use stats::{TransactionSnapshot, TransactionStats};
 
 use crate::message::Message;
-use crate::transport::{Flow, TransportError, TransportFailed};
+use crate::transport::{Flow, Notify, TransportError, TransportFailed};
 use crate::tu::{NoResponse, SendOptions};
 use bytes::Bytes;
 use rutil::Time;
+use std::net::SocketAddr;
 
 /// What crosses `txn[i]`: message-header scanner → transactions.
 #[derive(Debug)]
@@ -37,9 +38,9 @@ pub enum Incoming {
         /// Its transaction's key.
         key: ServerKey,
         /// For a CANCEL, the key of the INVITE that it means.
-        cancels: Option<ServerKey>,
-        /// Where the response goes (RFC 3261 §18.2.2, RFC 3581 §4).
-        reply_to: Flow,
+        cancels: Option<Box<ServerKey>>,
+        /// Where on its flow the response goes (RFC 3261 §18.2.2, RFC 3581 §4).
+        reply_to: SocketAddr,
     },
     /// A response whose topmost Via is ours.
     Response {
@@ -62,7 +63,7 @@ pub enum Command {
         /// The request, without our Via.
         msg: Box<Message>,
         /// Where and how.
-        options: SendOptions,
+        options: Box<SendOptions>,
     },
     /// Send a request without a transaction.
     SendStateless {
@@ -71,7 +72,7 @@ pub enum Command {
         /// The request, without our Via.
         msg: Box<Message>,
         /// Where and how.
-        options: SendOptions,
+        options: Box<SendOptions>,
     },
     /// Answer a request.
     Respond {
@@ -105,16 +106,7 @@ pub enum Input {
     /// A timer fired.
     Fired(TimerKey),
     /// The selector found the next hop and sent the request.
-    Sent {
-        /// The client transaction's key.
-        key: u64,
-        /// The request as it went out, with our Via.
-        bytes: Bytes,
-        /// Where it went.
-        flow: Flow,
-        /// It went to a stream for its size alone: if nobody listens there, UDP is left (RFC 3261 §18.1.1).
-        for_size: bool,
-    },
+    Sent(Box<Sent>),
     /// The selector could not send the request.
     NotSent {
         /// The client transaction's key.
@@ -124,6 +116,30 @@ pub enum Input {
     },
     /// A transport could not deliver what a transaction sent.
     Failed(TransportFailed),
+}
+
+/// How a request went out.
+#[derive(Debug)]
+pub struct Sent {
+    /// The client transaction's key.
+    pub key: u64,
+    /// The request with our Via.
+    pub bytes: Bytes,
+    /// Where it went.
+    pub flow: Flow,
+    /// It went to a stream for its size alone: if nobody listens there, UDP is left (RFC 3261 §18.1.1).
+    pub for_size: bool,
+}
+
+/// One message for a flow that is known.
+#[derive(Debug)]
+pub struct Transmission {
+    /// The message.
+    pub bytes: Bytes,
+    /// Where it goes.
+    pub flow: Flow,
+    /// Who hears of a failure.
+    pub notify: Option<Notify>,
 }
 
 /// Names an armed timer. It is never cancelled: when its transaction is gone, the generation tells.
@@ -154,19 +170,12 @@ pub enum Outgoing {
         /// The request.
         msg: Box<Message>,
         /// Where and how.
-        options: SendOptions,
+        options: Box<SendOptions>,
         /// No transaction waits for news.
         stateless: bool,
     },
     /// Octets for a flow that is known: a response, a repeated request, an ACK or a CANCEL.
-    Bytes {
-        /// One message.
-        bytes: Bytes,
-        /// Where it goes.
-        flow: Flow,
-        /// Who hears of a failure.
-        notify: Option<crate::transport::Notify>,
-    },
+    Bytes(Box<Transmission>),
     /// A request that could not be sent over a stream, once more over UDP (RFC 3261 §18.1.1).
     Downgrade {
         /// The request as it was to go out.

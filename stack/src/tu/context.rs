@@ -70,14 +70,14 @@ impl TuContext<'_> {
     /// be none, comes as an event with the name that is returned. An ACK belongs to [`TuContext::send_stateless`].
     pub fn send(&mut self, msg: impl Into<Box<Message>>, options: SendOptions) -> ClientTransaction {
         let transaction = ClientTransaction::new(self.shard, self.rng.next_u64());
-        self.commands.push(Command::Send { transaction, tu: self.tu, msg: msg.into(), options });
+        self.commands.push(Command::Send { transaction, tu: self.tu, msg: msg.into(), options: Box::new(options) });
         transaction
     }
 
     /// Sends a request without a transaction: the ACK for a 2xx, and what a stateless proxy forwards.
     pub fn send_stateless(&mut self, msg: impl Into<Box<Message>>, options: SendOptions) {
         let transaction = ClientTransaction::new(self.shard, self.rng.next_u64());
-        self.commands.push(Command::SendStateless { transaction, msg: msg.into(), options });
+        self.commands.push(Command::SendStateless { transaction, msg: msg.into(), options: Box::new(options) });
     }
 
     /// Answers a request: any number of provisional responses, then one final one; a 2xx to an INVITE may be

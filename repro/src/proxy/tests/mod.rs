@@ -86,8 +86,8 @@ impl Bench {
         let commands = self.harness.commands().into_iter();
         commands
             .map(|command| match command {
-                Command::Send { transaction, msg, options, .. } => Out::Sent(transaction, msg, options),
-                Command::SendStateless { msg, options, .. } => Out::Stateless(msg, options),
+                Command::Send { transaction, msg, options, .. } => Out::Sent(transaction, msg, *options),
+                Command::SendStateless { msg, options, .. } => Out::Stateless(msg, *options),
                 Command::Respond { transaction, msg } => Out::Answer(transaction, msg.status().unwrap(), Some(msg)),
                 Command::RespondStatus { transaction, code } => Out::Answer(transaction, code, None),
                 Command::Cancel { transaction, .. } => Out::Cancel(transaction),
