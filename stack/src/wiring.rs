@@ -12,6 +12,8 @@ use crate::timer::TimerQueue;
 use crate::transaction::{ControllerParts, Incoming, Input, KeyMaker, TransactionController, TransactionStats, TuPort};
 use crate::transport::{FailureSink, PollGroup, Received, TransportTable, Wire};
 use crate::tu::{TransactionUser, TuActor, TuOptions};
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::unistd::Pid;
 use rutil::{
     Actor, Bell, Class, Clock, FifoReceiver, FifoSender, Meter, ParkSleeper, RealClock, Rng, Runner, Sleeper, fifo,
 };
@@ -265,10 +267,11 @@ pub(crate) fn wire(group: &PollGroup, near: bool) -> (FifoSender<Wire>, FifoRece
 /// What to do when a runner's thread panics: it gets the thread's name.
 pub type OnPanic = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Starts a named thread for a runner.
+/// Starts a named thread for a runner, on a processor of its own when `pin` says its number.
 pub(crate) fn spawn_runner<S, C>(
     name: String,
     mut runner: Runner<S, C>,
+    pin: Option<usize>,
     on_panic: OnPanic,
 ) -> io::Result<JoinHandle<()>>
 where
@@ -277,11 +280,43 @@ where
 {
     let alarm = name.clone();
     thread::Builder::new().name(name).spawn(move || {
+        if let Some(number) = pin {
+            pin_to(number);
+        }
         // The actors of a runner that panicked are not used again, so their state does not matter.
         if panic::catch_unwind(AssertUnwindSafe(|| runner.run())).is_err() {
             on_panic(&alarm);
         }
     })
+}
+
+/// The processors that this process may use, and which of them runs this thread.
+fn processors() -> nix::Result<(Vec<usize>, usize)> {
+    let allowed = sched_getaffinity(Pid::from_raw(0))?;
+    let mine: Vec<usize> = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false)).collect();
+    let here = sched_getcpu()?;
+    let at = mine.iter().position(|cpu| *cpu == here).unwrap_or(0);
+    Ok((mine, at))
+}
+
+/// Where to begin pinning: two programs on one machine should not all begin with its first processor.
+pub(crate) fn first_processor() -> usize {
+    processors().map_or(0, |(_, at)| at)
+}
+
+/// Keeps this thread on one of the processors that it may use: the `number`th, counted round. A runner sleeps and wakes thousands of times a second, and each time that it wakes elsewhere its caches are cold.
+fn pin_to(number: usize) {
+    let pinned = processors().and_then(|(mine, _)| {
+        let mut one = CpuSet::new();
+        if let Some(cpu) = mine.get(number % mine.len().max(1)) {
+            one.set(*cpu)?;
+            sched_setaffinity(Pid::from_raw(0), &one)?;
+        }
+        Ok(())
+    });
+    if let Err(error) = pinned {
+        tracing::warn!(%error, "a runner could not be pinned to a processor");
+    }
 }
 
 /// A resolver whose thread starts at the first look-up.

@@ -143,6 +143,7 @@ listen = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"]
 domains = ["example.com", "192.0.2.1"]
 record_route = false
 placement = "sharded:2"
+pin_runners = false
 trusted_peers = ["10.0.0.0/8"]
 drain_seconds = 3
 [log]
@@ -163,6 +164,7 @@ max_breadth = 6
         let listen: Vec<Listen> = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"].map(|l| l.parse().unwrap()).into();
         assert_eq!(config.listen, listen);
         assert_eq!(config.trusted_peers, ["10.0.0.0/8".parse::<Network>().unwrap()]);
+        assert_eq!((config.record_route, config.pin_runners), (false, false));
         assert_eq!((config.record_route, config.placement), (false, "sharded:2".parse::<Placement>().unwrap()));
         assert_eq!((config.domains.len(), config.drain().as_secs()), (2, 3));
         assert_eq!((config.log.filter.as_str(), config.log.format), ("info", Format::Json));

@@ -26,6 +26,8 @@ pub struct Config {
     /// Where the actors run: `inline`, `sharded:N`, `staged`.
     #[serde(deserialize_with = "from_text")]
     pub placement: Placement,
+    /// Whether each runner stays on one processor: less CPU time, unless another program keeps that processor busy.
+    pub pin_runners: bool,
     /// Who may register and send requests to any address, when the proxy listens beyond the loopback.
     pub trusted_peers: Vec<Network>,
     /// How long to wait for pending transactions when told to stop, seconds.
@@ -84,6 +86,7 @@ impl Default for Config {
             domains: Vec::new(),
             record_route: true,
             placement: Placement::Inline,
+            pin_runners: true,
             trusted_peers: Vec::new(),
             drain_seconds: 10,
             log: Log::default(),
