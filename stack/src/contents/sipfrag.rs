@@ -18,7 +18,7 @@ pub enum SipFragError {
     /// The first line is neither a start line nor a header (RFC 3261 §7.1, §7.2).
     #[error("sipfrag line 1 is no start line and no header")]
     StartLine,
-    /// A later line before the empty one is not a header.
+    /// A later line before the empty one is not a header, nor does it continue one.
     #[error("sipfrag line {0} is not name: value")]
     Header(usize),
     /// More header lines than [`MAX_LINES`].
@@ -70,7 +70,8 @@ impl SipFrag {
             if line.is_empty() {
                 return Ok(SipFrag { octets: body.clone(), headers, end: (at, next) });
             }
-            let folded = number > 1 && matches!(line.first(), Some(b' ' | b'\t'));
+            // Behind the start line there is no header yet that could go on.
+            let folded = at > headers && matches!(line.first(), Some(b' ' | b'\t'));
             if number == 1 && (status_line(line).is_some() || request_line(line).is_some()) {
                 headers = next;
             } else if !folded && header(line).is_none() {
@@ -221,6 +222,7 @@ mod tests {
             assert_eq!(frag(text), Err(SipFragError::StartLine), "{text}");
         }
         assert_eq!(frag("SIP/2.0 200 OK\r\nTo: x\r\nbad\r\n"), Err(SipFragError::Header(3)));
+        assert_eq!(frag("SIP/2.0 100 \r\n \na:"), Err(SipFragError::Header(2)));
         assert_eq!(frag(&"a: b\n".repeat(MAX_LINES + 1)), Err(SipFragError::TooManyLines));
         assert_eq!(SipFrag::status(200, "OK\r\nX: y"), Err(SipFragError::StartLine));
         assert_eq!(SipFrag::status(7, ""), Err(SipFragError::StartLine));

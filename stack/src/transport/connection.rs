@@ -7,6 +7,10 @@
 //!                                 │ Wire::Close                      │ Wire::Close
 //!                                 ▼                                  ▼
 //!                              Closing ◄─────────────────────────────┘
+//!                                 │   what comes is read and dropped; answers to what came before still go out
+//!                                 │ a time for these answers has passed
+//!                                 ▼
+//!                              Flushing
 //!                                 │ all is written: our FIN goes out
 //!                                 ▼
 //!                             Lingering: what still comes is read and dropped until the peer's FIN, so that no
@@ -21,9 +25,15 @@ use rutil::Time;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
 /// Octets read from a socket at once.
 pub(super) const CHUNK: usize = 65_536;
+/// How long a connection that one side has closed is kept for what is still to be said.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+/// How long a connection that is to be closed waits for answers to what was read from it before: [`super::Wire::Close`]
+/// comes from the scanner and overtakes requests that are still on their way through the stack.
+pub(super) const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// Messages written in one system call.
 const GATHER: usize = 32;
 
@@ -34,6 +44,7 @@ pub(super) enum Phase {
     Open,
     HalfClosed,
     Closing,
+    Flushing,
     Lingering,
     Broken,
 }
@@ -41,7 +52,7 @@ pub(super) enum Phase {
 impl Phase {
     /// Whether a message that names this very connection may go out on it.
     pub(super) fn takes_messages(self) -> bool {
-        matches!(self, Phase::Connecting | Phase::Open | Phase::HalfClosed)
+        matches!(self, Phase::Connecting | Phase::Open | Phase::HalfClosed | Phase::Closing)
     }
 }
 

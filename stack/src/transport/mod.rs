@@ -172,7 +172,8 @@ pub enum Wire {
         /// Who hears of a failure.
         notify: Option<Notify>,
     },
-    /// Close this connection after what is queued has gone out (a stream whose framing is lost).
+    /// Read nothing more from this connection (a stream whose framing is lost), and close it when the answers to what
+    /// was read before have had half a second to be sent, and what is queued has gone out.
     Close {
         /// The connection.
         connection: ConnectionId,

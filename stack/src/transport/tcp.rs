@@ -2,7 +2,7 @@
 //!
 //! Nothing that a stream brings is shed: when `rx` is full no socket is read, and TCP's own window holds the peers.
 
-use super::connection::{CHUNK, Connection, Got, Phase, Queued};
+use super::connection::{CHUNK, Connection, GRACE, Got, LAST_ANSWERS, Phase, Queued};
 use super::poll_group::{Context, token};
 use super::table::Table;
 use super::{
@@ -26,8 +26,6 @@ const BATCH: usize = 64;
 const RETRY: Duration = Duration::from_millis(1);
 /// How long nothing is accepted when the system has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a connection that one side has closed is kept for what is still to be said.
-const GRACE: Duration = Duration::from_secs(5);
 /// How many full write queues may wait in all; above that a message is taken only by a connection with none waiting.
 const FULL_QUEUES: usize = 64;
 /// News of closed connections that may wait for `rx` before no new connection is taken.
@@ -142,15 +140,17 @@ impl Tcp {
         if expired || accepted || taken || written || read { Turn::Worked } else { Turn::Idle }
     }
 
-    /// Closes connections whose time is up.
+    /// Ends what connections do whose time is up: waiting for last answers, or living at all.
     fn expire(&mut self, ctx: &mut Context<'_>) -> bool {
         let mut worked = false;
         for _ in 0..BATCH {
             let Some(slot) = self.table.expired(ctx.now) else { break };
-            let connecting = self.table.get(slot).is_some_and(|c| c.phase == Phase::Connecting);
-            let error = if connecting { TransportError::ConnectTimeout } else { TransportError::ConnectionLost };
-            self.close(ctx, slot, error);
             worked = true;
+            match self.table.get(slot).map(|c| c.phase) {
+                Some(Phase::Closing) => self.flush(ctx, slot),
+                Some(Phase::Connecting) => self.close(ctx, slot, TransportError::ConnectTimeout),
+                _ => self.close(ctx, slot, TransportError::ConnectionLost),
+            }
         }
         worked
     }
@@ -301,15 +301,23 @@ impl Tcp {
         })
     }
 
-    /// Wire::Close: nothing more is taken in; what is queued goes out, then the connection ends.
+    /// Wire::Close: nothing more is taken in; what is queued or names the connection within [`LAST_ANSWERS`] goes out,
+    /// then the connection ends.
     fn begin_close(&mut self, ctx: &mut Context<'_>, id: ConnectionId) {
         let Some(slot) = self.table.by_id(id) else { return };
         let Some(connection) = self.table.get(slot) else { return };
         if matches!(connection.phase, Phase::Open | Phase::HalfClosed) {
-            connection.writable = true;
-            list(&mut self.to_write, &mut connection.to_write, slot);
-            self.table.enter(slot, Phase::Closing, ctx.now + GRACE);
+            self.table.enter(slot, Phase::Closing, ctx.now + LAST_ANSWERS);
         }
+    }
+
+    /// The time for last answers is over: what is queued goes out, then our FIN.
+    fn flush(&mut self, ctx: &mut Context<'_>, slot: usize) {
+        let Some(connection) = self.table.get(slot) else { return };
+        // Listed even with an empty queue, because writing is what sends the FIN.
+        connection.writable = true;
+        list(&mut self.to_write, &mut connection.to_write, slot);
+        self.table.enter(slot, Phase::Flushing, ctx.now + GRACE);
     }
 
     fn write(&mut self, ctx: &mut Context<'_>) -> bool {
@@ -353,7 +361,7 @@ impl Tcp {
                     self.stats.sent.add(written.messages);
                     self.stats.sent_octets.add(written.octets);
                 }
-                if connection.phase == Phase::Closing && !connection.has_unsent() {
+                if connection.phase == Phase::Flushing && !connection.has_unsent() {
                     let ends = connection.ends;
                     if connection.finished || connection.shut().is_err() {
                         self.close(ctx, slot, TransportError::ConnectionLost);
@@ -426,7 +434,7 @@ impl Tcp {
                 self.hold(ctx, Received::Closed { flow });
             }
             // Known already: an edge for writing tells it again.
-            Got::End if matches!(phase, Phase::HalfClosed | Phase::Closing) => {}
+            Got::End if matches!(phase, Phase::HalfClosed | Phase::Closing | Phase::Flushing) => {}
             Got::End => self.close(ctx, slot, TransportError::ConnectionLost),
             Got::Lost(e) => {
                 tracing::debug!(peer = %flow.peer, error = %e, "tcp read");

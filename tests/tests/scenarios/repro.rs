@@ -1,7 +1,8 @@
 //! The proxy as a program: start, torture, calls through it, and its end.
 
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -57,6 +58,33 @@ fn a_registrar_under_torture() {
         is_for("example.com") || is_for("[2001:db8:77::10]")
     };
     torture(Role::Registrar, &["--config", config.name()], own);
+}
+
+/// What follows a good request loses the framing of the stream: the request is answered, what follows is not, and the
+/// connection ends.
+#[test]
+fn a_request_before_lost_framing_is_answered() {
+    for placement in ["inline", "sharded:2", "staged"] {
+        let repro = start(&["--placement", placement]);
+        let proxy = address(&repro, "tcp");
+        let mut stream = TcpStream::connect(proxy).expect("it listens");
+        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+        let request = |call: &str, length: &str| {
+            format!(
+                "OPTIONS sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK{call}\r\n\
+                 Max-Forwards: 0\r\nFrom: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:{proxy}>\r\nCall-ID: {call}\r\n\
+                 CSeq: 1 OPTIONS\r\n{length}\r\n"
+            )
+        };
+        let octets = [request("good", "Content-Length: 4\r\n").as_str(), "body, too long\r\n\r\n"].concat();
+        let after = request("after", "Content-Length: 0\r\n");
+        // In one write, so that both are read at once.
+        stream.write_all((octets + &after).as_bytes()).expect("it reads");
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).expect("the connection ends in good order");
+        assert_eq!(answers.matches("SIP/2.0 ").count(), 1, "{placement}: {answers}");
+        assert!(answers.contains("\r\nCall-ID: good\r\n"), "{placement}: {answers}");
+    }
 }
 
 /// Registers the called side, then calls it by its address-of-record.

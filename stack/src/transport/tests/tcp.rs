@@ -109,7 +109,7 @@ fn one_connection_serves_all_messages_to_a_peer() {
 #[test]
 fn one_connection_serves_all_messages_to_a_peer_v6() {
     if let Err(e) = TcpListener::bind("[::1]:0") {
-        println!("skipped: this machine has no IPv6 loopback: {e}");
+        eprintln!("skipped: this machine has no IPv6 loopback: {e}");
         return;
     }
     reuse("[::1]:0");
@@ -353,6 +353,60 @@ fn close_comes_after_what_is_queued() {
     drop(peer);
     assert_eq!(closed(&mut bench), flow);
     assert!(bench.failed.lock().unwrap().is_empty());
+}
+
+#[test]
+fn answers_that_close_overtook_still_go_out() {
+    for half_closed in [false, true] {
+        let mut bench = Bench::new(64);
+        let (local, wire) = bench.tcp(0, LOCAL, &TcpOptions::default());
+        let mut peer = connect(local);
+        peer.write_all(b"question, garbage").unwrap();
+        let (_, flow) = bench.bytes();
+        if half_closed {
+            peer.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(closed(&mut bench), flow);
+        }
+        let began = bench.clock.now();
+        bench.push(&wire, Wire::Close { connection: flow.connection });
+        bench.push(&wire, on(flow, "answer", 1));
+        // New work does not go to a peer that is to be left.
+        bench.push(&wire, on(Flow { connection: ConnectionId(0), ..flow }, "new", 2));
+        expect(&mut bench, &mut peer, b"answer");
+        assert_eq!(bench.failure(2), TransportError::NoConnection);
+        expect_end(&mut bench, &mut peer);
+        assert!(bench.clock.now().since(began) >= Duration::from_millis(500), "it ended before its time");
+        bench.push(&wire, on(flow, "too late", 3));
+        assert_eq!(bench.failure(3), TransportError::NoConnection);
+        drop(peer);
+        if !half_closed {
+            assert_eq!(closed(&mut bench), flow);
+        }
+        let keys: Vec<_> = bench.failed.lock().unwrap().iter().map(|f| f.notify.key).collect();
+        assert_eq!(keys, [2, 3]);
+    }
+}
+
+#[test]
+fn the_end_of_a_closing_connection_does_not_wait_for_silence() {
+    let mut bench = Bench::new(64);
+    let (local, wire) = bench.tcp(0, LOCAL, &TcpOptions::default());
+    let mut peer = connect(local);
+    peer.write_all(b"garbage").unwrap();
+    let (_, flow) = bench.bytes();
+    bench.push(&wire, Wire::Close { connection: flow.connection });
+    bench.push(&wire, Wire::Close { connection: flow.connection });
+    peer.set_nonblocking(true).unwrap();
+    // A peer that talks on, and an answer for it at every turn.
+    bench.until("the end at the peer", |b| {
+        let _ = peer.write(b"more garbage");
+        b.push(&wire, on(flow, "y", 1));
+        match peer.read(&mut [0; 1024]) {
+            Ok(size) => size == 0,
+            Err(e) => e.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    });
+    assert!(bench.rx.pop().is_none(), "nothing that came after the close is passed up");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn echo_v4() {
 #[test]
 fn echo_v6() {
     if let Err(e) = UdpSocket::bind("[::1]:0") {
-        println!("skipped: this machine has no IPv6 loopback: {e}");
+        eprintln!("skipped: this machine has no IPv6 loopback: {e}");
         return;
     }
     echo("[::1]:0");
