@@ -3,6 +3,10 @@
 //! One *core* a shard: scanner, transactions, timer queue, selector, transaction users. One *net* a shard: the
 //! transports. [`Placement::Inline`] has one shard on one runner; [`Placement::Sharded`] one runner a shard, net and
 //! core together; [`Placement::Staged`] one shard with net and core on a runner each.
+//!
+//! [`Placement::Inline`]: rutil::Placement::Inline
+//! [`Placement::Sharded`]: rutil::Placement::Sharded
+//! [`Placement::Staged`]: rutil::Placement::Staged
 
 use crate::options::StackOptions;
 use crate::scanner::{MessageHeaderScanner, ScannerParts, ScannerStats};
