@@ -144,10 +144,10 @@ impl TransactionController {
             None => self.select_tu(&msg),
         };
         let Some(tu) = tu else { return self.refuse(&msg, key, reply_to, 501, now) };
-        let new = begins_something(&msg);
-        let class = if new { Class::New } else { Class::Essential };
-        let draining = new && self.draining.load(Ordering::Relaxed);
-        if self.servers.len() >= self.limit || !self.tu_has_room(tu, class) || draining {
+        // What belongs to a dialog may use the headroom, and is served while the stack drains.
+        let short = !self.tu_has_room(tu, Class::New) || self.draining.load(Ordering::Relaxed);
+        let refused = short && (begins_something(&msg) || !self.tu_has_room(tu, Class::Essential));
+        if self.servers.len() >= self.limit || refused {
             count(&self.stats.refused);
             return self.refuse(&msg, key, reply_to, 503, now);
         }
