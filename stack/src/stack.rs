@@ -111,7 +111,7 @@ impl StackBuilder {
         self
     }
 
-    /// Bounds on TCP connections.
+    /// Bounds on TCP connections. Whether ports are shared is the placement's business: `reuse_port` is overruled.
     pub fn tcp_options(mut self, options: TcpOptions) -> Self {
         self.tcp = options;
         self
@@ -363,6 +363,27 @@ impl Stack {
         let transaction = ClientTransaction::new(shard as u16, random);
         self.command(shard, Command::Send { transaction, tu: tu.0, msg: msg.into(), options: Box::new(options) })?;
         Ok(transaction)
+    }
+
+    /// Sends a request without a transaction, from any thread: the ACK for a 2xx.
+    ///
+    /// # Errors
+    /// [`Congested`]: nothing was sent.
+    pub fn send_stateless(&self, msg: impl Into<Box<Message>>, options: SendOptions) -> Result<(), Congested> {
+        let random = self.rng.lock().next_u64();
+        let shard = (random >> 32) as usize % self.cores.len();
+        let transaction = ClientTransaction::new(shard as u16, random);
+        let options = Box::new(options);
+        self.command(shard, Command::SendStateless { transaction, msg: msg.into(), options })
+    }
+
+    /// Cancels an INVITE that was sent, from any thread: as [`crate::tu::TuContext::cancel`].
+    ///
+    /// # Errors
+    /// [`Congested`]: nothing was cancelled.
+    pub fn cancel(&self, transaction: ClientTransaction, reason: Option<&str>) -> Result<(), Congested> {
+        let shard = usize::from(transaction.shard());
+        self.command(shard, Command::Cancel { transaction, reason: reason.map(Into::into) })
     }
 
     /// Answers a request from any thread.

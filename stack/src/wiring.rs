@@ -32,7 +32,7 @@ use std::thread::{self, JoinHandle};
 pub enum WhenFull {
     /// What does not fit is dropped and counted, or whoever sent it is told; the producer goes on.
     Shed,
-    /// The producer keeps what does not fit, one entry a transaction at most, and goes on.
+    /// The producer keeps what does not fit, two entries a transaction at most, and goes on.
     Keep,
     /// The producer keeps what does not fit, and takes nothing more from the FIFOs that are named until it has gone.
     Hold(&'static [&'static str]),

@@ -9,7 +9,7 @@ use std::path::Path;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{file}: {source}")]
+    #[error("{file} cannot be read: {source}: name a file that this user may read with --config")]
     Read {
         /// The file.
         file: String,
