@@ -5,7 +5,7 @@ use crate::location::{Binding, LocationStore, NewBinding, StoreFull};
 use rutil::Time;
 use stack::header::{Contact, HeaderError, NameAddr, Params, h, p};
 use stack::message::Message;
-use std::net::SocketAddr;
+use stack::selector::Target;
 use std::time::Duration;
 
 /// Why a REGISTER changes nothing.
@@ -97,7 +97,7 @@ fn apply(
     now: Time,
 ) -> Result<(), RegisterError> {
     let (call_id, cseq) = (request.header(h::CALL_ID)?, request.header(h::CSEQ)?.number);
-    let source = request.source().map(|source| source.flow.peer);
+    let source = request.source().map(|source| Target { kind: source.flow.kind, address: source.flow.peer });
     let most = store.limits().contacts;
     match wish(request, rules, most)? {
         Wish::Query => Ok(()),
@@ -164,7 +164,7 @@ fn change(
     contact: &NameAddr<'_>,
     expires: u32,
     (call_id, cseq): (&str, u32),
-    source: Option<SocketAddr>,
+    source: Option<Target>,
     now: Time,
 ) {
     let at = bindings.iter().position(|binding| binding.is(&contact.uri));
