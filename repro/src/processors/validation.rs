@@ -1,4 +1,4 @@
-//! Checks before anything else (RFC 3261 §16.3 steps 3 and 5), and the new Max-Forwards (§16.6 step 3).
+//! Checks of what is to be forwarded (RFC 3261 §16.3 steps 3 and 5), and the new Max-Forwards (§16.6 step 3).
 
 use super::{Processor, ProcessorResult};
 use crate::proxy::{RequestContext, Verb};
