@@ -267,7 +267,8 @@ impl Proxy {
 }
 
 /// An ACK goes to one place.
-fn send_stateless(forwarding: Forwarding, stack: &mut TuContext<'_>) {
+fn send_stateless(mut forwarding: Forwarding, stack: &mut TuContext<'_>) {
+    forwarding.set_breadth(1);
     let Forwarding { mut request, targets, options, .. } = forwarding;
     if let Some(target) = targets.first() {
         request.set_request_uri(&*target.uri);
