@@ -5,8 +5,17 @@ use crate::location::{Binding, LocationStore, NewBinding, StoreFull};
 use rutil::Time;
 use stack::header::{Contact, HeaderError, NameAddr, Params, h, p};
 use stack::message::Message;
-use std::net::SocketAddr;
+use stack::selector::Target;
 use std::time::Duration;
+
+/// Most octets of an address-of-record.
+const MOST_AOR: usize = 512;
+/// Most octets of a Call-ID that a binding keeps.
+const MOST_CALL_ID: usize = 256;
+/// Most octets of a Contact: its URI, and its parameters without `expires`.
+const MOST_CONTACT: usize = 1024;
+/// Most octets of the Contact lines in a response, so that it fits into a datagram.
+const MOST_LISTED: usize = 32 * 1024;
 
 /// Why a REGISTER changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,10 +26,16 @@ pub enum RegisterError {
     /// A Contact `*` beside others, or without `Expires: 0` (§10.3 step 6).
     #[error("Contact: * must stand alone and with Expires: 0")]
     Wildcard,
+    /// Something is longer than a binding keeps.
+    #[error("{0} too long")]
+    TooLong(&'static str),
+    /// A Contact that no request can be sent to.
+    #[error("Contact: sip or sips URI expected")]
+    Scheme,
     /// A registration shorter than the registrar allows (§10.3 step 7).
     #[error("registration too brief: at least {0} s")]
     TooBrief(u32),
-    /// More contacts than one address-of-record may have.
+    /// More contacts than one address-of-record may have, or than fit into the response.
     #[error("too many contacts")]
     TooManyContacts,
     /// The request is older than what it would change (§10.3 steps 6 and 7).
@@ -35,7 +50,9 @@ impl RegisterError {
     /// The status that says so.
     pub const fn status(&self) -> u16 {
         match self {
-            RegisterError::Header(_) | RegisterError::Wildcard => 400,
+            RegisterError::Header(_) | RegisterError::Wildcard | RegisterError::TooLong(_) | RegisterError::Scheme => {
+                400
+            }
             RegisterError::TooBrief(_) => 423,
             RegisterError::TooManyContacts => 403,
             RegisterError::OutOfOrder => 500,
@@ -70,7 +87,11 @@ pub fn register(
         }
         Err(error) => {
             tracing::debug!(aor, %error, "REGISTER refused");
-            let mut response = request.make_response(error.status(), None, Some(to_tag));
+            let reason = match error {
+                RegisterError::TooLong(_) | RegisterError::Scheme => Some(error.to_string()),
+                _ => None,
+            };
+            let mut response = request.make_response(error.status(), reason.as_deref(), Some(to_tag));
             match error {
                 RegisterError::TooBrief(least) => response.append_line("Min-Expires", &least.to_string()),
                 RegisterError::Full(_) => response.append_line("Retry-After", "60"),
@@ -89,6 +110,15 @@ fn list(response: &mut Message, bindings: &[Binding], now: Time) {
     }
 }
 
+/// At most how long the line of a binding is in that list.
+fn listed(binding: &Binding) -> usize {
+    "Contact: <>;expires=4294967295\r\n".len() + octets(binding)
+}
+
+fn octets(binding: &Binding) -> usize {
+    binding.uri().len() + binding.params().len()
+}
+
 fn apply(
     store: &LocationStore,
     rules: &config::Registrar,
@@ -97,7 +127,13 @@ fn apply(
     now: Time,
 ) -> Result<(), RegisterError> {
     let (call_id, cseq) = (request.header(h::CALL_ID)?, request.header(h::CSEQ)?.number);
-    let source = request.source().map(|source| source.flow.peer);
+    if aor.len() > MOST_AOR {
+        return Err(RegisterError::TooLong("Address-of-record"));
+    }
+    if call_id.as_str().len() > MOST_CALL_ID {
+        return Err(RegisterError::TooLong("Call-ID"));
+    }
+    let source = request.source().map(|source| Target { kind: source.flow.kind, address: source.flow.peer });
     let most = store.limits().contacts;
     match wish(request, rules, most)? {
         Wish::Query => Ok(()),
@@ -114,9 +150,18 @@ fn apply(
             for (contact, expires) in &contacts {
                 change(bindings, contact, *expires, (call_id.as_str(), cseq), source, now);
             }
-            if bindings.len() > most { Err(RegisterError::TooManyContacts) } else { Ok(()) }
+            within_bounds(bindings, most)
         }),
     }
+}
+
+/// What is kept for one address-of-record is bounded in number and in octets.
+fn within_bounds(bindings: &[Binding], most: usize) -> Result<(), RegisterError> {
+    if bindings.iter().any(|binding| octets(binding) > MOST_CONTACT) {
+        return Err(RegisterError::TooLong("Contact"));
+    }
+    let fits = bindings.len() <= most && bindings.iter().map(listed).sum::<usize>() <= MOST_LISTED;
+    if fits { Ok(()) } else { Err(RegisterError::TooManyContacts) }
 }
 
 /// Reads the Contact headers: nothing is changed before all are understood.
@@ -129,6 +174,7 @@ fn wish<'m>(request: &'m Message, rules: &config::Registrar, most: usize) -> Res
     for contact in request.header(h::CONTACTS) {
         match contact? {
             Contact::Star => star = true,
+            Contact::Addr(addr) if addr.uri.sip().is_none() => return Err(RegisterError::Scheme),
             Contact::Addr(addr) => {
                 let wanted = addr.param(p::EXPIRES).or(header).unwrap_or(rules.default_expires);
                 if wanted > 0 && wanted < rules.min_expires {
@@ -164,7 +210,7 @@ fn change(
     contact: &NameAddr<'_>,
     expires: u32,
     (call_id, cseq): (&str, u32),
-    source: Option<SocketAddr>,
+    source: Option<Target>,
     now: Time,
 ) {
     let at = bindings.iter().position(|binding| binding.is(&contact.uri));

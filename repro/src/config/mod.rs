@@ -61,7 +61,7 @@ pub struct Registrar {
     pub max_expires: u32,
     /// Registration without a wish, seconds.
     pub default_expires: u32,
-    /// Most contacts of one address-of-record; more are refused with 403.
+    /// Most contacts of one address-of-record; more, or more than 32 KiB of them, are refused with 403.
     pub max_contacts: usize,
     /// Most addresses-of-record; more are refused with 503.
     pub max_aors: usize,

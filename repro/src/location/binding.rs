@@ -3,8 +3,11 @@
 use super::Located;
 use rutil::Time;
 use smallvec::SmallVec;
+use stack::header::Method;
+use stack::message::Message;
+use stack::selector::{self, Target};
+use stack::tu::NextHop;
 use stack::uri::Uri;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A contact of an address-of-record.
@@ -24,8 +27,9 @@ pub struct Binding {
     pub call_id: Box<str>,
     /// The CSeq number of that REGISTER.
     pub cseq: u32,
-    contact_address: Option<SocketAddr>,
-    source: Option<SocketAddr>,
+    /// Where a request to `target` is sent, unless it has a name.
+    contact: Option<Target>,
+    source: Option<Target>,
 }
 
 /// What a [`Binding`] is made from.
@@ -44,7 +48,7 @@ pub struct NewBinding<'a> {
     /// The CSeq number.
     pub cseq: u32,
     /// Where the REGISTER came from.
-    pub source: Option<SocketAddr>,
+    pub source: Option<Target>,
 }
 
 impl Binding {
@@ -56,7 +60,7 @@ impl Binding {
             Some(target) if headers > 0 => target.into(),
             _ => uri.clone(),
         };
-        let address = |sip: &stack::uri::SipUri<'_>| Some(SocketAddr::new(sip.host.ip()?, sip.port.unwrap_or(5060)));
+        let contact = locate(&target);
         Binding {
             uri,
             target,
@@ -65,7 +69,7 @@ impl Binding {
             expires_at: new.expires_at,
             call_id: new.call_id.into(),
             cseq: new.cseq,
-            contact_address: new.uri.sip().and_then(address),
+            contact,
             source: new.source,
         }
     }
@@ -94,7 +98,15 @@ impl Binding {
         Located { uri: self.target.clone(), q: self.q }
     }
 
-    pub(super) fn addresses(&self) -> SmallVec<[SocketAddr; 2]> {
-        self.contact_address.into_iter().chain(self.source).collect()
+    pub(super) fn places(&self) -> SmallVec<[Target; 2]> {
+        self.contact.into_iter().chain(self.source).collect()
+    }
+}
+
+/// Asks the selector, so that both always agree.
+fn locate(target: &str) -> Option<Target> {
+    match selector::locate(&Message::request(&Method::Options, target), NextHop::RequestUri, None) {
+        Ok(selector::Located::At(place)) => Some(place),
+        _ => None,
     }
 }

@@ -12,8 +12,8 @@ use parking_lot::RwLock;
 use rutil::hash::Keyed;
 use rutil::{HashMap, Rng, Time};
 use smallvec::SmallVec;
+use stack::selector::Target;
 use std::hash::BuildHasher;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -50,8 +50,8 @@ type Record = SmallVec<[Binding; 1]>;
 /// All bindings.
 pub struct LocationStore {
     parts: [RwLock<HashMap<Box<str>, Record>>; PARTS],
-    /// How many bindings have this address as contact or source: who may use a proxy that is not open to everybody.
-    endpoints: RwLock<HashMap<SocketAddr, u32>>,
+    /// How many bindings have this place as contact or source: who may use a proxy that is not open to everybody.
+    endpoints: RwLock<HashMap<Target, u32>>,
     hasher: Keyed,
     limits: Limits,
     records: AtomicUsize,
@@ -142,9 +142,9 @@ impl LocationStore {
         Ok(())
     }
 
-    /// Whether some binding has this address as its contact, or registered from it.
-    pub fn is_endpoint(&self, address: SocketAddr) -> bool {
-        self.endpoints.read().contains_key(&address)
+    /// Whether a request to the contact of some binding is sent to this place, or its REGISTER came from there.
+    pub fn is_endpoint(&self, place: Target) -> bool {
+        self.endpoints.read().contains_key(&place)
     }
 
     /// Drops what has expired in one part of the store; the next call takes the next part.
@@ -174,17 +174,17 @@ impl LocationStore {
 
     fn enter<'b>(&self, bindings: impl Iterator<Item = &'b Binding>) {
         let mut endpoints = self.endpoints.write();
-        for address in bindings.flat_map(Binding::addresses) {
-            *endpoints.entry(address).or_insert(0) += 1;
+        for place in bindings.flat_map(Binding::places) {
+            *endpoints.entry(place).or_insert(0) += 1;
         }
     }
 
     fn leave<'b>(&self, bindings: impl Iterator<Item = &'b Binding>) {
         let mut endpoints = self.endpoints.write();
-        for address in bindings.flat_map(Binding::addresses) {
-            match endpoints.get_mut(&address) {
+        for place in bindings.flat_map(Binding::places) {
+            match endpoints.get_mut(&place) {
                 Some(count) if *count > 1 => *count -= 1,
-                _ => drop(endpoints.remove(&address)),
+                _ => drop(endpoints.remove(&place)),
             }
         }
     }
@@ -199,9 +199,14 @@ impl std::fmt::Debug for LocationStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stack::transport::TransportType;
 
     fn store(aors: usize) -> LocationStore {
         LocationStore::new(Limits { aors, contacts: 10 }, &mut Rng::from_seed(1))
+    }
+
+    fn udp(address: &str) -> Target {
+        Target { kind: TransportType::Udp, address: address.parse().unwrap() }
     }
 
     fn binding(uri: &str, q: u16, expires: u64) -> Binding {
@@ -213,7 +218,7 @@ mod tests {
             expires_at: Time::from_millis(expires * 1000),
             call_id: "c",
             cseq: 1,
-            source: Some("192.0.2.9:7000".parse().unwrap()),
+            source: Some(udp("192.0.2.9:7000")),
         })
     }
 
@@ -250,7 +255,7 @@ mod tests {
     #[test]
     fn endpoints_live_as_long_as_their_bindings() {
         let store = store(10);
-        let (contact, source) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.9:7000".parse().unwrap());
+        let (contact, source) = (udp("192.0.2.1:5060"), udp("192.0.2.9:7000"));
         add(&store, "u@h", binding("sip:a@192.0.2.1", 0, 60), Time::ZERO).unwrap();
         add(&store, "v@h", binding("sip:a@192.0.2.1", 0, 90), Time::ZERO).unwrap();
         assert!(store.is_endpoint(contact) && store.is_endpoint(source));
@@ -260,6 +265,17 @@ mod tests {
         sweep_all(90_000);
         assert!(!store.is_endpoint(contact) && !store.is_endpoint(source));
         assert_eq!(store.len(), 2);
+    }
+
+    #[test]
+    fn an_endpoint_is_where_a_request_is_sent() {
+        let store = store(10);
+        let now = Time::ZERO;
+        add(&store, "u@h", binding("sip:a@192.0.2.1;maddr=192.0.2.2?Subject=x", 0, 60), now).unwrap();
+        add(&store, "u@h", binding("sips:a@192.0.2.3", 0, 60), now).unwrap();
+        let tls = Target { kind: TransportType::Tls, address: "192.0.2.3:5061".parse().unwrap() };
+        assert!(store.is_endpoint(udp("192.0.2.2:5060")) && store.is_endpoint(tls));
+        assert!(!store.is_endpoint(udp("192.0.2.1:5060")) && !store.is_endpoint(udp("192.0.2.3:5061")));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The targets of a request for one of our users: the contacts of the address-of-record (RFC 3261 §16.5).
 
 use super::{Processor, ProcessorResult};
-use crate::proxy::{RequestContext, Verb, aor_key};
+use crate::proxy::{RequestContext, aor_key};
 use stack::uri::Uri;
 
 /// Looks up who is meant. A request that has a Route to follow, or is for elsewhere, passes: its target is its
@@ -16,10 +16,6 @@ impl Processor for LocationServer {
     fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
         if context.route.is_some() || !context.uri.ours {
             return ProcessorResult::Continue;
-        }
-        // A CANCEL that reaches its final recipient and matches nothing (§9.2).
-        if context.verb == Verb::Cancel {
-            return context.respond(481);
         }
         let aor = match context.request.request_uri() {
             Ok(Uri::Sip(sip)) if sip.user.is_some() => aor_key(sip),

@@ -30,15 +30,15 @@ pub trait Processor: Send {
     fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult;
 }
 
-/// The chain that every request runs through (RFC 3261 §16.3 to §16.5). What leaves it without a target goes to its
-/// Request-URI.
+/// The chain that every request runs through (RFC 3261 §16.3 to §16.5): first what finds out whether it is for us, then
+/// what concerns only requests that go on. What leaves it without a target goes to its Request-URI.
 pub fn request_chain() -> Vec<Box<dyn Processor>> {
     vec![
         Box::new(options::Options),
-        Box::new(validation::Validation),
         Box::new(loop_detection::LoopDetection),
         Box::new(strict_route_fixup::StrictRouteFixup),
         Box::new(registrar::RegistrarDispatch),
+        Box::new(validation::Validation),
         Box::new(am_i_responsible::AmIResponsible),
         Box::new(location_server::LocationServer),
     ]

@@ -100,8 +100,7 @@ impl Proxy {
         let forwarding = context.into_forwarding();
         match (transaction, verb) {
             (Some(transaction), Verb::Invite) => self.forward(forwarding, transaction, true, stack),
-            // §16.10: a CANCEL that means nothing here is passed on, without a transaction.
-            (None, _) | (_, Verb::Cancel) => send_stateless(forwarding, stack),
+            (None, _) => send_stateless(forwarding, stack),
             (Some(transaction), _) => self.forward(forwarding, transaction, false, stack),
         }
     }
@@ -267,8 +266,9 @@ impl Proxy {
     }
 }
 
-/// An ACK, or a CANCEL, goes to one place.
-fn send_stateless(forwarding: Forwarding, stack: &mut TuContext<'_>) {
+/// An ACK goes to one place.
+fn send_stateless(mut forwarding: Forwarding, stack: &mut TuContext<'_>) {
+    forwarding.set_breadth(1);
     let Forwarding { mut request, targets, options, .. } = forwarding;
     if let Some(target) = targets.first() {
         request.set_request_uri(&*target.uri);

@@ -6,7 +6,8 @@ use crate::processors::ProcessorResult;
 use crate::registrar;
 use stack::header::{HeaderValue, Many, Method, h, p};
 use stack::message::Message;
-use stack::tu::{ServerTransaction, TuContext};
+use stack::selector::{Located, Target, locate};
+use stack::tu::{NextHop, ServerTransaction, TuContext};
 use stack::uri::{Host, SipUri, Uri};
 use std::net::SocketAddr;
 
@@ -141,20 +142,19 @@ impl<'s, 'c> RequestContext<'s, 'c> {
 
     /// Whether its sender is a registered user's device.
     pub fn comes_from_endpoint(&self) -> bool {
-        self.peer().is_some_and(|peer| self.server.location().is_endpoint(peer))
+        let Some(flow) = self.request.source().map(|source| source.flow) else { return false };
+        self.server.location().is_endpoint(Target { kind: flow.kind, address: flow.peer })
     }
 
-    /// Whether it belongs to a dialog that we recorded, and its Request-URI is a registered user's device.
+    /// Whether it belongs to a dialog that we recorded, and goes to a registered user's device. What counts is where the
+    /// stack will send it, `maddr` and transport included; a name could lead anywhere.
     pub fn goes_to_endpoint(&self) -> bool {
         if !self.came_by_own_route || self.route.is_some() {
             return false;
         }
-        match self.request.request_uri() {
-            Ok(Uri::Sip(sip)) => sip
-                .host
-                .ip()
-                .is_some_and(|ip| self.server.location().is_endpoint(SocketAddr::new(ip, sip.port.unwrap_or(5060)))),
-            _ => false,
+        match locate(&self.request, NextHop::Route, None) {
+            Ok(Located::At(target)) => self.server.location().is_endpoint(target),
+            Ok(Located::Name { .. }) | Err(_) => false,
         }
     }
 

@@ -115,14 +115,18 @@ impl Forwarding {
         self.max_breadth as usize >= self.group().max(1)
     }
 
+    /// Divides Max-Breadth among branches that run at the same time. A group that is tried later begins when those of
+    /// the one before have ended, and so has all of it again.
+    pub(super) fn set_breadth(&mut self, branches: usize) {
+        let share = self.max_breadth / branches.max(1) as u32;
+        self.request.set(h::MAX_BREADTH, &Number(share));
+    }
+
     /// Sends the request to the targets of the highest preference.
     pub(super) fn start(mut self, stack: &mut TuContext<'_>) -> Started {
         let group = self.group();
         let mut clients = SmallVec::new();
-        if group > 1 {
-            let share = self.max_breadth / group as u32;
-            self.request.set(h::MAX_BREADTH, &Number(share));
-        }
+        self.set_breadth(group);
         let more = self.targets.len() > group;
         for at in 0..group.max(1) {
             let last = !more && at + 1 >= group;

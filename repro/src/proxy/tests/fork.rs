@@ -75,7 +75,6 @@ fn lower_preference_is_tried_after_failure() {
     }
     assert_eq!(uris(&branches), ["sip:3@127.0.0.1:9003"]);
     let (client, msg) = branches.remove(0);
-    assert!(!msg.exists(h::MAX_BREADTH));
     assert_eq!(codes(&bench.respond(client, &msg, 404)), [486]);
     bench.assert_forgotten();
 }
@@ -88,6 +87,26 @@ fn max_breadth_limits_the_fork() {
     let branches = sent(bench.request(request("INVITE", U, "Max-Breadth: 5\r\n")));
     let shares: Vec<u32> = branches.iter().map(|(_, msg)| msg.header(h::MAX_BREADTH).unwrap().0).collect();
     assert_eq!(shares, [2, 2]);
+}
+
+#[test]
+fn every_request_leaves_with_max_breadth() {
+    let breadth = |msg: &Message| msg.header(h::MAX_BREADTH).unwrap().0;
+    let mut bench = Bench::new();
+    for (lines, left) in [("", 60), ("Max-Breadth: 7\r\n", 7)] {
+        assert_eq!(breadth(&bench.forwarded(request("BYE", "sip:bob@127.0.0.1:5090", lines)).1), left);
+        let outs = bench.ack(request("ACK", "sip:bob@127.0.0.1:5090", lines));
+        assert!(matches!(outs.as_slice(), [Out::Stateless(msg, _)] if breadth(msg) == left), "{outs:?}");
+    }
+    assert_eq!(bench.status(request("BYE", "sip:bob@127.0.0.1:5090", "Max-Breadth: 0\r\n")), 440);
+    // Two at the same time share; the one after them has all.
+    bench.register(&["<sip:1@127.0.0.1:9001>", "<sip:2@127.0.0.1:9002>", "<sip:3@127.0.0.1:9003>;q=0.3"]);
+    let branches = sent(bench.request(request("INVITE", U, "Max-Breadth: 7\r\n")));
+    let [(one, first), (two, second)] = branches.as_slice() else { panic!() };
+    assert_eq!((breadth(first), breadth(second)), (3, 3));
+    bench.respond(*one, first, 486);
+    let later = sent(bench.respond(*two, second, 486));
+    assert_eq!(later.iter().map(|(_, msg)| breadth(msg)).collect::<Vec<_>>(), [7]);
 }
 
 #[test]

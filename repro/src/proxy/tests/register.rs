@@ -169,6 +169,62 @@ fn contacts_and_records_are_limited() {
     assert_eq!(bench.status(request("REGISTER", "sip:127.0.0.1", other)), 503);
 }
 
+/// The first line of the response.
+fn refusal(bench: &mut Bench, msg: Message) -> String {
+    let outs = bench.request(msg);
+    let [Out::Answer(_, _, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+    text(answer).lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn what_is_kept_is_limited_in_octets() {
+    let mut bench = Bench::new();
+    let padded = |octets: usize| {
+        let ends = "sip:@127.0.0.1:9001;x=yy".len();
+        format!("<sip:{}@127.0.0.1:9001>;x=yy", "u".repeat(octets - ends))
+    };
+    assert_eq!(refusal(&mut bench, contact(&padded(1025)).msg()), "SIP/2.0 400 Contact too long");
+    assert_eq!(send_status(&mut bench, &padded(1024)), 200);
+    let mut called = |octets: usize| {
+        let mut msg = contact("<sip:1@127.0.0.1:9001>").msg();
+        msg.set(h::CALL_ID, &*"c".repeat(octets));
+        refusal(&mut bench, msg)
+    };
+    assert_eq!(called(257), "SIP/2.0 400 Call-ID too long");
+    assert_eq!(called(256), "SIP/2.0 200 OK");
+    let mut named = |octets: usize| {
+        let user = "u".repeat(octets - "sip:@127.0.0.1".len());
+        let lines = format!("To: <sip:{user}@127.0.0.1>\r\nContact: <sip:1@127.0.0.1:9001>\r\n");
+        refusal(&mut bench, request("REGISTER", "sip:127.0.0.1", &lines))
+    };
+    assert_eq!(named(600), "SIP/2.0 400 Address-of-record too long");
+    assert_eq!(named(500), "SIP/2.0 200 OK");
+    assert_eq!(query(&mut bench).len(), 2);
+}
+
+#[test]
+fn the_list_of_contacts_fits_into_a_datagram() {
+    let registrar = crate::config::Registrar { max_contacts: 1000, ..Default::default() };
+    let mut bench = Bench::with("127.0.0.1:5060", Config { registrar, ..Config::default() });
+    let long = |n: u32| format!("<sip:{n}{}@127.0.0.1:9001>", "u".repeat(900));
+    let codes: Vec<u16> = (100..140).map(|n| send(&mut bench, contact(&long(n)).cseq(n)).0).collect();
+    let taken = codes.iter().filter(|code| **code == 200).count();
+    assert_eq!((taken, codes.iter().skip(taken).all(|code| *code == 403)), (34, true));
+    let outs = bench.request(Register { cseq: 1, call_id: "query", lines: String::new() }.msg());
+    let [Out::Answer(_, 200, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+    assert!(answer.header(h::CONTACTS).count() == taken && answer.to_bytes().len() < 34 * 1024);
+}
+
+#[test]
+fn a_contact_that_no_request_can_be_sent_to_is_400() {
+    let mut bench = Bench::new();
+    for bad in ["<tel:+15551234>", "<mailto:bob@example.com>", "<sip:1@127.0.0.1:9001>, <http://127.0.0.1>"] {
+        assert_eq!(refusal(&mut bench, contact(bad).msg()), "SIP/2.0 400 Contact: sip or sips URI expected", "{bad}");
+    }
+    assert!(query(&mut bench).is_empty());
+    assert_eq!(send_status(&mut bench, "<sips:1@127.0.0.1:9001>"), 200);
+}
+
 #[test]
 fn who_may_be_registered_where() {
     let mut bench = Bench::new();

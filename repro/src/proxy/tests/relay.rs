@@ -86,6 +86,23 @@ fn within_a_dialog_one_end_is_ours() {
 }
 
 #[test]
+fn what_counts_is_where_a_request_is_sent() {
+    let mut bench = public();
+    assert_eq!(register(&mut bench, "sip:bob@10.9.9.9:7000"), 200);
+    let own = "Route: <sip:192.0.2.1:5060;lr>\r\nTo: <sip:bob@example.com>;tag=b\r\n";
+    bench.peer = STRANGER;
+    for params in ["maddr=198.51.100.1", "maddr=victim.example.net", "maddr=10.9.9.8", "transport=tcp"] {
+        let uri = format!("sip:bob@10.9.9.9:7000;{params}");
+        assert_eq!(bench.status(request("BYE", &uri, own)), 403, "{uri}");
+        assert!(bench.ack(request("ACK", &uri, own)).is_empty(), "{uri}");
+    }
+    assert_eq!(bench.status(request("BYE", "sip:bob@device.example.net:7000", own)), 403);
+    // An maddr may also lead to the device.
+    bench.forwarded(request("BYE", "sip:bob@device.example.net:7000;maddr=10.9.9.9", own));
+    bench.forwarded(request("BYE", "sip:bob@10.9.9.9:7000;transport=udp", own));
+}
+
+#[test]
 fn without_domains_and_peers_nobody_is_trusted() {
     let both = public().server.config().clone();
     let domains = Config { trusted_peers: Vec::new(), ..both.clone() };

@@ -19,6 +19,20 @@ fn max_forwards() {
 }
 
 #[test]
+fn what_ends_here_is_served_without_forwards_left() {
+    let mut bench = Bench::new();
+    let lines =
+        "Max-Forwards: 0\r\nProxy-Require: foo\r\nTo: <sip:bob@127.0.0.1>\r\nContact: <sip:1@127.0.0.1:9001>\r\n";
+    assert_eq!(bench.status(request("REGISTER", "sip:127.0.0.1", lines)), 200);
+    let routed = "Max-Forwards: 0\r\nTo: <sip:bob@127.0.0.1>\r\nRoute: <sip:127.0.0.1;lr>\r\n";
+    assert_eq!(bench.status(request("REGISTER", "sip:127.0.0.1", routed)), 200);
+    // What would be forwarded is not: a call to the user that just registered, a registration elsewhere.
+    assert_eq!(bench.status(request("INVITE", "sip:bob@127.0.0.1", "Max-Forwards: 0\r\n")), 483);
+    assert_eq!(bench.status(request("INVITE", "sip:bob@127.0.0.1", "Proxy-Require: foo\r\n")), 420);
+    assert_eq!(bench.status(request("REGISTER", "sip:example.org", lines)), 483);
+}
+
+#[test]
 fn schemes() {
     let mut bench = Bench::new();
     for uri in ["nobodyKnowsThisScheme:totallyopaquecontent", "tel:+15551234", "http://example.com"] {
