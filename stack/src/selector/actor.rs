@@ -189,7 +189,7 @@ impl TransportSelector {
         request.msg.push_front_raw(HeaderId::VIA, &[transport.via(), branch.as_bytes(), b";rport"]);
         let mut bytes = request.msg.to_bytes();
         let (mut flow, mut for_size) = (flow, false);
-        if let Some(stream) = self.too_large(&bytes, &request.options, flow) {
+        if let Some(stream) = self.too_large(&bytes, &request, flow) {
             request.msg.replace_first_raw(h::VIAS, &[stream.via(), branch.as_bytes(), b";rport"]);
             bytes = request.msg.to_bytes();
             (flow, for_size) = (flow_to(stream, flow.peer), true);
@@ -197,9 +197,11 @@ impl TransportSelector {
         self.dispatch(&request, bytes, flow, for_size, now);
     }
 
-    /// RFC 3261 §18.1.1: a large request leaves UDP for a transport with congestion control, where there is one.
-    fn too_large(&self, bytes: &Bytes, options: &SendOptions, flow: Flow) -> Option<&TransportInfo> {
-        let free = matches!(options.next_hop, NextHop::Route);
+    /// RFC 3261 §18.1.1: a large request leaves UDP for a transport with congestion control, where there is one. One
+    /// without a transaction (the ACK for a 2xx) stays on the transport that its URI says: nobody hears when it cannot
+    /// be delivered, so the step back to UDP that the same section asks for could not happen.
+    fn too_large(&self, bytes: &Bytes, request: &Request, flow: Flow) -> Option<&TransportInfo> {
+        let free = !request.stateless && matches!(request.options.next_hop, NextHop::Route | NextHop::RequestUri);
         let large = flow.kind == TransportType::Udp && bytes.len() > self.parts.udp_limit;
         if free && large { self.towards(TransportType::Tcp, flow.peer.ip()) } else { None }
     }
