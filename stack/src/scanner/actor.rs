@@ -6,7 +6,7 @@ use super::stream::{Scanned, StreamScanner};
 use crate::header::{Method, h, p};
 use crate::message::{Limits, Message, Source};
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
-use crate::transport::{ConnectionId, Flow, Received, Wire};
+use crate::transport::{ConnectionId, Flow, Received, TransportTable, Wire};
 use bytes::Bytes;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
 use std::collections::VecDeque;
@@ -27,6 +27,7 @@ pub(crate) struct ScannerParts {
     pub(crate) txn: Vec<FifoSender<Incoming>>,
     /// One a transport of the stack, by [`crate::transport::TransportId`].
     pub(crate) wires: Vec<FifoSender<Wire>>,
+    pub(crate) transports: Arc<TransportTable>,
     pub(crate) limits: Limits,
     pub(crate) keys: KeyMaker,
     pub(crate) rng: Rng,
@@ -168,6 +169,10 @@ impl MessageHeaderScanner {
                 return None;
             }
             let via = msg.first(h::VIAS).ok()?;
+            // RFC 3261 §18.1.2: what names another sent-by was not sent through us.
+            if !self.parts.transports.is_local(&via.host, via.port) {
+                return None;
+            }
             // What CSeq says decides which transaction it is: a response without a good one is nobody's.
             msg.header(h::CSEQ).ok()?;
             ClientTransaction::from_branch(via.param(p::BRANCH)?)

@@ -1,6 +1,6 @@
 //! Which request belongs to which server transaction (RFC 3261 §17.2.3, §8.2.2.2), and ACKs without one.
 
-use crate::bench::{Bench, first_line, incoming, incoming_call, line, parse, request, told};
+use crate::bench::{Bench, answer, first_line, incoming, incoming_call, line, parse, request, told};
 use stack::StackOptions;
 use stack::header::h;
 use stack::tu::{SendOptions, TuOptions};
@@ -99,4 +99,21 @@ fn the_ack_for_2xx_has_no_transaction() {
     bench.run_to(60_000);
     bench.nothing_sent();
     assert_eq!((bench.told(0), bench.alive()), (vec![], (0, 0)));
+}
+
+/// RFC 3261 §18.1.2: a response whose topmost Via names another sent-by is not ours, whatever its branch.
+#[test]
+fn a_response_to_another_sent_by_is_discarded() {
+    let mut bench = Bench::new();
+    bench.send(request("OPTIONS"));
+    let sent = bench.one_sent();
+    let good = String::from_utf8(answer(&sent, 200).to_vec()).unwrap();
+    let others = ["192.0.2.2:5060", "192.0.2.1:5062", "sip.example.com:5060", "[2001:db8::1]:5060"];
+    for other in others {
+        bench.receive(good.replacen("192.0.2.1:5060", other, 1));
+    }
+    assert_eq!((bench.told(0), bench.stack.scanner().garbage), (vec![], others.len() as u64));
+    // Without a port it is the default one.
+    bench.receive(good.replacen("192.0.2.1:5060", "192.0.2.1", 1));
+    assert_eq!(bench.told(0), [told(0, "200")]);
 }
