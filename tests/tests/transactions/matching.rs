@@ -117,3 +117,24 @@ fn a_response_to_another_sent_by_is_discarded() {
     bench.receive(good.replacen("192.0.2.1:5060", "192.0.2.1", 1));
     assert_eq!(bench.told(0), [told(0, "200")]);
 }
+
+/// RFC 3261 §17.1.3: the method in CSeq must be the request's, extensions included.
+#[test]
+fn a_response_with_another_method_is_nobodys() {
+    for (method, others) in [
+        ("OPTIONS", ["INVITE", "MESSAGE", "CANCEL", "options", "FOO"]),
+        ("INVITE", ["OPTIONS", "ACK", "CANCEL", "invite", "FOO"]),
+        ("FOO", ["OPTIONS", "INVITE", "CANCEL", "foo", "FOOT"]),
+    ] {
+        let mut bench = Bench::new();
+        bench.send(request(method));
+        let sent = bench.one_sent();
+        let good = String::from_utf8(answer(&sent, 200).to_vec()).unwrap();
+        for other in others {
+            bench.receive(good.replacen(&format!("7 {method}"), &format!("7 {other}"), 1));
+        }
+        assert_eq!((bench.told(0), bench.stack.transactions().stray_responses), (vec![], 5), "{method}");
+        bench.receive(good);
+        assert_eq!(bench.told(0), [told(0, "200")], "{method}");
+    }
+}
