@@ -206,7 +206,7 @@ impl MessageHeaderScanner {
     }
 
     /// Answers a malformed request without a transaction. An ACK gets no answer (RFC 3261 §17), nor does a request
-    /// without any Via.
+    /// without any Via. The To tag is its key's where it has one, so that the transactions know the ACK again.
     fn refuse(&mut self, msg: &Message, flow: Flow, refusal: Refusal, now: Time) {
         if msg.is_response() || msg.method() == Some(Method::Ack) || !msg.exists(h::VIAS) {
             count(&self.parts.stats.garbage);
@@ -217,10 +217,15 @@ impl MessageHeaderScanner {
         let reply_to = msg.first(h::VIAS).map_or(flow, |via| super::check::reply_to(&via, &flow));
         let code = refusal.status();
         let reason = format!("{} ({refusal})", crate::message::reason_phrase(code));
-        let tag = format!("{:016x}", self.parts.rng.next_u64());
+        let tag = self.own_tag(msg).unwrap_or_else(|| format!("{:016x}", self.parts.rng.next_u64()));
         let mut response = msg.make_response(code, Some(&reason), Some(&tag));
         stamp_received(&mut response, flow.peer);
         self.reply(response.to_bytes(), reply_to, now);
+    }
+
+    fn own_tag(&self, msg: &Message) -> Option<String> {
+        let (via, method) = (msg.first(h::VIAS).ok()?, msg.method()?);
+        self.parts.keys.of_request(msg, &via, &method).ok().map(|key| key.own_tag())
     }
 
     fn reply(&mut self, bytes: Bytes, flow: Flow, now: Time) {

@@ -100,12 +100,6 @@ fn begins_something(msg: &Message) -> bool {
     msg.method() != Some(Method::Cancel) && msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none())
 }
 
-/// The To tag of responses that the stack itself makes: the same for every response to one request, with a transaction
-/// (RFC 3261 §8.2.6.2) or without (§8.2.7), kept nowhere, and known again in the ACK.
-fn own_tag(key: ServerKey) -> String {
-    format!("{:016x}", key.0 as u64)
-}
-
 impl TransactionController {
     /// A request came, whatever its method.
     pub(super) fn on_request(
@@ -127,7 +121,7 @@ impl TransactionController {
         }
         if is_ack {
             // The ACK for a response that the stack itself gave without a transaction ends here.
-            if msg.header(h::TO).is_ok_and(|to| to.param(p::TAG) == Some(own_tag(key).as_str())) {
+            if msg.header(h::TO).is_ok_and(|to| to.param(p::TAG) == Some(key.own_tag().as_str())) {
                 count(&self.stats.absorbed);
             } else if let Some(tu) = self.select_tu(&msg) {
                 self.tell_tu(tu, TuEvent::Ack { msg }, now);
@@ -202,7 +196,7 @@ impl TransactionController {
 
     /// Answers a request that gets no transaction.
     fn refuse(&mut self, msg: &Message, key: ServerKey, reply_to: Flow, code: u16, now: Time) {
-        let mut response = msg.make_response(code, None, Some(&own_tag(key)));
+        let mut response = msg.make_response(code, None, Some(&key.own_tag()));
         if code == 503 {
             // RFC 3261 §21.5.4: when to try again.
             response.append_line("Retry-After", "5");
@@ -244,7 +238,7 @@ impl TransactionController {
     pub(super) fn respond_status(&mut self, id: ServerTransaction, code: u16, now: Time) {
         let Some(server) = self.servers.get_mut(id.slot, id.generation) else { return };
         let Some(request) = Self::request_of(server) else { return };
-        let response = request.make_response(code, None, Some(&own_tag(server.key)));
+        let response = request.make_response(code, None, Some(&server.key.own_tag()));
         self.respond(id, &response, now);
     }
 

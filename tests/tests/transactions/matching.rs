@@ -138,3 +138,23 @@ fn a_response_with_another_method_is_nobodys() {
         assert_eq!(bench.told(0), [told(0, "200")], "{method}");
     }
 }
+
+/// RFC 3261 §8.2.7: what is malformed is refused without a transaction; the ACK for that is nobody's business.
+#[test]
+fn the_ack_for_a_refused_malformed_invite_is_absorbed() {
+    for via in ["192.0.2.9;branch=z9hG4bKbad", "192.0.2.9;branch=1"] {
+        let mut bench = Bench::new();
+        let bad = incoming("INVITE", via, "").replacen("Max-Forwards: 70", "Max-Forwards: many", 1);
+        bench.receive(bad.clone());
+        let refused = bench.one_sent();
+        assert!(first_line(&refused).starts_with("400 "), "{via}");
+        bench.receive(bad);
+        assert_eq!(bench.one_sent().bytes, refused.bytes, "{via}: the same tag every time");
+        let tag = line(&refused, "To").rsplit("tag=").next().unwrap().to_owned();
+        bench.receive(incoming("ACK", via, &tag));
+        assert_eq!((bench.told(0), bench.stack.transactions().absorbed), (vec![], 1), "{via}");
+        // An ACK for another response is the user's.
+        bench.receive(incoming("ACK", via, "other"));
+        assert_eq!(bench.told(0), [told(0, "ACK")], "{via}");
+    }
+}
