@@ -126,8 +126,11 @@ impl MessageHeaderScanner {
     fn chunk(&mut self, bytes: Bytes, flow: Flow, at: Time, now: Time) {
         let limits = self.parts.limits;
         let mut stream = self.streams.remove(&flow.connection).unwrap_or_else(|| StreamScanner::new(limits));
+        // One answer says it: a chunk full of keep-alives must not fill `wire`.
+        let mut answered = false;
         stream.feed(bytes, |scanned| match scanned {
             Scanned::Message(msg) => self.message(msg, flow, at, now),
+            Scanned::KeepAlive if std::mem::replace(&mut answered, true) => {}
             Scanned::KeepAlive => self.reply(Bytes::from_static(b"\r\n"), flow, now),
             Scanned::Broken(fault, msg) => {
                 if let Some(msg) = msg {
