@@ -93,6 +93,12 @@ impl Server {
     fn is_invite(&self) -> bool {
         matches!(self.state, State::Invite(_))
     }
+    /// The To tag of its last response, or what the stack would give it.
+    fn tag(&self) -> String {
+        let response = Message::parse_again(self.response.clone());
+        let given = response.and_then(|r| r.header(h::TO).ok()?.param(p::TAG).map(str::to_owned));
+        given.unwrap_or_else(|| self.key.own_tag())
+    }
 }
 
 /// Whether a request belongs to no dialog and cancels nothing.
@@ -176,9 +182,12 @@ impl TransactionController {
         }
     }
 
-    /// RFC 3261 §9.2: a CANCEL that matches is answered 200, and means something only while the INVITE is pending.
+    /// RFC 3261 §9.2: a CANCEL that matches is answered 200, and means something only while the INVITE is pending. The
+    /// 200 has the To tag of the INVITE's own responses.
     fn cancelled(&mut self, cancel: (u32, u32), invite: (u32, u32), msg: Box<Message>, now: Time) {
-        self.respond_status(self.server_name(cancel), 200, now);
+        if let Some(tag) = self.servers.get_mut(invite.0, invite.1).map(|s| s.tag()) {
+            self.respond_tagged(self.server_name(cancel), 200, &tag, now);
+        }
         let pending = self.servers.get_mut(invite.0, invite.1).is_some_and(|s| s.is_pending());
         if pending {
             let tu = self.servers.get_mut(invite.0, invite.1).map_or(0, |s| s.tu);
@@ -237,8 +246,14 @@ impl TransactionController {
     /// Answers with a status and what the request says.
     pub(super) fn respond_status(&mut self, id: ServerTransaction, code: u16, now: Time) {
         let Some(server) = self.servers.get_mut(id.slot, id.generation) else { return };
+        let tag = server.key.own_tag();
+        self.respond_tagged(id, code, &tag, now);
+    }
+
+    fn respond_tagged(&mut self, id: ServerTransaction, code: u16, tag: &str, now: Time) {
+        let Some(server) = self.servers.get_mut(id.slot, id.generation) else { return };
         let Some(request) = Self::request_of(server) else { return };
-        let response = request.make_response(code, None, Some(&server.key.own_tag()));
+        let response = request.make_response(code, None, Some(tag));
         self.respond(id, &response, now);
     }
 
