@@ -174,6 +174,7 @@ fn core(
         rx,
         txn: txn.to_vec(),
         wires: plan.wires.clone(),
+        transports: plan.transports.clone(),
         limits: plan.options.limits,
         keys: keys.clone(),
         rng: plan.rng.split(),

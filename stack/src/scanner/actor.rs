@@ -6,7 +6,7 @@ use super::stream::{Scanned, StreamScanner};
 use crate::header::{Method, h, p};
 use crate::message::{Limits, Message, Source};
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
-use crate::transport::{ConnectionId, Flow, Received, Wire};
+use crate::transport::{ConnectionId, Flow, Received, TransportTable, Wire};
 use bytes::Bytes;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
 use std::collections::VecDeque;
@@ -27,6 +27,7 @@ pub(crate) struct ScannerParts {
     pub(crate) txn: Vec<FifoSender<Incoming>>,
     /// One a transport of the stack, by [`crate::transport::TransportId`].
     pub(crate) wires: Vec<FifoSender<Wire>>,
+    pub(crate) transports: Arc<TransportTable>,
     pub(crate) limits: Limits,
     pub(crate) keys: KeyMaker,
     pub(crate) rng: Rng,
@@ -125,8 +126,11 @@ impl MessageHeaderScanner {
     fn chunk(&mut self, bytes: Bytes, flow: Flow, at: Time, now: Time) {
         let limits = self.parts.limits;
         let mut stream = self.streams.remove(&flow.connection).unwrap_or_else(|| StreamScanner::new(limits));
+        // One answer says it: a chunk full of keep-alives must not fill `wire`.
+        let mut answered = false;
         stream.feed(bytes, |scanned| match scanned {
             Scanned::Message(msg) => self.message(msg, flow, at, now),
+            Scanned::KeepAlive if std::mem::replace(&mut answered, true) => {}
             Scanned::KeepAlive => self.reply(Bytes::from_static(b"\r\n"), flow, now),
             Scanned::Broken(fault, msg) => {
                 if let Some(msg) = msg {
@@ -168,6 +172,10 @@ impl MessageHeaderScanner {
                 return None;
             }
             let via = msg.first(h::VIAS).ok()?;
+            // RFC 3261 §18.1.2: what names another sent-by was not sent through us.
+            if !self.parts.transports.is_local(&via.host, via.port) {
+                return None;
+            }
             // What CSeq says decides which transaction it is: a response without a good one is nobody's.
             msg.header(h::CSEQ).ok()?;
             ClientTransaction::from_branch(via.param(p::BRANCH)?)
@@ -201,7 +209,7 @@ impl MessageHeaderScanner {
     }
 
     /// Answers a malformed request without a transaction. An ACK gets no answer (RFC 3261 §17), nor does a request
-    /// without any Via.
+    /// without any Via. The To tag is its key's where it has one, so that the transactions know the ACK again.
     fn refuse(&mut self, msg: &Message, flow: Flow, refusal: Refusal, now: Time) {
         if msg.is_response() || msg.method() == Some(Method::Ack) || !msg.exists(h::VIAS) {
             count(&self.parts.stats.garbage);
@@ -212,10 +220,15 @@ impl MessageHeaderScanner {
         let reply_to = msg.first(h::VIAS).map_or(flow, |via| super::check::reply_to(&via, &flow));
         let code = refusal.status();
         let reason = format!("{} ({refusal})", crate::message::reason_phrase(code));
-        let tag = format!("{:016x}", self.parts.rng.next_u64());
+        let tag = self.own_tag(msg).unwrap_or_else(|| format!("{:016x}", self.parts.rng.next_u64()));
         let mut response = msg.make_response(code, Some(&reason), Some(&tag));
         stamp_received(&mut response, flow.peer);
         self.reply(response.to_bytes(), reply_to, now);
+    }
+
+    fn own_tag(&self, msg: &Message) -> Option<String> {
+        let (via, method) = (msg.first(h::VIAS).ok()?, msg.method()?);
+        self.parts.keys.of_request(msg, &via, &method).ok().map(|key| key.own_tag())
     }
 
     fn reply(&mut self, bytes: Bytes, flow: Flow, now: Time) {

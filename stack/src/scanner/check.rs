@@ -6,7 +6,7 @@ use crate::message::{Fault, Message};
 use crate::transaction::{KeyMaker, ServerKey};
 use crate::transport::{Flow, TransportType};
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Why a request is refused before it gets a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,25 +86,18 @@ pub fn check_request(msg: &Message, flow: &Flow, keys: &KeyMaker) -> Result<Chec
 }
 
 /// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): over a stream on the same connection, or to
-/// the sent-by port when it is gone; over UDP to `maddr`, or to the source address with the port that the Via says.
+/// the sent-by port when it is gone; over UDP to the source address with the port that the Via says.
+///
+/// Where the RFC sends to `maddr`, this does so only when that is the source address, which makes it nothing to ask
+/// for: whoever writes a Via could else make us send to a third party or to a group.
 pub(crate) fn reply_to(via: &Via<'_>, flow: &Flow) -> Flow {
     let sent_by = via.port.unwrap_or_else(|| flow.kind.default_port());
     let source = flow.peer;
     let peer = match (flow.kind, via.param(p::RPORT)) {
         (TransportType::Udp, Some(_)) => source,
-        _ => SocketAddr::new(maddr(via).unwrap_or(source.ip()), sent_by),
+        _ => SocketAddr::new(source.ip(), sent_by),
     };
     Flow { peer, ..*flow }
-}
-
-/// A numeric unicast `maddr`: nobody is made to send to a group or to everybody.
-fn maddr(via: &Via<'_>) -> Option<IpAddr> {
-    let address: IpAddr = crate::uri::parse_ip(via.param(p::MADDR)?)?;
-    let harmless = match address {
-        IpAddr::V4(v4) => !v4.is_multicast() && !v4.is_broadcast() && !v4.is_unspecified(),
-        IpAddr::V6(v6) => !v6.is_multicast() && !v6.is_unspecified(),
-    };
-    harmless.then_some(address)
 }
 
 /// Writes into the topmost Via where the request came from: `received` when that is not the sent-by address or

@@ -127,7 +127,10 @@ fn the_response_goes_where_the_via_says() {
     assert_eq!(to("SIP/2.0/UDP a.example.com", udp), "127.0.0.1:5060");
     assert_eq!(to("SIP/2.0/UDP a.example.com:5099", udp), "127.0.0.1:5099");
     assert_eq!(to("SIP/2.0/UDP a.example.com:5099;rport", udp), "127.0.0.1:5090");
-    assert_eq!(to("SIP/2.0/UDP a.example.com;maddr=127.0.0.9", udp), "127.0.0.9:5060");
+    assert_eq!(to("SIP/2.0/UDP a.example.com;maddr=127.0.0.1", udp), "127.0.0.1:5060");
+    // A third party is not made to hear of it.
+    assert_eq!(to("SIP/2.0/UDP a.example.com;maddr=127.0.0.9", udp), "127.0.0.1:5060");
+    assert_eq!(to("SIP/2.0/UDP a.example.com:5099;maddr=127.0.0.9;rport", udp), "127.0.0.1:5090");
     assert_eq!(to("SIP/2.0/UDP a.example.com;maddr=224.0.0.1", udp), "127.0.0.1:5060");
     assert_eq!(to("SIP/2.0/UDP a.example.com;maddr=0.0.0.0", udp), "127.0.0.1:5060");
     assert_eq!(to("SIP/2.0/TLS a.example.com;rport", TransportType::Tls), "127.0.0.1:5061");

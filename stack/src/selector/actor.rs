@@ -1,7 +1,7 @@
 //! The actor between `out` and `wire[t]`: finds the next hop, fills the Via, prints, and picks the transport.
 
 use super::cache::AddressCache;
-use super::locate::{Located, Target, locate};
+use super::locate::{Located, Target, locate, reachable};
 use super::resolver::{Answer, DnsError, Lookup, ResolverHandle};
 use crate::header::{HeaderId, h};
 use crate::message::Message;
@@ -63,6 +63,8 @@ pub(crate) struct TransportSelector {
     cache: AddressCache,
     /// By look-up token. An entry leaves with its answer, which the resolver gives in bounded time.
     waiting: HashMap<u64, Waiting>,
+    /// The tokens of the names in `waiting`.
+    tokens: HashMap<String, u64>,
     waiting_requests: usize,
     next_token: u64,
     /// News that found no room: while there is any, nothing is sent.
@@ -72,9 +74,12 @@ pub(crate) struct TransportSelector {
 
 impl TransportSelector {
     pub(crate) fn new(mut parts: SelectorParts) -> Self {
+        let cache = AddressCache::new(&mut parts.rng);
+        let state = Keyed::new(&mut parts.rng);
         TransportSelector {
-            cache: AddressCache::new(&mut parts.rng),
-            waiting: HashMap::with_hasher(Keyed::new(&mut parts.rng)),
+            cache,
+            waiting: HashMap::with_hasher(state.clone()),
+            tokens: HashMap::with_hasher(state),
             waiting_requests: 0,
             next_token: 0,
             held: VecDeque::new(),
@@ -114,7 +119,7 @@ impl TransportSelector {
         if self.waiting_requests >= WAITING {
             return self.not_sent(&request, TransportError::Congested.into(), now);
         }
-        if let Some(same) = self.waiting.values_mut().find(|waiting| waiting.name == name) {
+        if let Some(same) = self.tokens.get(&name).and_then(|token| self.waiting.get_mut(token)) {
             self.waiting_requests += 1;
             same.requests.push((request, kind, port));
             return;
@@ -126,11 +131,13 @@ impl TransportSelector {
             return self.not_sent(&request, TransportError::Congested.into(), now);
         }
         self.waiting_requests += 1;
+        self.tokens.insert(name.clone(), token);
         self.waiting.insert(token, Waiting { name, requests: vec![(request, kind, port)] });
     }
 
     fn on_answer(&mut self, answer: Answer, now: Time) {
         let Some(waiting) = self.waiting.remove(&answer.token) else { return };
+        self.tokens.remove(&waiting.name);
         self.waiting_requests -= waiting.requests.len();
         let addresses = match answer.result {
             Ok(addresses) => {
@@ -151,14 +158,15 @@ impl TransportSelector {
         }
     }
 
-    /// The first address that a transport of ours reaches.
+    /// The first address that a transport of ours reaches. Who writes a name's records may not send us to a group either.
     fn choose(&self, addresses: &[IpAddr], kind: TransportType, port: u16) -> Result<Target, NoResponse> {
-        if addresses.is_empty() {
+        let mut good = addresses.iter().copied().filter(|ip| reachable(*ip)).peekable();
+        if good.peek().is_none() {
             return Err(NoResponse::NotFound);
         }
-        let reached = addresses.iter().find(|ip| self.towards(kind, **ip).is_some());
+        let reached = good.find(|ip| self.towards(kind, *ip).is_some());
         let ip = reached.ok_or(NoResponse::Transport(TransportError::NoTransport))?;
-        Ok(Target { kind, address: SocketAddr::new(*ip, port) })
+        Ok(Target { kind, address: SocketAddr::new(ip, port) })
     }
 
     fn send_or_fail(&mut self, request: Request, target: Result<Target, NoResponse>, now: Time) {
@@ -189,7 +197,7 @@ impl TransportSelector {
         request.msg.push_front_raw(HeaderId::VIA, &[transport.via(), branch.as_bytes(), b";rport"]);
         let mut bytes = request.msg.to_bytes();
         let (mut flow, mut for_size) = (flow, false);
-        if let Some(stream) = self.too_large(&bytes, &request.options, flow) {
+        if let Some(stream) = self.too_large(&bytes, &request, flow) {
             request.msg.replace_first_raw(h::VIAS, &[stream.via(), branch.as_bytes(), b";rport"]);
             bytes = request.msg.to_bytes();
             (flow, for_size) = (flow_to(stream, flow.peer), true);
@@ -197,9 +205,11 @@ impl TransportSelector {
         self.dispatch(&request, bytes, flow, for_size, now);
     }
 
-    /// RFC 3261 §18.1.1: a large request leaves UDP for a transport with congestion control, where there is one.
-    fn too_large(&self, bytes: &Bytes, options: &SendOptions, flow: Flow) -> Option<&TransportInfo> {
-        let free = matches!(options.next_hop, NextHop::Route);
+    /// RFC 3261 §18.1.1: a large request leaves UDP for a transport with congestion control, where there is one. One
+    /// without a transaction (the ACK for a 2xx) stays on the transport that its URI says: nobody hears when it cannot
+    /// be delivered, so the step back to UDP that the same section asks for could not happen.
+    fn too_large(&self, bytes: &Bytes, request: &Request, flow: Flow) -> Option<&TransportInfo> {
+        let free = !request.stateless && matches!(request.options.next_hop, NextHop::Route | NextHop::RequestUri);
         let large = flow.kind == TransportType::Udp && bytes.len() > self.parts.udp_limit;
         if free && large { self.towards(TransportType::Tcp, flow.peer.ip()) } else { None }
     }
@@ -326,3 +336,7 @@ impl Actor for TransportSelector {
         self.held.is_empty() && self.parts.out.is_empty() && self.waiting.is_empty()
     }
 }
+
+#[cfg(test)]
+#[path = "actor_tests.rs"]
+mod tests;

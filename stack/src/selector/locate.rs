@@ -77,9 +77,9 @@ fn of_sip(uri: &SipUri<'_>) -> Result<Located, NoResponse> {
     }
 }
 
-/// Nobody is made to send to a group, to everybody or to "here".
-fn reachable(ip: IpAddr) -> bool {
-    match ip {
+/// Nobody is made to send to a group, to everybody or to "here", be it written as an IPv4-mapped IPv6 address.
+pub(super) fn reachable(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
         IpAddr::V4(v4) => !v4.is_multicast() && !v4.is_broadcast() && !v4.is_unspecified(),
         IpAddr::V6(v6) => !v6.is_multicast() && !v6.is_unspecified(),
     }
@@ -135,6 +135,11 @@ mod tests {
             ("sip:a@255.255.255.255", Err(NoResponse::NotFound)),
             ("sip:a@0.0.0.0", Err(NoResponse::NotFound)),
             ("sip:a@224.0.1.75", Err(NoResponse::NotFound)),
+            ("sip:a@[ff02::1]", Err(NoResponse::NotFound)),
+            ("sip:a@[::ffff:224.0.1.75]", Err(NoResponse::NotFound)),
+            ("sip:a@[::ffff:255.255.255.255]", Err(NoResponse::NotFound)),
+            ("sip:a@[::ffff:0.0.0.0]", Err(NoResponse::NotFound)),
+            ("sip:a@[::ffff:192.0.2.1]", at(Udp, "[::ffff:192.0.2.1]:5060")),
             ("tel:+1234", Err(NoResponse::NotFound)),
         ];
         for (uri, want) in cases {

@@ -16,6 +16,8 @@ pub(super) struct Client {
     pub(super) id: ClientTransaction,
     state: State,
     tu: u8,
+    /// What tells the request's method from others: [`method_mark`].
+    method: u16,
     /// A CANCEL shares its INVITE's name.
     cancel: bool,
     /// The transaction user wants to cancel, and no provisional response has come.
@@ -79,12 +81,19 @@ impl State {
     }
 }
 
+/// A method in two octets (FNV-1a, folded): the known ones have one each, two of extensions are alike once in 65536.
+fn method_mark(method: &Method<'_>) -> u16 {
+    let hash = method.as_str().bytes().fold(0x811c_9dc5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    (hash >> 16 ^ hash) as u16
+}
+
 impl Client {
-    fn new(id: ClientTransaction, state: State, tu: u8, cancel: bool) -> Self {
+    fn new(id: ClientTransaction, state: State, tu: u8, method: &Method<'_>, cancel: bool) -> Self {
         Client {
             id,
             state,
             tu,
+            method: method_mark(method),
             cancel,
             cancel_wanted: None,
             cancel_sent: false,
@@ -96,9 +105,9 @@ impl Client {
             kept_is_ack: false,
         }
     }
-    /// Whether a response with this method in its CSeq can be its own (RFC 3261 §17.1.3); CANCEL has its own key.
+    /// Whether a response with this method in its CSeq can be its own (RFC 3261 §17.1.3).
     fn expects(&self, method: Option<&Method<'_>>) -> bool {
-        self.cancel || matches!(self.state, State::Invite(_)) == (method == Some(&Method::Invite))
+        method.map(method_mark) == Some(self.method)
     }
     fn is_reliable(&self) -> bool {
         self.flow.is_some_and(|flow| flow.kind.is_reliable())
@@ -131,11 +140,13 @@ impl TransactionController {
             }
             return;
         }
-        let state = match msg.method() {
-            Some(Method::Invite) => State::Invite(client_invite::State::Calling),
+        // A request that was built has a method.
+        let method = msg.method().unwrap_or(Method::Options);
+        let state = match method {
+            Method::Invite => State::Invite(client_invite::State::Calling),
             _ => State::NonInvite(client_non_invite::State::Trying),
         };
-        self.insert_client(Client::new(id, state, tu, false));
+        self.insert_client(Client::new(id, state, tu, &method, false));
         let request = Outgoing::Request { transaction: id, msg, options, stateless: false };
         if self.out.push(request, Class::Internal, now).is_err() {
             // Nothing went out and no timer runs: the transaction must be told, or it would wait for ever.
@@ -257,7 +268,7 @@ impl TransactionController {
         }
         let bytes = cancel.to_bytes();
         let state = State::NonInvite(client_non_invite::State::Trying);
-        let client = Client::new(id, state, NO_TU, true);
+        let client = Client::new(id, state, NO_TU, &Method::Cancel, true);
         let at = self.insert_client(Client { flow: Some(flow), kept: bytes.clone(), ..client });
         self.transmit(bytes, flow, Some(self.client_notify(id.key(true))), now);
         self.act_client(at, client_non_invite::START, None, NoResponse::Timeout, now);
@@ -356,5 +367,18 @@ impl TransactionController {
 
     pub(super) fn client_notify(&self, key: u64) -> Notify {
         Notify { shard: self.shard, key }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::KNOWN_METHODS;
+
+    #[test]
+    fn known_methods_have_one_mark_each() {
+        let marks: std::collections::HashSet<u16> = KNOWN_METHODS.iter().map(method_mark).collect();
+        assert_eq!(marks.len(), KNOWN_METHODS.len());
+        assert!(!marks.contains(&method_mark(&Method::from_token("invite"))), "methods are case-sensitive");
     }
 }

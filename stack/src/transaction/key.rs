@@ -19,6 +19,12 @@ impl ServerKey {
     pub(crate) fn shard(self, shards: usize) -> usize {
         (self.0 >> 64) as u64 as usize % shards.max(1)
     }
+
+    /// The To tag of responses that the stack itself makes: the same for every response to one request, with a
+    /// transaction (RFC 3261 §8.2.6.2) or without (§8.2.7), kept nowhere, and known again in the ACK.
+    pub(crate) fn own_tag(self) -> String {
+        format!("{:016x}", self.0 as u64)
+    }
 }
 
 /// Makes keys; all shards of a stack share one.

@@ -93,17 +93,17 @@ impl Server {
     fn is_invite(&self) -> bool {
         matches!(self.state, State::Invite(_))
     }
+    /// The To tag of its last response, or what the stack would give it.
+    fn tag(&self) -> String {
+        let response = Message::parse_again(self.response.clone());
+        let given = response.and_then(|r| r.header(h::TO).ok()?.param(p::TAG).map(str::to_owned));
+        given.unwrap_or_else(|| self.key.own_tag())
+    }
 }
 
 /// Whether a request belongs to no dialog and cancels nothing.
 fn begins_something(msg: &Message) -> bool {
     msg.method() != Some(Method::Cancel) && msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none())
-}
-
-/// The To tag of responses that the stack itself makes: the same for every response to one request, with a transaction
-/// (RFC 3261 §8.2.6.2) or without (§8.2.7), kept nowhere, and known again in the ACK.
-fn own_tag(key: ServerKey) -> String {
-    format!("{:016x}", key.0 as u64)
 }
 
 impl TransactionController {
@@ -127,7 +127,7 @@ impl TransactionController {
         }
         if is_ack {
             // The ACK for a response that the stack itself gave without a transaction ends here.
-            if msg.header(h::TO).is_ok_and(|to| to.param(p::TAG) == Some(own_tag(key).as_str())) {
+            if msg.header(h::TO).is_ok_and(|to| to.param(p::TAG) == Some(key.own_tag().as_str())) {
                 count(&self.stats.absorbed);
             } else if let Some(tu) = self.select_tu(&msg) {
                 self.tell_tu(tu, TuEvent::Ack { msg }, now);
@@ -182,9 +182,12 @@ impl TransactionController {
         }
     }
 
-    /// RFC 3261 §9.2: a CANCEL that matches is answered 200, and means something only while the INVITE is pending.
+    /// RFC 3261 §9.2: a CANCEL that matches is answered 200, and means something only while the INVITE is pending. The
+    /// 200 has the To tag of the INVITE's own responses.
     fn cancelled(&mut self, cancel: (u32, u32), invite: (u32, u32), msg: Box<Message>, now: Time) {
-        self.respond_status(self.server_name(cancel), 200, now);
+        if let Some(tag) = self.servers.get_mut(invite.0, invite.1).map(|s| s.tag()) {
+            self.respond_tagged(self.server_name(cancel), 200, &tag, now);
+        }
         let pending = self.servers.get_mut(invite.0, invite.1).is_some_and(|s| s.is_pending());
         if pending {
             let tu = self.servers.get_mut(invite.0, invite.1).map_or(0, |s| s.tu);
@@ -202,7 +205,7 @@ impl TransactionController {
 
     /// Answers a request that gets no transaction.
     fn refuse(&mut self, msg: &Message, key: ServerKey, reply_to: Flow, code: u16, now: Time) {
-        let mut response = msg.make_response(code, None, Some(&own_tag(key)));
+        let mut response = msg.make_response(code, None, Some(&key.own_tag()));
         if code == 503 {
             // RFC 3261 §21.5.4: when to try again.
             response.append_line("Retry-After", "5");
@@ -243,8 +246,14 @@ impl TransactionController {
     /// Answers with a status and what the request says.
     pub(super) fn respond_status(&mut self, id: ServerTransaction, code: u16, now: Time) {
         let Some(server) = self.servers.get_mut(id.slot, id.generation) else { return };
+        let tag = server.key.own_tag();
+        self.respond_tagged(id, code, &tag, now);
+    }
+
+    fn respond_tagged(&mut self, id: ServerTransaction, code: u16, tag: &str, now: Time) {
+        let Some(server) = self.servers.get_mut(id.slot, id.generation) else { return };
         let Some(request) = Self::request_of(server) else { return };
-        let response = request.make_response(code, None, Some(&own_tag(server.key)));
+        let response = request.make_response(code, None, Some(tag));
         self.respond(id, &response, now);
     }
 

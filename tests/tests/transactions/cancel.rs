@@ -154,3 +154,26 @@ fn a_cancel_that_matches_nothing_is_a_request() {
     bench.act(0, move |stack| stack.respond_status(cancel, 481));
     assert_eq!(first_line(&bench.one_sent()), "481 Call/Transaction Does Not Exist");
 }
+
+/// RFC 3261 §9.2: the 200 to the CANCEL has the To tag of the responses to the INVITE.
+#[test]
+fn the_answer_to_a_cancel_has_the_tag_of_the_invite() {
+    // The stack gives both tags.
+    let mut bench = Bench::new();
+    bench.receive(incoming("INVITE", VIA, ""));
+    let (invite, _) = bench.request();
+    bench.receive(incoming("CANCEL", VIA, ""));
+    let ok = bench.one_sent();
+    bench.act(0, move |stack| stack.respond_status(invite, 487));
+    let refused = bench.one_sent();
+    assert!(line(&ok, "To").contains(";tag="));
+    assert_eq!((first_line(&refused).as_str(), line(&refused, "To")), ("487 Request Terminated", line(&ok, "To")));
+    // The transaction user has given one.
+    let mut bench = Bench::new();
+    bench.receive(incoming("INVITE", VIA, ""));
+    let (invite, msg) = bench.request();
+    bench.respond(invite, msg.make_response(180, None, Some("a1")));
+    assert_eq!(first_line(&bench.one_sent()), "180 Ringing");
+    bench.receive(incoming("CANCEL", VIA, ""));
+    assert_eq!(line(&bench.one_sent(), "To"), "<sip:alice@192.0.2.1>;tag=a1");
+}

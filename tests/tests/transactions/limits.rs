@@ -207,3 +207,14 @@ fn rx_is_bounded() {
     let got = bench.told(0).len() as u64 + bench.stack.transactions().refused + bench.stack.scanner().shed;
     assert_eq!(got, taken as u64, "each was told, refused or counted");
 }
+
+/// RFC 5626 §3.5.1: a double CRLF wants one in return; a thousand of them in one chunk want no more.
+#[test]
+fn a_chunk_gets_one_pong() {
+    let mut bench = Bench::new();
+    for pings in [1, 1000] {
+        bench.receive_on(TCP, PEER, 7, "\r\n\r\n".repeat(pings));
+        let pong = bench.one_sent();
+        assert_eq!((&pong.bytes[..], pong.connection.0), (&b"\r\n"[..], 7));
+    }
+}

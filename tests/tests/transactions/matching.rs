@@ -1,6 +1,6 @@
 //! Which request belongs to which server transaction (RFC 3261 §17.2.3, §8.2.2.2), and ACKs without one.
 
-use crate::bench::{Bench, first_line, incoming, incoming_call, line, parse, request, told};
+use crate::bench::{Bench, answer, first_line, incoming, incoming_call, line, parse, request, told};
 use stack::StackOptions;
 use stack::header::h;
 use stack::tu::{SendOptions, TuOptions};
@@ -99,4 +99,62 @@ fn the_ack_for_2xx_has_no_transaction() {
     bench.run_to(60_000);
     bench.nothing_sent();
     assert_eq!((bench.told(0), bench.alive()), (vec![], (0, 0)));
+}
+
+/// RFC 3261 §18.1.2: a response whose topmost Via names another sent-by is not ours, whatever its branch.
+#[test]
+fn a_response_to_another_sent_by_is_discarded() {
+    let mut bench = Bench::new();
+    bench.send(request("OPTIONS"));
+    let sent = bench.one_sent();
+    let good = String::from_utf8(answer(&sent, 200).to_vec()).unwrap();
+    let others = ["192.0.2.2:5060", "192.0.2.1:5062", "sip.example.com:5060", "[2001:db8::1]:5060"];
+    for other in others {
+        bench.receive(good.replacen("192.0.2.1:5060", other, 1));
+    }
+    assert_eq!((bench.told(0), bench.stack.scanner().garbage), (vec![], others.len() as u64));
+    // Without a port it is the default one.
+    bench.receive(good.replacen("192.0.2.1:5060", "192.0.2.1", 1));
+    assert_eq!(bench.told(0), [told(0, "200")]);
+}
+
+/// RFC 3261 §17.1.3: the method in CSeq must be the request's, extensions included.
+#[test]
+fn a_response_with_another_method_is_nobodys() {
+    for (method, others) in [
+        ("OPTIONS", ["INVITE", "MESSAGE", "CANCEL", "options", "FOO"]),
+        ("INVITE", ["OPTIONS", "ACK", "CANCEL", "invite", "FOO"]),
+        ("FOO", ["OPTIONS", "INVITE", "CANCEL", "foo", "FOOT"]),
+    ] {
+        let mut bench = Bench::new();
+        bench.send(request(method));
+        let sent = bench.one_sent();
+        let good = String::from_utf8(answer(&sent, 200).to_vec()).unwrap();
+        for other in others {
+            bench.receive(good.replacen(&format!("7 {method}"), &format!("7 {other}"), 1));
+        }
+        assert_eq!((bench.told(0), bench.stack.transactions().stray_responses), (vec![], 5), "{method}");
+        bench.receive(good);
+        assert_eq!(bench.told(0), [told(0, "200")], "{method}");
+    }
+}
+
+/// RFC 3261 §8.2.7: what is malformed is refused without a transaction; the ACK for that is nobody's business.
+#[test]
+fn the_ack_for_a_refused_malformed_invite_is_absorbed() {
+    for via in ["192.0.2.9;branch=z9hG4bKbad", "192.0.2.9;branch=1"] {
+        let mut bench = Bench::new();
+        let bad = incoming("INVITE", via, "").replacen("Max-Forwards: 70", "Max-Forwards: many", 1);
+        bench.receive(bad.clone());
+        let refused = bench.one_sent();
+        assert!(first_line(&refused).starts_with("400 "), "{via}");
+        bench.receive(bad);
+        assert_eq!(bench.one_sent().bytes, refused.bytes, "{via}: the same tag every time");
+        let tag = line(&refused, "To").rsplit("tag=").next().unwrap().to_owned();
+        bench.receive(incoming("ACK", via, &tag));
+        assert_eq!((bench.told(0), bench.stack.transactions().absorbed), (vec![], 1), "{via}");
+        // An ACK for another response is the user's.
+        bench.receive(incoming("ACK", via, "other"));
+        assert_eq!(bench.told(0), [told(0, "ACK")], "{via}");
+    }
 }

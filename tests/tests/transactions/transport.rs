@@ -72,6 +72,30 @@ fn only_the_size_falls_back() {
     }
 }
 
+/// Nobody would hear that TCP is refused, so nobody could fall back: the peer might never get its ACK.
+#[test]
+fn a_large_request_without_a_transaction_stays_on_udp() {
+    let mut bench = Bench::new();
+    let mut ack = request("ACK");
+    ack.set_body(Some("text/plain"), vec![b'x'; 1300]);
+    bench.act(0, |stack| stack.send_stateless(ack, SendOptions::default()));
+    let sent = bench.one_sent();
+    assert_eq!((sent.transport.0, line(&sent, "Via").starts_with("SIP/2.0/UDP ")), (UDP, true));
+}
+
+/// Only a flow and an address are taken as they are; towards a strict router size counts as elsewhere.
+#[test]
+fn a_large_request_to_a_strict_router_goes_by_tcp() {
+    for (next_hop, transport) in
+        [(NextHop::RequestUri, TCP), (NextHop::Address(TransportType::Udp, PEER.parse().unwrap()), UDP)]
+    {
+        let mut bench = Bench::new();
+        let options = SendOptions { next_hop, ..SendOptions::default() };
+        bench.act(0, move |stack| stack.send(large("sip:bob@192.0.2.9"), options));
+        assert_eq!(bench.one_sent().transport.0, transport, "{next_hop:?}");
+    }
+}
+
 #[test]
 fn what_is_not_large_or_has_no_tcp_stays_on_udp() {
     let mut bench = Bench::new();
