@@ -197,7 +197,7 @@ max_breadth = 6
     #[test]
     fn a_missing_file_is_named() {
         let error = Config::read(Path::new("/nowhere/repro.toml")).unwrap_err().to_string();
-        assert!(error.starts_with("/nowhere/repro.toml: "), "{error}");
+        assert!(error.starts_with("/nowhere/repro.toml cannot be read: "), "{error}");
     }
 
     #[test]
