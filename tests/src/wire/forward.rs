@@ -12,8 +12,8 @@ use crate::{now, peers, raw};
 const ANSWER: u16 = 480;
 /// Larger requests may go over TCP instead (RFC 3261 §18.1.1), which the next hop here does not speak.
 const LARGEST: usize = 1000;
-/// What a proxy changes or may change in a request (RFC 3261 §16.6).
-const CHANGED: &[&str] = &["via", "max-forwards", "route", "record-route", "content-length"];
+/// What a proxy changes or may change in a request (RFC 3261 §16.6, RFC 5393 §5.3.3).
+const CHANGED: &[&str] = &["via", "max-forwards", "max-breadth", "route", "record-route", "content-length"];
 
 /// Whether [`check_forwarded`] applies: a well-formed request that a proxy has to send on, and that fits a datagram.
 pub fn can_be_forwarded(case: &Case) -> bool {
@@ -117,8 +117,15 @@ fn compare(sent: &[u8], arrived: &[u8]) -> Result<(), String> {
     if after.len() != before.len() + 1 {
         return Err(format!("{} Vias became {}", before.len(), after.len()));
     }
-    let hops = |message| str::from_utf8(&raw::first(message, "max-forwards")?).ok()?.parse::<u32>().ok();
-    match (hops(sent), hops(arrived)) {
+    let number = |message, name| str::from_utf8(&raw::first(message, name)?).ok()?.parse::<u32>().ok();
+    // It may be missing; it does not grow, and without any the request goes nowhere.
+    let most = number(sent, "max-breadth").unwrap_or(u32::MAX);
+    if raw::first(arrived, "max-breadth").is_some()
+        && !number(arrived, "max-breadth").is_some_and(|breadth| (1..=most).contains(&breadth))
+    {
+        return Err("Max-Breadth is no share of what it was".to_owned());
+    }
+    match (number(sent, "max-forwards"), number(arrived, "max-forwards")) {
         (Some(before), Some(after)) if after + 1 == before => Ok(()),
         (None, Some(_)) => Ok(()),
         (before, after) => Err(format!("Max-Forwards {before:?} became {after:?}")),
@@ -183,6 +190,26 @@ mod tests {
         ] {
             assert!(text.contains(from), "{from}");
             assert!(compare(&sent, text.replacen(from, to, 1).as_bytes()).is_err(), "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn max_breadth_may_be_added_and_does_not_grow() {
+        let sent = own("esc01");
+        let with = |message: &[u8], breadth: &str| {
+            let text = String::from_utf8(message.to_vec()).expect("it is UTF-8");
+            text.replacen("From:", &format!("Max-Breadth: {breadth}\r\nFrom:"), 1).into_bytes()
+        };
+        let (seven, good) = (with(&sent, "7"), proxied(&sent));
+        for (before, after, right) in [
+            (&sent, "60", true),
+            (&sent, "0", false),
+            (&sent, "many", false),
+            (&seven, "7", true),
+            (&seven, "3", true),
+            (&seven, "8", false),
+        ] {
+            assert_eq!(compare(before, &with(&good, after)).is_ok(), right, "{after}");
         }
     }
 
