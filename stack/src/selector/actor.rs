@@ -18,8 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Items a turn.
-const BATCH: usize = 64;
+/// Items a turn: more than the transactions pass on in one pass, or `out` would fill in a burst.
+const BATCH: usize = 256;
 
 /// How long to wait for room before looking again.
 const HOLD: Duration = Duration::from_millis(1);

@@ -7,8 +7,8 @@ use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Events a turn.
-const BATCH: usize = 32;
+/// Events a turn: more than the transactions pass up in one pass, or `tu` would fill in a burst.
+const BATCH: usize = 256;
 
 /// How long to wait for room before looking again.
 const HOLD: Duration = Duration::from_millis(1);
