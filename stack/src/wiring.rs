@@ -66,7 +66,7 @@ pub const EDGES: [Edge; 9] = [
     row("out", "transactions", "selector", 512, WhenFull::Shed),
     row("wire", "selector, scanner", "transports", 512, WhenFull::Shed),
     row("tu", "transactions", "TU", 512, WhenFull::Hold(&["txn"])),
-    row("dns", "selector", "resolver", 256, WhenFull::Shed),
+    row("dns", "selector", "resolver", 1024, WhenFull::Shed),
     row("dns_done", "resolver", "selector", 256, WhenFull::Hold(&["dns"])),
 ];
 
