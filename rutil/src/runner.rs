@@ -112,28 +112,34 @@ impl<S: Sleeper, C: Clock> Runner<S, C> {
     /// Runs until [`Control::stop`] is set.
     pub fn run(&mut self) {
         let bell = self.sleeper.bell();
-        let mut busy = 0;
+        // Passes since the last sleep.
+        let mut passes = 0;
         while !self.control.stop.load(Ordering::Relaxed) {
-            if self.pass(self.clock.now()) == Turn::Worked {
-                busy += 1;
-                if busy == LOOK_EVERY {
-                    busy = 0;
-                    self.sleeper.sleep(Some(Duration::ZERO));
-                }
-                continue;
+            // The pass after one that worked most often finds nothing. It is done with the bell set, so that it is also
+            // the look that must lie between setting the bell and sleeping.
+            if passes > 0 {
+                bell.doze();
             }
-            busy = 0;
-            bell.doze();
-            // Something may have been pushed between the pass and `doze`: look once more before sleeping.
             let now = self.clock.now();
-            if self.pass(now) == Turn::Idle && !self.control.stop.load(Ordering::Relaxed) {
-                if self.control.drain.load(Ordering::Relaxed) {
-                    self.control.drained.store(self.drained(), Ordering::Release);
-                }
-                self.sleeper.sleep(self.deadline().map(|at| at.since(now)));
+            let idle = self.pass(now) == Turn::Idle && passes > 0;
+            if idle && !self.control.stop.load(Ordering::Relaxed) {
+                self.rest(now);
             }
             bell.awake();
+            passes = if idle { 0 } else { passes + 1 };
+            if passes > LOOK_EVERY {
+                passes = 1;
+                self.sleeper.sleep(Some(Duration::ZERO));
+            }
         }
+    }
+
+    /// Nothing is left to do at `now`: sleeps until something comes.
+    fn rest(&mut self, now: Time) {
+        if self.control.drain.load(Ordering::Relaxed) {
+            self.control.drained.store(self.drained(), Ordering::Release);
+        }
+        self.sleeper.sleep(self.deadline().map(|at| at.since(now)));
     }
 }
 
