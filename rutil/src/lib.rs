@@ -1,10 +1,12 @@
 //! What the SIP stack is built on, and which knows nothing of SIP: bounded [`mod@fifo`]s, the [`bell`] that wakes a
 //! runner, the [`actor`] trait, the [`runner`] and its [`sleeper`], their [`placement`], [`time`], the timing
-//! [`wheel`], [`congestion`], statistics ([`stats`]), randomness ([`rng`]), keyed hashing ([`hash`]), [`log`] set-up.
+//! [`wheel`], [`congestion`], statistics ([`stats`]), randomness ([`rng`]), keyed hashing ([`hash`]), tables that
+//! grow without moving ([`chunks`]), [`log`] set-up.
 #![forbid(unsafe_code)]
 
 pub mod actor;
 pub mod bell;
+pub mod chunks;
 pub mod congestion;
 pub mod fifo;
 pub mod hash;
@@ -19,6 +21,7 @@ pub mod wheel;
 
 pub use actor::{Actor, Sleeper, Turn};
 pub use bell::Bell;
+pub use chunks::Chunks;
 pub use congestion::{CongestionManager, Tolerance, Zone};
 pub use fifo::{Class, FifoReceiver, FifoSender, Full, Meter, fifo};
 pub use hash::{HashMap, HashSet, Keyed};

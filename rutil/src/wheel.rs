@@ -6,10 +6,10 @@
 //!
 //! A slot is the head and tail of a list through one slab. A timer costs 8 bytes of deadline, 4 of link and its item,
 //! rounded up to the alignment: 16 bytes for an item of four. Freed nodes are used again; the slab keeps its peak
-//! size. What bounds it is what arms it: nothing can be cancelled, so whoever arms gives each timer a generation and
+//! size, in [`Chunks`]. What bounds it is what arms it: nothing can be cancelled, so whoever arms gives each timer a generation and
 //! ignores the stale ones.
 
-use crate::Time;
+use crate::{Chunks, Time};
 
 const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
@@ -29,7 +29,7 @@ pub struct Wheel<T: Copy, const RESOLUTION: u64 = MILLISECOND> {
     present: u64,
     len: usize,
     levels: [Level; LEVELS],
-    nodes: Vec<Node<T>>,
+    nodes: Chunks<Node<T>>,
     /// Head of the list of free nodes.
     free: u32,
 }
@@ -65,7 +65,7 @@ impl<T: Copy, const RESOLUTION: u64> Wheel<T, RESOLUTION> {
         // From 0.1 ms on every Time has a tick of fewer than BITS × LEVELS bits.
         const { assert!(RESOLUTION >= 100_000) };
         let level = || Level { occupied: 0, slots: [Slot { head: NIL, tail: NIL }; SLOTS] };
-        Wheel { present: 0, len: 0, levels: std::array::from_fn(|_| level()), nodes: Vec::new(), free: NIL }
+        Wheel { present: 0, len: 0, levels: std::array::from_fn(|_| level()), nodes: Chunks::new(), free: NIL }
     }
 
     /// Timers that have not fired.

@@ -1,8 +1,10 @@
 //! Slots with generations: a stale name finds nothing.
 
+use rutil::Chunks;
+
 /// Grows to the most that were alive at once, and reuses freed slots.
 pub(crate) struct Slab<T> {
-    slots: Vec<Slot<T>>,
+    slots: Chunks<Slot<T>>,
     free: Vec<u32>,
 }
 
@@ -13,7 +15,7 @@ struct Slot<T> {
 
 impl<T> Slab<T> {
     pub(crate) fn new() -> Self {
-        Slab { slots: Vec::new(), free: Vec::new() }
+        Slab { slots: Chunks::new(), free: Vec::new() }
     }
 
     /// Values that are alive.
