@@ -30,15 +30,19 @@ fn headers<S: SockaddrLike + Copy>() -> Headers<S> {
     RefCell::new(MultiHeaders::preallocate(BATCH, None))
 }
 
-/// The sizes and senders of one batch, in the order of the buffers.
-pub(super) type Batch = SmallVec<[(usize, Option<SocketAddr>); BATCH]>;
-
-/// Receives up to [`BATCH`] datagrams into `buffers`, each [`DATAGRAM`] octets of it, without waiting.
-pub(super) fn receive(fd: RawFd, v6: bool, buffers: &mut [u8]) -> io::Result<Batch> {
+/// Receives up to `most` datagrams, at most [`BATCH`], without waiting; `buffers` has [`DATAGRAM`] octets for each. Gives
+/// each with its sender to `take`, and returns how many there were.
+pub(super) fn receive(
+    fd: RawFd,
+    v6: bool,
+    buffers: &mut [u8],
+    most: usize,
+    take: impl FnMut(&[u8], SocketAddr),
+) -> io::Result<usize> {
     if v6 {
-        receive_into(fd, &RECEIVE_V6, buffers, |s| SocketAddr::V6((*s).into()))
+        receive_into(fd, &RECEIVE_V6, buffers, most, |s| SocketAddr::V6((*s).into()), take)
     } else {
-        receive_into(fd, &RECEIVE_V4, buffers, |s| SocketAddr::V4((*s).into()))
+        receive_into(fd, &RECEIVE_V4, buffers, most, |s| SocketAddr::V4((*s).into()), take)
     }
 }
 
@@ -46,13 +50,21 @@ fn receive_into<S: SockaddrLike + Copy>(
     fd: RawFd,
     headers: &'static LocalKey<Headers<S>>,
     buffers: &mut [u8],
+    most: usize,
     addr: impl Fn(&S) -> SocketAddr,
-) -> io::Result<Batch> {
+    mut take: impl FnMut(&[u8], SocketAddr),
+) -> io::Result<usize> {
     headers.with_borrow_mut(|headers| {
-        let mut chunks = buffers.chunks_exact_mut(DATAGRAM);
+        let mut chunks = buffers.chunks_exact_mut(DATAGRAM).take(most);
         let mut iovs: [_; BATCH] = std::array::from_fn(|_| [IoSliceMut::new(chunks.next().unwrap_or_default())]);
-        let batch = recvmmsg(fd, headers, iovs.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
-        Ok(batch.map(|m| (m.bytes, m.address.as_ref().map(&addr))).collect())
+        let mut count = 0;
+        for datagram in recvmmsg(fd, headers, iovs.iter_mut().take(most), MsgFlags::MSG_DONTWAIT, None)? {
+            count += 1;
+            if let Some(from) = &datagram.address {
+                take(datagram.iovs().next().unwrap_or_default(), addr(from));
+            }
+        }
+        Ok(count)
     })
 }
 

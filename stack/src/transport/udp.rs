@@ -1,6 +1,6 @@
 //! UDP (RFC 3261 §18): datagrams to `rx`, `wire[t]` to datagrams, in batches.
 
-use super::mmsg::{self, BATCH, DATAGRAM};
+use super::mmsg::{self, BATCH};
 use super::poll_group::Context;
 use super::{
     BindError, ConnectionId, Flow, Notify, Received, TransportError, TransportId, TransportStats, TransportType,
@@ -16,6 +16,9 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
+/// Datagrams that are asked for when nothing says that there are more: each costs its preparation, there or not.
+const FEW: usize = 4;
+
 struct Outgoing {
     bytes: Bytes,
     peer: SocketAddr,
@@ -30,6 +33,8 @@ pub(super) struct Udp {
     v6: bool,
     /// An edge came and the socket is not yet drained.
     readable: bool,
+    /// How many datagrams to ask for: [`FEW`], and [`BATCH`] after a batch that was full.
+    most: usize,
     /// The socket's send buffer is full; a writable edge will come.
     blocked: bool,
     /// Writable edges are asked for. Only while blocked: else the kernel reports one for every datagram that has left.
@@ -61,6 +66,7 @@ impl Udp {
             token,
             v6: addr.is_ipv6(),
             readable: false,
+            most: FEW,
             blocked: false,
             asked: false,
             wire,
@@ -109,8 +115,31 @@ impl Udp {
 
     /// Reads one batch. A batch that is not full has emptied the socket: the next datagram brings a new edge.
     fn receive(&mut self, ctx: &mut Context<'_>) {
-        let batch = match mmsg::receive(self.socket.as_raw_fd(), self.v6, ctx.buffer) {
-            Ok(batch) => batch,
+        let (mut octets, mut count, mut shed) = (0, 0, 0);
+        let flow = Flow {
+            transport: self.id,
+            kind: TransportType::Udp,
+            connection: ConnectionId::default(),
+            peer: SocketAddr::from(([0, 0, 0, 0], 0)),
+        };
+        let (rx, now) = (ctx.rx, ctx.now);
+        let read = mmsg::receive(self.socket.as_raw_fd(), self.v6, ctx.buffer, self.most, |bytes, peer| {
+            let class = class_of(bytes);
+            if !rx.has_room(class) {
+                shed += 1;
+                return;
+            }
+            let flow = Flow { peer, ..flow };
+            match rx.push(Received::Datagram { bytes: Bytes::copy_from_slice(bytes), flow, at: now }, class, now) {
+                Ok(()) => (count, octets) = (count + 1, octets + bytes.len() as u64),
+                Err(_) => shed += 1,
+            }
+        });
+        match read {
+            Ok(read) => {
+                self.readable = read == self.most;
+                self.most = if self.readable { BATCH } else { FEW };
+            }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return,
             Err(e) => {
                 self.readable = false;
@@ -120,32 +149,12 @@ impl Udp {
                 }
                 return;
             }
-        };
-        self.readable = batch.len() == BATCH;
-        let (mut octets, mut count, mut shed) = (0, 0, 0);
-        for (buffer, &(size, peer)) in ctx.buffer.chunks_exact(DATAGRAM).zip(&batch) {
-            let (Some(bytes), Some(peer)) = (buffer.get(..size), peer) else { continue };
-            let class = class_of(bytes);
-            if !ctx.rx.has_room(class) {
-                shed += 1;
-                continue;
-            }
-            let datagram =
-                Received::Datagram { bytes: Bytes::copy_from_slice(bytes), flow: self.flow(peer), at: ctx.now };
-            match ctx.rx.push(datagram, class, ctx.now) {
-                Ok(()) => (count, octets) = (count + 1, octets + size as u64),
-                Err(_) => shed += 1,
-            }
         }
         self.stats.received.add(count);
         self.stats.received_octets.add(octets);
         if shed > 0 {
             self.stats.shed_received.add(shed);
         }
-    }
-
-    fn flow(&self, peer: SocketAddr) -> Flow {
-        Flow { transport: self.id, kind: TransportType::Udp, connection: ConnectionId::default(), peer }
     }
 
     /// Takes from the wire until a batch is pending.
