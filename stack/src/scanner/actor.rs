@@ -1,7 +1,7 @@
 //! The actor between `rx` and `txn[i]`.
 
 use super::Refusal;
-use super::check::{check_request, stamp_received};
+use super::check::{TopVia, check_request, stamp_received};
 use super::stream::{Scanned, StreamScanner};
 use crate::header::{Method, h, p};
 use crate::message::{Limits, Message, Source};
@@ -217,7 +217,7 @@ impl MessageHeaderScanner {
         }
         count(&self.parts.stats.refused);
         tracing::debug!(peer = %flow.peer, %refusal, "request refused");
-        let reply_to = msg.first(h::VIAS).map_or(flow, |via| super::check::reply_to(&via, &flow));
+        let reply_to = msg.first(h::VIAS).map_or(flow, |via| TopVia::of(&via).reply_to(&flow));
         let code = refusal.status();
         let reason = format!("{} ({refusal})", crate::message::reason_phrase(code));
         let tag = self.own_tag(msg).unwrap_or_else(|| format!("{:016x}", self.parts.rng.next_u64()));
@@ -228,7 +228,7 @@ impl MessageHeaderScanner {
 
     fn own_tag(&self, msg: &Message) -> Option<String> {
         let (via, method) = (msg.first(h::VIAS).ok()?, msg.method()?);
-        self.parts.keys.of_request(msg, &via, &method).ok().map(|key| key.own_tag())
+        self.parts.keys.of_request(msg, &TopVia::of(&via), &method).ok().map(|key| key.own_tag())
     }
 
     fn reply(&mut self, bytes: Bytes, flow: Flow, now: Time) {

@@ -5,6 +5,7 @@ use crate::header::{HeaderError, HeaderId, Method, Via, h, p};
 use crate::message::{Fault, Message};
 use crate::transaction::{KeyMaker, ServerKey};
 use crate::transport::{Flow, TransportType};
+use crate::uri::Host;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
@@ -61,6 +62,7 @@ pub fn check_request(msg: &Message, flow: &Flow, keys: &KeyMaker) -> Result<Chec
         return Err(fault.into());
     }
     let via = msg.first(h::VIAS)?;
+    let via = TopVia::of(&via);
     if let Some(id) = ONCE.into_iter().find(|id| msg.is_repeated(*id)) {
         return Err(Refusal::Repeated(id.name()));
     }
@@ -81,33 +83,62 @@ pub fn check_request(msg: &Message, flow: &Flow, keys: &KeyMaker) -> Result<Chec
         Method::Cancel => Some(keys.of_cancelled(msg, &via)?),
         _ => None,
     };
-    let unstamped = needs_stamp(&via, flow.peer);
-    Ok(Checked { key, cancels, reply_to: reply_to(&via, flow), unstamped })
+    Ok(Checked { key, cancels, reply_to: via.reply_to(flow), unstamped: via.needs_stamp(flow.peer) })
 }
 
-/// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): over a stream on the same connection, or to
-/// the sent-by port when it is gone; over UDP to the source address with the port that the Via says.
-///
-/// Where the RFC sends to `maddr`, this does so only when that is the source address, which makes it nothing to ask
-/// for: whoever writes a Via could else make us send to a third party or to a group.
-pub(crate) fn reply_to(via: &Via<'_>, flow: &Flow) -> Flow {
-    let sent_by = via.port.unwrap_or_else(|| flow.kind.default_port());
-    let source = flow.peer;
-    let peer = match (flow.kind, via.param(p::RPORT)) {
-        (TransportType::Udp, Some(_)) => source,
-        _ => SocketAddr::new(source.ip(), sent_by),
-    };
-    Flow { peer, ..*flow }
+/// The topmost Via of a request, with what its parameters say to the layers below the transaction user. They are read
+/// in one pass: each question by itself would read them again.
+pub(crate) struct TopVia<'v> {
+    pub(crate) host: &'v Host<'v>,
+    pub(crate) port: Option<u16>,
+    pub(crate) branch: Option<&'v str>,
+    rport: bool,
+    received: bool,
+}
+
+impl<'v> TopVia<'v> {
+    pub(crate) fn of(via: &'v Via<'_>) -> Self {
+        let (mut branch, mut rport, mut received) = (None, false, false);
+        for param in via.params.iter() {
+            let is = |name: &str| param.name.eq_ignore_ascii_case(name);
+            if is(p::BRANCH.name) {
+                branch = branch.or(param.value);
+            }
+            rport |= is(p::RPORT.name);
+            received |= is(p::RECEIVED.name);
+        }
+        TopVia { host: &via.host, port: via.port, branch, rport, received }
+    }
+
+    /// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): over a stream on the same connection, or to
+    /// the sent-by port when it is gone; over UDP to the source address with the port that the Via says.
+    ///
+    /// Where the RFC sends to `maddr`, this does so only when that is the source address, which makes it nothing to ask
+    /// for: whoever writes a Via could else make us send to a third party or to a group.
+    pub(crate) fn reply_to(&self, flow: &Flow) -> Flow {
+        let sent_by = self.port.unwrap_or_else(|| flow.kind.default_port());
+        let source = flow.peer;
+        let peer = match flow.kind {
+            TransportType::Udp if self.rport => source,
+            _ => SocketAddr::new(source.ip(), sent_by),
+        };
+        Flow { peer, ..*flow }
+    }
+
+    /// Whether it does not yet say where the request came from.
+    fn needs_stamp(&self, source: SocketAddr) -> bool {
+        self.rport || self.received || self.host.ip() != Some(source.ip())
+    }
 }
 
 /// Writes into the topmost Via where the request came from: `received` when that is not the sent-by address or
 /// `rport` is asked for, and the value of `rport` (RFC 3261 §18.2.1, RFC 3581 §4).
 pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
     let Ok(via) = msg.first(h::VIAS) else { return };
-    if !needs_stamp(&via, source) {
+    let asked = via.param(p::RPORT).is_some();
+    if !TopVia::of(&via).needs_stamp(source) {
         return;
     }
-    let asked = via.param(p::RPORT).is_some();
     if let Some(stamped) = splice_rport(msg, source) {
         return msg.replace_first_raw(h::VIAS, &[&stamped]);
     }
@@ -118,10 +149,6 @@ pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
     }
     msg.pop_front(h::VIAS);
     msg.push_front(h::VIAS, &via);
-}
-
-fn needs_stamp(via: &Via<'_>, source: SocketAddr) -> bool {
-    via.host.ip() != Some(source.ip()) || via.param(p::RPORT).is_some() || via.param(p::RECEIVED).is_some()
 }
 
 /// The usual case by hand: an `rport` without value and no `received`. The new text of the topmost Via.

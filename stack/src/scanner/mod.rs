@@ -6,6 +6,6 @@ mod stream;
 
 pub(crate) use actor::{MessageHeaderScanner, ScannerParts};
 pub use actor::{ScannerSnapshot, ScannerStats};
-pub(crate) use check::stamp_received;
 pub use check::{Refusal, check_request};
+pub(crate) use check::{TopVia, stamp_received};
 pub use stream::{Scanned, StreamScanner};

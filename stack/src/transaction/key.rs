@@ -1,8 +1,9 @@
 //! What a server transaction is matched by (RFC 3261 §17.2.3).
 
 use super::ids::MAGIC_COOKIE;
-use crate::header::{HeaderError, HeaderId, Method, Via, h, p};
+use crate::header::{HeaderError, HeaderId, Method, h, p};
 use crate::message::Message;
+use crate::scanner::TopVia;
 use crate::uri::Host;
 use rutil::Rng;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -45,22 +46,27 @@ impl KeyMaker {
     }
 
     /// The key of the transaction that a request begins or belongs to.
-    pub fn of_request(&self, msg: &Message, via: &Via<'_>, method: &Method<'_>) -> Result<ServerKey, HeaderError> {
+    pub(crate) fn of_request(
+        &self,
+        msg: &Message,
+        via: &TopVia<'_>,
+        method: &Method<'_>,
+    ) -> Result<ServerKey, HeaderError> {
         self.key(msg, via, method)
     }
 
     /// For a CANCEL: the key of the INVITE that it means (RFC 3261 §9.2).
-    pub fn of_cancelled(&self, msg: &Message, via: &Via<'_>) -> Result<ServerKey, HeaderError> {
+    pub(crate) fn of_cancelled(&self, msg: &Message, via: &TopVia<'_>) -> Result<ServerKey, HeaderError> {
         self.key(msg, via, &Method::Invite)
     }
 
-    fn key(&self, msg: &Message, via: &Via<'_>, method: &Method<'_>) -> Result<ServerKey, HeaderError> {
+    fn key(&self, msg: &Message, via: &TopVia<'_>, method: &Method<'_>) -> Result<ServerKey, HeaderError> {
         let mut hash = Lower(SipHasher13::new_with_keys(self.secret.0, self.secret.1));
-        match via.param(p::BRANCH) {
+        match via.branch {
             Some(branch) if is_rfc3261(branch) => {
                 hash.put(branch);
                 hash.end();
-                match &via.host {
+                match via.host {
                     Host::Name(name) => hash.put(name),
                     Host::V4(address) => hash.0.write(&address.octets()),
                     Host::V6(address) => hash.0.write(&address.octets()),
