@@ -25,6 +25,15 @@ macro_rules! methods {
                 }
             }
 
+            /// The method with this name, if it has a variant.
+            #[inline]
+            pub(crate) fn known(name: &[u8]) -> Option<Self> {
+                $(if name == $name.as_bytes() {
+                    return Some(Method::$variant);
+                })*
+                None
+            }
+
             /// The name, as in the request line.
             #[inline]
             pub fn as_str(&self) -> &str {

@@ -1,6 +1,5 @@
 //! Reading headers: `msg.header(h::TO)`, `msg.header(h::VIAS)`, unknown headers by name.
 
-use super::index::trim;
 use super::{Field, Message, StartKind};
 use crate::grammar::{ListIter, split_list};
 use crate::header::{HeaderError, HeaderId, HeaderValue, Many, Method, One, ParseError};
@@ -141,7 +140,7 @@ impl Message {
         match self.start.kind {
             StartKind::Request { method_end, .. } => {
                 let text = self.span(self.start.buffer, self.start.start, self.start.start + method_end);
-                std::str::from_utf8(text).ok().map(Method::from_token)
+                Method::known(text).or_else(|| std::str::from_utf8(text).ok().map(Method::from_token))
             }
             StartKind::Status { .. } => self.header(crate::header::h::CSEQ).ok().map(|cseq| cseq.method),
         }
@@ -199,6 +198,6 @@ impl Message {
 
     #[inline]
     pub(super) fn value(&self, field: &Field) -> &[u8] {
-        trim(self.span(field.buffer, field.value, field.end))
+        self.span(field.buffer, field.value, field.value_end)
     }
 }

@@ -1,7 +1,7 @@
 //! Writing headers: the new line goes to the message's second buffer, the index points there.
 
 use super::access::Access;
-use super::index::is_token;
+use super::index::{is_token, trimmed};
 use super::{Body, Buffer, Field, Message, Source, StartKind, StartLine};
 use crate::grammar::split_list;
 use crate::header::{HeaderId, HeaderValue, Many, One};
@@ -224,9 +224,11 @@ impl Message {
     }
 
     fn field_at(&self, id: HeaderId, start: usize, name_len: usize, value: usize) -> Field {
+        let (value, value_end) = trimmed(&self.written, value, self.written.len());
         Field {
             start: start as u32,
             value: value as u32,
+            value_end: value_end as u32,
             end: self.written.len() as u32,
             name_len: name_len as u16,
             id,

@@ -249,16 +249,18 @@ impl Indexed {
         let bit = 1u128 << id.0;
         self.repeated |= self.seen & bit;
         self.seen |= bit;
+        let (value, value_end) = trimmed(bytes, start + colon + 1, end);
         self.fields.push(Field {
             start: start as u32,
-            value: (start + colon + 1) as u32,
+            value: value as u32,
+            value_end: value_end as u32,
             end: end as u32,
             name_len: name_len as u16,
             id,
             buffer: Buffer::Raw,
         });
         if id == HeaderId::CONTENT_LENGTH {
-            self.read_content_length(trim(&line[colon + 1..]));
+            self.read_content_length(&bytes[value..value_end]);
         }
     }
 
@@ -348,17 +350,18 @@ fn trim_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Cuts white space and line ends from both ends: SP, HTAB, CR and LF (RFC 3261 §25.1), and not the form feed that
-/// `trim_ascii` takes too.
+/// The part of `from..to` without white space and line ends at its ends: SP, HTAB, CR and LF (RFC 3261 §25.1), and not
+/// the form feed that `trim_ascii` takes too.
 #[inline]
-pub(super) fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = value {
-        value = rest;
+pub(super) fn trimmed(bytes: &[u8], mut from: usize, mut to: usize) -> (usize, usize) {
+    let blank = |at: usize| matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n'));
+    while from < to && blank(from) {
+        from += 1;
     }
-    while let [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = value {
-        value = rest;
+    while from < to && blank(to - 1) {
+        to -= 1;
     }
-    value
+    (from, to)
 }
 
 /// Whether an octet may stand in a token (RFC 3261 §25.1).

@@ -75,11 +75,12 @@ enum Buffer {
     Written,
 }
 
-/// One header line: `start..end` with its line end, the value at `value..end` with white space around it.
+/// One header line: `start..end` with its line end, the value without the white space around it.
 #[derive(Clone, Copy, Debug)]
 struct Field {
     start: u32,
     value: u32,
+    value_end: u32,
     end: u32,
     name_len: u16,
     id: HeaderId,

@@ -11,9 +11,12 @@ impl Message {
         if !self.touched {
             return self.raw.clone();
         }
-        let mut out = Vec::with_capacity(self.raw.len() + self.written.len() + 32);
-        self.write_to(&mut out);
-        Bytes::from(out.into_boxed_slice())
+        // Of the exact size, or to make it a `Bytes` would copy it once more.
+        let mut size = Measure(0);
+        self.print(&mut size);
+        let mut out = Vec::with_capacity(size.0);
+        self.print(&mut out);
+        Bytes::from(out)
     }
 
     /// The octets as they were received, whatever was written since.
@@ -24,10 +27,10 @@ impl Message {
     /// Appends the message's octets to `out`. A message that was written to gets a Content-Length where there is none,
     /// and the right one where it has another than the body's.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        if !self.touched {
-            out.extend_from_slice(&self.raw);
-            return;
-        }
+        if self.touched { self.print(out) } else { out.extend_from_slice(&self.raw) }
+    }
+
+    fn print(&self, out: &mut impl Out) {
         let body = self.body();
         let (mut buffer, mut from, mut to) = (self.start.buffer, self.start.start, self.start.end);
         let mut has_length = false;
@@ -59,6 +62,28 @@ impl Message {
     /// Whether anything was written since the message was received.
     pub fn is_touched(&self) -> bool {
         self.touched
+    }
+}
+
+/// What a message is printed to.
+trait Out {
+    fn extend_from_slice(&mut self, octets: &[u8]);
+}
+
+impl Out for Vec<u8> {
+    #[inline]
+    fn extend_from_slice(&mut self, octets: &[u8]) {
+        Vec::extend_from_slice(self, octets);
+    }
+}
+
+/// Counts octets.
+struct Measure(usize);
+
+impl Out for Measure {
+    #[inline]
+    fn extend_from_slice(&mut self, octets: &[u8]) {
+        self.0 += octets.len();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Hosts and ports (RFC 3261 §25.1, `hostport`; RFC 5118 for IPv6).
 
-use crate::grammar::{Cursor, HOST};
+use crate::grammar::{Cursor, HOST, is};
 use crate::header::ParseError;
 use std::borrow::Cow;
 use std::fmt;
@@ -26,33 +26,32 @@ pub fn parse_ip(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// Four decimal numbers. By hand, because the standard library's parser of addresses is slow and every Via, Route and
+/// Four decimal numbers at the start of a text, and where they end. By hand, because the standard library's parser of addresses is slow and every Via, Route and
 /// Request-URI has a host; as there, a number has no leading zero.
 #[inline]
-fn parse_v4(text: &[u8]) -> Option<Ipv4Addr> {
-    if text.len() > 15 || !text.first()?.is_ascii_digit() {
-        return None;
-    }
-    let (mut octets, mut at, mut number, mut digits) = ([0u8; 4], 0, 0u16, 0);
-    for &b in text {
-        if b.is_ascii_digit() {
-            if digits > 0 && number == 0 {
-                return None;
-            }
-            number = number * 10 + u16::from(b - b'0');
-            digits += 1;
+fn read_v4(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
+    let (mut address, mut at) = (0u32, 0);
+    for part in 0..4 {
+        let start = at;
+        let mut number = 0u32;
+        while let Some(digit) = text.get(at).map(|b| b.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+            number = number * 10 + u32::from(digit);
+            at += 1;
             if number > 255 {
                 return None;
             }
-        } else if b == b'.' && digits > 0 && at < 3 {
-            octets[at] = number as u8;
-            (at, number, digits) = (at + 1, 0, 0);
-        } else {
+        }
+        let leading_zero = at - start > 1 && text.get(start) == Some(&b'0');
+        let ends = if part < 3 { text.get(at) == Some(&b'.') } else { true };
+        if at == start || leading_zero || !ends {
             return None;
         }
+        at += usize::from(part < 3);
+        address = address << 8 | number;
     }
-    octets[at] = number as u8;
-    (at == 3 && digits > 0).then(|| Ipv4Addr::from(octets))
+    // What goes on as a name is one.
+    let whole = text.get(at).is_none_or(|b| !is(*b, HOST));
+    whole.then(|| (Ipv4Addr::from_bits(address), at))
 }
 
 /// Three colons before an embedded IPv4 address come from a fault in RFC 3261's grammar and mean two (RFC 5118 §4.10).
@@ -83,8 +82,12 @@ impl<'a> Host<'a> {
             at.seek(close + 1);
             return Ok(Host::V6(address));
         }
+        if let Some((address, length)) = read_v4(at.rest().as_bytes()) {
+            at.seek(start + length);
+            return Ok(Host::V4(address));
+        }
         let name = at.need(HOST, "host: name or address expected")?;
-        Ok(parse_v4(name.as_bytes()).map_or(Host::Name(Cow::Borrowed(name)), Host::V4))
+        Ok(Host::Name(Cow::Borrowed(name)))
     }
 
     /// The address, if this is one.
@@ -166,7 +169,8 @@ mod tests {
             "00.0.0.0",
             "1.2.3.1000",
         ] {
-            assert_eq!(parse_v4(text.as_bytes()), text.parse().ok(), "{text}");
+            let read = read_v4(text.as_bytes()).filter(|(_, length)| *length == text.len());
+            assert_eq!(read.map(|(address, _)| address), text.parse().ok(), "{text}");
         }
     }
 

@@ -66,16 +66,14 @@ impl<'a> Uri<'a> {
         if text.starts_with('<') {
             return Err(ParseError { offset: 0, rule: "must not stand in `<>`" });
         }
-        if let Some(offset) = text.bytes().position(|b| b.is_ascii_whitespace()) {
-            return Err(ParseError { offset, rule: "white space" });
-        }
-        let uri = Uri::parse(text)?;
-        match &uri {
-            Uri::Sip(sip) if !sip.headers.is_empty() => {
+        match Uri::parse(text) {
+            Ok(Uri::Sip(sip)) if !sip.headers.is_empty() => {
                 let offset = text.len() - sip.headers.as_str().len();
                 Err(ParseError { offset, rule: "headers are not allowed" })
             }
-            _ => Ok(uri),
+            // No part of a URI takes white space; say so rather than which part did not.
+            Err(other) => Err(text.bytes().position(|b| b.is_ascii_whitespace()).map_or(other, white_space)),
+            uri => uri,
         }
     }
 
@@ -136,6 +134,10 @@ impl<'a> From<SipUri<'a>> for Uri<'a> {
     fn from(uri: SipUri<'a>) -> Self {
         Uri::Sip(uri)
     }
+}
+
+fn white_space(offset: usize) -> ParseError {
+    ParseError { offset, rule: "white space" }
 }
 
 impl<'a> OtherUri<'a> {

@@ -39,7 +39,9 @@ impl<'a> UriParams<'a> {
             }
         }
         let raw = at.since(start);
-        check(raw, start)?;
+        if !raw.is_empty() {
+            check(raw, start)?;
+        }
         Ok(UriParams { raw: Cow::Borrowed(raw) })
     }
 
