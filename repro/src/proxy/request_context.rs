@@ -4,7 +4,7 @@ use super::Server;
 use crate::location::Found;
 use crate::processors::ProcessorResult;
 use crate::registrar;
-use stack::header::{HeaderValue, Many, Method, h, p};
+use stack::header::{HeaderValue, Many, Method, p};
 use stack::message::Message;
 use stack::selector::{Located, Target, locate};
 use stack::tu::{NextHop, ServerTransaction, TuContext};
@@ -205,7 +205,7 @@ impl<'s, 'c> RequestContext<'s, 'c> {
 
     /// Whether it is outside any dialog: its To has no tag.
     pub fn is_initial(&self) -> bool {
-        self.request.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none())
+        !self.request.has_to_tag()
     }
 }
 

@@ -3,7 +3,6 @@
 use super::{Field, Message, StartKind};
 use crate::grammar::{ListIter, split_list};
 use crate::header::{HeaderError, HeaderId, HeaderValue, Many, Method, One, ParseError};
-use crate::uri::Uri;
 
 /// A header constant of [`crate::header::h`]: what [`Message::header`] takes, and what comes of it.
 pub trait Access {
@@ -152,16 +151,6 @@ impl Message {
             StartKind::Request { uri, .. } => self.span(self.start.buffer, uri.0, uri.1),
             StartKind::Status { .. } => &[],
         }
-    }
-
-    /// The Request-URI.
-    ///
-    /// # Errors
-    /// When it is malformed, or the message is a response.
-    pub fn request_uri(&self) -> Result<Uri<'_>, HeaderError> {
-        let at = |offset, rule| HeaderError { header: "Request-URI", offset, rule };
-        let text = std::str::from_utf8(self.request_uri_text()).map_err(|e| at(e.valid_up_to(), "not UTF-8"))?;
-        Uri::parse_request(text).map_err(|e| at(e.offset, e.rule))
     }
 
     /// All header lines in order: name as it came, value with white space trimmed (folds are left in).

@@ -20,6 +20,7 @@ impl Message {
             touched: true,
             fault: None,
             source: None,
+            known: Default::default(),
         }
     }
 

@@ -137,6 +137,7 @@ impl Message {
     }
 
     fn set_start(&mut self, start: usize, kind: StartKind) {
+        self.forget_uri();
         self.start = StartLine { buffer: Buffer::Written, start: start as u32, end: self.written.len() as u32, kind };
         self.touched = true;
     }
@@ -156,6 +157,7 @@ impl Message {
             }
             None => self.insert(self.fields.len(), field),
         }
+        self.forget(id);
         self.touched = true;
     }
 
@@ -164,6 +166,7 @@ impl Message {
             self.fields.retain(|f| f.id != id);
             self.seen &= !(1 << id.0);
             self.repeated &= !(1 << id.0);
+            self.forget(id);
             self.touched = true;
         }
     }
@@ -248,6 +251,7 @@ impl Message {
         }
         self.seen |= bit;
         self.fields.insert(at, field);
+        self.forget(field.id);
         self.touched = true;
     }
 }

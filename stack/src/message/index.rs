@@ -157,6 +157,7 @@ impl Message {
             touched: false,
             fault: indexed.fault,
             source: None,
+            known: Default::default(),
         }
     }
 }

@@ -21,6 +21,7 @@ mod access;
 mod build;
 mod edit;
 mod index;
+mod known;
 mod print;
 mod reason;
 #[cfg(test)]
@@ -57,6 +58,7 @@ pub struct Message {
     touched: bool,
     fault: Option<Fault>,
     source: Option<Source>,
+    known: known::Known,
 }
 
 /// Where and when a message was received.

@@ -148,7 +148,7 @@ impl MessageHeaderScanner {
         if msg.is_response() {
             return self.response(msg, flow, now);
         }
-        match check_request(&msg, &flow, &self.parts.keys) {
+        match check_request(&mut msg, &flow, &self.parts.keys) {
             Ok(checked) => {
                 if checked.unstamped {
                     stamp_received(&mut msg, flow.peer);

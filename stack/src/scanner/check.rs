@@ -57,23 +57,22 @@ const ONCE: [HeaderId; 6] =
 ///
 /// # Errors
 /// A [`Refusal`] that names the header and the rule.
-pub fn check_request(msg: &Message, flow: &Flow, keys: &KeyMaker) -> Result<Checked, Refusal> {
+pub fn check_request(msg: &mut Message, flow: &Flow, keys: &KeyMaker) -> Result<Checked, Refusal> {
     if let Some(fault) = msg.fault() {
         return Err(fault.into());
     }
+    msg.learn()?;
     let via = msg.first(h::VIAS)?;
     let via = TopVia::of(&via);
     if let Some(id) = ONCE.into_iter().find(|id| msg.is_repeated(*id)) {
         return Err(Refusal::Repeated(id.name()));
     }
-    msg.header(h::TO)?;
     msg.header(h::FROM)?;
     msg.header(h::CALL_ID)?;
     if msg.has(HeaderId::MAX_FORWARDS) {
         msg.header(h::MAX_FORWARDS)?;
     }
     let cseq = msg.header(h::CSEQ)?;
-    msg.request_uri()?;
     let method = msg.method().unwrap_or(Method::Options);
     if cseq.method != method {
         return Err(Refusal::MethodMismatch);

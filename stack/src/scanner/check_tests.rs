@@ -13,11 +13,11 @@ fn flow(kind: TransportType) -> Flow {
 
 /// `ok`, or the status with what is wrong.
 fn verdict(octets: &[u8]) -> String {
-    let msg = match Message::parse_datagram(Bytes::copy_from_slice(octets), &Limits::default()) {
+    let mut msg = match Message::parse_datagram(Bytes::copy_from_slice(octets), &Limits::default()) {
         Ok(msg) => msg,
         Err(fault) => return format!("no message: {fault}"),
     };
-    match check_request(&msg, &flow(TransportType::Udp), &KeyMaker::new(&mut Rng::from_seed(1))) {
+    match check_request(&mut msg, &flow(TransportType::Udp), &KeyMaker::new(&mut Rng::from_seed(1))) {
         Ok(_) => "ok".to_string(),
         Err(refusal) => format!("{} {refusal}", refusal.status()),
     }
@@ -117,9 +117,9 @@ fn each_header_that_everybody_needs_is_checked() {
 #[test]
 fn the_response_goes_where_the_via_says() {
     let to = |via: &str, kind| {
-        let msg = Message::parse(GOOD.replacen("SIP/2.0/UDP 127.0.0.1:5090", via, 1).as_bytes()).unwrap();
+        let mut msg = Message::parse(GOOD.replacen("SIP/2.0/UDP 127.0.0.1:5090", via, 1).as_bytes()).unwrap();
         let keys = KeyMaker::new(&mut Rng::from_seed(1));
-        let reply_to = check_request(&msg, &flow(kind), &keys).unwrap().reply_to;
+        let reply_to = check_request(&mut msg, &flow(kind), &keys).unwrap().reply_to;
         assert_eq!((reply_to.connection, reply_to.kind), (ConnectionId(3), kind));
         reply_to.peer.to_string()
     };

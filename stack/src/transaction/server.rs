@@ -103,7 +103,7 @@ impl Server {
 
 /// Whether a request belongs to no dialog and cancels nothing.
 fn begins_something(msg: &Message) -> bool {
-    msg.method() != Some(Method::Cancel) && msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none())
+    msg.method() != Some(Method::Cancel) && !msg.has_to_tag()
 }
 
 impl TransactionController {

@@ -45,6 +45,12 @@ impl<'a> UriParams<'a> {
         Ok(UriParams { raw: Cow::Borrowed(raw) })
     }
 
+    /// Parameters from text that [`UriParams::read`] took.
+    #[inline]
+    pub(crate) fn checked(raw: Cow<'a, str>) -> Self {
+        UriParams { raw }
+    }
+
     /// The text: empty, or starting with `;`.
     pub fn as_str(&self) -> &str {
         &self.raw

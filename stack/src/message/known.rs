@@ -1,0 +1,162 @@
+//! What a first reader has found out about a request, so that the layers above need not find it out again.
+
+use super::Message;
+use super::access::Access;
+use crate::header::{HeaderError, h, p};
+use crate::uri::{Host, SipUri, Uri, UriHeaders, UriParams};
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// What is known of a message's Request-URI and To; nothing at first, and nothing again once they are written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Known {
+    uri: Option<UriAt>,
+    to_tag: Option<bool>,
+}
+
+/// A part of a URI's text.
+type Span = (u16, u16);
+
+/// Where the parts of a `sip:` or `sips:` URI without password and headers lie in its text.
+#[derive(Clone, Copy, Debug)]
+struct UriAt {
+    secure: bool,
+    user: Option<Span>,
+    host: HostAt,
+    port: Option<u16>,
+    params: Span,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum HostAt {
+    Name(Span),
+    Address(IpAddr),
+}
+
+impl UriAt {
+    fn of(uri: &Uri<'_>, text: &str) -> Option<UriAt> {
+        let sip = uri.sip().filter(|sip| sip.password.is_none() && sip.headers.is_empty())?;
+        // Each part is a piece of the text, so its place follows from its address.
+        let span = |part: &str| {
+            let from = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+            text.get(from..from + part.len()).filter(|same| *same == part)?;
+            Some((u16::try_from(from).ok()?, u16::try_from(from + part.len()).ok()?))
+        };
+        let user = match &sip.user {
+            Some(user) => Some(span(user)?),
+            None => None,
+        };
+        let host = match &sip.host {
+            Host::Name(name) => HostAt::Name(span(name)?),
+            Host::V4(address) => HostAt::Address(IpAddr::V4(*address)),
+            Host::V6(address) => HostAt::Address(IpAddr::V6(*address)),
+        };
+        let params = if sip.params.is_empty() { (0, 0) } else { span(sip.params.as_str())? };
+        Some(UriAt { secure: sip.secure, user, host, port: sip.port, params })
+    }
+
+    fn view(self, text: &str) -> Option<Uri<'_>> {
+        let part = |(from, to): Span| text.get(usize::from(from)..usize::from(to)).map(Cow::Borrowed);
+        let user = match self.user {
+            Some(span) => Some(part(span)?),
+            None => None,
+        };
+        let host = match self.host {
+            HostAt::Name(span) => Host::Name(part(span)?),
+            HostAt::Address(address) => Host::from(address),
+        };
+        let params = UriParams::checked(part(self.params)?);
+        let (secure, port) = (self.secure, self.port);
+        Some(Uri::Sip(SipUri { secure, user, password: None, host, port, params, headers: UriHeaders::none() }))
+    }
+}
+
+impl Message {
+    /// The Request-URI.
+    ///
+    /// # Errors
+    /// When it is malformed, or the message is a response.
+    pub fn request_uri(&self) -> Result<Uri<'_>, HeaderError> {
+        let at = |offset, rule| HeaderError { header: "Request-URI", offset, rule };
+        let text = std::str::from_utf8(self.request_uri_text()).map_err(|e| at(e.valid_up_to(), "not UTF-8"))?;
+        if let Some(uri) = self.known.uri.and_then(|known| known.view(text)) {
+            return Ok(uri);
+        }
+        Uri::parse_request(text).map_err(|e| at(e.offset, e.rule))
+    }
+
+    /// Whether To has a tag: the request is within a dialog (RFC 3261 §12.2). False for a malformed To.
+    pub fn has_to_tag(&self) -> bool {
+        self.known.to_tag.unwrap_or_else(|| self.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_some()))
+    }
+
+    /// Reads Request-URI and To and remembers what they say.
+    ///
+    /// # Errors
+    /// When one of them is malformed or missing.
+    pub(crate) fn learn(&mut self) -> Result<(), HeaderError> {
+        let to_tag = self.header(h::TO)?.param(p::TAG).is_some();
+        let uri = self.request_uri()?;
+        let text = std::str::from_utf8(self.request_uri_text()).unwrap_or_default();
+        self.known = Known { uri: UriAt::of(&uri, text), to_tag: Some(to_tag) };
+        Ok(())
+    }
+
+    /// The start line was written.
+    pub(super) fn forget_uri(&mut self) {
+        self.known.uri = None;
+    }
+
+    /// A header was written.
+    #[inline]
+    pub(super) fn forget(&mut self, id: crate::header::HeaderId) {
+        if id == h::TO.id() {
+            self.known.to_tag = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::NameAddr;
+
+    fn request(uri: &str, to: &str) -> Message {
+        let text = format!("OPTIONS {uri} SIP/2.0\r\nTo: {to}\r\n\r\n");
+        Message::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_was_learnt_is_what_would_be_read() {
+        for uri in [
+            "sip:a.example",
+            "sips:bob@[2001:db8::1]:5061;transport=tcp;lr",
+            "sip:bob;x=y@192.0.2.1:5060;maddr=192.0.2.9",
+            "sip:1@a.example;lr",
+            "sip:bob:secret@a.example",
+            "tel:+1-201-555-0123;phone-context=a.example",
+            "urn:service:sos",
+        ] {
+            let (mut msg, fresh) = (request(uri, "<sip:a@b>"), request(uri, "<sip:a@b>"));
+            msg.learn().unwrap();
+            assert_eq!(msg.request_uri(), fresh.request_uri(), "{uri}");
+            let known = msg.known.uri.is_some();
+            assert_eq!(known, uri.starts_with("sip") && !uri.contains("secret"), "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut msg = request("sip:a@a.example", "<sip:a@a.example>");
+        msg.learn().unwrap();
+        assert!(!msg.has_to_tag());
+        msg.set_request_uri("sip:b@b.example;lr");
+        assert_eq!(msg.request_uri().unwrap().to_string(), "sip:b@b.example;lr");
+        let to = NameAddr::new(Uri::parse("sip:a@a.example").unwrap()).with(p::TAG, "1");
+        msg.set(h::TO, &to);
+        assert!(msg.has_to_tag());
+        msg.learn().unwrap();
+        msg.remove(h::TO);
+        assert!(!msg.has_to_tag() && msg.learn().is_err());
+    }
+}
