@@ -194,7 +194,6 @@ impl TransactionController {
     /// The selector could not send it.
     pub(super) fn client_not_sent(&mut self, key: u64, reason: NoResponse, now: Time) {
         let Some(at) = self.find_client(key) else { return };
-        count(&self.stats.transport_failures);
         self.step_client(at, Event::TransportError, None, reason, now);
     }
 
@@ -315,6 +314,7 @@ impl TransactionController {
                 }
                 Action::TransportFailed => {
                     let (id, tu) = (client.id, client.tu);
+                    count(&self.stats.transport_failures);
                     self.tell_tu(tu, TuEvent::NoResponse { transaction: id, reason }, now);
                 }
                 Action::Terminate => self.end_client(at, now),

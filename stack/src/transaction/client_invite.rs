@@ -80,9 +80,9 @@ pub const fn step(state: State, event: Event) -> (State, &'static [Action]) {
         (Calling | Proceeding, E::Provisional) => (Proceeding, &[PassUp]),
         (Calling | Proceeding, E::Success) => (Accepted, &[PassUp, Forget, Arm(Timer::M)]),
         (Calling | Proceeding, E::Failure) => (Completed, &[SendAck, PassUp, Arm(Timer::D)]),
-        // The figure has this error in Calling only. In Proceeding it means that a message of this transaction could
-        // not be sent; a connection that closes after the INVITE was written is not reported here.
-        (Calling | Proceeding, E::TransportError) => (Terminated, &[TransportFailed, Terminate]),
+        // In Calling only. Once a provisional response came, the other side has the INVITE, and its final response may
+        // come over another connection (RFC 3261 §18.2.2) after the one that the INVITE took is gone.
+        (Calling, E::TransportError) => (Terminated, &[TransportFailed, Terminate]),
         // RFC 3261 §9.1: a cancelled request without a final response is over after 64·T1.
         (Proceeding, E::Timer(Timer::Cancelled)) => (Terminated, &[Timeout, Terminate]),
         (Completed, E::Failure) => (Completed, &[SendAck]),

@@ -66,6 +66,8 @@ pub const fn step(state: State, event: Event) -> (State, &'static [Action]) {
         (Trying, E::Timer(Timer::E)) => (Trying, &[Resend, Arm(Timer::E)]),
         (Proceeding, E::Timer(Timer::E)) => (Proceeding, &[Resend, Arm(Timer::E)]),
         (Trying | Proceeding, E::Timer(Timer::F)) => (Terminated, &[Timeout, Terminate]),
+        // In Proceeding too, as figure 6 has it: what failed may be the request that Timer E sent again, so the other side
+        // has gone since its 100.
         (Trying | Proceeding, E::TransportError) => (Terminated, &[TransportFailed, Terminate]),
         (Trying | Proceeding, E::Provisional) => (Proceeding, &[PassUp]),
         (Trying | Proceeding, E::Final) => (Completed, &[PassUp, Forget, Arm(Timer::K)]),

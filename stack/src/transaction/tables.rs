@@ -70,7 +70,7 @@ machine_table!(invite_server, server_invite, INVITE_SERVER);
 machine_table!(non_invite_server, server_non_invite, NON_INVITE_SERVER);
 
 /// Figure 5 of RFC 3261 with RFC 6026's Accepted. Beyond it: Timer Cancelled (RFC 3261 §9.1), and a transport error in
-/// Proceeding ends the wait too; one in Completed ends the transaction without telling the transaction user twice.
+/// Completed ends the transaction without telling the transaction user twice.
 const INVITE_CLIENT: &str = "\
 start: Arm(A), Arm(B)
 Calling
@@ -92,7 +92,7 @@ Proceeding
   Timer(D)         -
   Timer(M)         -
   Timer(Cancelled) Terminated  Timeout, Terminate
-  TransportError   Terminated  TransportFailed, Terminate
+  TransportError   -
 Completed
   Provisional      -
   Success          -
