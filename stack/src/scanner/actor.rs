@@ -3,10 +3,11 @@
 use super::Refusal;
 use super::check::{TopVia, check_request, stamp_received};
 use super::stream::{Scanned, StreamScanner};
+use super::undelivered::transaction_of;
 use crate::header::{Method, h, p};
 use crate::message::{Limits, Message, Source};
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
-use crate::transport::{ConnectionId, Flow, Received, TransportTable, Wire};
+use crate::transport::{ConnectionId, Flow, Notify, Received, TransportError, TransportFailed, TransportTable, Wire};
 use bytes::Bytes;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
 use std::collections::VecDeque;
@@ -106,6 +107,20 @@ impl MessageHeaderScanner {
             Received::Closed { flow } => {
                 self.streams.remove(&flow.connection);
             }
+            Received::Undelivered { quote, flow, error } => {
+                if let Some((shard, key)) = transaction_of(&quote) {
+                    self.lost(Notify { shard, key }, error, flow, now);
+                }
+            }
+        }
+    }
+
+    /// A request went out in vain. Its transaction hears so behind the responses that came before.
+    fn lost(&mut self, notify: Notify, error: TransportError, flow: Flow, now: Time) {
+        let shard = usize::from(notify.shard);
+        // What ICMP quotes may name a shard that does not exist.
+        if shard < self.parts.txn.len() {
+            self.hand_over(shard, Incoming::Lost(TransportFailed { notify, error }), Class::New, flow, now);
         }
     }
 

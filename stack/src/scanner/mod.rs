@@ -3,6 +3,7 @@
 mod actor;
 mod check;
 mod stream;
+mod undelivered;
 
 pub(crate) use actor::{MessageHeaderScanner, ScannerParts};
 pub use actor::{ScannerSnapshot, ScannerStats};

@@ -216,6 +216,15 @@ impl TransactionController {
         self.client_not_sent(key, error.into(), now);
     }
 
+    /// What it sent gets no answer where it went. That is no news when an answer has come, and none to a transaction
+    /// that has its final response: it only repeats its ACK for who asks for it.
+    pub(super) fn client_lost(&mut self, key: u64, error: TransportError, now: Time) {
+        let client = self.find_client(key).and_then(|at| self.clients.get_mut(at.0, at.1));
+        if client.is_some_and(|client| client.is_pending() && client.early.is_none()) {
+            self.client_failed(key, error, now);
+        }
+    }
+
     /// A response came.
     pub(super) fn on_response(&mut self, id: ClientTransaction, msg: Box<Message>, now: Time) {
         let method = msg.method();

@@ -115,6 +115,7 @@ impl TransactionController {
                 self.on_request(msg, key, cancels.map(|key| *key), Flow { peer: reply_to, ..flow }, now);
             }
             Incoming::Response { msg, transaction } => self.on_response(transaction, msg, now),
+            Incoming::Lost(failed) => self.client_lost(failed.notify.key, failed.error, now),
         }
     }
 

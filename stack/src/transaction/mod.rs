@@ -49,6 +49,8 @@ pub enum Incoming {
         /// The transaction that its branch names.
         transaction: ClientTransaction,
     },
+    /// A request that went out gets no answer where it went: an ICMP error came back, or its connection is gone.
+    Lost(TransportFailed),
 }
 
 /// What a transaction user commands.

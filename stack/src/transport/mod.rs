@@ -6,6 +6,7 @@
 
 mod connection;
 mod error;
+mod errqueue;
 mod local;
 mod mmsg;
 mod options;
@@ -143,6 +144,15 @@ pub enum Received {
     Closed {
         /// The connection.
         flow: Flow,
+    },
+    /// A datagram did not arrive: an ICMP error came back (RFC 3261 §18.4).
+    Undelivered {
+        /// Its first octets, as many as the error quotes.
+        quote: Bytes,
+        /// Where it was sent.
+        flow: Flow,
+        /// Why it did not arrive.
+        error: TransportError,
     },
 }
 

@@ -88,7 +88,7 @@ pub(super) struct Context<'a> {
     pub(super) rx: &'a FifoSender<Received>,
     pub(super) buffer: &'a mut [u8],
     pub(super) registry: &'a Registry,
-    failed: &'a mut FailureSink,
+    pub(super) failed: &'a mut FailureSink,
 }
 
 impl Context<'_> {
@@ -126,7 +126,8 @@ impl PollGroup {
     /// Adds a UDP socket bound to `addr` that sends what comes through `wire`; the address that it got.
     ///
     /// A datagram that finds `rx` full is dropped and counted; a response, ACK, CANCEL, BYE or PRACK may use the
-    /// headroom. ICMP errors are not reported: the transaction's timers end it.
+    /// headroom. An ICMP error that says that the target of a datagram is dead comes as [`Received::Undelivered`]; one
+    /// that finds `rx` full is dropped too, and the transaction's timers end it.
     ///
     /// # Errors
     /// [`BindError`] when the socket cannot be opened.

@@ -3,6 +3,7 @@
 use super::{TcpOptions, UdpOptions};
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -14,8 +15,12 @@ const LISTEN_BACKLOG: i32 = 1024;
 pub(super) fn open_udp(addr: SocketAddr, options: &UdpOptions) -> io::Result<(UdpSocket, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    // ICMP errors are kept in the socket's error queue.
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
+        setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
+    } else {
+        setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
     }
     if options.reuse_port {
         socket.set_reuse_port(true)?;

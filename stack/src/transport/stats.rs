@@ -13,8 +13,10 @@ pub struct TransportStats {
     pub sent: Counter,
     /// Octets of those.
     pub sent_octets: Counter,
-    /// Datagrams dropped because `rx` was full.
+    /// Datagrams, and ICMP errors, dropped because `rx` was full.
     pub shed_received: Counter,
+    /// ICMP errors that said that a datagram did not arrive.
+    pub undelivered: Counter,
     /// Messages dropped because the socket, or the write queue of the connection, was full.
     pub shed_sent: Counter,
     /// Messages that could not be sent for any other reason, and errors of the sockets.

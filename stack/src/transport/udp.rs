@@ -1,5 +1,6 @@
 //! UDP (RFC 3261 §18): datagrams to `rx`, `wire[t]` to datagrams, in batches.
 
+use super::errqueue::{self, Returned};
 use super::mmsg::{self, BATCH};
 use super::poll_group::Context;
 use super::{
@@ -9,6 +10,7 @@ use super::{
 use bytes::Bytes;
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
+use nix::errno::Errno;
 use rutil::{Class, FifoReceiver, Turn};
 use std::collections::VecDeque;
 use std::io;
@@ -18,6 +20,9 @@ use std::sync::Arc;
 
 /// Datagrams that are asked for when nothing says that there are more: each costs its preparation, there or not.
 const FEW: usize = 4;
+/// How often a datagram is offered, or the socket asked for what has come. An ICMP error is told to whichever call
+/// comes next, which has nothing to do with it; several in a row, only somebody who floods us with errors can achieve.
+const TRIES: u32 = 4;
 
 struct Outgoing {
     bytes: Bytes,
@@ -35,6 +40,8 @@ pub(super) struct Udp {
     readable: bool,
     /// How many datagrams to ask for: [`FEW`], and [`BATCH`] after a batch that was full.
     most: usize,
+    /// ICMP errors may wait.
+    errors: bool,
     /// The socket's send buffer is full; a writable edge will come.
     blocked: bool,
     /// Writable edges are asked for. Only while blocked: else the kernel reports one for every datagram that has left.
@@ -67,6 +74,7 @@ impl Udp {
             v6: addr.is_ipv6(),
             readable: false,
             most: FEW,
+            errors: false,
             blocked: false,
             asked: false,
             wire,
@@ -87,6 +95,7 @@ impl Udp {
     /// Takes note of an edge.
     pub(super) fn ready(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_error();
+        self.errors |= event.is_error();
         if self.blocked && event.is_writable() {
             self.blocked = false;
         }
@@ -103,6 +112,11 @@ impl Udp {
             self.receive(ctx);
             turn = Turn::Worked;
         }
+        // After the messages: an answer that has come counts for more than an error behind it.
+        if self.errors {
+            self.read_errors(ctx);
+            turn = Turn::Worked;
+        }
         if self.blocked {
             self.shed();
         } else if !self.drained() {
@@ -113,47 +127,80 @@ impl Udp {
         turn
     }
 
-    /// Reads one batch. A batch that is not full has emptied the socket: the next datagram brings a new edge.
+    /// Reads one batch. A batch that is not full has emptied the socket: the next datagram brings a new edge, and so
+    /// does an error that comes after the last edge. False when there was nothing.
+    fn read_batch(&mut self, buffer: &mut [u8], mut take: impl FnMut(&[u8], SocketAddr)) -> bool {
+        for _ in 0..TRIES {
+            match mmsg::receive(self.socket.as_raw_fd(), self.v6, buffer, self.most, &mut take) {
+                Ok(read) => {
+                    self.readable = read == self.most;
+                    self.most = if self.readable { BATCH } else { FEW };
+                    return true;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => return false,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => {
+                    self.errors = true;
+                    tracing::debug!(transport = self.id.0, error = %e, "udp receive");
+                }
+            }
+        }
+        self.readable = false;
+        false
+    }
+
     fn receive(&mut self, ctx: &mut Context<'_>) {
         let (mut octets, mut count, mut shed) = (0, 0, 0);
-        let flow = Flow {
-            transport: self.id,
-            kind: TransportType::Udp,
-            connection: ConnectionId::default(),
-            peer: SocketAddr::from(([0, 0, 0, 0], 0)),
-        };
-        let (rx, now) = (ctx.rx, ctx.now);
-        let read = mmsg::receive(self.socket.as_raw_fd(), self.v6, ctx.buffer, self.most, |bytes, peer| {
+        let (rx, now, id) = (ctx.rx, ctx.now, self.id);
+        let any = self.read_batch(ctx.buffer, |bytes, peer| {
             let class = class_of(bytes);
             if !rx.has_room(class) {
                 shed += 1;
                 return;
             }
-            let flow = Flow { peer, ..flow };
-            match rx.push(Received::Datagram { bytes: Bytes::copy_from_slice(bytes), flow, at: now }, class, now) {
+            let datagram = Received::Datagram { bytes: Bytes::copy_from_slice(bytes), flow: flow(id, peer), at: now };
+            match rx.push(datagram, class, now) {
                 Ok(()) => (count, octets) = (count + 1, octets + bytes.len() as u64),
                 Err(_) => shed += 1,
             }
         });
-        match read {
-            Ok(read) => {
-                self.readable = read == self.most;
-                self.most = if self.readable { BATCH } else { FEW };
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return,
-            Err(e) => {
-                self.readable = false;
-                if e.kind() != io::ErrorKind::WouldBlock {
-                    self.stats.errors.add(1);
-                    tracing::debug!(transport = self.id.0, error = %e, "udp receive");
-                }
-                return;
-            }
+        if !any {
+            return;
         }
         self.stats.received.add(count);
         self.stats.received_octets.add(octets);
         if shed > 0 {
             self.stats.shed_received.add(shed);
+        }
+    }
+
+    /// Reads what ICMP says of datagrams that were sent: a batch, so that a flood of errors leaves time for messages.
+    fn read_errors(&mut self, ctx: &mut Context<'_>) {
+        for _ in 0..BATCH {
+            match errqueue::take(self.socket.as_raw_fd(), self.v6, ctx.buffer) {
+                Ok(Some(returned)) => self.undelivered(ctx, &returned),
+                Ok(None) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // Mostly: the queue is empty. The next error brings a new edge.
+                Err(_) => {
+                    self.errors = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Passes a datagram's first octets up with the reason why it did not arrive. Everybody can send us such an error,
+    /// so it uses no headroom.
+    fn undelivered(&self, ctx: &mut Context<'_>, returned: &Returned) {
+        let &Returned { size, peer, error } = returned;
+        tracing::debug!(transport = self.id.0, %peer, %error, "a datagram did not arrive");
+        self.stats.undelivered.add(1);
+        let Some(quote) = ctx.buffer.get(..size) else { return };
+        let undelivered =
+            Received::Undelivered { quote: Bytes::copy_from_slice(quote), flow: flow(self.id, peer), error };
+        if ctx.rx.push(undelivered, Class::New, ctx.now).is_err() {
+            self.stats.shed_received.add(1);
         }
     }
 
@@ -176,6 +223,7 @@ impl Udp {
 
     /// Sends what is pending, until it is gone or the socket is full.
     fn flush(&mut self, ctx: &mut Context<'_>) {
+        let mut tries = 0;
         while let Some(first) = self.pending.front() {
             let sent = if self.pending.len() == 1 {
                 self.socket.send_to(&first.bytes, first.peer).map(|_| 1)
@@ -185,6 +233,7 @@ impl Udp {
             };
             match sent {
                 Ok(n) => {
+                    tries = 0;
                     let octets = self.pending.drain(..n).map(|o| o.bytes.len() as u64).sum();
                     self.stats.sent.add(n as u64);
                     self.stats.sent_octets.add(octets);
@@ -196,16 +245,29 @@ impl Udp {
                     return;
                 }
                 Err(e) => {
-                    self.stats.errors.add(1);
-                    tracing::debug!(transport = self.id.0, peer = %first.peer, error = %e, "udp send");
-                    let notify = self.pending.pop_front().and_then(|o| o.notify);
-                    ctx.fail(notify, TransportError::from_io(&e));
+                    tries += 1;
+                    self.errors = true;
+                    if tries == TRIES || is_full(&e) {
+                        tries = 0;
+                        self.give_up(ctx, &e);
+                    }
                 }
             }
         }
         if self.asked {
             self.ask(ctx, false);
         }
+    }
+
+    /// Drops the first message.
+    fn give_up(&mut self, ctx: &mut Context<'_>, error: &io::Error) {
+        let Some(Outgoing { peer, notify, .. }) = self.pending.pop_front() else { return };
+        tracing::debug!(transport = self.id.0, %peer, %error, "udp send");
+        if is_full(error) {
+            return self.stats.shed_sent.add(1);
+        }
+        self.stats.errors.add(1);
+        ctx.fail(notify, TransportError::from_io(error));
     }
 
     /// While the socket is full, keeps a fifth of the wire free by dropping the oldest: their machines retransmit.
@@ -228,6 +290,16 @@ impl Udp {
     }
 }
 
+fn flow(transport: TransportId, peer: SocketAddr) -> Flow {
+    Flow { transport, kind: TransportType::Udp, connection: ConnectionId::default(), peer }
+}
+
+/// Whether the queue of the network interface is full. Without the error queue the system would not say so: it is a
+/// loss like any other on the way, and the machines retransmit.
+fn is_full(error: &io::Error) -> bool {
+    error.raw_os_error().map(Errno::from_raw) == Some(Errno::ENOBUFS)
+}
+
 /// What a datagram is worth when `rx` is nearly full, by its first octets: what ends work goes before what begins it.
 fn class_of(bytes: &[u8]) -> Class {
     const ESSENTIAL: [&[u8]; 5] = [b"SIP/2.0 ", b"ACK ", b"BYE ", b"CANCEL ", b"PRACK "];
@@ -246,6 +318,27 @@ mod tests {
         for start in ["INVITE sip:a", "OPTIONS sip:a", "", "\r\n", "SIP/2.0", "ACKNOWLEDGE sip:a"] {
             assert_eq!(class_of(start.as_bytes()), Class::New, "{start}");
         }
+    }
+
+    #[test]
+    fn a_full_interface_loses_a_datagram_and_fails_nobody() {
+        let poll = mio::Poll::new().unwrap();
+        let (_wire, from_wire) = rutil::fifo("wire", 10, rutil::Bell::silent());
+        let (rx, _received) = rutil::fifo("rx", 10, rutil::Bell::silent());
+        let addr = "127.0.0.1:0".parse().unwrap();
+        let (mut udp, _) =
+            Udp::bind(TransportId(0), addr, from_wire, &UdpOptions::default(), poll.registry(), Token(0)).unwrap();
+        let (sender, told) = std::sync::mpsc::channel();
+        let mut failed: super::super::FailureSink = Box::new(move |failure, _| sender.send(failure).unwrap());
+        let now = rutil::Time::ZERO;
+        let mut ctx = Context { now, rx: &rx, buffer: &mut [], registry: poll.registry(), failed: &mut failed };
+        for (error, expected) in [(Errno::ENOBUFS, None), (Errno::ENETUNREACH, Some(TransportError::Unreachable))] {
+            let notify = Some(Notify { shard: 0, key: 1 });
+            udp.pending.push_back(Outgoing { bytes: Bytes::new(), peer: addr, notify });
+            udp.give_up(&mut ctx, &error.into());
+            assert_eq!(told.try_recv().ok().map(|failure| failure.error), expected);
+        }
+        assert_eq!((udp.stats.shed_sent.get(), udp.stats.errors.get(), udp.pending.len()), (1, 1, 0));
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Bench {
     fn bytes(&mut self) -> (Bytes, Flow) {
         match self.next() {
             Received::Datagram { bytes, flow, .. } | Received::Chunk { bytes, flow, .. } => (bytes, flow),
-            Received::Closed { flow } => panic!("{flow:?} closed"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -111,6 +111,135 @@ fn the_largest_datagram_passes_and_a_larger_one_fails() {
     assert_eq!(bench.failed.lock().unwrap().len(), 1);
 }
 
+/// An address where nobody listens.
+fn dead(addr: &str) -> SocketAddr {
+    UdpSocket::bind(addr).unwrap().local_addr().unwrap()
+}
+
+fn refused(addr: &str) {
+    let mut bench = Bench::new(64);
+    let (_, wire) = bench.udp(3, addr, &UdpOptions::default());
+    let (dead, text) = (dead(addr), [&b"INVITE sip:a@b SIP/2.0\r\n"[..], &[b'x'; 900]].concat());
+    bench.push(&wire, send(text.clone(), dead, 1));
+    let Received::Undelivered { quote, flow, error } = bench.next() else { panic!("something else") };
+    // As much of it as a host quotes (RFC 1812 §4.3.2.3: 576 octets with all headers).
+    assert!(quote.len() >= 500 && text.starts_with(&quote), "{} octets", quote.len());
+    assert_eq!((flow.transport, flow.peer, error), (TransportId(3), dead, TransportError::Refused));
+    let stats = bench.group.stats(TransportId(3)).unwrap();
+    assert_eq!((stats.undelivered.get(), stats.sent.get(), stats.errors.get()), (1, 1, 0));
+    assert!(bench.failed.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_closed_port_returns_the_first_octets() {
+    refused("127.0.0.1:0");
+}
+
+#[test]
+fn a_closed_port_returns_the_first_octets_v6() {
+    if let Err(e) = UdpSocket::bind("[::1]:0") {
+        eprintln!("skipped: this machine has no IPv6 loopback: {e}");
+        return;
+    }
+    refused("[::1]:0");
+}
+
+/// The kernel tells an error to whichever call comes next: one that sends to somebody else, or that receives.
+#[test]
+fn a_call_that_is_told_an_error_is_made_again() {
+    let mut bench = Bench::new(64);
+    let (local, wire) = bench.udp(0, "127.0.0.1:0", &UdpOptions::default());
+    let (dead, live) = (dead("127.0.0.1:0"), peer("127.0.0.1:0"));
+    let now = bench.clock.now();
+    for message in [send("SIP/2.0 200", dead, 1), send("to the living", live.local_addr().unwrap(), 2)] {
+        bench.push(&wire, message);
+        // It does not look at the socket in between.
+        bench.group.turn(now);
+    }
+    assert_eq!(live.recv(&mut [0; 64]).unwrap(), 13);
+    bench.push(&wire, send("SIP/2.0 200", dead, 3));
+    bench.group.turn(now);
+    live.send_to(b"from the living", local).unwrap();
+    bench.until(
+        "a datagram",
+        |b| matches!(b.rx.pop(), Some(Received::Datagram { bytes, .. }) if bytes == b"from the living"[..]),
+    );
+    assert!(bench.failed.lock().unwrap().is_empty());
+}
+
+#[test]
+fn errors_of_a_dead_peer_do_not_disturb_a_live_one() {
+    const MESSAGES: u64 = 100;
+    let mut bench = Bench::new(1024);
+    let (local, wire) = bench.udp(0, "127.0.0.1:0", &UdpOptions::default());
+    let (dead, live) = (dead("127.0.0.1:0"), peer("127.0.0.1:0"));
+    let to = live.local_addr().unwrap();
+    let stats = bench.group.stats(TransportId(0)).unwrap();
+    let (mut returned, mut received) = (0, Vec::new());
+    // Alone and in batches of all sizes.
+    for number in 0..MESSAGES {
+        for _ in 0..number % 3 {
+            bench.push(&wire, send("SIP/2.0 dead", dead, 1000));
+        }
+        bench.push(&wire, send(number.to_be_bytes().to_vec(), to, number));
+        live.send_to(&number.to_be_bytes(), local).unwrap();
+        if number % 5 == 0 {
+            bench.pass();
+        }
+    }
+    bench.until("all that was sent", |b| {
+        while let Some(item) = b.rx.pop() {
+            match item {
+                Received::Datagram { bytes, .. } => received.push(u64::from_be_bytes(bytes[..].try_into().unwrap())),
+                Received::Undelivered { flow, .. } if flow.peer == dead => returned += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        received.len() as u64 == MESSAGES && returned == 99 && b.group.drained()
+    });
+    assert_eq!(received, (0..MESSAGES).collect::<Vec<_>>());
+    for number in 0..MESSAGES {
+        let mut buffer = [0; 16];
+        assert_eq!(live.recv(&mut buffer).unwrap(), 8);
+        assert_eq!(&buffer[..8], number.to_be_bytes());
+    }
+    assert_eq!((stats.sent.get(), stats.undelivered.get(), stats.errors.get()), (MESSAGES + 99, 99, 0));
+    assert!(bench.failed.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_flood_of_errors_leaves_time_for_messages() {
+    const FLOOD: u64 = 200;
+    let mut bench = Bench::new(1024);
+    let (_, wire) = bench.udp(0, "127.0.0.1:0", &UdpOptions::default());
+    let dead = dead("127.0.0.1:0");
+    let stats = bench.group.stats(TransportId(0)).unwrap();
+    for key in 0..FLOOD {
+        bench.push(&wire, send("OPTIONS sip:a@b", dead, key));
+    }
+    let (mut before, mut most) = (0, 0);
+    bench.until("all errors", |_| {
+        most = most.max(stats.undelivered.get() - before);
+        before = stats.undelivered.get();
+        before == FLOOD
+    });
+    assert!(most <= 32, "{most} in one turn");
+}
+
+/// Nothing that anybody can send us takes the headroom.
+#[test]
+fn a_full_rx_sheds_errors() {
+    let mut bench = Bench::new(10);
+    let (_, wire) = bench.udp(0, "127.0.0.1:0", &UdpOptions::default());
+    let dead = dead("127.0.0.1:0");
+    let stats = bench.group.stats(TransportId(0)).unwrap();
+    for key in 0..20 {
+        bench.push(&wire, send("OPTIONS sip:a@b", dead, key));
+    }
+    bench.until("all errors", |_| stats.undelivered.get() == 20);
+    assert_eq!((bench.rx.len(), stats.shed_received.get()), (8, 12));
+}
+
 #[test]
 fn a_full_rx_sheds_new_work_first() {
     let mut bench = Bench::new(10);
