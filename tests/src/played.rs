@@ -143,6 +143,11 @@ impl Played {
         self.rx.push(received, Class::Internal, now).is_ok()
     }
 
+    /// A transport says something else than that octets came in. False when `rx` has no room.
+    pub fn tell(&mut self, news: Received, now: Time) -> bool {
+        self.rx.push(news, Class::Internal, now).is_ok()
+    }
+
     /// A transport says that it could not deliver.
     pub fn fail(&mut self, notify: Notify, error: TransportError, now: Time) {
         let failed = Input::Failed(TransportFailed { notify, error });

@@ -107,6 +107,9 @@ impl MessageHeaderScanner {
             Received::Closed { flow } => {
                 self.streams.remove(&flow.connection);
             }
+            Received::Unanswered { flow, requests } => {
+                requests.into_iter().for_each(|notify| self.lost(notify, TransportError::ConnectionLost, flow, now));
+            }
             Received::Undelivered { quote, flow, error } => {
                 if let Some((shard, key)) = transaction_of(&quote) {
                     self.lost(Notify { shard, key }, error, flow, now);

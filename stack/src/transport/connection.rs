@@ -18,7 +18,7 @@
 //!  Broken: writing failed; what the peer sent before is still read
 //! ```
 
-use super::{ConnectionId, Notify, TransportError};
+use super::{ConnectionId, Flow, Notify, Received, TransportError};
 use bytes::Bytes;
 use mio::net::TcpStream;
 use rutil::Time;
@@ -34,6 +34,9 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 /// How long a connection that is to be closed waits for answers to what was read from it before: [`super::Wire::Close`]
 /// comes from the scanner and overtakes requests that are still on their way through the stack.
 pub(super) const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// Requests written to a connection that are told when it is gone: the latest. It is not known here which have been
+/// answered; of more than this many on one connection, the timers end those that have not.
+pub(super) const UNANSWERED: usize = 256;
 /// Messages written in one system call.
 const GATHER: usize = 32;
 
@@ -108,6 +111,9 @@ pub(super) struct Connection {
     offset: usize,
     /// Octets in the queue that are not out.
     queued: usize,
+    /// The latest requests that are out, the oldest first. It grows to what the connection needs, [`UNANSWERED`] at
+    /// most, and is allocated no more from then on.
+    unanswered: VecDeque<Notify>,
 }
 
 impl Connection {
@@ -129,6 +135,7 @@ impl Connection {
             queue: VecDeque::new(),
             offset: 0,
             queued: 0,
+            unanswered: VecDeque::new(),
         }
     }
 
@@ -220,9 +227,24 @@ impl Connection {
                 break;
             }
             self.offset -= first.bytes.len();
+            if let Some(notify) = first.notify.filter(|_| wants_answer(&first.bytes)) {
+                if self.unanswered.len() == UNANSWERED {
+                    self.unanswered.pop_front();
+                }
+                self.unanswered.push_back(notify);
+            }
             self.queue.pop_front();
             written.messages += 1;
         }
+    }
+
+    /// What `rx` is to hear when nothing more will come from this connection: that, once, and which requests it leaves
+    /// without an answer.
+    pub(super) fn last_news(&mut self, flow: Flow) -> impl Iterator<Item = Received> + use<> {
+        let closed = (!std::mem::replace(&mut self.announced, true)).then_some(Received::Closed { flow });
+        let requests = Vec::from(std::mem::take(&mut self.unanswered));
+        let unanswered = (!requests.is_empty()).then_some(Received::Unanswered { flow, requests });
+        closed.into_iter().chain(unanswered)
     }
 
     /// Takes the messages that are not wholly out, and how many octets of them are not.
@@ -235,4 +257,9 @@ impl Connection {
     pub(super) fn shut(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
+}
+
+/// Whether a message is a request that is answered, by its first octets: all but ACK are.
+fn wants_answer(message: &[u8]) -> bool {
+    !message.starts_with(b"SIP/2.0 ") && !message.starts_with(b"ACK ")
 }

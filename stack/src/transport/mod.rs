@@ -145,6 +145,14 @@ pub enum Received {
         /// The connection.
         flow: Flow,
     },
+    /// Requests that were written to a connection which is gone: no answer will come there. It comes behind all that
+    /// was read from the connection, so that it overtakes no answer.
+    Unanswered {
+        /// The connection.
+        flow: Flow,
+        /// Who is to hear of it; answered requests may be among them.
+        requests: Vec<Notify>,
+    },
     /// A datagram did not arrive: an ICMP error came back (RFC 3261 §18.4).
     Undelivered {
         /// Its first octets, as many as the error quotes.

@@ -149,7 +149,8 @@ impl PollGroup {
     ///
     /// A message that fails is reported with its [`TransportError`]. When `rx` is full nothing is read. A peer's FIN
     /// is reported as [`Received::Closed`], once for each connection; for five seconds more a message that names the
-    /// connection still goes out on it.
+    /// connection still goes out on it. The latest 256 requests that were written to a connection come as
+    /// [`Received::Unanswered`] when it is gone.
     ///
     /// # Errors
     /// [`BindError`] when the socket cannot be opened.

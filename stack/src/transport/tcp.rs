@@ -429,9 +429,9 @@ impl Tcp {
             Got::Nothing if phase == Phase::Broken => self.close(ctx, slot, TransportError::ConnectionLost),
             Got::Nothing => {}
             Got::End if phase == Phase::Open => {
-                connection.announced = true;
+                let news = connection.last_news(flow);
                 self.table.enter(slot, Phase::HalfClosed, ctx.now + GRACE);
-                self.hold(ctx, Received::Closed { flow });
+                news.for_each(|item| self.hold(ctx, item));
             }
             // Known already: an edge for writing tells it again.
             Got::End if matches!(phase, Phase::HalfClosed | Phase::Closing | Phase::Flushing) => {}
@@ -461,7 +461,7 @@ impl Tcp {
         }
     }
 
-    /// Ends a connection at once: its messages fail, and `rx` hears of it if it knew it.
+    /// Ends a connection at once: what was not sent fails, and `rx` hears of it if it knew it.
     fn close(&mut self, ctx: &mut Context<'_>, slot: usize, error: TransportError) {
         let Some(mut connection) = self.table.remove(slot) else { return };
         let (unsent, octets) = connection.take_unsent();
@@ -471,10 +471,8 @@ impl Tcp {
             return;
         }
         self.stats.closed.add(1);
-        if !connection.announced {
-            let flow = flow(self.id, &connection);
-            self.hold(ctx, Received::Closed { flow });
-        }
+        let flow = flow(self.id, &connection);
+        connection.last_news(flow).for_each(|item| self.hold(ctx, item));
     }
 
     fn fail_all(&self, ctx: &mut Context<'_>, messages: VecDeque<Queued>, error: TransportError) {

@@ -5,7 +5,7 @@ use rutil::Time;
 use stack::StackOptions;
 use stack::header::Method;
 use stack::message::Message;
-use stack::transport::{Notify, TransportError, TransportType};
+use stack::transport::{Flow, Notify, Received, TransportError, TransportType};
 use stack::tu::{
     ClientTransaction, NoResponse, SendOptions, ServerTransaction, TransactionUser, TuContext, TuEvent, TuOptions,
 };
@@ -171,6 +171,32 @@ impl Bench {
         self.settle();
     }
 
+    /// An ICMP error quotes the first octets of what was sent.
+    pub(crate) fn undelivered(&mut self, sent: &Sent, octets: usize) {
+        let flow = flow(sent);
+        let quote = sent.bytes.slice(..octets.min(sent.bytes.len()));
+        self.news(Received::Undelivered { quote, flow, error: TransportError::Refused });
+        self.settle();
+    }
+
+    /// The connection that took these requests is gone.
+    pub(crate) fn unanswered(&mut self, sent: &[&Sent]) {
+        self.ends(sent);
+        self.settle();
+    }
+
+    /// The same, and the stack has no time to look at it yet.
+    pub(crate) fn ends(&mut self, sent: &[&Sent]) {
+        let requests = sent.iter().filter_map(|sent| sent.notify).collect();
+        let flow = flow(sent[0]);
+        self.news(Received::Closed { flow });
+        self.news(Received::Unanswered { flow, requests });
+    }
+
+    fn news(&mut self, news: Received) {
+        assert!(self.stack.tell(news, self.now), "rx is full");
+    }
+
     /// Sends a request to the peer's URI.
     pub(crate) fn send(&mut self, msg: Message) -> ClientTransaction {
         self.act(0, move |stack| stack.send(msg, SendOptions::default()))
@@ -195,6 +221,10 @@ impl Bench {
         let counted = self.stack.transactions();
         (counted.clients_alive, counted.servers_alive)
     }
+}
+
+fn flow(sent: &Sent) -> Flow {
+    Flow { transport: sent.transport, kind: sent.kind, connection: sent.connection, peer: sent.peer }
 }
 
 fn word(event: &TuEvent) -> String {

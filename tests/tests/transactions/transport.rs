@@ -129,6 +129,151 @@ fn a_dead_target_answers_at_once() {
     }
 }
 
+/// RFC 3261 §18.2.2: what ends is the connection; the other side has the INVITE and may answer over another one. Of
+/// other requests figure 6 says the opposite.
+#[test]
+fn after_a_provisional_response_an_invite_survives_errors() {
+    const URI: &str = "sip:bob@192.0.2.9;transport=tcp";
+    let mut bench = Bench::new();
+    bench.send(request_to("INVITE", URI));
+    let invite = bench.one_sent();
+    bench.receive_on(TCP, PEER, 1, answer(&invite, 180));
+    bench.unanswered(&[&invite]);
+    bench.fail(invite.notify.unwrap(), TransportError::ConnectionLost);
+    bench.run_to(1000);
+    assert_eq!((bench.told(0), bench.stack.transactions().transport_failures), (vec![told(0, "180")], 0));
+    bench.receive_on(TCP, PEER, 2, answer(&invite, 200));
+    bench.unanswered(&[&invite]);
+    assert_eq!((bench.told(0), bench.alive()), (vec![told(1000, "200")], (1, 0)));
+
+    bench.send(request_to("OPTIONS", URI));
+    let options = bench.one_sent();
+    bench.receive_on(TCP, PEER, 3, answer(&options, 100));
+    bench.unanswered(&[&options]);
+    assert_eq!(bench.told(0), [told(1000, "100"), told(1000, "connection lost")]);
+}
+
+/// It still ends when it is cancelled, and the CANCEL is a transaction of its own.
+#[test]
+fn an_invite_that_survived_an_error_can_be_cancelled() {
+    let mut bench = Bench::new();
+    let transaction = bench.send(request("INVITE"));
+    let invite = bench.one_sent();
+    bench.receive(answer(&invite, 180));
+    bench.undelivered(&invite, 548);
+    bench.act(0, move |stack| stack.cancel(transaction, None));
+    let cancel = bench.one_sent();
+    assert_eq!(first_line(&cancel), "CANCEL sip:bob@192.0.2.9");
+    assert_eq!(bench.alive(), (2, 0));
+    bench.undelivered(&cancel, 548);
+    assert_eq!((bench.told(0), bench.alive()), (vec![told(0, "180")], (1, 0)));
+    bench.run_to(32_000);
+    assert_eq!((bench.told(0), bench.alive()), (vec![told(32_000, "timeout")], (0, 0)));
+}
+
+/// Whom an ICMP error speaks of is seen from what it quotes.
+#[test]
+fn an_icmp_error_ends_the_transaction_that_it_quotes() {
+    for method in ["INVITE", "OPTIONS"] {
+        let mut bench = Bench::new();
+        let mut msg = request(method);
+        msg.set_body(Some("text/plain"), vec![b'x'; 900]);
+        bench.send(msg);
+        let sent = bench.one_sent();
+        bench.send(request(method));
+        bench.one_sent();
+        bench.run_to(600);
+        assert_eq!(bench.sent().len(), 2, "Timer A or E");
+        // From the UDP header alone nothing is seen.
+        bench.undelivered(&sent, 0);
+        bench.undelivered(&sent, 60);
+        assert_eq!((bench.told(0), bench.alive()), (vec![], (2, 0)));
+        bench.undelivered(&sent, 520);
+        assert_eq!((bench.told(0), bench.alive()), (vec![told(600, "connection refused")], (1, 0)), "{method}");
+        bench.undelivered(&sent, 520);
+        assert_eq!((bench.told(0), bench.stack.transactions().transport_failures), (vec![], 1));
+    }
+}
+
+#[test]
+fn an_icmp_error_that_quotes_something_else_ends_nothing() {
+    let mut bench = Bench::new();
+    bench.send(request("INVITE"));
+    let invite = bench.one_sent();
+    // The branch of ours in a response, in an ACK, with another number, with a shard that is not there.
+    let branch = branch(&line(&invite, "Via")).split(';').next().unwrap().to_owned();
+    let text = String::from_utf8(invite.bytes.to_vec()).unwrap();
+    let (start, rest) = text.split_once("\r\n").unwrap();
+    let nobody = format!("{}0000000000000002", &branch[..9]);
+    let others = [
+        format!("SIP/2.0 200 OK\r\n{rest}"),
+        format!("ACK{}\r\n{rest}", start.trim_start_matches("INVITE")),
+        text.replace(&branch, &nobody),
+        text.replace(&branch, &branch.replacen("z9hG4bK00", "z9hG4bKff", 1)),
+    ];
+    for other in others {
+        assert_ne!(other, text);
+        let mut sent = invite.clone();
+        sent.bytes = other.into();
+        bench.undelivered(&sent, 1300);
+        assert_eq!((bench.told(0), bench.alive()), (vec![], (1, 0)));
+    }
+    bench.receive(answer(&invite, 486));
+    let ack = bench.one_sent();
+    // A late error for the INVITE or its ACK: the ACK is still repeated for who asks for it.
+    bench.undelivered(&invite, 1300);
+    bench.undelivered(&ack, 1300);
+    bench.receive(answer(&invite, 486));
+    assert_eq!((bench.one_sent().bytes, bench.told(0)), (ack.bytes, vec![told(0, "486")]));
+}
+
+/// The peer answers and closes; both are read at once, even before it is known that the request went out.
+#[test]
+fn an_answer_before_the_end_of_its_connection_counts() {
+    const CALLS: usize = 300;
+    for code in [200, 486] {
+        let mut bench = Bench::new();
+        bench.todo(0, |stack| {
+            for _ in 0..CALLS {
+                stack.send(request_to("INVITE", "sip:bob@192.0.2.9;transport=tcp"), SendOptions::default());
+            }
+        });
+        loop {
+            let (worked, sent) = bench.pass();
+            let sent: Vec<_> = sent.iter().filter(|sent| first_line(sent).starts_with("INVITE")).collect();
+            for sent in &sent {
+                assert!(bench.stack.receive(TCP, PEER.parse().unwrap(), 1, answer(sent, code), bench.now));
+            }
+            if !sent.is_empty() {
+                bench.ends(&sent);
+            }
+            if !worked && sent.is_empty() {
+                break;
+            }
+        }
+        let told = bench.told(0);
+        assert_eq!(told.iter().filter(|(_, what)| *what == code.to_string()).count(), CALLS);
+        assert_eq!(told.len(), CALLS);
+    }
+}
+
+/// A connection that many requests have used takes with it those that are not answered.
+#[test]
+fn the_end_of_a_connection_ends_what_waits_on_it() {
+    let mut bench = Bench::new();
+    let sent: Vec<_> = (0..3)
+        .map(|_| {
+            bench.send(request_to("OPTIONS", "sip:bob@192.0.2.9;transport=tcp"));
+            bench.one_sent()
+        })
+        .collect();
+    bench.receive_on(TCP, PEER, 1, answer(&sent[1], 200));
+    bench.run_to(70);
+    bench.unanswered(&[&sent[0], &sent[1], &sent[2]]);
+    let lost = told(70, "connection lost");
+    assert_eq!((bench.told(0), bench.alive()), (vec![told(0, "200"), lost.clone(), lost], (0, 0)));
+}
+
 /// A transport error after a final response is nobody's news.
 #[test]
 fn after_the_final_response_an_error_is_silent() {

@@ -1,3 +1,4 @@
+use super::connection::UNANSWERED;
 use super::*;
 use std::io::{Read, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -323,10 +324,10 @@ fn a_peer_that_has_closed_its_half_still_gets_its_answer() {
     assert_eq!(&bytes[..], b"question");
     assert_eq!(closed(&mut bench), flow);
     // So long an answer that the socket has to become writable again on the way.
-    let answer = vec![b'a'; 900_000];
+    let answer = [b"SIP/2.0 200 ", &vec![b'a'; 900_000][..]].concat();
     bench.push(&wire, on(flow, answer.clone(), 1));
-    bench.push(&wire, on(flow, "nswer", 3));
-    expect(&mut bench, &mut peer, &[&answer[..], b"nswer"].concat());
+    bench.push(&wire, on(flow, "SIP/2.0 486 b", 3));
+    expect(&mut bench, &mut peer, &[&answer[..], b"SIP/2.0 486 b"].concat());
     // New work does not go to a peer that is leaving.
     bench.push(&wire, on(Flow { connection: ConnectionId(0), ..flow }, "new", 2));
     assert_eq!(bench.failure(2), TransportError::NoConnection);
@@ -400,13 +401,85 @@ fn the_end_of_a_closing_connection_does_not_wait_for_silence() {
     // A peer that talks on, and an answer for it at every turn.
     bench.until("the end at the peer", |b| {
         let _ = peer.write(b"more garbage");
-        b.push(&wire, on(flow, "y", 1));
+        b.push(&wire, on(flow, "SIP/2.0 200 y", 1));
         match peer.read(&mut [0; 1024]) {
             Ok(size) => size == 0,
             Err(e) => e.kind() == std::io::ErrorKind::ConnectionReset,
         }
     });
     assert!(bench.rx.pop().is_none(), "nothing that came after the close is passed up");
+}
+
+/// The keys of the requests that a connection leaves without an answer.
+fn unanswered(bench: &mut Bench) -> (Flow, Vec<u64>) {
+    match bench.next() {
+        Received::Unanswered { flow, requests } => (flow, requests.iter().map(|notify| notify.key).collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Behind what the peer still said, so that an answer is not overtaken.
+#[test]
+fn requests_on_a_connection_that_ends_are_told_of() {
+    for reset in [false, true] {
+        let mut bench = Bench::new(64);
+        let (_, wire) = bench.tcp(0, LOCAL, &TcpOptions::default());
+        let (listener, to) = listen();
+        let messages = ["INVITE sip:a", "SIP/2.0 200 OK", "ACK sip:a", "CANCEL sip:a", "OPTIONS sip:a"];
+        for (key, message) in messages.iter().enumerate() {
+            bench.push(&wire, send(*message, to, key as u64));
+        }
+        let mut peer = accept(&mut bench, &listener);
+        expect(&mut bench, &mut peer, messages.concat().as_bytes());
+        peer.set_nonblocking(false).unwrap();
+        peer.write_all(b"SIP/2.0 486 Busy").unwrap();
+        let mut flow = None;
+        if reset {
+            // A reset discards what has not been read.
+            flow = Some(bench.bytes().1);
+            socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(peer);
+        let flow = flow.unwrap_or_else(|| bench.bytes().1);
+        assert_eq!(closed(&mut bench), flow);
+        assert_eq!(unanswered(&mut bench), (flow, vec![0, 3, 4]));
+        assert!(bench.failed.lock().unwrap().is_empty(), "all was written");
+    }
+}
+
+#[test]
+fn the_latest_requests_of_a_connection_are_remembered() {
+    const MORE: u64 = 44;
+    let mut bench = Bench::new(64);
+    let (_, wire) = bench.tcp(0, LOCAL, &TcpOptions::default());
+    let (listener, to) = listen();
+    let count = UNANSWERED as u64 + MORE;
+    for key in 0..count {
+        bench.push(&wire, send("OPTIONS ", to, key));
+    }
+    let mut peer = accept(&mut bench, &listener);
+    expect(&mut bench, &mut peer, "OPTIONS ".repeat(count as usize).as_bytes());
+    drop(peer);
+    let flow = closed(&mut bench);
+    assert_eq!(unanswered(&mut bench), (flow, (MORE..count).collect()));
+}
+
+/// It can still take a request that names it, and no answer can come.
+#[test]
+fn a_request_on_half_a_connection_is_told_of_when_it_ends() {
+    let mut bench = Bench::new(64);
+    let (local, wire) = bench.tcp(0, LOCAL, &TcpOptions::default());
+    let mut peer = connect(local);
+    peer.write_all(b"question").unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    let (_, flow) = bench.bytes();
+    assert_eq!(closed(&mut bench), flow);
+    bench.push(&wire, on(flow, "BYE sip:a", 1));
+    expect(&mut bench, &mut peer, b"BYE sip:a");
+    bench.push(&wire, Wire::Close { connection: flow.connection });
+    expect_end(&mut bench, &mut peer);
+    drop(peer);
+    assert_eq!(unanswered(&mut bench), (flow, vec![1]));
 }
 
 #[test]
