@@ -207,10 +207,30 @@ impl World {
     }
 
     fn fail(&mut self, script: &mut Script<'_>) {
-        let which = script.below(REMEMBERED);
-        let Some(notify) = self.notify.iter().rev().nth(which).copied() else { return };
-        let failed = TransportFailed { notify, error: script.pick(&ERRORS) };
-        let _ = self.commands.push(Input::Failed(failed), Class::Internal, self.clock.now());
+        match script.below(4) {
+            0 => self.return_quote(script),
+            1 => {
+                let (flow, requests) = (peer::flow(script), self.notify.clone());
+                let _ = self.rx.push(Received::Unanswered { flow, requests }, Class::Internal, self.clock.now());
+            }
+            _ => {
+                let which = script.below(REMEMBERED);
+                let Some(notify) = self.notify.iter().rev().nth(which).copied() else { return };
+                let failed = TransportFailed { notify, error: script.pick(&ERRORS) };
+                let _ = self.commands.push(Input::Failed(failed), Class::Internal, self.clock.now());
+            }
+        }
+    }
+
+    /// An ICMP error quotes the beginning of what was sent, or anything.
+    fn return_quote(&mut self, script: &mut Script<'_>) {
+        let Some((request, ..)) = self.sent.iter().rev().nth(script.below(REMEMBERED)).cloned() else { return };
+        let quote = match script.one_in(8) {
+            true => Bytes::from(script.octets(40).to_vec()),
+            false => request.slice(..script.below(256).min(request.len())),
+        };
+        let undelivered = Received::Undelivered { quote, flow: peer::flow(script), error: script.pick(&ERRORS) };
+        let _ = self.rx.push(undelivered, Class::Internal, self.clock.now());
     }
 
     fn answer(&mut self, script: &mut Script<'_>) {
