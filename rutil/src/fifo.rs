@@ -174,6 +174,11 @@ impl<T> FifoSender<T> {
         }
     }
 
+    /// The same end for an actor on the consumer's own runner: while that runs the runner is awake, so it need not ring.
+    pub fn near(&self) -> Self {
+        FifoSender { bell: Bell::silent(), ..self.clone() }
+    }
+
     /// Whether an item of `class` would be taken now (another producer may be faster).
     pub fn has_room(&self, class: Class) -> bool {
         self.tx.len() < class.limit(self.meter.capacity)

@@ -59,13 +59,13 @@ const fn row(name: &'static str, from: &'static str, to: &'static str, capacity:
 
 /// All FIFOs. The hold edges form no circle (a test says so), so nothing can wait for itself.
 pub const EDGES: [Edge; 9] = [
-    row("rx", "transports", "scanner", 512, WhenFull::Shed),
-    row("txn", "scanner", "transactions", 512, WhenFull::Hold(&["rx"])),
-    row("cmd", "TU, timers, selector, transports", "transactions", 1024, WhenFull::Hold(&["tu", "out", "dns_done"])),
-    row("timer", "transactions", "timers", 1024, WhenFull::Keep),
-    row("out", "transactions", "selector", 512, WhenFull::Shed),
-    row("wire", "selector, scanner", "transports", 512, WhenFull::Shed),
-    row("tu", "transactions", "TU", 512, WhenFull::Hold(&["txn"])),
+    row("rx", "transports", "scanner", 256, WhenFull::Shed),
+    row("txn", "scanner", "transactions", 256, WhenFull::Hold(&["rx"])),
+    row("cmd", "TU, timers, selector, transports", "transactions", 512, WhenFull::Hold(&["tu", "out", "dns_done"])),
+    row("timer", "transactions", "timers", 512, WhenFull::Keep),
+    row("out", "transactions", "selector", 256, WhenFull::Shed),
+    row("wire", "selector, scanner", "transports", 256, WhenFull::Shed),
+    row("tu", "transactions", "TU", 256, WhenFull::Hold(&["txn"])),
     row("dns", "selector", "resolver", 1024, WhenFull::Shed),
     row("dns_done", "resolver", "selector", 256, WhenFull::Hold(&["dns"])),
 ];
@@ -189,7 +189,7 @@ fn core(
             tu as u8,
             shard,
             events,
-            commands.clone(),
+            commands.near(),
             plan.transports.clone(),
             plan.rng.split(),
             factory(shard),
@@ -216,14 +216,14 @@ fn core(
         out,
         answers: from_resolver,
         resolver: plan.resolver.clone(),
-        news: commands.clone(),
+        news: commands.near(),
         wires: plan.wires.clone(),
         transports: plan.transports.clone(),
         outbound_proxy: plan.options.outbound_proxy.clone(),
         udp_limit: plan.options.udp_limit,
         rng: plan.rng.split(),
     });
-    let timers = TimerQueue::new(arms, commands.clone());
+    let timers = TimerQueue::new(arms, commands.near());
     let mut actors: Vec<Box<dyn Actor>> = vec![Box::new(scanner), Box::new(controller)];
     actors.extend(users.into_iter().map(|user| Box::new(user) as Box<dyn Actor>));
     let (transactions, selector_at) = (1, actors.len());

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Items a turn.
-const BATCH: usize = 64;
+/// Items a turn: all that fits in `rx`, for all sockets of a runner fill it before the scanner has its turn.
+const BATCH: usize = 256;
 
 /// How long to wait for room before looking again.
 const HOLD: Duration = Duration::from_millis(1);
