@@ -7,7 +7,9 @@ use super::undelivered::transaction_of;
 use crate::header::{Method, h, p};
 use crate::message::{Limits, Message, Source};
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
-use crate::transport::{ConnectionId, Flow, Notify, Received, TransportError, TransportFailed, TransportTable, Wire};
+use crate::transport::{
+    ConnectionId, Flow, Notify, Received, TransportError, TransportFailed, TransportId, TransportTable, Wire,
+};
 use bytes::Bytes;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
 use std::collections::VecDeque;
@@ -83,7 +85,8 @@ fn count(counter: &AtomicU64) {
 /// the transport says that the connection is closed; the transports bound the number of connections.
 pub(crate) struct MessageHeaderScanner {
     parts: ScannerParts,
-    streams: HashMap<ConnectionId, StreamScanner>,
+    /// Each transport counts its connections for itself.
+    streams: HashMap<(TransportId, ConnectionId), StreamScanner>,
     /// Messages of streams that found no room: while there are any, nothing is read from `rx`.
     held: VecDeque<(usize, Incoming)>,
     retry_at: Time,
@@ -105,7 +108,7 @@ impl MessageHeaderScanner {
             Received::Datagram { bytes, flow, at } => self.datagram(bytes, flow, at, now),
             Received::Chunk { bytes, flow, at } => self.chunk(bytes, flow, at, now),
             Received::Closed { flow } => {
-                self.streams.remove(&flow.connection);
+                self.streams.remove(&(flow.transport, flow.connection));
             }
             Received::Unanswered { flow, requests } => {
                 requests.into_iter().for_each(|notify| self.lost(notify, TransportError::ConnectionLost, flow, now));
@@ -143,7 +146,8 @@ impl MessageHeaderScanner {
 
     fn chunk(&mut self, bytes: Bytes, flow: Flow, at: Time, now: Time) {
         let limits = self.parts.limits;
-        let mut stream = self.streams.remove(&flow.connection).unwrap_or_else(|| StreamScanner::new(limits));
+        let name = (flow.transport, flow.connection);
+        let mut stream = self.streams.remove(&name).unwrap_or_else(|| StreamScanner::new(limits));
         // One answer says it: a chunk full of keep-alives must not fill `wire`.
         let mut answered = false;
         stream.feed(bytes, |scanned| match scanned {
@@ -158,7 +162,7 @@ impl MessageHeaderScanner {
                 self.close(flow, now);
             }
         });
-        self.streams.insert(flow.connection, stream);
+        self.streams.insert(name, stream);
     }
 
     fn message(&mut self, mut msg: Message, flow: Flow, at: Time, now: Time) {

@@ -7,5 +7,6 @@ mod client;
 mod limits;
 mod matching;
 mod server;
+mod streams;
 mod transport;
 mod users;
