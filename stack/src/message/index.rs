@@ -5,7 +5,7 @@
 
 use super::{Body, Buffer, Field, Message, StartKind, StartLine};
 use crate::header::HeaderId;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use memchr::memchr;
 use smallvec::SmallVec;
 
@@ -129,19 +129,17 @@ impl Message {
 
     /// [`Message::parse`] with limits of one's own.
     pub fn parse_datagram(bytes: Bytes, limits: &Limits) -> Result<Message, Fault> {
+        let whole = bytes.len();
         let begin = bytes.iter().take_while(|&&b| b == b'\r' || b == b'\n').count();
-        let bytes = if begin > 0 { bytes.slice(begin..) } else { bytes };
+        let mut bytes = if begin > 0 { bytes.slice(begin..) } else { bytes };
         let mut indexed = Indexed::read(&bytes, limits)?;
         let rest = bytes.len() - indexed.body;
-        let raw = match indexed.content_length {
-            Some(length) if length < rest => bytes.slice(..indexed.body + length),
-            Some(length) if length > rest => {
-                indexed.fault.get_or_insert(Fault::Truncated);
-                bytes
-            }
-            _ => bytes,
-        };
-        Ok(Message::from_index(raw, indexed))
+        let length = indexed.content_length.unwrap_or(rest);
+        if length > rest {
+            indexed.fault.get_or_insert(Fault::Truncated);
+        }
+        let end = indexed.body + length.min(rest);
+        Ok(Message::from_index(cut(&mut bytes, end, whole), indexed))
     }
 
     /// Puts index and buffer together; `raw` ends where the message ends.
@@ -159,6 +157,18 @@ impl Message {
             source: None,
             known: Default::default(),
         }
+    }
+}
+
+/// Takes the first `len` octets of `from`, which is a share of a buffer of `whole` octets. A share keeps all its buffer
+/// alive: where that is more than twice what is taken, it is copied out.
+pub(crate) fn cut(from: &mut Bytes, len: usize, whole: usize) -> Bytes {
+    if whole / 2 > len {
+        let copy = Bytes::copy_from_slice(&from[..len]);
+        from.advance(len);
+        copy
+    } else {
+        from.split_to(len)
     }
 }
 

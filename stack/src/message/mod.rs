@@ -28,8 +28,8 @@ mod reason;
 mod tests;
 
 pub use access::{Access, Values};
-pub(crate) use index::Indexed;
 pub use index::{Fault, Limits, MessageBytes};
+pub(crate) use index::{Indexed, cut};
 pub use reason::reason_phrase;
 
 use crate::header::HeaderId;

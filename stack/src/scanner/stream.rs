@@ -1,6 +1,6 @@
 //! The message-header scanner for streams: octets in any chunking, whole messages out (RFC 3261 §18.3).
 
-use crate::message::{Fault, Indexed, Limits, Message};
+use crate::message::{Fault, Indexed, Limits, Message, cut};
 use bytes::{Buf, Bytes, BytesMut};
 
 /// What a stream held.
@@ -16,7 +16,7 @@ pub enum Scanned {
 }
 
 /// Frames the messages of one stream. It holds at most one partial message, bounded by [`Limits::message`], and the
-/// chunk that came last.
+/// chunk that came last. A message that it gives keeps no more than twice its own octets alive.
 pub struct StreamScanner {
     limits: Limits,
     partial: BytesMut,
@@ -55,11 +55,13 @@ impl StreamScanner {
     /// Takes the next octets and gives what they complete to `sink`, in order. After [`Scanned::Broken`] nothing
     /// more comes.
     pub fn feed(&mut self, mut chunk: Bytes, mut sink: impl FnMut(Scanned)) {
+        // Octets of the buffer that the chunk is a share of.
+        let mut whole = chunk.len();
         while !self.broken && !chunk.is_empty() {
             if self.partial.is_empty() {
-                // The usual case: whole messages in one chunk are cut out of it without a copy.
+                // The usual case: a message that has its chunk for itself is taken without a copy.
                 self.skip_line_ends(&mut chunk, &mut sink);
-                match self.take_whole(&mut chunk) {
+                match self.take_whole(&mut chunk, whole) {
                     Ok(Some(msg)) => sink(Scanned::Message(msg)),
                     Ok(None) => {
                         self.partial.extend_from_slice(&chunk);
@@ -70,6 +72,7 @@ impl StreamScanner {
             } else {
                 self.partial.extend_from_slice(&chunk);
                 chunk = Bytes::new();
+                whole = self.partial.capacity();
                 match self.take_partial() {
                     Ok(Some((msg, rest))) => {
                         chunk = rest;
@@ -108,14 +111,14 @@ impl StreamScanner {
     }
 
     /// A whole message at the start of `chunk`, when there is one.
-    fn take_whole(&mut self, chunk: &mut Bytes) -> Result<Option<Message>, Broken> {
+    fn take_whole(&mut self, chunk: &mut Bytes, whole: usize) -> Result<Option<Message>, Broken> {
         self.sought = 0;
         let Some((indexed, total)) = self.read_head(chunk)? else { return Ok(None) };
         if chunk.len() < total {
             self.head = Some((indexed, total));
             return Ok(None);
         }
-        Ok(Some(Message::from_index(chunk.split_to(total), indexed)))
+        Ok(Some(Message::from_index(cut(chunk, total, whole), indexed)))
     }
 
     fn take_partial(&mut self) -> Result<Option<(Message, Bytes)>, Broken> {
@@ -128,8 +131,9 @@ impl StreamScanner {
         }
         match self.head.take() {
             Some((indexed, total)) if self.partial.len() >= total => {
+                let whole = self.partial.capacity();
                 let mut all = std::mem::take(&mut self.partial).freeze();
-                let raw = all.split_to(total);
+                let raw = cut(&mut all, total, whole);
                 self.sought = 0;
                 Ok(Some((Message::from_index(raw, indexed), all)))
             }

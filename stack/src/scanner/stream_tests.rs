@@ -124,6 +124,36 @@ fn the_work_grows_with_the_octets_not_with_the_chunks() {
     }
 }
 
+/// Whether the memory behind a share that nobody else has is that large.
+fn keeps(share: Bytes, octets: usize) -> bool {
+    let mut buffer = share.try_into_mut().expect("the only share");
+    buffer.clear();
+    buffer.try_reclaim(octets)
+}
+
+#[test]
+fn a_message_keeps_at_most_twice_its_octets_alive() {
+    let end = { Bytes::copy_from_slice(&[0; 1000]) }.slice(990..);
+    assert!(keeps(end, 1000), "this is how it is seen");
+    let all = [message("one"), message(&"x".repeat(400)), message("")].concat().repeat(4);
+    for (size, number) in [all.len(), 3000, 700, 100, 1].into_iter().flat_map(|size| (0..12).map(move |n| (size, n))) {
+        let mut scanner = StreamScanner::new(LIMITS);
+        let (mut count, mut kept) = (0, Bytes::new());
+        for chunk in all.as_bytes().chunks(size) {
+            scanner.feed(Bytes::copy_from_slice(chunk), |scanned| {
+                let Scanned::Message(msg) = scanned else { panic!("{}", show(scanned)) };
+                if count == number {
+                    kept = msg.to_bytes();
+                }
+                count += 1;
+            });
+        }
+        assert_eq!(count, 12);
+        let len = kept.len();
+        assert!(!keeps(kept, 2 * len + 2), "message {number} of {len} octets in chunks of {size}");
+    }
+}
+
 /// Messages, good and bad, and what stands between them.
 fn piece() -> impl Strategy<Value = String> {
     prop_oneof![

@@ -6,6 +6,7 @@ mod cancel;
 mod client;
 mod limits;
 mod matching;
+mod octets;
 mod server;
 mod streams;
 mod transport;
