@@ -13,6 +13,11 @@ pub struct StackOptions {
     pub limits: Limits,
     /// Most client and most server transactions of a shard, those included that only absorb retransmissions.
     pub transactions: usize,
+    /// Octets of messages that the transactions of a shard keep at most: requests until their final response, and what
+    /// may have to be sent again. Above it new transactions are refused as above [`StackOptions::transactions`], and a
+    /// response that does not fit is sent but not kept for a retransmission. 1 GiB. The memory behind is at most twice
+    /// that, and a few hundred octets a transaction.
+    pub transaction_octets: usize,
     /// Requests with more octets leave UDP for TCP where the next hop was not told otherwise (RFC 3261 §18.1.1: 1300,
     /// or the path's MTU less 200).
     pub udp_limit: usize,
@@ -26,6 +31,7 @@ impl Default for StackOptions {
             timers: TimerValues::default(),
             limits: Limits::default(),
             transactions: 1_000_000,
+            transaction_octets: 1 << 30,
             udp_limit: 1300,
             outbound_proxy: None,
         }

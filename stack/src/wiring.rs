@@ -206,6 +206,7 @@ fn core(
         tus: ports,
         values: plan.options.timers,
         limit: plan.options.transactions,
+        octets: plan.options.transaction_octets,
         keys: keys.clone(),
         rng: plan.rng.split(),
         stats: transaction_stats.clone(),

@@ -1,7 +1,7 @@
 //! Printing: runs of untouched lines are copied as they came.
 
-use super::Message;
 use super::index::read_length;
+use super::{Body, Message};
 use crate::header::HeaderId;
 use bytes::Bytes;
 
@@ -22,6 +22,12 @@ impl Message {
     /// The octets as they were received, whatever was written since.
     pub(crate) fn raw_bytes(&self) -> Bytes {
         self.raw.clone()
+    }
+
+    /// Octets that it holds: no fewer than it is printed with.
+    pub(crate) fn octets(&self) -> usize {
+        let body = if let Body::New(body) = &self.body { body.len() } else { 0 };
+        self.raw.len() + self.written.len() + body
     }
 
     /// Appends the message's octets to `out`. A message that was written to gets a Content-Length where there is none,

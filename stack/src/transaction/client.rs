@@ -1,6 +1,7 @@
 //! Client transactions: what is kept of each, and how the machines' actions are carried out.
 
 use super::controller::{NO_TU, TransactionController};
+use super::kept::Share;
 use super::machine::{Action, Timer};
 use super::stats::count;
 use super::{ClientTransaction, Outgoing, Sent, TimerKey, client_invite, client_non_invite};
@@ -24,7 +25,8 @@ pub(super) struct Client {
     cancel_wanted: Option<Box<str>>,
     /// The CANCEL has gone out: another would share its branch and be nothing new.
     cancel_sent: bool,
-    /// A response that came before the selector's news that the request went out.
+    /// A response that came before the selector's news that the request went out. Not counted: it waits no longer than
+    /// the news in `cmd`, which bounds how many there are.
     early: Option<Box<Message>>,
     /// How often Timer A or E fired.
     round: u8,
@@ -35,6 +37,8 @@ pub(super) struct Client {
     /// The request as sent, until a final response; then an INVITE's ACK.
     kept: Bytes,
     kept_is_ack: bool,
+    /// What `kept` is counted with; until the selector says what went out, the request as it came.
+    share: Share,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +107,7 @@ impl Client {
             for_size: false,
             kept: Bytes::new(),
             kept_is_ack: false,
+            share: Share::default(),
         }
     }
     /// Whether a response with this method in its CSeq can be its own (RFC 3261 §17.1.3).
@@ -132,7 +137,8 @@ impl TransactionController {
         options: Box<SendOptions>,
         now: Time,
     ) {
-        if self.clients.len() >= self.limit {
+        let octets = msg.octets();
+        if self.clients.len() >= self.limit || !self.kept.has_room(octets) {
             count(&self.stats.refused);
             self.tell_tu(tu, TuEvent::NoResponse { transaction: id, reason: TransportError::Congested.into() }, now);
             if msg.method() == Some(Method::Invite) && self.wants_terminations(tu) {
@@ -146,7 +152,9 @@ impl TransactionController {
             Method::Invite => State::Invite(client_invite::State::Calling),
             _ => State::NonInvite(client_non_invite::State::Trying),
         };
-        self.insert_client(Client::new(id, state, tu, &method, false));
+        let mut client = Client::new(id, state, tu, &method, false);
+        self.kept.count(&mut client.share, octets);
+        self.insert_client(client);
         let request = Outgoing::Request { transaction: id, msg, options, stateless: false };
         if self.out.push(request, Class::Internal, now).is_err() {
             // Nothing went out and no timer runs: the transaction must be told, or it would wait for ever.
@@ -177,14 +185,16 @@ impl TransactionController {
         let first = client.flow.is_none();
         client.flow = Some(flow);
         client.for_size = for_size;
-        client.kept = bytes;
+        if client.is_pending() {
+            client.kept = bytes;
+        }
         let (id, early) = (client.id, client.early.take());
         let start = match client.state {
             State::Invite(client_invite::State::Calling) => client_invite::START,
             State::NonInvite(client_non_invite::State::Trying) => client_non_invite::START,
-            _ => return,
+            _ => &[],
         };
-        let start = if first { start } else { &start[..1] };
+        let start = if first { start } else { &start[..start.len().min(1)] };
         self.act_client(at, start, None, NoResponse::Timeout, now);
         if let Some(msg) = early {
             self.on_response(id, msg, now);
@@ -330,6 +340,21 @@ impl TransactionController {
                 Action::Send | Action::SendTrying => {}
             }
         }
+        self.count_client(at);
+    }
+
+    /// Counts what it keeps now. An ACK or a CANCEL that passes the budget has gone out, and is not kept for a repetition;
+    /// a request had its room from the beginning, and takes what its Via adds.
+    fn count_client(&mut self, at: (u32, u32)) {
+        let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
+        if client.flow.is_none() {
+            return;
+        }
+        if (client.kept_is_ack || client.cancel) && !self.kept.fits(&client.share, client.kept.len()) {
+            client.kept = Bytes::new();
+            count(&self.stats.not_kept);
+        }
+        self.kept.count(&mut client.share, client.kept.len());
     }
 
     fn arm_client(&mut self, at: (u32, u32), timer: Timer, now: Time) {
@@ -368,6 +393,7 @@ impl TransactionController {
 
     fn end_client(&mut self, at: (u32, u32), now: Time) {
         let Some(client) = self.clients.remove(at.0, at.1) else { return };
+        self.kept.release(&client.share);
         self.client_slots.remove(&client.key());
         if matches!(client.state, State::Invite(_)) && self.wants_terminations(client.tu) {
             self.tell_tu(client.tu, TuEvent::ClientEnded { transaction: client.id }, now);

@@ -1,6 +1,7 @@
 //! The actor that owns all transactions of one shard: reSIProcate's TransactionController.
 
 use super::client::Client;
+use super::kept::Kept;
 use super::server::Server;
 use super::slab::Slab;
 use super::stats::count;
@@ -44,6 +45,8 @@ pub(crate) struct ControllerParts {
     pub(crate) values: TimerValues,
     /// Most client and most server transactions alive, retired ones included.
     pub(crate) limit: usize,
+    /// Most octets that they keep.
+    pub(crate) octets: usize,
     pub(crate) keys: KeyMaker,
     /// For the tables' hash keys.
     pub(crate) rng: Rng,
@@ -53,7 +56,8 @@ pub(crate) struct ControllerParts {
 }
 
 /// All transactions of one shard. A client table entry leaves with Timer B, D, F, K or M, a server's with H, I, J, L or
-/// Abandoned; both tables are bounded by [`ControllerParts::limit`].
+/// Abandoned; both tables are bounded by [`ControllerParts::limit`], what their entries keep by
+/// [`ControllerParts::octets`].
 pub(crate) struct TransactionController {
     pub(super) shard: u16,
     from_scanner: FifoReceiver<Incoming>,
@@ -63,6 +67,7 @@ pub(crate) struct TransactionController {
     tus: Vec<TuPort>,
     pub(super) values: TimerValues,
     pub(super) limit: usize,
+    pub(super) kept: Kept,
     pub(super) keys: KeyMaker,
     pub(super) stats: Arc<TransactionStats>,
     pub(super) draining: Arc<AtomicBool>,
@@ -92,6 +97,7 @@ impl TransactionController {
             tus: parts.tus,
             values: parts.values,
             limit: parts.limit,
+            kept: Kept::new(parts.octets),
             keys: parts.keys,
             stats: parts.stats,
             draining: parts.draining,
@@ -261,6 +267,11 @@ impl Actor for TransactionController {
         }
         self.stats.clients_alive.store(self.clients.len() as u64, Ordering::Relaxed);
         self.stats.servers_alive.store(self.servers.len() as u64, Ordering::Relaxed);
+        self.stats.octets_kept.store(self.kept.octets() as u64, Ordering::Relaxed);
+        debug_assert!(
+            self.clients.len() + self.servers.len() > 0 || self.kept.octets() == 0,
+            "octets of no transaction"
+        );
         Turn::Worked
     }
 

@@ -5,6 +5,7 @@ pub mod client_invite;
 pub mod client_non_invite;
 mod controller;
 mod ids;
+mod kept;
 mod key;
 pub mod machine;
 mod server;

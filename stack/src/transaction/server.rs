@@ -1,6 +1,7 @@
 //! Server transactions: what is kept of each, and how the machines' actions are carried out.
 
 use super::controller::{NO_TU, TransactionController};
+use super::kept::Share;
 use super::machine::{Action, Timer};
 use super::stats::count;
 use super::{ServerKey, ServerTransaction, TimerKey, server_invite, server_non_invite};
@@ -33,6 +34,8 @@ pub(super) struct Server {
     request: Bytes,
     /// The last response, while it may have to be repeated.
     response: Bytes,
+    /// What request and response are counted with.
+    share: Share,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +150,8 @@ impl TransactionController {
         // What belongs to a dialog may use the headroom, and is served while the stack drains.
         let short = !self.tu_has_room(tu, Class::New) || self.draining.load(Ordering::Relaxed);
         let refused = short && (begins_something(&msg) || !self.tu_has_room(tu, Class::Essential));
-        if self.servers.len() >= self.limit || refused {
+        let request = msg.raw_bytes();
+        if self.servers.len() >= self.limit || !self.kept.has_room(request.len()) || refused {
             count(&self.stats.refused);
             return self.refuse(&msg, key, reply_to, 503, now);
         }
@@ -162,11 +166,11 @@ impl TransactionController {
             false => State::NonInvite(server_non_invite::State::Trying),
         };
         let start = if invite { server_invite::START } else { server_non_invite::START };
-        let (request, response) = (msg.raw_bytes(), Bytes::new());
+        let (response, share) = (Bytes::new(), Share::default());
         let source = msg.source().map_or(reply_to.peer, |source| source.flow.peer);
         let owner = if cancelled.is_some() { NO_TU } else { tu };
-        let at =
-            self.servers.insert(Server { key, merge, state, tu: owner, round: 0, reply_to, source, request, response });
+        let server = Server { key, merge, state, tu: owner, round: 0, reply_to, source, request, response, share };
+        let at = self.servers.insert(server);
         self.server_slots.insert(key, at.0);
         if merge != 0 {
             self.merges.insert(merge, at.0);
@@ -327,6 +331,17 @@ impl TransactionController {
                 Action::SendAck => {}
             }
         }
+        self.count_server(at);
+    }
+
+    /// Counts what it keeps now. A response that passes the budget has gone out, and is not kept for a repetition.
+    fn count_server(&mut self, at: (u32, u32)) {
+        let Some(server) = self.servers.get_mut(at.0, at.1) else { return };
+        if !self.kept.fits(&server.share, server.request.len() + server.response.len()) {
+            server.response = Bytes::new();
+            count(&self.stats.not_kept);
+        }
+        self.kept.count(&mut server.share, server.request.len() + server.response.len());
     }
 
     fn arm_server(&mut self, at: (u32, u32), timer: Timer, now: Time) {
@@ -349,6 +364,7 @@ impl TransactionController {
 
     fn end_server(&mut self, at: (u32, u32), now: Time) {
         let Some(server) = self.servers.remove(at.0, at.1) else { return };
+        self.kept.release(&server.share);
         self.server_slots.remove(&server.key);
         if server.merge != 0 {
             self.merges.remove(&server.merge);

@@ -41,13 +41,15 @@ counters! {
     clients_alive,
     /// Server transactions alive, retired ones included.
     servers_alive,
+    /// Octets of messages that the transactions keep: [`crate::StackOptions::transaction_octets`] bounds them.
+    octets_kept,
     /// Messages that were sent again.
     retransmitted,
     /// Requests that came again and were absorbed.
     absorbed,
     /// Responses that matched no transaction and were dropped.
     stray_responses,
-    /// Requests refused with 503: a table or a transaction user's FIFO was full.
+    /// Requests refused with 503: a table, its octets or a transaction user's FIFO was full.
     refused,
     /// Merged requests refused with 482.
     merged,
@@ -59,6 +61,9 @@ counters! {
     no_ack,
     /// Messages shed because the selector's FIFO was full.
     shed,
+    /// Responses, ACKs and CANCELs that were sent and not kept, because they would have passed
+    /// [`crate::StackOptions::transaction_octets`]: they are not sent again.
+    not_kept,
 }
 
 pub(crate) fn count(counter: &AtomicU64) {

@@ -136,6 +136,8 @@ impl World {
             let counted = stack.transactions();
             let alive = (counted.clients_alive, counted.servers_alive);
             self.ledger.check(alive == (0, 0), || format!("{node}: transactions are left: {alive:?}"));
+            let kept = counted.octets_kept;
+            self.ledger.check(kept == 0, || format!("{node}: {kept} octets of no transaction"));
             self.ledger.check(!stack.waits(), || format!("{node}: a timer is left for {:?}", stack.deadline()));
             self.ledger.check(stack.drained(), || format!("{node}: something is held"));
             for meter in stack.meters() {

@@ -82,8 +82,10 @@ impl World {
         let (wires, played): (Vec<_>, Vec<_>) = (0..2).map(|_| fifo("wire", 4096, Bell::silent())).unzip();
         let (rx, scanner) = fifo("rx", 64, Bell::silent());
         let transactions = if shape & 2 != 0 { 3 } else { 1_000 };
+        let transaction_octets = if shape & 4 != 0 { 2_000 } else { 1 << 30 };
+        let bounds = StackOptions { transactions, transaction_octets, udp_limit: 400, ..StackOptions::default() };
         let plan = Plan {
-            options: &StackOptions { transactions, udp_limit: 400, ..StackOptions::default() },
+            options: &bounds,
             transports: Arc::new(table()),
             wires,
             users: &mut [(options, factory)],
@@ -312,6 +314,7 @@ impl World {
         assert!(self.runner.drained());
         let count = self.transactions.snapshot();
         assert_eq!((count.clients_alive, count.servers_alive), (0, 0), "something is left");
+        assert_eq!(count.octets_kept, 0, "octets of no transaction");
         let notes = self.user.notes();
         for client in &notes.clients {
             let answered = client.finals == 1 || (client.invite && client.finals == 0 && client.successes > 0);
