@@ -18,6 +18,9 @@ pub struct StackOptions {
     /// response that does not fit is sent but not kept for a retransmission. 1 GiB. The memory behind is at most twice
     /// that, and a few hundred octets a transaction.
     pub transaction_octets: usize,
+    /// Octets of incomplete messages that the streams of a shard hold at most. Above it the connection whose message is
+    /// incomplete longest is closed. 64 MiB; less than [`Limits::message`] and 64 KiB keeps large messages out.
+    pub partial_octets: usize,
     /// Requests with more octets leave UDP for TCP where the next hop was not told otherwise (RFC 3261 §18.1.1: 1300,
     /// or the path's MTU less 200).
     pub udp_limit: usize,
@@ -32,6 +35,7 @@ impl Default for StackOptions {
             limits: Limits::default(),
             transactions: 1_000_000,
             transaction_octets: 1 << 30,
+            partial_octets: 64 << 20,
             udp_limit: 1300,
             outbound_proxy: None,
         }

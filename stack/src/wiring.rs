@@ -176,6 +176,8 @@ fn core(
         wires: plan.wires.clone(),
         transports: plan.transports.clone(),
         limits: plan.options.limits,
+        partial_octets: plan.options.partial_octets,
+        patience: plan.options.timers.long(),
         keys: keys.clone(),
         rng: plan.rng.split(),
         stats: scanner_stats.clone(),

@@ -54,6 +54,8 @@ pub struct Played {
     transports: Arc<TransportTable>,
     /// An actor that gets no turns: it stands for one that is slow.
     pub stalled: Option<&'static str>,
+    /// Connections that the transports were told to close.
+    pub closed: Vec<(TransportId, ConnectionId)>,
 }
 
 impl Played {
@@ -81,7 +83,7 @@ impl Played {
             rng: &mut Rng::from_seed(seed),
         };
         let core = cores(plan, vec![(from_transports, Bell::silent())]).remove(0);
-        Played { core, rx, wires, transports, stalled: None }
+        Played { core, rx, wires, transports, stalled: None, closed: Vec::new() }
     }
 
     /// Gives every actor turns until none has anything to do at this moment.
@@ -123,9 +125,13 @@ impl Played {
         let mut all = Vec::new();
         for (wire, transport) in self.wires.iter_mut().zip(self.transports.iter()) {
             while let Some(item) = wire.pop() {
-                let Wire::Send { bytes, peer, connection, notify, .. } = item else { continue };
                 let (transport, kind) = (transport.id, transport.kind);
-                all.push(Sent { at: now, transport, kind, peer, connection, notify, bytes });
+                match item {
+                    Wire::Send { bytes, peer, connection, notify, .. } => {
+                        all.push(Sent { at: now, transport, kind, peer, connection, notify, bytes });
+                    }
+                    Wire::Close { connection } => self.closed.push((transport, connection)),
+                }
             }
         }
         all

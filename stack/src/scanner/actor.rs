@@ -2,16 +2,15 @@
 
 use super::Refusal;
 use super::check::{TopVia, check_request, stamp_received};
-use super::stream::{Scanned, StreamScanner};
+use super::stream::Scanned;
+use super::streams::Streams;
 use super::undelivered::transaction_of;
 use crate::header::{Method, h, p};
 use crate::message::{Limits, Message, Source};
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
-use crate::transport::{
-    ConnectionId, Flow, Notify, Received, TransportError, TransportFailed, TransportId, TransportTable, Wire,
-};
+use crate::transport::{Flow, Notify, Received, TransportError, TransportFailed, TransportTable, Wire};
 use bytes::Bytes;
-use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
+use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +31,10 @@ pub(crate) struct ScannerParts {
     pub(crate) wires: Vec<FifoSender<Wire>>,
     pub(crate) transports: Arc<TransportTable>,
     pub(crate) limits: Limits,
+    /// Octets that the partial messages of all streams may take.
+    pub(crate) partial_octets: usize,
+    /// How long a message of a stream may be incomplete.
+    pub(crate) patience: Duration,
     pub(crate) keys: KeyMaker,
     pub(crate) rng: Rng,
     pub(crate) stats: Arc<ScannerStats>,
@@ -45,6 +48,9 @@ pub struct ScannerStats {
     refused: AtomicU64,
     garbage: AtomicU64,
     shed: AtomicU64,
+    late_partials: AtomicU64,
+    shed_partials: AtomicU64,
+    partial_octets: AtomicU64,
 }
 
 /// The values of [`ScannerStats`] at one moment.
@@ -60,6 +66,13 @@ pub struct ScannerSnapshot {
     pub garbage: u64,
     /// Messages for which `txn[i]` had no room.
     pub shed: u64,
+    /// Connections closed because a message on them was incomplete for 64·T1.
+    pub late_partials: u64,
+    /// Connections closed because the incomplete messages of all took more than
+    /// [`crate::StackOptions::partial_octets`].
+    pub shed_partials: u64,
+    /// Octets that the incomplete messages of all streams take now.
+    pub partial_octets: u64,
 }
 
 impl ScannerStats {
@@ -72,6 +85,9 @@ impl ScannerStats {
             refused: read(&self.refused),
             garbage: read(&self.garbage),
             shed: read(&self.shed),
+            late_partials: read(&self.late_partials),
+            shed_partials: read(&self.shed_partials),
+            partial_octets: read(&self.partial_octets),
         }
     }
 }
@@ -81,12 +97,10 @@ fn count(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
-/// Frames, checks and distributes messages. It keeps one [`StreamScanner`] a connection, from the first octets until
-/// the transport says that the connection is closed; the transports bound the number of connections.
+/// Frames, checks and distributes messages.
 pub(crate) struct MessageHeaderScanner {
     parts: ScannerParts,
-    /// Each transport counts its connections for itself.
-    streams: HashMap<(TransportId, ConnectionId), StreamScanner>,
+    streams: Streams,
     /// Messages of streams that found no room: while there are any, nothing is read from `rx`.
     held: VecDeque<(usize, Incoming)>,
     retry_at: Time,
@@ -94,22 +108,15 @@ pub(crate) struct MessageHeaderScanner {
 
 impl MessageHeaderScanner {
     pub(crate) fn new(mut parts: ScannerParts) -> Self {
-        let state = Keyed::new(&mut parts.rng);
-        MessageHeaderScanner {
-            parts,
-            streams: HashMap::with_hasher(state),
-            held: VecDeque::new(),
-            retry_at: Time::ZERO,
-        }
+        let streams = Streams::new(parts.limits, parts.partial_octets, parts.patience, &mut parts.rng);
+        MessageHeaderScanner { parts, streams, held: VecDeque::new(), retry_at: Time::ZERO }
     }
 
     fn receive(&mut self, received: Received, now: Time) {
         match received {
             Received::Datagram { bytes, flow, at } => self.datagram(bytes, flow, at, now),
             Received::Chunk { bytes, flow, at } => self.chunk(bytes, flow, at, now),
-            Received::Closed { flow } => {
-                self.streams.remove(&(flow.transport, flow.connection));
-            }
+            Received::Closed { flow } => self.streams.remove(&flow),
             Received::Unanswered { flow, requests } => {
                 requests.into_iter().for_each(|notify| self.lost(notify, TransportError::ConnectionLost, flow, now));
             }
@@ -145,12 +152,14 @@ impl MessageHeaderScanner {
     }
 
     fn chunk(&mut self, bytes: Bytes, flow: Flow, at: Time, now: Time) {
-        let limits = self.parts.limits;
-        let name = (flow.transport, flow.connection);
-        let mut stream = self.streams.remove(&name).unwrap_or_else(|| StreamScanner::new(limits));
+        let mut stream = self.streams.take(flow);
+        if stream.scanner.is_stopped() {
+            // It was to be closed, and `wire` had no room.
+            self.close(flow, now);
+        }
         // One answer says it: a chunk full of keep-alives must not fill `wire`.
         let mut answered = false;
-        stream.feed(bytes, |scanned| match scanned {
+        stream.scanner.feed(bytes, |scanned| match scanned {
             Scanned::Message(msg) => self.message(msg, flow, at, now),
             Scanned::KeepAlive if std::mem::replace(&mut answered, true) => {}
             Scanned::KeepAlive => self.reply(Bytes::from_static(b"\r\n"), flow, now),
@@ -162,7 +171,25 @@ impl MessageHeaderScanner {
                 self.close(flow, now);
             }
         });
-        self.streams.insert(name, stream);
+        self.streams.put(stream, now);
+        while let Some(flow) = self.streams.crowded() {
+            count(&self.parts.stats.shed_partials);
+            tracing::info!(peer = %flow.peer, "stream closed: incomplete messages take too much memory");
+            self.close(flow, now);
+        }
+    }
+
+    /// Closes the streams whose messages are incomplete for too long.
+    fn close_late(&mut self, now: Time) -> bool {
+        let mut any = false;
+        for _ in 0..BATCH {
+            let Some(flow) = self.streams.late(now) else { break };
+            count(&self.parts.stats.late_partials);
+            tracing::info!(peer = %flow.peer, "stream closed: its message was not complete in time");
+            self.close(flow, now);
+            any = true;
+        }
+        any
     }
 
     fn message(&mut self, mut msg: Message, flow: Flow, at: Time, now: Time) {
@@ -263,7 +290,7 @@ impl MessageHeaderScanner {
 
     fn close(&mut self, flow: Flow, now: Time) {
         if let Some(wire) = self.parts.wires.get(usize::from(flow.transport.0)) {
-            // Without room the connection stays, and its scanner reads nothing more from it.
+            // Without room the connection stays until more comes on it; its scanner reads nothing of that.
             let _ = wire.push(Wire::Close { connection: flow.connection }, Class::Internal, now);
         }
     }
@@ -300,11 +327,19 @@ impl Actor for MessageHeaderScanner {
             self.receive(received, now);
             worked = true;
         }
-        if worked { Turn::Worked } else { Turn::Idle }
+        // While something waits to be read, what completes a message may be in it.
+        if self.held.is_empty() && self.parts.rx.is_empty() {
+            worked |= self.close_late(now);
+        }
+        if !worked {
+            return Turn::Idle;
+        }
+        self.parts.stats.partial_octets.store(self.streams.octets() as u64, Ordering::Relaxed);
+        Turn::Worked
     }
 
     fn deadline(&self) -> Option<Time> {
-        (!self.held.is_empty()).then_some(self.retry_at)
+        if self.held.is_empty() { self.streams.deadline() } else { Some(self.retry_at) }
     }
 
     fn drained(&self) -> bool {

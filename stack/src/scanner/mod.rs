@@ -3,6 +3,7 @@
 mod actor;
 mod check;
 mod stream;
+mod streams;
 mod undelivered;
 
 pub(crate) use actor::{MessageHeaderScanner, ScannerParts};

@@ -20,6 +20,8 @@ pub enum Scanned {
 pub struct StreamScanner {
     limits: Limits,
     partial: BytesMut,
+    /// How many partial messages there were.
+    partials: u32,
     /// Octets of `partial` in which the end of the headers was sought in vain.
     sought: usize,
     /// Headers that are read, and the length of the whole message, while the body is incomplete.
@@ -38,6 +40,7 @@ impl StreamScanner {
         StreamScanner {
             limits,
             partial: BytesMut::new(),
+            partials: 0,
             sought: 0,
             head: None,
             line_ends: 0,
@@ -52,6 +55,28 @@ impl StreamScanner {
         self.partial.len()
     }
 
+    /// Octets of memory that the message takes that is not complete.
+    pub(super) fn held(&self) -> usize {
+        self.partial.capacity()
+    }
+
+    /// Tells the partial message that it is in from those before.
+    pub(super) fn partial(&self) -> Option<u32> {
+        (!self.partial.is_empty()).then_some(self.partials)
+    }
+
+    /// Whether it reads nothing more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.broken
+    }
+
+    /// Drops the partial message; nothing more is read.
+    pub(super) fn stop(&mut self) {
+        self.broken = true;
+        self.partial = BytesMut::new();
+        self.head = None;
+    }
+
     /// Takes the next octets and gives what they complete to `sink`, in order. After [`Scanned::Broken`] nothing
     /// more comes.
     pub fn feed(&mut self, mut chunk: Bytes, mut sink: impl FnMut(Scanned)) {
@@ -64,6 +89,7 @@ impl StreamScanner {
                 match self.take_whole(&mut chunk, whole) {
                     Ok(Some(msg)) => sink(Scanned::Message(msg)),
                     Ok(None) => {
+                        self.partials = self.partials.wrapping_add(1);
                         self.partial.extend_from_slice(&chunk);
                         chunk = Bytes::new();
                     }
@@ -86,9 +112,7 @@ impl StreamScanner {
     }
 
     fn give_up(&mut self, fault: Fault, msg: Option<Box<Message>>, sink: &mut impl FnMut(Scanned)) {
-        self.broken = true;
-        self.partial = BytesMut::new();
-        self.head = None;
+        self.stop();
         sink(Scanned::Broken(fault, msg.map(|msg| *msg)));
     }
 

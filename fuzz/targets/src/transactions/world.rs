@@ -83,7 +83,14 @@ impl World {
         let (rx, scanner) = fifo("rx", 64, Bell::silent());
         let transactions = if shape & 2 != 0 { 3 } else { 1_000 };
         let transaction_octets = if shape & 4 != 0 { 2_000 } else { 1 << 30 };
-        let bounds = StackOptions { transactions, transaction_octets, udp_limit: 400, ..StackOptions::default() };
+        let partial_octets = if shape & 8 != 0 { 300 } else { 64 << 20 };
+        let bounds = StackOptions {
+            transactions,
+            transaction_octets,
+            partial_octets,
+            udp_limit: 400,
+            ..StackOptions::default()
+        };
         let plan = Plan {
             options: &bounds,
             transports: Arc::new(table()),
