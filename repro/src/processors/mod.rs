@@ -34,9 +34,9 @@ pub trait Processor: Send {
 /// what concerns only requests that go on. What leaves it without a target goes to its Request-URI.
 pub fn request_chain() -> Vec<Box<dyn Processor>> {
     vec![
-        Box::new(options::Options),
         Box::new(loop_detection::LoopDetection),
         Box::new(strict_route_fixup::StrictRouteFixup),
+        Box::new(options::Options),
         Box::new(registrar::RegistrarDispatch),
         Box::new(validation::Validation),
         Box::new(am_i_responsible::AmIResponsible),

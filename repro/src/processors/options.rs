@@ -18,7 +18,7 @@ impl Processor for Options {
     }
 
     fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
-        if context.verb != Verb::Options || !context.is_to_proxy() || context.request.exists(h::ROUTES) {
+        if context.verb != Verb::Options || !context.is_to_proxy() || context.route.is_some() {
             return ProcessorResult::Continue;
         }
         // §8.2.2.3: as the recipient we have to understand what is required; there is no extension here.

@@ -68,6 +68,22 @@ fn options_to_the_proxy() {
     assert_eq!(bench.status(request("INVITE", US, "")), 404);
 }
 
+/// A Route that names us has brought it here, and leads nowhere else; one that names another does.
+#[test]
+fn options_to_the_proxy_by_a_route() {
+    let mut bench = Bench::new();
+    for route in ["<sip:127.0.0.1:5060;lr>", "<sip:127.0.0.1;lr>, <sip:127.0.0.1;transport=tcp;lr>"] {
+        let lines = format!("Route: {route}\r\nMax-Forwards: 0\r\n");
+        assert_eq!(bench.status(request("OPTIONS", US, &lines)), 200, "{route}");
+    }
+    // From a strict router: what it put behind the Route set is the Request-URI again.
+    let strict = format!("Route: <{US}>\r\n");
+    assert_eq!(bench.status(request("OPTIONS", "sip:127.0.0.1:5060;lr", &strict)), 200);
+    let onward = "Route: <sip:127.0.0.1;lr>, <sip:192.0.2.9;lr>\r\n";
+    let (_, msg, _) = bench.forwarded(request("OPTIONS", US, onward));
+    assert_eq!(msg.header(h::ROUTES).count(), 1);
+}
+
 /// What comes back to us is what we sent, with our Via on top.
 fn come_back(bench: &Bench, msg: &Message, options: &SendOptions, host: &str) -> Message {
     let hash = options.loop_hash.unwrap();
