@@ -1,11 +1,14 @@
 //! The registrar (RFC 3261 §10.3).
 
 use crate::config;
-use crate::location::{Binding, LocationStore, NewBinding, StoreFull};
+use crate::location::{Binding, LocationStore, NewBinding, Record, StoreFull};
 use rutil::Time;
 use stack::header::{Contact, HeaderError, NameAddr, Params, h, p};
 use stack::message::Message;
-use stack::selector::Target;
+use stack::selector::{self, Located, Target};
+use stack::transport::TransportTable;
+use stack::tu::NoResponse;
+use stack::uri::Uri;
 use std::time::Duration;
 
 /// Most octets of an address-of-record.
@@ -29,9 +32,9 @@ pub enum RegisterError {
     /// Something is longer than a binding keeps.
     #[error("{0} too long")]
     TooLong(&'static str),
-    /// A Contact that no request can be sent to.
-    #[error("Contact: sip or sips URI expected")]
-    Scheme,
+    /// A Contact that no request can be sent to, and why.
+    #[error("Contact: {0}")]
+    Unreachable(&'static str),
     /// A registration shorter than the registrar allows (§10.3 step 7).
     #[error("registration too brief: at least {0} s")]
     TooBrief(u32),
@@ -50,15 +53,35 @@ impl RegisterError {
     /// The status that says so.
     pub const fn status(&self) -> u16 {
         match self {
-            RegisterError::Header(_) | RegisterError::Wildcard | RegisterError::TooLong(_) | RegisterError::Scheme => {
-                400
-            }
+            RegisterError::Header(_)
+            | RegisterError::Wildcard
+            | RegisterError::TooLong(_)
+            | RegisterError::Unreachable(_) => 400,
             RegisterError::TooBrief(_) => 423,
             RegisterError::TooManyContacts => 403,
             RegisterError::OutOfOrder => 500,
             RegisterError::Full(_) => 503,
         }
     }
+
+    /// The reason phrase, where the usual one does not say what is wrong.
+    fn reason(&self) -> Option<String> {
+        match self {
+            RegisterError::TooLong(_) | RegisterError::Unreachable(_) => Some(self.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// What a REGISTER is carried out with.
+#[derive(Clone, Copy, Debug)]
+pub struct Registrar<'a> {
+    /// The bindings.
+    pub store: &'a LocationStore,
+    /// What is granted.
+    pub rules: &'a config::Registrar,
+    /// The transports that requests to contacts leave by.
+    pub transports: &'a TransportTable,
 }
 
 /// What a REGISTER wants.
@@ -70,35 +93,116 @@ enum Wish<'m> {
     Contacts(Vec<(NameAddr<'m>, u32)>),
 }
 
-/// Carries out a REGISTER for an address-of-record, and makes the response: all that it asks, or nothing.
-pub fn register(
-    store: &LocationStore,
-    rules: &config::Registrar,
-    aor: &str,
-    request: &Message,
-    to_tag: &str,
-    now: Time,
-) -> Message {
-    match apply(store, rules, aor, request, now) {
-        Ok(()) => {
-            let mut response = request.make_response(200, None, Some(to_tag));
-            store.read(aor, now, |bindings| list(&mut response, bindings, now));
-            response
-        }
-        Err(error) => {
-            tracing::debug!(aor, %error, "REGISTER refused");
-            let reason = match error {
-                RegisterError::TooLong(_) | RegisterError::Scheme => Some(error.to_string()),
-                _ => None,
-            };
-            let mut response = request.make_response(error.status(), reason.as_deref(), Some(to_tag));
-            match error {
-                RegisterError::TooBrief(least) => response.append_line("Min-Expires", &least.to_string()),
-                RegisterError::Full(_) => response.append_line("Retry-After", "60"),
-                _ => {}
+impl Registrar<'_> {
+    /// Carries out a REGISTER for an address-of-record, and makes the response: all that it asks, or nothing.
+    pub fn register(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Message {
+        let mut response = request.make_response(200, None, Some(to_tag));
+        let error = match self.apply(aor, request, now) {
+            Ok(bindings) => {
+                list(&mut response, &bindings, now);
+                return response;
             }
-            response
+            Err(error) => error,
+        };
+        tracing::debug!(aor, %error, "REGISTER refused");
+        let mut response = request.make_response(error.status(), error.reason().as_deref(), Some(to_tag));
+        match error {
+            RegisterError::TooBrief(least) => response.append_line("Min-Expires", &least.to_string()),
+            RegisterError::Full(_) => response.append_line("Retry-After", "60"),
+            _ => {}
         }
+        response
+    }
+
+    /// The bindings afterwards.
+    fn apply(&self, aor: &str, request: &Message, now: Time) -> Result<Record, RegisterError> {
+        let (call_id, cseq) = (request.header(h::CALL_ID)?, request.header(h::CSEQ)?.number);
+        if aor.len() > MOST_AOR {
+            return Err(RegisterError::TooLong("Address-of-record"));
+        }
+        if call_id.as_str().len() > MOST_CALL_ID {
+            return Err(RegisterError::TooLong("Call-ID"));
+        }
+        let source = request.source().map(|source| Target { kind: source.flow.kind, address: source.flow.peer });
+        match self.wish(request)? {
+            Wish::Query => Ok(self.store.bindings(aor, now)),
+            Wish::RemoveAll => self.store.update(aor, now, |bindings| {
+                in_order(bindings.iter(), call_id.as_str(), cseq)?;
+                bindings.clear();
+                Ok(())
+            }),
+            Wish::Contacts(contacts) => self.store.update(aor, now, |bindings| {
+                // All are checked against what was there before: of two equal contacts in one request the last holds.
+                for (contact, _) in &contacts {
+                    in_order(bindings.iter().filter(|binding| binding.is(&contact.uri)), call_id.as_str(), cseq)?;
+                }
+                for (contact, expires) in &contacts {
+                    change(bindings, contact, *expires, (call_id.as_str(), cseq), source, now);
+                }
+                self.within_bounds(bindings)
+            }),
+        }
+    }
+
+    /// What is kept for one address-of-record is bounded in number and in octets.
+    fn within_bounds(&self, bindings: &[Binding]) -> Result<(), RegisterError> {
+        if bindings.iter().any(|binding| octets(binding) > MOST_CONTACT) {
+            return Err(RegisterError::TooLong("Contact"));
+        }
+        let fits = bindings.len() <= self.store.limits().contacts && listed(bindings) <= MOST_LISTED;
+        if fits { Ok(()) } else { Err(RegisterError::TooManyContacts) }
+    }
+
+    /// Reads the Contact headers: nothing is changed before all are understood.
+    /// A request may replace as many contacts as there can be, and no more: each is compared with each binding.
+    fn wish<'m>(&self, request: &'m Message) -> Result<Wish<'m>, RegisterError> {
+        let rules = self.rules;
+        // A malformed Expires counts as absent (§20.19 through §10.3: the registrar's own choice).
+        let header = request.header(h::EXPIRES).ok().map(|seconds| seconds.0);
+        let mut contacts = Vec::new();
+        let mut star = false;
+        for contact in request.header(h::CONTACTS) {
+            match contact? {
+                Contact::Star => star = true,
+                Contact::Addr(addr) => {
+                    self.check_reachable(&addr.uri)?;
+                    let wanted = addr.param(p::EXPIRES).or(header).unwrap_or(rules.default_expires);
+                    if wanted > 0 && wanted < rules.min_expires {
+                        return Err(RegisterError::TooBrief(rules.min_expires));
+                    }
+                    contacts.push((addr, wanted.min(rules.max_expires)));
+                    if contacts.len() > 2 * self.store.limits().contacts {
+                        return Err(RegisterError::TooManyContacts);
+                    }
+                }
+            }
+        }
+        match (star, contacts.is_empty()) {
+            (true, true) if header == Some(0) => Ok(Wish::RemoveAll),
+            (true, _) => Err(RegisterError::Wildcard),
+            (false, true) => Ok(Wish::Query),
+            (false, false) => Ok(Wish::Contacts(contacts)),
+        }
+    }
+
+    /// Whether a request to this contact could ever leave. Where a name leads is for the resolver to say when there is
+    /// a request; and an address of another family than ours may stand beside one that can be reached.
+    fn check_reachable(&self, uri: &Uri<'_>) -> Result<(), RegisterError> {
+        let unreachable = |why| Err(RegisterError::Unreachable(why));
+        let Some(sip) = uri.sip() else { return unreachable("sip or sips URI expected") };
+        let (kind, port) = match selector::locate_uri(sip) {
+            Ok(Located::At(place)) => (place.kind, place.address.port()),
+            Ok(Located::Name { kind, port, .. }) => (kind, port),
+            Err(NoResponse::Transport(_)) => return unreachable("its transport is not supported"),
+            Err(_) => return unreachable("its host is not the address of one device"),
+        };
+        if port == 0 {
+            return unreachable("port 0");
+        }
+        if !self.transports.iter().any(|transport| transport.kind == kind) {
+            return unreachable("its transport is not supported");
+        }
+        Ok(())
     }
 }
 
@@ -110,89 +214,14 @@ fn list(response: &mut Message, bindings: &[Binding], now: Time) {
     }
 }
 
-/// At most how long the line of a binding is in that list.
-fn listed(binding: &Binding) -> usize {
-    "Contact: <>;expires=4294967295\r\n".len() + octets(binding)
+/// At most how long that list is.
+fn listed(bindings: &[Binding]) -> usize {
+    let around = "Contact: <>;expires=4294967295\r\n".len();
+    bindings.iter().map(|binding| around + octets(binding)).sum()
 }
 
 fn octets(binding: &Binding) -> usize {
     binding.uri().len() + binding.params().len()
-}
-
-fn apply(
-    store: &LocationStore,
-    rules: &config::Registrar,
-    aor: &str,
-    request: &Message,
-    now: Time,
-) -> Result<(), RegisterError> {
-    let (call_id, cseq) = (request.header(h::CALL_ID)?, request.header(h::CSEQ)?.number);
-    if aor.len() > MOST_AOR {
-        return Err(RegisterError::TooLong("Address-of-record"));
-    }
-    if call_id.as_str().len() > MOST_CALL_ID {
-        return Err(RegisterError::TooLong("Call-ID"));
-    }
-    let source = request.source().map(|source| Target { kind: source.flow.kind, address: source.flow.peer });
-    let most = store.limits().contacts;
-    match wish(request, rules, most)? {
-        Wish::Query => Ok(()),
-        Wish::RemoveAll => store.update(aor, now, |bindings| {
-            in_order(bindings.iter(), call_id.as_str(), cseq)?;
-            bindings.clear();
-            Ok(())
-        }),
-        Wish::Contacts(contacts) => store.update(aor, now, |bindings| {
-            // All are checked against what was there before: of two equal contacts in one request the last holds.
-            for (contact, _) in &contacts {
-                in_order(bindings.iter().filter(|binding| binding.is(&contact.uri)), call_id.as_str(), cseq)?;
-            }
-            for (contact, expires) in &contacts {
-                change(bindings, contact, *expires, (call_id.as_str(), cseq), source, now);
-            }
-            within_bounds(bindings, most)
-        }),
-    }
-}
-
-/// What is kept for one address-of-record is bounded in number and in octets.
-fn within_bounds(bindings: &[Binding], most: usize) -> Result<(), RegisterError> {
-    if bindings.iter().any(|binding| octets(binding) > MOST_CONTACT) {
-        return Err(RegisterError::TooLong("Contact"));
-    }
-    let fits = bindings.len() <= most && bindings.iter().map(listed).sum::<usize>() <= MOST_LISTED;
-    if fits { Ok(()) } else { Err(RegisterError::TooManyContacts) }
-}
-
-/// Reads the Contact headers: nothing is changed before all are understood.
-/// A request may replace as many contacts as there can be, and no more: each is compared with each binding.
-fn wish<'m>(request: &'m Message, rules: &config::Registrar, most: usize) -> Result<Wish<'m>, RegisterError> {
-    // A malformed Expires counts as absent (§20.19 through §10.3: the registrar's own choice).
-    let header = request.header(h::EXPIRES).ok().map(|seconds| seconds.0);
-    let mut contacts = Vec::new();
-    let mut star = false;
-    for contact in request.header(h::CONTACTS) {
-        match contact? {
-            Contact::Star => star = true,
-            Contact::Addr(addr) if addr.uri.sip().is_none() => return Err(RegisterError::Scheme),
-            Contact::Addr(addr) => {
-                let wanted = addr.param(p::EXPIRES).or(header).unwrap_or(rules.default_expires);
-                if wanted > 0 && wanted < rules.min_expires {
-                    return Err(RegisterError::TooBrief(rules.min_expires));
-                }
-                contacts.push((addr, wanted.min(rules.max_expires)));
-                if contacts.len() > 2 * most {
-                    return Err(RegisterError::TooManyContacts);
-                }
-            }
-        }
-    }
-    match (star, contacts.is_empty()) {
-        (true, true) if header == Some(0) => Ok(Wish::RemoveAll),
-        (true, _) => Err(RegisterError::Wildcard),
-        (false, true) => Ok(Wish::Query),
-        (false, false) => Ok(Wish::Contacts(contacts)),
-    }
 }
 
 /// A request with the Call-ID of a binding must come after the request that wrote it.

@@ -3,10 +3,7 @@
 use super::Located;
 use rutil::Time;
 use smallvec::SmallVec;
-use stack::header::Method;
-use stack::message::Message;
 use stack::selector::{self, Target};
-use stack::tu::NextHop;
 use stack::uri::Uri;
 use std::sync::Arc;
 
@@ -60,7 +57,11 @@ impl Binding {
             Some(target) if headers > 0 => target.into(),
             _ => uri.clone(),
         };
-        let contact = locate(&target);
+        // The selector says it, so that both always agree.
+        let contact = match new.uri.sip().map(selector::locate_uri) {
+            Some(Ok(selector::Located::At(place))) => Some(place),
+            _ => None,
+        };
         Binding {
             uri,
             target,
@@ -100,13 +101,5 @@ impl Binding {
 
     pub(super) fn places(&self) -> SmallVec<[Target; 2]> {
         self.contact.into_iter().chain(self.source).collect()
-    }
-}
-
-/// Asks the selector, so that both always agree.
-fn locate(target: &str) -> Option<Target> {
-    match selector::locate(&Message::request(&Method::Options, target), NextHop::RequestUri, None) {
-        Ok(selector::Located::At(place)) => Some(place),
-        _ => None,
     }
 }

@@ -45,7 +45,8 @@ pub struct Located {
 /// What a look-up finds, the most preferred first.
 pub type Found = SmallVec<[Located; 2]>;
 
-type Record = SmallVec<[Binding; 1]>;
+/// What an address-of-record has.
+pub type Record = SmallVec<[Binding; 1]>;
 
 /// All bindings.
 pub struct LocationStore {
@@ -103,15 +104,13 @@ impl LocationStore {
         Some(record.iter().filter(|binding| binding.expires_at > now).map(Binding::located).collect())
     }
 
-    /// Reads the bindings of an address-of-record.
-    pub fn read<R>(&self, aor: &str, now: Time, what: impl FnOnce(&[Binding]) -> R) -> R {
-        let part = self.part(aor).read();
-        let mut live = Record::new();
-        live.extend(part.get(aor).into_iter().flatten().filter(|b| b.expires_at > now).cloned());
-        what(&live)
+    /// The bindings of an address-of-record, the most preferred first.
+    pub fn bindings(&self, aor: &str, now: Time) -> Record {
+        self.part(aor).read().get(aor).into_iter().flatten().filter(|b| b.expires_at > now).cloned().collect()
     }
 
-    /// Changes the bindings of an address-of-record: all of what `change` does, or, when it fails, nothing.
+    /// Changes the bindings of an address-of-record, and gives what they are then: all of what `change` does, or, when
+    /// it fails, nothing.
     ///
     /// # Errors
     /// What `change` returns, or [`StoreFull`].
@@ -120,14 +119,14 @@ impl LocationStore {
         aor: &str,
         now: Time,
         change: impl FnOnce(&mut Vec<Binding>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<Record, E> {
         let mut part = self.part(aor).write();
         let old = part.get(aor);
         let mut bindings: Vec<Binding> = old.into_iter().flatten().filter(|b| b.expires_at > now).cloned().collect();
         change(&mut bindings)?;
         if old.is_none() {
             if bindings.is_empty() {
-                return Ok(());
+                return Ok(Record::new());
             }
             if self.len() >= self.limits.aors && !self.drop_empty(&mut part, now) {
                 return Err(StoreFull.into());
@@ -137,9 +136,10 @@ impl LocationStore {
         // Stable: of equal preference the one that registered first comes first.
         bindings.sort_by_key(|binding| std::cmp::Reverse(binding.q));
         self.enter(bindings.iter());
-        let old = part.insert(aor.into(), bindings.into());
+        let record = Record::from_vec(bindings);
+        let old = part.insert(aor.into(), record.clone());
         self.leave(old.iter().flatten());
-        Ok(())
+        Ok(record)
     }
 
     /// Whether a request to the contact of some binding is sent to this place, or its REGISTER came from there.
@@ -223,10 +223,11 @@ mod tests {
     }
 
     fn add(store: &LocationStore, aor: &str, new: Binding, now: Time) -> Result<(), StoreFull> {
-        store.update(aor, now, |bindings| {
+        let added = store.update(aor, now, |bindings| {
             bindings.push(new);
             Ok(())
-        })
+        });
+        added.map(|record| assert_eq!(record, store.bindings(aor, now)))
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Server;
 use crate::location::Found;
 use crate::processors::ProcessorResult;
-use crate::registrar;
+use crate::registrar::Registrar;
 use stack::header::{HeaderValue, Many, Method, p};
 use stack::message::Message;
 use stack::selector::{Located, Target, locate};
@@ -198,8 +198,9 @@ impl<'s, 'c> RequestContext<'s, 'c> {
     /// Lets the registrar answer.
     pub fn register(&mut self, aor: &str) -> ProcessorResult {
         let (tag, now) = (self.stack.rng().token::<13>(), self.stack.now());
-        let rules = &self.server.config().registrar;
-        let response = registrar::register(self.server.location(), rules, aor, &self.request, &tag, now);
+        let (store, rules) = (self.server.location(), &self.server.config().registrar);
+        let registrar = Registrar { store, rules, transports: self.stack.transports() };
+        let response = registrar.register(aor, &self.request, &tag, now);
         self.send(response)
     }
 

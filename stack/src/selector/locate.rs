@@ -51,7 +51,7 @@ pub fn locate(msg: &Message, next_hop: NextHop, outbound_proxy: Option<&SipUri<'
                 return of_uri(&route.uri);
             }
             if let Some(proxy) = outbound_proxy {
-                return of_sip(proxy);
+                return locate_uri(proxy);
             }
         }
     }
@@ -59,10 +59,14 @@ pub fn locate(msg: &Message, next_hop: NextHop, outbound_proxy: Option<&SipUri<'
 }
 
 fn of_uri(uri: &Uri<'_>) -> Result<Located, NoResponse> {
-    uri.sip().ok_or(NoResponse::NotFound).and_then(of_sip)
+    uri.sip().ok_or(NoResponse::NotFound).and_then(locate_uri)
 }
 
-fn of_sip(uri: &SipUri<'_>) -> Result<Located, NoResponse> {
+/// Finds where a request goes that has this Request-URI and no Route.
+///
+/// # Errors
+/// As [`locate`].
+pub fn locate_uri(uri: &SipUri<'_>) -> Result<Located, NoResponse> {
     let kind = transport_of(uri)?;
     let port = uri.port.unwrap_or_else(|| kind.default_port());
     let maddr = match uri.param(p::MADDR) {

@@ -6,4 +6,4 @@ mod locate;
 pub mod resolver;
 
 pub(crate) use actor::{SelectorParts, TransportSelector};
-pub use locate::{Located, Target, locate};
+pub use locate::{Located, Target, locate, locate_uri};

@@ -217,12 +217,36 @@ fn the_list_of_contacts_fits_into_a_datagram() {
 
 #[test]
 fn a_contact_that_no_request_can_be_sent_to_is_400() {
+    const SCHEME: &str = "sip or sips URI expected";
+    const HOST: &str = "its host is not the address of one device";
+    const TRANSPORT: &str = "its transport is not supported";
     let mut bench = Bench::new();
-    for bad in ["<tel:+15551234>", "<mailto:bob@example.com>", "<sip:1@127.0.0.1:9001>, <http://127.0.0.1>"] {
-        assert_eq!(refusal(&mut bench, contact(bad).msg()), "SIP/2.0 400 Contact: sip or sips URI expected", "{bad}");
+    for (bad, why) in [
+        ("<tel:+15551234>", SCHEME),
+        ("<mailto:bob@example.com>", SCHEME),
+        ("<sip:1@127.0.0.1:9001>, <http://127.0.0.1>", SCHEME),
+        ("<sip:1@0.0.0.0>", HOST),
+        ("<sip:1@0.0.0.0:5060>;expires=0", HOST),
+        ("<sip:1@[::]>", HOST),
+        ("<sip:1@[::ffff:0.0.0.0]>", HOST),
+        ("<sip:1@255.255.255.255>", HOST),
+        ("<sip:1@224.0.1.75>", HOST),
+        ("<sip:1@[ff02::1]:5060>", HOST),
+        ("<sip:1@127.0.0.1;maddr=224.0.1.75>", HOST),
+        ("<sip:1@127.0.0.1:0>", "port 0"),
+        ("<sip:1@example.com:0>", "port 0"),
+        ("<sip:1@127.0.0.1;transport=sctp>", TRANSPORT),
+        ("<sip:1@example.com;transport=sctp>", TRANSPORT),
+        ("<sip:1@127.0.0.1;transport=ws>", TRANSPORT),
+        // The bench has UDP and TCP.
+        ("<sips:1@127.0.0.1:9001>", TRANSPORT),
+    ] {
+        assert_eq!(refusal(&mut bench, contact(bad).msg()), format!("SIP/2.0 400 Contact: {why}"), "{bad}");
     }
     assert!(query(&mut bench).is_empty());
-    assert_eq!(send_status(&mut bench, "<sips:1@127.0.0.1:9001>"), 200);
+    // Where a name leads is not known yet, nor is what stands in front of an address of another family.
+    let good = "<sip:1@example.com>, <sip:1@example.com:9001;transport=tcp>, <sip:1@[2001:db8::1]>, <sip:1@localhost>";
+    assert_eq!(send(&mut bench, contact(good)).1.len(), 4);
 }
 
 #[test]
