@@ -17,8 +17,11 @@ const MOST_AOR: usize = 512;
 const MOST_CALL_ID: usize = 256;
 /// Most octets of a Contact: its URI, and its parameters without `expires`.
 const MOST_CONTACT: usize = 1024;
-/// Most octets of the Contact lines in a response, so that it fits into a datagram.
+/// Most octets of the Contact lines in a response: half a datagram, which leaves the other half to what a response
+/// repeats of its request.
 const MOST_LISTED: usize = 32 * 1024;
+/// Most octets of a response that lists contacts: the payload of a datagram over IPv4.
+const MOST_RESPONSE: usize = 65_507;
 
 /// Why a REGISTER changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +44,9 @@ pub enum RegisterError {
     /// More contacts than one address-of-record may have, or than fit into the response.
     #[error("too many contacts")]
     TooManyContacts,
+    /// The list of contacts, with what the response repeats of the request, does not fit into a datagram.
+    #[error("no room for the contacts beside its Via, From and To")]
+    NoRoom,
     /// The request is older than what it would change (§10.3 steps 6 and 7).
     #[error("out of order: its CSeq is not above that of the binding")]
     OutOfOrder,
@@ -61,6 +67,7 @@ impl RegisterError {
             RegisterError::TooManyContacts => 403,
             RegisterError::OutOfOrder => 500,
             RegisterError::Full(_) => 503,
+            RegisterError::NoRoom => 513,
         }
     }
 
@@ -97,7 +104,8 @@ impl Registrar<'_> {
     /// Carries out a REGISTER for an address-of-record, and makes the response: all that it asks, or nothing.
     pub fn register(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Message {
         let mut response = request.make_response(200, None, Some(to_tag));
-        let error = match self.apply(aor, request, now) {
+        let room = MOST_RESPONSE.saturating_sub(response.to_bytes().len());
+        let error = match self.apply(aor, request, room, now) {
             Ok(bindings) => {
                 list(&mut response, &bindings, now);
                 return response;
@@ -114,8 +122,8 @@ impl Registrar<'_> {
         response
     }
 
-    /// The bindings afterwards.
-    fn apply(&self, aor: &str, request: &Message, now: Time) -> Result<Record, RegisterError> {
+    /// The bindings afterwards, which are no longer than `room` when they are listed.
+    fn apply(&self, aor: &str, request: &Message, room: usize, now: Time) -> Result<Record, RegisterError> {
         let (call_id, cseq) = (request.header(h::CALL_ID)?, request.header(h::CSEQ)?.number);
         if aor.len() > MOST_AOR {
             return Err(RegisterError::TooLong("Address-of-record"));
@@ -125,7 +133,10 @@ impl Registrar<'_> {
         }
         let source = request.source().map(|source| Target { kind: source.flow.kind, address: source.flow.peer });
         match self.wish(request)? {
-            Wish::Query => Ok(self.store.bindings(aor, now)),
+            Wish::Query => {
+                let bindings = self.store.bindings(aor, now);
+                if listed(&bindings) <= room { Ok(bindings) } else { Err(RegisterError::NoRoom) }
+            }
             Wish::RemoveAll => self.store.update(aor, now, |bindings| {
                 in_order(bindings.iter(), call_id.as_str(), cseq)?;
                 bindings.clear();
@@ -139,18 +150,21 @@ impl Registrar<'_> {
                 for (contact, expires) in &contacts {
                     change(bindings, contact, *expires, (call_id.as_str(), cseq), source, now);
                 }
-                self.within_bounds(bindings)
+                self.within_bounds(bindings, room)
             }),
         }
     }
 
-    /// What is kept for one address-of-record is bounded in number and in octets.
-    fn within_bounds(&self, bindings: &[Binding]) -> Result<(), RegisterError> {
+    /// What is kept for one address-of-record is bounded in number and in octets, and can be listed.
+    fn within_bounds(&self, bindings: &[Binding], room: usize) -> Result<(), RegisterError> {
         if bindings.iter().any(|binding| octets(binding) > MOST_CONTACT) {
             return Err(RegisterError::TooLong("Contact"));
         }
-        let fits = bindings.len() <= self.store.limits().contacts && listed(bindings) <= MOST_LISTED;
-        if fits { Ok(()) } else { Err(RegisterError::TooManyContacts) }
+        let listed = listed(bindings);
+        if bindings.len() > self.store.limits().contacts || listed > MOST_LISTED {
+            return Err(RegisterError::TooManyContacts);
+        }
+        if listed <= room { Ok(()) } else { Err(RegisterError::NoRoom) }
     }
 
     /// Reads the Contact headers: nothing is changed before all are understood.

@@ -215,6 +215,41 @@ fn the_list_of_contacts_fits_into_a_datagram() {
     assert!(answer.header(h::CONTACTS).count() == taken && answer.to_bytes().len() < 34 * 1024);
 }
 
+/// The response repeats Via, From and To of the request: they count as well.
+#[test]
+fn a_response_fits_into_a_datagram_whatever_it_repeats() {
+    let registrar = crate::config::Registrar { max_contacts: 1000, ..Default::default() };
+    let mut bench = Bench::with("127.0.0.1:5060", Config { registrar, ..Config::default() });
+    let long = |n: u32| format!("<sip:{n}{}@127.0.0.1:9001>", "u".repeat(900));
+    for n in 100..130 {
+        assert_eq!(send(&mut bench, contact(&long(n)).cseq(n)).0, 200);
+    }
+    let whole = |bench: &mut Bench, pad: usize, lines: &str| {
+        // No line of a message is longer than 16 KiB.
+        let via = |pad: usize| format!("Via: SIP/2.0/UDP 127.0.0.1:7000;branch=z9hG4bKc;pad=x{}\r\n", "x".repeat(pad));
+        let vias = via(pad / 3) + &via(pad / 3) + &via(pad - pad / 3 * 2);
+        let outs = bench.request(Register { cseq: 1, call_id: "whole", lines: vias + lines }.msg());
+        let [Out::Answer(_, code, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+        (*code, answer.to_bytes().len())
+    };
+    let (code, least) = whole(&mut bench, 0, "");
+    assert_eq!(code, 200);
+    let most = 65_507 - least;
+    let mut codes = Vec::new();
+    for pad in (most - 500..=most + 100).step_by(50) {
+        let (code, octets) = whole(&mut bench, pad, "");
+        assert!(octets <= 65_507, "{octets}");
+        codes.push(code);
+    }
+    let fit = codes.iter().take_while(|code| **code == 200).count();
+    assert!(fit > 0 && fit < codes.len() && codes.iter().skip(fit).all(|code| *code == 513), "{codes:?}");
+    // What cannot be answered with the list changes nothing either.
+    let more = format!("Contact: {}\r\n", long(200));
+    assert_eq!(whole(&mut bench, most - 500, &more).0, 513);
+    assert_eq!(query(&mut bench).len(), 30);
+    assert_eq!(whole(&mut bench, most, "Contact: *\r\nExpires: 0\r\n").0, 200);
+}
+
 #[test]
 fn a_contact_that_no_request_can_be_sent_to_is_400() {
     const SCHEME: &str = "sip or sips URI expected";
