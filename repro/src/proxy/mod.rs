@@ -44,6 +44,10 @@ use std::time::Duration;
 /// Timer C may be late by a second: it is longer than three minutes anyway.
 const SECOND: u64 = 1_000_000_000;
 
+/// How long a shutdown waits for the ACK after a 2xx was sent back: two repetitions of the 2xx (500 ms and 1 s after the
+/// one before, RFC 3261 §13.3.1.4) and a round trip. Without its ACK the call would end where it began.
+const ACK_WAIT: Duration = Duration::from_secs(2);
+
 /// The proxy of one shard.
 pub struct Proxy {
     server: Arc<Server>,
@@ -58,6 +62,8 @@ pub struct Proxy {
     /// One entry for each INVITE branch; those whose branch has ended mean nothing.
     timer_c: Wheel<ClientTransaction, SECOND>,
     c: Duration,
+    /// Until when the ACK for the last 2xx may come.
+    acks_until: Option<Time>,
     sweep_at: Time,
 }
 
@@ -74,6 +80,7 @@ impl Proxy {
             accepted: HashMap::with_hasher(hasher),
             timer_c: Wheel::new(),
             c: TimerValues::default().c,
+            acks_until: None,
             sweep_at: Time::ZERO,
         }
     }
@@ -150,6 +157,7 @@ impl Proxy {
         }
         let Some(&slot) = self.branches.get(&client) else {
             if let (Some(&server), 200..=299) = (self.accepted.get(&client), code) {
+                self.acks_until = Some(stack.now() + ACK_WAIT);
                 stack.respond(server, msg);
             }
             return;
@@ -191,6 +199,7 @@ impl Proxy {
         context.remove(client);
         if context.invite {
             self.accepted.insert(client, context.server);
+            self.acks_until = Some(stack.now() + ACK_WAIT);
         }
         if context.invite || !context.answered {
             stack.respond(context.server, msg);
@@ -296,7 +305,7 @@ impl TransactionUser for Proxy {
 
     fn deadline(&self) -> Option<Time> {
         let sweep = (!self.server.location().is_empty()).then_some(self.sweep_at);
-        self.timer_c.next_deadline().into_iter().chain(sweep).min()
+        self.timer_c.next_deadline().into_iter().chain(sweep).chain(self.acks_until).min()
     }
 
     fn wake(&mut self, stack: &mut TuContext<'_>) {
@@ -304,6 +313,7 @@ impl TransactionUser for Proxy {
         while let Some(client) = self.timer_c.pop(now) {
             self.on_timer_c(client, stack);
         }
+        self.acks_until = self.acks_until.filter(|until| *until > now);
         if self.sweep_at <= now {
             self.server.location().sweep(now);
             self.sweep_at = now + SWEEP_EVERY;
@@ -311,6 +321,6 @@ impl TransactionUser for Proxy {
     }
 
     fn drained(&self) -> bool {
-        self.contexts.is_empty()
+        self.contexts.is_empty() && self.acks_until.is_none()
     }
 }

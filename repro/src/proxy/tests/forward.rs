@@ -66,6 +66,27 @@ fn a_late_2xx_is_forwarded_until_the_transaction_ends() {
     assert!(bench.respond(client, &msg, 200).is_empty() && bench.proxy.accepted.is_empty());
 }
 
+/// A shutdown waits for the ACK of a 2xx: nobody else would send it on.
+#[test]
+fn after_a_2xx_it_is_not_drained_until_the_ack_has_had_time() {
+    let mut bench = Bench::new();
+    let (client, msg, _) = bench.forwarded(request("INVITE", BOB, ""));
+    bench.respond(client, &msg, 200);
+    bench.assert_forgotten();
+    assert!(bench.pass(1).is_empty() && !bench.proxy.drained());
+    // A repetition says that there was no ACK yet.
+    assert_eq!(codes(&bench.respond(client, &msg, 200)), [200]);
+    assert!(bench.pass(1).is_empty() && !bench.proxy.drained());
+    assert!(bench.pass(1).is_empty() && bench.proxy.drained());
+    // Nothing else has an ACK that matters here.
+    let (client, msg, _) = bench.forwarded(request("MESSAGE", BOB, ""));
+    bench.respond(client, &msg, 200);
+    assert!(bench.proxy.drained());
+    let (client, msg, _) = bench.forwarded(request("INVITE", BOB, ""));
+    bench.respond(client, &msg, 486);
+    assert!(bench.proxy.drained());
+}
+
 #[test]
 fn a_failure_ends_the_context_at_once() {
     let mut bench = Bench::new();

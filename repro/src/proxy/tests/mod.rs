@@ -169,7 +169,7 @@ impl Bench {
     /// Nothing is kept of any request.
     fn assert_forgotten(&self) {
         let proxy = &self.proxy;
-        assert!(proxy.drained() && proxy.branches.is_empty() && proxy.invites.is_empty());
+        assert!(proxy.contexts.is_empty() && proxy.branches.is_empty() && proxy.invites.is_empty());
     }
 }
 
@@ -206,5 +206,6 @@ fn uri(msg: &Message) -> &str {
 fn nothing_under_way_is_drained() {
     let bench = Bench::new();
     bench.assert_forgotten();
+    assert!(bench.proxy.drained());
     assert_eq!((bench.proxy.deadline(), bench.harness.now), (None, Time::ZERO));
 }
