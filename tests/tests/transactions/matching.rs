@@ -158,3 +158,15 @@ fn the_ack_for_a_refused_malformed_invite_is_absorbed() {
         assert_eq!(bench.told(0), [told(0, "ACK")], "{via}");
     }
 }
+
+/// A re-INVITE has the dialog's To tag, so its refusal cannot have one of ours: its ACK looks like that for a 2xx.
+#[test]
+fn the_ack_for_a_refused_malformed_re_invite_is_the_users() {
+    let mut bench = Bench::new();
+    let via = "192.0.2.9;branch=z9hG4bKbad";
+    bench.receive(incoming("INVITE", via, "a1").replacen("Max-Forwards: 70", "Max-Forwards: many", 1));
+    let refused = bench.one_sent();
+    assert!(first_line(&refused).starts_with("400 ") && line(&refused, "To").ends_with("tag=a1"));
+    bench.receive(incoming("ACK", via, "a1"));
+    assert_eq!((bench.told(0), bench.alive()), (vec![told(0, "ACK")], (0, 0)));
+}
