@@ -22,13 +22,13 @@ impl Message {
 
     /// Adds a value in front of a list: before its first line, or before all headers when there is none.
     pub fn push_front<T: HeaderValue>(&mut self, header: Many<T>, value: &(impl Display + ?Sized)) {
-        let field = self.write_line(header.id, value);
+        let field = self.write_line(header.id, |msg| msg.write_display(value));
         self.insert_front(field);
     }
 
     /// Adds a value behind a list: after its last line, or after all headers when there is none.
     pub fn push_back<T: HeaderValue>(&mut self, header: Many<T>, value: &(impl Display + ?Sized)) {
-        let field = self.write_line(header.id, value);
+        let field = self.write_line(header.id, |msg| msg.write_display(value));
         let at = self.fields.iter().rposition(|f| f.id == field.id).map_or(self.fields.len(), |at| at + 1);
         self.insert(at, field);
     }
@@ -46,7 +46,7 @@ impl Message {
             let empty = value.is_empty();
             let rest = if header.id.is_list() { rest_of_list(value).map(<[u8]>::to_vec) } else { None };
             match rest {
-                Some(rest) => self.fields[at] = self.write_raw(header.id, &[&rest]),
+                Some(rest) => self.fields[at] = self.write_line(header.id, |msg| msg.written.extend_from_slice(&rest)),
                 None => {
                     self.fields.remove(at);
                 }
@@ -102,7 +102,7 @@ impl Message {
 
     /// Writes a first Via (or any list line) from octets that are known to be clean: no formatting.
     pub(crate) fn push_front_raw(&mut self, id: HeaderId, parts: &[&[u8]]) {
-        let field = self.write_raw(id, parts);
+        let field = self.write_line(id, |msg| parts.iter().for_each(|part| msg.written.extend_from_slice(part)));
         self.insert_front(field);
     }
 
@@ -143,7 +143,7 @@ impl Message {
     }
 
     pub(super) fn set_text(&mut self, id: HeaderId, value: &(impl Display + ?Sized)) {
-        let field = self.write_line(id, value);
+        let field = self.write_line(id, |msg| msg.write_display(value));
         match self.fields.iter().position(|f| f.id == id) {
             Some(first) => {
                 self.fields[first] = field;
@@ -183,36 +183,19 @@ impl Message {
         self.insert(self.fields.len(), field);
     }
 
-    fn write_line(&mut self, id: HeaderId, value: &(impl Display + ?Sized)) -> Field {
-        self.reserve_written();
-        let start = self.written.len();
-        self.written.extend_from_slice(id.name().as_bytes());
-        let name_len = self.written.len() - start;
-        self.written.extend_from_slice(b": ");
-        let value_at = self.written.len();
-        self.write_display(value);
-        self.written.extend_from_slice(b"\r\n");
-        self.field_at(id, start, name_len, value_at)
-    }
-
-    fn write_raw(&mut self, id: HeaderId, parts: &[&[u8]]) -> Field {
-        self.reserve_written();
-        let start = self.written.len();
-        self.written.extend_from_slice(id.name().as_bytes());
-        let name_len = self.written.len() - start;
-        self.written.extend_from_slice(b": ");
-        let value_at = self.written.len();
-        for part in parts {
-            self.written.extend_from_slice(part);
-        }
-        self.written.extend_from_slice(b"\r\n");
-        self.field_at(id, start, name_len, value_at)
-    }
-
-    fn reserve_written(&mut self) {
+    /// Writes a line whose value `write` appends, without what would end the line.
+    fn write_line(&mut self, id: HeaderId, write: impl FnOnce(&mut Self)) -> Field {
         if self.written.capacity() == 0 {
             self.written.reserve(WRITTEN);
         }
+        let start = self.written.len();
+        self.written.extend_from_slice(id.name().as_bytes());
+        let name_len = self.written.len() - start;
+        self.written.extend_from_slice(b": ");
+        let value_at = self.written.len();
+        write(self);
+        self.written.extend_from_slice(b"\r\n");
+        self.field_at(id, start, name_len, value_at)
     }
 
     /// Formats a value; a CR or LF in it would forge a header, so it becomes a space.
