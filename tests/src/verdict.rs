@@ -132,6 +132,22 @@ impl Verdict {
         }
     }
 
+    /// Whether a proxy may send the message on. Then [`Verdict::judge`] is not all: what arrives at the next hop decides,
+    /// and `wire` has a check for that.
+    pub fn goes_on(&self, role: Role) -> bool {
+        role == Role::Proxy && self.proxy.iter().any(|r| matches!(r, Reaction::Forward | Reaction::Normal))
+    }
+
+    /// Whether what came back to the sender is right for `role`, as [`judge`] says. But where a proxy may send the
+    /// message on, the host that the message names is out of reach: then there may be nothing to say yet, and all that
+    /// is asked is that the message was not refused as malformed.
+    ///
+    /// # Errors
+    /// What was seen and what was wanted.
+    pub fn judge(&self, role: Role, seen: &Seen) -> Result<(), String> {
+        if self.goes_on(role) && seen.is_ordinary() { Ok(()) } else { judge(self.reactions(role), seen) }
+    }
+
     /// Compares all facts with what `read` finds for each key. The error lists every difference.
     pub fn check_facts(&self, mut read: impl FnMut(&str) -> Option<String>) -> Result<(), String> {
         let wrong: Vec<_> = self
@@ -164,17 +180,19 @@ impl Seen {
     fn finals(&self) -> impl Iterator<Item = u16> {
         self.statuses.iter().copied().filter(|s| *s >= 200)
     }
+
+    /// Whether no response says that the message is malformed.
+    fn is_ordinary(&self) -> bool {
+        self.finals().all(is_ordinary)
+    }
 }
 
-/// Whether `seen` is one of the `right` reactions. The error says what was seen and what was wanted.
-///
-/// `Forward` and `Normal` are judged weakly here: the hosts that the messages name are out of reach, so a proxy that
-/// tried to send the request on answers what follows from that, or has nothing to say yet. The judgement is that the
-/// message was not refused as malformed. `wire::check_forwarded` sees the real thing.
+/// Whether `seen` is one of the `right` reactions. The error says what was seen and what was wanted. Silence is right
+/// only where the message is to be discarded.
 pub fn judge(right: &[Reaction], seen: &Seen) -> Result<(), String> {
     let fits = |reaction: &Reaction| match *reaction {
         Reaction::Status(code) => seen.is_final() && seen.finals().all(|s| s == code),
-        Reaction::Forward | Reaction::Normal => seen.finals().all(is_ordinary),
+        Reaction::Forward | Reaction::Normal => seen.is_final() && seen.is_ordinary(),
         Reaction::Discard => seen.statuses.is_empty(),
     };
     if right.iter().any(fits) { Ok(()) } else { Err(format!("want one of {right:?}, saw {seen:?}")) }
@@ -193,6 +211,21 @@ mod tests {
     use super::*;
     use Reaction::{Discard, Forward, Normal, Status};
 
+    fn example() -> Verdict {
+        Verdict {
+            rfc: Some(4475),
+            section: "3.1.1.1".into(),
+            point: String::new(),
+            parse: Parse::Accept,
+            proxy: vec![],
+            uas: vec![],
+            registrar: vec![],
+            stream: Stream::Same,
+            differs: None,
+            facts: BTreeMap::new(),
+        }
+    }
+
     fn seen(statuses: &[u16]) -> Seen {
         Seen { statuses: statuses.to_vec(), closed: false }
     }
@@ -209,14 +242,38 @@ mod tests {
     }
 
     #[test]
-    fn forwarding_shows_as_anything_but_a_refusal() {
-        for ordinary in [&[][..], &[100], &[100, 404], &[503], &[408]] {
+    fn forwarding_shows_as_a_final_response_that_is_no_refusal() {
+        for ordinary in [&[100, 404][..], &[200], &[503], &[408]] {
             assert!(judge(&[Forward], &seen(ordinary)).is_ok(), "{ordinary:?}");
+        }
+        for pending in [&[][..], &[100], &[180, 183]] {
+            assert!(judge(&[Forward, Normal], &seen(pending)).is_err(), "{pending:?}");
         }
         for refusal in [400, 413, 414, 415, 416, 420, 482, 483, 485, 505, 600] {
             assert!(judge(&[Forward, Normal], &seen(&[refusal])).is_err(), "{refusal}");
         }
         assert!(judge(&[Status(400), Forward], &seen(&[400])).is_ok());
+    }
+
+    #[test]
+    fn a_proxy_may_be_silent_towards_the_sender_of_what_it_sends_on() {
+        let verdict = |right: Vec<Reaction>| Verdict { proxy: right.clone(), registrar: right, ..example() };
+        for (right, goes_on) in [
+            (vec![Forward], true),
+            (vec![Status(400), Normal], true),
+            (vec![Status(400)], false),
+            (vec![Discard], false),
+        ] {
+            let verdict = verdict(right);
+            assert_eq!((verdict.goes_on(Role::Proxy), verdict.goes_on(Role::Registrar)), (goes_on, false));
+            let silent = goes_on || verdict.proxy == [Discard];
+            assert_eq!(verdict.judge(Role::Proxy, &seen(&[])).is_ok(), silent, "{verdict:?}");
+        }
+        let normal = verdict(vec![Normal]);
+        assert!(normal.judge(Role::Proxy, &seen(&[400])).is_err());
+        assert!(normal.judge(Role::Registrar, &seen(&[])).is_err());
+        assert!(normal.judge(Role::Registrar, &seen(&[100])).is_err());
+        assert!(normal.judge(Role::Registrar, &seen(&[404])).is_ok());
     }
 
     #[test]
@@ -233,18 +290,8 @@ mod tests {
 
     #[test]
     fn facts_list_every_difference() {
-        let verdict = Verdict {
-            rfc: Some(4475),
-            section: "3.1.1.1".into(),
-            point: String::new(),
-            parse: Parse::Accept,
-            proxy: vec![],
-            uas: vec![],
-            registrar: vec![],
-            stream: Stream::Same,
-            differs: None,
-            facts: [("a", "1"), ("b", "2"), ("c", "3")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
-        };
+        let facts = [("a", "1"), ("b", "2"), ("c", "3")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let verdict = Verdict { facts: facts.into(), ..example() };
         let error = verdict.check_facts(|key| (key == "a").then(|| "1".to_owned())).expect_err("b and c are unknown");
         assert!(!error.contains("a:") && error.contains("b: want \"2\"") && error.contains("c: want"), "{error}");
     }

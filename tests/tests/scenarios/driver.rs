@@ -8,11 +8,18 @@ use std::thread;
 
 use tests::corpus::{self, Case};
 use tests::raw;
-use tests::verdict::Role;
-use tests::wire::{Outcome, check_forwarded, check_over_tcp, check_over_udp};
+use tests::verdict::{Reaction, Role, Stream};
+use tests::wire::{
+    Outcome, can_be_forwarded, can_be_forwarded_over_tcp, check_forwarded_over_tcp, check_forwarded_over_udp,
+    check_over_tcp, check_over_udp,
+};
 
 fn case(name: &str) -> Case {
     corpus::own().into_iter().find(|c| c.name == name).expect("it is in the corpus")
+}
+
+fn assert_right(checked: Result<Outcome, String>) {
+    assert!(matches!(checked, Ok(Outcome::Right(_))), "{checked:?}");
 }
 
 fn is_probe(message: &[u8]) -> bool {
@@ -58,7 +65,7 @@ fn answering(statuses: &'static [u16]) -> impl Fn(&UdpSocket, &[u8], SocketAddr)
 fn over_udp_the_right_reaction_passes() {
     with_udp(answering(&[400]), |server| {
         for name in ["badinv01", "ncl", "quotbal", "mcl01", "ltgtruri"] {
-            assert_eq!(check_over_udp(server, &case(name), Role::Proxy), Ok(Outcome::Right), "{name}");
+            assert_right(check_over_udp(server, &case(name), Role::Proxy));
         }
     });
     with_udp(answering(&[100, 404]), |server| {
@@ -69,7 +76,7 @@ fn over_udp_the_right_reaction_passes() {
     });
     with_udp(answering(&[]), |server| {
         for name in ["bigcode", "scalarlg", "bcast", "wsinv"] {
-            assert_eq!(check_over_udp(server, &case(name), Role::Proxy), Ok(Outcome::Right), "{name}");
+            assert_right(check_over_udp(server, &case(name), Role::Proxy));
         }
     });
 }
@@ -128,19 +135,44 @@ fn proxying(damage: fn(String) -> String) -> impl Fn(&UdpSocket, &[u8], SocketAd
 #[test]
 fn forwarding_is_seen_at_the_next_hop() {
     with_udp(proxying(|message| message), |server| {
-        assert_eq!(check_forwarded(server, &case("esc01")), Ok(Outcome::Right));
+        assert_right(check_forwarded_over_udp(server, &case("esc01")));
     });
 }
 
 #[test]
 fn forwarding_that_changes_or_loses_something_is_told() {
     with_udp(proxying(|message| message.replace("%6Dir%61", "mira")), |server| {
-        let error = check_forwarded(server, &case("esc01")).expect_err("an escape was undone");
+        let error = check_forwarded_over_udp(server, &case("esc01")).expect_err("an escape was undone");
         assert!(error.contains("%6Dir%61"), "{error}");
     });
     with_udp(answering(&[400]), |server| {
-        let error = check_forwarded(server, &case("esc01")).expect_err("it was refused");
-        assert!(error.contains("nothing arrived") && error.contains("400"), "{error}");
+        let error = check_forwarded_over_udp(server, &case("esc01")).expect_err("it was refused");
+        assert!(error.contains("1 did not arrive") && error.contains("400"), "{error}");
+    });
+}
+
+/// What the sender of a message hears says little of a proxy; but the final answer must come back.
+#[test]
+fn forwarding_without_the_answer_is_told() {
+    let one_way = proxying(|message| message);
+    let react = move |socket: &UdpSocket, message: &[u8], from| {
+        if !message.starts_with(b"SIP/2.0 ") {
+            one_way(socket, message, from);
+        }
+    };
+    with_udp(react, |server| {
+        let error = check_forwarded_over_udp(server, &case("esc01")).expect_err("the answer is lost");
+        assert!(error.contains("answer did not come back"), "{error}");
+    });
+}
+
+/// Where the RFC leaves it open, a refusal is right as well; where it does not, it is wrong.
+#[test]
+fn what_may_be_refused_need_not_arrive() {
+    with_udp(answering(&[400]), |server| assert_right(check_forwarded_over_udp(server, &case("baddate"))));
+    with_udp(answering(&[480]), |server| {
+        let error = check_forwarded_over_udp(server, &case("esc01")).expect_err("it did not arrive");
+        assert!(error.contains("not by the next hop"), "{error}");
     });
 }
 
@@ -191,7 +223,7 @@ fn serve_without_framing(mut stream: TcpStream) {
 fn over_tcp_the_right_reaction_passes() {
     with_tcp(serve_well, |server| {
         for name in ["zeromf", "wsinv", "longreq", "clerr", "ncl", "mcl01", "dblreq", "inv2543"] {
-            assert_eq!(check_over_tcp(server, &case(name), Role::Proxy), Ok(Outcome::Right), "{name}");
+            assert_right(check_over_tcp(server, &case(name), Role::Proxy));
         }
     });
 }
@@ -204,6 +236,49 @@ fn over_tcp_a_wrong_reaction_is_told() {
     with_tcp(serve_without_framing, |server| {
         for name in ["clerr", "ncl"] {
             check_over_tcp(server, &case(name), Role::Proxy).expect_err(name);
+        }
+    });
+}
+
+/// Answers probes, and drops everything else.
+fn serve_probes(mut stream: TcpStream) {
+    let (mut buffer, mut chunk) = (Vec::new(), [0; 4096]);
+    while let Ok(length @ 1..) = stream.read(&mut chunk) {
+        buffer.extend_from_slice(&chunk[..length]);
+        while let Some(message) = raw::take_message(&mut buffer) {
+            if is_probe(&message) {
+                let _ = stream.write_all(&raw::response(&message, 200));
+            }
+        }
+    }
+}
+
+/// What a proxy that drops everything gets away with: only what is to be dropped, and over a stream what has no end.
+#[test]
+fn a_proxy_that_drops_everything_is_told() {
+    let by_datagram = |server, case: &Case| {
+        check_over_udp(server, case, Role::Proxy)?;
+        if can_be_forwarded(case) { check_forwarded_over_udp(server, case).map(drop) } else { Ok(()) }
+    };
+    let by_stream = |server, case: &Case| {
+        check_over_tcp(server, case, Role::Proxy)?;
+        if can_be_forwarded_over_tcp(case) { check_forwarded_over_tcp(server, case).map(drop) } else { Ok(()) }
+    };
+    // All at the same time: each waits in vain for seconds.
+    thread::scope(|scope| {
+        for case in corpus::own() {
+            let to_be_dropped = case.verdict.proxy == [Reaction::Discard];
+            let endless = matches!(case.verdict.stream, Stream::Wait | Stream::Any);
+            scope.spawn(move || {
+                with_udp(answering(&[]), |server| {
+                    let passed: Result<(), String> = by_datagram(server, &case);
+                    assert_eq!(passed.is_ok(), to_be_dropped, "{}", case.name);
+                });
+                with_tcp(serve_probes, |server| {
+                    let passed: Result<(), String> = by_stream(server, &case);
+                    assert_eq!(passed.is_ok(), to_be_dropped || endless, "{}", case.name);
+                });
+            });
         }
     });
 }

@@ -2,6 +2,7 @@
 
 mod dead_target;
 mod driver;
+mod end;
 mod repro;
 mod sipp;
 mod torture;
