@@ -71,6 +71,11 @@ impl Repro {
         self.listening.iter().find(|(t, _)| t == transport).map(|(_, address)| *address)
     }
 
+    /// The process by itself, to wait for its end.
+    pub fn into_process(self) -> Process {
+        self.process
+    }
+
     /// The process, for its output and whether it still runs.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

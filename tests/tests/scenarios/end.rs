@@ -1,10 +1,12 @@
-//! How the proxy ends: told to, and told twice.
+//! How the proxy ends: told to, told twice, or killed; and what becomes of calls meanwhile.
 
 use std::net::UdpSocket;
 use std::process::Command;
 
-use tests::peers::{Process, repro_binary};
+use tests::peers::{self, Process, Repro, repro_binary};
+use tests::raw;
 
+use crate::phone::{Call, Phone};
 use crate::repro::{ANY_PORT, LIMIT, address, start};
 
 fn signal(process: &Process, name: &str) {
@@ -67,4 +69,83 @@ fn while_it_drains_it_refuses_and_a_second_signal_ends_it() {
     assert!(refused);
     signal(repro.process(), "TERM");
     repro.process().wait_for(LIMIT, |line| line.contains("stopping at once").then_some(())).expect("it says so");
+}
+
+/// What rings when it is told to stop is answered through it, ACK and all; only then it ends, and by itself.
+#[test]
+fn a_ringing_call_is_answered_while_it_drains() {
+    let mut repro = start(&["--log", "info"]);
+    let proxy = address(&repro, "udp");
+    let [alice, bob, carol, dave] = ["alice", "bob", "carol", "dave"].map(|name| Phone::new(name, proxy));
+    let mut call = Call::ring(&alice, &bob, "ringing");
+    signal(repro.process(), "TERM");
+    repro.process().wait_for(LIMIT, |line| line.contains("stopping").then_some(())).expect("it says so");
+    // The line is written just before the stack is told: a call that rings came too early, and must not be waited for.
+    let refused = (1..100).any(|count| {
+        carol.send(&carol.request("INVITE", &dave, "refused", count));
+        let answer = (0..100).find_map(|_| {
+            if let Some(invite) = dave.overhear() {
+                dave.answer(&invite, 486);
+            }
+            carol.overhear().filter(|answer| !answer.starts_with(b"SIP/2.0 1"))
+        });
+        let answer = answer.expect("one or the other");
+        answer.starts_with(b"SIP/2.0 503 ") && raw::first(&answer, "retry-after").is_some()
+    });
+    assert!(refused);
+    call.pick_up();
+    call.acknowledge();
+    let (status, output) = repro.into_process().finish(LIMIT).expect("it ends by itself");
+    assert_eq!(status.code(), Some(0), "{output}");
+    assert!(output.contains("all transactions have ended"), "{output}");
+}
+
+/// A proxy that is killed takes with it what was under way, and nothing else: what belongs to a dialog finds its way by
+/// its Route, and what is repeated reaches the next proxy at the same address.
+#[test]
+fn calls_outlive_a_proxy_that_is_killed() {
+    let place = format!("udp:{}:0", peers::loopback());
+    let mut killed = Repro::start(&["--listen", &place], 1).expect("it starts");
+    let proxy = address(&killed, "udp");
+    let phones = ["alice", "bob", "carol", "dave", "erin", "frank"].map(|name| Phone::new(name, proxy));
+    let [alice, bob, carol, dave, erin, frank] = &phones;
+    let (talk, other) = (Call::establish(alice, bob, "talk"), Call::establish(carol, dave, "other"));
+    let ringing = Call::ring(erin, frank, "ringing");
+    signal(killed.process(), "KILL");
+    let (status, _) = killed.into_process().finish(LIMIT).expect("it dies");
+    assert_eq!(status.code(), None);
+    // Nobody is there to take these: they are lost, and repeated below, as Timers A and E would.
+    let (bye, invite) = (talk.by_caller("BYE", 2), alice.request("INVITE", bob, "again", 1));
+    alice.send(&bye);
+    alice.send(&invite);
+
+    let again = Repro::start(&["--listen", &format!("udp:{proxy}")], 1).expect("it starts again");
+    assert_eq!(address(&again, "udp"), proxy);
+    // The caller hangs up the one call, the called side the other.
+    alice.send(&bye);
+    bob.answer(&bob.hear("BYE "), 200);
+    alice.hear("SIP/2.0 200 ");
+    dave.send(&other.by_called("BYE", 1));
+    carol.answer(&carol.hear("BYE "), 200);
+    dave.hear("SIP/2.0 200 ");
+    // What rang is lost: nobody knows whose answer this is (RFC 6026 §7.3 forbids to pass it on), or what is cancelled.
+    ringing.pick_up();
+    ringing.cancel();
+    assert!(erin.hear("SIP/2.0 ").starts_with(b"SIP/2.0 481 "));
+    // What was said while nobody was there is carried when it is said again.
+    alice.send(&invite);
+    bob.answer(&bob.hear("INVITE "), 486);
+    alice.hear("SIP/2.0 486 ");
+    // And nobody heard anything of a call that was not theirs.
+    for (phone, own) in phones.iter().zip([
+        ["talk", "again"],
+        ["talk", "again"],
+        ["other"; 2],
+        ["other"; 2],
+        ["ringing"; 2],
+        ["ringing"; 2],
+    ]) {
+        let unheard = phone.unheard_calls();
+        assert!(unheard.iter().all(|call| own.contains(&call.as_str())), "{unheard:?}");
+    }
 }
