@@ -35,7 +35,8 @@ pub enum LogError {
 pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
     let env =
         EnvFilter::builder().parse(filter).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(env).with_writer(std::io::stderr);
+    // A line that cannot be written (a full disk, a closed pipe) is lost: to say so on standard error would panic.
+    let lines = tracing_subscriber::fmt().with_env_filter(env).with_writer(std::io::stderr).log_internal_errors(false);
     match format {
         Format::Human => lines.finish().try_init(),
         Format::Json => lines.json().flatten_event(true).finish().try_init(),

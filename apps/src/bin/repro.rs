@@ -12,6 +12,7 @@ use rutil::rng::EntropyError;
 use rutil::{Placement, Rng};
 use stack::transport::TransportType;
 use stack::{Stack, StackError, StackOptions, TransportSpec};
+use std::fmt;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -72,10 +73,15 @@ fn main() -> ExitCode {
     match actix::System::new().block_on(run(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("repro: {error}");
+            say(format_args!("{error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// A line for whoever started the program. If standard error cannot be written to, the exit code says enough.
+fn say(what: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "repro: {what}");
 }
 
 async fn run(args: Args) -> Result<(), StartError> {
@@ -129,7 +135,7 @@ fn start(config: Config) -> Result<Stack, StartError> {
     let mut builder =
         Stack::builder().placement(config.placement).pin_runners(config.pin_runners).options(options).on_panic(
             |thread| {
-                eprintln!("repro: thread {thread} has died, its calls are lost: exiting");
+                say(format_args!("thread {thread} has died, its calls are lost: exiting"));
                 std::process::exit(DIED);
             },
         );

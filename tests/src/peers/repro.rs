@@ -56,7 +56,8 @@ impl Repro {
         Self::start_command(Command::new(repro_binary()?).args(args), transports)
     }
 
-    fn start_command(command: &mut Command, transports: usize) -> Result<Self, String> {
+    /// As [`Repro::start`], with a command that becomes `repro`.
+    pub fn start_command(command: &mut Command, transports: usize) -> Result<Self, String> {
         let mut process = Process::start(command).map_err(|e| format!("repro: {e}"))?;
         let mut listening = Vec::new();
         for _ in 0..transports {

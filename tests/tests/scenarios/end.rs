@@ -2,7 +2,10 @@
 
 use std::net::UdpSocket;
 use std::process::Command;
+use std::sync::mpsc;
 
+use stack::tu::{TransactionUser, TuContext, TuEvent, TuOptions};
+use stack::{Stack, TransportSpec};
 use tests::peers::{self, Process, Repro, repro_binary};
 use tests::raw;
 
@@ -69,6 +72,48 @@ fn while_it_drains_it_refuses_and_a_second_signal_ends_it() {
     assert!(refused);
     signal(repro.process(), "TERM");
     repro.process().wait_for(LIMIT, |line| line.contains("stopping at once").then_some(())).expect("it says so");
+}
+
+/// A full disk, or a reader of the log that went away, takes the log and nothing else.
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" \"$@\" 2>/dev/full"]).arg(repro_binary().expect("it can be built"));
+    let mut repro = Repro::start_command(shell.args(ANY_PORT).args(["--log", "trace"]), 2).expect("it starts");
+    let [alice, bob] = ["alice", "bob"].map(|name| Phone::new(name, address(&repro, "udp")));
+    // What is malformed is worth a line at the level of debug.
+    alice.send(b"OPTIONS sip:bob SIP/2.0\r\n\r\n");
+    Call::establish(&alice, &bob, "unlogged");
+    signal(repro.process(), "TERM");
+    let (status, _) = repro.into_process().finish(LIMIT).expect("it ends");
+    assert_eq!(status.code(), Some(0));
+}
+
+/// Panics at every request.
+struct Clumsy;
+
+impl TransactionUser for Clumsy {
+    fn name(&self) -> &'static str {
+        "clumsy"
+    }
+
+    fn process(&mut self, _: TuEvent, _: &mut TuContext<'_>) {
+        panic!("as it should");
+    }
+}
+
+/// The thread that dies names itself, whatever killed it: `repro` then exits with 70.
+#[test]
+fn a_thread_of_the_stack_that_dies_is_told() {
+    let (dead, deaths) = mpsc::channel();
+    let mut builder = Stack::builder().on_panic(move |thread| drop(dead.send(thread.to_owned())));
+    builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse().expect("an address")));
+    builder.register_tu(TuOptions::default(), |_shard| Clumsy);
+    let stack = builder.start().expect("it starts");
+    let at = stack.transports().iter().next().expect("one transport").bound;
+    let [alice, bob] = ["alice", "bob"].map(|name| Phone::new(name, at));
+    alice.send(&alice.request("OPTIONS", &bob, "fatal", 1));
+    assert_eq!(deaths.recv_timeout(LIMIT).as_deref(), Ok("sip-0"));
 }
 
 /// What rings when it is told to stop is answered through it, ACK and all; only then it ends, and by itself.
