@@ -202,9 +202,7 @@ impl MessageHeaderScanner {
                 if checked.unstamped {
                     stamp_received(&mut msg, flow.peer);
                 }
-                // A CANCEL goes to the shard of its INVITE.
-                let key = checked.cancels.unwrap_or(checked.key);
-                let shard = key.shard(self.parts.txn.len());
+                let shard = self.parts.keys.shard(&msg, self.parts.txn.len());
                 let class = class_of(&msg);
                 count(&self.parts.stats.requests);
                 let msg = Box::new(msg);

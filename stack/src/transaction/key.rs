@@ -16,11 +16,6 @@ use std::hash::Hasher;
 pub struct ServerKey(pub(crate) u128);
 
 impl ServerKey {
-    /// The shard that the transaction lives in, of so many.
-    pub(crate) fn shard(self, shards: usize) -> usize {
-        (self.0 >> 64) as u64 as usize % shards.max(1)
-    }
-
     /// The To tag of responses that the stack itself makes: the same for every response to one request, with a
     /// transaction (RFC 3261 §8.2.6.2) or without (§8.2.7), kept nowhere, and known again in the ACK.
     pub(crate) fn own_tag(self) -> String {
@@ -102,6 +97,17 @@ impl KeyMaker {
         Ok(())
     }
 
+    /// The shard that a request belongs to, of so many, by its Call-ID: so an INVITE, its CANCEL and its ACK meet, and so
+    /// do all requests of a dialog, which then stay in order, and merged ones.
+    pub(crate) fn shard(&self, msg: &Message, shards: usize) -> usize {
+        if shards <= 1 {
+            return 0;
+        }
+        let mut hash = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
+        hash.write(msg.raw_value(HeaderId::CALL_ID).unwrap_or(&[]));
+        (hash.finish() % shards as u64) as usize
+    }
+
     /// What a merged request shares with the one that was there first (RFC 3261 §8.2.2.2): From tag, Call-ID, CSeq.
     pub(crate) fn of_merge(&self, msg: &Message) -> Option<u128> {
         let mut hash = Lower(SipHasher13::new_with_keys(self.secret.1, self.secret.0));
@@ -138,5 +144,27 @@ impl Lower {
     /// Keeps neighbours apart.
     fn end(&mut self) {
         self.0.write_u8(0xff);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dialog_stays_on_one_shard_and_dialogs_spread() {
+        let keys = KeyMaker::new(&mut Rng::from_seed(1));
+        let shard = |method: &str, branch: &str, call: u32| {
+            let text =
+                format!("{method} sip:a SIP/2.0\r\nVia: SIP/2.0/UDP b;branch={branch}\r\ni: call-{call}\r\n\r\n");
+            keys.shard(&Message::parse(text.as_bytes()).unwrap(), 4)
+        };
+        let mut calls = [0; 4];
+        for call in 0..1000 {
+            let home = shard("INVITE", "z9hG4bK1", call);
+            assert!(["z9hG4bK1", "z9hG4bK2", "3"].iter().all(|branch| shard("BYE", branch, call) == home));
+            calls[home] += 1;
+        }
+        assert!(calls.iter().all(|calls| (150..350).contains(calls)), "{calls:?}");
     }
 }
