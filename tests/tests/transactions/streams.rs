@@ -83,6 +83,24 @@ fn a_stack_that_does_not_read_closes_nothing() {
     assert_eq!((closed(&mut bench), partials(&bench)), (vec![], (0, 0, 0)));
 }
 
+/// Nor while what completes a message waits in `rx` behind other messages.
+#[test]
+fn what_waits_to_be_read_is_not_late() {
+    let mut bench = Bench::new();
+    let (text, peer) = (options(9999), PEER.parse().unwrap());
+    let (first, rest) = text.split_at(100);
+    bench.receive_on(TCP, PEER, 1, first.to_owned());
+    bench.stack.stalled = Some("scanner");
+    bench.run_to(40_000);
+    for n in 0..capacity("rx") - 1 {
+        assert!(bench.stack.receive(TCP, peer, 2, options(n).into(), bench.now));
+    }
+    bench.receive_on(TCP, PEER, 1, rest.to_owned());
+    bench.stack.stalled = None;
+    let got = bench.told(0).len() as u64 + bench.stack.transactions().refused;
+    assert_eq!((got, closed(&mut bench), partials(&bench)), (capacity("rx") as u64, vec![], (0, 0, 0)));
+}
+
 /// Above the bound the oldest goes, so that who is fast is served.
 #[test]
 fn too_many_octets_in_partial_messages_end_the_oldest() {
