@@ -3,13 +3,19 @@
 use std::env;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::{Process, Unfinished};
+use crate::now;
+
+/// How long a start may take on a machine that is busy with other tests.
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// How long to wait before looking again.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// One run of SIPp: which scenario, from where, to whom, how much.
 #[derive(Clone, Debug)]
@@ -60,7 +66,7 @@ pub enum SippError {
 }
 
 impl Sipp<'_> {
-    /// Starts it.
+    /// Starts it; one that waits for requests is there when this returns.
     pub fn start(&self) -> Result<Running, SippError> {
         let folder = Folder::create().map_err(SippError::Start)?;
         let mut command = Command::new("sipp");
@@ -70,8 +76,27 @@ impl Sipp<'_> {
         command.args(["-i", &self.local.ip().to_string(), "-p", &self.local.port().to_string()]);
         command.args(["-t", self.transport, "-m", &self.calls.to_string(), "-r", &self.rate.to_string()]);
         command.args(self.more).args(self.remote.map(|r| r.to_string()));
-        let process = Process::start(command.current_dir(&folder.0)).map_err(SippError::Start)?;
+        let mut process = Process::start(command.current_dir(&folder.0)).map_err(SippError::Start)?;
+        let deadline = now() + START_LIMIT;
+        while self.remote.is_none() && !self.is_bound() {
+            if process.exited().is_some() || now() >= deadline {
+                return Err(SippError::Unfinished(process.output()));
+            }
+            // What it prints does not matter: this is only to look again in a moment.
+            let _ = process.wait_for(MOMENT, |_| None::<()>);
+        }
         Ok(Running { process, folder })
+    }
+
+    /// Whether some program listens on its address, as the kernel lists it.
+    fn is_bound(&self) -> bool {
+        // The state of a UDP socket without a peer, and that of a TCP socket that listens.
+        let (list, state) = if self.transport.starts_with('t') { ("tcp", "0A") } else { ("udp", "07") };
+        let text = fs::read_to_string(format!("/proc/net/{list}")).unwrap_or_default();
+        text.lines().any(|line| {
+            let mut columns = line.split_whitespace().skip(1);
+            columns.next() == Some(&listed(self.local)) && columns.nth(1) == Some(state)
+        })
     }
 
     /// Starts it and waits for its end.
@@ -93,6 +118,15 @@ impl Running {
             Err(Unfinished { output }) => Err(SippError::Unfinished(explain(output))),
         }
     }
+}
+
+/// How Linux lists an IPv4 address and port.
+fn listed(address: SocketAddr) -> String {
+    let octets = match address.ip() {
+        IpAddr::V4(ip) => ip.octets(),
+        IpAddr::V6(_) => panic!("{address}: the scenarios use IPv4"),
+    };
+    format!("{:08X}:{:04X}", u32::from_ne_bytes(octets), address.port())
 }
 
 /// The cumulative columns of the last line of SIPp's statistics.
@@ -132,6 +166,7 @@ impl Drop for Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{TcpListener, UdpSocket};
 
     #[test]
     fn statistics_are_the_cumulative_columns_of_the_last_line() {
@@ -139,6 +174,19 @@ mod tests {
                    a;1;1;0;0;\n\
                    b;1;12;3;4;\n";
         assert_eq!(parse_stats(csv), Some(CallStats { successful: 12, failed: 3, retransmissions: 4 }));
+    }
+
+    #[test]
+    fn what_listens_is_listed_by_the_kernel() {
+        let side =
+            |local, transport| Sipp { scenario: "", local, remote: None, calls: 0, rate: 0, transport, more: &[] };
+        let udp = UdpSocket::bind((super::super::loopback(), 0)).expect("a free port");
+        let tcp = TcpListener::bind((super::super::loopback(), 0)).expect("a free port");
+        let (udp_at, tcp_at) = (udp.local_addr().expect("bound"), tcp.local_addr().expect("bound"));
+        assert!(side(udp_at, "u1").is_bound() && side(tcp_at, "t1").is_bound());
+        assert!(!side(udp_at, "t1").is_bound() && !side(tcp_at, "u1").is_bound());
+        drop((udp, tcp));
+        assert!(!side(udp_at, "u1").is_bound() && !side(tcp_at, "t1").is_bound());
     }
 
     #[test]
