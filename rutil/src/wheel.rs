@@ -1,4 +1,4 @@
-//! A hierarchical timing wheel: a million timers, armed and expired in constant time.
+//! A hierarchical timing wheel: a million timers, armed and expired in constant time each.
 //!
 //! Eight levels of 64 slots; a slot of level *n* spans 64ⁿ ticks. A timer lies in the level of the highest six-bit
 //! digit in which its tick differs from the present one, so each timer of a level fires before each of the level above,
@@ -14,6 +14,9 @@ use crate::{Chunks, Time};
 const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
 const LEVELS: usize = 8;
+/// Timers that one [`Wheel::pop`] moves to a lower level. A slot of an upper level may hold hundreds of thousands: to
+/// move them at once would stop their runner for tens of milliseconds.
+const MOVES: usize = 1024;
 /// No node: the end of a list.
 const NIL: u32 = u32::MAX;
 
@@ -23,7 +26,8 @@ pub const MILLISECOND: u64 = 1_000_000;
 /// Timers that carry a `T` and fire in ticks of `RESOLUTION` ns (at least 0.1 ms).
 ///
 /// No timer fires early: a deadline is rounded up to a tick. Timers fire in the order of their ticks and, within one
-/// tick, in the order in which they were armed.
+/// tick, in the order in which they were armed; one that is armed while a slot is being moved down may come before others
+/// of its tick.
 pub struct Wheel<T: Copy, const RESOLUTION: u64 = MILLISECOND> {
     /// The tick up to which everything was expired.
     present: u64,
@@ -32,6 +36,8 @@ pub struct Wheel<T: Copy, const RESOLUTION: u64 = MILLISECOND> {
     nodes: Chunks<Node<T>>,
     /// Head of the list of free nodes.
     free: u32,
+    /// Head of what is left of a slot that is being moved down; the present stands at its first tick meanwhile.
+    moving: u32,
 }
 
 struct Level {
@@ -65,7 +71,14 @@ impl<T: Copy, const RESOLUTION: u64> Wheel<T, RESOLUTION> {
         // From 0.1 ms on every Time has a tick of fewer than BITS × LEVELS bits.
         const { assert!(RESOLUTION >= 100_000) };
         let level = || Level { occupied: 0, slots: [Slot { head: NIL, tail: NIL }; SLOTS] };
-        Wheel { present: 0, len: 0, levels: std::array::from_fn(|_| level()), nodes: Chunks::new(), free: NIL }
+        Wheel {
+            present: 0,
+            len: 0,
+            levels: std::array::from_fn(|_| level()),
+            nodes: Chunks::new(),
+            free: NIL,
+            moving: NIL,
+        }
     }
 
     /// Timers that have not fired.
@@ -101,15 +114,23 @@ impl<T: Copy, const RESOLUTION: u64> Wheel<T, RESOLUTION> {
 
     /// Fires every timer whose time has come, in order.
     pub fn expire(&mut self, now: Time, mut fire: impl FnMut(T)) {
-        while let Some(item) = self.pop(now) {
-            fire(item);
+        loop {
+            match self.pop(now) {
+                Some(item) => fire(item),
+                None if self.moving == NIL => return,
+                None => {}
+            }
         }
     }
 
-    /// Takes the first timer whose time has come: for a consumer that may have to stop half-way.
+    /// Takes the first timer whose time has come: for a consumer that may have to stop half-way. With very many timers it
+    /// may first have to put them in order: then it gives `None`, and [`Wheel::next_deadline`] is at hand.
     pub fn pop(&mut self, now: Time) -> Option<T> {
         let now = now.as_nanos() / RESOLUTION;
         loop {
+            if !self.move_on() {
+                return None;
+            }
             match self.first() {
                 Some((level, slot, start)) if start <= now => {
                     self.present = start;
@@ -130,6 +151,9 @@ impl<T: Copy, const RESOLUTION: u64> Wheel<T, RESOLUTION> {
     /// When to call [`Wheel::expire`] next: perhaps before the first timer fires (then it only moves timers down, and
     /// the next answer is later), never after it.
     pub fn next_deadline(&self) -> Option<Time> {
+        if self.moving != NIL {
+            return Some(Time::from_nanos(self.present.saturating_mul(RESOLUTION)));
+        }
         self.first().map(|(_, _, start)| Time::from_nanos(start.saturating_mul(RESOLUTION)))
     }
 
@@ -175,15 +199,23 @@ impl<T: Copy, const RESOLUTION: u64> Wheel<T, RESOLUTION> {
         node.item
     }
 
-    /// Spreads a slot, at whose first tick the present has arrived, over the levels below, in order.
+    /// Begins to spread a slot, at whose first tick the present has arrived, over the levels below.
     fn move_down(&mut self, level: usize, place: usize) {
         self.levels[level].occupied &= !(1 << place);
-        let mut index = self.levels[level].slots[place].head;
-        while index != NIL {
-            let next = std::mem::replace(&mut self.nodes[index as usize].next, NIL);
+        self.moving = self.levels[level].slots[place].head;
+    }
+
+    /// Spreads some of it, in order; whether nothing is left.
+    fn move_on(&mut self) -> bool {
+        for _ in 0..MOVES {
+            if self.moving == NIL {
+                break;
+            }
+            let index = self.moving;
+            self.moving = std::mem::replace(&mut self.nodes[index as usize].next, NIL);
             self.link(index);
-            index = next;
         }
+        self.moving == NIL
     }
 }
 
@@ -204,6 +236,26 @@ mod tests {
     fn a_timer_takes_sixteen_bytes_with_a_small_item() {
         assert_eq!(size_of::<Node<u32>>(), 16);
         assert!(size_of::<Node<u64>>() <= 24 + 8);
+    }
+
+    #[test]
+    fn a_full_slot_is_moved_in_parts() {
+        const COUNT: u32 = 10 * MOVES as u32;
+        let mut wheel = Wheel::<u32>::new();
+        let at = Time::from_millis(8192);
+        (0..COUNT).for_each(|item| wheel.arm(at, item));
+        let mut got: Vec<u32> = Vec::new();
+        for part in 1..COUNT / MOVES as u32 {
+            assert_eq!(wheel.pop(at), None, "part {part}");
+            assert!(wheel.next_deadline().unwrap() <= at, "it asks to go on");
+            wheel.arm(Time::from_millis(9000), COUNT + part);
+        }
+        while let Some(item) = wheel.pop(at) {
+            got.push(item);
+        }
+        assert_eq!(got, (0..COUNT).collect::<Vec<_>>());
+        assert!(fired(&mut wheel, Time::from_millis(8999)).is_empty());
+        assert_eq!(fired(&mut wheel, Time::from_millis(9000)).len(), 9);
     }
 
     #[test]
