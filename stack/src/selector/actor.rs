@@ -27,6 +27,9 @@ const HOLD: Duration = Duration::from_millis(1);
 /// Requests that wait for a name at most; more are refused.
 const WAITING: usize = 1024;
 
+/// How long a name's requests wait. The resolver answers sooner, unless it has died.
+const PATIENCE: Duration = Duration::from_secs(6);
+
 /// What a selector is made of.
 pub(crate) struct SelectorParts {
     pub(crate) shard: u16,
@@ -61,8 +64,10 @@ struct Waiting {
 pub(crate) struct TransportSelector {
     parts: SelectorParts,
     cache: AddressCache,
-    /// By look-up token. An entry leaves with its answer, which the resolver gives in bounded time.
+    /// By look-up token. An entry leaves with its answer, or when its time is up.
     waiting: HashMap<u64, Waiting>,
+    /// When the time of each look-up is up, in that order; those that were answered are in it too.
+    due: VecDeque<(Time, u64)>,
     /// The tokens of the names in `waiting`.
     tokens: HashMap<String, u64>,
     waiting_requests: usize,
@@ -79,6 +84,7 @@ impl TransportSelector {
         TransportSelector {
             cache,
             waiting: HashMap::with_hasher(state.clone()),
+            due: VecDeque::new(),
             tokens: HashMap::with_hasher(state),
             waiting_requests: 0,
             next_token: 0,
@@ -133,6 +139,24 @@ impl TransportSelector {
         self.waiting_requests += 1;
         self.tokens.insert(name.clone(), token);
         self.waiting.insert(token, Waiting { name, requests: vec![(request, kind, port)] });
+        self.due.push_back((now + PATIENCE, token));
+    }
+
+    /// Gives up the look-ups that were not answered in time; whether there was one.
+    fn expire(&mut self, now: Time) -> bool {
+        let mut any = false;
+        while let Some((due, token)) = self.due.front().copied() {
+            let waits = self.waiting.contains_key(&token);
+            if waits && due > now {
+                break;
+            }
+            self.due.pop_front();
+            if waits {
+                any = true;
+                self.on_answer(Answer { token, result: Err(DnsError::Timeout), ttl: Duration::ZERO }, now);
+            }
+        }
+        any
     }
 
     fn on_answer(&mut self, answer: Answer, now: Time) {
@@ -312,6 +336,7 @@ impl Actor for TransportSelector {
             }
             worked = true;
         }
+        worked |= self.expire(now);
         for _ in 0..BATCH {
             if !self.held.is_empty() {
                 break;
@@ -329,7 +354,7 @@ impl Actor for TransportSelector {
     }
 
     fn deadline(&self) -> Option<Time> {
-        (!self.held.is_empty()).then_some(self.retry_at)
+        if self.held.is_empty() { self.due.front().map(|(due, _)| *due) } else { Some(self.retry_at) }
     }
 
     fn drained(&self) -> bool {

@@ -89,3 +89,25 @@ fn no_record_sends_us_to_a_group_or_to_everybody() {
     assert_eq!(bench.answer(1, &HARMFUL), [""; 0]);
     assert!(matches!(bench.news.pop(), Some(Input::NotSent { reason: NoResponse::NotFound, .. })));
 }
+
+/// A resolver that has died answers nothing; what waits for it must not wait for ever, nor keep the name from being
+/// asked for again.
+#[test]
+fn a_look_up_without_an_answer_ends() {
+    let mut bench = bench();
+    bench.send(1, "sip:a.example");
+    bench.send(2, "sip:a.example");
+    let due = bench.selector.deadline().expect("it has its time");
+    bench.selector.turn(Time::from_nanos(due.as_nanos() - 1));
+    assert!(bench.news.pop().is_none());
+    bench.selector.turn(due);
+    for number in [1, 2] {
+        let Some(Input::NotSent { key, reason }) = bench.news.pop() else { panic!("no news of {number}") };
+        assert_eq!((key, reason), (number << 1, NoResponse::NotFound));
+    }
+    assert!(bench.selector.drained() && bench.selector.deadline().is_none());
+    // The next request asks again, and its answer is its own.
+    bench.send(3, "sip:a.example");
+    assert_eq!(bench.answer(0, &["192.0.2.7"]), Vec::<String>::new());
+    assert_eq!(bench.answer(1, &["192.0.2.7"]), ["192.0.2.7:5060"]);
+}
