@@ -63,7 +63,7 @@ pub const EDGES: [Edge; 9] = [
     row("txn", "scanner", "transactions", 256, WhenFull::Hold(&["rx"])),
     row("cmd", "TU, timers, selector, transports", "transactions", 512, WhenFull::Hold(&["tu", "out", "dns_done"])),
     row("timer", "transactions", "timers", 512, WhenFull::Keep),
-    row("out", "transactions", "selector", 256, WhenFull::Shed),
+    row("out", "transactions", "selector", 512, WhenFull::Shed),
     row("wire", "selector, scanner", "transports", 256, WhenFull::Shed),
     row("tu", "transactions", "TU", 256, WhenFull::Hold(&["txn"])),
     row("dns", "selector", "resolver", 1024, WhenFull::Shed),
@@ -172,7 +172,12 @@ fn core(
     let scanner_stats = Arc::<ScannerStats>::default();
     let scanner = MessageHeaderScanner::new(ScannerParts {
         rx,
-        txn: txn.to_vec(),
+        // Its own shard's runner is awake while it scans.
+        txn: txn
+            .iter()
+            .enumerate()
+            .map(|(to, txn)| if to == usize::from(shard) { txn.near() } else { txn.clone() })
+            .collect(),
         wires: plan.wires.clone(),
         transports: plan.transports.clone(),
         limits: plan.options.limits,
@@ -261,7 +266,7 @@ pub(crate) fn net(staged: bool, commands: Arc<OnceLock<Vec<FifoSender<Input>>>>)
         // Without room the transaction's own timers end it.
         let told = shard.is_some_and(|cmd| cmd.push(Input::Failed(failed), Class::Internal, now).is_ok());
         if !told {
-            tracing::warn!(error = %failed.error, "a transport failure found no room in cmd");
+            tracing::debug!(error = %failed.error, "a transport failure found no room in cmd");
         }
     });
     Ok(Net { group: PollGroup::new(to_scanner, failed)?, rx, park })
@@ -312,7 +317,8 @@ pub(crate) fn first_processor() -> usize {
     processors().map_or(0, |(_, at)| at)
 }
 
-/// Keeps this thread on one of the processors that it may use: the `number`th, counted round. A runner sleeps and wakes thousands of times a second, and each time that it wakes elsewhere its caches are cold.
+/// Keeps this thread on one of the processors that it may use: the `number`th, counted round. A runner sleeps and wakes
+/// thousands of times a second, and each time that it wakes elsewhere its caches are cold.
 fn pin_to(number: usize) {
     let pinned = processors().and_then(|(mine, _)| {
         let mut one = CpuSet::new();

@@ -99,10 +99,11 @@ impl Played {
         panic!("the actors feed each other for ever");
     }
 
-    /// One turn of every actor; whether any did something.
+    /// The turns of one pass, in the order that a runner has; whether any actor did something.
     pub fn pass(&mut self, now: Time) -> bool {
         let mut worked = false;
-        for actor in &mut self.core.actors {
+        for at in &self.core.order {
+            let actor = &mut self.core.actors[*at];
             if self.stalled != Some(actor.name()) {
                 worked |= actor.turn(now) == Turn::Worked;
             }
