@@ -26,8 +26,7 @@ pub(crate) struct Peer {
 }
 
 /// All peers.
-pub(crate) const PEERS: &[Peer] =
-    &[Peer { program: "sipp", package: "sip-tester" }, Peer { program: "sipsak", package: "sipsak" }];
+pub(crate) const PEERS: &[Peer] = &[Peer { program: "sipp", package: "sip-tester" }];
 
 impl Tool {
     /// Installs the tool if it is not there; the build is kept under `target/tools`, so an interrupted one resumes.
