@@ -29,34 +29,41 @@ pub(crate) fn address(repro: &Repro, transport: &str) -> SocketAddr {
     repro.address(transport).expect("it said so")
 }
 
-/// How soon the next request after a torture message is answered on average. A machine that is busy with other things
-/// takes its time for one or the other, so the middle of all is what counts; the driver has a limit for each.
+/// How soon the next request after a torture message is answered.
 const PROMPT: Duration = Duration::from_millis(100);
+/// How often a message is tried until that is so: a machine that is busy with other things may be late once or twice.
+const ATTEMPTS: u32 = 5;
 
 /// Tries messages in all ways, each on a proxy of its own: the RFC uses branches more than once, and a request with
 /// the branch of an earlier one is that request again.
 fn torture(role: Role, more: &[&str], wanted: impl Fn(&Case) -> bool) {
     let (mut wrong, mut delays) = (Vec::new(), Vec::new());
-    let mut judge = |case: &Case, result: Result<Outcome, String>| match result {
-        Ok(Outcome::Right(answered_in)) => delays.extend(answered_in.map(|delay| (delay, case.name.clone()))),
-        Ok(Outcome::Skipped(_)) => {}
-        Err(error) => wrong.push(error),
+    let mut judge = |case: &Case, check: &dyn Fn() -> Result<Outcome, String>| {
+        for attempt in 1..=ATTEMPTS {
+            match check() {
+                Ok(Outcome::Right(Some(delay))) if delay >= PROMPT && attempt < ATTEMPTS => continue,
+                Ok(Outcome::Right(answered_in)) => delays.extend(answered_in.map(|delay| (delay, case.name.clone()))),
+                Ok(Outcome::Skipped(_)) => {}
+                Err(error) => wrong.push(error),
+            }
+            return;
+        }
     };
     for case in &corpus::all().into_iter().filter(wanted).collect::<Vec<_>>() {
-        judge(case, check_over_udp(address(&start(more), "udp"), case, role));
-        judge(case, check_over_tcp(address(&start(more), "tcp"), case, role));
+        judge(case, &|| check_over_udp(address(&start(more), "udp"), case, role));
+        judge(case, &|| check_over_tcp(address(&start(more), "tcp"), case, role));
         if role == Role::Proxy && can_be_forwarded(case) {
-            judge(case, check_forwarded_over_udp(address(&start(more), "udp"), case));
+            judge(case, &|| check_forwarded_over_udp(address(&start(more), "udp"), case));
         }
         if role == Role::Proxy && can_be_forwarded_over_tcp(case) {
-            judge(case, check_forwarded_over_tcp(address(&start(more), "tcp"), case));
+            judge(case, &|| check_forwarded_over_tcp(address(&start(more), "tcp"), case));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     delays.sort();
     let (median, worst) = (&delays[delays.len() / 2], &delays[delays.len() - 1]);
     eprintln!("{role:?}: the next request is answered in {:?}; worst: {worst:?}", median.0);
-    assert!(median.0 < PROMPT, "{delays:?}");
+    assert!(worst.0 < PROMPT, "{delays:?}");
 }
 
 #[test]
