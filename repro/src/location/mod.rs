@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Locks: registrations on different records rarely meet.
+/// Locks of the records: look-ups of different records rarely meet. Registrations meet on the one of the endpoints.
 const PARTS: usize = 16;
 
 /// How often [`LocationStore::sweep`] should be called; each call looks at one part of sixteen.
