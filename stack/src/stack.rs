@@ -5,6 +5,7 @@ use crate::options::StackOptions;
 use crate::scanner::{ScannerSnapshot, ScannerStats};
 use crate::selector::resolver::ResolverHandle;
 use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats};
+use crate::transport::tls::TlsContext;
 use crate::transport::{
     BindError, TcpOptions, TransportId, TransportInfo, TransportStats, TransportTable, TransportType, UdpOptions, Wire,
 };
@@ -39,6 +40,12 @@ impl TransportSpec {
         TransportSpec { kind: TransportType::Tcp, bind, advertise: None }
     }
 
+    /// TLS over TCP on an address: listens, and connects from it; port 0 takes a free one. The stack must be given
+    /// certificates ([`StackBuilder::tls`]).
+    pub fn tls(bind: SocketAddr) -> Self {
+        TransportSpec { kind: TransportType::Tls, bind, advertise: None }
+    }
+
     /// What Via and Record-Route say instead of the bound address.
     pub fn advertise(mut self, address: SocketAddr) -> Self {
         self.advertise = Some(address);
@@ -62,9 +69,17 @@ pub enum StackError {
     /// A transport could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// TLS and WebSocket are not there yet.
-    #[error("{0} is not supported: use udp or tcp")]
+    /// WebSocket is not there yet.
+    #[error("{0} is not supported: use udp, tcp or tls")]
     Unsupported(TransportType),
+    /// A secure transport without certificates.
+    #[error("{} {addr} needs a certificate: give the stack one", .kind.as_param())]
+    NoTls {
+        /// The transport's type.
+        kind: TransportType,
+        /// The address asked for.
+        addr: SocketAddr,
+    },
     /// More transports or shards than can be named.
     #[error("too many transports or shards: at most 255 of each")]
     TooMany,
@@ -86,6 +101,7 @@ pub struct StackBuilder {
     options: StackOptions,
     transports: Vec<TransportSpec>,
     tcp: TcpOptions,
+    tls: Option<TlsContext>,
     users: Vec<(TuOptions, TuFactory)>,
     pin: bool,
     on_panic: Option<OnPanic>,
@@ -114,6 +130,12 @@ impl StackBuilder {
     /// Bounds on TCP connections. Whether ports are shared is the placement's business: `reuse_port` is overruled.
     pub fn tcp_options(mut self, options: TcpOptions) -> Self {
         self.tcp = options;
+        self
+    }
+
+    /// The certificates of the TLS transports.
+    pub fn tls(mut self, tls: TlsContext) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -184,7 +206,6 @@ impl StackBuilder {
         let mut stack = Stack {
             transports,
             cores: all,
-
             controls: Vec::new(),
             threads: Vec::new(),
             pin: self.pin.then(wiring::first_processor),
@@ -209,6 +230,7 @@ impl StackBuilder {
     fn bind(&self, nets: &mut [Net], staged: bool) -> Result<(Vec<TransportInfo>, Vec<FifoSender<Wire>>), StackError> {
         let (mut infos, mut wires) = (Vec::<TransportInfo>::new(), Vec::new());
         let across = nets.len() > 1;
+        let streams = TcpOptions { reuse_port: across, ..self.tcp.clone() };
         for (shard, net) in nets.iter_mut().enumerate() {
             for (at, spec) in self.transports.iter().enumerate() {
                 let id = TransportId(infos.len() as u16);
@@ -220,9 +242,10 @@ impl StackBuilder {
                         let options = UdpOptions { reuse_port: across, ..UdpOptions::default() };
                         net.group.add_udp(id, bind, receiver, &options)?
                     }
-                    TransportType::Tcp => {
-                        let options = TcpOptions { reuse_port: across, ..self.tcp.clone() };
-                        net.group.add_tcp(id, bind, receiver, &options)?
+                    TransportType::Tcp => net.group.add_tcp(id, bind, receiver, &streams)?,
+                    TransportType::Tls => {
+                        let tls = self.tls.clone().ok_or(StackError::NoTls { kind: spec.kind, addr: spec.bind })?;
+                        net.group.add_tls(id, bind, receiver, &streams, tls)?
                     }
                     other => return Err(StackError::Unsupported(other)),
                 };
@@ -337,6 +360,7 @@ impl Stack {
             options: StackOptions::default(),
             transports: Vec::new(),
             tcp: TcpOptions::default(),
+            tls: None,
             users: Vec::new(),
             pin: false,
             on_panic: None,

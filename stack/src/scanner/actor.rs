@@ -280,7 +280,8 @@ impl MessageHeaderScanner {
 
     fn reply(&mut self, bytes: Bytes, flow: Flow, now: Time) {
         let Some(wire) = self.parts.wires.get(usize::from(flow.transport.0)) else { return };
-        let send = Wire::Send { bytes, peer: flow.peer, connection: flow.connection, connect: false, notify: None };
+        let (peer, connection) = (flow.peer, flow.connection);
+        let send = Wire::Send { bytes, peer, domain: None, connection, connect: false, notify: None };
         if wire.push(send, Class::Essential, now).is_err() {
             count(&self.parts.stats.shed);
         }

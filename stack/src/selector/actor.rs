@@ -1,6 +1,7 @@
 //! The actor between `out` and `wire[t]`: finds the next hop, fills the Via, prints, and picks the transport.
 
 use super::cache::AddressCache;
+use super::domain::domain_to_prove;
 use super::locate::{Located, Target, locate, reachable};
 use super::resolver::{Answer, DnsError, Lookup, ResolverHandle};
 use crate::header::{HeaderId, h};
@@ -98,7 +99,7 @@ impl TransportSelector {
         match outgoing {
             Outgoing::Bytes(transmission) => {
                 let Transmission { bytes, flow, notify } = *transmission;
-                if let (Err(error), Some(notify)) = (self.wire(bytes, flow, true, notify, now), notify) {
+                if let (Err(error), Some(notify)) = (self.wire(bytes, (flow, None), true, notify, now), notify) {
                     self.tell(Input::Failed(crate::transport::TransportFailed { notify, error }), now);
                 }
             }
@@ -243,7 +244,11 @@ impl TransportSelector {
         let notify = Notify { shard: self.parts.shard, key };
         let connect = !matches!(request.options.next_hop, NextHop::Flow(_));
         let notify = (!request.stateless).then_some(notify);
-        match self.wire(bytes.clone(), flow, connect, notify, now) {
+        let domain = match flow.kind.is_secure() {
+            true => domain_to_prove(&request.msg, request.options.next_hop, self.parts.outbound_proxy.as_ref()),
+            false => None,
+        };
+        match self.wire(bytes.clone(), (flow, domain), connect, notify, now) {
             Ok(()) if !request.stateless => self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, for_size })), now),
             Ok(()) => {}
             Err(error) => self.not_sent(request, error.into(), now),
@@ -276,7 +281,7 @@ impl TransportSelector {
         msg.replace_first_raw(h::VIAS, &[udp.via(), branch.as_bytes(), b";rport"]);
         let (bytes, flow) = (msg.to_bytes(), flow_to(udp, flow.peer));
         let notify = Some(Notify { shard: self.parts.shard, key });
-        match self.wire(bytes.clone(), flow, true, notify, now) {
+        match self.wire(bytes.clone(), (flow, None), true, notify, now) {
             Ok(()) => self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, for_size: false })), now),
             Err(error) => self.tell(Input::NotSent { key, reason: error.into() }, now),
         }
@@ -286,13 +291,13 @@ impl TransportSelector {
     fn wire(
         &mut self,
         bytes: Bytes,
-        flow: Flow,
+        (flow, domain): (Flow, Option<Arc<str>>),
         connect: bool,
         notify: Option<Notify>,
         now: Time,
     ) -> Result<(), TransportError> {
         let wire = self.parts.wires.get(usize::from(flow.transport.0)).ok_or(TransportError::NoTransport)?;
-        let send = Wire::Send { bytes, peer: flow.peer, connection: flow.connection, connect, notify };
+        let send = Wire::Send { bytes, peer: flow.peer, domain, connection: flow.connection, connect, notify };
         match wire.push(send, Class::Internal, now) {
             Err(Full(_)) if flow.kind.is_reliable() => Err(TransportError::Congested),
             _ => Ok(()),

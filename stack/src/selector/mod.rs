@@ -2,6 +2,7 @@
 
 mod actor;
 mod cache;
+mod domain;
 mod locate;
 pub mod resolver;
 

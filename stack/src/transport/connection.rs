@@ -1,8 +1,11 @@
-//! One TCP connection: its socket, its phase, and the messages that wait for the socket.
+//! One connection: its stream, its phase, and the messages that wait for the socket.
 //!
 //! ```text
-//!  connect()        connected            peer's FIN (answers may still go out)
-//! ───────────► Connecting ─────► Open ─────────────────────────► HalfClosed
+//!           accept(), with TLS ──► Handshaking ─┐ TLS agreed
+//!                                    ▲          │
+//!                     connected, TLS │          ▼
+//!  connect()        connected        │           peer's FIN (answers may still go out)
+//! ───────────► Connecting ───────────┴► Open ──────────────────► HalfClosed
 //!                     accept() ──►│                                  │
 //!                                 │ Wire::Close                      │ Wire::Close
 //!                                 ▼                                  ▼
@@ -18,13 +21,14 @@
 //!  Broken: writing failed; what the peer sent before is still read
 //! ```
 
-use super::{ConnectionId, Flow, Notify, Received, TransportError};
+use super::stream::{Stream, numeric};
+use super::{ConnectionId, Flow, Notify, Received, TransportError, TransportId, TransportType};
 use bytes::Bytes;
-use mio::net::TcpStream;
 use rutil::Time;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Octets read from a socket at once.
@@ -44,6 +48,7 @@ const GATHER: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Connecting,
+    Handshaking,
     Open,
     HalfClosed,
     Closing,
@@ -55,7 +60,11 @@ pub(super) enum Phase {
 impl Phase {
     /// Whether a message that names this very connection may go out on it.
     pub(super) fn takes_messages(self) -> bool {
-        matches!(self, Phase::Connecting | Phase::Open | Phase::HalfClosed | Phase::Closing)
+        matches!(self, Phase::Connecting | Phase::Handshaking | Phase::Open | Phase::HalfClosed | Phase::Closing)
+    }
+    /// Whether nothing has been exchanged yet.
+    pub(super) fn is_coming_up(self) -> bool {
+        matches!(self, Phase::Connecting | Phase::Handshaking)
     }
 }
 
@@ -86,7 +95,9 @@ pub(super) struct Written {
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) peer: SocketAddr,
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
+    /// The name that the peer has to prove, of a connection that was opened with TLS (RFC 5922 §7.3).
+    pub(super) domain: Option<Arc<str>>,
     pub(super) phase: Phase,
     /// When octets last went in or out.
     pub(super) active: Time,
@@ -117,16 +128,24 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(id: ConnectionId, peer: SocketAddr, stream: TcpStream, phase: Phase, now: Time) -> Self {
+    pub(super) fn new(
+        id: ConnectionId,
+        peer: SocketAddr,
+        domain: Option<Arc<str>>,
+        stream: Stream,
+        phase: Phase,
+        now: Time,
+    ) -> Self {
         Connection {
             id,
             peer,
             stream,
+            domain,
             phase,
             active: now,
             ends: Time::MAX,
             readable: false,
-            writable: phase == Phase::Open,
+            writable: phase != Phase::Connecting,
             ending: false,
             finished: false,
             announced: false,
@@ -139,12 +158,28 @@ impl Connection {
         }
     }
 
+    /// What a message that came on it says of where it came from.
+    pub(super) fn flow(&self, transport: TransportId, kind: TransportType) -> Flow {
+        Flow { transport, kind, connection: self.id, peer: self.peer }
+    }
+
+    /// Whether a request for `domain` may use it: one whose peer has proved to be that, or is at that address. Without a
+    /// domain any will do.
+    pub(super) fn serves(&self, domain: Option<&str>) -> bool {
+        let Some(domain) = domain else { return true };
+        match &self.domain {
+            Some(proved) => proved.eq_ignore_ascii_case(domain),
+            None => numeric(domain) == Some(self.peer.ip()),
+        }
+    }
+
     /// Whether the connection that was begun is up.
     pub(super) fn is_connected(&self) -> io::Result<bool> {
-        if let Some(e) = self.stream.take_error()? {
+        let socket = self.stream.socket();
+        if let Some(e) = socket.take_error()? {
             return Err(e);
         }
-        match self.stream.peer_addr() {
+        match socket.peer_addr() {
             Ok(_) => Ok(true),
             Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
             Err(e) => Err(e),
@@ -160,7 +195,7 @@ impl Connection {
                 Got::End
             }
             Ok(size) => {
-                self.readable = size == buffer.len() || self.ending;
+                self.readable = size == buffer.len() || self.ending || !self.stream.short_means_drained();
                 Got::Chunk(Bytes::copy_from_slice(buffer.get(..size).unwrap_or_default()))
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -174,7 +209,7 @@ impl Connection {
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || self.stream.wants_write()
     }
 
     /// Appends a message, or says why it may not wait here; `limit` is of octets.
@@ -196,7 +231,8 @@ impl Connection {
     /// Writes until the queue is empty or the socket is full, several messages in one system call.
     pub(super) fn write(&mut self) -> io::Result<Written> {
         let mut written = Written::default();
-        while self.writable && !self.queue.is_empty() {
+        self.flush()?;
+        while self.writable && !self.queue.is_empty() && !self.stream.is_handshaking() {
             let mut slices = [IoSlice::new(&[]); GATHER];
             let mut offered = 0;
             for (i, (slice, queued)) in slices.iter_mut().zip(&self.queue).enumerate() {
@@ -207,7 +243,7 @@ impl Connection {
             let count = self.queue.len().min(GATHER);
             match self.stream.write_vectored(slices.get(..count).unwrap_or_default()) {
                 Ok(size) => {
-                    self.writable = size == offered;
+                    self.writable = size == offered || !self.stream.short_means_drained() && !self.stream.wants_write();
                     self.advance(size, &mut written);
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -216,6 +252,16 @@ impl Connection {
             }
         }
         Ok(written)
+    }
+
+    /// Gives the socket what the stream has kept of earlier writes.
+    fn flush(&mut self) -> io::Result<()> {
+        match self.stream.flush() {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            flushed => return flushed,
+        }
+        Ok(())
     }
 
     fn advance(&mut self, size: usize, written: &mut Written) {
@@ -254,8 +300,8 @@ impl Connection {
     }
 
     /// Sends our FIN.
-    pub(super) fn shut(&self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+    pub(super) fn shut(&mut self) -> io::Result<()> {
+        self.stream.shut()
     }
 }
 

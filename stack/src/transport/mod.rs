@@ -13,8 +13,10 @@ mod options;
 mod poll_group;
 mod socket;
 mod stats;
+mod stream;
 mod table;
 mod tcp;
+pub mod tls;
 mod udp;
 
 #[cfg(test)]
@@ -30,6 +32,7 @@ use bytes::Bytes;
 use rutil::Time;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// How a SIP message travels (the transport of a Via's sent-protocol).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -182,6 +185,9 @@ pub enum Wire {
         bytes: Bytes,
         /// The peer.
         peer: SocketAddr,
+        /// TLS: the host of the URI that led there, which the peer has to prove to be (RFC 5922 §7.3); none where the
+        /// flow is known.
+        domain: Option<Arc<str>>,
         /// Streams: use this connection if it still lives; else (and for zero) any live connection to `peer`, else
         /// connect.
         connection: ConnectionId,
@@ -213,6 +219,9 @@ pub enum TransportError {
     /// The connection did not come up in time.
     #[error("connection timed out")]
     ConnectTimeout,
+    /// The peers did not agree on TLS, or the peer could not prove who it is.
+    #[error("TLS handshake failed")]
+    Handshake,
     /// The write queue or the `wire` FIFO is full.
     #[error("congested")]
     Congested,

@@ -32,6 +32,10 @@ pub struct TcpOptions {
     pub write_queue: usize,
     /// How long a connection may take to come up.
     pub connect_timeout: Duration,
+    /// How long the peers of a connection may take to agree on TLS.
+    pub handshake_timeout: Duration,
+    /// Accepted connections that have not yet agreed on TLS, at most; for one more the oldest of them is closed.
+    pub max_handshakes: usize,
     /// How long a connection may carry nothing before it is closed.
     pub idle_timeout: Duration,
 }
@@ -43,6 +47,8 @@ impl Default for TcpOptions {
             max_connections: 10_000,
             write_queue: 1 << 20,
             connect_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(5),
+            max_handshakes: 1_000,
             idle_timeout: Duration::from_secs(600),
         }
     }

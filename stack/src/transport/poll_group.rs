@@ -2,6 +2,7 @@
 
 use super::mmsg::{BATCH, DATAGRAM};
 use super::tcp::Tcp;
+use super::tls::TlsContext;
 use super::udp::Udp;
 use super::{
     BindError, Notify, Received, TcpOptions, TransportError, TransportFailed, TransportId, TransportStats,
@@ -162,7 +163,26 @@ impl PollGroup {
         options: &TcpOptions,
     ) -> Result<SocketAddr, BindError> {
         let index = self.next_index(TransportType::Tcp, addr)?;
-        let (tcp, local) = Tcp::bind(id, addr, wire, options, self.poll.registry(), index)?;
+        let (tcp, local) = Tcp::bind(id, addr, wire, (options, None), self.poll.registry(), index)?;
+        self.transports.push(Transport::Tcp(Box::new(tcp)));
+        Ok(local)
+    }
+
+    /// Adds a listener for TLS over TCP, as [`PollGroup::add_tcp`]. No message passes before the peers have agreed; a peer
+    /// that is connected to has to prove to be the `domain` of the message ([`Wire::Send`]).
+    ///
+    /// # Errors
+    /// [`BindError`] when the socket cannot be opened.
+    pub fn add_tls(
+        &mut self,
+        id: TransportId,
+        addr: SocketAddr,
+        wire: FifoReceiver<Wire>,
+        options: &TcpOptions,
+        tls: TlsContext,
+    ) -> Result<SocketAddr, BindError> {
+        let index = self.next_index(TransportType::Tls, addr)?;
+        let (tcp, local) = Tcp::bind(id, addr, wire, (options, Some(tls)), self.poll.registry(), index)?;
         self.transports.push(Transport::Tcp(Box::new(tcp)));
         Ok(local)
     }

@@ -25,6 +25,10 @@ pub struct TransportStats {
     pub accepted: Counter,
     /// Connections opened to a peer.
     pub connected: Counter,
+    /// TLS handshakes that succeeded, on accepted connections and on our own.
+    pub handshakes: Counter,
+    /// TLS handshakes that failed.
+    pub handshakes_failed: Counter,
     /// Connections closed, for whatever reason; `accepted + connected - closed` are open.
     pub closed: Counter,
 }

@@ -5,10 +5,13 @@
 
 use super::ConnectionId;
 use super::connection::{Connection, Phase};
-use mio::net::TcpStream;
+use super::stream::Stream;
 use rutil::Time;
+use smallvec::SmallVec;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The low bits of a [`ConnectionId`] are its slot, the rest counts connections: so an id is never used twice.
@@ -21,8 +24,8 @@ const SEARCH: usize = 1024;
 pub(super) struct Table {
     slots: Vec<Option<Connection>>,
     free: Vec<usize>,
-    /// Connections that may be reused for a new request, the newest of each peer.
-    by_peer: HashMap<SocketAddr, usize>,
+    /// Connections that may be reused for a new request: those to each peer, the newest last.
+    by_peer: HashMap<SocketAddr, SmallVec<[usize; 2]>>,
     /// When each connection is due to end, at the latest lookup: traffic does not touch it, so an entry may be too
     /// early and is then put where it belongs when its time comes. One entry per connection.
     order: BTreeSet<(Time, usize)>,
@@ -61,7 +64,14 @@ impl Table {
     }
 
     /// Enters a connection; `ends` matters for one that is connecting.
-    pub(super) fn insert(&mut self, stream: TcpStream, peer: SocketAddr, phase: Phase, now: Time, ends: Time) {
+    pub(super) fn insert(
+        &mut self,
+        stream: Stream,
+        (peer, domain): (SocketAddr, Option<Arc<str>>),
+        phase: Phase,
+        now: Time,
+        ends: Time,
+    ) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.noted.push(Time::ZERO);
@@ -69,12 +79,12 @@ impl Table {
         });
         self.born += 1;
         let id = ConnectionId(self.born << SLOT_BITS | slot as u64);
-        let mut connection = Connection::new(id, peer, stream, phase, now);
+        let mut connection = Connection::new(id, peer, domain, stream, phase, now);
         connection.ends = ends;
         if let Some(entry) = self.slots.get_mut(slot) {
             *entry = Some(connection);
         }
-        self.by_peer.insert(peer, slot);
+        self.by_peer.entry(peer).or_default().push(slot);
         self.note(slot);
     }
 
@@ -88,9 +98,10 @@ impl Table {
         self.get(slot).is_some_and(|c| c.id == id).then_some(slot)
     }
 
-    /// The slot of a connection to `peer` that new requests may use.
-    pub(super) fn by_peer(&self, peer: SocketAddr) -> Option<usize> {
-        self.by_peer.get(&peer).copied()
+    /// The slot of the newest connection to `peer` that new requests for `domain` may use.
+    pub(super) fn by_peer(&self, peer: SocketAddr, domain: Option<&str>) -> Option<usize> {
+        let serves = |slot: &usize| self.slots.get(*slot).and_then(Option::as_ref).is_some_and(|c| c.serves(domain));
+        self.by_peer.get(&peer)?.iter().rev().copied().find(serves)
     }
 
     /// Moves a connection to another phase, which ends at `ends` (Open: by idleness).
@@ -98,7 +109,7 @@ impl Table {
         let Some(connection) = self.get(slot) else { return };
         connection.phase = phase;
         connection.ends = ends;
-        if !matches!(phase, Phase::Connecting | Phase::Open) {
+        if !matches!(phase, Phase::Connecting | Phase::Handshaking | Phase::Open) {
             self.forget_peer(slot);
         }
         self.note(slot);
@@ -137,7 +148,7 @@ impl Table {
             let mut entries = self.order.iter().take(SEARCH);
             let &(at, slot) = entries.find(|&&(_, slot)| {
                 let connection = self.slots.get(slot).and_then(|c| c.as_ref());
-                connection.is_some_and(|c| c.phase != Phase::Connecting && !c.has_unsent())
+                connection.is_some_and(|c| !c.phase.is_coming_up() && !c.has_unsent())
             })?;
             if self.due(slot) == at {
                 return Some(slot);
@@ -172,8 +183,11 @@ impl Table {
 
     fn forget_peer(&mut self, slot: usize) {
         let Some(peer) = self.get(slot).map(|c| c.peer) else { return };
-        if self.by_peer.get(&peer) == Some(&slot) {
-            self.by_peer.remove(&peer);
+        if let Entry::Occupied(mut same) = self.by_peer.entry(peer) {
+            same.get_mut().retain(|s| *s != slot);
+            if same.get().is_empty() {
+                same.remove();
+            }
         }
     }
 }

@@ -352,7 +352,7 @@ mod tests {
         for port in 1..=10 {
             let peer = SocketAddr::from(([127, 0, 0, 1], port));
             let connection = ConnectionId::default();
-            let wire = Wire::Send { bytes: Bytes::new(), peer, connection, connect: false, notify: None };
+            let wire = Wire::Send { bytes: Bytes::new(), peer, domain: None, connection, connect: false, notify: None };
             tx.push(wire, Class::Internal, rutil::Time::ZERO).unwrap();
         }
         udp.shed();

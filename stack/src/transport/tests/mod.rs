@@ -1,6 +1,7 @@
 //! The transports over real sockets on loopback.
 
 mod tcp;
+mod tls;
 mod udp;
 
 use super::*;
@@ -37,6 +38,17 @@ impl Bench {
     fn tcp(&mut self, id: u16, addr: &str, options: &TcpOptions) -> (SocketAddr, FifoSender<Wire>) {
         let (tx, rx) = fifo("wire", 2048, self.group.bell());
         (self.group.add_tcp(TransportId(id), addr.parse().unwrap(), rx, options).unwrap(), tx)
+    }
+
+    fn tls(
+        &mut self,
+        id: u16,
+        addr: &str,
+        options: &TcpOptions,
+        tls: crate::transport::tls::TlsContext,
+    ) -> (SocketAddr, FifoSender<Wire>) {
+        let (tx, rx) = fifo("wire", 2048, self.group.bell());
+        (self.group.add_tls(TransportId(id), addr.parse().unwrap(), rx, options, tls).unwrap(), tx)
     }
 
     /// One pass as a runner makes it.
@@ -97,6 +109,7 @@ fn send(bytes: impl Into<Bytes>, peer: SocketAddr, key: u64) -> Wire {
     Wire::Send {
         bytes: bytes.into(),
         peer,
+        domain: None,
         connection: ConnectionId::default(),
         connect: true,
         notify: Some(Notify { shard: 0, key }),
@@ -119,7 +132,7 @@ impl Actor for Echo {
             return Turn::Worked;
         };
         let connection = flow.connection;
-        let answer = Wire::Send { bytes, peer: flow.peer, connection, connect: false, notify: None };
+        let answer = Wire::Send { bytes, peer: flow.peer, domain: None, connection, connect: false, notify: None };
         self.wire.push(answer, rutil::Class::Internal, now).unwrap();
         Turn::Worked
     }

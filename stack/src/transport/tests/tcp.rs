@@ -66,6 +66,7 @@ fn on(flow: Flow, bytes: impl Into<Bytes>, key: u64) -> Wire {
     Wire::Send {
         bytes: bytes.into(),
         peer: flow.peer,
+        domain: None,
         connection: flow.connection,
         connect: false,
         notify: Some(Notify { shard: 0, key }),

@@ -1,20 +1,23 @@
-//! TCP (RFC 3261 §18): one listener, the connections it accepts and those it opens.
+//! TCP (RFC 3261 §18), and TLS over it: one listener, the connections it accepts and those it opens.
 //!
 //! Nothing that a stream brings is shed: when `rx` is full no socket is read, and TCP's own window holds the peers.
 
-use super::connection::{CHUNK, Connection, GRACE, Got, LAST_ANSWERS, Phase, Queued};
+mod ready;
+
+use super::connection::{GRACE, LAST_ANSWERS, Phase, Queued};
 use super::poll_group::{Context, token};
+use super::stream::Stream;
 use super::table::Table;
+use super::tls::TlsContext;
 use super::{
-    BindError, ConnectionId, Flow, Notify, Received, TcpOptions, TransportError, TransportId, TransportStats,
-    TransportType, Wire, socket,
+    BindError, ConnectionId, Notify, Received, TcpOptions, TransportError, TransportId, TransportStats, TransportType,
+    Wire, socket,
 };
-use bytes::Bytes;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry};
 use rutil::{Class, FifoReceiver, Time, Turn};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,15 +34,23 @@ const FULL_QUEUES: usize = 64;
 /// News of closed connections that may wait for `rx` before no new connection is taken.
 const MOST_HELD: usize = 1024;
 
-/// One TCP listener and its connections.
+/// What is told to the sender of a message that was not taken.
+type Refused = (Option<Notify>, TransportError);
+
+/// One listener for streams and its connections.
 pub(super) struct Tcp {
     id: TransportId,
+    kind: TransportType,
+    /// Of a secure transport: what its sessions begin with.
+    tls: Option<TlsContext>,
     index: usize,
     listener: TcpListener,
     local: SocketAddr,
     wire: FifoReceiver<Wire>,
     options: TcpOptions,
     table: Table,
+    /// Accepted connections that have not yet agreed on TLS; a connection's id is larger than those before it.
+    half_open: BTreeSet<ConnectionId>,
     /// Octets in all write queues.
     unsent: usize,
     to_read: VecDeque<usize>,
@@ -62,25 +73,29 @@ impl Tcp {
         id: TransportId,
         addr: SocketAddr,
         wire: FifoReceiver<Wire>,
-        options: &TcpOptions,
+        (options, tls): (&TcpOptions, Option<TlsContext>),
         registry: &Registry,
         index: usize,
     ) -> Result<(Self, SocketAddr), BindError> {
+        let kind = if tls.is_some() { TransportType::Tls } else { TransportType::Tcp };
         let listen = || {
             let (mut listener, local) = socket::listen_tcp(addr, options)?;
             registry.register(&mut listener, token(index, 0), Interest::READABLE)?;
             Ok((listener, local))
         };
-        let (listener, local) = listen().map_err(|source| BindError::new(TransportType::Tcp, addr, source))?;
-        tracing::info!(%local, "tcp listening");
+        let (listener, local) = listen().map_err(|source| BindError::new(kind, addr, source))?;
+        tracing::info!(%local, transport = kind.as_param(), "listening");
         let tcp = Tcp {
             id,
+            kind,
+            tls,
             index,
             listener,
             local,
             wire,
             options: options.clone(),
             table: Table::new(options.max_connections, options.idle_timeout),
+            half_open: BTreeSet::new(),
             unsent: 0,
             to_read: VecDeque::new(),
             to_write: VecDeque::new(),
@@ -148,7 +163,9 @@ impl Tcp {
             worked = true;
             match self.table.get(slot).map(|c| c.phase) {
                 Some(Phase::Closing) => self.flush(ctx, slot),
-                Some(Phase::Connecting) => self.close(ctx, slot, TransportError::ConnectTimeout),
+                Some(Phase::Connecting | Phase::Handshaking) => {
+                    self.close(ctx, slot, TransportError::ConnectTimeout);
+                }
                 _ => self.close(ctx, slot, TransportError::ConnectionLost),
             }
         }
@@ -197,11 +214,32 @@ impl Tcp {
             return;
         }
         if let Err(e) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, error = %e, "tcp nodelay");
+            tracing::debug!(%peer, error = %e, "nodelay");
         }
-        match self.enter(ctx, stream, peer, Phase::Open, Time::MAX) {
-            Ok(_) => self.stats.accepted.add(1),
-            Err(_) => self.stats.errors.add(1),
+        let (phase, ends) = match self.tls {
+            Some(_) => (Phase::Handshaking, ctx.now + self.options.handshake_timeout),
+            None => (Phase::Open, Time::MAX),
+        };
+        let stream = Stream::accepted(stream, self.tls.as_ref()).map_err(io::Error::other);
+        match stream.and_then(|stream| self.enter(ctx, stream, (peer, None), phase, ends)) {
+            Ok(slot) => {
+                self.stats.accepted.add(1);
+                self.note_half_open(ctx, slot);
+            }
+            Err(e) => {
+                tracing::debug!(%peer, error = %e, "accept");
+                self.stats.errors.add(1);
+            }
+        }
+    }
+
+    /// Takes note of an accepted connection that has yet to agree on TLS; when these are too many, the oldest is closed.
+    fn note_half_open(&mut self, ctx: &mut Context<'_>, slot: usize) {
+        let Some(connection) = self.table.get(slot).filter(|c| c.phase == Phase::Handshaking) else { return };
+        self.half_open.insert(connection.id);
+        if self.half_open.len() > self.options.max_handshakes.max(1) {
+            let oldest = self.half_open.first().and_then(|id| self.table.by_id(*id));
+            oldest.into_iter().for_each(|slot| self.close(ctx, slot, TransportError::ConnectTimeout));
         }
     }
 
@@ -209,14 +247,14 @@ impl Tcp {
     fn enter(
         &mut self,
         ctx: &mut Context<'_>,
-        mut stream: TcpStream,
-        peer: SocketAddr,
+        mut stream: Stream,
+        peer: (SocketAddr, Option<Arc<str>>),
         phase: Phase,
         ends: Time,
     ) -> io::Result<usize> {
         let slot = self.table.next_slot();
         let interest = Interest::READABLE | Interest::WRITABLE;
-        ctx.registry.register(&mut stream, token(self.index, slot + 1), interest)?;
+        ctx.registry.register(stream.socket_mut(), token(self.index, slot + 1), interest)?;
         self.table.insert(stream, peer, phase, ctx.now, ends);
         Ok(slot)
     }
@@ -239,8 +277,9 @@ impl Tcp {
     fn take(&mut self, ctx: &mut Context<'_>) -> bool {
         for taken in 0..BATCH {
             match self.wire.pop() {
-                Some(Wire::Send { bytes, peer, connection, connect, notify }) => {
-                    if let Err((notify, error)) = self.send(ctx, Queued { bytes, notify }, peer, connection, connect) {
+                Some(Wire::Send { bytes, peer, domain, connection, connect, notify }) => {
+                    let to = (peer, domain);
+                    if let Err((notify, error)) = self.send(ctx, Queued { bytes, notify }, to, connection, connect) {
                         let counter = match error {
                             TransportError::Congested => &self.stats.shed_sent,
                             _ => &self.stats.errors,
@@ -261,14 +300,14 @@ impl Tcp {
         &mut self,
         ctx: &mut Context<'_>,
         message: Queued,
-        peer: SocketAddr,
+        (peer, domain): (SocketAddr, Option<Arc<str>>),
         id: ConnectionId,
         connect: bool,
-    ) -> Result<(), (Option<Notify>, TransportError)> {
+    ) -> Result<(), Refused> {
         let named = self.table.by_id(id).filter(|&s| self.table.get(s).is_some_and(|c| c.phase.takes_messages()));
-        let slot = match named.or_else(|| self.table.by_peer(peer)) {
+        let slot = match named.or_else(|| self.table.by_peer(peer, domain.as_deref())) {
             Some(slot) => slot,
-            None if connect => self.connect(ctx, peer).map_err(|error| (message.notify, error))?,
+            None if connect => self.connect(ctx, peer, domain).map_err(|error| (message.notify, error))?,
             None => return Err((message.notify, TransportError::NoConnection)),
         };
         let Some(connection) = self.table.get(slot) else { return Ok(()) };
@@ -285,7 +324,12 @@ impl Tcp {
     }
 
     /// Begins a connection to `peer`; its slot.
-    fn connect(&mut self, ctx: &mut Context<'_>, peer: SocketAddr) -> Result<usize, TransportError> {
+    fn connect(
+        &mut self,
+        ctx: &mut Context<'_>,
+        peer: SocketAddr,
+        domain: Option<Arc<str>>,
+    ) -> Result<usize, TransportError> {
         if peer.is_ipv6() != self.local.is_ipv6() {
             return Err(TransportError::NoTransport);
         }
@@ -293,10 +337,13 @@ impl Tcp {
             return Err(TransportError::Congested);
         }
         let ends = ctx.now + self.options.connect_timeout;
-        let entered =
-            socket::connect_tcp(self.local, peer).and_then(|s| self.enter(ctx, s, peer, Phase::Connecting, ends));
+        let entered = socket::connect_tcp(self.local, peer).and_then(|socket| {
+            let stream = Stream::connecting(socket, peer, domain.as_deref(), self.tls.as_ref());
+            let stream = stream.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+            self.enter(ctx, stream, (peer, domain), Phase::Connecting, ends)
+        });
         entered.map_err(|e| {
-            tracing::debug!(%peer, error = %e, "tcp connect");
+            tracing::debug!(%peer, error = %e, "connect");
             TransportError::from_io(&e)
         })
     }
@@ -320,138 +367,6 @@ impl Tcp {
         self.table.enter(slot, Phase::Flushing, ctx.now + GRACE);
     }
 
-    fn write(&mut self, ctx: &mut Context<'_>) -> bool {
-        let ready = self.to_write.len();
-        for _ in 0..ready {
-            let Some(slot) = self.to_write.pop_front() else { break };
-            let Some(connection) = self.table.get(slot) else { continue };
-            connection.to_write = false;
-            if connection.phase == Phase::Connecting {
-                match connection.is_connected() {
-                    Ok(true) => {
-                        connection.active = ctx.now;
-                        if connection.readable {
-                            list(&mut self.to_read, &mut connection.to_read, slot);
-                        }
-                        self.table.enter(slot, Phase::Open, Time::MAX);
-                        self.stats.connected.add(1);
-                    }
-                    Ok(false) => {
-                        connection.writable = false;
-                        continue;
-                    }
-                    Err(e) => {
-                        self.close(ctx, slot, TransportError::from_io(&e));
-                        continue;
-                    }
-                }
-            }
-            self.write_one(ctx, slot);
-        }
-        ready > 0
-    }
-
-    fn write_one(&mut self, ctx: &mut Context<'_>, slot: usize) {
-        let Some(connection) = self.table.get(slot) else { return };
-        match connection.write() {
-            Ok(written) => {
-                if written.octets > 0 {
-                    self.unsent = self.unsent.saturating_sub(written.octets as usize);
-                    connection.active = ctx.now;
-                    self.stats.sent.add(written.messages);
-                    self.stats.sent_octets.add(written.octets);
-                }
-                if connection.phase == Phase::Flushing && !connection.has_unsent() {
-                    let ends = connection.ends;
-                    if connection.finished || connection.shut().is_err() {
-                        self.close(ctx, slot, TransportError::ConnectionLost);
-                    } else {
-                        self.table.enter(slot, Phase::Lingering, ends);
-                    }
-                }
-            }
-            Err(e) => {
-                tracing::debug!(peer = %connection.peer, error = %e, "tcp write");
-                let (unsent, octets) = connection.take_unsent();
-                self.unsent = self.unsent.saturating_sub(octets);
-                // What the peer said before it went is still worth reading.
-                connection.ending = true;
-                connection.readable = true;
-                list(&mut self.to_read, &mut connection.to_read, slot);
-                self.table.enter(slot, Phase::Broken, ctx.now + GRACE);
-                self.fail_all(ctx, unsent, TransportError::ConnectionLost);
-            }
-        }
-    }
-
-    fn read(&mut self, ctx: &mut Context<'_>) -> bool {
-        let mut worked = false;
-        while let Some(item) = self.held.pop_front() {
-            if let Err(full) = ctx.rx.push(item, Class::Internal, ctx.now) {
-                self.held.push_front(full.0);
-                return worked;
-            }
-            worked = true;
-        }
-        for _ in 0..BATCH {
-            if !self.held.is_empty() || !ctx.rx.has_room(Class::Essential) {
-                break;
-            }
-            let Some(slot) = self.to_read.pop_front() else { break };
-            worked = true;
-            let Some(connection) = self.table.get(slot) else { continue };
-            connection.to_read = false;
-            // What a connecting socket has to say is an error, and `write` asks for it.
-            if connection.readable && connection.phase != Phase::Connecting {
-                self.read_one(ctx, slot);
-            }
-        }
-        worked
-    }
-
-    fn read_one(&mut self, ctx: &mut Context<'_>, slot: usize) {
-        let Some(connection) = self.table.get(slot) else { return };
-        let Some(buffer) = ctx.buffer.get_mut(..CHUNK) else { return };
-        let got = connection.read(buffer);
-        let (phase, flow) = (connection.phase, flow(self.id, connection));
-        if connection.readable {
-            list(&mut self.to_read, &mut connection.to_read, slot);
-        }
-        match got {
-            Got::Chunk(bytes) if matches!(phase, Phase::Open | Phase::Broken) => {
-                // A peer that talks and does not read counts as idle.
-                if !connection.has_unsent() {
-                    connection.active = ctx.now;
-                }
-                self.pass_up(ctx, bytes, flow);
-            }
-            Got::Chunk(_) => {}
-            Got::Nothing if phase == Phase::Broken => self.close(ctx, slot, TransportError::ConnectionLost),
-            Got::Nothing => {}
-            Got::End if phase == Phase::Open => {
-                let news = connection.last_news(flow);
-                self.table.enter(slot, Phase::HalfClosed, ctx.now + GRACE);
-                news.for_each(|item| self.hold(ctx, item));
-            }
-            // Known already: an edge for writing tells it again.
-            Got::End if matches!(phase, Phase::HalfClosed | Phase::Closing | Phase::Flushing) => {}
-            Got::End => self.close(ctx, slot, TransportError::ConnectionLost),
-            Got::Lost(e) => {
-                tracing::debug!(peer = %flow.peer, error = %e, "tcp read");
-                self.close(ctx, slot, TransportError::ConnectionLost);
-            }
-        }
-    }
-
-    fn pass_up(&mut self, ctx: &mut Context<'_>, bytes: Bytes, flow: Flow) {
-        self.stats.received.add(1);
-        self.stats.received_octets.add(bytes.len() as u64);
-        let chunk = Received::Chunk { bytes, flow, at: ctx.now };
-        if let Err(full) = ctx.rx.push(chunk, Class::Essential, ctx.now) {
-            self.held.push_back(full.0);
-        }
-    }
-
     /// Gives `rx` what must not be lost, behind what is held already.
     fn hold(&mut self, ctx: &mut Context<'_>, item: Received) {
         if !self.held.is_empty() {
@@ -467,11 +382,15 @@ impl Tcp {
         let (unsent, octets) = connection.take_unsent();
         self.unsent = self.unsent.saturating_sub(octets);
         self.fail_all(ctx, unsent, error);
+        self.half_open.remove(&connection.id);
         if connection.phase == Phase::Connecting {
             return;
         }
         self.stats.closed.add(1);
-        let flow = flow(self.id, &connection);
+        if connection.phase == Phase::Handshaking {
+            return;
+        }
+        let flow = connection.flow(self.id, self.kind);
         connection.last_news(flow).for_each(|item| self.hold(ctx, item));
     }
 
@@ -481,10 +400,6 @@ impl Tcp {
             ctx.fail(message.notify, error);
         }
     }
-}
-
-fn flow(transport: TransportId, connection: &Connection) -> Flow {
-    Flow { transport, kind: TransportType::Tcp, connection: connection.id, peer: connection.peer }
 }
 
 /// Puts a slot at the end of a list once.

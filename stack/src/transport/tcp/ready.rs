@@ -1,0 +1,182 @@
+//! What a turn does with the connections that are ready: writing, agreeing on TLS, reading.
+
+use super::super::connection::{CHUNK, GRACE, Got, Phase};
+use super::super::poll_group::Context;
+use super::super::{Flow, Received, TransportError};
+use super::{BATCH, Tcp, list};
+use bytes::Bytes;
+use rutil::{Class, Time};
+use std::io;
+
+impl Tcp {
+    pub(super) fn write(&mut self, ctx: &mut Context<'_>) -> bool {
+        let ready = self.to_write.len();
+        for _ in 0..ready {
+            let Some(slot) = self.to_write.pop_front() else { break };
+            let Some(connection) = self.table.get(slot) else { continue };
+            connection.to_write = false;
+            if connection.phase == Phase::Connecting {
+                match connection.is_connected() {
+                    Ok(true) => self.connected(ctx, slot),
+                    Ok(false) => {
+                        connection.writable = false;
+                        continue;
+                    }
+                    Err(e) => {
+                        self.close(ctx, slot, TransportError::from_io(&e));
+                        continue;
+                    }
+                }
+            }
+            self.write_one(ctx, slot);
+        }
+        ready > 0
+    }
+
+    /// A connection that was begun is up: messages go out, or TLS is agreed on first.
+    fn connected(&mut self, ctx: &mut Context<'_>, slot: usize) {
+        let Some(connection) = self.table.get(slot) else { return };
+        connection.active = ctx.now;
+        if connection.readable {
+            list(&mut self.to_read, &mut connection.to_read, slot);
+        }
+        let handshakes = connection.stream.is_handshaking();
+        self.stats.connected.add(1);
+        match handshakes {
+            true => self.table.enter(slot, Phase::Handshaking, ctx.now + self.options.handshake_timeout),
+            false => self.table.enter(slot, Phase::Open, Time::MAX),
+        }
+    }
+
+    /// TLS is agreed on: what waited goes out.
+    fn agreed(&mut self, ctx: &mut Context<'_>, slot: usize) {
+        let Some(connection) = self.table.get(slot) else { return };
+        connection.active = ctx.now;
+        list(&mut self.to_write, &mut connection.to_write, slot);
+        self.half_open.remove(&connection.id);
+        self.stats.handshakes.add(1);
+        self.table.enter(slot, Phase::Open, Time::MAX);
+    }
+
+    fn write_one(&mut self, ctx: &mut Context<'_>, slot: usize) {
+        let Some(connection) = self.table.get(slot) else { return };
+        match connection.write() {
+            Ok(written) => {
+                if written.octets > 0 {
+                    self.unsent = self.unsent.saturating_sub(written.octets as usize);
+                    connection.active = ctx.now;
+                    self.stats.sent.add(written.messages);
+                    self.stats.sent_octets.add(written.octets);
+                }
+                if connection.phase == Phase::Flushing && !connection.has_unsent() {
+                    let ends = connection.ends;
+                    if connection.finished || connection.shut().is_err() {
+                        self.close(ctx, slot, TransportError::ConnectionLost);
+                    } else {
+                        self.table.enter(slot, Phase::Lingering, ends);
+                    }
+                }
+            }
+            Err(e) => {
+                tracing::debug!(peer = %connection.peer, error = %e, "write");
+                let (unsent, octets) = connection.take_unsent();
+                self.unsent = self.unsent.saturating_sub(octets);
+                // What the peer said before it went is still worth reading.
+                connection.ending = true;
+                connection.readable = true;
+                list(&mut self.to_read, &mut connection.to_read, slot);
+                self.table.enter(slot, Phase::Broken, ctx.now + GRACE);
+                self.fail_all(ctx, unsent, TransportError::ConnectionLost);
+            }
+        }
+    }
+
+    pub(super) fn read(&mut self, ctx: &mut Context<'_>) -> bool {
+        let mut worked = false;
+        while let Some(item) = self.held.pop_front() {
+            if let Err(full) = ctx.rx.push(item, Class::Internal, ctx.now) {
+                self.held.push_front(full.0);
+                return worked;
+            }
+            worked = true;
+        }
+        for _ in 0..BATCH {
+            if !self.held.is_empty() || !ctx.rx.has_room(Class::Essential) {
+                break;
+            }
+            let Some(slot) = self.to_read.pop_front() else { break };
+            worked = true;
+            let Some(connection) = self.table.get(slot) else { continue };
+            connection.to_read = false;
+            // What a connecting socket has to say is an error, and `write` asks for it.
+            if connection.readable && connection.phase != Phase::Connecting {
+                self.read_one(ctx, slot);
+            }
+        }
+        worked
+    }
+
+    fn read_one(&mut self, ctx: &mut Context<'_>, slot: usize) {
+        let Some(connection) = self.table.get(slot) else { return };
+        let Some(buffer) = ctx.buffer.get_mut(..CHUNK) else { return };
+        let got = connection.read(buffer);
+        if connection.readable {
+            list(&mut self.to_read, &mut connection.to_read, slot);
+        }
+        // TLS answers what it reads: with its part of a handshake, or new keys.
+        if connection.stream.wants_write() && connection.writable {
+            list(&mut self.to_write, &mut connection.to_write, slot);
+        }
+        if connection.phase == Phase::Handshaking && !connection.stream.is_handshaking() {
+            self.agreed(ctx, slot);
+        }
+        let Some(connection) = self.table.get(slot) else { return };
+        let (phase, flow) = (connection.phase, connection.flow(self.id, self.kind));
+        match got {
+            Got::Chunk(bytes) if matches!(phase, Phase::Open | Phase::Broken) => {
+                // A peer that talks and does not read counts as idle.
+                if !connection.has_unsent() {
+                    connection.active = ctx.now;
+                }
+                self.pass_up(ctx, bytes, flow);
+            }
+            Got::Chunk(_) => {}
+            Got::Nothing if phase == Phase::Broken => self.close(ctx, slot, TransportError::ConnectionLost),
+            Got::Nothing => {}
+            Got::End if phase == Phase::Open => {
+                let news = connection.last_news(flow);
+                self.table.enter(slot, Phase::HalfClosed, ctx.now + GRACE);
+                news.for_each(|item| self.hold(ctx, item));
+            }
+            // Known already: an edge for writing tells it again.
+            Got::End if matches!(phase, Phase::HalfClosed | Phase::Closing | Phase::Flushing) => {}
+            Got::End if phase == Phase::Handshaking => {
+                self.not_agreed(ctx, slot, &io::ErrorKind::UnexpectedEof.into());
+            }
+            Got::End => self.close(ctx, slot, TransportError::ConnectionLost),
+            Got::Lost(e) if phase == Phase::Handshaking => self.not_agreed(ctx, slot, &e),
+            Got::Lost(e) => {
+                tracing::debug!(peer = %flow.peer, error = %e, "read");
+                self.close(ctx, slot, TransportError::ConnectionLost);
+            }
+        }
+    }
+
+    /// A handshake failed: what waited for it fails, and an operator wants to know why.
+    fn not_agreed(&mut self, ctx: &mut Context<'_>, slot: usize, error: &io::Error) {
+        let Some(connection) = self.table.get(slot) else { return };
+        let (peer, domain) = (connection.peer, connection.domain.as_deref().unwrap_or_default());
+        tracing::info!(%peer, domain, %error, "no TLS with this peer");
+        self.stats.handshakes_failed.add(1);
+        self.close(ctx, slot, TransportError::Handshake);
+    }
+
+    fn pass_up(&mut self, ctx: &mut Context<'_>, bytes: Bytes, flow: Flow) {
+        self.stats.received.add(1);
+        self.stats.received_octets.add(bytes.len() as u64);
+        let chunk = Received::Chunk { bytes, flow, at: ctx.now };
+        if let Err(full) = ctx.rx.push(chunk, Class::Essential, ctx.now) {
+            self.held.push_back(full.0);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! TLS between two transports of one poll group, and against peers that misbehave.
+
+use super::*;
+use crate::transport::tls::TlsContext;
+use std::io::{Read, Write as _};
+use std::net::TcpStream;
+
+const LOCAL: &str = "127.0.0.1:0";
+
+/// A context whose certificate is for these names, and which believes in itself alone.
+fn context(names: &[&str]) -> TlsContext {
+    let names: Vec<String> = names.iter().map(|n| (*n).into()).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let (certificate, key) = (made.cert.der().clone(), made.signing_key.serialize_der().try_into().unwrap());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider.clone());
+    let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let server = server.with_single_cert(vec![certificate.clone()], key).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    TlsContext::of(server, client.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Two TLS transports of one group, the second with its address: they speak with each other.
+struct Pair {
+    bench: Bench,
+    near: FifoSender<Wire>,
+    far: FifoSender<Wire>,
+    at: SocketAddr,
+}
+
+impl Pair {
+    fn new(names: &[&str], options: &TcpOptions) -> Self {
+        let mut bench = Bench::new(64);
+        let tls = context(names);
+        let (_, near) = bench.tls(0, LOCAL, options, tls.clone());
+        let (at, far) = bench.tls(1, LOCAL, options, tls);
+        Pair { bench, near, far, at }
+    }
+
+    fn send(&self, bytes: impl Into<Bytes>, domain: Option<&str>, key: u64) {
+        let (peer, connection) = (self.at, ConnectionId::default());
+        let notify = Some(Notify { shard: 0, key });
+        let domain = domain.map(Into::into);
+        self.bench
+            .push(&self.near, Wire::Send { bytes: bytes.into(), peer, domain, connection, connect: true, notify });
+    }
+
+    fn failed(&self) -> Vec<TransportError> {
+        self.bench.failed.lock().unwrap().iter().map(|f| f.error).collect()
+    }
+
+    fn counted(&self, id: u16, what: impl Fn(&TransportStats) -> &Counter) -> u64 {
+        what(&self.bench.group.stats(TransportId(id)).unwrap()).get()
+    }
+
+    /// Collects octets until there are `size`; the last flow.
+    fn gather(&mut self, size: usize) -> (Vec<u8>, Flow) {
+        let (mut all, mut last) = (Vec::new(), None);
+        while all.len() < size {
+            let (bytes, flow) = self.bench.bytes();
+            all.extend_from_slice(&bytes);
+            last = Some(flow);
+        }
+        (all, last.unwrap())
+    }
+}
+
+#[test]
+fn messages_pass_both_ways_over_one_connection() {
+    let mut pair = Pair::new(&["example.com"], &TcpOptions::default());
+    pair.send("one", Some("example.com"), 1);
+    pair.send("two", Some("EXAMPLE.com"), 2);
+    let (got, flow) = pair.gather(6);
+    assert_eq!(got, b"onetwo");
+    assert_eq!((flow.transport, flow.kind), (TransportId(1), TransportType::Tls));
+    let (peer, connection) = (flow.peer, flow.connection);
+    let answer = Wire::Send { bytes: "back".into(), peer, domain: None, connection, connect: false, notify: None };
+    pair.bench.push(&pair.far, answer);
+    assert_eq!(pair.gather(4).0, b"back");
+    // What follows on the flow (an ACK, a CANCEL) names no domain.
+    pair.send("three", None, 3);
+    assert_eq!(pair.gather(5).0, b"three");
+    assert_eq!(pair.counted(0, |s| &s.connected), 1);
+    assert_eq!((pair.counted(0, |s| &s.handshakes), pair.counted(1, |s| &s.handshakes)), (1, 1));
+    assert_eq!(pair.failed(), []);
+}
+
+#[test]
+fn much_more_than_a_socket_takes_arrives_whole() {
+    let mut pair = Pair::new(&["example.com"], &TcpOptions { write_queue: 8 << 20, ..TcpOptions::default() });
+    let message: Vec<u8> = (0..7_000_000_u32).map(|n| (n % 251) as u8).collect();
+    pair.send(message.clone(), Some("example.com"), 1);
+    pair.send("end", Some("example.com"), 2);
+    let (got, _) = pair.gather(message.len() + 3);
+    assert!(got.starts_with(&message) && got.ends_with(b"end"));
+}
+
+#[test]
+fn a_peer_that_is_somebody_else_gets_nothing() {
+    let mut pair = Pair::new(&["example.com"], &TcpOptions::default());
+    pair.send("secret", Some("example.org"), 7);
+    assert_eq!(pair.bench.failure(7), TransportError::Handshake);
+    assert_eq!(pair.counted(0, |s| &s.handshakes_failed), 1);
+    pair.bench.until("the server's view", |b| b.group.stats(TransportId(1)).unwrap().closed.get() == 1);
+    assert!(pair.bench.rx.pop().is_none());
+}
+
+#[test]
+fn another_domain_at_the_same_address_has_a_connection_of_its_own() {
+    let mut pair = Pair::new(&["example.com", "example.net", "127.0.0.1"], &TcpOptions::default());
+    for (n, domain) in ["example.com", "example.net", "127.0.0.1", "example.com"].into_iter().enumerate() {
+        pair.send("x", Some(domain), n as u64);
+        pair.gather(1);
+    }
+    assert_eq!(pair.counted(0, |s| &s.connected), 3);
+    assert_eq!(pair.failed(), []);
+}
+
+#[test]
+fn an_accepted_connection_serves_its_address() {
+    let mut pair = Pair::new(&["example.com"], &TcpOptions::default());
+    pair.send("register", Some("example.com"), 1);
+    let (_, flow) = pair.gather(8);
+    let (peer, connection) = (flow.peer, ConnectionId::default());
+    let domain = Some(peer.ip().to_string().into());
+    let invite = Wire::Send { bytes: "invite".into(), peer, domain, connection, connect: true, notify: None };
+    pair.bench.push(&pair.far, invite);
+    assert_eq!(pair.gather(6).0, b"invite");
+    assert_eq!(pair.counted(1, |s| &s.connected), 0);
+}
+
+#[test]
+fn plain_text_on_the_tls_port_ends_the_connection() {
+    let mut pair = Pair::new(&["example.com"], &TcpOptions::default());
+    let mut peer = TcpStream::connect(pair.at).unwrap();
+    peer.write_all(b"OPTIONS sip:example.com SIP/2.0\r\n\r\n").unwrap();
+    peer.set_nonblocking(true).unwrap();
+    pair.bench.until("the end", |_| match peer.read(&mut [0; 64]) {
+        // The alert that says why.
+        Ok(size) => size == 0,
+        Err(e) => e.kind() != std::io::ErrorKind::WouldBlock,
+    });
+    assert!(pair.bench.rx.pop().is_none(), "nobody heard of it");
+    assert_eq!(pair.counted(1, |s| &s.handshakes_failed), 1);
+}
+
+#[test]
+fn who_says_nothing_is_closed_in_time() {
+    let options = TcpOptions { handshake_timeout: Duration::from_millis(50), ..TcpOptions::default() };
+    let mut pair = Pair::new(&["example.com"], &options);
+    let _silent = TcpStream::connect(pair.at).unwrap();
+    pair.bench.until("the connection's end", |b| b.group.stats(TransportId(1)).unwrap().closed.get() == 1);
+    assert!(pair.bench.rx.pop().is_none());
+}
+
+#[test]
+fn of_too_many_half_open_connections_the_oldest_goes() {
+    let options = TcpOptions { max_handshakes: 3, ..TcpOptions::default() };
+    let mut pair = Pair::new(&["example.com"], &options);
+    let silent: Vec<TcpStream> = (0..10).map(|_| TcpStream::connect(pair.at).unwrap()).collect();
+    pair.bench.until("seven ends", |b| b.group.stats(TransportId(1)).unwrap().closed.get() == 7);
+    // The newest may still agree, and so does who comes now.
+    pair.send("hello", Some("example.com"), 1);
+    assert_eq!(pair.gather(5).0, b"hello");
+    assert_eq!(pair.counted(1, |s| &s.closed), 8, "one more made room");
+    drop(silent);
+}
+
+#[test]
+fn close_is_told_to_both_sides() {
+    let mut pair = Pair::new(&["example.com"], &TcpOptions::default());
+    pair.send("before", Some("example.com"), 1);
+    let (_, flow) = pair.gather(6);
+    pair.bench.push(&pair.far, Wire::Close { connection: flow.connection });
+    let mut ended = Vec::new();
+    while ended.len() < 2 {
+        // That nobody answered "before" is news as well.
+        if let Received::Closed { flow } = pair.bench.next() {
+            ended.push(flow.transport);
+        }
+    }
+    ended.sort_unstable();
+    assert_eq!(ended, [TransportId(0), TransportId(1)]);
+}
