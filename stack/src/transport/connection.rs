@@ -96,6 +96,8 @@ pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) peer: SocketAddr,
     pub(super) stream: Stream,
+    /// The peer opened it.
+    pub(super) accepted: bool,
     /// The name that the peer has to prove, of a connection that was opened with TLS (RFC 5922 §7.3).
     pub(super) domain: Option<Arc<str>>,
     pub(super) phase: Phase,
@@ -140,6 +142,7 @@ impl Connection {
             id,
             peer,
             stream,
+            accepted: false,
             domain,
             phase,
             active: now,

@@ -28,6 +28,9 @@ pub struct TcpOptions {
     pub reuse_port: bool,
     /// Connections alive at once; when they are as many, the one idle longest is closed for a new one.
     pub max_connections: usize,
+    /// Accepted connections from one address alive at once, from one /64 of IPv6; one more is closed as it comes. Many
+    /// devices may share one address behind a NAT.
+    pub max_per_source: usize,
     /// Octets that may wait in the write queue of one connection; what is above fails as congested.
     pub write_queue: usize,
     /// How long a connection may take to come up.
@@ -45,6 +48,7 @@ impl Default for TcpOptions {
         TcpOptions {
             reuse_port: false,
             max_connections: 10_000,
+            max_per_source: 2_000,
             write_queue: 1 << 20,
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(5),

@@ -23,6 +23,8 @@ pub struct TransportStats {
     pub errors: Counter,
     /// Connections accepted.
     pub accepted: Counter,
+    /// Connections closed as they came, because their source has too many.
+    pub refused: Counter,
     /// Connections opened to a peer.
     pub connected: Counter,
     /// TLS handshakes that succeeded, on accepted connections and on our own.

@@ -10,7 +10,7 @@ use rutil::Time;
 use smallvec::SmallVec;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(super) struct Table {
     free: Vec<usize>,
     /// Connections that may be reused for a new request: those to each peer, the newest last.
     by_peer: HashMap<SocketAddr, SmallVec<[usize; 2]>>,
+    /// How many connections each source has opened that live.
+    sources: HashMap<IpAddr, usize>,
     /// When each connection is due to end, at the latest lookup: traffic does not touch it, so an entry may be too
     /// early and is then put where it belongs when its time comes. One entry per connection.
     order: BTreeSet<(Time, usize)>,
@@ -42,6 +44,7 @@ impl Table {
             slots: Vec::new(),
             free: Vec::new(),
             by_peer: HashMap::new(),
+            sources: HashMap::new(),
             order: BTreeSet::new(),
             noted: Vec::new(),
             born: 0,
@@ -72,6 +75,9 @@ impl Table {
         now: Time,
         ends: Time,
     ) {
+        if phase != Phase::Connecting {
+            *self.sources.entry(source_of(peer.ip())).or_default() += 1;
+        }
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.noted.push(Time::ZERO);
@@ -80,6 +86,7 @@ impl Table {
         self.born += 1;
         let id = ConnectionId(self.born << SLOT_BITS | slot as u64);
         let mut connection = Connection::new(id, peer, domain, stream, phase, now);
+        connection.accepted = phase != Phase::Connecting;
         connection.ends = ends;
         if let Some(entry) = self.slots.get_mut(slot) {
             *entry = Some(connection);
@@ -120,7 +127,24 @@ impl Table {
         let connection = self.slots.get_mut(slot)?.take()?;
         self.order.remove(&(self.noted.get(slot).copied()?, slot));
         self.free.push(slot);
+        if connection.accepted {
+            self.leave_source(connection.peer.ip());
+        }
         Some(connection)
+    }
+
+    /// How many connections that live were opened from this address; of IPv6, from its /64, which one customer has.
+    pub(super) fn from_source(&self, ip: IpAddr) -> usize {
+        self.sources.get(&source_of(ip)).copied().unwrap_or(0)
+    }
+
+    fn leave_source(&mut self, ip: IpAddr) {
+        if let Entry::Occupied(mut count) = self.sources.entry(source_of(ip)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 
     /// When the earliest connection may be due.
@@ -189,5 +213,12 @@ impl Table {
                 same.remove();
             }
         }
+    }
+}
+
+fn source_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 => v4,
     }
 }

@@ -209,6 +209,11 @@ impl Tcp {
     }
 
     fn adopt(&mut self, ctx: &mut Context<'_>, stream: TcpStream, peer: SocketAddr) {
+        if self.table.from_source(peer.ip()) >= self.options.max_per_source {
+            tracing::debug!(%peer, "connection refused: its source has too many");
+            self.stats.refused.add(1);
+            return;
+        }
         if !self.make_room(ctx) {
             self.stats.errors.add(1);
             return;

@@ -303,6 +303,29 @@ fn a_full_table_closes_the_connection_idle_longest() {
 }
 
 #[test]
+fn one_source_does_not_take_all_connections() {
+    let mut bench = Bench::new(16);
+    let options = TcpOptions { max_per_source: 2, ..TcpOptions::default() };
+    let (local, _wire) = bench.tcp(0, LOCAL, &options);
+    let stats = bench.group.stats(TransportId(0)).unwrap();
+    let first = connect(local);
+    let mut second = connect(local);
+    let mut third = connect(local);
+    bench.until("the third one's end", |_| stats.refused.get() == 1);
+    expect_end(&mut bench, &mut third);
+    second.write_all(b"still there").unwrap();
+    assert_eq!(bench.bytes().0, "still there");
+    // Who leaves makes room.
+    drop(first);
+    bench.until("the first one's end", |_| stats.closed.get() == 1);
+    connect(local).write_all(b"new").unwrap();
+    bench.until(
+        "the newcomer's octets",
+        |b| matches!(b.rx.pop(), Some(Received::Chunk { bytes, .. }) if bytes == "new"),
+    );
+}
+
+#[test]
 fn without_leave_to_connect_there_is_no_connection() {
     let mut bench = Bench::new(64);
     let (_, wire) = bench.tcp(0, LOCAL, &TcpOptions::default());
