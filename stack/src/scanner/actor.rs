@@ -4,6 +4,7 @@ use super::Refusal;
 use super::check::{TopVia, check_request, stamp_received};
 use super::stream::Scanned;
 use super::streams::Streams;
+use super::stun;
 use super::undelivered::transaction_of;
 use crate::header::{Method, h, p};
 use crate::message::{Limits, Message, Source};
@@ -140,6 +141,13 @@ impl MessageHeaderScanner {
     fn datagram(&mut self, bytes: Bytes, flow: Flow, at: Time, now: Time) {
         // Keep-alives (RFC 5626 §4.4: CRLF, CRLFCRLF, a NUL from old devices) are nothing to answer.
         if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            return;
+        }
+        if stun::is_stun(&bytes) {
+            match stun::answer(&bytes, flow.peer) {
+                Some(answer) => self.reply(answer, flow, now),
+                None => count(&self.parts.stats.garbage),
+            }
             return;
         }
         match Message::parse_datagram(bytes, &self.parts.limits) {

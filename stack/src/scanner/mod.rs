@@ -4,6 +4,7 @@ mod actor;
 mod check;
 mod stream;
 mod streams;
+mod stun;
 mod undelivered;
 
 pub(crate) use actor::{MessageHeaderScanner, ScannerParts};

@@ -3,6 +3,7 @@
 mod dead_target;
 mod driver;
 mod end;
+mod keep_alive;
 mod phone;
 mod repro;
 mod sipp;
