@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A point of monotonic time: nanoseconds since the origin of the [`Clock`] that gave it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -82,6 +82,14 @@ impl RealClock {
     pub fn new() -> Self {
         RealClock { origin: Instant::now() }
     }
+}
+
+/// How long after the Unix epoch `clock` had its origin, by the wall clock of this moment; zero if that stands before
+/// the epoch. For what must be understood elsewhere: inside, only [`Time`] is compared.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+pub fn epoch_of(clock: &RealClock) -> Duration {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.saturating_sub(clock.now().since(Time::ZERO))
 }
 
 impl Default for RealClock {

@@ -6,6 +6,7 @@ pub mod contents;
 pub mod grammar;
 pub mod header;
 pub mod helper;
+pub mod hep;
 pub mod message;
 pub mod options;
 pub mod scanner;

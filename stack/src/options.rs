@@ -1,5 +1,6 @@
 //! How a stack behaves.
 
+use crate::hep::HepOptions;
 use crate::message::Limits;
 use crate::transaction::TimerValues;
 use crate::uri::SipUri;
@@ -24,6 +25,8 @@ pub struct StackOptions {
     /// Requests with more octets leave UDP for TCP where the next hop was not told otherwise (RFC 3261 §18.1.1: 1300,
     /// or the path's MTU less 200).
     pub udp_limit: usize,
+    /// Where messages are exported to (HEPv3); `None`: nowhere.
+    pub hep: Option<HepOptions>,
     /// Where requests without a Route go; `None`: to their Request-URI.
     pub outbound_proxy: Option<SipUri<'static>>,
 }
@@ -37,6 +40,7 @@ impl Default for StackOptions {
             transaction_octets: 1 << 30,
             partial_octets: 64 << 20,
             udp_limit: 1300,
+            hep: None,
             outbound_proxy: None,
         }
     }

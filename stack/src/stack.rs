@@ -1,5 +1,6 @@
 //! The façade: builder, transports, transaction users, commands from outside, and a shutdown that drains.
 
+use crate::hep::{HepPlan, HepStats};
 use crate::message::Message;
 use crate::options::StackOptions;
 use crate::scanner::{ScannerSnapshot, ScannerStats};
@@ -184,6 +185,14 @@ impl StackBuilder {
         let clock = RealClock::new();
         let answers = Arc::<OnceLock<_>>::default();
         let resolver = wiring::resolver(answers.clone(), clock.clone());
+        let hep_stats = Arc::<HepStats>::default();
+        let mut hep = Vec::new();
+        if let Some(options) = &self.options.hep {
+            let epoch = rutil::time::epoch_of(&clock);
+            for _ in 0..shards {
+                hep.push(HepPlan::open(options.collector, epoch, hep_stats.clone())?);
+            }
+        }
         let mut rng = Rng::from_os()?;
         let own_rng = Mutex::new(rng.split());
         let plan = Plan {
@@ -192,6 +201,7 @@ impl StackBuilder {
             wires,
             users: &mut self.users,
             resolver: resolver.clone(),
+            hep,
             rng: &mut rng,
         };
         let bells: Vec<Bell> = nets.iter().map(Net::core_bell).collect();
@@ -213,6 +223,7 @@ impl StackBuilder {
             clock,
             rng: own_rng,
             transport_stats: stats,
+            hep: hep_stats,
         };
         let on_panic = self.on_panic.unwrap_or_else(|| Arc::new(|name| tracing::error!(runner = name, "panicked")));
         for (shard, ((group, park), actors)) in homes.into_iter().zip(actors).enumerate() {
@@ -345,6 +356,7 @@ pub struct Stack {
     clock: RealClock,
     rng: Mutex<Rng>,
     transport_stats: Vec<(TransportId, Arc<TransportStats>)>,
+    hep: Arc<HepStats>,
 }
 
 /// The stack took no command: its `cmd` FIFO is full.
@@ -441,6 +453,11 @@ impl Stack {
     /// The counters of each transport.
     pub fn transport_stats(&self) -> &[(TransportId, Arc<TransportStats>)] {
         &self.transport_stats
+    }
+
+    /// What became of the messages that were to be exported.
+    pub fn hep_stats(&self) -> &HepStats {
+        &self.hep
     }
 
     /// The meters of all FIFOs, shard by shard.

@@ -8,6 +8,7 @@
 //! [`Placement::Sharded`]: rutil::Placement::Sharded
 //! [`Placement::Staged`]: rutil::Placement::Staged
 
+use crate::hep::{HepExporter, HepPlan, Tap};
 use crate::options::StackOptions;
 use crate::scanner::{MessageHeaderScanner, ScannerParts, ScannerStats};
 use crate::selector::resolver::{Answer, ResolverHandle, ResolverOptions, serve};
@@ -58,7 +59,7 @@ const fn row(name: &'static str, from: &'static str, to: &'static str, capacity:
 }
 
 /// All FIFOs. The hold edges form no circle (a test says so), so nothing can wait for itself.
-pub const EDGES: [Edge; 9] = [
+pub const EDGES: [Edge; 10] = [
     row("rx", "transports", "scanner", 256, WhenFull::Shed),
     row("txn", "scanner", "transactions", 256, WhenFull::Hold(&["rx"])),
     row("cmd", "TU, timers, selector, transports", "transactions", 512, WhenFull::Hold(&["tu", "out", "dns_done"])),
@@ -67,6 +68,7 @@ pub const EDGES: [Edge; 9] = [
     row("wire", "selector, scanner", "transports", 256, WhenFull::Shed),
     row("tu", "transactions", "TU", 256, WhenFull::Hold(&["txn"])),
     row("dns", "selector", "resolver", 1024, WhenFull::Shed),
+    row("hep", "scanner, selector", "exporter", 1024, WhenFull::Shed),
     row("dns_done", "resolver", "selector", 256, WhenFull::Hold(&["dns"])),
 ];
 
@@ -113,6 +115,8 @@ pub struct Plan<'a> {
     pub users: &'a mut [(TuOptions, TuFactory)],
     /// The resolver.
     pub resolver: ResolverHandle,
+    /// What the exporters need, one a shard; none without export.
+    pub hep: Vec<HepPlan>,
     /// Randomness for everything.
     pub rng: &'a mut Rng,
 }
@@ -169,6 +173,17 @@ fn core(
     let (answers, from_resolver) = edge!("dns_done", bell);
     let mut meters = vec![rx.meter().clone(), from_scanner.meter().clone(), inputs.meter().clone()];
     meters.extend([arms.meter().clone(), out.meter().clone()]);
+    let mut exporter = None;
+    let tap = match (plan.hep.pop(), &plan.options.hep) {
+        (Some(hep), Some(options)) => {
+            let (to_hep, captures) = edge!("hep", Bell::silent());
+            meters.push(captures.meter().clone());
+            let tap = Tap::new(to_hep, hep.stats.clone());
+            exporter = Some(HepExporter::new(captures, hep, options, plan.transports.clone()));
+            tap
+        }
+        _ => Tap::none(),
+    };
     let scanner_stats = Arc::<ScannerStats>::default();
     let scanner = MessageHeaderScanner::new(ScannerParts {
         rx,
@@ -185,6 +200,7 @@ fn core(
         patience: plan.options.timers.long(),
         keys: keys.clone(),
         rng: plan.rng.split(),
+        tap: tap.clone(),
         stats: scanner_stats.clone(),
     });
     let (mut ports, mut users) = (Vec::new(), Vec::new());
@@ -230,6 +246,7 @@ fn core(
         outbound_proxy: plan.options.outbound_proxy.clone(),
         udp_limit: plan.options.udp_limit,
         rng: plan.rng.split(),
+        tap,
     });
     let timers = TimerQueue::new(arms, commands.near());
     let mut actors: Vec<Box<dyn Actor>> = vec![Box::new(scanner), Box::new(controller)];
@@ -239,6 +256,10 @@ fn core(
     actors.push(Box::new(timers));
     let mut order: Vec<usize> = (0..selector_at).collect();
     order.extend([transactions, selector_at, transactions, selector_at + 1]);
+    if let Some(exporter) = exporter {
+        order.push(actors.len());
+        actors.push(Box::new(exporter));
+    }
     Core { actors, order, commands, answers, meters, scanner: scanner_stats, transactions: transaction_stats, draining }
 }
 

@@ -74,6 +74,7 @@ impl Played {
         let (senders, wires) = transports.iter().map(|_| fifo("wire", capacity("wire"), Bell::silent())).unzip();
         let (rx, from_transports) = fifo("rx", capacity("rx"), Bell::silent());
         let plan = Plan {
+            hep: Vec::new(),
             options,
             transports: transports.clone(),
             wires: senders,

@@ -10,6 +10,7 @@ use repro::{Proxy, Server};
 use rutil::log::LogError;
 use rutil::rng::EntropyError;
 use rutil::{Placement, Rng};
+use stack::hep::HepOptions;
 use stack::transport::TransportType;
 use stack::{Stack, StackError, StackOptions, TransportSpec};
 use std::fmt;
@@ -131,7 +132,9 @@ fn loopback() -> Vec<Listen> {
 }
 
 fn start(config: Config) -> Result<Stack, StartError> {
-    let options = StackOptions { transactions: config.limits.transactions, ..StackOptions::default() };
+    let hep =
+        config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
+    let options = StackOptions { transactions: config.limits.transactions, hep, ..StackOptions::default() };
     let mut builder =
         Stack::builder().placement(config.placement).pin_runners(config.pin_runners).options(options).on_panic(
             |thread| {

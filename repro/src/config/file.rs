@@ -159,6 +159,10 @@ max_aors = 4
 transactions = 7
 max_targets = 5
 max_breadth = 6
+[hep]
+collector = "192.0.2.9:9060"
+agent = 2001
+auth_key = "geheim"
 "#;
         let config = Config::parse(text, "x").unwrap();
         let listen: Vec<Listen> = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"].map(|l| l.parse().unwrap()).into();
@@ -173,6 +177,9 @@ max_breadth = 6
         assert_eq!((expires, registrar.max_contacts, registrar.max_aors), ([10, 100, 50], 3, 4));
         let limits = &config.limits;
         assert_eq!((limits.transactions, limits.max_targets, limits.max_breadth), (7, 5, 6));
+        let hep = config.hep.as_ref().unwrap();
+        assert_eq!((hep.collector, hep.agent), ("192.0.2.9:9060".parse().unwrap(), 2001));
+        assert!(hep.auth_key.as_deref() == Some("geheim") && !format!("{config:?}").contains("geheim"));
     }
 
     #[test]
@@ -187,6 +194,7 @@ max_breadth = 6
             ("[registrar]\n\nmax_expires = 5", &["my.toml:3: registrar.max_expires:", "registrar.min_expires"]),
             ("[limits]\nmax_targets = 0", &["my.toml:2: limits.max_targets:", "at least 1"]),
             ("trusted_peers = [\"10.0.0.0/99\"]", &["my.toml:1: trusted_peers:", "10.0.0.0/8"]),
+            ("[hep]\ncollector = \"here\"", &["my.toml:2: hep.collector:", "address"]),
             ("listen = [", &["my.toml:1: listen:"]),
         ] {
             let error = Config::parse(text, "my.toml").unwrap_err().to_string();

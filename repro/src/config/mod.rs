@@ -9,7 +9,8 @@ pub use net::{BadText, Domain, Listen, Network};
 use rutil::Placement;
 use rutil::log::Format;
 use serde::{Deserialize, Deserializer};
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,6 +39,28 @@ pub struct Config {
     pub registrar: Registrar,
     /// Bounds.
     pub limits: Limits,
+    /// Export of messages to a capture server; without this table there is none.
+    pub hep: Option<Hep>,
+}
+
+/// Export of messages to a capture server (HEPv3, as Homer reads it).
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hep {
+    /// The capture server's address and port; it is spoken to over UDP.
+    pub collector: SocketAddr,
+    /// Names this proxy there.
+    #[serde(default)]
+    pub agent: u32,
+    /// The password that the capture server asks for.
+    pub auth_key: Option<String>,
+}
+
+/// Without the password: a configuration may be logged.
+impl fmt::Debug for Hep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hep").field("collector", &self.collector).field("agent", &self.agent).finish_non_exhaustive()
+    }
 }
 
 /// The log, on standard error.
@@ -92,6 +115,7 @@ impl Default for Config {
             log: Log::default(),
             registrar: Registrar::default(),
             limits: Limits::default(),
+            hep: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::streams::Streams;
 use super::stun;
 use super::undelivered::transaction_of;
 use crate::header::{Method, h, p};
+use crate::hep::Tap;
 use crate::message::{Limits, Message, Source};
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
 use crate::transport::{Flow, Notify, Received, TransportError, TransportFailed, TransportTable, Wire};
@@ -38,6 +39,7 @@ pub(crate) struct ScannerParts {
     pub(crate) patience: Duration,
     pub(crate) keys: KeyMaker,
     pub(crate) rng: Rng,
+    pub(crate) tap: Tap,
     pub(crate) stats: Arc<ScannerStats>,
 }
 
@@ -201,6 +203,7 @@ impl MessageHeaderScanner {
     }
 
     fn message(&mut self, mut msg: Message, flow: Flow, at: Time, now: Time) {
+        self.parts.tap.received(|| msg.to_bytes(), flow, at);
         msg.set_source(Source { flow, at });
         if msg.is_response() {
             return self.response(msg, flow, now);
@@ -278,7 +281,9 @@ impl MessageHeaderScanner {
         let tag = self.own_tag(msg).unwrap_or_else(|| format!("{:016x}", self.parts.rng.next_u64()));
         let mut response = msg.make_response(code, Some(&reason), Some(&tag));
         stamp_received(&mut response, flow.peer);
-        self.reply(response.to_bytes(), reply_to, now);
+        let bytes = response.to_bytes();
+        self.parts.tap.sent(&bytes, reply_to, now);
+        self.reply(bytes, reply_to, now);
     }
 
     fn own_tag(&self, msg: &Message) -> Option<String> {

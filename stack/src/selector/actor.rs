@@ -5,6 +5,7 @@ use super::domain::domain_to_prove;
 use super::locate::{Located, Target, locate, reachable};
 use super::resolver::{Answer, DnsError, Lookup, ResolverHandle};
 use crate::header::{HeaderId, h};
+use crate::hep::Tap;
 use crate::message::Message;
 use crate::transaction::{ClientTransaction, Input, Outgoing, Sent, Transmission};
 use crate::transport::{
@@ -45,6 +46,7 @@ pub(crate) struct SelectorParts {
     /// Requests larger than this leave UDP (RFC 3261 §18.1.1).
     pub(crate) udp_limit: usize,
     pub(crate) rng: Rng,
+    pub(crate) tap: Tap,
 }
 
 /// A request on its way out.
@@ -297,6 +299,7 @@ impl TransportSelector {
         now: Time,
     ) -> Result<(), TransportError> {
         let wire = self.parts.wires.get(usize::from(flow.transport.0)).ok_or(TransportError::NoTransport)?;
+        self.parts.tap.sent(&bytes, flow, now);
         let send = Wire::Send { bytes, peer: flow.peer, domain, connection: flow.connection, connect, notify };
         match wire.push(send, Class::Internal, now) {
             Err(Full(_)) if flow.kind.is_reliable() => Err(TransportError::Congested),

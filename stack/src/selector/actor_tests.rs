@@ -32,6 +32,7 @@ fn bench() -> Bench {
         outbound_proxy: None,
         udp_limit: 1300,
         rng: Rng::from_seed(1),
+        tap: Tap::none(),
     });
     Bench { selector, out: to_out, answers: to_answers, news: from_news, wire }
 }

@@ -134,7 +134,7 @@ impl Table {
     }
 
     /// How many connections that live were opened from this address; of IPv6, from its /64, which one customer has.
-    pub(super) fn from_source(&self, ip: IpAddr) -> usize {
+    pub(super) fn count_of_source(&self, ip: IpAddr) -> usize {
         self.sources.get(&source_of(ip)).copied().unwrap_or(0)
     }
 

@@ -3,6 +3,7 @@
 mod dead_target;
 mod driver;
 mod end;
+mod hep;
 mod keep_alive;
 mod phone;
 mod repro;

@@ -92,6 +92,7 @@ impl World {
             ..StackOptions::default()
         };
         let plan = Plan {
+            hep: Vec::new(),
             options: &bounds,
             transports: Arc::new(table()),
             wires,

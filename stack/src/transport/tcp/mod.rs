@@ -209,7 +209,7 @@ impl Tcp {
     }
 
     fn adopt(&mut self, ctx: &mut Context<'_>, stream: TcpStream, peer: SocketAddr) {
-        if self.table.from_source(peer.ip()) >= self.options.max_per_source {
+        if self.table.count_of_source(peer.ip()) >= self.options.max_per_source {
             tracing::debug!(%peer, "connection refused: its source has too many");
             self.stats.refused.add(1);
             return;

@@ -1,0 +1,107 @@
+//! Export of messages to a capture server, as Homer: HEPv3 (EEP), a datagram a message. Opt-in.
+//!
+//! What the scanner frames and what the selector and the scanner send goes through the `hep` FIFO to the exporter of the
+//! shard. Export never holds anything up: what finds the FIFO or the socket full is not exported, and counted. Messages
+//! are exported as they are, those of TLS too: the way to the capture server must be as safe as they are.
+
+mod exporter;
+mod packet;
+
+pub(crate) use exporter::HepExporter;
+pub use exporter::{HepPlan, HepStats};
+pub use packet::{Packet, encode};
+
+use crate::transport::{Flow, TransportTable};
+use bytes::Bytes;
+use rutil::{Class, FifoSender, Time};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where messages are exported to.
+#[derive(Clone)]
+pub struct HepOptions {
+    /// The capture server; it is spoken to over UDP.
+    pub collector: SocketAddr,
+    /// Names this agent there.
+    pub agent: u32,
+    /// The password that the capture server asks for, if any.
+    pub auth_key: Option<String>,
+}
+
+impl fmt::Debug for HepOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let auth_key = self.auth_key.as_ref().map(|_| "(secret)");
+        let mut all = f.debug_struct("HepOptions");
+        all.field("collector", &self.collector).field("agent", &self.agent).field("auth_key", &auth_key).finish()
+    }
+}
+
+/// What crosses `hep`: one message on its way.
+#[derive(Debug)]
+pub struct Capture {
+    bytes: Bytes,
+    flow: Flow,
+    at: Time,
+    sent: bool,
+}
+
+/// The near end of the `hep` FIFO; nothing without export.
+#[derive(Clone)]
+pub(crate) struct Tap(Option<Arc<TapEnd>>);
+
+struct TapEnd {
+    fifo: FifoSender<Capture>,
+    stats: Arc<HepStats>,
+}
+
+impl Tap {
+    pub(crate) fn none() -> Self {
+        Tap(None)
+    }
+
+    pub(crate) fn new(fifo: FifoSender<Capture>, stats: Arc<HepStats>) -> Self {
+        Tap(Some(Arc::new(TapEnd { fifo, stats })))
+    }
+
+    /// A message came in; `bytes` is asked for only where there is export.
+    pub(crate) fn received(&self, bytes: impl FnOnce() -> Bytes, flow: Flow, at: Time) {
+        if let Some(end) = &self.0 {
+            end.push(Capture { bytes: bytes(), flow, at, sent: false });
+        }
+    }
+
+    /// A message goes out.
+    pub(crate) fn sent(&self, bytes: &Bytes, flow: Flow, at: Time) {
+        if let Some(end) = &self.0 {
+            end.push(Capture { bytes: bytes.clone(), flow, at, sent: true });
+        }
+    }
+}
+
+impl TapEnd {
+    fn push(&self, capture: Capture) {
+        let at = capture.at;
+        if self.fifo.push(capture, Class::Internal, at).is_err() {
+            self.stats.shed.add(1);
+        }
+    }
+}
+
+impl Capture {
+    /// The message as a packet; its own address is the transport's.
+    fn packet<'a>(&'a self, transports: &TransportTable, options: &'a HepOptions, epoch: Duration) -> Packet<'a> {
+        let local = transports.get(self.flow.transport).map_or(self.flow.peer, |t| t.advertised);
+        let (source, destination) = if self.sent { (local, self.flow.peer) } else { (self.flow.peer, local) };
+        Packet {
+            source,
+            destination,
+            transport: self.flow.kind,
+            at: epoch + self.at.since(Time::ZERO),
+            agent: options.agent,
+            auth_key: options.auth_key.as_deref(),
+            payload: &self.bytes,
+        }
+    }
+}
