@@ -5,13 +5,14 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use repro::config::{Config, ConfigError, Listen};
 use repro::{Proxy, Server};
 use rutil::log::LogError;
 use rutil::rng::EntropyError;
 use rutil::{Placement, Rng};
 use stack::hep::HepOptions;
-use stack::transport::TransportType;
+use stack::transport::{TcpOptions, TransportType};
 use stack::{Stack, StackError, StackOptions, TransportSpec};
 use std::fmt;
 use std::io::{self, Write as _};
@@ -88,6 +89,7 @@ fn say(what: fmt::Arguments<'_>) {
 async fn run(args: Args) -> Result<(), StartError> {
     let config = configure(args)?;
     rutil::log::init(config.log.format, &config.log.filter)?;
+    raise_open_files();
     // Before the stack starts: a signal that comes meanwhile must not be lost.
     let mut signals = Signals::watch().map_err(StartError::Signals)?;
     let (drain, refuses) = (config.drain(), !config.is_open() && !config.relays_for_peers());
@@ -102,6 +104,17 @@ async fn run(args: Args) -> Result<(), StartError> {
     tracing::info!(signal = name, "stopping");
     stop(stack, drain, signals).await;
     Ok(())
+}
+
+/// Takes as many open files as this process may have: a connection is one, and the usual limit is 1024.
+fn raise_open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        tracing::debug!(before = soft, now = hard, "open files");
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// The configuration of the file, overridden by the arguments.
@@ -135,13 +148,20 @@ fn start(config: Config) -> Result<Stack, StartError> {
     let hep =
         config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
     let options = StackOptions { transactions: config.limits.transactions, hep, ..StackOptions::default() };
-    let mut builder =
-        Stack::builder().placement(config.placement).pin_runners(config.pin_runners).options(options).on_panic(
-            |thread| {
-                say(format_args!("thread {thread} has died, its calls are lost: exiting"));
-                std::process::exit(DIED);
-            },
-        );
+    let streams = TcpOptions {
+        max_connections: config.limits.connections,
+        max_per_source: config.limits.connections_per_source,
+        ..TcpOptions::default()
+    };
+    let mut builder = Stack::builder()
+        .placement(config.placement)
+        .pin_runners(config.pin_runners)
+        .options(options)
+        .tcp_options(streams)
+        .on_panic(|thread| {
+            say(format_args!("thread {thread} has died, its calls are lost: exiting"));
+            std::process::exit(DIED);
+        });
     for listen in &config.listen {
         builder.add_transport(match listen.kind {
             TransportType::Udp => TransportSpec::udp(listen.address),

@@ -76,6 +76,8 @@ impl Config {
             (registrar.max_contacts == 0, "registrar", "max_contacts", "expected at least 1"),
             (registrar.max_aors == 0, "registrar", "max_aors", "expected at least 1"),
             (self.limits.transactions == 0, "limits", "transactions", "expected at least 1"),
+            (self.limits.connections == 0, "limits", "connections", "expected at least 1"),
+            (self.limits.connections_per_source == 0, "limits", "connections_per_source", "expected at least 1"),
             (self.limits.max_targets == 0, "limits", "max_targets", "expected at least 1"),
             (self.limits.max_breadth == 0, "limits", "max_breadth", "expected at least 1"),
         ];
@@ -157,6 +159,8 @@ max_contacts = 3
 max_aors = 4
 [limits]
 transactions = 7
+connections = 8
+connections_per_source = 9
 max_targets = 5
 max_breadth = 6
 [hep]
@@ -177,6 +181,7 @@ auth_key = "geheim"
         assert_eq!((expires, registrar.max_contacts, registrar.max_aors), ([10, 100, 50], 3, 4));
         let limits = &config.limits;
         assert_eq!((limits.transactions, limits.max_targets, limits.max_breadth), (7, 5, 6));
+        assert_eq!((limits.connections, limits.connections_per_source), (8, 9));
         let hep = config.hep.as_ref().unwrap();
         assert_eq!((hep.collector, hep.agent), ("192.0.2.9:9060".parse().unwrap(), 2001));
         assert!(hep.auth_key.as_deref() == Some("geheim") && !format!("{config:?}").contains("geheim"));

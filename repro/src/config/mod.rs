@@ -96,6 +96,10 @@ pub struct Registrar {
 pub struct Limits {
     /// Most client and most server transactions of a shard; more requests are refused with 503.
     pub transactions: usize,
+    /// Most connections of one transport of a shard; for one more the one idle longest is closed.
+    pub connections: usize,
+    /// Most connections of one transport of a shard that one address has opened, one /64 of IPv6.
+    pub connections_per_source: usize,
     /// Most targets that one request is forwarded to, one after the other or at the same time.
     pub max_targets: usize,
     /// Max-Breadth of a request that has none (RFC 5393 §5.3).
@@ -134,7 +138,13 @@ impl Default for Registrar {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { transactions: 1_000_000, max_targets: 10, max_breadth: 60 }
+        Limits {
+            transactions: 1_000_000,
+            connections: 10_000,
+            connections_per_source: 2_000,
+            max_targets: 10,
+            max_breadth: 60,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod dead_target;
 mod driver;
 mod end;
 mod hep;
+mod idle;
 mod keep_alive;
 mod phone;
 mod repro;
