@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 
 /// Connections that wait in the kernel to be accepted.
-const LISTEN_BACKLOG: i32 = 1024;
+const LISTEN_BACKLOG: i32 = 4096;
 
 /// A bound UDP socket and the address that it got.
 pub(super) fn open_udp(addr: SocketAddr, options: &UdpOptions) -> io::Result<(UdpSocket, SocketAddr)> {
