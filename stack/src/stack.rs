@@ -47,6 +47,16 @@ impl TransportSpec {
         TransportSpec { kind: TransportType::Tls, bind, advertise: None }
     }
 
+    /// WebSocket (RFC 7118) on an address; port 0 takes a free one.
+    pub fn ws(bind: SocketAddr) -> Self {
+        TransportSpec { kind: TransportType::Ws, bind, advertise: None }
+    }
+
+    /// WebSocket over TLS on an address; port 0 takes a free one. It needs certificates as TLS does.
+    pub fn wss(bind: SocketAddr) -> Self {
+        TransportSpec { kind: TransportType::Wss, bind, advertise: None }
+    }
+
     /// What Via and Record-Route say instead of the bound address.
     pub fn advertise(mut self, address: SocketAddr) -> Self {
         self.advertise = Some(address);

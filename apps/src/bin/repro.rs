@@ -1,7 +1,7 @@
 //! The proxy and registrar as a program.
 //!
-//! The main thread is the control plane, an actix system: it starts the stack, waits for signals and stops it. SIP runs
-//! on the stack's own threads. Exit codes: 0 stopped when told to, 1 could not start, 70 a thread of the stack died.
+//! The main thread is the control plane, an actix system: it starts the stack, waits for signals and stops it, or reads
+//! the certificates again (SIGHUP). SIP runs on the stack's own threads. Exit codes: 0 stopped when told to, 1 could not start, 70 a thread of the stack died.
 #![forbid(unsafe_code)]
 
 use clap::Parser;
@@ -12,6 +12,7 @@ use rutil::log::LogError;
 use rutil::rng::EntropyError;
 use rutil::{Placement, Rng};
 use stack::hep::HepOptions;
+use stack::transport::tls::TlsContext;
 use stack::transport::{TcpOptions, TransportType};
 use stack::{Stack, StackError, StackOptions, TransportSpec};
 use std::fmt;
@@ -93,14 +94,15 @@ async fn run(args: Args) -> Result<(), StartError> {
     // Before the stack starts: a signal that comes meanwhile must not be lost.
     let mut signals = Signals::watch().map_err(StartError::Signals)?;
     let (drain, refuses) = (config.drain(), !config.is_open() && !config.relays_for_peers());
-    let stack = start(config)?;
+    let tls = config.tls()?;
+    let stack = start(config, tls.clone())?;
     announce(&stack).map_err(StartError::Output)?;
     if refuses {
         tracing::warn!(
             "listening beyond the loopback: nobody may register or relay until domains and trusted_peers are set"
         );
     }
-    let name = signals.next().await;
+    let name = signals.end(|| reload(tls.clone())).await;
     tracing::info!(signal = name, "stopping");
     stop(stack, drain, signals).await;
     Ok(())
@@ -144,7 +146,7 @@ fn loopback() -> Vec<Listen> {
     std::iter::once(v4).chain(v6).flat_map(|address| kinds.map(|kind| Listen { kind, address })).collect()
 }
 
-fn start(config: Config) -> Result<Stack, StartError> {
+fn start(config: Config, tls: Option<TlsContext>) -> Result<Stack, StartError> {
     let hep =
         config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
     let options = StackOptions { transactions: config.limits.transactions, hep, ..StackOptions::default() };
@@ -162,11 +164,18 @@ fn start(config: Config) -> Result<Stack, StartError> {
             say(format_args!("thread {thread} has died, its calls are lost: exiting"));
             std::process::exit(DIED);
         });
+    if let Some(tls) = tls {
+        builder = builder.tls(tls);
+    }
     for listen in &config.listen {
-        builder.add_transport(match listen.kind {
-            TransportType::Udp => TransportSpec::udp(listen.address),
-            _ => TransportSpec::tcp(listen.address),
-        });
+        let make = match listen.kind {
+            TransportType::Udp => TransportSpec::udp,
+            TransportType::Tcp => TransportSpec::tcp,
+            TransportType::Tls => TransportSpec::tls,
+            TransportType::Ws => TransportSpec::ws,
+            TransportType::Wss => TransportSpec::wss,
+        };
+        builder.add_transport(make(listen.address));
     }
     let mut rng = Rng::from_os()?;
     let server = Arc::new(Server::new(config, &mut rng));
@@ -191,28 +200,49 @@ async fn stop(stack: Stack, limit: Duration, mut signals: Signals) {
             Ok(true) => tracing::info!("all transactions have ended"),
             _ => tracing::warn!("stopped with transactions pending"),
         },
-        name = signals.next() => {
+        name = signals.end(|| {}) => {
             tracing::warn!(signal = name, "stopping at once");
             std::process::exit(0);
         }
     }
 }
 
-/// The signals that ask for an end.
+/// Reads the certificates again, on a thread that may wait, and says what came of it.
+fn reload(tls: Option<TlsContext>) {
+    let Some(tls) = tls else {
+        tracing::warn!("SIGHUP: no certificates are configured, nothing is read again");
+        return;
+    };
+    tokio::task::spawn_blocking(move || match tls.reload() {
+        Ok(()) => tracing::info!("certificates and keys are read again: new connections use them"),
+        Err(error) => tracing::error!("certificates and keys stay as they were: {error}"),
+    });
+}
+
+/// The signals that ask for something.
 struct Signals {
     term: Signal,
     int: Signal,
+    hup: Signal,
 }
 
 impl Signals {
     fn watch() -> io::Result<Self> {
-        Ok(Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+        Ok(Signals {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.term.recv() => "SIGTERM",
-            _ = self.int.recv() => "SIGINT",
+    /// Waits for one that asks for an end, and does `again` for each SIGHUP meanwhile.
+    async fn end(&mut self, again: impl Fn()) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return "SIGTERM",
+                _ = self.int.recv() => return "SIGINT",
+                _ = self.hup.recv() => again(),
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From TOML to a valid [`Config`]. Every error says where: file, line and key.
 
-use super::Config;
+use super::{Config, Listen};
+use stack::transport::tls::TlsError;
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
@@ -28,13 +29,28 @@ pub enum ConfigError {
         /// What is wrong, and what was expected.
         what: String,
     },
+    /// A file that `[tls]` names cannot be used.
+    #[error("{place}: {source}")]
+    Tls {
+        /// File, line and key.
+        place: String,
+        /// What is wrong with it.
+        source: TlsError,
+    },
+    /// A secure transport was asked for on the command line, and no certificate is configured.
+    #[error("--listen {0}: {NO_CERTIFICATE}")]
+    NoCertificate(Listen),
 }
+
+const NO_CERTIFICATE: &str = "tls and wss need a certificate: name it in a configuration file, in [[tls.identities]] \
+                              with certificate and private_key";
 
 impl Config {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read, is no TOML, has an unknown key or a value that is not allowed.
+    /// When it cannot be read, is no TOML, has an unknown key or a value that is not allowed. The files that it names
+    /// are read by [`Config::tls`].
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { file: file.clone(), source })?;
@@ -46,10 +62,14 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn parse(text: &str, file: &str) -> Result<Config, ConfigError> {
-        let config: Config = toml::from_str(text).map_err(|error| {
+        let mut config: Config = toml::from_str(text).map_err(|error| {
             let at = error.span().unwrap_or(Range { start: 0, end: 0 }).start;
             fault(text, file, at, error.message().trim_end())
         })?;
+        config.tls.place(Path::new(file), |at| {
+            let line = line_at(text, at);
+            format!("{file}:{line}: {}", key_at(text, line))
+        });
         match config.contradiction() {
             Some((table, key, what)) => Err(fault(text, file, find(text, table, key), what)),
             None => Ok(config),
@@ -60,6 +80,7 @@ impl Config {
     fn contradiction(&self) -> Option<(&'static str, &'static str, &'static str)> {
         let registrar = &self.registrar;
         let checks = [
+            (self.first_without_certificate().is_some(), "", "listen", NO_CERTIFICATE),
             (registrar.min_expires == 0, "registrar", "min_expires", "expected at least 1"),
             (
                 registrar.max_expires < registrar.min_expires,
@@ -86,9 +107,13 @@ impl Config {
 }
 
 fn fault(text: &str, file: &str, at: usize, what: impl Display) -> ConfigError {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
+    let line = line_at(text, at);
     ConfigError::Line { file: file.to_owned(), line, key: key_at(text, line), what: what.to_string() }
+}
+
+/// The line of an offset, from 1.
+fn line_at(text: &str, at: usize) -> usize {
+    text.get(..at).unwrap_or(text).matches('\n').count() + 1
 }
 
 /// The key on a line, or on the last line above that has one, with its table.
@@ -112,7 +137,7 @@ fn key_at(text: &str, line: usize) -> String {
 
 /// Where a key stands; the start of the text when it has its default.
 fn find(text: &str, table: &str, key: &str) -> usize {
-    let (mut at, mut inside) = (0, false);
+    let (mut at, mut inside) = (0, table.is_empty());
     for line in text.split_inclusive('\n') {
         let trimmed = line.trim();
         if trimmed.starts_with('[') {
@@ -131,6 +156,7 @@ mod tests {
     use crate::config::{Listen, Network};
     use rutil::Placement;
     use rutil::log::Format;
+    use stack::transport::tls::{ClientAuth, TlsIdentity, TlsOptions, TlsTrust};
 
     #[test]
     fn an_empty_file_is_the_default() {
@@ -148,6 +174,14 @@ placement = "sharded:2"
 pin_runners = false
 trusted_peers = ["10.0.0.0/8"]
 drain_seconds = 3
+[tls]
+trust = ["ca.pem", "/etc/ssl/certs"]
+client_auth = "required"
+accept_common_name = true
+[[tls.identities]]
+certificate = "example.com.pem"
+private_key = "/keys/example.com.key"
+domains = ["example.com"]
 [log]
 filter = "info"
 format = "json"
@@ -168,7 +202,7 @@ collector = "192.0.2.9:9060"
 agent = 2001
 auth_key = "geheim"
 "#;
-        let config = Config::parse(text, "x").unwrap();
+        let config = Config::parse(text, "/etc/repro/x.toml").unwrap();
         let listen: Vec<Listen> = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"].map(|l| l.parse().unwrap()).into();
         assert_eq!(config.listen, listen);
         assert_eq!(config.trusted_peers, ["10.0.0.0/8".parse::<Network>().unwrap()]);
@@ -176,6 +210,15 @@ auth_key = "geheim"
         assert_eq!((config.record_route, config.placement), (false, "sharded:2".parse::<Placement>().unwrap()));
         assert_eq!((config.domains.len(), config.drain().as_secs()), (2, 3));
         assert_eq!((config.log.filter.as_str(), config.log.format), ("info", Format::Json));
+        let identity = TlsIdentity {
+            certificate: "/etc/repro/example.com.pem".into(),
+            private_key: "/keys/example.com.key".into(),
+            domains: vec!["example.com".to_owned()],
+        };
+        let trust = TlsTrust::Paths(vec!["/etc/repro/ca.pem".into(), "/etc/ssl/certs".into()]);
+        let client_auth = ClientAuth::Required;
+        let tls = TlsOptions { identities: vec![identity], trust, client_auth, accept_common_name: true };
+        assert_eq!(config.tls.options(), tls);
         let registrar = &config.registrar;
         let expires = [registrar.min_expires, registrar.max_expires, registrar.default_expires];
         assert_eq!((expires, registrar.max_contacts, registrar.max_aors), ([10, 100, 50], 3, 4));
@@ -201,6 +244,9 @@ auth_key = "geheim"
             ("trusted_peers = [\"10.0.0.0/99\"]", &["my.toml:1: trusted_peers:", "10.0.0.0/8"]),
             ("[hep]\ncollector = \"here\"", &["my.toml:2: hep.collector:", "address"]),
             ("listen = [", &["my.toml:1: listen:"]),
+            ("record_route = true\nlisten = [\"tls:127.0.0.1:1\"]", &["my.toml:2: listen:", "[[tls.identities]]"]),
+            ("[tls]\nclient_auth = \"on\"", &["my.toml:2: tls.client_auth:", "\"required\""]),
+            ("[[tls.identities]]\ncertificate = \"x\"", &["my.toml:1: tls.identities:", "private_key"]),
         ] {
             let error = Config::parse(text, "my.toml").unwrap_err().to_string();
             assert!(parts.iter().all(|part| error.contains(part)), "{text}: {error}");

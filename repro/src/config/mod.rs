@@ -2,9 +2,11 @@
 
 mod file;
 mod net;
+mod tls;
 
 pub use file::ConfigError;
 pub use net::{BadText, Domain, Listen, Network};
+pub use tls::{FileName, Identity, Tls};
 
 use rutil::Placement;
 use rutil::log::Format;
@@ -33,6 +35,8 @@ pub struct Config {
     pub trusted_peers: Vec<Network>,
     /// How long to wait for pending transactions when told to stop, seconds.
     pub drain_seconds: u64,
+    /// TLS: certificates, and whom to trust.
+    pub tls: Tls,
     /// The log.
     pub log: Log,
     /// The registrar.
@@ -116,6 +120,7 @@ impl Default for Config {
             pin_runners: true,
             trusted_peers: Vec::new(),
             drain_seconds: 10,
+            tls: Tls::default(),
             log: Log::default(),
             registrar: Registrar::default(),
             limits: Limits::default(),

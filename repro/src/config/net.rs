@@ -7,11 +7,11 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// A transport to listen on: `udp:127.0.0.1:5060`, `tcp:[::1]:5060`.
+/// A transport to listen on: `udp:127.0.0.1:5060`, `tls:[::1]:5061`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Listen {
-    /// UDP or TCP.
+    /// UDP, TCP, TLS, WebSocket or WebSocket over TLS.
     pub kind: TransportType,
     /// The address to bind.
     pub address: SocketAddr,
@@ -45,12 +45,10 @@ fn bad(text: &str, expected: &'static str) -> BadText {
 impl FromStr for Listen {
     type Err = BadText;
     fn from_str(text: &str) -> Result<Self, BadText> {
-        const EXPECTED: &str = "udp:ADDRESS:PORT or tcp:ADDRESS:PORT, as udp:127.0.0.1:5060 or tcp:[::1]:5060";
+        const EXPECTED: &str =
+            "udp:ADDRESS:PORT, or tcp, tls, ws or wss instead of udp, as udp:127.0.0.1:5060 or tls:[::1]:5061";
         let (kind, address) = text.split_once(':').ok_or_else(|| bad(text, EXPECTED))?;
-        let kind = match TransportType::from_name(kind) {
-            Some(kind @ (TransportType::Udp | TransportType::Tcp)) => kind,
-            _ => return Err(bad(text, EXPECTED)),
-        };
+        let kind = TransportType::from_name(kind).ok_or_else(|| bad(text, EXPECTED))?;
         let address = address.parse().map_err(|_| bad(text, EXPECTED))?;
         Ok(Listen { kind, address })
     }
@@ -123,10 +121,10 @@ mod tests {
 
     #[test]
     fn listen_names_transport_and_address() {
-        for text in ["udp:127.0.0.1:5060", "tcp:[::1]:0"] {
+        for text in ["udp:127.0.0.1:5060", "tcp:[::1]:0", "tls:[::]:5061", "ws:127.0.0.1:80", "wss:127.0.0.1:443"] {
             assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
         }
-        for text in ["", "udp", "udp:127.0.0.1", "sctp:127.0.0.1:5060", "tls:127.0.0.1:5061", "udp:localhost:5060"] {
+        for text in ["", "udp", "udp:127.0.0.1", "sctp:127.0.0.1:5060", "tls:127.0.0.1", "udp:localhost:5060"] {
             let error = text.parse::<Listen>().unwrap_err().to_string();
             assert!(error.contains(text) && error.contains("udp:ADDRESS:PORT"), "{error}");
         }

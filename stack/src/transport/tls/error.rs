@@ -111,6 +111,7 @@ impl From<rustls::Error> for TlsError {
     }
 }
 
+/// The name of the field.
 impl fmt::Display for TlsSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -118,7 +119,7 @@ impl fmt::Display for TlsSetting {
             TlsSetting::PrivateKey(_) => "private_key",
             TlsSetting::Trust(_) => "trust",
             TlsSetting::ClientAuth => "client_auth",
-            TlsSetting::General => "tls",
+            TlsSetting::General => "identities",
         })
     }
 }
