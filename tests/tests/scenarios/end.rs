@@ -12,7 +12,7 @@ use tests::raw;
 use crate::phone::{Call, Phone};
 use crate::repro::{ANY_PORT, LIMIT, address, start};
 
-fn signal(process: &Process, name: &str) {
+pub(crate) fn signal(process: &Process, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &process.id().to_string()]).status().expect("kill runs");
     assert!(sent.success());
 }

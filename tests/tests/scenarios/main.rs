@@ -9,4 +9,5 @@ mod keep_alive;
 mod phone;
 mod repro;
 mod sipp;
+mod tls;
 mod torture;

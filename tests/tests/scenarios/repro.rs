@@ -179,7 +179,7 @@ impl Drop for File {
 }
 
 /// What `repro` says when it does not start: one line, and exit code 1.
-fn refusal(args: &[&str]) -> String {
+pub(crate) fn refusal(args: &[&str]) -> String {
     let binary = repro_binary().expect("it can be built");
     let process = Process::start(Command::new(binary).args(args)).expect("it can be run");
     let (status, output) = process.finish(LIMIT).expect("it ends by itself");

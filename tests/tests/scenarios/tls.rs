@@ -1,0 +1,174 @@
+//! The proxy's certificates: what it shows, what it says of bad files, and SIGHUP.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{env, fs, process};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::end::signal;
+use crate::repro::{LIMIT, address, refusal};
+use tests::peers::Repro;
+
+/// A directory with a configuration, certificate and key, and the CA; removed afterwards.
+struct Site {
+    directory: PathBuf,
+    ca: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Site {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("repro-tls-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a CA");
+        let site = Site { directory: env::temp_dir().join(name), ca };
+        fs::create_dir(&site.directory).expect("a new directory");
+        site.write("ca.pem", &site.ca.pem());
+        site.write(
+            "repro.toml",
+            "[log]\nfilter = \"info\"\n[tls]\ntrust = [\"ca.pem\"]\n\
+             [[tls.identities]]\ncertificate = \"own.pem\"\nprivate_key = \"own.key\"\n",
+        );
+        site
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let path = self.directory.join(name);
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+        file.expect("a file").write_all(text.as_bytes()).expect("room");
+    }
+
+    /// A new certificate and key for these domains.
+    fn issue(&self, domains: &[&str], change: impl FnOnce(&mut CertificateParams)) {
+        let names: Vec<String> = domains.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        change(&mut params);
+        let key = KeyPair::generate().expect("a key");
+        self.write("own.pem", &params.signed_by(&key, &self.ca).expect("a certificate").pem());
+        self.write("own.key", &key.serialize_pem());
+    }
+
+    fn config(&self) -> String {
+        self.directory.join("repro.toml").display().to_string()
+    }
+
+    fn start(&self) -> Repro {
+        Repro::start(&["--config", &self.config(), "--listen", "tls:127.0.0.1:0"], 1).expect("it starts")
+    }
+
+    /// Connects and shakes hands with the proxy as `domain`.
+    fn connect(&self, proxy: SocketAddr, domain: &str) -> Phone {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.ca.der().clone()).expect("a CA");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("both");
+        let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+        let name = ServerName::try_from(domain.to_owned()).expect("a name");
+        let socket = TcpStream::connect(proxy).expect("it listens");
+        socket.set_read_timeout(Some(LIMIT)).expect("a limit");
+        let mut stream = StreamOwned::new(ClientConnection::new(config, name).expect("a client"), socket);
+        stream.flush().expect("a handshake");
+        Phone { stream }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A connection to the proxy.
+struct Phone {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+}
+
+impl Phone {
+    fn certificate(&self) -> CertificateDer<'static> {
+        self.stream.conn.peer_certificates().expect("it showed one")[0].clone().into_owned()
+    }
+
+    /// Asks what the proxy can do; its answer's first line.
+    fn options(&mut self, call: &str) -> String {
+        let proxy = self.stream.sock.peer_addr().expect("connected");
+        let request = format!(
+            "OPTIONS sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1;branch=z9hG4bK{call}\r\nMax-Forwards: 70\r\n\
+             From: <sip:a@example.com>;tag=1\r\nTo: <sip:{proxy}>\r\nCall-ID: {call}\r\nCSeq: 1 OPTIONS\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        self.stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut octet = [0];
+            self.stream.read_exact(&mut octet).expect("it answers");
+            answer.extend(octet);
+        }
+        String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+    }
+}
+
+#[test]
+fn certificates_are_read_again_on_sighup() {
+    let site = Site::new();
+    site.issue(&["example.com"], |_| {});
+    let mut repro = site.start();
+    let proxy = address(&repro, "tls");
+    let mut old = site.connect(proxy, "example.com");
+    assert_eq!(old.options("first"), "SIP/2.0 200 OK");
+    let hang_up = |repro: &mut Repro, said: &str| {
+        signal(repro.process(), "HUP");
+        repro.process().wait_for(LIMIT, |line| line.contains(said).then_some(())).expect("it says so");
+    };
+    site.issue(&["example.com", "example.org"], |_| {});
+    hang_up(&mut repro, "are read again");
+    let mut new = site.connect(proxy, "example.org");
+    assert!(new.certificate() != old.certificate());
+    assert_eq!((old.options("second").as_str(), new.options("third").as_str()), ("SIP/2.0 200 OK", "SIP/2.0 200 OK"));
+    // Bad files: it says so, and goes on with what it has.
+    site.write("own.key", &KeyPair::generate().expect("a key").serialize_pem());
+    hang_up(&mut repro, "own.key is not the key of");
+    assert!(site.connect(proxy, "example.org").certificate() == new.certificate());
+    signal(repro.process(), "TERM");
+    let (status, _) = repro.into_process().finish(LIMIT).expect("it ends");
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn bad_certificates_keep_it_from_starting() {
+    let site = Site::new();
+    let config = site.config();
+    let listen = ["--config", config.as_str(), "--listen", "tls:127.0.0.1:0"];
+    let said = refusal(&listen);
+    assert!(said.contains(":6: tls.identities.certificate: ") && said.contains("own.pem cannot be read"), "{said}");
+    site.issue(&["example.com"], |_| {});
+    site.write("own.key", &KeyPair::generate().expect("a key").serialize_pem());
+    let said = refusal(&listen);
+    assert!(said.contains(":7: tls.identities.private_key: ") && said.contains("is not the key of"), "{said}");
+    let said = refusal(&listen[2..]);
+    assert!(said.contains("tls:127.0.0.1:0") && said.contains("[[tls.identities]]"), "{said}");
+}
+
+#[test]
+fn odd_certificates_are_warned_of() {
+    let site = Site::new();
+    site.issue(&["example.com"], |params| {
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(2002, 3, 4);
+    });
+    let key = site.directory.join("own.key");
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("it is ours");
+    let mut repro = site.start();
+    signal(repro.process(), "TERM");
+    let (_, output) = repro.into_process().finish(LIMIT).expect("it ends");
+    assert!(output.contains("expired") && output.contains("2002-03-04"), "{output}");
+    assert!(output.contains("private key") && output.contains("own.key"), "{output}");
+    assert!(!output.contains("BEGIN"), "{output}");
+}
