@@ -82,6 +82,13 @@ fn cas_are_read_from_files_and_directories() {
     }
 }
 
+/// Whatever the system's store holds, even nothing.
+#[test]
+fn the_default_trusts_the_system() {
+    let context = TlsContext::new(&TlsOptions::default()).unwrap();
+    context.reload().unwrap();
+}
+
 #[test]
 fn clients_cannot_be_verified_without_cas() {
     let options =
