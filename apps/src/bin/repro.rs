@@ -1,7 +1,8 @@
 //! The proxy and registrar as a program.
 //!
 //! The main thread is the control plane, an actix system: it starts the stack, waits for signals and stops it, or reads
-//! the certificates again (SIGHUP). SIP runs on the stack's own threads. Exit codes: 0 stopped when told to, 1 could not start, 70 a thread of the stack died.
+//! the certificates again (SIGHUP). SIP runs on the stack's own threads. Exit codes: 0 stopped when told to, 1 could not
+//! start, 70 a thread of the stack died.
 #![forbid(unsafe_code)]
 
 use clap::Parser;
