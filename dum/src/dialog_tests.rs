@@ -218,7 +218,7 @@ fn a_secure_dialog_needs_sips_and_a_secure_transport() {
         let mut request = routed(&invite());
         request.set_request_uri(uri);
         let peer = "127.0.0.1:5061".parse().unwrap();
-        let flow = Flow { transport: TransportId(0), kind, connection: ConnectionId(1), peer };
+        let flow = Flow { transport: TransportId(0), kind, connection: ConnectionId(1), peer, local: None };
         request.set_source(Source { flow, at: Time::ZERO });
         let mut ok = answer(&request, 200, Some("<sips:bob@192.0.2.9>"));
         ok.set_source(Source { flow, at: Time::ZERO });

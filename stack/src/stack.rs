@@ -8,15 +8,18 @@ use crate::selector::resolver::ResolverHandle;
 use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats};
 use crate::transport::tls::TlsContext;
 use crate::transport::{
-    BindError, TcpOptions, TransportId, TransportInfo, TransportStats, TransportTable, TransportType, UdpOptions, Wire,
+    AddressWatch, BindError, Interfaces, TcpOptions, TransportId, TransportInfo, TransportStats, TransportTable,
+    TransportType, UdpOptions, Wire, system_route, towards_world,
 };
 use crate::tu::{SendOptions, TransactionUser, TuOptions};
 use crate::wiring::{self, Core, Net, OnPanic, Plan, TuFactory};
 use parking_lot::Mutex;
 use rutil::rng::EntropyError;
-use rutil::{Actor, Bell, Class, Clock, Control, FifoSender, Meter, Placement, RealClock, Rng, Runner, Sleeper};
+use rutil::{
+    Actor, Bell, Class, Clock, Control, FifoSender, Meter, ParkSleeper, Placement, RealClock, Rng, Runner, Sleeper,
+};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -191,7 +194,12 @@ impl StackBuilder {
         }
         let (infos, wires) = self.bind(&mut nets, staged)?;
         let stats = infos.iter().filter_map(|t| Some((t.id, nets[usize::from(t.shard)].group.stats(t.id)?))).collect();
-        let transports = Arc::new(TransportTable::new(infos));
+        let mut transports = TransportTable::new(infos);
+        let watched = transports.needs_interfaces();
+        if watched {
+            transports.latest().publish(Interfaces::read()?);
+            transports.refresh();
+        }
         let clock = RealClock::new();
         let answers = Arc::<OnceLock<_>>::default();
         let resolver = wiring::resolver(answers.clone(), clock.clone());
@@ -208,6 +216,7 @@ impl StackBuilder {
         let plan = Plan {
             options: &self.options,
             transports: transports.clone(),
+            route: system_route,
             wires,
             users: &mut self.users,
             resolver: resolver.clone(),
@@ -245,6 +254,11 @@ impl StackBuilder {
                 None => stack.run(format!("sip-{shard}"), group, actors, &on_panic)?,
             }
         }
+        if watched {
+            let watch = AddressWatch::new(stack.transports.latest().clone(), Interfaces::read);
+            stack.pin = None;
+            stack.run("sip-addresses".into(), ParkSleeper::new(), (vec![Box::new(watch)], vec![0]), &on_panic)?;
+        }
         Ok(stack)
     }
 
@@ -270,28 +284,18 @@ impl StackBuilder {
                     }
                     other => return Err(StackError::Unsupported(other)),
                 };
-                let advertised = spec.advertise.unwrap_or_else(|| reachable(bound));
-                infos.push(TransportInfo::new(id, spec.kind, shard as u16, bound, advertised));
+                let info = match spec.advertise {
+                    Some(address) => {
+                        TransportInfo::new(id, spec.kind, shard as u16, bound, address).always_advertised()
+                    }
+                    None => TransportInfo::new(id, spec.kind, shard as u16, bound, towards_world(bound)),
+                };
+                infos.push(info);
                 wires.push(sender);
             }
         }
         Ok((infos, wires))
     }
-}
-
-/// For a wildcard address, the address that this machine uses towards others: the kernel is asked by connecting a UDP
-/// socket to a documentation address, which sends nothing.
-fn reachable(bound: SocketAddr) -> SocketAddr {
-    if !bound.ip().is_unspecified() {
-        return bound;
-    }
-    let (any, far): (IpAddr, SocketAddr) = match bound {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), (Ipv4Addr::new(192, 0, 2, 1), 9).into()),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into()),
-    };
-    let loopback: IpAddr = if bound.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-    let asked = UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(far).and_then(|()| socket.local_addr()));
-    SocketAddr::new(asked.map_or(loopback, |local| local.ip()), bound.port())
 }
 
 /// A running stack. Dropping it stops it at once; [`Stack::shutdown`] drains first.
@@ -356,7 +360,7 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Stack {
-    transports: Arc<TransportTable>,
+    transports: TransportTable,
     cores: Vec<Core>,
     controls: Vec<(Arc<Control>, Bell)>,
     threads: Vec<JoinHandle<()>>,
@@ -389,7 +393,8 @@ impl Stack {
         }
     }
 
-    /// The transports with the addresses that they got; in each shard in the order of `add_transport`.
+    /// The transports with the addresses that they got; in each shard in the order of `add_transport`. It knows the
+    /// machine's addresses as they were at the start; a [`crate::tu::TuContext`] has the present ones.
     pub fn transports(&self) -> &TransportTable {
         &self.transports
     }

@@ -15,7 +15,7 @@ use crate::selector::resolver::{Answer, ResolverHandle, ResolverOptions, serve};
 use crate::selector::{SelectorParts, TransportSelector};
 use crate::timer::TimerQueue;
 use crate::transaction::{ControllerParts, Incoming, Input, KeyMaker, TransactionController, TransactionStats, TuPort};
-use crate::transport::{FailureSink, PollGroup, Received, TransportTable, Wire};
+use crate::transport::{FailureSink, PollGroup, Received, RouteQuery, TransportTable, Wire};
 use crate::tu::{TransactionUser, TuActor, TuOptions};
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
@@ -108,7 +108,11 @@ pub struct Plan<'a> {
     /// Their behaviour.
     pub options: &'a StackOptions,
     /// All transports.
-    pub transports: Arc<TransportTable>,
+    pub transports: TransportTable,
+    /// Which address of ours leads to another: [`system_route`], or what a simulation says.
+    ///
+    /// [`system_route`]: crate::transport::system_route
+    pub route: RouteQuery,
     /// The `wire[t]` FIFOs by transport.
     pub wires: Vec<FifoSender<Wire>>,
     /// The transaction users in the order of their registration.
@@ -243,6 +247,7 @@ fn core(
         news: commands.near(),
         wires: plan.wires.clone(),
         transports: plan.transports.clone(),
+        route: plan.route,
         outbound_proxy: plan.options.outbound_proxy.clone(),
         udp_limit: plan.options.udp_limit,
         rng: plan.rng.split(),

@@ -51,7 +51,7 @@ pub struct Played {
     core: Core,
     rx: FifoSender<Received>,
     wires: Vec<FifoReceiver<Wire>>,
-    transports: Arc<TransportTable>,
+    transports: TransportTable,
     /// An actor that gets no turns: it stands for one that is slow.
     pub stalled: Option<&'static str>,
     /// Connections that the transports were told to close.
@@ -70,13 +70,14 @@ impl Played {
         let describe = |(at, (kind, address)): (usize, &(TransportType, SocketAddr))| {
             TransportInfo::new(TransportId(at as u16), *kind, 0, *address, *address)
         };
-        let transports = Arc::new(TransportTable::new(transports.iter().enumerate().map(describe).collect()));
+        let transports = TransportTable::new(transports.iter().enumerate().map(describe).collect());
         let (senders, wires) = transports.iter().map(|_| fifo("wire", capacity("wire"), Bell::silent())).unzip();
         let (rx, from_transports) = fifo("rx", capacity("rx"), Bell::silent());
         let plan = Plan {
             hep: Vec::new(),
             options,
             transports: transports.clone(),
+            route: |_| None,
             wires: senders,
             users,
             // Only numeric addresses are used here: a look-up is refused.
@@ -143,7 +144,7 @@ impl Played {
     pub fn receive(&mut self, transport: u16, peer: SocketAddr, connection: u64, bytes: Bytes, now: Time) -> bool {
         let id = TransportId(transport);
         let kind = self.transports.get(id).expect("a transport of this stack").kind;
-        let flow = Flow { transport: id, kind, connection: ConnectionId(connection), peer };
+        let flow = Flow { transport: id, kind, connection: ConnectionId(connection), peer, local: None };
         let received = match kind {
             TransportType::Udp => Received::Datagram { bytes, flow, at: now },
             _ => Received::Chunk { bytes, flow, at: now },

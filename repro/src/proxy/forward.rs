@@ -13,7 +13,7 @@ impl RequestContext<'_, '_> {
         let dialog = matches!(self.verb, Verb::Invite | Verb::DialogForming);
         // Step 4: who began the dialog without us keeps it without us.
         let record = config.record_route && dialog && self.is_initial();
-        let inbound = self.request.source().map(|source| source.flow.transport);
+        let inbound = self.request.source().map(|source| source.flow);
         let next_hop = match self.route {
             Some(false) => {
                 to_strict_router(&mut self.request);

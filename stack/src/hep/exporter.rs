@@ -49,7 +49,7 @@ pub(crate) struct HepExporter {
     captures: FifoReceiver<Capture>,
     socket: UdpSocket,
     options: HepOptions,
-    transports: Arc<TransportTable>,
+    transports: TransportTable,
     /// How long after the Unix epoch the clock of the actors begins.
     epoch: Duration,
     stats: Arc<HepStats>,
@@ -60,7 +60,7 @@ impl HepExporter {
         captures: FifoReceiver<Capture>,
         HepPlan { socket, epoch, stats }: HepPlan,
         options: &HepOptions,
-        transports: Arc<TransportTable>,
+        transports: TransportTable,
     ) -> Self {
         HepExporter { captures, socket, options: options.clone(), transports, epoch, stats }
     }

@@ -92,7 +92,10 @@ impl TapEnd {
 impl Capture {
     /// The message as a packet; its own address is the transport's.
     fn packet<'a>(&'a self, transports: &TransportTable, options: &'a HepOptions, epoch: Duration) -> Packet<'a> {
-        let local = transports.get(self.flow.transport).map_or(self.flow.peer, |t| t.advertised);
+        let local = transports.get(self.flow.transport).map_or(self.flow.peer, |t| match self.flow.local {
+            Some(ip) => SocketAddr::new(ip, t.bound.port()),
+            None => t.advertised,
+        });
         let (source, destination) = if self.sent { (local, self.flow.peer) } else { (self.flow.peer, local) };
         Packet {
             source,

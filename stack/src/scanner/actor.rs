@@ -31,7 +31,7 @@ pub(crate) struct ScannerParts {
     pub(crate) txn: Vec<FifoSender<Incoming>>,
     /// One a transport of the stack, by [`crate::transport::TransportId`].
     pub(crate) wires: Vec<FifoSender<Wire>>,
-    pub(crate) transports: Arc<TransportTable>,
+    pub(crate) transports: TransportTable,
     pub(crate) limits: Limits,
     /// Octets that the partial messages of all streams may take.
     pub(crate) partial_octets: usize,
@@ -293,8 +293,8 @@ impl MessageHeaderScanner {
 
     fn reply(&mut self, bytes: Bytes, flow: Flow, now: Time) {
         let Some(wire) = self.parts.wires.get(usize::from(flow.transport.0)) else { return };
-        let (peer, connection) = (flow.peer, flow.connection);
-        let send = Wire::Send { bytes, peer, domain: None, connection, connect: false, notify: None };
+        let Flow { peer, local, connection, .. } = flow;
+        let send = Wire::Send { bytes, peer, local, domain: None, connection, connect: false, notify: None };
         if wire.push(send, Class::Essential, now).is_err() {
             count(&self.parts.stats.shed);
         }
@@ -322,6 +322,7 @@ impl Actor for MessageHeaderScanner {
     }
 
     fn turn(&mut self, now: Time) -> Turn {
+        self.parts.transports.refresh();
         let mut worked = false;
         while let Some((shard, incoming)) = self.held.pop_front() {
             if let Err(Full(incoming)) = self.parts.txn[shard].push(incoming, Class::Internal, now) {

@@ -8,7 +8,7 @@ use rutil::Rng;
 
 fn flow(kind: TransportType) -> Flow {
     let peer = "127.0.0.1:5090".parse().unwrap();
-    Flow { transport: TransportId(0), kind, connection: ConnectionId(3), peer }
+    Flow { transport: TransportId(0), kind, connection: ConnectionId(3), peer, local: None }
 }
 
 /// `ok`, or the status with what is wrong.

@@ -127,7 +127,7 @@ mod tests {
 
     fn flow(transport: u16, connection: u64) -> Flow {
         let (transport, connection) = (TransportId(transport), ConnectionId(connection));
-        Flow { transport, kind: TransportType::Tcp, connection, peer: "192.0.2.9:5060".parse().unwrap() }
+        Flow { transport, kind: TransportType::Tcp, connection, peer: "192.0.2.9:5060".parse().unwrap(), local: None }
     }
 
     struct Bench {

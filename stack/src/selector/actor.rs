@@ -9,7 +9,7 @@ use crate::hep::Tap;
 use crate::message::Message;
 use crate::transaction::{ClientTransaction, Input, Outgoing, Sent, Transmission};
 use crate::transport::{
-    ConnectionId, Flow, Notify, TransportError, TransportInfo, TransportTable, TransportType, Wire,
+    Flow, Notify, RouteQuery, Routes, TransportError, TransportInfo, TransportTable, TransportType, Wire,
 };
 use crate::tu::{NextHop, NoResponse, SendOptions};
 use crate::uri::SipUri;
@@ -41,7 +41,9 @@ pub(crate) struct SelectorParts {
     pub(crate) news: FifoSender<Input>,
     /// One a transport of the stack, by [`TransportId`].
     pub(crate) wires: Vec<FifoSender<Wire>>,
-    pub(crate) transports: Arc<TransportTable>,
+    pub(crate) transports: TransportTable,
+    /// Which address of ours leads to another.
+    pub(crate) route: RouteQuery,
     pub(crate) outbound_proxy: Option<SipUri<'static>>,
     /// Requests larger than this leave UDP (RFC 3261 §18.1.1).
     pub(crate) udp_limit: usize,
@@ -67,6 +69,7 @@ struct Waiting {
 pub(crate) struct TransportSelector {
     parts: SelectorParts,
     cache: AddressCache,
+    routes: Routes,
     /// By look-up token. An entry leaves with its answer, or when its time is up.
     waiting: HashMap<u64, Waiting>,
     /// When the time of each look-up is up, in that order; those that were answered are in it too.
@@ -83,9 +86,11 @@ pub(crate) struct TransportSelector {
 impl TransportSelector {
     pub(crate) fn new(mut parts: SelectorParts) -> Self {
         let cache = AddressCache::new(&mut parts.rng);
+        let routes = Routes::new(parts.route, &mut parts.rng);
         let state = Keyed::new(&mut parts.rng);
         TransportSelector {
             cache,
+            routes,
             waiting: HashMap::with_hasher(state.clone()),
             due: VecDeque::new(),
             tokens: HashMap::with_hasher(state),
@@ -191,7 +196,7 @@ impl TransportSelector {
         if good.peek().is_none() {
             return Err(NoResponse::NotFound);
         }
-        let reached = good.find(|ip| self.towards(kind, *ip).is_some());
+        let reached = good.find(|ip| self.parts.transports.reaches(kind, *ip));
         let ip = reached.ok_or(NoResponse::Transport(TransportError::NoTransport))?;
         Ok(Target { kind, address: SocketAddr::new(ip, port) })
     }
@@ -203,42 +208,59 @@ impl TransportSelector {
         }
     }
 
-    fn towards(&self, kind: TransportType, ip: IpAddr) -> Option<&TransportInfo> {
-        self.parts.transports.towards(kind, ip, self.parts.shard)
+    /// The way to a peer by the transport that the routes say.
+    fn towards(&mut self, kind: TransportType, peer: SocketAddr, now: Time) -> Option<Flow> {
+        let TransportSelector { parts, routes, .. } = self;
+        let way = parts.transports.towards(kind, peer.ip(), parts.shard, |ip| routes.source(ip, now))?;
+        parts.transports.learn(way.local);
+        Some(way.flow(peer))
+    }
+
+    /// A flow whose maker did not know which address of ours leads to its peer.
+    fn local_of(&mut self, flow: Flow, now: Time) -> Flow {
+        let by_route = self.parts.transports.get(flow.transport).is_some_and(TransportInfo::is_by_route);
+        match flow.local {
+            None if by_route => Flow { local: self.routes.source(flow.peer.ip(), now), ..flow },
+            _ => flow,
+        }
     }
 
     fn send_to(&mut self, mut request: Request, target: Target, now: Time) {
         let flow = match request.options.next_hop {
-            NextHop::Flow(flow) => flow,
-            _ => match self.towards(target.kind, target.address.ip()) {
-                Some(t) => flow_to(t, target.address),
-                None => return self.not_sent(&request, TransportError::NoTransport.into(), now),
-            },
+            NextHop::Flow(flow) => Some(self.local_of(flow, now)),
+            _ => self.towards(target.kind, target.address, now),
         };
-        let transports = self.parts.transports.clone();
-        let Some(transport) = transports.get(flow.transport) else {
+        let Some((flow, transport)) = flow.and_then(|flow| Some((flow, self.parts.transports.get(flow.transport)?)))
+        else {
             return self.not_sent(&request, TransportError::NoTransport.into(), now);
         };
-        self.record_route(&mut request, transport);
+        self.record_route(&mut request, transport, flow);
         let branch = request.transaction.branch(request.options.loop_hash);
-        request.msg.push_front_raw(HeaderId::VIA, &[transport.via(), branch.as_bytes(), b";rport"]);
+        request.msg.push_front_raw(HeaderId::VIA, &[&transport.via(flow.local), branch.as_bytes(), b";rport"]);
         let mut bytes = request.msg.to_bytes();
         let (mut flow, mut for_size) = (flow, false);
-        if let Some(stream) = self.too_large(&bytes, &request, flow) {
-            request.msg.replace_first_raw(h::VIAS, &[stream.via(), branch.as_bytes(), b";rport"]);
+        if let Some(stream) = self.too_large(&bytes, &request, flow, now) {
+            self.replace_via(&mut request.msg, stream, branch.as_bytes());
             bytes = request.msg.to_bytes();
-            (flow, for_size) = (flow_to(stream, flow.peer), true);
+            (flow, for_size) = (stream, true);
         }
         self.dispatch(&request, bytes, flow, for_size, now);
+    }
+
+    /// Names another way in our Via.
+    fn replace_via(&self, msg: &mut Message, flow: Flow, branch: &[u8]) {
+        if let Some(transport) = self.parts.transports.get(flow.transport) {
+            msg.replace_first_raw(h::VIAS, &[&transport.via(flow.local), branch, b";rport"]);
+        }
     }
 
     /// RFC 3261 §18.1.1: a large request leaves UDP for a transport with congestion control, where there is one. One
     /// without a transaction (the ACK for a 2xx) stays on the transport that its URI says: nobody hears when it cannot
     /// be delivered, so the step back to UDP that the same section asks for could not happen.
-    fn too_large(&self, bytes: &Bytes, request: &Request, flow: Flow) -> Option<&TransportInfo> {
+    fn too_large(&mut self, bytes: &Bytes, request: &Request, flow: Flow, now: Time) -> Option<Flow> {
         let free = !request.stateless && matches!(request.options.next_hop, NextHop::Route | NextHop::RequestUri);
         let large = flow.kind == TransportType::Udp && bytes.len() > self.parts.udp_limit;
-        if free && large { self.towards(TransportType::Tcp, flow.peer.ip()) } else { None }
+        if free && large { self.towards(TransportType::Tcp, flow.peer, now) } else { None }
     }
 
     fn dispatch(&mut self, request: &Request, bytes: Bytes, flow: Flow, for_size: bool, now: Time) {
@@ -257,22 +279,23 @@ impl TransportSelector {
         }
     }
 
-    /// RFC 3261 §16.6 step 4; where inbound and outbound transports differ, one Record-Route for each side (RFC 5658).
-    fn record_route(&self, request: &mut Request, outbound: &TransportInfo) {
+    /// RFC 3261 §16.6 step 4; where inbound and outbound side differ in address or transport, one Record-Route for each
+    /// (RFC 5658): the outbound one above, so that each side meets its own first.
+    fn record_route(&self, request: &mut Request, outbound: &TransportInfo, flow: Flow) {
         let Some(inbound) = request.options.record_route else { return };
-        let inbound = self.parts.transports.get(inbound).filter(|t| t.record_route() != outbound.record_route());
-        if let Some(inbound) = inbound {
-            request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[inbound.record_route()]);
+        let towards_called = outbound.record_route(flow.local);
+        let towards_caller = self.parts.transports.get(inbound.transport).map(|t| t.record_route(inbound.local));
+        if let Some(towards_caller) = towards_caller.filter(|text| **text != *towards_called) {
+            request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[&towards_caller]);
         }
-        request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[outbound.record_route()]);
+        request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[&towards_called]);
     }
 
     /// A request went to a stream for its size alone, and nobody listens there: once more over UDP.
     fn downgrade(&mut self, bytes: Bytes, flow: Flow, key: u64, now: Time) {
         let refused = NoResponse::Transport(TransportError::Refused);
         let parsed = Message::parse_again(bytes);
-        let transports = self.parts.transports.clone();
-        let udp = transports.towards(TransportType::Udp, flow.peer.ip(), self.parts.shard);
+        let udp = self.towards(TransportType::Udp, flow.peer, now);
         let (Some(mut msg), Some(udp)) = (parsed, udp) else {
             return self.tell(Input::NotSent { key, reason: refused }, now);
         };
@@ -280,8 +303,8 @@ impl TransportSelector {
             Some(branch) => branch,
             None => return self.tell(Input::NotSent { key, reason: refused }, now),
         };
-        msg.replace_first_raw(h::VIAS, &[udp.via(), branch.as_bytes(), b";rport"]);
-        let (bytes, flow) = (msg.to_bytes(), flow_to(udp, flow.peer));
+        self.replace_via(&mut msg, udp, branch.as_bytes());
+        let (bytes, flow) = (msg.to_bytes(), udp);
         let notify = Some(Notify { shard: self.parts.shard, key });
         match self.wire(bytes.clone(), (flow, None), true, notify, now) {
             Ok(()) => self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, for_size: false })), now),
@@ -300,7 +323,8 @@ impl TransportSelector {
     ) -> Result<(), TransportError> {
         let wire = self.parts.wires.get(usize::from(flow.transport.0)).ok_or(TransportError::NoTransport)?;
         self.parts.tap.sent(&bytes, flow, now);
-        let send = Wire::Send { bytes, peer: flow.peer, domain, connection: flow.connection, connect, notify };
+        let Flow { peer, local, connection, .. } = flow;
+        let send = Wire::Send { bytes, peer, local, domain, connection, connect, notify };
         match wire.push(send, Class::Internal, now) {
             Err(Full(_)) if flow.kind.is_reliable() => Err(TransportError::Congested),
             _ => Ok(()),
@@ -325,16 +349,15 @@ impl TransportSelector {
     }
 }
 
-fn flow_to(transport: &TransportInfo, peer: SocketAddr) -> Flow {
-    Flow { transport: transport.id, kind: transport.kind, connection: ConnectionId::default(), peer }
-}
-
 impl Actor for TransportSelector {
     fn name(&self) -> &'static str {
         "selector"
     }
 
     fn turn(&mut self, now: Time) -> Turn {
+        if self.parts.transports.refresh() {
+            self.routes.forget();
+        }
         let mut worked = false;
         while let Some(news) = self.held.pop_front() {
             if let Err(Full(news)) = self.parts.news.push(news, Class::Internal, now) {

@@ -28,7 +28,8 @@ fn bench() -> Bench {
         resolver: ResolverHandle::new(|_| Ok(())),
         news,
         wires: vec![to_wire],
-        transports: Arc::new(TransportTable::new(vec![transport])),
+        transports: TransportTable::new(vec![transport]),
+        route: |_| None,
         outbound_proxy: None,
         udp_limit: 1300,
         rng: Rng::from_seed(1),
@@ -111,4 +112,97 @@ fn a_look_up_without_an_answer_ends() {
     bench.send(3, "sip:a.example");
     assert_eq!(bench.answer(0, &["192.0.2.7"]), Vec::<String>::new());
     assert_eq!(bench.answer(1, &["192.0.2.7"]), ["192.0.2.7:5060"]);
+}
+
+/// A bench whose UDP transports are bound to these addresses, with the routes of a machine of two subnets.
+fn multi_homed(bound: &[&str]) -> Bench {
+    let mut bench = bench();
+    let table = bound.iter().enumerate().map(|(at, address)| {
+        let address = address.parse().unwrap();
+        TransportInfo::new(TransportId(at as u16), TransportType::Udp, 0, address, address)
+    });
+    bench.selector.parts.transports = TransportTable::new(table.collect());
+    let wire = bench.selector.parts.wires.remove(0);
+    bench.selector.parts.wires = bound.iter().map(|_| wire.clone()).collect();
+    fn route(peer: IpAddr) -> Option<IpAddr> {
+        let far = matches!(peer, IpAddr::V4(v4) if v4.octets()[0] == 192);
+        Some(if far { [192, 168, 1, 1].into() } else { [10, 0, 0, 1].into() })
+    }
+    bench.selector.routes = Routes::new(route, &mut Rng::from_seed(1));
+    bench
+}
+
+impl Bench {
+    /// Forwards a request that came by `inbound`, and says which address it leaves from and what is written on it.
+    fn forwarded(&mut self, uri: &str, inbound: Flow) -> (Option<IpAddr>, Flow, Vec<String>) {
+        let options = SendOptions { record_route: Some(inbound), ..SendOptions::default() };
+        let request = Outgoing::Request {
+            transaction: ClientTransaction::new(0, 2),
+            msg: Box::new(Message::request(&Method::Invite, uri)),
+            options: Box::new(options),
+            stateless: false,
+        };
+        assert!(self.out.push(request, Class::Internal, Time::ZERO).is_ok());
+        self.selector.turn(Time::ZERO);
+        let Some(Wire::Send { bytes, local, .. }) = self.wire.pop() else { panic!("nothing was sent") };
+        let Some(Input::Sent(sent)) = self.news.pop() else { panic!("nobody was told") };
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let ours = |line: &&str| line.starts_with("Via") || line.starts_with("Record-Route");
+        let lines = text.lines().filter(ours).map(|line| line.split(";branch").next().unwrap().to_owned());
+        (local, sent.flow, lines.collect())
+    }
+}
+
+fn came_to(transport: u16, local: Option<[u8; 4]>) -> Flow {
+    let peer = "10.0.0.99:5060".parse().unwrap();
+    let (connection, local) = (Default::default(), local.map(IpAddr::from));
+    Flow { transport: TransportId(transport), kind: TransportType::Udp, connection, peer, local }
+}
+
+#[test]
+fn each_side_of_a_wildcard_is_told_the_address_towards_it() {
+    let mut bench = multi_homed(&["0.0.0.0:5060"]);
+    let (local, flow, lines) = bench.forwarded("sip:bob@192.168.1.9", came_to(0, Some([10, 0, 0, 1])));
+    assert_eq!((local, flow.local), (Some([192, 168, 1, 1].into()), local));
+    let two = ["Via: SIP/2.0/UDP 192.168.1.1:5060", "Record-Route: <sip:192.168.1.1:5060;lr>"];
+    assert_eq!(lines, [two[0], two[1], "Record-Route: <sip:10.0.0.1:5060;lr>"]);
+    // It leaves where it came in: one is enough.
+    let (local, _, lines) = bench.forwarded("sip:bob@10.0.0.9", came_to(0, Some([10, 0, 0, 1])));
+    assert_eq!(local, Some([10, 0, 0, 1].into()));
+    assert_eq!(lines, ["Via: SIP/2.0/UDP 10.0.0.1:5060", "Record-Route: <sip:10.0.0.1:5060;lr>"]);
+    // The address from which a request left is known as ours, should the answer come before it is read.
+    bench.selector.parts.transports.refresh();
+    let ours = crate::uri::Host::parse("192.168.1.1").unwrap();
+    assert!(bench.selector.parts.transports.is_local(&ours, None));
+}
+
+#[test]
+fn several_addresses_tell_each_side_its_own() {
+    let mut bench = multi_homed(&["10.0.0.1:5060", "192.168.1.1:5060"]);
+    let (local, flow, lines) = bench.forwarded("sip:bob@192.168.1.9", came_to(0, None));
+    assert_eq!((local, flow.transport), (None, TransportId(1)));
+    let two = ["Via: SIP/2.0/UDP 192.168.1.1:5060", "Record-Route: <sip:192.168.1.1:5060;lr>"];
+    assert_eq!(lines, [two[0], two[1], "Record-Route: <sip:10.0.0.1:5060;lr>"]);
+    let (_, flow, lines) = bench.forwarded("sip:bob@10.0.0.9", came_to(1, None));
+    assert_eq!((flow.transport, lines.len()), (TransportId(0), 3));
+    let (_, _, lines) = bench.forwarded("sip:bob@10.0.0.9", came_to(0, None));
+    assert_eq!(lines.len(), 2);
+}
+
+/// A flow that a transaction user has made up says nothing of our address.
+#[test]
+fn a_flow_of_a_wildcard_without_an_address_gets_one() {
+    let mut bench = multi_homed(&["0.0.0.0:5060"]);
+    let flow = Flow { peer: "192.168.1.9:5060".parse().unwrap(), ..came_to(0, None) };
+    let request = Outgoing::Request {
+        transaction: ClientTransaction::new(0, 2),
+        msg: Box::new(Message::request(&Method::Options, "sip:bob@example.com")),
+        options: Box::new(SendOptions { next_hop: NextHop::Flow(flow), ..SendOptions::default() }),
+        stateless: false,
+    };
+    assert!(bench.out.push(request, Class::Internal, Time::ZERO).is_ok());
+    bench.selector.turn(Time::ZERO);
+    let Some(Wire::Send { bytes, local, .. }) = bench.wire.pop() else { panic!("nothing was sent") };
+    assert_eq!(local, Some([192, 168, 1, 1].into()));
+    assert!(bytes.windows(16).any(|octets| octets == b"192.168.1.1:5060"));
 }

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use rutil::Time;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +95,8 @@ pub(super) struct Written {
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) peer: SocketAddr,
+    /// Our address, where the listener is bound to all.
+    pub(super) local: Option<IpAddr>,
     pub(super) stream: Stream,
     /// The peer opened it.
     pub(super) accepted: bool,
@@ -141,6 +143,7 @@ impl Connection {
         Connection {
             id,
             peer,
+            local: None,
             stream,
             accepted: false,
             domain,
@@ -163,7 +166,7 @@ impl Connection {
 
     /// What a message that came on it says of where it came from.
     pub(super) fn flow(&self, transport: TransportId, kind: TransportType) -> Flow {
-        Flow { transport, kind, connection: self.id, peer: self.peer }
+        Flow { transport, kind, connection: self.id, peer: self.peer, local: self.local }
     }
 
     /// Whether a request for `domain` may use it: one whose peer has proved to be that, or is at that address. Without a

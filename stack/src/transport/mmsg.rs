@@ -1,14 +1,21 @@
 //! Many datagrams in one system call.
 //!
 //! The headers that the kernel reads and writes hold raw pointers and so cannot move between threads, as a transport
-//! does once before it runs; hence each thread has its own set. There is one set per address family because the
-//! kernel writes the length of the address back into it, and one per direction because a sender leaves pointers behind.
+//! does once before it runs; hence each thread has its own sets. There is one set per address family because the
+//! kernel writes the length of the address back into it, one per direction because a sender leaves pointers behind, and
+//! one with and one without room for our own address ("packet info"), because the kernel writes back what it used of
+//! that room.
 
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg, sendmmsg};
+use nix::cmsg_space;
+use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, SockaddrLike,
+    recvmmsg, sendmmsg,
+};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::RawFd;
 use std::thread::LocalKey;
 
@@ -20,29 +27,36 @@ pub(super) const DATAGRAM: usize = 65_535;
 type Headers<S> = RefCell<MultiHeaders<S>>;
 
 thread_local! {
-    static RECEIVE_V4: Headers<SockaddrIn> = headers();
-    static RECEIVE_V6: Headers<SockaddrIn6> = headers();
-    static SEND_V4: Headers<SockaddrIn> = headers();
-    static SEND_V6: Headers<SockaddrIn6> = headers();
+    static RECEIVE_V4: Headers<SockaddrIn> = headers(None);
+    static RECEIVE_V6: Headers<SockaddrIn6> = headers(None);
+    static RECEIVE_INFO_V4: Headers<SockaddrIn> = headers(Some(cmsg_space!(in_pktinfo)));
+    static RECEIVE_INFO_V6: Headers<SockaddrIn6> = headers(Some(cmsg_space!(in6_pktinfo)));
+    static SEND_V4: Headers<SockaddrIn> = headers(None);
+    static SEND_V6: Headers<SockaddrIn6> = headers(None);
+    static SEND_INFO_V4: Headers<SockaddrIn> = headers(Some(cmsg_space!(in_pktinfo)));
+    static SEND_INFO_V6: Headers<SockaddrIn6> = headers(Some(cmsg_space!(in6_pktinfo)));
 }
 
-fn headers<S: SockaddrLike + Copy>() -> Headers<S> {
-    RefCell::new(MultiHeaders::preallocate(BATCH, None))
+fn headers<S: SockaddrLike + Copy>(control: Option<Vec<u8>>) -> Headers<S> {
+    RefCell::new(MultiHeaders::preallocate(BATCH, control))
 }
 
 /// Receives up to `most` datagrams, at most [`BATCH`], without waiting; `buffers` has [`DATAGRAM`] octets for each. Gives
-/// each with its sender to `take`, and returns how many there were.
+/// each with its sender to `take`, and with our address that it came to where the socket has all addresses. Returns how
+/// many there were.
 pub(super) fn receive(
     fd: RawFd,
-    v6: bool,
+    (v6, wildcard): (bool, bool),
     buffers: &mut [u8],
     most: usize,
-    take: impl FnMut(&[u8], SocketAddr),
+    take: impl FnMut(&[u8], SocketAddr, Option<IpAddr>),
 ) -> io::Result<usize> {
     if v6 {
-        receive_into(fd, &RECEIVE_V6, buffers, most, |s| SocketAddr::V6((*s).into()), take)
+        let headers = if wildcard { &RECEIVE_INFO_V6 } else { &RECEIVE_V6 };
+        receive_into(fd, headers, buffers, most, |s| SocketAddr::V6((*s).into()), take)
     } else {
-        receive_into(fd, &RECEIVE_V4, buffers, most, |s| SocketAddr::V4((*s).into()), take)
+        let headers = if wildcard { &RECEIVE_INFO_V4 } else { &RECEIVE_V4 };
+        receive_into(fd, headers, buffers, most, |s| SocketAddr::V4((*s).into()), take)
     }
 }
 
@@ -52,7 +66,7 @@ fn receive_into<S: SockaddrLike + Copy>(
     buffers: &mut [u8],
     most: usize,
     addr: impl Fn(&S) -> SocketAddr,
-    mut take: impl FnMut(&[u8], SocketAddr),
+    mut take: impl FnMut(&[u8], SocketAddr, Option<IpAddr>),
 ) -> io::Result<usize> {
     headers.with_borrow_mut(|headers| {
         let mut chunks = buffers.chunks_exact_mut(DATAGRAM).take(most);
@@ -61,29 +75,52 @@ fn receive_into<S: SockaddrLike + Copy>(
         for datagram in recvmmsg(fd, headers, iovs.iter_mut().take(most), MsgFlags::MSG_DONTWAIT, None)? {
             count += 1;
             if let Some(from) = &datagram.address {
-                take(datagram.iovs().next().unwrap_or_default(), addr(from));
+                take(datagram.iovs().next().unwrap_or_default(), addr(from), local(&datagram));
             }
         }
         Ok(count)
     })
 }
 
-/// Sends the first [`BATCH`] of `messages` without waiting; how many went. An error speaks of the first one.
+/// The address of ours that a datagram came to, where the socket was told to say so.
+fn local<S>(datagram: &RecvMsg<'_, '_, S>) -> Option<IpAddr> {
+    datagram.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into())
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into()),
+        _ => None,
+    })
+}
+
+/// Sends the first [`BATCH`] of `messages` without waiting, from the address `local` where one is given and the socket
+/// has all; how many went. An error speaks of the first one.
 pub(super) fn send<'a>(
     fd: RawFd,
     v6: bool,
+    local: Option<IpAddr>,
     messages: impl Iterator<Item = (&'a [u8], SocketAddr)>,
 ) -> io::Result<usize> {
-    if v6 {
-        send_from(fd, &SEND_V6, messages, |a| match a {
-            SocketAddr::V6(a) => Some(SockaddrIn6::from(a)),
-            SocketAddr::V4(_) => None,
-        })
-    } else {
-        send_from(fd, &SEND_V4, messages, |a| match a {
-            SocketAddr::V4(a) => Some(SockaddrIn::from(a)),
-            SocketAddr::V6(_) => None,
-        })
+    let to_v4 = |a| match a {
+        SocketAddr::V4(a) => Some(SockaddrIn::from(a)),
+        SocketAddr::V6(_) => None,
+    };
+    let to_v6 = |a| match a {
+        SocketAddr::V6(a) => Some(SockaddrIn6::from(a)),
+        SocketAddr::V4(_) => None,
+    };
+    match local {
+        Some(IpAddr::V4(ip)) if !v6 => {
+            let address = |octets| in_addr { s_addr: u32::from_ne_bytes(octets) };
+            let info = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address(ip.octets()), ipi_addr: address([0; 4]) };
+            send_from(fd, &SEND_INFO_V4, messages, &[ControlMessage::Ipv4PacketInfo(&info)], to_v4)
+        }
+        Some(IpAddr::V6(ip)) if v6 => {
+            let info = in6_pktinfo { ipi6_addr: in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 };
+            send_from(fd, &SEND_INFO_V6, messages, &[ControlMessage::Ipv6PacketInfo(&info)], to_v6)
+        }
+        _ if v6 => send_from(fd, &SEND_V6, messages, &[], to_v6),
+        _ => send_from(fd, &SEND_V4, messages, &[], to_v4),
     }
 }
 
@@ -91,6 +128,7 @@ fn send_from<'a, S: SockaddrLike + Copy>(
     fd: RawFd,
     headers: &'static LocalKey<Headers<S>>,
     messages: impl Iterator<Item = (&'a [u8], SocketAddr)>,
+    control: &[ControlMessage<'_>],
     addr: impl Fn(SocketAddr) -> Option<S>,
 ) -> io::Result<usize> {
     headers.with_borrow_mut(|headers| {
@@ -100,7 +138,7 @@ fn send_from<'a, S: SockaddrLike + Copy>(
             iovs.push([IoSlice::new(bytes)]);
             addrs.push(addr(to));
         }
-        let sent = sendmmsg(fd, headers, iovs.iter(), &addrs, [], MsgFlags::MSG_DONTWAIT)?;
+        let sent = sendmmsg(fd, headers, iovs.iter(), &addrs, control, MsgFlags::MSG_DONTWAIT)?;
         Ok(sent.count())
     })
 }

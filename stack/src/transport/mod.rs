@@ -7,10 +7,12 @@
 mod connection;
 mod error;
 mod errqueue;
+mod interfaces;
 mod local;
 mod mmsg;
 mod options;
 mod poll_group;
+mod route;
 mod socket;
 mod stats;
 mod stream;
@@ -23,15 +25,19 @@ mod udp;
 mod tests;
 
 pub use error::BindError;
-pub use local::{TransportInfo, TransportTable};
+pub(crate) use interfaces::AddressWatch;
+pub use interfaces::{InterfaceAddress, Interfaces, Latest};
+pub use local::{TransportInfo, TransportTable, Way};
 pub use options::{TcpOptions, UdpOptions};
 pub use poll_group::{FailureSink, PollGroup};
+pub use route::{RouteQuery, system_route};
+pub(crate) use route::{Routes, towards_world};
 pub use stats::{Counter, TransportStats};
 
 use bytes::Bytes;
 use rutil::Time;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// How a SIP message travels (the transport of a Via's sent-protocol).
@@ -120,6 +126,9 @@ pub struct Flow {
     pub connection: ConnectionId,
     /// The peer's address and port.
     pub peer: SocketAddr,
+    /// Our address, where the transport is bound to all addresses (a wildcard): the one that it came to, or that it is
+    /// to leave from. `None`: the one that the transport is bound to, or the kernel's choice.
+    pub local: Option<IpAddr>,
 }
 
 /// What crosses `rx`: transport → message-header scanner.
@@ -185,6 +194,8 @@ pub enum Wire {
         bytes: Bytes,
         /// The peer.
         peer: SocketAddr,
+        /// The address to send or connect from, as [`Flow::local`].
+        local: Option<IpAddr>,
         /// TLS: the host of the URI that led there, which the peer has to prove to be (RFC 5922 §7.3); none where the
         /// flow is known.
         domain: Option<Arc<str>>,

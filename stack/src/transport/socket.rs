@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Connections that wait in the kernel to be accepted.
 const LISTEN_BACKLOG: i32 = 4096;
@@ -21,6 +21,12 @@ pub(super) fn open_udp(addr: SocketAddr, options: &UdpOptions) -> io::Result<(Ud
         setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
     } else {
         setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
+    }
+    // Each datagram then says which of our addresses it came to.
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+        IpAddr::V6(ip) if ip.is_unspecified() => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        _ => {}
     }
     if options.reuse_port {
         socket.set_reuse_port(true)?;
@@ -56,13 +62,16 @@ pub(super) fn listen_tcp(addr: SocketAddr, options: &TcpOptions) -> io::Result<(
     Ok((TcpListener::from_std(std), local))
 }
 
-/// Begins to connect from the listener's address, so that the peer sees the one that the Via names.
-pub(super) fn connect_tcp(local: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
+/// Begins to connect from the listener's address, so that the peer sees the one that the Via names; from `local` where
+/// the listener has all addresses. A link-local address is left to the kernel, which knows its interface.
+pub(super) fn connect_tcp(bound: SocketAddr, local: Option<IpAddr>, peer: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    if !local.ip().is_unspecified() {
-        socket.bind(&SocketAddr::new(local.ip(), 0).into())?;
+    let from = if bound.ip().is_unspecified() { local } else { Some(bound.ip()) };
+    let link_local = |ip: &IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    if let Some(from) = from.filter(|ip| ip.is_ipv4() == peer.is_ipv4() && !link_local(ip)) {
+        socket.bind(&SocketAddr::new(from, 0).into())?;
     }
     match socket.connect(&peer.into()) {
         Ok(()) => {}

@@ -36,10 +36,12 @@ pub(super) struct Table {
     born: u64,
     idle: Duration,
     most: usize,
+    /// The listener is bound to all addresses: each connection knows its own.
+    wildcard: bool,
 }
 
 impl Table {
-    pub(super) fn new(most: usize, idle: Duration) -> Self {
+    pub(super) fn new(most: usize, idle: Duration, wildcard: bool) -> Self {
         Table {
             slots: Vec::new(),
             free: Vec::new(),
@@ -50,6 +52,7 @@ impl Table {
             born: 0,
             idle,
             most: most.clamp(1, MOST),
+            wildcard,
         }
     }
 
@@ -85,8 +88,10 @@ impl Table {
         });
         self.born += 1;
         let id = ConnectionId(self.born << SLOT_BITS | slot as u64);
+        let local = if self.wildcard { stream.socket().local_addr().ok().map(|local| local.ip()) } else { None };
         let mut connection = Connection::new(id, peer, domain, stream, phase, now);
         connection.accepted = phase != Phase::Connecting;
+        connection.local = local;
         connection.ends = ends;
         if let Some(entry) = self.slots.get_mut(slot) {
             *entry = Some(connection);

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use rutil::{Class, FifoReceiver, Turn};
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ const TRIES: u32 = 4;
 struct Outgoing {
     bytes: Bytes,
     peer: SocketAddr,
+    /// The address to send from, where the socket has all.
+    local: Option<IpAddr>,
     notify: Option<Notify>,
 }
 
@@ -36,6 +38,8 @@ pub(super) struct Udp {
     socket: mio::net::UdpSocket,
     token: Token,
     v6: bool,
+    /// Bound to all addresses: which one is told with each datagram, in and out.
+    wildcard: bool,
     /// An edge came and the socket is not yet drained.
     readable: bool,
     /// How many datagrams to ask for: [`FEW`], and [`BATCH`] after a batch that was full.
@@ -72,6 +76,7 @@ impl Udp {
             socket,
             token,
             v6: addr.is_ipv6(),
+            wildcard: addr.ip().is_unspecified(),
             readable: false,
             most: FEW,
             errors: false,
@@ -129,9 +134,9 @@ impl Udp {
 
     /// Reads one batch. A batch that is not full has emptied the socket: the next datagram brings a new edge, and so
     /// does an error that comes after the last edge. False when there was nothing.
-    fn read_batch(&mut self, buffer: &mut [u8], mut take: impl FnMut(&[u8], SocketAddr)) -> bool {
+    fn read_batch(&mut self, buffer: &mut [u8], mut take: impl FnMut(&[u8], SocketAddr, Option<IpAddr>)) -> bool {
         for _ in 0..TRIES {
-            match mmsg::receive(self.socket.as_raw_fd(), self.v6, buffer, self.most, &mut take) {
+            match mmsg::receive(self.socket.as_raw_fd(), (self.v6, self.wildcard), buffer, self.most, &mut take) {
                 Ok(read) => {
                     self.readable = read == self.most;
                     self.most = if self.readable { BATCH } else { FEW };
@@ -152,13 +157,14 @@ impl Udp {
     fn receive(&mut self, ctx: &mut Context<'_>) {
         let (mut octets, mut count, mut shed) = (0, 0, 0);
         let (rx, now, id) = (ctx.rx, ctx.now, self.id);
-        let any = self.read_batch(ctx.buffer, |bytes, peer| {
+        let any = self.read_batch(ctx.buffer, |bytes, peer, local| {
             let class = class_of(bytes);
             if !rx.has_room(class) {
                 shed += 1;
                 return;
             }
-            let datagram = Received::Datagram { bytes: Bytes::copy_from_slice(bytes), flow: flow(id, peer), at: now };
+            let flow = Flow { local, ..flow(id, peer) };
+            let datagram = Received::Datagram { bytes: Bytes::copy_from_slice(bytes), flow, at: now };
             match rx.push(datagram, class, now) {
                 Ok(()) => (count, octets) = (count + 1, octets + bytes.len() as u64),
                 Err(_) => shed += 1,
@@ -208,8 +214,9 @@ impl Udp {
     fn fill(&mut self, ctx: &mut Context<'_>) {
         while self.pending.len() < BATCH {
             match self.wire.pop() {
-                Some(Wire::Send { bytes, peer, notify, .. }) if peer.is_ipv6() == self.v6 => {
-                    self.pending.push_back(Outgoing { bytes, peer, notify });
+                Some(Wire::Send { bytes, peer, local, notify, .. }) if peer.is_ipv6() == self.v6 => {
+                    let local = local.filter(|_| self.wildcard);
+                    self.pending.push_back(Outgoing { bytes, peer, local, notify });
                 }
                 Some(Wire::Send { notify, .. }) => {
                     self.stats.errors.add(1);
@@ -225,11 +232,12 @@ impl Udp {
     fn flush(&mut self, ctx: &mut Context<'_>) {
         let mut tries = 0;
         while let Some(first) = self.pending.front() {
-            let sent = if self.pending.len() == 1 {
+            let local = first.local;
+            let sent = if self.pending.len() == 1 && local.is_none() {
                 self.socket.send_to(&first.bytes, first.peer).map(|_| 1)
             } else {
-                let messages = self.pending.iter().map(|o| (&o.bytes[..], o.peer));
-                mmsg::send(self.socket.as_raw_fd(), self.v6, messages)
+                let same = self.pending.iter().take_while(|o| o.local == local);
+                mmsg::send(self.socket.as_raw_fd(), self.v6, local, same.map(|o| (&o.bytes[..], o.peer)))
             };
             match sent {
                 Ok(n) => {
@@ -291,7 +299,7 @@ impl Udp {
 }
 
 fn flow(transport: TransportId, peer: SocketAddr) -> Flow {
-    Flow { transport, kind: TransportType::Udp, connection: ConnectionId::default(), peer }
+    Flow { transport, kind: TransportType::Udp, connection: ConnectionId::default(), peer, local: None }
 }
 
 /// Whether the queue of the network interface is full. Without the error queue the system would not say so: it is a
@@ -334,7 +342,7 @@ mod tests {
         let mut ctx = Context { now, rx: &rx, buffer: &mut [], registry: poll.registry(), failed: &mut failed };
         for (error, expected) in [(Errno::ENOBUFS, None), (Errno::ENETUNREACH, Some(TransportError::Unreachable))] {
             let notify = Some(Notify { shard: 0, key: 1 });
-            udp.pending.push_back(Outgoing { bytes: Bytes::new(), peer: addr, notify });
+            udp.pending.push_back(Outgoing { bytes: Bytes::new(), peer: addr, local: None, notify });
             udp.give_up(&mut ctx, &error.into());
             assert_eq!(told.try_recv().ok().map(|failure| failure.error), expected);
         }
@@ -352,7 +360,15 @@ mod tests {
         for port in 1..=10 {
             let peer = SocketAddr::from(([127, 0, 0, 1], port));
             let connection = ConnectionId::default();
-            let wire = Wire::Send { bytes: Bytes::new(), peer, domain: None, connection, connect: false, notify: None };
+            let wire = Wire::Send {
+                bytes: Bytes::new(),
+                peer,
+                local: None,
+                domain: None,
+                connection,
+                connect: false,
+                notify: None,
+            };
             tx.push(wire, Class::Internal, rutil::Time::ZERO).unwrap();
         }
         udp.shed();

@@ -4,7 +4,6 @@ use super::{TransactionUser, TuContext, TuEvent};
 use crate::transaction::{Command, Input};
 use crate::transport::TransportTable;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Events a turn: more than the transactions pass up in one pass, or `tu` would fill in a burst.
@@ -19,7 +18,7 @@ pub(crate) struct TuActor<T: ?Sized> {
     shard: u16,
     events: FifoReceiver<TuEvent>,
     commands: FifoSender<Input>,
-    transports: Arc<TransportTable>,
+    transports: TransportTable,
     rng: Rng,
     /// Commands that found no room: while there are any, no event is taken.
     held: Vec<Command>,
@@ -34,7 +33,7 @@ impl<T: TransactionUser + ?Sized> TuActor<T> {
         shard: u16,
         events: FifoReceiver<TuEvent>,
         commands: FifoSender<Input>,
-        transports: Arc<TransportTable>,
+        transports: TransportTable,
         rng: Rng,
         user: Box<T>,
     ) -> Self {
@@ -77,6 +76,7 @@ impl<T: TransactionUser + ?Sized> Actor for TuActor<T> {
     }
 
     fn turn(&mut self, now: Time) -> Turn {
+        self.transports.refresh();
         let held = self.held.len();
         self.flush(now);
         let mut worked = held != self.held.len();

@@ -3,7 +3,7 @@
 use super::{ClientTransaction, ServerTransaction};
 use crate::message::Message;
 use crate::transaction::Command;
-use crate::transport::{Flow, TransportId, TransportTable};
+use crate::transport::{Flow, TransportTable};
 use rutil::{Rng, Time};
 use std::net::SocketAddr;
 
@@ -28,9 +28,9 @@ pub enum NextHop {
 pub struct SendOptions {
     /// Where it goes.
     pub next_hop: NextHop,
-    /// Add a Record-Route for the transport that the request leaves by, and one for the transport it came in by
-    /// where that is another (RFC 3261 §16.6 step 4, RFC 5658).
-    pub record_route: Option<TransportId>,
+    /// Add a Record-Route for the way that the request leaves, and one for the flow that it came by where that has
+    /// another address of ours or another transport (RFC 3261 §16.6 step 4, RFC 5658).
+    pub record_route: Option<Flow>,
     /// The loop-detection part of the branch (RFC 3261 §16.6 step 8).
     pub loop_hash: Option<u64>,
 }

@@ -224,7 +224,7 @@ impl Bench {
 }
 
 fn flow(sent: &Sent) -> Flow {
-    Flow { transport: sent.transport, kind: sent.kind, connection: sent.connection, peer: sent.peer }
+    Flow { transport: sent.transport, kind: sent.kind, connection: sent.connection, peer: sent.peer, local: None }
 }
 
 fn word(event: &TuEvent) -> String {

@@ -293,6 +293,7 @@ fn what_leads_nowhere_is_answered_at_once() {
         kind: TransportType::Udp,
         connection: ConnectionId(0),
         peer: PEER.parse().unwrap(),
+        local: None,
     };
     let by_flow = SendOptions { next_hop: NextHop::Flow(nowhere), ..SendOptions::default() };
     let cases = [
@@ -318,6 +319,7 @@ fn a_flow_is_used_as_it_is() {
         kind: TransportType::Tcp,
         connection: ConnectionId(77),
         peer: "192.0.2.55:40000".parse().unwrap(),
+        local: None,
     };
     let options = SendOptions { next_hop: NextHop::Flow(flow), ..SendOptions::default() };
     bench.act(0, move |stack| stack.send(request("OPTIONS"), options));

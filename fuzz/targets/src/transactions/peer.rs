@@ -24,10 +24,12 @@ pub(super) fn flow(script: &mut Script<'_>) -> Flow {
     let number = script.below(6) as u16;
     let peer = SocketAddr::from(([192, 0, 2, 1 + (number % 3) as u8], 5060));
     match number < 3 {
-        true => Flow { transport: TransportId(0), kind: TransportType::Udp, connection: ConnectionId(0), peer },
+        true => {
+            Flow { transport: TransportId(0), kind: TransportType::Udp, connection: ConnectionId(0), peer, local: None }
+        }
         false => {
             let connection = ConnectionId(u64::from(number));
-            Flow { transport: TransportId(1), kind: TransportType::Tcp, connection, peer }
+            Flow { transport: TransportId(1), kind: TransportType::Tcp, connection, peer, local: None }
         }
     }
 }

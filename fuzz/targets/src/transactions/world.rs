@@ -94,7 +94,8 @@ impl World {
         let plan = Plan {
             hep: Vec::new(),
             options: &bounds,
-            transports: Arc::new(table()),
+            transports: table(),
+            route: |_| None,
             wires,
             users: &mut [(options, factory)],
             resolver: ResolverHandle::new(|_| Ok(())),
@@ -166,8 +167,16 @@ impl World {
         let octets = peer::response(script, &request);
         let at = self.clock.now();
         let flow = match transport {
-            TransportId(0) => Flow { transport, kind: TransportType::Udp, connection: Default::default(), peer },
-            _ => Flow { transport, kind: TransportType::Tcp, connection: stack::transport::ConnectionId(9), peer },
+            TransportId(0) => {
+                Flow { transport, kind: TransportType::Udp, connection: Default::default(), peer, local: None }
+            }
+            _ => Flow {
+                transport,
+                kind: TransportType::Tcp,
+                connection: stack::transport::ConnectionId(9),
+                peer,
+                local: None,
+            },
         };
         let bytes = Bytes::from(octets);
         let received = match flow.kind {
@@ -196,7 +205,8 @@ impl World {
             2 => NextHop::Address(TransportType::Tls, SocketAddr::from(([192, 0, 2, 1], 5061))),
             _ => NextHop::Route,
         };
-        let record_route = script.one_in(8).then_some(TransportId(script.below(3) as u16));
+        let inbound = TransportId(script.below(3) as u16);
+        let record_route = script.one_in(8).then(|| Flow { transport: inbound, ..peer::flow(script) });
         let loop_hash = script.one_in(4).then_some(7);
         let options = SendOptions { next_hop, record_route, loop_hash };
         self.lookups += 1;

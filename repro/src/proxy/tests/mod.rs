@@ -97,7 +97,7 @@ impl Bench {
 
     fn stamped(&self, mut msg: Message) -> Box<Message> {
         let (kind, peer) = (TransportType::Udp, self.peer.parse().unwrap());
-        let flow = Flow { transport: TransportId(0), kind, connection: ConnectionId(0), peer };
+        let flow = Flow { transport: TransportId(0), kind, connection: ConnectionId(0), peer, local: None };
         msg.set_source(Source { flow, at: self.harness.now });
         Box::new(msg)
     }

@@ -19,7 +19,7 @@ use mio::{Interest, Registry};
 use rutil::{Class, FifoReceiver, Time, Turn};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,15 @@ const MOST_HELD: usize = 1024;
 
 /// What is told to the sender of a message that was not taken.
 type Refused = (Option<Notify>, TransportError);
+
+/// Where a message is to go.
+struct To {
+    peer: SocketAddr,
+    /// The address of ours to connect from, where the listener has all.
+    local: Option<IpAddr>,
+    /// The name that the peer has to prove.
+    domain: Option<Arc<str>>,
+}
 
 /// One listener for streams and its connections.
 pub(super) struct Tcp {
@@ -94,7 +103,7 @@ impl Tcp {
             local,
             wire,
             options: options.clone(),
-            table: Table::new(options.max_connections, options.idle_timeout),
+            table: Table::new(options.max_connections, options.idle_timeout, local.ip().is_unspecified()),
             half_open: BTreeSet::new(),
             unsent: 0,
             to_read: VecDeque::new(),
@@ -282,8 +291,8 @@ impl Tcp {
     fn take(&mut self, ctx: &mut Context<'_>) -> bool {
         for taken in 0..BATCH {
             match self.wire.pop() {
-                Some(Wire::Send { bytes, peer, domain, connection, connect, notify }) => {
-                    let to = (peer, domain);
+                Some(Wire::Send { bytes, peer, local, domain, connection, connect, notify }) => {
+                    let to = To { peer, local, domain };
                     if let Err((notify, error)) = self.send(ctx, Queued { bytes, notify }, to, connection, connect) {
                         let counter = match error {
                             TransportError::Congested => &self.stats.shed_sent,
@@ -305,14 +314,14 @@ impl Tcp {
         &mut self,
         ctx: &mut Context<'_>,
         message: Queued,
-        (peer, domain): (SocketAddr, Option<Arc<str>>),
+        to: To,
         id: ConnectionId,
         connect: bool,
     ) -> Result<(), Refused> {
         let named = self.table.by_id(id).filter(|&s| self.table.get(s).is_some_and(|c| c.phase.takes_messages()));
-        let slot = match named.or_else(|| self.table.by_peer(peer, domain.as_deref())) {
+        let slot = match named.or_else(|| self.table.by_peer(to.peer, to.domain.as_deref())) {
             Some(slot) => slot,
-            None if connect => self.connect(ctx, peer, domain).map_err(|error| (message.notify, error))?,
+            None if connect => self.connect(ctx, to).map_err(|error| (message.notify, error))?,
             None => return Err((message.notify, TransportError::NoConnection)),
         };
         let Some(connection) = self.table.get(slot) else { return Ok(()) };
@@ -329,12 +338,7 @@ impl Tcp {
     }
 
     /// Begins a connection to `peer`; its slot.
-    fn connect(
-        &mut self,
-        ctx: &mut Context<'_>,
-        peer: SocketAddr,
-        domain: Option<Arc<str>>,
-    ) -> Result<usize, TransportError> {
+    fn connect(&mut self, ctx: &mut Context<'_>, To { peer, local, domain }: To) -> Result<usize, TransportError> {
         if peer.is_ipv6() != self.local.is_ipv6() {
             return Err(TransportError::NoTransport);
         }
@@ -342,7 +346,7 @@ impl Tcp {
             return Err(TransportError::Congested);
         }
         let ends = ctx.now + self.options.connect_timeout;
-        let entered = socket::connect_tcp(self.local, peer).and_then(|socket| {
+        let entered = socket::connect_tcp(self.local, local, peer).and_then(|socket| {
             let stream = Stream::connecting(socket, peer, domain.as_deref(), self.tls.as_ref());
             let stream = stream.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
             self.enter(ctx, stream, (peer, domain), Phase::Connecting, ends)

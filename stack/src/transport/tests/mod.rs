@@ -3,6 +3,7 @@
 mod tcp;
 mod tls;
 mod udp;
+mod wildcard;
 
 use super::*;
 use rutil::time::RealClock;
@@ -110,6 +111,7 @@ fn send(bytes: impl Into<Bytes>, peer: SocketAddr, key: u64) -> Wire {
         bytes: bytes.into(),
         peer,
         domain: None,
+        local: None,
         connection: ConnectionId::default(),
         connect: true,
         notify: Some(Notify { shard: 0, key }),
@@ -131,8 +133,8 @@ impl Actor for Echo {
         let (Received::Datagram { bytes, flow, .. } | Received::Chunk { bytes, flow, .. }) = received else {
             return Turn::Worked;
         };
-        let connection = flow.connection;
-        let answer = Wire::Send { bytes, peer: flow.peer, domain: None, connection, connect: false, notify: None };
+        let Flow { peer, local, connection, .. } = flow;
+        let answer = Wire::Send { bytes, peer, local, domain: None, connection, connect: false, notify: None };
         self.wire.push(answer, rutil::Class::Internal, now).unwrap();
         Turn::Worked
     }

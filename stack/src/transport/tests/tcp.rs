@@ -61,11 +61,17 @@ fn expect_end(bench: &mut Bench, stream: &mut TcpStream) {
     });
 }
 
+fn flow(connection: u64, peer: SocketAddr) -> Flow {
+    let connection = ConnectionId(connection);
+    Flow { transport: TransportId(0), kind: TransportType::Tcp, connection, peer, local: None }
+}
+
 /// A message on one connection only.
 fn on(flow: Flow, bytes: impl Into<Bytes>, key: u64) -> Wire {
     Wire::Send {
         bytes: bytes.into(),
         peer: flow.peer,
+        local: flow.local,
         domain: None,
         connection: flow.connection,
         connect: false,
@@ -256,10 +262,7 @@ fn a_connection_that_does_not_come_up_times_out() {
     let _filling = connect(to);
     bench.push(&wire, send("x", to, 1));
     assert_eq!(bench.failure(1), TransportError::ConnectTimeout);
-    bench.push(
-        &wire,
-        on(Flow { transport: TransportId(0), kind: TransportType::Tcp, connection: ConnectionId(0), peer: to }, "x", 2),
-    );
+    bench.push(&wire, on(flow(0, to), "x", 2));
     assert_eq!(bench.failure(2), TransportError::NoConnection);
 }
 
@@ -330,7 +333,7 @@ fn without_leave_to_connect_there_is_no_connection() {
     let mut bench = Bench::new(64);
     let (_, wire) = bench.tcp(0, LOCAL, &TcpOptions::default());
     let (_listener, peer) = listen();
-    let flow = Flow { transport: TransportId(0), kind: TransportType::Tcp, connection: ConnectionId(77), peer };
+    let flow = flow(77, peer);
     bench.push(&wire, on(flow, "x", 1));
     assert_eq!(bench.failure(1), TransportError::NoConnection);
     bench.push(&wire, send("x", "[::1]:5060".parse().unwrap(), 2));

@@ -35,8 +35,10 @@ impl Pair {
         let (peer, connection) = (self.at, ConnectionId::default());
         let notify = Some(Notify { shard: 0, key });
         let domain = domain.map(Into::into);
-        self.bench
-            .push(&self.near, Wire::Send { bytes: bytes.into(), peer, domain, connection, connect: true, notify });
+        self.bench.push(
+            &self.near,
+            Wire::Send { bytes: bytes.into(), peer, local: None, domain, connection, connect: true, notify },
+        );
     }
 
     fn failed(&self) -> Vec<TransportError> {
@@ -68,7 +70,8 @@ fn messages_pass_both_ways_over_one_connection() {
     assert_eq!(got, b"onetwo");
     assert_eq!((flow.transport, flow.kind), (TransportId(1), TransportType::Tls));
     let (peer, connection) = (flow.peer, flow.connection);
-    let answer = Wire::Send { bytes: "back".into(), peer, domain: None, connection, connect: false, notify: None };
+    let answer =
+        Wire::Send { bytes: "back".into(), peer, local: None, domain: None, connection, connect: false, notify: None };
     pair.bench.push(&pair.far, answer);
     assert_eq!(pair.gather(4).0, b"back");
     // What follows on the flow (an ACK, a CANCEL) names no domain.
@@ -117,7 +120,8 @@ fn an_accepted_connection_serves_its_address() {
     let (_, flow) = pair.gather(8);
     let (peer, connection) = (flow.peer, ConnectionId::default());
     let domain = Some(peer.ip().to_string().into());
-    let invite = Wire::Send { bytes: "invite".into(), peer, domain, connection, connect: true, notify: None };
+    let invite =
+        Wire::Send { bytes: "invite".into(), peer, local: None, domain, connection, connect: true, notify: None };
     pair.bench.push(&pair.far, invite);
     assert_eq!(pair.gather(6).0, b"invite");
     assert_eq!(pair.counted(1, |s| &s.connected), 0);

@@ -22,7 +22,8 @@ fn echo(addr: &str) {
             transport: TransportId(3),
             kind: TransportType::Udp,
             connection: ConnectionId(0),
-            peer: peer.local_addr().unwrap()
+            peer: peer.local_addr().unwrap(),
+            local: None,
         }
     );
     bench.push(&wire, send(bytes, flow.peer, 1));
