@@ -31,38 +31,46 @@ pub struct TransportSpec {
     kind: TransportType,
     bind: SocketAddr,
     advertise: Option<SocketAddr>,
+    dscp: u8,
 }
 
 impl TransportSpec {
     /// UDP on an address; port 0 takes a free one.
     pub fn udp(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Udp, bind, advertise: None }
+        TransportSpec { kind: TransportType::Udp, bind, advertise: None, dscp: 0 }
     }
 
     /// TCP on an address: listens, and connects from it; port 0 takes a free one.
     pub fn tcp(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Tcp, bind, advertise: None }
+        TransportSpec { kind: TransportType::Tcp, bind, advertise: None, dscp: 0 }
     }
 
     /// TLS over TCP on an address: listens, and connects from it; port 0 takes a free one. The stack must be given
     /// certificates ([`StackBuilder::tls`]).
     pub fn tls(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Tls, bind, advertise: None }
+        TransportSpec { kind: TransportType::Tls, bind, advertise: None, dscp: 0 }
     }
 
     /// WebSocket (RFC 7118) on an address; port 0 takes a free one.
     pub fn ws(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Ws, bind, advertise: None }
+        TransportSpec { kind: TransportType::Ws, bind, advertise: None, dscp: 0 }
     }
 
     /// WebSocket over TLS on an address; port 0 takes a free one. It needs certificates as TLS does.
     pub fn wss(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Wss, bind, advertise: None }
+        TransportSpec { kind: TransportType::Wss, bind, advertise: None, dscp: 0 }
     }
 
     /// What Via and Record-Route say instead of the bound address.
     pub fn advertise(mut self, address: SocketAddr) -> Self {
         self.advertise = Some(address);
+        self
+    }
+
+    /// Marks what it sends with a differentiated services code point (RFC 2474), 0 to 63: IPv4's type of service, IPv6's
+    /// traffic class. 0, as without, leaves the system's. RFC 4594 gives signalling 40 (CS5).
+    pub fn dscp(mut self, code_point: u8) -> Self {
+        self.dscp = code_point;
         self
     }
 
@@ -94,6 +102,9 @@ pub enum StackError {
         /// The address asked for.
         addr: SocketAddr,
     },
+    /// A differentiated services code point has six bits.
+    #[error("DSCP {0} does not exist: use 0 to 63")]
+    Dscp(u8),
     /// More transports or shards than can be named.
     #[error("too many transports or shards: at most 255 of each")]
     TooMany,
@@ -141,7 +152,8 @@ impl StackBuilder {
         self
     }
 
-    /// Bounds on TCP connections. Whether ports are shared is the placement's business: `reuse_port` is overruled.
+    /// Bounds on TCP connections. Whether ports are shared is the placement's business, and the mark
+    /// the transport's: `reuse_port` and `dscp` are overruled.
     pub fn tcp_options(mut self, options: TcpOptions) -> Self {
         self.tcp = options;
         self
@@ -185,6 +197,9 @@ impl StackBuilder {
         let shards = usize::from(self.placement.shards());
         if shards > 255 || self.transports.len() * shards > 255 || self.users.len() > 255 {
             return Err(StackError::TooMany);
+        }
+        if let Some(spec) = self.transports.iter().find(|spec| spec.dscp > 63) {
+            return Err(StackError::Dscp(spec.dscp));
         }
         let commands = Arc::<OnceLock<Vec<FifoSender<Input>>>>::default();
         let staged = self.placement == Placement::Staged;
@@ -265,7 +280,7 @@ impl StackBuilder {
     fn bind(&self, nets: &mut [Net], staged: bool) -> Result<(Vec<TransportInfo>, Vec<FifoSender<Wire>>), StackError> {
         let (mut infos, mut wires) = (Vec::<TransportInfo>::new(), Vec::new());
         let across = nets.len() > 1;
-        let streams = TcpOptions { reuse_port: across, ..self.tcp.clone() };
+        let streams = |spec: &TransportSpec| TcpOptions { reuse_port: across, dscp: spec.dscp, ..self.tcp.clone() };
         for (shard, net) in nets.iter_mut().enumerate() {
             for (at, spec) in self.transports.iter().enumerate() {
                 let id = TransportId(infos.len() as u16);
@@ -274,13 +289,13 @@ impl StackBuilder {
                 let bind = if shard > 0 { infos[at].bound } else { spec.bind };
                 let bound = match spec.kind {
                     TransportType::Udp => {
-                        let options = UdpOptions { reuse_port: across, ..UdpOptions::default() };
+                        let options = UdpOptions { reuse_port: across, dscp: spec.dscp, ..UdpOptions::default() };
                         net.group.add_udp(id, bind, receiver, &options)?
                     }
-                    TransportType::Tcp => net.group.add_tcp(id, bind, receiver, &streams)?,
+                    TransportType::Tcp => net.group.add_tcp(id, bind, receiver, &streams(spec))?,
                     TransportType::Tls => {
                         let tls = self.tls.clone().ok_or(StackError::NoTls { kind: spec.kind, addr: spec.bind })?;
-                        net.group.add_tls(id, bind, receiver, &streams, tls)?
+                        net.group.add_tls(id, bind, receiver, &streams(spec), tls)?
                     }
                     other => return Err(StackError::Unsupported(other)),
                 };

@@ -176,7 +176,7 @@ fn start(config: Config, tls: Option<TlsContext>) -> Result<Stack, StartError> {
             TransportType::Ws => TransportSpec::ws,
             TransportType::Wss => TransportSpec::wss,
         };
-        builder.add_transport(make(listen.address));
+        builder.add_transport(make(listen.address).dscp(config.dscp));
     }
     let mut rng = Rng::from_os()?;
     let server = Arc::new(Server::new(config, &mut rng));

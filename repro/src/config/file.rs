@@ -81,6 +81,7 @@ impl Config {
         let registrar = &self.registrar;
         let checks = [
             (self.first_without_certificate().is_some(), "", "listen", NO_CERTIFICATE),
+            (self.dscp > 63, "", "dscp", "expected 0 to 63"),
             (registrar.min_expires == 0, "registrar", "min_expires", "expected at least 1"),
             (
                 registrar.max_expires < registrar.min_expires,
@@ -169,6 +170,7 @@ mod tests {
         let text = r#"
 listen = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"]
 domains = ["example.com", "192.0.2.1"]
+dscp = 40
 record_route = false
 placement = "sharded:2"
 pin_runners = false
@@ -206,7 +208,7 @@ auth_key = "geheim"
         let listen: Vec<Listen> = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"].map(|l| l.parse().unwrap()).into();
         assert_eq!(config.listen, listen);
         assert_eq!(config.trusted_peers, ["10.0.0.0/8".parse::<Network>().unwrap()]);
-        assert_eq!((config.record_route, config.pin_runners), (false, false));
+        assert_eq!((config.record_route, config.pin_runners, config.dscp), (false, false, 40));
         assert_eq!((config.record_route, config.placement), (false, "sharded:2".parse::<Placement>().unwrap()));
         assert_eq!((config.domains.len(), config.drain().as_secs()), (2, 3));
         assert_eq!((config.log.filter.as_str(), config.log.format), ("info", Format::Json));
@@ -241,6 +243,8 @@ auth_key = "geheim"
             ("[registrar]\nmin_expires = -1", &["my.toml:2: registrar.min_expires:", "expected u32"]),
             ("[registrar]\n\nmax_expires = 5", &["my.toml:3: registrar.max_expires:", "registrar.min_expires"]),
             ("[limits]\nmax_targets = 0", &["my.toml:2: limits.max_targets:", "at least 1"]),
+            ("domains = []\ndscp = 64", &["my.toml:2: dscp:", "0 to 63"]),
+            ("dscp = -1", &["my.toml:1: dscp:", "expected u8"]),
             ("trusted_peers = [\"10.0.0.0/99\"]", &["my.toml:1: trusted_peers:", "10.0.0.0/8"]),
             ("[hep]\ncollector = \"here\"", &["my.toml:2: hep.collector:", "address"]),
             ("listen = [", &["my.toml:1: listen:"]),

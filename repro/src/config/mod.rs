@@ -22,6 +22,8 @@ use std::time::Duration;
 pub struct Config {
     /// Transports to listen on. None: UDP and TCP on port 5060 of the loopback addresses.
     pub listen: Vec<Listen>,
+    /// Differentiated services code point of all that is sent (RFC 2474), 0 to 63; 0 leaves the system's.
+    pub dscp: u8,
     /// Domains to answer for, besides the addresses that it listens on.
     pub domains: Vec<Domain>,
     /// Whether to stay in the path of the dialogs that begin here (RFC 3261 §16.6 step 4).
@@ -114,6 +116,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             listen: Vec::new(),
+            dscp: 0,
             domains: Vec::new(),
             record_route: true,
             placement: Placement::Inline,

@@ -178,10 +178,8 @@ impl TransportTable {
 
     /// Whether the machine's addresses matter: a transport is bound to all, or there is a choice between several.
     pub fn needs_interfaces(&self) -> bool {
-        let alike = |a: &TransportInfo, b: &TransportInfo| {
-            a.id != b.id && a.shard == b.shard && a.kind == b.kind && a.bound.is_ipv4() == b.bound.is_ipv4()
-        };
-        self.iter().any(|a| a.is_wildcard() || self.iter().any(|b| alike(a, b)))
+        let alike = |a: &TransportInfo, b: &TransportInfo| a.kind == b.kind && a.bound.is_ipv4() == b.bound.is_ipv4();
+        self.iter().any(|a| a.is_wildcard() || self.iter().any(|b| alike(a, b) && a.bound.ip() != b.bound.ip()))
     }
 
     /// The transport with this name.
@@ -214,9 +212,8 @@ impl TransportTable {
         let fits = |t: &&TransportInfo| t.kind == kind && t.bound.is_ipv4() == peer.is_ipv4();
         let near = self.iter().filter(fits).any(|t| t.shard == shard);
         let candidates = || self.iter().filter(fits).filter(|t| !near || t.shard == shard);
-        let mut first_two = candidates();
-        let first = first_two.next()?;
-        if first_two.next().is_none() && !first.by_route {
+        let first = candidates().next()?;
+        if !first.by_route && candidates().all(|t| t.bound.ip() == first.bound.ip()) {
             return Some(Way { transport: first, local: None });
         }
         let source = source(peer);

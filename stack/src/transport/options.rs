@@ -12,11 +12,13 @@ pub struct UdpOptions {
     pub receive_buffer: usize,
     /// Octets asked for as the socket's send buffer; the system may give less (`net.core.wmem_max`).
     pub send_buffer: usize,
+    /// Differentiated services code point of what is sent (RFC 2474), 0 to 63; 0 leaves the system's.
+    pub dscp: u8,
 }
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        UdpOptions { reuse_port: false, receive_buffer: 4 << 20, send_buffer: 4 << 20 }
+        UdpOptions { reuse_port: false, receive_buffer: 4 << 20, send_buffer: 4 << 20, dscp: 0 }
     }
 }
 
@@ -26,6 +28,8 @@ pub struct TcpOptions {
     /// Whether several listeners may have the address, the kernel spreading the connections over them
     /// (`SO_REUSEPORT`): one per shard.
     pub reuse_port: bool,
+    /// Differentiated services code point of what is sent (RFC 2474), 0 to 63; 0 leaves the system's.
+    pub dscp: u8,
     /// Connections alive at once; when they are as many, the one idle longest is closed for a new one.
     pub max_connections: usize,
     /// Accepted connections from one address alive at once, from one /64 of IPv6; one more is closed as it comes. Many
@@ -47,6 +51,7 @@ impl Default for TcpOptions {
     fn default() -> Self {
         TcpOptions {
             reuse_port: false,
+            dscp: 0,
             max_connections: 10_000,
             max_per_source: 2_000,
             write_queue: 1 << 20,

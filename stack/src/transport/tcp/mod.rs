@@ -346,7 +346,7 @@ impl Tcp {
             return Err(TransportError::Congested);
         }
         let ends = ctx.now + self.options.connect_timeout;
-        let entered = socket::connect_tcp(self.local, local, peer).and_then(|socket| {
+        let entered = socket::connect_tcp(self.local, local, peer, &self.options).and_then(|socket| {
             let stream = Stream::connecting(socket, peer, domain.as_deref(), self.tls.as_ref());
             let stream = stream.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
             self.enter(ctx, stream, (peer, domain), Phase::Connecting, ends)
