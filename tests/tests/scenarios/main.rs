@@ -5,6 +5,7 @@ mod driver;
 mod end;
 mod hep;
 mod idle;
+mod interfaces;
 mod keep_alive;
 mod phone;
 mod repro;

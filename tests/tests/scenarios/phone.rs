@@ -1,5 +1,6 @@
 //! User agents of few words, over UDP: they say what they are told to, and hand over what they hear.
 
+use std::cell::Cell;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -16,11 +17,27 @@ pub(crate) struct Phone {
     name: &'static str,
     socket: UdpSocket,
     proxy: SocketAddr,
+    heard_from: Cell<Option<SocketAddr>>,
 }
 
 impl Phone {
     pub(crate) fn new(name: &'static str, proxy: SocketAddr) -> Self {
-        Phone { name, socket: UdpSocket::bind("127.0.0.1:0").expect("a free port"), proxy }
+        Self::on(name, UdpSocket::bind("127.0.0.1:0").expect("a free port"), proxy)
+    }
+
+    /// A phone with a socket of its own choice.
+    pub(crate) fn on(name: &'static str, socket: UdpSocket, proxy: SocketAddr) -> Self {
+        Phone { name, socket, proxy, heard_from: Cell::new(None) }
+    }
+
+    /// Its proxy, as it knows it.
+    pub(crate) fn proxy(&self) -> SocketAddr {
+        self.proxy
+    }
+
+    /// Who sent what it heard last.
+    pub(crate) fn heard_from(&self) -> Option<SocketAddr> {
+        self.heard_from.get()
     }
 
     /// Where it is reached.
@@ -51,7 +68,8 @@ impl Phone {
     fn next(&self, limit: Duration) -> Option<Vec<u8>> {
         let mut buffer = vec![0; 65_536];
         self.socket.set_read_timeout(Some(limit)).expect("a limit");
-        let length = self.socket.recv(&mut buffer).ok()?;
+        let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
+        self.heard_from.set(Some(from));
         buffer.truncate(length);
         Some(buffer)
     }
@@ -123,6 +141,11 @@ impl<'p> Call<'p> {
         Call { caller, called, id, invite, success: Vec::new() }
     }
 
+    /// The INVITE as the called side heard it.
+    pub(crate) fn invite(&self) -> &[u8] {
+        &self.invite
+    }
+
     /// The called side answers what rings.
     pub(crate) fn pick_up(&self) {
         self.called.answer(&self.invite, 200);
@@ -163,7 +186,7 @@ impl<'p> Call<'p> {
     }
 }
 
-fn record_routes(message: &[u8]) -> Vec<String> {
+pub(crate) fn record_routes(message: &[u8]) -> Vec<String> {
     let lines = raw::fields(message).into_iter().filter(|field| field.name == "record-route");
     lines.map(|field| text(Some(field.value))).collect()
 }

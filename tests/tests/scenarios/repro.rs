@@ -158,16 +158,16 @@ fn calls_go_through_two_stages() {
 }
 
 /// A file for one test, removed afterwards.
-struct File(PathBuf);
+pub(crate) struct File(PathBuf);
 
 impl File {
-    fn new(name: &str, text: &str) -> Self {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
         let path = std::env::temp_dir().join(format!("repro-{name}-{}.toml", std::process::id()));
         fs::write(&path, text).expect("a temporary file");
         File(path)
     }
 
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.0.to_str().expect("a plain name")
     }
 }
