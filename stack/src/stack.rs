@@ -8,8 +8,8 @@ use crate::selector::resolver::ResolverHandle;
 use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats};
 use crate::transport::tls::TlsContext;
 use crate::transport::{
-    AddressWatch, BindError, Interfaces, TcpOptions, TransportId, TransportInfo, TransportStats, TransportTable,
-    TransportType, UdpOptions, Wire, system_route, towards_world,
+    AddressWatch, BindError, Interfaces, ProvedPeers, TcpOptions, TransportId, TransportInfo, TransportStats,
+    TransportTable, TransportType, UdpOptions, Wire, system_route, towards_world,
 };
 use crate::tu::{SendOptions, TransactionUser, TuOptions};
 use crate::wiring::{self, Core, Net, OnPanic, Plan, TuFactory};
@@ -207,9 +207,10 @@ impl StackBuilder {
         for _ in 0..shards {
             nets.push(wiring::net(staged, commands.clone())?);
         }
-        let (infos, wires) = self.bind(&mut nets, staged)?;
+        let proved = Arc::<ProvedPeers>::default();
+        let (infos, wires) = self.bind(&mut nets, staged, &proved)?;
         let stats = infos.iter().filter_map(|t| Some((t.id, nets[usize::from(t.shard)].group.stats(t.id)?))).collect();
-        let mut transports = TransportTable::new(infos);
+        let mut transports = TransportTable::new(infos).with_proved(proved);
         let watched = transports.needs_interfaces();
         if watched {
             transports.latest().publish(Interfaces::read()?);
@@ -277,7 +278,12 @@ impl StackBuilder {
         Ok(stack)
     }
 
-    fn bind(&self, nets: &mut [Net], staged: bool) -> Result<(Vec<TransportInfo>, Vec<FifoSender<Wire>>), StackError> {
+    fn bind(
+        &self,
+        nets: &mut [Net],
+        staged: bool,
+        proved: &Arc<ProvedPeers>,
+    ) -> Result<(Vec<TransportInfo>, Vec<FifoSender<Wire>>), StackError> {
         let (mut infos, mut wires) = (Vec::<TransportInfo>::new(), Vec::new());
         let across = nets.len() > 1;
         let streams = |spec: &TransportSpec| TcpOptions { reuse_port: across, dscp: spec.dscp, ..self.tcp.clone() };
@@ -295,7 +301,7 @@ impl StackBuilder {
                     TransportType::Tcp => net.group.add_tcp(id, bind, receiver, &streams(spec))?,
                     TransportType::Tls => {
                         let tls = self.tls.clone().ok_or(StackError::NoTls { kind: spec.kind, addr: spec.bind })?;
-                        net.group.add_tls(id, bind, receiver, &streams(spec), tls)?
+                        net.group.add_tls(id, bind, receiver, &streams(spec), (tls, proved.clone()))?
                     }
                     other => return Err(StackError::Unsupported(other)),
                 };

@@ -17,6 +17,7 @@ params! {
     MADDR "maddr" Text "`maddr` of Via and SIP URIs.";
     TTL "ttl" Integer "`ttl` of Via and SIP URIs.";
     KEEP "keep" Integer "`keep` of Via (RFC 6223).";
+    ALIAS "alias" Flag "`alias` of Via (RFC 5923).";
     LR "lr" Flag "`lr` of SIP URIs: a loose router.";
     TRANSPORT "transport" Text "`transport` of SIP URIs.";
     USER "user" Text "`user` of SIP URIs.";

@@ -213,6 +213,9 @@ impl MessageHeaderScanner {
                 if checked.unstamped {
                     stamp_received(&mut msg, flow.peer);
                 }
+                if let Some(port) = checked.alias {
+                    self.alias(flow, port, now);
+                }
                 let shard = self.parts.keys.shard(&msg, self.parts.txn.len());
                 let class = class_of(&msg);
                 count(&self.parts.stats.requests);
@@ -297,6 +300,13 @@ impl MessageHeaderScanner {
         let send = Wire::Send { bytes, peer, local, domain: None, connection, connect: false, notify: None };
         if wire.push(send, Class::Essential, now).is_err() {
             count(&self.parts.stats.shed);
+        }
+    }
+
+    /// RFC 5923 §5. Without room the next request says it again.
+    fn alias(&mut self, flow: Flow, port: u16, now: Time) {
+        if let Some(wire) = self.parts.wires.get(usize::from(flow.transport.0)) {
+            let _ = wire.push(Wire::Alias { connection: flow.connection, port }, Class::New, now);
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Checked {
     pub reply_to: Flow,
     /// The topmost Via does not yet say where the request came from.
     pub unstamped: bool,
+    /// Over TLS, the port at which the sender listens when it wants requests on the same connection (RFC 5923 §4).
+    pub alias: Option<u16>,
 }
 
 const ONCE: [HeaderId; 6] =
@@ -62,8 +64,10 @@ pub fn check_request(msg: &mut Message, flow: &Flow, keys: &KeyMaker) -> Result<
         return Err(fault.into());
     }
     msg.learn()?;
-    let via = msg.first(h::VIAS)?;
-    let via = TopVia::of(&via);
+    let top = msg.first(h::VIAS)?;
+    let via = TopVia::of(&top);
+    let aliased = flow.kind == TransportType::Tls && top.param(p::ALIAS);
+    let alias = aliased.then(|| via.port.unwrap_or_else(|| flow.kind.default_port()));
     if let Some(id) = ONCE.into_iter().find(|id| msg.is_repeated(*id)) {
         return Err(Refusal::Repeated(id.name()));
     }
@@ -82,7 +86,7 @@ pub fn check_request(msg: &mut Message, flow: &Flow, keys: &KeyMaker) -> Result<
         Method::Cancel => Some(keys.of_cancelled(msg, &via)?),
         _ => None,
     };
-    Ok(Checked { key, cancels, reply_to: via.reply_to(flow), unstamped: via.needs_stamp(flow.peer) })
+    Ok(Checked { key, cancels, reply_to: via.reply_to(flow), unstamped: via.needs_stamp(flow.peer), alias })
 }
 
 /// The topmost Via of a request, with what its parameters say to the layers below the transaction user. They are read

@@ -59,7 +59,7 @@ impl Bench {
         let sent = std::iter::from_fn(|| self.wire.pop());
         sent.map(|item| match item {
             Wire::Send { peer, .. } => peer.to_string(),
-            Wire::Close { .. } => "closed".to_owned(),
+            other => format!("{other:?}"),
         })
         .collect()
     }

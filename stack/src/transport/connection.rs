@@ -102,6 +102,10 @@ pub(super) struct Connection {
     pub(super) accepted: bool,
     /// The name that the peer has to prove, of a connection that was opened with TLS (RFC 5922 §7.3).
     pub(super) domain: Option<Arc<str>>,
+    /// The SIP domains that the peer has proved to be (RFC 5922 §7.1).
+    pub(super) proved: Arc<[String]>,
+    /// Where else the peer listens: requests to there may use this connection (RFC 5923).
+    pub(super) alias: Option<SocketAddr>,
     pub(super) phase: Phase,
     /// When octets last went in or out.
     pub(super) active: Time,
@@ -147,6 +151,8 @@ impl Connection {
             stream,
             accepted: false,
             domain,
+            proved: Arc::default(),
+            alias: None,
             phase,
             active: now,
             ends: Time::MAX,
@@ -175,7 +181,8 @@ impl Connection {
         let Some(domain) = domain else { return true };
         match &self.domain {
             Some(proved) => proved.eq_ignore_ascii_case(domain),
-            None => numeric(domain) == Some(self.peer.ip()),
+            None if numeric(domain) == Some(self.peer.ip()) => true,
+            None => self.alias.is_some() && self.proved.iter().any(|proved| proved.eq_ignore_ascii_case(domain)),
         }
     }
 

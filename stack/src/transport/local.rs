@@ -1,7 +1,7 @@
 //! The transports of a stack, what they write into Via and Record-Route, and which of them leads to a peer.
 
 use super::interfaces::{Interfaces, Latest};
-use super::{ConnectionId, Flow, TransportId, TransportType};
+use super::{ConnectionId, Flow, ProvedPeers, TransportId, TransportType};
 use crate::uri::Host;
 use smallvec::SmallVec;
 use std::fmt::{self, Write};
@@ -93,7 +93,9 @@ impl TransportInfo {
 }
 
 fn write_via(out: &mut dyn Write, kind: TransportType, address: SocketAddr) -> fmt::Result {
-    write!(out, "SIP/2.0/{kind} {address};branch=")
+    // RFC 5923 §4: whoever gets our requests may send his own on the same connection.
+    let alias = if kind == TransportType::Tls { ";alias" } else { "" };
+    write!(out, "SIP/2.0/{kind} {address}{alias};branch=")
 }
 
 fn write_record_route(out: &mut dyn Write, kind: TransportType, address: SocketAddr) -> fmt::Result {
@@ -156,12 +158,29 @@ pub struct TransportTable {
     interfaces: Arc<Interfaces>,
     seen: u64,
     latest: Arc<Latest>,
+    proved: Arc<ProvedPeers>,
 }
 
 impl TransportTable {
     /// A table of transports whose names are their indices. It knows no interfaces until some are published.
     pub fn new(all: Vec<TransportInfo>) -> Self {
-        TransportTable { all: all.into(), interfaces: Arc::default(), seen: 0, latest: Arc::default() }
+        TransportTable {
+            all: all.into(),
+            interfaces: Arc::default(),
+            seen: 0,
+            latest: Arc::default(),
+            proved: Arc::default(),
+        }
+    }
+
+    /// The same table with the peers of its transports.
+    pub(crate) fn with_proved(self, proved: Arc<ProvedPeers>) -> Self {
+        TransportTable { proved, ..self }
+    }
+
+    /// Who the peers of TLS connections have proved to be.
+    pub fn proved(&self) -> &ProvedPeers {
+        &self.proved
     }
 
     /// Where the machine's addresses are published, for this table and its clones.

@@ -12,6 +12,7 @@ mod local;
 mod mmsg;
 mod options;
 mod poll_group;
+mod proved;
 mod route;
 mod socket;
 mod stats;
@@ -30,6 +31,7 @@ pub use interfaces::{InterfaceAddress, Interfaces, Latest};
 pub use local::{TransportInfo, TransportTable, Way};
 pub use options::{TcpOptions, UdpOptions};
 pub use poll_group::{FailureSink, PollGroup};
+pub use proved::ProvedPeers;
 pub use route::{RouteQuery, system_route};
 pub(crate) use route::{Routes, towards_world};
 pub use stats::{Counter, TransportStats};
@@ -206,6 +208,14 @@ pub enum Wire {
         connect: bool,
         /// Who hears of a failure.
         notify: Option<Notify>,
+    },
+    /// The peer of an accepted connection listens at this port too, and wants requests on the connection (RFC 5923):
+    /// those for its address and this port go there, if it has proved to be who they are for.
+    Alias {
+        /// The connection.
+        connection: ConnectionId,
+        /// The port of the Via's sent-by.
+        port: u16,
     },
     /// Read nothing more from this connection (a stream whose framing is lost), and close it when the answers to what
     /// was read before have had half a second to be sent, and what is queued has gone out.

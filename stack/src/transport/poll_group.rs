@@ -5,7 +5,7 @@ use super::tcp::Tcp;
 use super::tls::TlsContext;
 use super::udp::Udp;
 use super::{
-    BindError, Notify, Received, TcpOptions, TransportError, TransportFailed, TransportId, TransportStats,
+    BindError, Notify, ProvedPeers, Received, TcpOptions, TransportError, TransportFailed, TransportId, TransportStats,
     TransportType, UdpOptions, Wire,
 };
 use mio::event::Event;
@@ -169,7 +169,8 @@ impl PollGroup {
     }
 
     /// Adds a listener for TLS over TCP, as [`PollGroup::add_tcp`]. No message passes before the peers have agreed; a peer
-    /// that is connected to has to prove to be the `domain` of the message ([`Wire::Send`]).
+    /// that is connected to has to prove to be the `domain` of the message ([`Wire::Send`]). Who the peers have proved to
+    /// be is entered into the [`ProvedPeers`].
     ///
     /// # Errors
     /// [`BindError`] when the socket cannot be opened.
@@ -179,7 +180,7 @@ impl PollGroup {
         addr: SocketAddr,
         wire: FifoReceiver<Wire>,
         options: &TcpOptions,
-        tls: TlsContext,
+        tls: (TlsContext, Arc<ProvedPeers>),
     ) -> Result<SocketAddr, BindError> {
         let index = self.next_index(TransportType::Tls, addr)?;
         let (tcp, local) = Tcp::bind(id, addr, wire, (options, Some(tls)), self.poll.registry(), index)?;

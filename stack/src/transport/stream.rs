@@ -6,7 +6,7 @@
 
 use super::tls::TlsContext;
 use mio::net::TcpStream;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConnection, Connection as Session, ServerConnection};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -71,6 +71,14 @@ impl Stream {
     /// Whether the peers still negotiate: no octet of a message goes either way.
     pub(super) fn is_handshaking(&self) -> bool {
         matches!(self, Stream::Tls(tls) if tls.session.is_handshaking())
+    }
+
+    /// The peer's certificate and those above it; none without TLS, or when it has shown none.
+    pub(super) fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        match self {
+            Stream::Plain(_) => &[],
+            Stream::Tls(tls) => tls.session.peer_certificates().unwrap_or_default(),
+        }
     }
 
     /// Whether octets that were taken wait for the socket.

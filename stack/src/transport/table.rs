@@ -116,6 +116,15 @@ impl Table {
         self.by_peer.get(&peer)?.iter().rev().copied().find(serves)
     }
 
+    /// Requests to `alias` may use the connection too.
+    pub(super) fn alias(&mut self, slot: usize, alias: SocketAddr) {
+        let Some(connection) = self.get(slot) else { return };
+        if connection.alias.is_none() && connection.phase == Phase::Open {
+            connection.alias = Some(alias);
+            self.by_peer.entry(alias).or_default().push(slot);
+        }
+    }
+
     /// Moves a connection to another phase, which ends at `ends` (Open: by idleness).
     pub(super) fn enter(&mut self, slot: usize, phase: Phase, ends: Time) {
         let Some(connection) = self.get(slot) else { return };
@@ -211,11 +220,13 @@ impl Table {
     }
 
     fn forget_peer(&mut self, slot: usize) {
-        let Some(peer) = self.get(slot).map(|c| c.peer) else { return };
-        if let Entry::Occupied(mut same) = self.by_peer.entry(peer) {
-            same.get_mut().retain(|s| *s != slot);
-            if same.get().is_empty() {
-                same.remove();
+        let Some((peer, alias)) = self.get(slot).map(|c| (c.peer, c.alias.take())) else { return };
+        for address in [Some(peer), alias].into_iter().flatten() {
+            if let Entry::Occupied(mut same) = self.by_peer.entry(address) {
+                same.get_mut().retain(|s| *s != slot);
+                if same.get().is_empty() {
+                    same.remove();
+                }
             }
         }
     }

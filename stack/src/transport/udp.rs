@@ -222,7 +222,7 @@ impl Udp {
                     self.stats.errors.add(1);
                     ctx.fail(notify, TransportError::NoTransport);
                 }
-                Some(Wire::Close { .. }) => {}
+                Some(Wire::Close { .. } | Wire::Alias { .. }) => {}
                 None => break,
             }
         }

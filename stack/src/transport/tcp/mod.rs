@@ -10,8 +10,8 @@ use super::stream::Stream;
 use super::table::Table;
 use super::tls::TlsContext;
 use super::{
-    BindError, ConnectionId, Notify, Received, TcpOptions, TransportError, TransportId, TransportStats, TransportType,
-    Wire, socket,
+    BindError, ConnectionId, Notify, ProvedPeers, Received, TcpOptions, TransportError, TransportId, TransportStats,
+    TransportType, Wire, socket,
 };
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
@@ -52,6 +52,8 @@ pub(super) struct Tcp {
     kind: TransportType,
     /// Of a secure transport: what its sessions begin with.
     tls: Option<TlsContext>,
+    /// Who the peers have proved to be.
+    proved: Arc<ProvedPeers>,
     index: usize,
     listener: TcpListener,
     local: SocketAddr,
@@ -82,7 +84,7 @@ impl Tcp {
         id: TransportId,
         addr: SocketAddr,
         wire: FifoReceiver<Wire>,
-        (options, tls): (&TcpOptions, Option<TlsContext>),
+        (options, tls): (&TcpOptions, Option<(TlsContext, Arc<ProvedPeers>)>),
         registry: &Registry,
         index: usize,
     ) -> Result<(Self, SocketAddr), BindError> {
@@ -94,10 +96,12 @@ impl Tcp {
         };
         let (listener, local) = listen().map_err(|source| BindError::new(kind, addr, source))?;
         tracing::info!(%local, transport = kind.as_param(), "listening");
+        let proved = tls.as_ref().map(|(_, proved)| proved.clone()).unwrap_or_default();
         let tcp = Tcp {
             id,
             kind,
-            tls,
+            tls: tls.map(|(tls, _)| tls),
+            proved,
             index,
             listener,
             local,
@@ -302,6 +306,7 @@ impl Tcp {
                         ctx.fail(notify, error);
                     }
                 }
+                Some(Wire::Alias { connection, port }) => self.alias(connection, port),
                 Some(Wire::Close { connection }) => self.begin_close(ctx, connection),
                 None => return taken > 0,
             }
@@ -335,6 +340,14 @@ impl Tcp {
             list(&mut self.to_write, &mut connection.to_write, slot);
         }
         Ok(())
+    }
+
+    /// RFC 5923 §5: only of a peer that has proved who it is, or anybody could draw the requests of his neighbours.
+    fn alias(&mut self, id: ConnectionId, port: u16) {
+        let Some(slot) = self.table.by_id(id) else { return };
+        let Some(connection) = self.table.get(slot).filter(|c| c.accepted && !c.proved.is_empty()) else { return };
+        let alias = SocketAddr::new(connection.peer.ip(), port);
+        self.table.alias(slot, alias);
     }
 
     /// Begins a connection to `peer`; its slot.
@@ -392,6 +405,9 @@ impl Tcp {
         self.unsent = self.unsent.saturating_sub(octets);
         self.fail_all(ctx, unsent, error);
         self.half_open.remove(&connection.id);
+        if !connection.proved.is_empty() {
+            self.proved.remove(self.id, connection.id);
+        }
         if connection.phase == Phase::Connecting {
             return;
         }

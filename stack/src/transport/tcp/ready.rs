@@ -54,6 +54,11 @@ impl Tcp {
         connection.active = ctx.now;
         list(&mut self.to_write, &mut connection.to_write, slot);
         self.half_open.remove(&connection.id);
+        let proved = self.tls.as_ref().map(|tls| tls.peer_identities(connection.stream.peer_certificates()));
+        if let Some(proved) = proved.filter(|proved| !proved.is_empty()) {
+            connection.proved = proved.into();
+            self.proved.insert(self.id, connection.id, connection.proved.clone());
+        }
         self.stats.handshakes.add(1);
         self.table.enter(slot, Phase::Open, Time::MAX);
     }

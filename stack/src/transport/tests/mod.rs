@@ -20,6 +20,7 @@ struct Bench {
     clock: RealClock,
     rx: FifoReceiver<Received>,
     failed: Arc<Mutex<Vec<TransportFailed>>>,
+    proved: Arc<ProvedPeers>,
 }
 
 impl Bench {
@@ -28,7 +29,7 @@ impl Bench {
         let failed = Arc::new(Mutex::new(Vec::new()));
         let sink = failed.clone();
         let group = PollGroup::new(tx, Box::new(move |f, _| sink.lock().unwrap().push(f))).unwrap();
-        Bench { group, clock: RealClock::new(), rx, failed }
+        Bench { group, clock: RealClock::new(), rx, failed, proved: Arc::default() }
     }
 
     fn udp(&mut self, id: u16, addr: &str, options: &UdpOptions) -> (SocketAddr, FifoSender<Wire>) {
@@ -49,7 +50,12 @@ impl Bench {
         tls: crate::transport::tls::TlsContext,
     ) -> (SocketAddr, FifoSender<Wire>) {
         let (tx, rx) = fifo("wire", 2048, self.group.bell());
-        (self.group.add_tls(TransportId(id), addr.parse().unwrap(), rx, options, tls).unwrap(), tx)
+        (
+            self.group
+                .add_tls(TransportId(id), addr.parse().unwrap(), rx, options, (tls, self.proved.clone()))
+                .unwrap(),
+            tx,
+        )
     }
 
     /// One pass as a runner makes it.

@@ -1,7 +1,7 @@
 //! TLS between two transports of one poll group, and against peers that misbehave.
 
 use super::*;
-use crate::transport::tls::{TlsContext, tls_context};
+use crate::transport::tls::{TlsContext, mutual_tls_context, tls_context};
 use std::io::{Read, Write as _};
 use std::net::{IpAddr, TcpStream};
 
@@ -24,8 +24,11 @@ struct Pair {
 
 impl Pair {
     fn new(names: &[&str], options: &TcpOptions) -> Self {
+        Self::of(context(names), options)
+    }
+
+    fn of(tls: TlsContext, options: &TcpOptions) -> Self {
         let mut bench = Bench::new(64);
-        let tls = context(names);
         let (_, near) = bench.tls(0, LOCAL, options, tls.clone());
         let (at, far) = bench.tls(1, LOCAL, options, tls);
         Pair { bench, near, far, at }
@@ -179,4 +182,51 @@ fn close_is_told_to_both_sides() {
     }
     ended.sort_unstable();
     assert_eq!(ended, [TransportId(0), TransportId(1)]);
+}
+
+/// RFC 5923: of two proxies that know each other by certificate, each sends on the connection that the other opened.
+#[test]
+fn a_peer_that_has_proved_who_it_is_gets_requests_on_its_own_connection() {
+    let mut pair = Pair::of(mutual_tls_context("dns=example.com"), &TcpOptions::default());
+    pair.send("request", Some("example.com"), 1);
+    let (_, flow) = pair.gather(7);
+    assert_eq!(pair.bench.proved.of(&flow).as_deref(), Some(&["example.com".to_owned()][..]));
+    let (connection, port) = (flow.connection, 5099);
+    pair.bench.push(&pair.far, Wire::Alias { connection, port });
+    let back = |domain: &str, key| Wire::Send {
+        bytes: "back".into(),
+        peer: SocketAddr::new(flow.peer.ip(), port),
+        local: None,
+        domain: Some(domain.into()),
+        connection: ConnectionId::default(),
+        connect: false,
+        notify: Some(Notify { shard: 0, key }),
+    };
+    pair.bench.push(&pair.far, back("example.com", 2));
+    assert_eq!(pair.gather(4).0, b"back");
+    // It is nobody else's.
+    pair.bench.push(&pair.far, back("example.org", 3));
+    assert_eq!(pair.bench.failure(3), TransportError::NoConnection);
+    // With the connection all that goes.
+    pair.bench.push(&pair.far, Wire::Close { connection });
+    while !matches!(pair.bench.next(), Received::Closed { flow } if flow.connection == connection) {}
+    pair.bench.until("its end", |b| b.group.stats(TransportId(1)).unwrap().closed.get() == 1);
+    assert_eq!(pair.bench.proved.of(&flow), None);
+    pair.bench.push(&pair.far, back("example.com", 4));
+    assert_eq!(pair.bench.failure(4), TransportError::NoConnection);
+}
+
+#[test]
+fn an_alias_of_somebody_unknown_is_nothing() {
+    let mut pair = Pair::new(&["example.com"], &TcpOptions::default());
+    pair.send("request", Some("example.com"), 1);
+    let (_, flow) = pair.gather(7);
+    assert_eq!(pair.bench.proved.of(&flow), None);
+    pair.bench.push(&pair.far, Wire::Alias { connection: flow.connection, port: 5099 });
+    let (peer, connection) = (SocketAddr::new(flow.peer.ip(), 5099), ConnectionId::default());
+    let notify = Some(Notify { shard: 0, key: 2 });
+    let domain = Some("example.com".into());
+    let back = Wire::Send { bytes: "back".into(), peer, local: None, domain, connection, connect: false, notify };
+    pair.bench.push(&pair.far, back);
+    assert_eq!(pair.bench.failure(2), TransportError::NoConnection);
 }

@@ -20,7 +20,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) use tests::tls_context;
+pub(crate) use tests::{mutual_tls_context, tls_context};
 
 pub use error::{TlsError, TlsFault, TlsSetting};
 pub use options::{ClientAuth, TlsIdentity, TlsOptions, TlsTrust};

@@ -106,6 +106,11 @@ pub(crate) fn tls_context(names: &str) -> TlsContext {
     Ca::new("ca").context(&Dir::new(), &[names], |_| {})
 }
 
+/// As [`tls_context`], for peers that show each other their certificates.
+pub(crate) fn mutual_tls_context(names: &str) -> TlsContext {
+    Ca::new("ca").context(&Dir::new(), &[names], |options| options.client_auth = ClientAuth::Required)
+}
+
 /// The names of a certificate: `uri=sip:a.example dns=a.example ip=192.0.2.1 cn=a.example`.
 pub(super) fn names(text: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
