@@ -5,7 +5,8 @@ use crate::location::{Binding, LocationStore, NewBinding, Record, StoreFull};
 use rutil::Time;
 use stack::header::{Contact, HeaderError, NameAddr, Params, h, p};
 use stack::message::Message;
-use stack::selector::{self, Located, Target};
+use stack::selector::search::Reach;
+use stack::selector::{self, Located, Place, Target};
 use stack::transport::TransportTable;
 use stack::tu::NoResponse;
 use stack::uri::Uri;
@@ -204,16 +205,21 @@ impl Registrar<'_> {
     fn check_reachable(&self, uri: &Uri<'_>) -> Result<(), RegisterError> {
         let unreachable = |why| Err(RegisterError::Unreachable(why));
         let Some(sip) = uri.sip() else { return unreachable("sip or sips URI expected") };
-        let (kind, port) = match selector::locate_uri(sip) {
-            Ok(Located::At(place)) => (place.kind, place.address.port()),
-            Ok(Located::Name { kind, port, .. }) => (kind, port),
+        let place = match selector::locate_uri(sip) {
+            Ok(Located::At(place)) => Place {
+                name: String::new(),
+                transport: Some(place.kind),
+                port: Some(place.address.port()),
+                secure: sip.secure,
+            },
+            Ok(Located::Name(place)) => place,
             Err(NoResponse::Transport(_)) => return unreachable("its transport is not supported"),
-            Err(_) => return unreachable("its host is not the address of one device"),
+            Ok(Located::Number(_)) | Err(_) => return unreachable("its host is not the address of one device"),
         };
-        if port == 0 {
+        if place.port == Some(0) {
             return unreachable("port 0");
         }
-        if !self.transports.iter().any(|transport| transport.kind == kind) {
+        if !Reach::of(self.transports).allows(&place) {
             return unreachable("its transport is not supported");
         }
         Ok(())

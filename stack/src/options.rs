@@ -4,6 +4,7 @@ use crate::hep::HepOptions;
 use crate::message::Limits;
 use crate::transaction::TimerValues;
 use crate::uri::SipUri;
+use std::net::SocketAddr;
 
 /// How a stack behaves, apart from its transports and transaction users.
 #[derive(Clone, Debug)]
@@ -29,6 +30,10 @@ pub struct StackOptions {
     pub hep: Option<HepOptions>,
     /// Where requests without a Route go; `None`: to their Request-URI.
     pub outbound_proxy: Option<SipUri<'static>>,
+    /// The name servers to ask; none: the system's. [`crate::Stack::set_name_servers`] changes them later.
+    pub name_servers: Vec<SocketAddr>,
+    /// Where `tel` URIs are looked up (ENUM, RFC 6116): `e164.arpa`, or a suffix of one's own. `None`: nowhere.
+    pub enum_suffix: Option<String>,
 }
 
 impl Default for StackOptions {
@@ -42,6 +47,8 @@ impl Default for StackOptions {
             udp_limit: 1300,
             hep: None,
             outbound_proxy: None,
+            name_servers: Vec::new(),
+            enum_suffix: None,
         }
     }
 }

@@ -227,6 +227,7 @@ impl StackBuilder {
                 hep.push(HepPlan::open(options.collector, epoch, hep_stats.clone())?);
             }
         }
+        resolver.set_name_servers(self.options.name_servers.clone());
         let mut rng = Rng::from_os()?;
         let own_rng = Mutex::new(rng.split());
         let plan = Plan {
@@ -470,6 +471,12 @@ impl Stack {
     fn command(&self, shard: usize, command: Command) -> Result<(), Congested> {
         let core = self.cores.get(shard).ok_or(Congested)?;
         core.commands.push(Input::Command(command), Class::Essential, self.clock.now()).map_err(|_| Congested)
+    }
+
+    /// From now on asks these name servers; none: the system's, which are read again. What the servers before have said
+    /// is forgotten, and what is being looked up is asked once more.
+    pub fn set_name_servers(&self, servers: Vec<SocketAddr>) {
+        self.resolver.set_name_servers(servers);
     }
 
     /// What the transactions of all shards have counted.

@@ -249,6 +249,7 @@ fn core(
         transports: plan.transports.clone(),
         route: plan.route,
         outbound_proxy: plan.options.outbound_proxy.clone(),
+        enum_suffix: plan.options.enum_suffix.clone(),
         udp_limit: plan.options.udp_limit,
         rng: plan.rng.split(),
         tap,

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use rutil::{Bell, Class, FifoReceiver, FifoSender, Meter, Rng, Time, Turn, fifo};
 use stack::StackOptions;
-use stack::selector::resolver::ResolverHandle;
+use stack::selector::resolver::{Answer, ResolverHandle};
 use stack::transaction::Input;
 use stack::transport::{
     ConnectionId, Flow, Notify, Received, TransportError, TransportFailed, TransportId, TransportInfo, TransportTable,
@@ -52,6 +52,8 @@ pub struct Played {
     rx: FifoSender<Received>,
     wires: Vec<FifoReceiver<Wire>>,
     transports: TransportTable,
+    /// What is asked is not answered, but by [`Played::answer`].
+    pub resolver: ResolverHandle,
     /// An actor that gets no turns: it stands for one that is slow.
     pub stalled: Option<&'static str>,
     /// Connections that the transports were told to close.
@@ -73,6 +75,8 @@ impl Played {
         let transports = TransportTable::new(transports.iter().enumerate().map(describe).collect());
         let (senders, wires) = transports.iter().map(|_| fifo("wire", capacity("wire"), Bell::silent())).unzip();
         let (rx, from_transports) = fifo("rx", capacity("rx"), Bell::silent());
+        // A thread that never comes up: the test answers.
+        let resolver = ResolverHandle::new(|_| Ok(()));
         let plan = Plan {
             hep: Vec::new(),
             options,
@@ -80,12 +84,11 @@ impl Played {
             route: |_| None,
             wires: senders,
             users,
-            // Only numeric addresses are used here: a look-up is refused.
-            resolver: ResolverHandle::new(|_| Err(std::io::ErrorKind::Unsupported.into())),
+            resolver: resolver.clone(),
             rng: &mut Rng::from_seed(seed),
         };
         let core = cores(plan, vec![(from_transports, Bell::silent())]).remove(0);
-        Played { core, rx, wires, transports, stalled: None, closed: Vec::new() }
+        Played { core, rx, wires, transports, resolver, stalled: None, closed: Vec::new() }
     }
 
     /// Gives every actor turns until none has anything to do at this moment.
@@ -151,6 +154,11 @@ impl Played {
             _ => Received::Chunk { bytes, flow, at: now },
         };
         self.rx.push(received, Class::Internal, now).is_ok()
+    }
+
+    /// The resolver answers the look-up of this number.
+    pub fn answer(&mut self, answer: Answer, now: Time) {
+        assert!(self.core.answers.push(answer, Class::Internal, now).is_ok(), "dns_done is full");
     }
 
     /// A transport says something else than that octets came in. False when `rx` has no room.

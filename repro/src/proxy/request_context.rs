@@ -154,7 +154,7 @@ impl<'s, 'c> RequestContext<'s, 'c> {
         }
         match locate(&self.request, NextHop::Route, None) {
             Ok(Located::At(target)) => self.server.location().is_endpoint(target),
-            Ok(Located::Name { .. }) | Err(_) => false,
+            Ok(Located::Name(_) | Located::Number(_)) | Err(_) => false,
         }
     }
 

@@ -5,7 +5,7 @@
 //! header: then nothing is known, and the transaction's timers end it.
 //!
 //! The kernel checks of an error only that the datagram could be from our socket, so anybody can forge one who knows our
-//! address. But the branch of a live transaction carries 62 random bits: only who was sent the request can name it, and
+//! address. But the branch of a live transaction carries 58 random bits: only who was sent the request can name it, and
 //! could as well have answered it.
 
 use crate::transaction::ClientTransaction;

@@ -1,9 +1,12 @@
 //! The actor between `out` and `wire[t]`: finds the next hop, fills the Via, prints, and picks the transport.
 
-use super::cache::AddressCache;
 use super::domain::domain_to_prove;
-use super::locate::{Located, Target, locate, reachable};
-use super::resolver::{Answer, DnsError, Lookup, ResolverHandle};
+use super::failover::{Failover, Retry};
+use super::greylist::Greylist;
+use super::locate::{Located, Target, locate};
+use super::lookups::{Lookups, Outcome};
+use super::resolver::{Answer, ResolverHandle};
+use super::search::{Found, Reach, Search};
 use crate::header::{HeaderId, h};
 use crate::hep::Tap;
 use crate::message::Message;
@@ -14,9 +17,9 @@ use crate::transport::{
 use crate::tu::{NextHop, NoResponse, SendOptions};
 use crate::uri::SipUri;
 use bytes::Bytes;
-use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
+use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +28,6 @@ const BATCH: usize = 256;
 
 /// How long to wait for room before looking again.
 const HOLD: Duration = Duration::from_millis(1);
-
-/// Requests that wait for a name at most; more are refused.
-const WAITING: usize = 1024;
-
-/// How long a name's requests wait. The resolver answers sooner, unless it has died.
-const PATIENCE: Duration = Duration::from_secs(6);
 
 /// What a selector is made of.
 pub(crate) struct SelectorParts {
@@ -45,6 +42,8 @@ pub(crate) struct SelectorParts {
     /// Which address of ours leads to another.
     pub(crate) route: RouteQuery,
     pub(crate) outbound_proxy: Option<SipUri<'static>>,
+    /// Where telephone numbers are looked up (RFC 6116).
+    pub(crate) enum_suffix: Option<String>,
     /// Requests larger than this leave UDP (RFC 3261 §18.1.1).
     pub(crate) udp_limit: usize,
     pub(crate) rng: Rng,
@@ -59,25 +58,13 @@ struct Request {
     stateless: bool,
 }
 
-/// Requests that wait for the addresses of one name.
-struct Waiting {
-    name: String,
-    requests: Vec<(Request, TransportType, u16)>,
-}
-
 /// reSIProcate's TransportSelector.
 pub(crate) struct TransportSelector {
     parts: SelectorParts,
-    cache: AddressCache,
     routes: Routes,
-    /// By look-up token. An entry leaves with its answer, or when its time is up.
-    waiting: HashMap<u64, Waiting>,
-    /// When the time of each look-up is up, in that order; those that were answered are in it too.
-    due: VecDeque<(Time, u64)>,
-    /// The tokens of the names in `waiting`.
-    tokens: HashMap<String, u64>,
-    waiting_requests: usize,
-    next_token: u64,
+    reach: Reach,
+    lookups: Lookups<Request>,
+    greylist: Greylist,
     /// News that found no room: while there is any, nothing is sent.
     held: VecDeque<Input>,
     retry_at: Time,
@@ -85,17 +72,12 @@ pub(crate) struct TransportSelector {
 
 impl TransportSelector {
     pub(crate) fn new(mut parts: SelectorParts) -> Self {
-        let cache = AddressCache::new(&mut parts.rng);
         let routes = Routes::new(parts.route, &mut parts.rng);
-        let state = Keyed::new(&mut parts.rng);
         TransportSelector {
-            cache,
             routes,
-            waiting: HashMap::with_hasher(state.clone()),
-            due: VecDeque::new(),
-            tokens: HashMap::with_hasher(state),
-            waiting_requests: 0,
-            next_token: 0,
+            reach: Reach::of(&parts.transports),
+            lookups: Lookups::new(parts.shard, parts.resolver.clone(), parts.rng.split()),
+            greylist: Greylist::new(&mut parts.rng),
             held: VecDeque::new(),
             retry_at: Time::ZERO,
             parts,
@@ -113,99 +95,59 @@ impl TransportSelector {
             Outgoing::Request { transaction, msg, options, stateless } => {
                 self.select(Request { transaction, msg, options, stateless }, now);
             }
+            Outgoing::Retry(retry) => self.retry(*retry, now),
             Outgoing::Downgrade { bytes, flow, key } => self.downgrade(bytes, flow, key, now),
         }
     }
 
     fn select(&mut self, request: Request, now: Time) {
-        match locate(&request.msg, request.options.next_hop, self.parts.outbound_proxy.as_ref()) {
-            Ok(Located::At(target)) => self.send_to(request, target, now),
-            Ok(Located::Name { name, kind, port }) => self.select_name(request, name, kind, port, now),
-            Err(reason) => self.not_sent(&request, reason, now),
-        }
-    }
-
-    fn select_name(&mut self, request: Request, name: String, kind: TransportType, port: u16, now: Time) {
-        if let Some(addresses) = self.cache.get(&name, now) {
-            let target = self.choose(addresses, kind, port);
-            return self.send_or_fail(request, target, now);
-        }
-        if self.waiting_requests >= WAITING {
-            return self.not_sent(&request, TransportError::Congested.into(), now);
-        }
-        if let Some(same) = self.tokens.get(&name).and_then(|token| self.waiting.get_mut(token)) {
-            self.waiting_requests += 1;
-            same.requests.push((request, kind, port));
-            return;
-        }
-        let token = self.next_token;
-        self.next_token += 1;
-        let lookup = Lookup { name: name.clone(), token, shard: self.parts.shard };
-        if self.parts.resolver.try_lookup(lookup).is_err() {
-            return self.not_sent(&request, TransportError::Congested.into(), now);
-        }
-        self.waiting_requests += 1;
-        self.tokens.insert(name.clone(), token);
-        self.waiting.insert(token, Waiting { name, requests: vec![(request, kind, port)] });
-        self.due.push_back((now + PATIENCE, token));
-    }
-
-    /// Gives up the look-ups that were not answered in time; whether there was one.
-    fn expire(&mut self, now: Time) -> bool {
-        let mut any = false;
-        while let Some((due, token)) = self.due.front().copied() {
-            let waits = self.waiting.contains_key(&token);
-            if waits && due > now {
-                break;
-            }
-            self.due.pop_front();
-            if waits {
-                any = true;
-                self.on_answer(Answer { token, result: Err(DnsError::Timeout), ttl: Duration::ZERO }, now);
-            }
-        }
-        any
-    }
-
-    fn on_answer(&mut self, answer: Answer, now: Time) {
-        let Some(waiting) = self.waiting.remove(&answer.token) else { return };
-        self.tokens.remove(&waiting.name);
-        self.waiting_requests -= waiting.requests.len();
-        let addresses = match answer.result {
-            Ok(addresses) => {
-                self.cache.put(waiting.name, Some(&addresses), answer.ttl, now);
-                addresses
-            }
-            Err(error) => {
-                tracing::info!(name = %waiting.name, %error, "next hop not found");
-                if error == DnsError::NotFound {
-                    self.cache.put(waiting.name, None, answer.ttl, now);
-                }
-                Vec::new()
-            }
+        let located = locate(&request.msg, request.options.next_hop, self.parts.outbound_proxy.as_ref());
+        let search = match (located, &self.parts.enum_suffix) {
+            (Ok(Located::At(target)), _) => return self.send_to(request, target, None, now),
+            (Ok(Located::Name(place)), _) => Search::place(place, self.reach),
+            (Ok(Located::Number(number)), Some(suffix)) => Search::number(number, suffix, self.reach),
+            (Ok(Located::Number(_)), None) => return self.not_sent(&request, NoResponse::NotFound, now),
+            (Err(reason), _) => return self.not_sent(&request, reason, now),
         };
-        for (request, kind, port) in waiting.requests {
-            let target = self.choose(&addresses, kind, port);
-            self.send_or_fail(request, target, now);
+        if let Some(outcome) = self.lookups.begin(request, search, now) {
+            self.located(outcome, now);
         }
     }
 
-    /// The first address that a transport of ours reaches. Who writes a name's records may not send us to a group either.
-    fn choose(&self, addresses: &[IpAddr], kind: TransportType, port: u16) -> Result<Target, NoResponse> {
-        let mut good = addresses.iter().copied().filter(|ip| reachable(*ip)).peekable();
-        if good.peek().is_none() {
-            return Err(NoResponse::NotFound);
+    /// The end of a search. Whoever wrote the records, only what a transport of ours reaches is tried.
+    fn located(&mut self, (mut request, result): Outcome<Request>, now: Time) {
+        let Found { mut targets, uri } = match result {
+            Ok(found) => found,
+            Err(reason) => return self.not_sent(&request, reason, now),
+        };
+        targets.retain(|target| self.parts.transports.reaches(target.kind, target.address.ip()));
+        if let Some(uri) = uri {
+            request.msg.set_request_uri(&uri);
         }
-        let reached = good.find(|ip| self.parts.transports.reaches(kind, *ip));
-        let ip = reached.ok_or(NoResponse::Transport(TransportError::NoTransport))?;
-        Ok(Target { kind, address: SocketAddr::new(ip, port) })
+        self.greylist.sort(&mut targets, now);
+        self.try_targets(request, targets, now);
     }
 
-    fn send_or_fail(&mut self, request: Request, target: Result<Target, NoResponse>, now: Time) {
-        match target {
-            Ok(target) => self.send_to(request, target, now),
-            Err(reason) => self.not_sent(&request, reason, now),
+    /// RFC 3263 §4.3: sends to the first, and keeps what another attempt needs. A request without a transaction has one
+    /// attempt: nobody would hear that it failed.
+    fn try_targets(&mut self, request: Request, mut left: Vec<Target>, now: Time) {
+        if left.is_empty() {
+            return self.not_sent(&request, TransportError::NoTransport.into(), now);
         }
+        let tried = left.remove(0);
+        let again = !left.is_empty() && !request.stateless;
+        let failover = again
+            .then(|| Box::new(Failover { msg: request.msg.clone(), options: request.options.clone(), tried, left }));
+        self.send_to(request, tried, failover, now);
+    }
+
+    /// The attempt before has failed.
+    fn retry(&mut self, retry: Retry, now: Time) {
+        let Retry { transaction, failover, cause } = retry;
+        let Failover { msg, options, tried, mut left } = *failover;
+        self.greylist.put(tried, cause, now);
+        self.greylist.sort(&mut left, now);
+        self.try_targets(Request { transaction, msg, options, stateless: false }, left, now);
     }
 
     /// The way to a peer by the transport that the routes say.
@@ -225,7 +167,7 @@ impl TransportSelector {
         }
     }
 
-    fn send_to(&mut self, mut request: Request, target: Target, now: Time) {
+    fn send_to(&mut self, mut request: Request, target: Target, failover: Option<Box<Failover>>, now: Time) {
         let flow = match request.options.next_hop {
             NextHop::Flow(flow) => Some(self.local_of(flow, now)),
             _ => self.towards(target.kind, target.address, now),
@@ -244,7 +186,7 @@ impl TransportSelector {
             bytes = request.msg.to_bytes();
             (flow, for_size) = (stream, true);
         }
-        self.dispatch(&request, bytes, flow, for_size, now);
+        self.dispatch(&request, bytes, (flow, for_size), failover, now);
     }
 
     /// Names another way in our Via.
@@ -263,7 +205,14 @@ impl TransportSelector {
         if free && large { self.towards(TransportType::Tcp, flow.peer, now) } else { None }
     }
 
-    fn dispatch(&mut self, request: &Request, bytes: Bytes, flow: Flow, for_size: bool, now: Time) {
+    fn dispatch(
+        &mut self,
+        request: &Request,
+        bytes: Bytes,
+        (flow, for_size): (Flow, bool),
+        failover: Option<Box<Failover>>,
+        now: Time,
+    ) {
         let key = request.transaction.key(false);
         let notify = Notify { shard: self.parts.shard, key };
         let connect = !matches!(request.options.next_hop, NextHop::Flow(_));
@@ -272,10 +221,20 @@ impl TransportSelector {
             true => domain_to_prove(&request.msg, request.options.next_hop, self.parts.outbound_proxy.as_ref()),
             false => None,
         };
-        match self.wire(bytes.clone(), (flow, domain), connect, notify, now) {
-            Ok(()) if !request.stateless => self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, for_size })), now),
-            Ok(()) => {}
-            Err(error) => self.not_sent(request, error.into(), now),
+        match (self.wire(bytes.clone(), (flow, domain), connect, notify, now), failover) {
+            (Ok(()), failover) if !request.stateless => {
+                self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, for_size, failover })), now);
+            }
+            (Ok(()), _) => {}
+            (Err(_), Some(failover)) => {
+                let Failover { msg, options, left, .. } = *failover;
+                self.try_targets(
+                    Request { transaction: request.transaction, msg, options, stateless: false },
+                    left,
+                    now,
+                );
+            }
+            (Err(error), None) => self.not_sent(request, error.into(), now),
         }
     }
 
@@ -307,7 +266,7 @@ impl TransportSelector {
         let (bytes, flow) = (msg.to_bytes(), udp);
         let notify = Some(Notify { shard: self.parts.shard, key });
         match self.wire(bytes.clone(), (flow, None), true, notify, now) {
-            Ok(()) => self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, for_size: false })), now),
+            Ok(()) => self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, for_size: false, failover: None })), now),
             Err(error) => self.tell(Input::NotSent { key, reason: error.into() }, now),
         }
     }
@@ -367,13 +326,18 @@ impl Actor for TransportSelector {
             }
             worked = true;
         }
-        worked |= self.expire(now);
+        for outcome in self.lookups.expire(now) {
+            self.located(outcome, now);
+            worked = true;
+        }
         for _ in 0..BATCH {
             if !self.held.is_empty() {
                 break;
             }
             if let Some(answer) = self.parts.answers.pop() {
-                self.on_answer(answer, now);
+                for outcome in self.lookups.answer(answer, now) {
+                    self.located(outcome, now);
+                }
             } else if let Some(outgoing) = self.parts.out.pop() {
                 self.send(outgoing, now);
             } else {
@@ -385,11 +349,11 @@ impl Actor for TransportSelector {
     }
 
     fn deadline(&self) -> Option<Time> {
-        if self.held.is_empty() { self.due.front().map(|(due, _)| *due) } else { Some(self.retry_at) }
+        if self.held.is_empty() { self.lookups.deadline() } else { Some(self.retry_at) }
     }
 
     fn drained(&self) -> bool {
-        self.held.is_empty() && self.parts.out.is_empty() && self.waiting.is_empty()
+        self.held.is_empty() && self.parts.out.is_empty() && self.lookups.is_empty()
     }
 }
 

@@ -1,9 +1,12 @@
 //! Requests that wait for a name.
 
+use super::super::records::{Records, Srv};
+use super::super::resolver::DnsError;
 use super::*;
 use crate::header::Method;
 use crate::transport::TransportId;
 use rutil::{Bell, fifo};
+use std::net::IpAddr;
 
 struct Bench {
     selector: TransportSelector,
@@ -31,6 +34,7 @@ fn bench() -> Bench {
         transports: TransportTable::new(vec![transport]),
         route: |_| None,
         outbound_proxy: None,
+        enum_suffix: None,
         udp_limit: 1300,
         rng: Rng::from_seed(1),
         tap: Tap::none(),
@@ -50,11 +54,9 @@ impl Bench {
         self.selector.turn(Time::ZERO);
     }
 
-    /// What the name server says; where the requests then went.
-    fn answer(&mut self, token: u64, addresses: &[&str]) -> Vec<String> {
-        let result = Ok(addresses.iter().map(|text| text.parse().unwrap()).collect());
-        let answer = Answer { token, result, ttl: Duration::ZERO };
-        assert!(self.answers.push(answer, Class::Internal, Time::ZERO).is_ok());
+    /// What the name server says to the look-up of this number; where the requests then went.
+    fn answer(&mut self, token: u64, result: Result<Records, DnsError>) -> Vec<String> {
+        assert!(self.answers.push(Answer { token, result, ttl: None }, Class::Internal, Time::ZERO).is_ok());
         self.selector.turn(Time::ZERO);
         let sent = std::iter::from_fn(|| self.wire.pop());
         sent.map(|item| match item {
@@ -63,19 +65,47 @@ impl Bench {
         })
         .collect()
     }
+
+    fn found(&mut self, token: u64, addresses: &[&str]) -> Vec<String> {
+        self.answer(token, Ok(Records::Addresses(addresses.iter().map(|text| text.parse().unwrap()).collect())))
+    }
 }
 
 #[test]
 fn requests_to_one_name_share_a_look_up() {
     let mut bench = bench();
-    bench.send(1, "sip:a@one.example.com");
-    bench.send(2, "sip:a@two.example.com");
+    bench.send(1, "sip:a@one.example.com:5060");
+    bench.send(2, "sip:a@two.example.com:5060");
     bench.send(3, "sip:b@ONE.example.com:5070");
-    assert_eq!((bench.selector.waiting.len(), bench.selector.waiting_requests), (2, 3));
-    assert_eq!(bench.answer(0, &["192.0.2.7"]), ["192.0.2.7:5060", "192.0.2.7:5070"]);
-    assert_eq!(bench.answer(0, &["192.0.2.7"]), [""; 0]);
-    assert_eq!(bench.answer(1, &["192.0.2.8"]), ["192.0.2.8:5060"]);
-    assert!(bench.selector.waiting.is_empty() && bench.selector.tokens.is_empty() && bench.selector.drained());
+    assert_eq!(bench.found(2, &["192.0.2.7"]), ["192.0.2.7:5060", "192.0.2.7:5070"]);
+    assert_eq!(bench.found(2, &["192.0.2.7"]), [""; 0]);
+    assert_eq!(bench.found(4, &["192.0.2.8"]), ["192.0.2.8:5060"]);
+    assert!(bench.selector.drained());
+    // What is known is not asked again, for as long as it may be believed.
+    bench.send(4, "sip:c@two.example.com:5060");
+    assert_eq!(bench.wire.pop().map(|_| ()), Some(()));
+}
+
+#[test]
+fn naptr_srv_and_addresses_one_after_the_other() {
+    let mut bench = bench();
+    bench.send(1, "sip:a@example.com");
+    assert_eq!(bench.answer(2, Err(DnsError::Timeout)), [""; 0]);
+    let srv = Srv { priority: 1, weight: 1, port: 5070, target: "host".into() };
+    assert_eq!(bench.answer(3, Ok(Records::Srv(Box::new([srv])))), [""; 0]);
+    assert_eq!(bench.found(4, &["192.0.2.7"]), ["192.0.2.7:5070"]);
+}
+
+/// What needs no name never waits for one.
+#[test]
+fn a_numeric_host_passes_those_that_wait() {
+    let mut bench = bench();
+    for number in 1..9 {
+        bench.send(number, &format!("sip:a@host{number}.example.com"));
+    }
+    assert!(bench.wire.pop().is_none());
+    bench.send(9, "sip:a@192.0.2.7");
+    assert!(matches!(bench.wire.pop(), Some(Wire::Send { peer, .. }) if peer.to_string() == "192.0.2.7:5060"));
 }
 
 #[test]
@@ -83,12 +113,12 @@ fn no_record_sends_us_to_a_group_or_to_everybody() {
     const HARMFUL: [&str; 6] =
         ["224.0.1.75", "255.255.255.255", "0.0.0.0", "ff02::1", "::ffff:224.0.1.75", "::ffff:0.0.0.0"];
     let mut bench = bench();
-    bench.send(1, "sip:a@one.example.com");
+    bench.send(1, "sip:a@one.example.com:5060");
     let mixed: Vec<&str> = HARMFUL.into_iter().chain(["192.0.2.7"]).collect();
-    assert_eq!(bench.answer(0, &mixed), ["192.0.2.7:5060"]);
+    assert_eq!(bench.found(2, &mixed), ["192.0.2.7:5060"]);
     assert!(matches!(bench.news.pop(), Some(Input::Sent(_))));
-    bench.send(2, "sip:a@two.example.com");
-    assert_eq!(bench.answer(1, &HARMFUL), [""; 0]);
+    bench.send(2, "sip:a@two.example.com:5060");
+    assert_eq!(bench.found(4, &HARMFUL), [""; 0]);
     assert!(matches!(bench.news.pop(), Some(Input::NotSent { reason: NoResponse::NotFound, .. })));
 }
 
@@ -99,19 +129,42 @@ fn a_look_up_without_an_answer_ends() {
     let mut bench = bench();
     bench.send(1, "sip:a.example");
     bench.send(2, "sip:a.example");
-    let due = bench.selector.deadline().expect("it has its time");
-    bench.selector.turn(Time::from_nanos(due.as_nanos() - 1));
-    assert!(bench.news.pop().is_none());
-    bench.selector.turn(due);
+    let mut now = Time::ZERO;
+    while !bench.selector.drained() {
+        assert!(bench.news.pop().is_none());
+        let due = bench.selector.deadline().expect("it has its time");
+        bench.selector.turn(Time::from_nanos(due.as_nanos() - 1));
+        assert!(bench.news.pop().is_none());
+        bench.selector.turn(due);
+        now = due;
+    }
+    assert_eq!(now.as_millis(), 13_000);
     for number in [1, 2] {
         let Some(Input::NotSent { key, reason }) = bench.news.pop() else { panic!("no news of {number}") };
         assert_eq!((key, reason), (number << 1, NoResponse::NotFound));
     }
-    assert!(bench.selector.drained() && bench.selector.deadline().is_none());
+    // A question that is never answered leaves too.
+    bench.selector.turn(Time::from_millis(20_000));
+    assert_eq!(bench.selector.deadline(), None);
     // The next request asks again, and its answer is its own.
-    bench.send(3, "sip:a.example");
-    assert_eq!(bench.answer(0, &["192.0.2.7"]), Vec::<String>::new());
-    assert_eq!(bench.answer(1, &["192.0.2.7"]), ["192.0.2.7:5060"]);
+    bench.send(3, "sip:a.example:5060");
+    assert_eq!(bench.found(2, &["192.0.2.7"]), Vec::<String>::new());
+    assert!(!bench.selector.drained());
+}
+
+#[test]
+fn other_name_servers_are_asked_what_the_old_ones_were() {
+    let mut bench = bench();
+    bench.send(1, "sip:a@one.example.com:5060");
+    assert_eq!(bench.found(2, &["192.0.2.7"]), ["192.0.2.7:5060"]);
+    bench.send(2, "sip:a@two.example.com:5060");
+    bench.selector.parts.resolver.set_name_servers(vec!["192.0.2.53:53".parse().unwrap()]);
+    // An answer of the old ones is worth nothing, and the question has another number.
+    assert_eq!(bench.found(4, &["192.0.2.8"]), [""; 0]);
+    assert_eq!(bench.found(5, &["192.0.2.9"]), ["192.0.2.9:5060"]);
+    // What they said before is forgotten.
+    bench.send(3, "sip:a@one.example.com:5060");
+    assert!(bench.wire.pop().is_none());
 }
 
 /// A bench whose UDP transports are bound to these addresses, with the routes of a machine of two subnets.

@@ -1,7 +1,5 @@
-//! The next hop of a request (RFC 3261 §8.1.2, RFC 3263 §4): pure, without a resolver.
-//!
-//! What is done so far of RFC 3263: explicit transports and ports, numeric hosts, and names by their A and AAAA
-//! records. NAPTR and SRV are not asked.
+//! The next hop of a request (RFC 3261 §8.1.2, RFC 3263 §4): what can be said of it without asking the DNS. The rest is
+//! the business of [`super::search`].
 
 use crate::header::{h, p};
 use crate::message::Message;
@@ -24,15 +22,30 @@ pub struct Target {
 pub enum Located {
     /// The place itself.
     At(Target),
-    /// A name whose addresses must be looked up.
-    Name {
-        /// The host name in lower case.
-        name: String,
-        /// By what transport.
-        kind: TransportType,
-        /// The port.
-        port: u16,
-    },
+    /// A name that must be looked up.
+    Name(Place),
+    /// A telephone number that must be looked up, `+` and digits: a `tel` URI with a global number (RFC 6116).
+    Number(String),
+}
+
+/// The TARGET of RFC 3263 §4 with a name, and what its URI says beside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The host name in lower case.
+    pub name: String,
+    /// The transport that the URI names.
+    pub transport: Option<TransportType>,
+    /// The port that the URI names.
+    pub port: Option<u16>,
+    /// A `sips` URI: only secure transports will do.
+    pub secure: bool,
+}
+
+impl Place {
+    /// The transport, if neither the URI nor the DNS names one (RFC 3263 §4.1).
+    pub fn default_transport(&self) -> TransportType {
+        self.transport.unwrap_or(if self.secure { TransportType::Tls } else { TransportType::Udp })
+    }
 }
 
 /// Finds the next hop of a request: the topmost Route, else the Request-URI; `maddr` instead of the host where it is
@@ -48,18 +61,18 @@ pub fn locate(msg: &Message, next_hop: NextHop, outbound_proxy: Option<&SipUri<'
         NextHop::Route => {
             if let Some(route) = msg.header(h::ROUTES).next() {
                 let route = route.map_err(|_| NoResponse::NotFound)?;
-                return of_uri(&route.uri);
+                return route.uri.sip().ok_or(NoResponse::NotFound).and_then(locate_uri);
             }
             if let Some(proxy) = outbound_proxy {
                 return locate_uri(proxy);
             }
         }
     }
-    of_uri(&msg.request_uri().map_err(|_| NoResponse::NotFound)?)
-}
-
-fn of_uri(uri: &Uri<'_>) -> Result<Located, NoResponse> {
-    uri.sip().ok_or(NoResponse::NotFound).and_then(locate_uri)
+    match msg.request_uri().map_err(|_| NoResponse::NotFound)? {
+        Uri::Sip(sip) => locate_uri(&sip),
+        Uri::Tel(tel) if tel.is_global() => Ok(Located::Number(tel.digits())),
+        _ => Err(NoResponse::NotFound),
+    }
 }
 
 /// Finds where a request goes that has this Request-URI and no Route.
@@ -67,17 +80,22 @@ fn of_uri(uri: &Uri<'_>) -> Result<Located, NoResponse> {
 /// # Errors
 /// As [`locate`].
 pub fn locate_uri(uri: &SipUri<'_>) -> Result<Located, NoResponse> {
-    let kind = transport_of(uri)?;
-    let port = uri.port.unwrap_or_else(|| kind.default_port());
+    let transport = transport_of(uri)?;
     let maddr = match uri.param(p::MADDR) {
         Some(text) => Some(Host::parse(text).map_err(|_| NoResponse::NotFound)?),
         None => None,
     };
     let host = maddr.as_ref().unwrap_or(&uri.host);
+    let name = || host.to_string().to_ascii_lowercase();
+    let place = |name| Place { name, transport, port: uri.port, secure: uri.secure };
     match host.ip() {
-        Some(ip) if reachable(ip) => Ok(Located::At(Target { kind, address: SocketAddr::new(ip, port) })),
+        Some(ip) if reachable(ip) => {
+            let kind = place(String::new()).default_transport();
+            let port = uri.port.unwrap_or_else(|| kind.default_port());
+            Ok(Located::At(Target { kind, address: SocketAddr::new(ip, port) }))
+        }
         Some(_) => Err(NoResponse::NotFound),
-        None => Ok(Located::Name { name: host.to_string().to_ascii_lowercase(), kind, port }),
+        None => Ok(Located::Name(place(name()))),
     }
 }
 
@@ -89,20 +107,15 @@ pub(super) fn reachable(ip: IpAddr) -> bool {
     }
 }
 
-/// RFC 3263 §4.1 without NAPTR: the `transport` parameter, else TLS for sips and UDP for sip.
-fn transport_of(uri: &SipUri<'_>) -> Result<TransportType, NoResponse> {
-    let named = match uri.param(p::TRANSPORT) {
-        Some(name) => Some(TransportType::from_name(name).ok_or(NoResponse::Transport(TransportError::NoTransport))?),
-        None => None,
-    };
-    Ok(match (named, uri.secure) {
-        (None, false) => TransportType::Udp,
-        (None | Some(TransportType::Tcp), true) => TransportType::Tls,
-        (Some(TransportType::Ws), true) => TransportType::Wss,
-        // RFC 3261 §26.2.2: sips is never sent in clear.
-        (Some(TransportType::Udp), true) => return Err(NoResponse::Transport(TransportError::NoTransport)),
-        (Some(kind), _) => kind,
-    })
+/// The `transport` parameter, with TLS where the scheme asks for it (RFC 3261 §26.2.2: sips is never sent in clear).
+fn transport_of(uri: &SipUri<'_>) -> Result<Option<TransportType>, NoResponse> {
+    let Some(name) = uri.param(p::TRANSPORT) else { return Ok(None) };
+    match (TransportType::from_name(name), uri.secure) {
+        (Some(TransportType::Tcp), true) => Ok(Some(TransportType::Tls)),
+        (Some(TransportType::Ws), true) => Ok(Some(TransportType::Wss)),
+        (Some(TransportType::Udp), true) | (None, _) => Err(NoResponse::Transport(TransportError::NoTransport)),
+        (named, _) => Ok(named),
+    }
 }
 
 #[cfg(test)]
@@ -144,7 +157,6 @@ mod tests {
             ("sip:a@[::ffff:255.255.255.255]", Err(NoResponse::NotFound)),
             ("sip:a@[::ffff:0.0.0.0]", Err(NoResponse::NotFound)),
             ("sip:a@[::ffff:192.0.2.1]", at(Udp, "[::ffff:192.0.2.1]:5060")),
-            ("tel:+1234", Err(NoResponse::NotFound)),
         ];
         for (uri, want) in cases {
             assert_eq!(locate(&request(uri, &[]), NextHop::Route, None), want, "{uri}");
@@ -153,8 +165,28 @@ mod tests {
 
     #[test]
     fn names_are_asked_for() {
-        let want = Located::Name { name: "sip.example.com".into(), kind: TransportType::Udp, port: 5060 };
-        assert_eq!(locate(&request("sip:a@SIP.example.com", &[]), NextHop::Route, None), Ok(want));
+        let place = |transport, port, secure| {
+            Ok(Located::Name(Place { name: "sip.example.com".into(), transport, port, secure }))
+        };
+        let cases = [
+            ("sip:a@SIP.example.com", place(None, None, false)),
+            ("sips:a@sip.example.com", place(None, None, true)),
+            ("sips:a@sip.example.com;transport=tcp", place(Some(TransportType::Tls), None, true)),
+            ("sip:a@sip.example.com:5070;transport=tcp", place(Some(TransportType::Tcp), Some(5070), false)),
+            ("sip:a@192.0.2.1;maddr=SIP.example.com", place(None, None, false)),
+            ("sips:a@sip.example.com;transport=udp", Err(TransportError::NoTransport.into())),
+            ("tel:+1-(234).5", Ok(Located::Number("+12345".into()))),
+            ("tel:1234;phone-context=example.com", Err(NoResponse::NotFound)),
+        ];
+        for (uri, want) in cases {
+            assert_eq!(locate(&request(uri, &[]), NextHop::Route, None), want, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_a_route_is_no_server() {
+        let msg = request("sip:a@192.0.2.1", &["<tel:+1234>"]);
+        assert_eq!(locate(&msg, NextHop::Route, None), Err(NoResponse::NotFound));
     }
 
     #[test]

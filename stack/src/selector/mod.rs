@@ -2,9 +2,19 @@
 
 mod actor;
 mod cache;
+mod dns;
 mod domain;
+mod e164;
+mod failover;
+mod greylist;
 mod locate;
+mod lookups;
+pub mod records;
 pub mod resolver;
+pub mod search;
+mod srv;
 
 pub(crate) use actor::{SelectorParts, TransportSelector};
-pub use locate::{Located, Target, locate, locate_uri};
+pub(crate) use failover::Cause;
+pub use failover::{Failover, Retry};
+pub use locate::{Located, Place, Target, locate, locate_uri};

@@ -1,22 +1,20 @@
-//! The resolver: an actix actor that looks up the addresses of names (RFC 3263 §4.2), on the control thread.
+//! The resolver: an actix actor that asks the DNS (NAPTR, SRV, A, AAAA), on the control thread.
 //!
 //! The selector holds a [`ResolverHandle`] and hands it [`Lookup`]s; the [`Answer`] comes through the `dns_done` FIFO
 //! of the shard that asked, whose bell wakes the runner. When that FIFO is full the answer is held and tried again.
-//! At most [`MOST_LOOKUPS`] are under way, whatever their stage, so nothing here grows; more are refused.
+//! At most [`MOST_LOOKUPS`] are under way, whatever their stage, so nothing here grows; more are refused. Nothing is kept
+//! here: what was answered is in the cache of the selector that asked.
 
+use super::dns::Client;
+use super::records::{Query, Records};
 use actix::{Actor, Addr, Handler, Message, System, SystemRunner};
-use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError as ServerError, NetError};
-use hickory_resolver::proto::rr::Name;
-use hickory_resolver::{Resolver as Client, TokioResolver};
 use parking_lot::Mutex;
 use rutil::{Class, Clock, FifoSender};
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Look-ups under way at once.
@@ -24,12 +22,12 @@ pub const MOST_LOOKUPS: usize = 1024;
 /// How long a held answer waits before its FIFO is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// What crosses `dns`: a name whose addresses are wanted.
+/// What crosses `dns`: a question.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct Lookup {
-    /// The host name; an address literal is answered as it is.
-    pub name: String,
+    /// The question; the addresses of an address literal are itself.
+    pub query: Query,
     /// Comes back in the answer.
     pub token: u64,
     /// Whose `dns_done` FIFO gets the answer: its index in what [`serve`] was given.
@@ -41,20 +39,20 @@ pub struct Lookup {
 pub struct Answer {
     /// The look-up's.
     pub token: u64,
-    /// The addresses, IPv4 before IPv6, never none.
-    pub result: Result<Vec<IpAddr>, DnsError>,
-    /// How long the result may be kept; zero when the servers did not say.
-    pub ttl: Duration,
+    /// The records of the type that was asked for, never none.
+    pub result: Result<Records, DnsError>,
+    /// How long the result may be kept; `None` when the servers did not say.
+    pub ttl: Option<Duration>,
 }
 
-/// Why a name has no addresses.
+/// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DnsError {
-    /// The name does not exist, or has no addresses.
-    #[error("no such name")]
+    /// The name does not exist, or has no such records.
+    #[error("no such name or records")]
     NotFound,
-    /// It cannot be a host name.
-    #[error("not a host name")]
+    /// It cannot be a domain name.
+    #[error("not a domain name")]
     BadName,
     /// No server answered in time.
     #[error("the name servers did not answer in time")]
@@ -69,7 +67,7 @@ pub enum DnsError {
 #[error("the resolver is busy")]
 pub struct Busy;
 
-/// How the resolver is set up; the name servers are the system's (`/etc/resolv.conf`, after `/etc/hosts`).
+/// How the resolver is set up. Which name servers it asks is the business of [`ResolverHandle::set_name_servers`].
 #[derive(Clone, Debug)]
 pub struct ResolverOptions {
     /// How long one look-up may take in all.
@@ -78,7 +76,7 @@ pub struct ResolverOptions {
 
 impl Default for ResolverOptions {
     fn default() -> Self {
-        ResolverOptions { timeout: Duration::from_secs(5) }
+        ResolverOptions { timeout: Duration::from_secs(4) }
     }
 }
 
@@ -94,6 +92,9 @@ struct Shared {
     start: Start,
     under_way: AtomicUsize,
     stage: Mutex<Stage>,
+    servers: Mutex<Vec<SocketAddr>>,
+    /// How often `servers` was changed.
+    generation: AtomicU64,
 }
 
 enum Stage {
@@ -109,11 +110,29 @@ impl ResolverHandle {
     /// A resolver that does not run yet. At the first look-up `start` is called: it starts the thread that calls
     /// [`serve`] with the handle it is given.
     pub fn new(start: impl Fn(ResolverHandle) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        let stage = Mutex::new(Stage::Idle);
-        ResolverHandle { shared: Arc::new(Shared { start: Box::new(start), under_way: AtomicUsize::new(0), stage }) }
+        let shared = Shared {
+            start: Box::new(start),
+            under_way: AtomicUsize::new(0),
+            stage: Mutex::new(Stage::Idle),
+            servers: Mutex::new(Vec::new()),
+            generation: AtomicU64::new(0),
+        };
+        ResolverHandle { shared: Arc::new(shared) }
     }
 
-    /// Asks for the addresses of a name. Never blocks on the network.
+    /// From now on asks these name servers; none: the system's (`/etc/resolv.conf`), which are read again. What the
+    /// servers before have said is forgotten. Names of `/etc/hosts` come first in any case.
+    pub fn set_name_servers(&self, servers: Vec<SocketAddr>) {
+        *self.shared.servers.lock() = servers;
+        self.shared.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes with the name servers: answers of another generation are worth nothing.
+    pub(super) fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    /// Asks. Never blocks on the network.
     ///
     /// # Errors
     /// [`Busy`] when too many look-ups are under way, or none can be made any more.
@@ -212,38 +231,29 @@ fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let system = System::with_tokio_rt(|| runtime);
     let wanted = system.block_on(async {
-        let client = client(options)?;
-        let desk = Desk { client, timeout: options.timeout, answers, clock: Box::new(clock), handle: handle.clone() };
+        let generation = handle.generation();
+        let client = Client::new(&handle.shared.servers.lock(), options)?;
+        let desk = Desk { options: options.clone(), answers, clock: Box::new(clock), handle: handle.clone() };
         let addr = Resolver::create(|ctx| {
             ctx.set_mailbox_capacity(MOST_LOOKUPS);
-            Resolver { desk: Rc::new(desk) }
+            Resolver { desk: Rc::new(desk), client: Rc::new(client), generation }
         });
         Ok::<bool, io::Error>(handle.run(addr))
     })?;
     Ok(wanted.then_some(system))
 }
 
-fn client(options: &ResolverOptions) -> io::Result<TokioResolver> {
-    let mut builder = Client::builder_tokio().unwrap_or_else(|e| {
-        tracing::warn!(error = %e, "no name servers are configured: only /etc/hosts is asked");
-        let none = ResolverConfig::from_name_servers(Vec::new());
-        Client::builder_with_config(none, TokioRuntimeProvider::default())
-    });
-    let settings = builder.options_mut();
-    settings.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    settings.timeout = settings.timeout.min(options.timeout);
-    builder.build().map_err(io::Error::other)
-}
-
 /// The actor.
 struct Resolver {
     desk: Rc<Desk>,
+    client: Rc<Client>,
+    /// Of the servers that `client` asks.
+    generation: u64,
 }
 
 /// What every look-up needs.
 struct Desk {
-    client: TokioResolver,
-    timeout: Duration,
+    options: ResolverOptions,
     answers: Vec<FifoSender<Answer>>,
     clock: Box<dyn Clock>,
     handle: ResolverHandle,
@@ -253,15 +263,34 @@ impl Actor for Resolver {
     type Context = actix::Context<Self>;
 }
 
+impl Resolver {
+    /// Another client when the servers were changed; look-ups under way stay with theirs.
+    fn renew(&mut self) {
+        let generation = self.desk.handle.generation();
+        if generation == self.generation {
+            return;
+        }
+        let servers = self.desk.handle.shared.servers.lock().clone();
+        match Client::new(&servers, &self.desk.options) {
+            Ok(client) => {
+                tracing::info!(?servers, "name servers changed");
+                (self.client, self.generation) = (Rc::new(client), generation);
+            }
+            Err(error) => tracing::error!(%error, "the name servers stay as they were"),
+        }
+    }
+}
+
 impl Handler<Lookup> for Resolver {
     type Result = ();
 
     fn handle(&mut self, lookup: Lookup, _: &mut Self::Context) {
-        let desk = self.desk.clone();
+        self.renew();
+        let (desk, client) = (self.desk.clone(), self.client.clone());
         actix::spawn(async move {
-            let (result, ttl) = desk.look_up(&lookup.name).await;
+            let (result, ttl) = client.ask(&lookup.query).await;
             if let Err(e) = &result {
-                tracing::debug!(name = lookup.name, error = %e, "look-up");
+                tracing::debug!(query = ?lookup.query, error = %e, "look-up");
             }
             desk.deliver(lookup.shard, Answer { token: lookup.token, result, ttl }).await;
             desk.handle.done();
@@ -270,23 +299,6 @@ impl Handler<Lookup> for Resolver {
 }
 
 impl Desk {
-    async fn look_up(&self, name: &str) -> (Result<Vec<IpAddr>, DnsError>, Duration) {
-        if let Ok(literal) = name.parse() {
-            return (Ok(vec![literal]), Duration::MAX);
-        }
-        let Ok(name) = Name::from_utf8(name) else { return (Err(DnsError::BadName), Duration::ZERO) };
-        match actix::clock::timeout(self.timeout, self.client.lookup_ip(name)).await {
-            Err(_) | Ok(Err(NetError::Timeout)) => (Err(DnsError::Timeout), Duration::ZERO),
-            Ok(Err(e)) => failure(&e),
-            Ok(Ok(found)) => {
-                let addresses: Vec<IpAddr> = found.iter().collect();
-                let ttl = found.as_lookup().answers().iter().map(|r| r.ttl).min().unwrap_or(0);
-                let ttl = Duration::from_secs(ttl.into());
-                if addresses.is_empty() { (Err(DnsError::NotFound), ttl) } else { (Ok(addresses), ttl) }
-            }
-        }
-    }
-
     /// Pushes the answer, however long the FIFO stays full.
     async fn deliver(&self, shard: u16, answer: Answer) {
         let Some(fifo) = self.answers.get(usize::from(shard)) else {
@@ -301,124 +313,6 @@ impl Desk {
     }
 }
 
-/// Sorts what the client says; a negative answer may be kept as long as its zone allows (RFC 2308 §5).
-fn failure(e: &NetError) -> (Result<Vec<IpAddr>, DnsError>, Duration) {
-    match e {
-        NetError::Dns(ServerError::NoRecordsFound(none)) => {
-            (Err(DnsError::NotFound), Duration::from_secs(none.negative_ttl.unwrap_or(0).into()))
-        }
-        other => (Err(DnsError::Failed(other.to_string())), Duration::ZERO),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rutil::time::RealClock;
-    use rutil::{Bell, FifoReceiver, fifo};
-    use std::sync::mpsc;
-    use std::thread::JoinHandle;
-
-    struct Bench {
-        handle: ResolverHandle,
-        threads: mpsc::Receiver<JoinHandle<io::Result<()>>>,
-        answers: FifoReceiver<Answer>,
-        bell: Bell,
-        rung: mpsc::Receiver<()>,
-    }
-
-    fn bench(capacity: usize) -> Bench {
-        let (ring, rung) = mpsc::channel();
-        let bell = Bell::new(move || ring.send(()).unwrap());
-        let (tx, answers) = fifo("dns_done", capacity, bell.clone());
-        let (born, threads) = mpsc::channel();
-        let handle = ResolverHandle::new(move |handle| {
-            let (answers, clock) = (vec![tx.clone()], RealClock::new());
-            let options = ResolverOptions { timeout: Duration::from_millis(500) };
-            let thread = std::thread::Builder::new().name("sip-control".into());
-            let thread = thread.spawn(move || serve(&handle, &options, answers, clock))?;
-            born.send(thread).map_err(io::Error::other)
-        });
-        Bench { handle, threads, answers, bell, rung }
-    }
-
-    impl Bench {
-        fn ask(&self, name: &str, token: u64) -> Result<(), Busy> {
-            self.handle.try_lookup(Lookup { name: name.into(), token, shard: 0 })
-        }
-
-        fn answer(&mut self) -> Answer {
-            loop {
-                self.bell.doze();
-                if let Some(answer) = self.answers.pop() {
-                    self.bell.awake();
-                    return answer;
-                }
-                self.rung.recv_timeout(Duration::from_secs(10)).expect("the bell rings");
-            }
-        }
-
-        fn end(self) {
-            self.handle.stop();
-            let thread = self.threads.recv_timeout(Duration::from_secs(10)).unwrap();
-            thread.join().unwrap().unwrap();
-            assert!(self.threads.try_recv().is_err(), "one thread only");
-            assert_eq!(self.ask("localhost", 0), Err(Busy));
-        }
-    }
-
-    #[test]
-    fn localhost_is_loopback_and_names_that_are_none_fail() {
-        let mut bench = bench(8);
-        bench.ask("localhost", 7).unwrap();
-        let answer = bench.answer();
-        assert_eq!(answer.token, 7);
-        let addresses = answer.result.unwrap();
-        assert!(!addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
-        bench.ask("nonexistent.invalid", 8).unwrap();
-        let answer = bench.answer();
-        assert_eq!(answer.token, 8);
-        answer.result.unwrap_err();
-        bench.ask("two..dots", 9).unwrap();
-        assert_eq!(bench.answer(), Answer { token: 9, result: Err(DnsError::BadName), ttl: Duration::ZERO });
-        bench.ask("2001:db8::1", 10).unwrap();
-        assert_eq!(bench.answer().result, Ok(vec!["2001:db8::1".parse().unwrap()]));
-        bench.end();
-    }
-
-    #[test]
-    fn answers_are_held_while_their_fifo_is_full() {
-        let mut bench = bench(1);
-        for token in 0..50 {
-            bench.ask("127.0.0.1", token).unwrap();
-        }
-        let mut tokens: Vec<u64> = (0..50).map(|_| bench.answer().token).collect();
-        tokens.sort_unstable();
-        assert_eq!(tokens, (0..50).collect::<Vec<u64>>());
-        bench.end();
-    }
-
-    #[test]
-    fn more_than_the_most_are_refused_until_some_are_done() {
-        let mut bench = bench(1);
-        let taken = (0..2 * MOST_LOOKUPS as u64).take_while(|&token| bench.ask("127.0.0.1", token).is_ok()).count();
-        // One may be in the FIFO already and counted off.
-        assert!((MOST_LOOKUPS..=MOST_LOOKUPS + 1).contains(&taken), "{taken}");
-        for _ in 0..taken {
-            bench.answer().result.unwrap();
-        }
-        bench.ask("127.0.0.1", 1).unwrap();
-        bench.answer();
-        bench.end();
-    }
-
-    #[test]
-    fn a_thread_that_does_not_start_is_tried_again() {
-        let handle = ResolverHandle::new(|_| Err(io::Error::other("no threads left")));
-        for token in 0..2 * MOST_LOOKUPS as u64 {
-            assert_eq!(handle.try_lookup(Lookup { name: "a".into(), token, shard: 0 }), Err(Busy));
-        }
-        assert_eq!(handle.shared.under_way.load(Ordering::Acquire), 0);
-        assert!(matches!(&*handle.shared.stage.lock(), Stage::Idle));
-    }
-}
+#[path = "resolver_tests.rs"]
+mod tests;

@@ -1,12 +1,14 @@
 //! Client transactions: what is kept of each, and how the machines' actions are carried out.
 
 use super::controller::{NO_TU, TransactionController};
+use super::failover::Left;
 use super::kept::Share;
 use super::machine::{Action, Timer};
 use super::stats::count;
 use super::{ClientTransaction, Outgoing, Sent, TimerKey, client_invite, client_non_invite};
 use crate::header::Method;
 use crate::message::Message;
+use crate::selector::Failover;
 use crate::transport::{Flow, Notify, TransportError};
 use crate::tu::{NoResponse, SendOptions, TuEvent};
 use bytes::Bytes;
@@ -15,16 +17,16 @@ use rutil::{Class, Time};
 /// A client transaction.
 pub(super) struct Client {
     pub(super) id: ClientTransaction,
-    state: State,
-    tu: u8,
+    pub(super) state: State,
+    pub(super) tu: u8,
     /// What tells the request's method from others: [`method_mark`].
-    method: u16,
+    pub(super) method: u16,
     /// A CANCEL shares its INVITE's name.
-    cancel: bool,
+    pub(super) cancel: bool,
     /// The transaction user wants to cancel, and no provisional response has come.
-    cancel_wanted: Option<Box<str>>,
+    pub(super) cancel_wanted: Option<Box<str>>,
     /// The CANCEL has gone out: another would share its branch and be nothing new.
-    cancel_sent: bool,
+    pub(super) cancel_sent: bool,
     /// A response that came before the selector's news that the request went out. Not counted: it waits no longer than
     /// the news in `cmd`, which bounds how many there are.
     early: Option<Box<Message>>,
@@ -35,21 +37,23 @@ pub(super) struct Client {
     /// That is a stream only because the request is large.
     for_size: bool,
     /// The request as sent, until a final response; then an INVITE's ACK.
-    kept: Bytes,
+    pub(super) kept: Bytes,
     kept_is_ack: bool,
-    /// What `kept` is counted with; until the selector says what went out, the request as it came.
-    share: Share,
+    /// Where else it can go, until a final response.
+    pub(super) failover: Option<Box<Failover>>,
+    /// What `kept` and `failover` are counted with; until the selector says what went out, the request as it came.
+    pub(super) share: Share,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Invite(client_invite::State),
     NonInvite(client_non_invite::State),
 }
 
 /// What the machines are told, before it is known which machine.
 #[derive(Clone, Copy, Debug)]
-enum Event {
+pub(super) enum Event {
     Response(u16),
     Timer(Timer),
     TransportError,
@@ -92,12 +96,12 @@ fn method_mark(method: &Method<'_>) -> u16 {
 }
 
 impl Client {
-    fn new(id: ClientTransaction, state: State, tu: u8, method: &Method<'_>, cancel: bool) -> Self {
+    pub(super) fn new(id: ClientTransaction, state: State, tu: u8, method: u16, cancel: bool) -> Self {
         Client {
             id,
             state,
             tu,
-            method: method_mark(method),
+            method,
             cancel,
             cancel_wanted: None,
             cancel_sent: false,
@@ -107,6 +111,7 @@ impl Client {
             for_size: false,
             kept: Bytes::new(),
             kept_is_ack: false,
+            failover: None,
             share: Share::default(),
         }
     }
@@ -152,7 +157,7 @@ impl TransactionController {
             Method::Invite => State::Invite(client_invite::State::Calling),
             _ => State::NonInvite(client_non_invite::State::Trying),
         };
-        let mut client = Client::new(id, state, tu, &method, false);
+        let mut client = Client::new(id, state, tu, method_mark(&method), false);
         self.kept.count(&mut client.share, octets);
         self.insert_client(client);
         let request = Outgoing::Request { transaction: id, msg, options, stateless: false };
@@ -163,7 +168,7 @@ impl TransactionController {
         }
     }
 
-    fn insert_client(&mut self, client: Client) -> (u32, u32) {
+    pub(super) fn insert_client(&mut self, client: Client) -> (u32, u32) {
         let key = client.key();
         let at = self.clients.insert(client);
         self.client_slots.insert(key, at.0);
@@ -171,14 +176,14 @@ impl TransactionController {
         at
     }
 
-    fn find_client(&self, key: u64) -> Option<(u32, u32)> {
+    pub(super) fn find_client(&self, key: u64) -> Option<(u32, u32)> {
         let slot = *self.client_slots.get(&key)?;
         self.clients.at(slot).map(|(generation, _)| (slot, generation))
     }
 
     /// The selector sent it: keep the octets, start the timers.
     pub(super) fn client_sent(&mut self, sent: Sent, now: Time) {
-        let Sent { key, bytes, flow, for_size } = sent;
+        let Sent { key, bytes, flow, for_size, failover } = sent;
         let Some(at) = self.find_client(key) else { return };
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         // The second time it is a downgrade's, and an answer may have come meanwhile.
@@ -187,6 +192,9 @@ impl TransactionController {
         client.for_size = for_size;
         if client.is_pending() {
             client.kept = bytes;
+            if first {
+                client.failover = failover;
+            }
         }
         let (id, early) = (client.id, client.early.take());
         let start = match client.state {
@@ -265,13 +273,13 @@ impl TransactionController {
 
     /// The transaction user wants to cancel an INVITE.
     pub(super) fn cancel_client(&mut self, id: ClientTransaction, reason: Option<Box<str>>, now: Time) {
-        let Some(at) = self.find_client(id.key(false)) else { return };
+        let Some(at) = self.current_attempt(id) else { return };
         let Some(client) = self.clients.get_mut(at.0, at.1).filter(|c| !c.cancel_sent) else { return };
         client.cancel_wanted = Some(reason.unwrap_or_default());
         self.cancel_if_wanted(at, now);
     }
 
-    fn cancel_if_wanted(&mut self, at: (u32, u32), now: Time) {
+    pub(super) fn cancel_if_wanted(&mut self, at: (u32, u32), now: Time) {
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         let (State::Invite(client_invite::State::Proceeding), Some(flow)) = (client.state, client.flow) else { return };
         let Some(reason) = client.cancel_wanted.take() else { return };
@@ -286,13 +294,16 @@ impl TransactionController {
         }
         let bytes = cancel.to_bytes();
         let state = State::NonInvite(client_non_invite::State::Trying);
-        let client = Client::new(id, state, NO_TU, &Method::Cancel, true);
+        let client = Client::new(id, state, NO_TU, method_mark(&Method::Cancel), true);
         let at = self.insert_client(Client { flow: Some(flow), kept: bytes.clone(), ..client });
         self.transmit(bytes, flow, Some(self.client_notify(id.key(true))), now);
         self.act_client(at, client_non_invite::START, None, NoResponse::Timeout, now);
     }
 
     fn step_client(&mut self, at: (u32, u32), event: Event, msg: Option<Box<Message>>, reason: NoResponse, now: Time) {
+        if self.fail_over(at, event, msg.as_deref(), now) == Left::Lingers {
+            return;
+        }
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         let (state, actions) = client.state.step(event);
         client.state = state;
@@ -320,19 +331,18 @@ impl TransactionController {
                 }
                 Action::SendAck => self.send_ack(at, msg.as_deref(), now),
                 Action::PassUp => {
-                    let (id, tu) = (client.id, client.tu);
                     if let Some(msg) = msg.take() {
-                        self.tell_tu(tu, TuEvent::Response { transaction: id, msg }, now);
+                        self.pass_up(at, msg, now);
                     }
                 }
                 Action::Forget => client.kept = Bytes::new(),
                 Action::Timeout => {
-                    let (id, tu) = (client.id, client.tu);
+                    let (id, tu) = (client.id.first_attempt(), client.tu);
                     count(&self.stats.timeouts);
                     self.tell_tu(tu, TuEvent::NoResponse { transaction: id, reason: NoResponse::Timeout }, now);
                 }
                 Action::TransportFailed => {
-                    let (id, tu) = (client.id, client.tu);
+                    let (id, tu) = (client.id.first_attempt(), client.tu);
                     count(&self.stats.transport_failures);
                     self.tell_tu(tu, TuEvent::NoResponse { transaction: id, reason }, now);
                 }
@@ -345,7 +355,7 @@ impl TransactionController {
 
     /// Counts what it keeps now. An ACK or a CANCEL that passes the budget has gone out, and is not kept for a repetition;
     /// a request had its room from the beginning, and takes what its Via adds.
-    fn count_client(&mut self, at: (u32, u32)) {
+    pub(super) fn count_client(&mut self, at: (u32, u32)) {
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         if client.flow.is_none() {
             return;
@@ -354,7 +364,17 @@ impl TransactionController {
             client.kept = Bytes::new();
             count(&self.stats.not_kept);
         }
-        self.kept.count(&mut client.share, client.kept.len());
+        let pending = client.is_pending();
+        let octets = match &client.failover {
+            None => client.kept.len(),
+            Some(failover) => client.kept.len() + failover.octets(),
+        };
+        // A request has its room from the beginning; to go elsewhere takes more.
+        if client.failover.is_some() && (!pending || !self.kept.fits(&client.share, octets)) {
+            client.failover = None;
+        }
+        let octets = if client.failover.is_some() { octets } else { client.kept.len() };
+        self.kept.count(&mut client.share, octets);
     }
 
     fn arm_client(&mut self, at: (u32, u32), timer: Timer, now: Time) {
@@ -396,7 +416,7 @@ impl TransactionController {
         self.kept.release(&client.share);
         self.client_slots.remove(&client.key());
         if matches!(client.state, State::Invite(_)) && self.wants_terminations(client.tu) {
-            self.tell_tu(client.tu, TuEvent::ClientEnded { transaction: client.id }, now);
+            self.tell_tu(client.tu, TuEvent::ClientEnded { transaction: client.id.first_attempt() }, now);
         }
     }
 

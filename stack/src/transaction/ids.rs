@@ -3,6 +3,9 @@
 use std::fmt;
 
 /// Names a client transaction: its shard, and a random number that its branch carries. Never used twice.
+///
+/// Each further attempt of a request (RFC 3263 §4.3) is a transaction of its own, with a number beside the random one;
+/// transaction users know the name of the first alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientTransaction {
     shard: u16,
@@ -20,13 +23,30 @@ pub struct ServerTransaction {
 /// The cookie that begins the branches of RFC 3261 (§8.1.1.7).
 pub const MAGIC_COOKIE: &str = "z9hG4bK";
 
+/// Where the number of the attempt is: four bits below the highest, which tells servers from clients.
+const ATTEMPT: u32 = 59;
+
+/// Its bits.
+const ATTEMPTS: u64 = 0xf << ATTEMPT;
+
 /// Length of a branch without a loop-detection part.
 const BRANCH_LEN: usize = MAGIC_COOKIE.len() + 2 + 16;
 
 impl ClientTransaction {
-    /// A name from 64 random bits, of which 62 are used.
+    /// A name from 64 random bits, of which 58 are used.
     pub fn new(shard: u16, random: u64) -> Self {
-        ClientTransaction { shard, nonce: random & !(1 << 63) & !1 }
+        ClientTransaction { shard, nonce: random & !(1 << 63 | ATTEMPTS | 1) }
+    }
+
+    /// The attempt that follows this one; `None` after the sixteenth.
+    pub(crate) fn next_attempt(self) -> Option<Self> {
+        let next = ((self.nonce & ATTEMPTS) >> ATTEMPT) + 1;
+        (next < 16).then_some(ClientTransaction { nonce: self.nonce & !ATTEMPTS | next << ATTEMPT, ..self })
+    }
+
+    /// The name that transaction users know.
+    pub(crate) fn first_attempt(self) -> Self {
+        ClientTransaction { nonce: self.nonce & !ATTEMPTS, ..self }
     }
 
     /// The shard that it lives in.
@@ -139,6 +159,21 @@ mod tests {
                 assert_eq!(ClientTransaction::from_branch(&text.to_uppercase()), Some(id));
                 assert_eq!(loop_hash(text), hash);
             }
+        }
+    }
+
+    #[test]
+    fn attempts_have_branches_of_their_own_and_one_name() {
+        let first = ClientTransaction::new(3, u64::MAX);
+        assert_eq!(first.first_attempt(), first);
+        let all: Vec<_> = std::iter::successors(Some(first), |id| id.next_attempt()).collect();
+        assert_eq!(all.len(), 16);
+        let mut keys = std::collections::HashSet::new();
+        for id in all {
+            assert!(keys.insert(id.key(false)) && keys.insert(id.key(true)));
+            assert_eq!((id.key(false) >> 63, id.first_attempt(), id.shard()), (0, first, 3));
+            let branch = id.branch(Some(7));
+            assert_eq!(ClientTransaction::from_branch(std::str::from_utf8(branch.as_bytes()).unwrap()), Some(id));
         }
     }
 

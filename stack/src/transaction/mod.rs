@@ -4,6 +4,7 @@ mod client;
 pub mod client_invite;
 pub mod client_non_invite;
 mod controller;
+mod failover;
 mod ids;
 mod kept;
 mod key;
@@ -23,6 +24,7 @@ pub use machine::{Action, Timer, TimerValues};
 pub use stats::{TransactionSnapshot, TransactionStats};
 
 use crate::message::Message;
+use crate::selector::{Failover, Retry};
 use crate::transport::{Flow, Notify, TransportError, TransportFailed};
 use crate::tu::{NoResponse, SendOptions};
 use bytes::Bytes;
@@ -47,7 +49,7 @@ pub enum Incoming {
     Response {
         /// The response.
         msg: Box<Message>,
-        /// The transaction that its branch names.
+        /// The attempt of a transaction that its branch names.
         transaction: ClientTransaction,
     },
     /// A request that went out gets no answer where it went: an ICMP error came back, or its connection is gone.
@@ -132,6 +134,8 @@ pub struct Sent {
     pub flow: Flow,
     /// It went to a stream for its size alone: if nobody listens there, UDP is left (RFC 3261 §18.1.1).
     pub for_size: bool,
+    /// Where else it can go (RFC 3263 §4.3).
+    pub failover: Option<Box<Failover>>,
 }
 
 /// One message for a flow that is known.
@@ -179,6 +183,8 @@ pub enum Outgoing {
     },
     /// Octets for a flow that is known: a response, a repeated request, an ACK or a CANCEL.
     Bytes(Box<Transmission>),
+    /// A request whose attempt has failed, for its next target (RFC 3263 §4.3).
+    Retry(Box<Retry>),
     /// A request that could not be sent over a stream, once more over UDP (RFC 3261 §18.1.1).
     Downgrade {
         /// The request as it was to go out.

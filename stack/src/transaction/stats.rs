@@ -57,6 +57,8 @@ counters! {
     timeouts,
     /// Client transactions whose transport failed.
     transport_failures,
+    /// Further attempts of requests whose target failed (RFC 3263 §4.3); each is among the client transactions too.
+    failovers,
     /// Responses to INVITE whose ACK did not come (Timer H).
     no_ack,
     /// Messages shed because the selector's FIFO was full.

@@ -4,6 +4,7 @@
 mod bench;
 mod cancel;
 mod client;
+mod failover;
 mod limits;
 mod matching;
 mod octets;

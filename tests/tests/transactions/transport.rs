@@ -305,6 +305,7 @@ fn what_leads_nowhere_is_answered_at_once() {
     ];
     for (msg, options, why) in cases {
         let mut bench = Bench::new();
+        bench.stack.resolver.stop();
         bench.act(0, move |stack| stack.send(msg, options));
         bench.nothing_sent();
         assert_eq!((bench.told(0), bench.alive()), (vec![told(0, why)], (0, 0)));
