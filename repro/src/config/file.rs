@@ -175,6 +175,8 @@ record_route = false
 placement = "sharded:2"
 pin_runners = false
 trusted_peers = ["10.0.0.0/8"]
+name_servers = ["192.0.2.53", "[::1]:5353"]
+enum_suffix = "e164.arpa"
 drain_seconds = 3
 [tls]
 trust = ["ca.pem", "/etc/ssl/certs"]
@@ -210,6 +212,8 @@ auth_key = "geheim"
         assert_eq!(config.trusted_peers, ["10.0.0.0/8".parse::<Network>().unwrap()]);
         assert_eq!((config.record_route, config.pin_runners, config.dscp), (false, false, 40));
         assert_eq!((config.record_route, config.placement), (false, "sharded:2".parse::<Placement>().unwrap()));
+        let servers: Vec<String> = config.name_servers.iter().map(|server| server.0.to_string()).collect();
+        assert_eq!((servers.join(" ").as_str(), config.enum_suffix.is_some()), ("192.0.2.53:53 [::1]:5353", true));
         assert_eq!((config.domains.len(), config.drain().as_secs()), (2, 3));
         assert_eq!((config.log.filter.as_str(), config.log.format), ("info", Format::Json));
         let identity = TlsIdentity {
@@ -247,6 +251,7 @@ auth_key = "geheim"
             ("dscp = -1", &["my.toml:1: dscp:", "expected u8"]),
             ("trusted_peers = [\"10.0.0.0/99\"]", &["my.toml:1: trusted_peers:", "10.0.0.0/8"]),
             ("[hep]\ncollector = \"here\"", &["my.toml:2: hep.collector:", "address"]),
+            ("name_servers = [\"dns\"]", &["my.toml:1: name_servers:", "192.0.2.53:53"]),
             ("listen = [", &["my.toml:1: listen:"]),
             ("record_route = true\nlisten = [\"tls:127.0.0.1:1\"]", &["my.toml:2: listen:", "[[tls.identities]]"]),
             ("[tls]\nclient_auth = \"on\"", &["my.toml:2: tls.client_auth:", "\"required\""]),

@@ -5,7 +5,7 @@ mod net;
 mod tls;
 
 pub use file::ConfigError;
-pub use net::{BadText, Domain, Listen, Network};
+pub use net::{BadText, Domain, Listen, NameServer, Network};
 pub use tls::{FileName, Identity, Tls};
 
 use rutil::Placement;
@@ -35,6 +35,10 @@ pub struct Config {
     pub pin_runners: bool,
     /// Who may register and send requests to any address, when the proxy listens beyond the loopback.
     pub trusted_peers: Vec<Network>,
+    /// The name servers to ask. None: the system's.
+    pub name_servers: Vec<NameServer>,
+    /// Where telephone numbers (`tel` URIs) are looked up, as `e164.arpa` (ENUM, RFC 6116). None: they are refused.
+    pub enum_suffix: Option<Domain>,
     /// How long to wait for pending transactions when told to stop, seconds.
     pub drain_seconds: u64,
     /// TLS: certificates, and whom to trust.
@@ -122,6 +126,8 @@ impl Default for Config {
             placement: Placement::Inline,
             pin_runners: true,
             trusted_peers: Vec::new(),
+            name_servers: Vec::new(),
+            enum_suffix: None,
             drain_seconds: 10,
             tls: Tls::default(),
             log: Log::default(),

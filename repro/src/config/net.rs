@@ -1,4 +1,4 @@
-//! Addresses in the configuration: where to listen, whom to trust.
+//! Addresses in the configuration: where to listen, whom to trust, whom to ask.
 
 use serde::Deserialize;
 use stack::transport::TransportType;
@@ -29,6 +29,11 @@ pub struct Network {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Domain(pub Host<'static>);
+
+/// A name server: `192.0.2.53`, `192.0.2.53:5353`, `[2001:db8::53]:53`. Its port is 53 unless it says another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct NameServer(pub SocketAddr);
 
 /// A text in the configuration is not what it has to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +108,19 @@ impl FromStr for Domain {
     }
 }
 
+impl FromStr for NameServer {
+    type Err = BadText;
+    fn from_str(text: &str) -> Result<Self, BadText> {
+        const EXPECTED: &str = "the address of a name server, as 192.0.2.53, 192.0.2.53:53 or [2001:db8::53]:53";
+        let alone = text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53));
+        let address: SocketAddr = alone.or_else(|_| text.parse()).map_err(|_| bad(text, EXPECTED))?;
+        if address.port() == 0 || address.ip().is_unspecified() {
+            return Err(bad(text, EXPECTED));
+        }
+        Ok(NameServer(address))
+    }
+}
+
 macro_rules! from_string {
     ($($name:ident)*) => {$(
         impl TryFrom<String> for $name {
@@ -113,7 +131,7 @@ macro_rules! from_string {
         }
     )*};
 }
-from_string! { Listen Network Domain }
+from_string! { Listen Network Domain NameServer }
 
 #[cfg(test)]
 mod tests {
@@ -140,6 +158,21 @@ mod tests {
         assert!(holds("::/0", "::1") && holds("10.0.0.0/8", "::ffff:10.1.1.1"));
         for text in ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::1/129", "example.com"] {
             assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn name_servers_have_a_port() {
+        for (text, address) in [
+            ("192.0.2.53", "192.0.2.53:53"),
+            ("192.0.2.53:5353", "192.0.2.53:5353"),
+            ("2001:db8::53", "[2001:db8::53]:53"),
+            ("[2001:db8::53]:5353", "[2001:db8::53]:5353"),
+        ] {
+            assert_eq!(text.parse(), Ok(NameServer(address.parse().unwrap())), "{text}");
+        }
+        for text in ["", "dns.example.com", "192.0.2.53:0", "0.0.0.0", "udp:192.0.2.53"] {
+            assert!(text.parse::<NameServer>().unwrap_err().to_string().contains("192.0.2.53:53"), "{text}");
         }
     }
 }

@@ -17,7 +17,7 @@ impl Processor for AmIResponsible {
     }
 
     fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
-        if context.route.is_none() && !context.uri.is_sip {
+        if context.route.is_none() && !context.uri.is_sip && !context.is_number() {
             return context.respond(416);
         }
         if context.route.is_none() && context.uri.ours {

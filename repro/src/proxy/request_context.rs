@@ -135,6 +135,12 @@ impl<'s, 'c> RequestContext<'s, 'c> {
         self.uri.ours && !self.uri.has_user
     }
 
+    /// Whether it is for a telephone number that can be looked up.
+    pub fn is_number(&self) -> bool {
+        let wanted = self.server.config().enum_suffix.is_some();
+        wanted && matches!(self.request.request_uri(), Ok(Uri::Tel(tel)) if tel.is_global())
+    }
+
     /// Whether its sender may register and send to any address.
     pub fn is_trusted(&self) -> bool {
         self.server.is_open() || self.peer().is_some_and(|peer| self.server.trusts(peer.ip()))

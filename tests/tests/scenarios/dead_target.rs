@@ -24,7 +24,7 @@ fn placements() -> [Placement; 3] {
 }
 
 /// Passes on what it hears.
-struct Listener(Sender<TuEvent>);
+pub(crate) struct Listener(pub(crate) Sender<TuEvent>);
 
 impl TransactionUser for Listener {
     fn name(&self) -> &'static str {
@@ -74,7 +74,7 @@ impl Client {
 }
 
 /// An address where nobody listens on UDP, nor will any other test.
-fn closed_port(ip: IpAddr) -> SocketAddr {
+pub(crate) fn closed_port(ip: IpAddr) -> SocketAddr {
     UdpSocket::bind((ip, 0)).and_then(|socket| socket.local_addr()).expect("a free port")
 }
 

@@ -7,6 +7,8 @@ mod hep;
 mod idle;
 mod interfaces;
 mod keep_alive;
+mod locate;
+mod name_server;
 mod phone;
 mod repro;
 mod sipp;
