@@ -118,7 +118,11 @@ impl TransportSelector {
     fn located(&mut self, (mut request, result): Outcome<Request>, now: Time) {
         let Found { mut targets, uri } = match result {
             Ok(found) => found,
-            Err(reason) => return self.not_sent(&request, reason, now),
+            Err(reason) => {
+                let uri = String::from_utf8_lossy(request.msg.request_uri_text());
+                tracing::info!(%uri, %reason, "no next hop");
+                return self.not_sent(&request, reason, now);
+            }
         };
         targets.retain(|target| self.parts.transports.reaches(target.kind, target.address.ip()));
         if let Some(uri) = uri {

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Searches that wait at most; more are refused.
 const WAITING: usize = 1024;
 
+/// Entries of a queue of what is due, those included that mean nothing any more: several times what can wait.
+const MOST_DUE: usize = 4 * WAITING;
+
 /// How long a search may take: three questions one after the other that nobody answers.
 const PATIENCE: Duration = Duration::from_secs(13);
 
@@ -100,7 +103,7 @@ impl<T> Lookups<T> {
             return Some((item, Err(TransportError::Congested.into())));
         }
         self.searches.insert(id, Pending { item, search });
-        self.due[0].push_back((now + PATIENCE, Due::Search(id)));
+        self.schedule(0, now + PATIENCE, Due::Search(id));
         None
     }
 
@@ -110,7 +113,7 @@ impl<T> Lookups<T> {
         let Some(asked) = self.asked.remove(&answer.token) else { return Vec::new() };
         self.tokens.remove(&asked.query);
         if let Err(error) = &answer.result {
-            tracing::info!(query = ?asked.query, %error, "nothing found");
+            tracing::debug!(query = ?asked.query, %error, "nothing found");
         }
         self.cache.put(asked.query.clone(), answer.result, answer.ttl, now);
         self.tell(&asked, now)
@@ -202,7 +205,19 @@ impl<T> Lookups<T> {
     fn note(&mut self, token: u64, asked: Asked, now: Time) {
         self.tokens.insert(asked.query.clone(), token);
         self.asked.insert(token, asked);
-        self.due[1].push_back((now + UNANSWERED, Due::Question(token)));
+        self.schedule(1, now + UNANSWERED, Due::Question(token));
+    }
+
+    /// Puts something down for its time. What has left behind one that waits long goes when there is much of it.
+    fn schedule(&mut self, queue: usize, at: Time, due: Due) {
+        if self.due[queue].len() >= MOST_DUE {
+            let (searches, asked) = (&self.searches, &self.asked);
+            self.due[queue].retain(|(_, due)| match due {
+                Due::Search(id) => searches.contains_key(id),
+                Due::Question(token) => asked.contains_key(token),
+            });
+        }
+        self.due[queue].push_back((at, due));
     }
 
     /// Other name servers: nothing is known any more, and what is under way is asked again.

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::uri::Uri;
+use proptest::prelude::*;
+use rutil::Rng;
 use std::collections::BTreeSet;
 
 /// URI, the transports of the stack, targets.
@@ -264,4 +266,75 @@ fn numbers_become_uris() {
     assert_eq!(targets("tel:+4", "tcp", ZONE), Ok(vec!["TCP 192.0.2.4:5060".into()]));
     assert_eq!(targets("tel:+5", "udp", ZONE), Err(NoResponse::NotFound));
     assert_eq!(targets("tel:+6", "udp", ZONE), Err(NoResponse::NotFound));
+}
+
+fn any_records() -> impl Strategy<Value = Records> {
+    let name = || prop::sample::select(&["", "a", "b", "_sip._udp.a", "_sips._tcp.a", "192.0.2.1"]);
+    let service = prop::sample::select(&["SIP+D2U", "SIP+D2T", "SIPS+D2T", "SIP+D2W", "E2U+sip", ""]);
+    let rule =
+        prop::sample::select(&["", "!.*!sip:a@b!", "!(.*)!sip:\\1@b:5070!", "!(!x!", "!.*!sips:c!", "!.*!tel:+1!"]);
+    let flags = prop::sample::select(&["s", "a", "u", "", "S"]);
+    let naptr = (0..3u16, 0..3u16, flags, service, rule, name()).prop_map(|(order, preference, f, s, r, n)| Naptr {
+        order,
+        preference,
+        flags: f.into(),
+        services: s.into(),
+        regexp: r.into(),
+        replacement: n.into(),
+    });
+    let srv = (0..3u16, any::<u16>(), any::<u16>(), name()).prop_map(|(priority, weight, port, n)| Srv {
+        priority,
+        weight,
+        port,
+        target: n.into(),
+    });
+    prop_oneof![
+        prop::collection::vec(naptr, 0..5).prop_map(|all| Records::Naptr(all.into())),
+        prop::collection::vec(srv, 0..12).prop_map(|all| Records::Srv(all.into())),
+        prop::collection::vec(any::<IpAddr>(), 0..5).prop_map(|all| Records::Addresses(all.into())),
+    ]
+}
+
+proptest! {
+    /// Whatever is answered, it ends after four rounds of questions at most, asks nothing twice at once, and what it finds
+    /// can be reached with what the stack has.
+    #[test]
+    fn every_search_ends(
+        uri in prop::sample::select(&["sip:a", "sips:a", "sip:a:5070", "sip:a;transport=tcp", "tel:+1"]),
+        answers in prop::collection::vec(any_records(), 1..40),
+        seed: u64,
+    ) {
+        let reach = reach("udp tcp tls udp6");
+        let mut search = match Uri::parse(uri).unwrap() {
+            Uri::Sip(sip) => match locate_uri(&sip).unwrap() {
+                Located::Name(place) => Search::place(place, reach),
+                other => panic!("{other:?}"),
+            },
+            _ => Search::number("+1".into(), "arpa", reach),
+        };
+        let (mut rng, mut answers, mut rounds) = (Rng::from_seed(seed), answers.iter().cycle(), 0);
+        let mut step = search.start();
+        while let Step::Ask(queries) = step {
+            rounds += 1;
+            prop_assert!(rounds <= 4 && !queries.is_empty() && queries.len() <= 2 * MOST_HOSTS);
+            step = Step::Wait;
+            for query in &queries {
+                // What fits the question; if there is none, nothing.
+                let fits = |records: &&&Records| std::mem::discriminant(**records) == std::mem::discriminant(&Records::none(query.record));
+                let none = Records::none(query.record);
+                let records = answers.by_ref().take(8).collect::<Vec<_>>().iter().find(fits).copied().unwrap_or(&none);
+                prop_assert!(step == Step::Wait);
+                step = search.step(query, records, &mut rng);
+            }
+        }
+        match step {
+            Step::Found(found) => {
+                prop_assert!((1..=MOST_TARGETS).contains(&found.targets.len()));
+                let fits = |t: &Target| reachable(t.address.ip()) && (t.kind.is_secure() || !uri.starts_with("sips"));
+                prop_assert!(found.targets.iter().all(fits), "{found:?}");
+            }
+            Step::Failed(_) => {}
+            other => prop_assert!(false, "it neither asks nor ends: {other:?}"),
+        }
+    }
 }

@@ -199,6 +199,21 @@ fn a_silent_name_server_delays_only_what_asks_it() {
     assert_eq!(answered, want);
 }
 
+/// `/etc/hosts` says all that there is to say of its names.
+#[test]
+fn names_of_this_machine_are_not_asked_for() {
+    let (server, port) = peer();
+    let silent = NameServer::start(Mood::Silent, &[]);
+    let client = Client::new(silent.address);
+    let sent = client.send(&Method::Message, &format!("sip:bob@localhost:{port}"));
+    answer(&server, 200);
+    assert_eq!(client.next(), (sent, Ok(200)));
+    // NAPTR, SRV, address: nobody listens at the default port, or somebody else answers.
+    let sent = client.send(&Method::Message, "sip:bob@localhost;transport=tcp");
+    assert_eq!(client.next().0, sent);
+    assert_eq!(silent.asked(), [""; 0]);
+}
+
 #[test]
 fn weights_share_the_load() {
     const REQUESTS: usize = 400;
