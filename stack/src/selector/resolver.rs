@@ -148,6 +148,18 @@ impl ResolverHandle {
         taken
     }
 
+    /// Takes what was asked while the thread does not come up: in a simulation it never does, and whoever plays the
+    /// resolver answers.
+    pub fn take_waiting(&self) -> Vec<Lookup> {
+        match &mut *self.shared.stage.lock() {
+            Stage::Starting(waiting) => {
+                self.shared.under_way.fetch_sub(waiting.len(), Ordering::AcqRel);
+                std::mem::take(waiting)
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Ends the resolver: look-ups under way get no answer, later ones are refused, and [`serve`] returns.
     pub fn stop(&self) {
         let stage = std::mem::replace(&mut *self.shared.stage.lock(), Stage::Stopped);

@@ -2,7 +2,7 @@
 
 use crate::agenda::Agenda;
 use crate::ledger::Ledger;
-use crate::{CALLEE, CALLER, MIDDLE, NOBODY, address};
+use crate::{CALLEE, CALLER, FARM, MIDDLE, NOBODY, address};
 use rutil::{Rng, Time};
 use stack::header::{Method, h};
 use stack::message::Message;
@@ -30,17 +30,20 @@ pub(crate) struct Caller {
     rng: Rng,
     agenda: Agenda<Todo>,
     calls: HashMap<ClientTransaction, Call>,
+    farm: bool,
 }
 
 impl Caller {
     /// So many requests, spread over so long.
-    pub(crate) fn new(ledger: Ledger, mut rng: Rng, requests: usize, over: Duration) -> Self {
+    ///
+    /// With `farm` half of those to the callee go to its name.
+    pub(crate) fn new(ledger: Ledger, mut rng: Rng, requests: usize, over: Duration, farm: bool) -> Self {
         let mut agenda = Agenda::new();
         for n in 0..requests {
             let at = Duration::from_millis(rng.range(over.as_millis() as u64));
             agenda.put(Time::ZERO + at, Todo::Call(n));
         }
-        Caller { ledger, rng, agenda, calls: HashMap::new() }
+        Caller { ledger, rng, agenda, calls: HashMap::new(), farm }
     }
 
     fn begin(&mut self, n: usize, stack: &mut TuContext<'_>) {
@@ -57,7 +60,11 @@ impl Caller {
         let dead = host == NOBODY;
         // A datagram to nobody would only time out.
         let transport = if stream || dead { ";transport=tcp" } else { "" };
-        let mut msg = Message::request(&method, &format!("sip:{user}@{}{transport}", address(host)));
+        let place = match self.farm && !dead && self.rng.chance(0.5) {
+            true => format!("{FARM}:5060"),
+            false => address(host).to_string(),
+        };
+        let mut msg = Message::request(&method, &format!("sip:{user}@{place}{transport}"));
         msg.append_line("Max-Forwards", "70");
         msg.append_line("From", &format!("<sip:caller@{}>;tag={}", address(CALLER).ip(), stack.new_tag()));
         msg.append_line("To", &format!("<sip:{user}@{}>", address(host).ip()));

@@ -17,6 +17,8 @@ use middle::Middle;
 use net::{Conditions, SimNet};
 use rutil::{Rng, Time};
 use stack::StackOptions;
+use stack::selector::records::{RecordType, Records};
+use stack::selector::resolver::{Answer, Lookup};
 use stack::transaction::TransactionSnapshot;
 use stack::transport::TransportType;
 use stack::tu::{TransactionUser, TuOptions};
@@ -33,6 +35,8 @@ pub(crate) const MIDDLE: usize = 1;
 pub(crate) const CALLEE: usize = 2;
 /// An address where nobody is.
 pub(crate) const NOBODY: usize = 9;
+/// A name with two addresses: nobody's and the callee's.
+pub(crate) const FARM: &str = "farm.example.com";
 
 /// Requests of the caller; about every third one more in the middle, and a CANCEL for every fifth.
 const REQUESTS: usize = 8000;
@@ -64,11 +68,11 @@ struct Outcome {
 }
 
 impl World {
-    fn new(seed: u64, requests: usize, conditions: Conditions) -> Self {
+    fn new(seed: u64, requests: usize, conditions: Conditions, farm: bool) -> Self {
         let mut rng = Rng::from_seed(seed);
         let (ledger, lost) = (Ledger::default(), Arc::<AtomicU64>::default());
         let users: Vec<Box<dyn TransactionUser>> = vec![
-            Box::new(Caller::new(ledger.clone(), rng.split(), requests, OVER)),
+            Box::new(Caller::new(ledger.clone(), rng.split(), requests, OVER, farm)),
             Box::new(Middle::new(ledger.clone())),
             Box::new(Callee::new(ledger.clone(), rng.split(), lost.clone())),
         ];
@@ -113,6 +117,9 @@ impl World {
         loop {
             let stack = &mut self.nodes[node];
             stack.settle(self.now);
+            while answer_lookups(stack, self.now) {
+                stack.settle(self.now);
+            }
             let sent = stack.take_sent(self.now);
             let mut refused = false;
             for sent in sent {
@@ -156,10 +163,23 @@ impl World {
     }
 }
 
+/// The name server: whether anything was asked.
+fn answer_lookups(stack: &mut Played, now: Time) -> bool {
+    let asked = stack.resolver.take_waiting();
+    let any = !asked.is_empty();
+    for Lookup { query, token, .. } in asked {
+        assert_eq!((query.name.as_str(), query.record), (FARM, RecordType::A));
+        let addresses = [address(NOBODY).ip(), address(CALLEE).ip()];
+        let result = Ok(Records::Addresses(addresses.into()));
+        stack.answer(Answer { token, result, ttl: Some(Duration::from_secs(20)) }, now);
+    }
+    any
+}
+
 /// Runs a world and says how to run it again if anything is broken.
-fn run(seed: u64, requests: usize, conditions: Conditions) -> Outcome {
+fn run(seed: u64, requests: usize, conditions: Conditions, farm: bool) -> Outcome {
     println!("seed {seed}: {conditions:?}");
-    let mut world = World::new(seed, requests, conditions);
+    let mut world = World::new(seed, requests, conditions, farm);
     world.run();
     let outcome = world.close();
     println!("  {:?}\n  {:?}", outcome.sums, outcome.stacks);
@@ -192,7 +212,7 @@ fn conditions(seed: u64) -> Conditions {
 #[test]
 fn whatever_the_network_does() {
     for seed in seeds(&[1, 2, 3]) {
-        let outcome = run(seed, REQUESTS, conditions(seed));
+        let outcome = run(seed, REQUESTS, conditions(seed), false);
         must(seed, outcome.stacks.clients >= 10_000, "too few transactions");
         // Four requests of five were answered at least, however bad the network was.
         let answered = outcome.sums.success + outcome.sums.failure;
@@ -206,7 +226,7 @@ fn whatever_the_network_does() {
 fn without_loss_nothing_times_out() {
     for seed in seeds(&[4]) {
         let conditions = Conditions { loss: 0.0, ..conditions(seed) };
-        let outcome = run(seed, REQUESTS, conditions);
+        let outcome = run(seed, REQUESTS, conditions, false);
         let timeouts = (outcome.stacks.timeouts, outcome.stacks.no_ack, outcome.lost);
         must(seed, timeouts == (0, 0, 0), &format!("timeouts, no ACK, no ACK for 2xx: {timeouts:?}"));
         // Those that were sent to nobody, and nothing else.
@@ -214,10 +234,21 @@ fn without_loss_nothing_times_out() {
     }
 }
 
+/// Half of the requests go to a name whose first server is dead. The callers hear of it only by the time that it takes.
+#[test]
+fn a_dead_server_of_two_costs_time_and_nothing_else() {
+    for seed in seeds(&[6, 7]) {
+        let outcome = run(seed, REQUESTS, conditions(seed), true);
+        must(seed, outcome.stacks.failovers > 100, "nobody tried the second server");
+        let answered = outcome.sums.success + outcome.sums.failure;
+        must(seed, answered * 4 >= outcome.sums.clients * 3, "too few were answered");
+    }
+}
+
 #[test]
 fn the_same_seed_is_the_same_world() {
     for seed in seeds(&[5]) {
-        let trace = |seed| run(seed, 500, conditions(5)).trace;
+        let trace = |seed| run(seed, 500, conditions(5), false).trace;
         must(seed, trace(seed) == trace(seed), "two runs differ");
         must(seed, trace(seed) != trace(seed + 1), "two seeds do not differ");
     }

@@ -27,12 +27,14 @@ const PASSES: u32 = 10_000;
 /// Requests that went out of which responses are made.
 const REMEMBERED: usize = 8;
 const STEPS: [u64; 10] = [1, 10, 80, 200, 500, 1_000, 4_000, 5_000, 32_000, 64_000];
-const TARGETS: [&str; 10] = [
+const TARGETS: [&str; 12] = [
     "sip:b@192.0.2.1",
     "sip:b@192.0.2.2:5070;transport=tcp",
     "sip:b@[2001:db8::1]",
     "sips:b@192.0.2.1",
     "sip:b@name.example.com",
+    "sip:b@farm.example.com:5060",
+    "sip:b@farm.example.com:5060;transport=tcp",
     "sip:b@other.example.com;transport=tcp",
     "sip:b@224.0.0.1",
     "tel:+1",
@@ -255,7 +257,7 @@ impl World {
     }
 
     fn answer(&mut self, script: &mut Script<'_>) {
-        let token = script.below(16) as u64;
+        let first = script.below(16) as u64;
         let addresses = |all: &[&str]| Ok(Records::Addresses(all.iter().filter_map(|ip| ip.parse().ok()).collect()));
         let srv = |priority, target: &str| Srv { priority, weight: 1, port: 5060, target: target.into() };
         let result = match script.below(6) {
@@ -266,7 +268,10 @@ impl World {
             _ => addresses(&["2001:db8::4", "192.0.2.4", "192.0.2.5", "192.0.2.6"]),
         };
         let ttl = Some(Duration::from_secs(script.below(60) as u64));
-        self.push_answer(Answer { token, result, ttl });
+        // Some of these numbers are questions, if any are.
+        for token in first..first + 4 {
+            self.push_answer(Answer { token, result: result.clone(), ttl });
+        }
     }
 
     fn push_answer(&mut self, answer: Answer) {
