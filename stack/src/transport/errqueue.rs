@@ -2,7 +2,7 @@
 
 use super::TransportError;
 use nix::cmsg_space;
-use nix::libc::{SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, sock_extended_err, sockaddr_in6};
+use nix::libc::{SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, in6_pktinfo, sock_extended_err, sockaddr_in6};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, recvmsg};
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -33,7 +33,8 @@ fn take_from<S: SockaddrLike>(
     buffer: &mut [u8],
     addr: impl Fn(&S) -> SocketAddr,
 ) -> io::Result<Option<Returned>> {
-    let mut control = cmsg_space!(sock_extended_err, sockaddr_in6);
+    // A socket with all addresses is told its own too, and before the error.
+    let mut control = cmsg_space!(in6_pktinfo, sock_extended_err, sockaddr_in6);
     let mut quote = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
     let message = recvmsg::<S>(fd, &mut quote, Some(&mut control), flags)?;

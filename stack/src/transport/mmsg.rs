@@ -15,7 +15,7 @@ use nix::sys::socket::{
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::thread::LocalKey;
 
@@ -82,15 +82,15 @@ fn receive_into<S: SockaddrLike + Copy>(
     })
 }
 
-/// The address of ours that a datagram came to, where the socket was told to say so.
+/// The address of ours that a datagram came to, where the socket was told to say so. A group is no address to answer
+/// from.
 fn local<S>(datagram: &RecvMsg<'_, '_, S>) -> Option<IpAddr> {
-    datagram.cmsgs().ok()?.find_map(|control| match control {
-        ControlMessageOwned::Ipv4PacketInfo(info) => {
-            Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into())
-        }
-        ControlMessageOwned::Ipv6PacketInfo(info) => Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into()),
+    let to = datagram.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4PacketInfo(info) => Some(IpAddr::V4(info.ipi_spec_dst.s_addr.to_ne_bytes().into())),
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::V6(info.ipi6_addr.s6_addr.into())),
         _ => None,
-    })
+    });
+    to.filter(|ip| !ip.is_multicast())
 }
 
 /// Sends the first [`BATCH`] of `messages` without waiting, from the address `local` where one is given and the socket

@@ -117,10 +117,10 @@ fn dead(addr: &str) -> SocketAddr {
     UdpSocket::bind(addr).unwrap().local_addr().unwrap()
 }
 
-fn refused(addr: &str) {
+fn refused(addr: &str, loopback: &str) {
     let mut bench = Bench::new(64);
     let (_, wire) = bench.udp(3, addr, &UdpOptions::default());
-    let (dead, text) = (dead(addr), [&b"INVITE sip:a@b SIP/2.0\r\n"[..], &[b'x'; 900]].concat());
+    let (dead, text) = (dead(loopback), [&b"INVITE sip:a@b SIP/2.0\r\n"[..], &[b'x'; 900]].concat());
     bench.push(&wire, send(text.clone(), dead, 1));
     let Received::Undelivered { quote, flow, error } = bench.next() else { panic!("something else") };
     // As much of it as a host quotes (RFC 1812 §4.3.2.3: 576 octets with all headers).
@@ -133,7 +133,8 @@ fn refused(addr: &str) {
 
 #[test]
 fn a_closed_port_returns_the_first_octets() {
-    refused("127.0.0.1:0");
+    refused("127.0.0.1:0", "127.0.0.1:0");
+    refused("0.0.0.0:0", "127.0.0.1:0");
 }
 
 #[test]
@@ -142,7 +143,8 @@ fn a_closed_port_returns_the_first_octets_v6() {
         eprintln!("skipped: this machine has no IPv6 loopback: {e}");
         return;
     }
-    refused("[::1]:0");
+    refused("[::1]:0", "[::1]:0");
+    refused("[::]:0", "[::1]:0");
 }
 
 /// The kernel tells an error to whichever call comes next: one that sends to somebody else, or that receives.
