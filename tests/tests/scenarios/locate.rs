@@ -135,7 +135,9 @@ fn large_answers_come_over_tcp() {
 #[test]
 fn without_naptr_and_srv_the_addresses_will_do() {
     let (server, port) = peer();
-    let srv = format!("_sip._tcp.streams 60 SRV 1 1 {port} host");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let streams = listener.local_addr().expect("it is bound").port();
+    let srv = format!("_sip._tcp.streams 60 SRV 1 1 {streams} host");
     let names = NameServer::start(Mood::Answers, &["host 60 A 127.0.0.1", &srv]);
     let client = Client::new(names.address);
     let sent = client.send(&Method::Message, &format!("sip:bob@host.test.example:{port}"));
@@ -143,7 +145,6 @@ fn without_naptr_and_srv_the_addresses_will_do() {
     assert_eq!(client.next(), (sent, Ok(200)));
     assert_eq!(names.asked(), ["a host.test.example udp"]);
     // SRV alone decides for TCP.
-    let listener = TcpListener::bind(("127.0.0.1", port)).expect("UDP has it, TCP has not");
     let sent = client.send(&Method::Message, "sip:bob@streams.test.example");
     let (mut stream, _) = listener.accept().expect("it connects");
     let mut buffer = [0; 4096];
