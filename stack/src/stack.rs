@@ -9,7 +9,7 @@ use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, T
 use crate::transport::tls::TlsContext;
 use crate::transport::{
     AddressWatch, BindError, Interfaces, ProvedPeers, TcpOptions, TransportId, TransportInfo, TransportStats,
-    TransportTable, TransportType, UdpOptions, Wire, system_route, towards_world,
+    TransportTable, TransportType, UdpOptions, Wire, WsOptions, system_route, towards_world,
 };
 use crate::tu::{SendOptions, TransactionUser, TuOptions};
 use crate::wiring::{self, Core, Net, OnPanic, Plan, TuFactory};
@@ -51,12 +51,13 @@ impl TransportSpec {
         TransportSpec { kind: TransportType::Tls, bind, advertise: None, dscp: 0 }
     }
 
-    /// WebSocket (RFC 7118) on an address; port 0 takes a free one.
+    /// WebSocket (RFC 7118) on an address: clients connect to it, and nothing is connected from it; port 0 takes a free
+    /// one.
     pub fn ws(bind: SocketAddr) -> Self {
         TransportSpec { kind: TransportType::Ws, bind, advertise: None, dscp: 0 }
     }
 
-    /// WebSocket over TLS on an address; port 0 takes a free one. It needs certificates as TLS does.
+    /// WebSocket over TLS, as [`TransportSpec::ws`]. The stack must be given certificates ([`StackBuilder::tls`]).
     pub fn wss(bind: SocketAddr) -> Self {
         TransportSpec { kind: TransportType::Wss, bind, advertise: None, dscp: 0 }
     }
@@ -91,9 +92,6 @@ pub enum StackError {
     /// A transport could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// WebSocket is not there yet.
-    #[error("{0} is not supported: use udp, tcp or tls")]
-    Unsupported(TransportType),
     /// A secure transport without certificates.
     #[error("{} {addr} needs a certificate: give the stack one", .kind.as_param())]
     NoTls {
@@ -126,6 +124,7 @@ pub struct StackBuilder {
     options: StackOptions,
     transports: Vec<TransportSpec>,
     tcp: TcpOptions,
+    ws: WsOptions,
     tls: Option<TlsContext>,
     users: Vec<(TuOptions, TuFactory)>,
     pin: bool,
@@ -156,6 +155,13 @@ impl StackBuilder {
     /// the transport's: `reuse_port` and `dscp` are overruled.
     pub fn tcp_options(mut self, options: TcpOptions) -> Self {
         self.tcp = options;
+        self
+    }
+
+    /// Whom the WebSocket transports let in. Sizes are the stack's business: `message` and `partial_octets` are
+    /// overruled by [`StackBuilder::options`].
+    pub fn ws_options(mut self, options: WsOptions) -> Self {
+        self.ws = options;
         self
     }
 
@@ -288,6 +294,10 @@ impl StackBuilder {
         let (mut infos, mut wires) = (Vec::<TransportInfo>::new(), Vec::new());
         let across = nets.len() > 1;
         let streams = |spec: &TransportSpec| TcpOptions { reuse_port: across, dscp: spec.dscp, ..self.tcp.clone() };
+        let (message, partial_octets) = (self.options.limits.message, self.options.partial_octets);
+        let ws = WsOptions { message, partial_octets, ..self.ws.clone() };
+        let certificates =
+            |spec: &TransportSpec| self.tls.clone().ok_or(StackError::NoTls { kind: spec.kind, addr: spec.bind });
         for (shard, net) in nets.iter_mut().enumerate() {
             for (at, spec) in self.transports.iter().enumerate() {
                 let id = TransportId(infos.len() as u16);
@@ -301,10 +311,13 @@ impl StackBuilder {
                     }
                     TransportType::Tcp => net.group.add_tcp(id, bind, receiver, &streams(spec))?,
                     TransportType::Tls => {
-                        let tls = self.tls.clone().ok_or(StackError::NoTls { kind: spec.kind, addr: spec.bind })?;
-                        net.group.add_tls(id, bind, receiver, &streams(spec), (tls, proved.clone()))?
+                        let tls = (certificates(spec)?, proved.clone());
+                        net.group.add_tls(id, bind, receiver, &streams(spec), tls)?
                     }
-                    other => return Err(StackError::Unsupported(other)),
+                    TransportType::Ws => net.group.add_ws(id, bind, receiver, (&streams(spec), &ws), None)?,
+                    TransportType::Wss => {
+                        net.group.add_ws(id, bind, receiver, (&streams(spec), &ws), Some(certificates(spec)?))?
+                    }
                 };
                 let info = match spec.advertise {
                     Some(address) => {
@@ -408,6 +421,7 @@ impl Stack {
             options: StackOptions::default(),
             transports: Vec::new(),
             tcp: TcpOptions::default(),
+            ws: WsOptions::default(),
             tls: None,
             users: Vec::new(),
             pin: false,

@@ -1,7 +1,8 @@
 //! One connection: its stream, its phase, and the messages that wait for the socket.
 //!
 //! ```text
-//!           accept(), with TLS ──► Handshaking ─┐ TLS agreed
+//!  accept(), with TLS or as a          TLS agreed,
+//!  WebSocket ──────────────► Handshaking ─┐ upgrade answered
 //!                                    ▲          │
 //!                     connected, TLS │          ▼
 //!  connect()        connected        │           peer's FIN (answers may still go out)
@@ -22,6 +23,7 @@
 //! ```
 
 use super::stream::{Stream, numeric};
+use super::ws::{self, WebSocket};
 use super::{ConnectionId, Flow, Notify, Received, TransportError, TransportId, TransportType};
 use bytes::Bytes;
 use rutil::Time;
@@ -71,12 +73,33 @@ impl Phase {
 /// A message that waits for the socket.
 pub(super) struct Queued {
     pub(super) bytes: Bytes,
+    /// Where the SIP message begins: behind the head of its WebSocket frame. At the end: there is none.
+    pub(super) start: usize,
     pub(super) notify: Option<Notify>,
+}
+
+impl Queued {
+    /// A SIP message.
+    pub(super) fn message(bytes: Bytes, notify: Option<Notify>) -> Self {
+        Queued { bytes, start: 0, notify }
+    }
+
+    /// Octets that are no SIP message: an answer of HTTP, or a control frame.
+    pub(super) fn control(bytes: Bytes) -> Self {
+        Queued { start: bytes.len(), bytes, notify: None }
+    }
+
+    /// The message in a WebSocket frame.
+    pub(super) fn framed(self) -> Self {
+        let (bytes, start) = ws::message(&self.bytes);
+        Queued { bytes, start, notify: self.notify }
+    }
 }
 
 /// What a read brought.
 pub(super) enum Got {
-    Chunk(Bytes),
+    /// So many octets, in the buffer.
+    Octets(usize),
     /// The socket is empty.
     Nothing,
     /// The peer's FIN.
@@ -100,6 +123,8 @@ pub(super) struct Connection {
     pub(super) stream: Stream,
     /// The peer opened it.
     pub(super) accepted: bool,
+    /// Of a WebSocket transport: what is above the stream.
+    pub(super) ws: Option<Box<WebSocket>>,
     /// The name that the peer has to prove, of a connection that was opened with TLS (RFC 5922 §7.3).
     pub(super) domain: Option<Arc<str>>,
     /// The SIP domains that the peer has proved to be (RFC 5922 §7.1).
@@ -150,6 +175,7 @@ impl Connection {
             local: None,
             stream,
             accepted: false,
+            ws: None,
             domain,
             proved: Arc::default(),
             alias: None,
@@ -175,13 +201,18 @@ impl Connection {
         Flow { transport, kind, connection: self.id, peer: self.peer, local: self.local }
     }
 
+    /// Whether a message that names this very connection may go out on it. What a WebSocket carries waits until it is one.
+    pub(super) fn takes_messages(&self) -> bool {
+        self.phase.takes_messages() && self.ws.as_ref().is_none_or(|ws| ws.is_open())
+    }
+
     /// Whether a request for `domain` may use it: one whose peer has proved to be that, or is at that address. Without a
     /// domain any will do.
     pub(super) fn serves(&self, domain: Option<&str>) -> bool {
-        let Some(domain) = domain else { return true };
+        let Some(domain) = domain else { return self.takes_messages() };
         match &self.domain {
             Some(proved) => proved.eq_ignore_ascii_case(domain),
-            None if numeric(domain) == Some(self.peer.ip()) => true,
+            None if numeric(domain) == Some(self.peer.ip()) => self.takes_messages(),
             None => self.alias.is_some() && self.proved.iter().any(|proved| proved.eq_ignore_ascii_case(domain)),
         }
     }
@@ -209,7 +240,7 @@ impl Connection {
             }
             Ok(size) => {
                 self.readable = size == buffer.len() || self.ending || !self.stream.short_means_drained();
-                Got::Chunk(Bytes::copy_from_slice(buffer.get(..size).unwrap_or_default()))
+                Got::Octets(size)
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
@@ -286,14 +317,15 @@ impl Connection {
                 break;
             }
             self.offset -= first.bytes.len();
-            if let Some(notify) = first.notify.filter(|_| wants_answer(&first.bytes)) {
+            let message = first.bytes.get(first.start..).unwrap_or_default();
+            if let Some(notify) = first.notify.filter(|_| wants_answer(message)) {
                 if self.unanswered.len() == UNANSWERED {
                     self.unanswered.pop_front();
                 }
                 self.unanswered.push_back(notify);
             }
+            written.messages += u64::from(!message.is_empty());
             self.queue.pop_front();
-            written.messages += 1;
         }
     }
 

@@ -21,6 +21,7 @@ mod table;
 mod tcp;
 pub mod tls;
 mod udp;
+mod ws;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ pub use error::BindError;
 pub(crate) use interfaces::AddressWatch;
 pub use interfaces::{InterfaceAddress, Interfaces, Latest};
 pub use local::{TransportInfo, TransportTable, Way};
-pub use options::{TcpOptions, UdpOptions};
+pub use options::{TcpOptions, UdpOptions, WsOptions};
 pub use poll_group::{FailureSink, PollGroup};
 pub use proved::ProvedPeers;
 pub use route::{RouteQuery, system_route};
@@ -136,7 +137,7 @@ pub struct Flow {
 /// What crosses `rx`: transport → message-header scanner.
 #[derive(Debug)]
 pub enum Received {
-    /// One datagram.
+    /// One datagram, or one message of a WebSocket.
     Datagram {
         /// Its octets, in a buffer of exactly their size.
         bytes: Bytes,

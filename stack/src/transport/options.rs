@@ -39,9 +39,9 @@ pub struct TcpOptions {
     pub write_queue: usize,
     /// How long a connection may take to come up.
     pub connect_timeout: Duration,
-    /// How long the peers of a connection may take to agree on TLS.
+    /// How long the peers of a connection may take to agree on TLS and WebSocket.
     pub handshake_timeout: Duration,
-    /// Accepted connections that have not yet agreed on TLS, at most; for one more the oldest of them is closed.
+    /// Accepted connections that have not yet agreed on TLS or WebSocket, at most; for one more the oldest of them is closed.
     pub max_handshakes: usize,
     /// How long a connection may carry nothing before it is closed.
     pub idle_timeout: Duration,
@@ -60,5 +60,29 @@ impl Default for TcpOptions {
             max_handshakes: 1_000,
             idle_timeout: Duration::from_secs(600),
         }
+    }
+}
+
+/// How the WebSocket transports are set up (RFC 7118), beside their [`TcpOptions`].
+#[derive(Clone, Debug)]
+pub struct WsOptions {
+    /// The only path that a client may ask for, as `/ws`; none: any.
+    pub path: Option<String>,
+    /// The origins whose scripts may connect, as `https://phone.example.com`; empty: any. A client that names none is
+    /// no browser, and passes.
+    pub origins: Vec<String>,
+    /// How long nothing may come from a client before it is sent a ping; when nothing has come as long again, its
+    /// connection is closed. None: no pings.
+    pub ping: Option<Duration>,
+    /// Octets of one message, at most. [`crate::StackBuilder`] takes [`crate::message::Limits::message`].
+    pub message: usize,
+    /// Octets that the incomplete messages of all connections of a transport may take; above that the connection whose
+    /// message is incomplete longest is closed. [`crate::StackBuilder`] takes [`crate::StackOptions::partial_octets`].
+    pub partial_octets: usize,
+}
+
+impl Default for WsOptions {
+    fn default() -> Self {
+        WsOptions { path: None, origins: Vec::new(), ping: None, message: 256 << 10, partial_octets: 64 << 20 }
     }
 }

@@ -6,7 +6,7 @@ use super::tls::TlsContext;
 use super::udp::Udp;
 use super::{
     BindError, Notify, ProvedPeers, Received, TcpOptions, TransportError, TransportFailed, TransportId, TransportStats,
-    TransportType, UdpOptions, Wire,
+    TransportType, UdpOptions, Wire, WsOptions,
 };
 use mio::event::Event;
 use mio::{Events, Poll, Registry, Token, Waker};
@@ -163,7 +163,7 @@ impl PollGroup {
         options: &TcpOptions,
     ) -> Result<SocketAddr, BindError> {
         let index = self.next_index(TransportType::Tcp, addr)?;
-        let (tcp, local) = Tcp::bind(id, addr, wire, (options, None), self.poll.registry(), index)?;
+        let (tcp, local) = Tcp::bind(id, addr, wire, (options, None, None), self.poll.registry(), index)?;
         self.transports.push(Transport::Tcp(Box::new(tcp)));
         Ok(local)
     }
@@ -183,7 +183,31 @@ impl PollGroup {
         tls: (TlsContext, Arc<ProvedPeers>),
     ) -> Result<SocketAddr, BindError> {
         let index = self.next_index(TransportType::Tls, addr)?;
-        let (tcp, local) = Tcp::bind(id, addr, wire, (options, Some(tls)), self.poll.registry(), index)?;
+        let (tcp, local) = Tcp::bind(id, addr, wire, (options, Some(tls), None), self.poll.registry(), index)?;
+        self.transports.push(Transport::Tcp(Box::new(tcp)));
+        Ok(local)
+    }
+
+    /// Adds a listener for WebSocket clients (RFC 7118), over TLS if `tls` is there. Each message comes as
+    /// [`Received::Datagram`] with its connection's flow, and none is lost: when `rx` is full nothing is read. No message
+    /// passes before the upgrade is answered. Nothing is ever connected to: a message for which no connection lives fails
+    /// with [`TransportError::NoConnection`].
+    ///
+    /// # Errors
+    /// [`BindError`] when the socket cannot be opened.
+    pub fn add_ws(
+        &mut self,
+        id: TransportId,
+        addr: SocketAddr,
+        wire: FifoReceiver<Wire>,
+        (options, ws): (&TcpOptions, &WsOptions),
+        tls: Option<TlsContext>,
+    ) -> Result<SocketAddr, BindError> {
+        let kind = if tls.is_some() { TransportType::Wss } else { TransportType::Ws };
+        let index = self.next_index(kind, addr)?;
+        // A browser shows no certificate: what a client may have proved is not looked for.
+        let parts = (options, tls.map(|tls| (tls, Arc::default())), Some(ws.clone()));
+        let (tcp, local) = Tcp::bind(id, addr, wire, parts, self.poll.registry(), index)?;
         self.transports.push(Transport::Tcp(Box::new(tcp)));
         Ok(local)
     }

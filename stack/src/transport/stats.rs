@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Counters of one transport since its start. The transport writes, anyone reads.
 #[derive(Debug, Default)]
 pub struct TransportStats {
-    /// Datagrams, or chunks of streams, given to `rx`.
+    /// Datagrams, messages of WebSockets, or chunks of streams, given to `rx`.
     pub received: Counter,
     /// Octets of those.
     pub received_octets: Counter,
@@ -27,9 +27,9 @@ pub struct TransportStats {
     pub refused: Counter,
     /// Connections opened to a peer.
     pub connected: Counter,
-    /// TLS handshakes that succeeded, on accepted connections and on our own.
+    /// TLS handshakes that succeeded, on accepted connections and on our own; of WebSocket transports, upgrades.
     pub handshakes: Counter,
-    /// TLS handshakes that failed.
+    /// TLS handshakes that failed; of WebSocket transports, upgrades that were refused as well.
     pub handshakes_failed: Counter,
     /// Connections closed, for whatever reason; `accepted + connected - closed` are open.
     pub closed: Counter,

@@ -196,6 +196,14 @@ impl Table {
         None
     }
 
+    /// The WebSocket connection whose message is incomplete longest.
+    pub(super) fn oldest_incomplete(&self) -> Option<usize> {
+        let since =
+            |entry: &Option<Connection>| entry.as_ref().and_then(|c| c.ws.as_ref()).and_then(|ws| ws.incomplete);
+        let all = self.slots.iter().enumerate().filter_map(|(slot, entry)| Some((since(entry)?, slot)));
+        all.min().map(|(_, slot)| slot)
+    }
+
     /// Whether some connection has messages that are not out.
     pub(super) fn has_unsent(&self) -> bool {
         self.slots.iter().flatten().any(|c| c.has_unsent())
@@ -203,14 +211,17 @@ impl Table {
 
     fn due(&self, slot: usize) -> Time {
         match self.slots.get(slot).and_then(|c| c.as_ref()) {
-            Some(c) if c.phase == Phase::Open => c.active + self.idle,
+            Some(c) if c.phase == Phase::Open => {
+                let idle = c.active + self.idle;
+                c.ws.as_ref().map_or(idle, |ws| idle.min(ws.due()))
+            }
             Some(c) => c.ends,
             None => Time::MAX,
         }
     }
 
-    /// Puts a connection where it belongs in the order.
-    fn note(&mut self, slot: usize) {
+    /// Puts a connection where it belongs in the order: to be called when it is due earlier than before.
+    pub(super) fn note(&mut self, slot: usize) {
         let due = self.due(slot);
         if let Some(noted) = self.noted.get_mut(slot) {
             self.order.remove(&(*noted, slot));

@@ -1,17 +1,19 @@
-//! TCP (RFC 3261 §18), and TLS over it: one listener, the connections it accepts and those it opens.
+//! TCP (RFC 3261 §18), and TLS and WebSocket over it: one listener, the connections it accepts and those it opens.
 //!
 //! Nothing that a stream brings is shed: when `rx` is full no socket is read, and TCP's own window holds the peers.
 
 mod ready;
+mod websocket;
 
 use super::connection::{GRACE, LAST_ANSWERS, Phase, Queued};
 use super::poll_group::{Context, token};
 use super::stream::Stream;
 use super::table::Table;
 use super::tls::TlsContext;
+use super::ws::{self, WebSocket};
 use super::{
     BindError, ConnectionId, Notify, ProvedPeers, Received, TcpOptions, TransportError, TransportId, TransportStats,
-    TransportType, Wire, socket,
+    TransportType, Wire, WsOptions, socket,
 };
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
@@ -54,16 +56,20 @@ pub(super) struct Tcp {
     tls: Option<TlsContext>,
     /// Who the peers have proved to be.
     proved: Arc<ProvedPeers>,
+    /// Of a WebSocket transport: whom it lets in.
+    ws: Option<WsOptions>,
     index: usize,
     listener: TcpListener,
     local: SocketAddr,
     wire: FifoReceiver<Wire>,
     options: TcpOptions,
     table: Table,
-    /// Accepted connections that have not yet agreed on TLS; a connection's id is larger than those before it.
+    /// Accepted connections that have not yet agreed on TLS or WebSocket; a connection's id is larger than those before it.
     half_open: BTreeSet<ConnectionId>,
     /// Octets in all write queues.
     unsent: usize,
+    /// Memory that incomplete WebSocket messages take.
+    partial: usize,
     to_read: VecDeque<usize>,
     to_write: VecDeque<usize>,
     /// What `rx` had no room for; nothing is read until it is gone.
@@ -84,11 +90,16 @@ impl Tcp {
         id: TransportId,
         addr: SocketAddr,
         wire: FifoReceiver<Wire>,
-        (options, tls): (&TcpOptions, Option<(TlsContext, Arc<ProvedPeers>)>),
+        (options, tls, ws): (&TcpOptions, Option<(TlsContext, Arc<ProvedPeers>)>, Option<WsOptions>),
         registry: &Registry,
         index: usize,
     ) -> Result<(Self, SocketAddr), BindError> {
-        let kind = if tls.is_some() { TransportType::Tls } else { TransportType::Tcp };
+        let kind = match (&tls, &ws) {
+            (None, None) => TransportType::Tcp,
+            (Some(_), None) => TransportType::Tls,
+            (None, Some(_)) => TransportType::Ws,
+            (Some(_), Some(_)) => TransportType::Wss,
+        };
         let listen = || {
             let (mut listener, local) = socket::listen_tcp(addr, options)?;
             registry.register(&mut listener, token(index, 0), Interest::READABLE)?;
@@ -102,6 +113,7 @@ impl Tcp {
             kind,
             tls: tls.map(|(tls, _)| tls),
             proved,
+            ws,
             index,
             listener,
             local,
@@ -110,6 +122,7 @@ impl Tcp {
             table: Table::new(options.max_connections, options.idle_timeout, local.ip().is_unspecified()),
             half_open: BTreeSet::new(),
             unsent: 0,
+            partial: 0,
             to_read: VecDeque::new(),
             to_write: VecDeque::new(),
             held: VecDeque::new(),
@@ -174,11 +187,11 @@ impl Tcp {
         for _ in 0..BATCH {
             let Some(slot) = self.table.expired(ctx.now) else { break };
             worked = true;
-            match self.table.get(slot).map(|c| c.phase) {
-                Some(Phase::Closing) => self.flush(ctx, slot),
-                Some(Phase::Connecting | Phase::Handshaking) => {
-                    self.close(ctx, slot, TransportError::ConnectTimeout);
-                }
+            let Some(connection) = self.table.get(slot) else { continue };
+            match connection.phase {
+                Phase::Closing => self.flush(ctx, slot),
+                Phase::Connecting | Phase::Handshaking => self.close(ctx, slot, TransportError::ConnectTimeout),
+                Phase::Open if connection.ws.is_some() => self.expire_websocket(ctx, slot),
                 _ => self.close(ctx, slot, TransportError::ConnectionLost),
             }
         }
@@ -234,14 +247,17 @@ impl Tcp {
         if let Err(e) = stream.set_nodelay(true) {
             tracing::debug!(%peer, error = %e, "nodelay");
         }
-        let (phase, ends) = match self.tls {
-            Some(_) => (Phase::Handshaking, ctx.now + self.options.handshake_timeout),
-            None => (Phase::Open, Time::MAX),
+        let (phase, ends) = match self.tls.is_some() || self.ws.is_some() {
+            true => (Phase::Handshaking, ctx.now + self.options.handshake_timeout),
+            false => (Phase::Open, Time::MAX),
         };
         let stream = Stream::accepted(stream, self.tls.as_ref()).map_err(io::Error::other);
         match stream.and_then(|stream| self.enter(ctx, stream, (peer, None), phase, ends)) {
             Ok(slot) => {
                 self.stats.accepted.add(1);
+                if let (Some(options), Some(connection)) = (&self.ws, self.table.get(slot)) {
+                    connection.ws = Some(Box::new(WebSocket::new(options)));
+                }
                 self.note_half_open(ctx, slot);
             }
             Err(e) => {
@@ -251,7 +267,7 @@ impl Tcp {
         }
     }
 
-    /// Takes note of an accepted connection that has yet to agree on TLS; when these are too many, the oldest is closed.
+    /// Takes note of an accepted connection that has yet to agree on TLS or WebSocket; when these are too many, the oldest is closed.
     fn note_half_open(&mut self, ctx: &mut Context<'_>, slot: usize) {
         let Some(connection) = self.table.get(slot).filter(|c| c.phase == Phase::Handshaking) else { return };
         self.half_open.insert(connection.id);
@@ -297,7 +313,8 @@ impl Tcp {
             match self.wire.pop() {
                 Some(Wire::Send { bytes, peer, local, domain, connection, connect, notify }) => {
                     let to = To { peer, local, domain };
-                    if let Err((notify, error)) = self.send(ctx, Queued { bytes, notify }, to, connection, connect) {
+                    let message = Queued::message(bytes, notify);
+                    if let Err((notify, error)) = self.send(ctx, message, to, connection, connect) {
                         let counter = match error {
                             TransportError::Congested => &self.stats.shed_sent,
                             _ => &self.stats.errors,
@@ -314,7 +331,9 @@ impl Tcp {
         true
     }
 
-    /// Queues a message on the connection it names, else on one to its peer, else on a new one (RFC 3261 §18.2.2).
+    /// Queues a message on the connection it names, else on one to its peer, else on a new one (RFC 3261 §18.2.2). A
+    /// WebSocket client cannot be connected to, and behind its address there may be another one by now: what names a
+    /// connection goes out on that or not at all.
     fn send(
         &mut self,
         ctx: &mut Context<'_>,
@@ -323,16 +342,19 @@ impl Tcp {
         id: ConnectionId,
         connect: bool,
     ) -> Result<(), Refused> {
-        let named = self.table.by_id(id).filter(|&s| self.table.get(s).is_some_and(|c| c.phase.takes_messages()));
-        let slot = match named.or_else(|| self.table.by_peer(to.peer, to.domain.as_deref())) {
+        let named = self.table.by_id(id).filter(|&s| self.table.get(s).is_some_and(|c| c.takes_messages()));
+        let only_named = self.ws.is_some() && id != ConnectionId::default();
+        let by_peer = || self.table.by_peer(to.peer, to.domain.as_deref()).filter(|_| !only_named);
+        let slot = match named.or_else(by_peer) {
             Some(slot) => slot,
-            None if connect => self.connect(ctx, to).map_err(|error| (message.notify, error))?,
+            None if connect && self.ws.is_none() => self.connect(ctx, to).map_err(|error| (message.notify, error))?,
             None => return Err((message.notify, TransportError::NoConnection)),
         };
         let Some(connection) = self.table.get(slot) else { return Ok(()) };
         if connection.has_unsent() && self.unsent > FULL_QUEUES * self.options.write_queue {
             return Err((message.notify, TransportError::Congested));
         }
+        let message = if connection.ws.is_some() { message.framed() } else { message };
         let size = message.bytes.len();
         connection.enqueue(message, self.options.write_queue).map_err(|(m, error)| (m.notify, error))?;
         self.unsent += size;
@@ -386,6 +408,9 @@ impl Tcp {
         // Listed even with an empty queue, because writing is what sends the FIN.
         connection.writable = true;
         list(&mut self.to_write, &mut connection.to_write, slot);
+        if let Some(code) = connection.ws.as_mut().filter(|ws| ws.is_open()).and_then(|ws| ws.farewell.take()) {
+            self.queue_control(slot, ws::close(Some(code)));
+        }
         self.table.enter(slot, Phase::Flushing, ctx.now + GRACE);
     }
 
@@ -407,6 +432,9 @@ impl Tcp {
         self.half_open.remove(&connection.id);
         if !connection.proved.is_empty() {
             self.proved.remove(self.id, connection.id);
+        }
+        if let Some(ws) = &connection.ws {
+            self.partial = self.partial.saturating_sub(ws.frames.held());
         }
         if connection.phase == Phase::Connecting {
             return;

@@ -64,6 +64,7 @@ impl Tcp {
     }
 
     fn write_one(&mut self, ctx: &mut Context<'_>, slot: usize) {
+        self.queue_pong(slot);
         let Some(connection) = self.table.get(slot) else { return };
         match connection.write() {
             Ok(written) => {
@@ -72,6 +73,9 @@ impl Tcp {
                     connection.active = ctx.now;
                     self.stats.sent.add(written.messages);
                     self.stats.sent_octets.add(written.octets);
+                }
+                if !connection.has_unsent() && connection.ws.as_ref().is_some_and(|ws| ws.pong.is_some()) {
+                    list(&mut self.to_write, &mut connection.to_write, slot);
                 }
                 if connection.phase == Phase::Flushing && !connection.has_unsent() {
                     let ends = connection.ends;
@@ -97,14 +101,7 @@ impl Tcp {
     }
 
     pub(super) fn read(&mut self, ctx: &mut Context<'_>) -> bool {
-        let mut worked = false;
-        while let Some(item) = self.held.pop_front() {
-            if let Err(full) = ctx.rx.push(item, Class::Internal, ctx.now) {
-                self.held.push_front(full.0);
-                return worked;
-            }
-            worked = true;
-        }
+        let mut worked = self.deliver(ctx);
         for _ in 0..BATCH {
             if !self.held.is_empty() || !ctx.rx.has_room(Class::Essential) {
                 break;
@@ -121,6 +118,19 @@ impl Tcp {
         worked
     }
 
+    /// Gives `rx` what is held, as far as there is room; whether anything went.
+    pub(super) fn deliver(&mut self, ctx: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while let Some(item) = self.held.pop_front() {
+            if let Err(full) = ctx.rx.push(item, Class::Internal, ctx.now) {
+                self.held.push_front(full.0);
+                break;
+            }
+            any = true;
+        }
+        any
+    }
+
     fn read_one(&mut self, ctx: &mut Context<'_>, slot: usize) {
         let Some(connection) = self.table.get(slot) else { return };
         let Some(buffer) = ctx.buffer.get_mut(..CHUNK) else { return };
@@ -132,20 +142,21 @@ impl Tcp {
         if connection.stream.wants_write() && connection.writable {
             list(&mut self.to_write, &mut connection.to_write, slot);
         }
-        if connection.phase == Phase::Handshaking && !connection.stream.is_handshaking() {
+        if connection.phase == Phase::Handshaking && connection.ws.is_none() && !connection.stream.is_handshaking() {
             self.agreed(ctx, slot);
         }
         let Some(connection) = self.table.get(slot) else { return };
         let (phase, flow) = (connection.phase, connection.flow(self.id, self.kind));
         match got {
-            Got::Chunk(bytes) if matches!(phase, Phase::Open | Phase::Broken) => {
+            Got::Octets(size) if connection.ws.is_some() => self.read_websocket(ctx, slot, size),
+            Got::Octets(size) if matches!(phase, Phase::Open | Phase::Broken) => {
                 // A peer that talks and does not read counts as idle.
                 if !connection.has_unsent() {
                     connection.active = ctx.now;
                 }
-                self.pass_up(ctx, bytes, flow);
+                self.pass_up(ctx, size, flow);
             }
-            Got::Chunk(_) => {}
+            Got::Octets(_) => {}
             Got::Nothing if phase == Phase::Broken => self.close(ctx, slot, TransportError::ConnectionLost),
             Got::Nothing => {}
             Got::End if phase == Phase::Open => {
@@ -171,12 +182,14 @@ impl Tcp {
     fn not_agreed(&mut self, ctx: &mut Context<'_>, slot: usize, error: &io::Error) {
         let Some(connection) = self.table.get(slot) else { return };
         let (peer, domain) = (connection.peer, connection.domain.as_deref().unwrap_or_default());
-        tracing::info!(%peer, domain, %error, "no TLS with this peer");
+        let transport = self.kind.as_param();
+        tracing::info!(%peer, transport, domain, %error, "handshake failed");
         self.stats.handshakes_failed.add(1);
         self.close(ctx, slot, TransportError::Handshake);
     }
 
-    fn pass_up(&mut self, ctx: &mut Context<'_>, bytes: Bytes, flow: Flow) {
+    fn pass_up(&mut self, ctx: &mut Context<'_>, size: usize, flow: Flow) {
+        let bytes = Bytes::copy_from_slice(ctx.buffer.get(..size).unwrap_or_default());
         self.stats.received.add(1);
         self.stats.received_octets.add(bytes.len() as u64);
         let chunk = Received::Chunk { bytes, flow, at: ctx.now };

@@ -4,6 +4,7 @@ mod tcp;
 mod tls;
 mod udp;
 mod wildcard;
+mod ws;
 
 use super::*;
 use rutil::time::RealClock;
@@ -56,6 +57,17 @@ impl Bench {
                 .unwrap(),
             tx,
         )
+    }
+
+    fn ws(
+        &mut self,
+        id: u16,
+        options: (&TcpOptions, &WsOptions),
+        tls: Option<crate::transport::tls::TlsContext>,
+    ) -> (SocketAddr, FifoSender<Wire>) {
+        let (tx, rx) = fifo("wire", 2048, self.group.bell());
+        let addr = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+        (self.group.add_ws(TransportId(id), addr, rx, options, tls).unwrap(), tx)
     }
 
     /// One pass as a runner makes it.

@@ -8,7 +8,7 @@ use std::net::{IpAddr, TcpStream};
 const LOCAL: &str = "127.0.0.1:0";
 
 /// A context whose certificate is for these names, and which trusts whoever issued it.
-fn context(names: &[&str]) -> TlsContext {
+pub(super) fn context(names: &[&str]) -> TlsContext {
     let names =
         names.iter().map(|name| format!("{}={name}", if name.parse::<IpAddr>().is_ok() { "ip" } else { "dns" }));
     tls_context(&names.collect::<Vec<_>>().join(" "))
