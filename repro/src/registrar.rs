@@ -7,7 +7,7 @@ use stack::header::{Contact, HeaderError, NameAddr, Params, h, p};
 use stack::message::Message;
 use stack::selector::search::Reach;
 use stack::selector::{self, Located, Place, Target};
-use stack::transport::TransportTable;
+use stack::transport::{Flow, TransportTable};
 use stack::tu::NoResponse;
 use stack::uri::Uri;
 use std::time::Duration;
@@ -132,7 +132,7 @@ impl Registrar<'_> {
         if call_id.as_str().len() > MOST_CALL_ID {
             return Err(RegisterError::TooLong("Call-ID"));
         }
-        let source = request.source().map(|source| Target { kind: source.flow.kind, address: source.flow.peer });
+        let flow = request.source().map(|source| source.flow);
         match self.wish(request)? {
             Wish::Query => {
                 let bindings = self.store.bindings(aor, now);
@@ -149,7 +149,7 @@ impl Registrar<'_> {
                     in_order(bindings.iter().filter(|binding| binding.is(&contact.uri)), call_id.as_str(), cseq)?;
                 }
                 for (contact, expires) in &contacts {
-                    change(bindings, contact, *expires, (call_id.as_str(), cseq), source, now);
+                    change(bindings, contact, *expires, (call_id.as_str(), cseq), flow, now);
                 }
                 self.within_bounds(bindings, room)
             }),
@@ -180,7 +180,7 @@ impl Registrar<'_> {
             match contact? {
                 Contact::Star => star = true,
                 Contact::Addr(addr) => {
-                    self.check_reachable(&addr.uri)?;
+                    self.check_reachable(&addr.uri, request.source().map(|source| &source.flow))?;
                     let wanted = addr.param(p::EXPIRES).or(header).unwrap_or(rules.default_expires);
                     if wanted > 0 && wanted < rules.min_expires {
                         return Err(RegisterError::TooBrief(rules.min_expires));
@@ -202,9 +202,13 @@ impl Registrar<'_> {
 
     /// Whether a request to this contact could ever leave. Where a name leads is for the resolver to say when there is
     /// a request; and an address of another family than ours may stand beside one that can be reached.
-    fn check_reachable(&self, uri: &Uri<'_>) -> Result<(), RegisterError> {
+    fn check_reachable(&self, uri: &Uri<'_>, flow: Option<&Flow>) -> Result<(), RegisterError> {
         let unreachable = |why| Err(RegisterError::Unreachable(why));
         let Some(sip) = uri.sip() else { return unreachable("sip or sips URI expected") };
+        if selector::needs_flow(sip) {
+            let has_one = flow.is_some_and(|flow| flow.kind.is_reliable());
+            return if has_one { Ok(()) } else { unreachable("nothing but a connection of its own leads there") };
+        }
         let place = match selector::locate_uri(sip) {
             Ok(Located::At(place)) => Place {
                 name: String::new(),
@@ -259,7 +263,7 @@ fn change(
     contact: &NameAddr<'_>,
     expires: u32,
     (call_id, cseq): (&str, u32),
-    source: Option<Target>,
+    flow: Option<Flow>,
     now: Time,
 ) {
     let at = bindings.iter().position(|binding| binding.is(&contact.uri));
@@ -276,7 +280,8 @@ fn change(
         expires_at: now + Duration::from_secs(expires.into()),
         call_id,
         cseq,
-        source,
+        source: flow.map(|flow| Target { kind: flow.kind, address: flow.peer }),
+        flow: flow.filter(|_| contact.uri.sip().is_some_and(selector::needs_flow)),
     });
     match at.and_then(|at| bindings.get_mut(at)) {
         Some(old) => *old = new,

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod contents;
+pub mod flow_token;
 pub mod grammar;
 pub mod header;
 pub mod helper;

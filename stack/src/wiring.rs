@@ -8,6 +8,7 @@
 //! [`Placement::Sharded`]: rutil::Placement::Sharded
 //! [`Placement::Staged`]: rutil::Placement::Staged
 
+use crate::flow_token::FlowTokens;
 use crate::hep::{HepExporter, HepPlan, Tap};
 use crate::options::StackOptions;
 use crate::scanner::{MessageHeaderScanner, ScannerParts, ScannerStats};
@@ -149,7 +150,7 @@ pub struct Core {
 /// Builds the cores of all shards: `rx` has the receiving end of each shard's `rx` FIFO and the bell of the runner that
 /// the shard will run on. For a simulation give one shard, a silent bell, and play the transports yourself.
 pub fn cores(mut plan: Plan<'_>, rx: Vec<(FifoReceiver<Received>, Bell)>) -> Vec<Core> {
-    let keys = KeyMaker::new(plan.rng);
+    let secrets = (KeyMaker::new(plan.rng), FlowTokens::new(plan.rng));
     let across = rx.len() > 1;
     let mut senders: Vec<FifoSender<Incoming>> = Vec::new();
     let mut receivers: Vec<FifoReceiver<Incoming>> = Vec::new();
@@ -159,7 +160,7 @@ pub fn cores(mut plan: Plan<'_>, rx: Vec<(FifoReceiver<Received>, Bell)>) -> Vec
         receivers.push(receiver);
     }
     let ends = rx.into_iter().zip(receivers).enumerate();
-    ends.map(|(shard, ((rx, bell), txn))| core(&mut plan, shard as u16, rx, bell, txn, &senders, &keys)).collect()
+    ends.map(|(shard, ((rx, bell), txn))| core(&mut plan, shard as u16, rx, bell, txn, &senders, &secrets)).collect()
 }
 
 fn core(
@@ -169,7 +170,7 @@ fn core(
     bell: Bell,
     from_scanner: FifoReceiver<Incoming>,
     txn: &[FifoSender<Incoming>],
-    keys: &KeyMaker,
+    (keys, tokens): &(KeyMaker, FlowTokens),
 ) -> Core {
     let (commands, inputs) = edge!("cmd", bell.clone());
     let (to_timer, arms) = edge!("timer", Bell::silent());
@@ -218,7 +219,7 @@ fn core(
             events,
             commands.near(),
             plan.transports.clone(),
-            plan.rng.split(),
+            (plan.rng.split(), tokens.clone()),
             factory(shard),
         ));
     }
@@ -252,6 +253,7 @@ fn core(
         enum_suffix: plan.options.enum_suffix.clone(),
         udp_limit: plan.options.udp_limit,
         rng: plan.rng.split(),
+        tokens: tokens.clone(),
         tap,
     });
     let timers = TimerQueue::new(arms, commands.near());

@@ -4,6 +4,7 @@ use super::Located;
 use rutil::Time;
 use smallvec::SmallVec;
 use stack::selector::{self, Target};
+use stack::transport::Flow;
 use stack::uri::Uri;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct Binding {
     /// Where a request to `target` is sent, unless it has a name.
     contact: Option<Target>,
     source: Option<Target>,
+    /// The only way to a contact that cannot be connected to: the flow that it was registered by.
+    flow: Option<Flow>,
 }
 
 /// What a [`Binding`] is made from.
@@ -46,6 +49,8 @@ pub struct NewBinding<'a> {
     pub cseq: u32,
     /// Where the REGISTER came from.
     pub source: Option<Target>,
+    /// The flow that it came by, where nothing else leads to the contact ([`selector::needs_flow`]).
+    pub flow: Option<Flow>,
 }
 
 impl Binding {
@@ -59,7 +64,7 @@ impl Binding {
         };
         // The selector says it, so that both always agree.
         let contact = match new.uri.sip().map(selector::locate_uri) {
-            Some(Ok(selector::Located::At(place))) => Some(place),
+            Some(Ok(selector::Located::At(place))) if new.flow.is_none() => Some(place),
             _ => None,
         };
         Binding {
@@ -72,6 +77,7 @@ impl Binding {
             cseq: new.cseq,
             contact,
             source: new.source,
+            flow: new.flow,
         }
     }
 
@@ -96,7 +102,7 @@ impl Binding {
     }
 
     pub(super) fn located(&self) -> Located {
-        Located { uri: self.target.clone(), q: self.q }
+        Located { uri: self.target.clone(), q: self.q, flow: self.flow }
     }
 
     pub(super) fn places(&self) -> SmallVec<[Target; 2]> {

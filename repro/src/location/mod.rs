@@ -13,6 +13,7 @@ use rutil::hash::Keyed;
 use rutil::{HashMap, Rng, Time};
 use smallvec::SmallVec;
 use stack::selector::Target;
+use stack::transport::Flow;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,6 +41,8 @@ pub struct Located {
     pub uri: Arc<str>,
     /// Preference, in thousandths.
     pub q: u16,
+    /// The flow that leads there, where nothing else does.
+    pub flow: Option<Flow>,
 }
 
 /// What a look-up finds, the most preferred first.
@@ -219,6 +222,7 @@ mod tests {
             call_id: "c",
             cseq: 1,
             source: Some(udp("192.0.2.9:7000")),
+            flow: None,
         })
     }
 

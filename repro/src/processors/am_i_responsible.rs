@@ -8,7 +8,7 @@ use crate::proxy::RequestContext;
 /// Who may send a request to an address that is not in one of our domains: everybody, when the proxy listens on
 /// loopback addresses only; else trusted peers, the contacts and sources of registered users, and within a dialog
 /// also whoever sends to a registered contact. The last is no hole: a Route that names us can be forged, but what it
-/// gives access to is a user of ours.
+/// gives access to is a user of ours. A Route that names a flow cannot be forged, and leads to who gave it away.
 pub(super) struct AmIResponsible;
 
 impl Processor for AmIResponsible {
@@ -17,6 +17,9 @@ impl Processor for AmIResponsible {
     }
 
     fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
+        if context.flow.is_some() {
+            return ProcessorResult::Continue;
+        }
         if context.route.is_none() && !context.uri.is_sip && !context.is_number() {
             return context.respond(416);
         }

@@ -4,7 +4,7 @@ use super::{Processor, ProcessorResult};
 use crate::proxy::{RequestContext, aor_key};
 use stack::uri::Uri;
 
-/// Looks up who is meant. A request that has a Route to follow, or is for elsewhere, passes: its target is its
+/// Looks up who is meant. A request that has a Route or a flow to follow, or is for elsewhere, passes: its target is its
 /// Request-URI.
 pub(super) struct LocationServer;
 
@@ -14,7 +14,7 @@ impl Processor for LocationServer {
     }
 
     fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
-        if context.route.is_some() || !context.uri.ours {
+        if context.flow.is_some() || context.route.is_some() || !context.uri.ours {
             return ProcessorResult::Continue;
         }
         let aor = match context.request.request_uri() {

@@ -1,8 +1,10 @@
-//! Route preprocessing (RFC 3261 §16.4).
+//! Route preprocessing (RFC 3261 §16.4), and the flows that our own Routes name (RFC 5626 §5.3.1).
 
 use super::{Processor, ProcessorResult};
 use crate::proxy::RequestContext;
+use stack::flow_token::BadFlowToken;
 use stack::header::{NameAddr, h, p};
+use stack::transport::Flow;
 use stack::uri::Uri;
 
 /// Our own entries at the top of the Route set: two where we recorded both sides (RFC 5658).
@@ -19,8 +21,14 @@ impl Processor for StrictRouteFixup {
 
     fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
         let routed = context.request.exists(h::ROUTES);
-        if routed && context.uri.is_own_record_route && !restore_request_uri(context) {
-            return context.respond(400);
+        let mut own = Own::default();
+        if routed && context.uri.is_own_record_route {
+            if own.pass(token_of_request_uri(context)).is_err() {
+                return context.respond_reason(403, BAD_TOKEN);
+            }
+            if !restore_request_uri(context) {
+                return context.respond(400);
+            }
         }
         if context.uri.has_maddr {
             strip_maddr(context);
@@ -30,17 +38,18 @@ impl Processor for StrictRouteFixup {
         }
         for _ in 0..OWN_ROUTES {
             match top_route(context) {
-                Ok(Some(Top { ours: true, .. })) => {
+                Ok(Some(Top { ours: true, token, .. })) => {
+                    if own.pass(token).is_err() {
+                        return context.respond_reason(403, BAD_TOKEN);
+                    }
                     context.request.pop_front(h::ROUTES);
                     context.came_by_own_route = true;
                 }
-                Ok(top) => {
-                    context.route = top.map(|top| top.loose);
-                    return ProcessorResult::Continue;
-                }
+                Ok(_) => break,
                 Err(()) => return context.respond(400),
             }
         }
+        context.flow = own.leads_to(context.request.source().map(|source| source.flow));
         match top_route(context) {
             Ok(top) => {
                 context.route = top.map(|top| top.loose);
@@ -51,9 +60,49 @@ impl Processor for StrictRouteFixup {
     }
 }
 
+/// Why a request is refused that has a flow token which is not ours.
+const BAD_TOKEN: &str = "Bad Flow Token";
+
+/// The Routes of ours that a request has passed: the one for the side that it came from, then the one for the side that
+/// it goes to.
+#[derive(Default)]
+struct Own {
+    passed: usize,
+    /// The flow that the last of them names.
+    last: Option<Flow>,
+}
+
+impl Own {
+    fn pass(&mut self, token: Token) -> Result<(), BadFlowToken> {
+        self.passed += 1;
+        self.last = token.transpose()?;
+        Ok(())
+    }
+
+    /// The flow that the request goes by. A single Route of ours stands for both sides: if it names where the request
+    /// comes from, the request is leaving that side.
+    fn leads_to(&self, source: Option<Flow>) -> Option<Flow> {
+        let same =
+            |flow: &Flow| source.is_some_and(|s| (s.transport, s.connection) == (flow.transport, flow.connection));
+        self.last.filter(|flow| self.passed > 1 || !same(flow))
+    }
+}
+
+/// A flow token, if there is one.
+type Token = Option<Result<Flow, BadFlowToken>>;
+
 struct Top {
     ours: bool,
     loose: bool,
+    token: Token,
+}
+
+fn token(context: &RequestContext<'_, '_>, uri: &Uri<'_>) -> Token {
+    context.stack.flow_of(uri.sip()?.user.as_deref()?)
+}
+
+fn token_of_request_uri(context: &RequestContext<'_, '_>) -> Token {
+    token(context, &context.request.request_uri().ok()?)
 }
 
 fn top_route(context: &RequestContext<'_, '_>) -> Result<Option<Top>, ()> {
@@ -61,8 +110,11 @@ fn top_route(context: &RequestContext<'_, '_>) -> Result<Option<Top>, ()> {
         None => Ok(None),
         Some(Err(_)) => Err(()),
         Some(Ok(route)) => Ok(Some(match &route.uri {
-            Uri::Sip(sip) => Top { ours: context.is_ours(&sip.host, sip.port), loose: sip.param(p::LR) },
-            _ => Top { ours: false, loose: true },
+            Uri::Sip(sip) if context.is_ours(&sip.host, sip.port) => {
+                Top { ours: true, loose: sip.param(p::LR), token: token(context, &route.uri) }
+            }
+            Uri::Sip(sip) => Top { ours: false, loose: sip.param(p::LR), token: None },
+            _ => Top { ours: false, loose: true, token: None },
         })),
     }
 }

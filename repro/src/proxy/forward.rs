@@ -14,8 +14,9 @@ impl RequestContext<'_, '_> {
         // Step 4: who began the dialog without us keeps it without us.
         let record = config.record_route && dialog && self.is_initial();
         let inbound = self.request.source().map(|source| source.flow);
-        let next_hop = match self.route {
-            Some(false) => {
+        let next_hop = match (self.flow, self.route) {
+            (Some(flow), _) => NextHop::Flow(flow),
+            (None, Some(false)) => {
                 to_strict_router(&mut self.request);
                 NextHop::RequestUri
             }

@@ -135,8 +135,8 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(slot) else { return };
         context.rest = rest;
         let timer_c = stack.now() + self.c;
-        for client in clients {
-            context.branches.push(Branch { client, proceeding: false, timer_c });
+        for (client, if_lost) in clients {
+            context.branches.push(Branch { client, proceeding: false, if_lost, timer_c });
             self.branches.insert(client, slot);
             if context.invite {
                 self.timer_c.arm(timer_c, client);
@@ -271,14 +271,24 @@ impl Proxy {
 
     fn on_no_response(&mut self, client: ClientTransaction, reason: NoResponse, stack: &mut TuContext<'_>) {
         tracing::debug!(?client, %reason, "no response");
-        self.end_branch(client, Best::Local(reason.status()), stack);
+        let code = match reason {
+            NoResponse::Transport(_) => self.if_lost(client).unwrap_or(reason.status()),
+            _ => reason.status(),
+        };
+        self.end_branch(client, Best::Local(code), stack);
+    }
+
+    fn if_lost(&mut self, client: ClientTransaction) -> Option<u16> {
+        let slot = self.branches.get(&client)?;
+        Some(self.contexts.get_mut(*slot)?.branch(client)?.if_lost)
     }
 }
 
 /// An ACK goes to one place.
 fn send_stateless(mut forwarding: Forwarding, stack: &mut TuContext<'_>) {
     forwarding.set_breadth(1);
-    let Forwarding { mut request, targets, options, .. } = forwarding;
+    let (options, _) = forwarding.way(forwarding.targets.first());
+    let Forwarding { mut request, targets, .. } = forwarding;
     if let Some(target) = targets.first() {
         request.set_request_uri(&*target.uri);
     }

@@ -7,6 +7,7 @@ use crate::registrar::Registrar;
 use stack::header::{HeaderValue, Many, Method, p};
 use stack::message::Message;
 use stack::selector::{Located, Target, locate};
+use stack::transport::Flow;
 use stack::tu::{NextHop, ServerTransaction, TuContext};
 use stack::uri::{Host, SipUri, Uri};
 use std::net::SocketAddr;
@@ -53,7 +54,7 @@ pub struct RequestUri {
     pub ours: bool,
     /// There is a user.
     pub has_user: bool,
-    /// It is a value that we put into Record-Route: ours, no user, `lr`.
+    /// It is a value that we put into Record-Route: ours, `lr`, and no user but a flow token.
     pub is_own_record_route: bool,
     /// There is an `maddr`.
     pub has_maddr: bool,
@@ -71,6 +72,8 @@ pub struct RequestContext<'s, 'c> {
     pub route: Option<bool>,
     /// The topmost Route was ours.
     pub came_by_own_route: bool,
+    /// The flow that it goes by: the last Route of ours named it (RFC 5626 §5.3.1).
+    pub flow: Option<Flow>,
     /// Where it goes; none: to its Request-URI.
     pub targets: Found,
     /// The loop-detection part of its branch.
@@ -97,6 +100,7 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             uri: RequestUri::default(),
             route: None,
             came_by_own_route: false,
+            flow: None,
             targets: Found::new(),
             loop_hash: 0,
             server,
@@ -113,11 +117,12 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             Ok(Uri::Sip(sip)) => {
                 let (ours, has_user) = (self.is_ours(&sip.host, sip.port), sip.user.is_some());
                 let plain = sip.params.is_empty();
+                let token = sip.user.as_deref().is_some_and(|user| self.stack.flow_of(user).is_some());
                 RequestUri {
                     is_sip: true,
                     ours,
                     has_user,
-                    is_own_record_route: ours && !has_user && !plain && sip.param(p::LR),
+                    is_own_record_route: ours && (!has_user || token) && !plain && sip.param(p::LR),
                     has_maddr: !plain && sip.params.contains("maddr"),
                 }
             }

@@ -2,12 +2,12 @@
 //! what is still to be tried.
 
 use super::best::Best;
-use crate::location::Found;
+use crate::location::{Found, Located};
 use rutil::Time;
 use smallvec::SmallVec;
 use stack::header::{Number, h};
 use stack::message::Message;
-use stack::tu::{ClientTransaction, SendOptions, ServerTransaction, TuContext};
+use stack::tu::{ClientTransaction, NextHop, SendOptions, ServerTransaction, TuContext};
 
 /// One client transaction.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Branch {
     pub(super) client: ClientTransaction,
     /// A provisional response came.
     pub(super) proceeding: bool,
+    /// The status that a transport error counts as.
+    pub(super) if_lost: u16,
     /// When Timer C fires; moved on by each provisional response.
     pub(super) timer_c: Time,
 }
@@ -46,8 +48,9 @@ pub(super) struct Forwarding {
     pub(super) max_breadth: u32,
 }
 
-/// The branches that a [`Forwarding`] began, and what it has left.
-pub(super) type Started = (SmallVec<[ClientTransaction; 1]>, Option<Box<Forwarding>>);
+/// The branches that a [`Forwarding`] began, each with the status that a transport error counts as there, and what it
+/// has left.
+pub(super) type Started = (SmallVec<[(ClientTransaction, u16); 1]>, Option<Box<Forwarding>>);
 
 impl ResponseContext {
     pub(super) fn new(server: ServerTransaction, invite: bool) -> Self {
@@ -122,6 +125,19 @@ impl Forwarding {
         self.request.set(h::MAX_BREADTH, &Number(share));
     }
 
+    /// How a request to a contact is sent, and the status that a transport error counts as: a user who cannot be reached
+    /// but by a flow is not there when that is gone, and who named the flow is told so (RFC 5626 §5.3.1).
+    pub(super) fn way(&self, target: Option<&Located>) -> (SendOptions, u16) {
+        let flow = target.and_then(|target| target.flow);
+        let next_hop = flow.map_or(self.options.next_hop, NextHop::Flow);
+        let if_lost = match (flow, next_hop) {
+            (Some(_), _) => 480,
+            (None, NextHop::Flow(_)) => 430,
+            (None, _) => 503,
+        };
+        (SendOptions { next_hop, ..self.options }, if_lost)
+    }
+
     /// Sends the request to the targets of the highest preference.
     pub(super) fn start(mut self, stack: &mut TuContext<'_>) -> Started {
         let group = self.group();
@@ -134,20 +150,24 @@ impl Forwarding {
                 break;
             }
             let mut copy = self.request.clone();
-            if let Some(target) = self.targets.get(at) {
+            let target = self.targets.get(at);
+            if let Some(target) = target {
                 copy.set_request_uri(&*target.uri);
             }
-            clients.push(stack.send(copy, self.options));
+            let (options, if_lost) = self.way(target);
+            clients.push((stack.send(copy, options), if_lost));
         }
         if more {
             self.targets.drain(..group);
             return (clients, Some(Box::new(self)));
         }
         // The last target takes the request itself.
-        if let Some(target) = self.targets.last() {
+        let target = self.targets.last();
+        let (options, if_lost) = self.way(target);
+        if let Some(target) = target {
             self.request.set_request_uri(&*target.uri);
         }
-        clients.push(stack.send(self.request, self.options));
+        clients.push((stack.send(self.request, options), if_lost));
         (clients, None)
     }
 }

@@ -10,7 +10,7 @@ use crate::header::{Method, h, p};
 use crate::hep::Tap;
 use crate::message::{Limits, Message, Source};
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
-use crate::transport::{Flow, Notify, Received, TransportError, TransportFailed, TransportTable, Wire};
+use crate::transport::{Flow, Notify, Received, TransportError, TransportFailed, TransportTable, TransportType, Wire};
 use bytes::Bytes;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
 use std::collections::VecDeque;
@@ -145,7 +145,7 @@ impl MessageHeaderScanner {
         if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
             return;
         }
-        if stun::is_stun(&bytes) {
+        if flow.kind == TransportType::Udp && stun::is_stun(&bytes) {
             match stun::answer(&bytes, flow.peer) {
                 Some(answer) => self.reply(answer, flow, now),
                 None => count(&self.parts.stats.garbage),

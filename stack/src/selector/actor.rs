@@ -7,12 +7,13 @@ use super::locate::{Located, Target, locate};
 use super::lookups::{Lookups, Outcome};
 use super::resolver::{Answer, ResolverHandle};
 use super::search::{Found, Reach, Search};
+use crate::flow_token::FlowTokens;
 use crate::header::{HeaderId, h};
 use crate::hep::Tap;
 use crate::message::Message;
 use crate::transaction::{ClientTransaction, Input, Outgoing, Sent, Transmission};
 use crate::transport::{
-    Flow, Notify, RouteQuery, Routes, TransportError, TransportInfo, TransportTable, TransportType, Wire,
+    Flow, Notify, RouteQuery, Routes, Text, TransportError, TransportInfo, TransportTable, TransportType, Wire,
 };
 use crate::tu::{NextHop, NoResponse, SendOptions};
 use crate::uri::SipUri;
@@ -47,6 +48,7 @@ pub(crate) struct SelectorParts {
     /// Requests larger than this leave UDP (RFC 3261 §18.1.1).
     pub(crate) udp_limit: usize,
     pub(crate) rng: Rng,
+    pub(crate) tokens: FlowTokens,
     pub(crate) tap: Tap,
 }
 
@@ -243,15 +245,22 @@ impl TransportSelector {
     }
 
     /// RFC 3261 §16.6 step 4; where inbound and outbound side differ in address or transport, one Record-Route for each
-    /// (RFC 5658): the outbound one above, so that each side meets its own first.
+    /// (RFC 5658): the outbound one above, so that each side meets its own first. A side that is a WebSocket client has its
+    /// flow in it, because nothing else leads back there (RFC 5626 §5.3).
     fn record_route(&self, request: &mut Request, outbound: &TransportInfo, flow: Flow) {
         let Some(inbound) = request.options.record_route else { return };
         let towards_called = outbound.record_route(flow.local);
+        let token = |flow: &Flow| match flow.kind {
+            TransportType::Ws | TransportType::Wss => format!("{}@", self.parts.tokens.token(flow)),
+            _ => String::new(),
+        };
+        let (caller, called) = (token(&inbound), token(&flow));
         let towards_caller = self.parts.transports.get(inbound.transport).map(|t| t.record_route(inbound.local));
-        if let Some(towards_caller) = towards_caller.filter(|text| **text != *towards_called) {
-            request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[&towards_caller]);
+        let differs = |text: &Text<'_>| !caller.is_empty() || **text != *towards_called;
+        if let Some(towards_caller) = towards_caller.filter(differs) {
+            request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[b"<sip:", caller.as_bytes(), &towards_caller]);
         }
-        request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[&towards_called]);
+        request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[b"<sip:", called.as_bytes(), &towards_called]);
     }
 
     /// A request went to a stream for its size alone, and nobody listens there: once more over UDP.

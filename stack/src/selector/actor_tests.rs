@@ -37,6 +37,7 @@ fn bench() -> Bench {
         enum_suffix: None,
         udp_limit: 1300,
         rng: Rng::from_seed(1),
+        tokens: FlowTokens::new(&mut Rng::from_seed(1)),
         tap: Tap::none(),
     });
     Bench { selector, out: to_out, answers: to_answers, news: from_news, wire }

@@ -81,6 +81,12 @@ pub fn locate(msg: &Message, next_hop: NextHop, outbound_proxy: Option<&SipUri<'
 /// As [`locate`].
 pub fn locate_uri(uri: &SipUri<'_>) -> Result<Located, NoResponse> {
     let transport = transport_of(uri)?;
+    // RFC 6761 §6.4: there is no such host, and nobody need be asked. It stands where a client cannot be connected to.
+    if let Host::Name(name) = &uri.host
+        && is_invalid(name)
+    {
+        return Err(NoResponse::NotFound);
+    }
     let maddr = match uri.param(p::MADDR) {
         Some(text) => Some(Host::parse(text).map_err(|_| NoResponse::NotFound)?),
         None => None,
@@ -95,8 +101,25 @@ pub fn locate_uri(uri: &SipUri<'_>) -> Result<Located, NoResponse> {
             Ok(Located::At(Target { kind, address: SocketAddr::new(ip, port) }))
         }
         Some(_) => Err(NoResponse::NotFound),
+        // Nobody connects to a WebSocket client: only an address could be that of a connection which lives.
+        None if matches!(transport, Some(TransportType::Ws | TransportType::Wss)) => {
+            Err(NoResponse::Transport(TransportError::NoConnection))
+        }
         None => Ok(Located::Name(place(name()))),
     }
+}
+
+/// Whether a host name is below `.invalid`.
+fn is_invalid(name: &str) -> bool {
+    let label = name.trim_end_matches('.').rsplit('.').next();
+    label.is_some_and(|label| label.eq_ignore_ascii_case("invalid"))
+}
+
+/// Whether the place that a URI names can be reached by nothing but a flow that is known already: a WebSocket client, or
+/// a host below `.invalid` (RFC 7118 §5).
+pub fn needs_flow(uri: &SipUri<'_>) -> bool {
+    let websocket = || matches!(transport_of(uri), Ok(Some(TransportType::Ws | TransportType::Wss)));
+    matches!(&uri.host, Host::Name(name) if is_invalid(name)) || websocket()
 }
 
 /// Nobody is made to send to a group, to everybody or to "here", be it written as an IPv4-mapped IPv6 address.
@@ -157,10 +180,22 @@ mod tests {
             ("sip:a@[::ffff:255.255.255.255]", Err(NoResponse::NotFound)),
             ("sip:a@[::ffff:0.0.0.0]", Err(NoResponse::NotFound)),
             ("sip:a@[::ffff:192.0.2.1]", at(Udp, "[::ffff:192.0.2.1]:5060")),
+            ("sip:a@df7jal23ls0d.invalid;transport=ws", Err(NoResponse::NotFound)),
+            ("sip:a@df7jal23ls0d.INVALID.", Err(NoResponse::NotFound)),
+            ("sip:a@phone.example.com;transport=ws", Err(TransportError::NoConnection.into())),
         ];
         for (uri, want) in cases {
             assert_eq!(locate(&request(uri, &[]), NextHop::Route, None), want, "{uri}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_connected_to() {
+        let needs = |text: &str| needs_flow(Uri::parse(text).unwrap().sip().unwrap());
+        assert!(
+            needs("sip:a@x.invalid;transport=ws") && needs("sip:a@x.invalid") && needs("sip:a@192.0.2.1;transport=WSS")
+        );
+        assert!(!needs("sip:a@invalid.example.com") && !needs("sip:a@192.0.2.1;transport=tcp"));
     }
 
     #[test]

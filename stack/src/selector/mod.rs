@@ -17,4 +17,4 @@ mod srv;
 pub(crate) use actor::{SelectorParts, TransportSelector};
 pub(crate) use failover::Cause;
 pub use failover::{Failover, Retry};
-pub use locate::{Located, Place, Target, locate, locate_uri};
+pub use locate::{Located, Place, Target, locate, locate_uri, needs_flow};

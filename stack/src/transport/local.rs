@@ -27,7 +27,7 @@ pub struct TransportInfo {
     by_route: bool,
     /// `SIP/2.0/UDP 192.0.2.1:5060;branch=`
     via: Box<str>,
-    /// `<sip:192.0.2.1:5060;lr>`
+    /// `192.0.2.1:5060;lr>`
     record_route: Box<str>,
 }
 
@@ -72,7 +72,7 @@ impl TransportInfo {
         self.text(local, &self.via, write_via)
     }
 
-    /// The Record-Route that leads to it; `local` as in a [`Flow`] of the side that will use it.
+    /// The Record-Route that leads to it, behind `<sip:` and what may be the user part; `local` as in a [`Flow`] of the side that will use it.
     pub(crate) fn record_route(&self, local: Option<IpAddr>) -> Text<'_> {
         self.text(local, &self.record_route, write_record_route)
     }
@@ -100,8 +100,10 @@ fn write_via(out: &mut dyn Write, kind: TransportType, address: SocketAddr) -> f
 
 fn write_record_route(out: &mut dyn Write, kind: TransportType, address: SocketAddr) -> fmt::Result {
     match kind {
-        TransportType::Udp => write!(out, "<sip:{address};lr>"),
-        _ => write!(out, "<sip:{address};transport={};lr>", kind.as_param()),
+        TransportType::Udp => write!(out, "{address};lr>"),
+        // RFC 7118 defines no other parameter for WSS.
+        TransportType::Wss => write!(out, "{address};transport=ws;lr>"),
+        _ => write!(out, "{address};transport={};lr>", kind.as_param()),
     }
 }
 

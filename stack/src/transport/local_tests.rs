@@ -121,16 +121,16 @@ fn a_wildcard_tells_each_peer_the_address_towards_it() {
     let bound = "0.0.0.0:5070".parse().unwrap();
     let open = TransportInfo::new(TransportId(0), Udp, 0, bound, "10.0.0.1:5070".parse().unwrap());
     assert_eq!(text(open.via(Some(ip("192.168.1.1")))), "SIP/2.0/UDP 192.168.1.1:5070;branch=");
-    assert_eq!(text(open.record_route(Some(ip("192.168.1.1")))), "<sip:192.168.1.1:5070;lr>");
+    assert_eq!(text(open.record_route(Some(ip("192.168.1.1")))), "192.168.1.1:5070;lr>");
     assert_eq!(text(open.via(None)), "SIP/2.0/UDP 10.0.0.1:5070;branch=");
     // Behind a NAT it says what it was told to say.
     let natted = TransportInfo::new(TransportId(0), Tcp, 0, bound, "203.0.113.1:5060".parse().unwrap());
     let natted = natted.always_advertised();
     assert_eq!(text(natted.via(Some(ip("192.168.1.1")))), "SIP/2.0/TCP 203.0.113.1:5060;branch=");
-    assert_eq!(text(natted.record_route(None)), "<sip:203.0.113.1:5060;transport=tcp;lr>");
+    assert_eq!(text(natted.record_route(None)), "203.0.113.1:5060;transport=tcp;lr>");
     let longest = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff";
     let v6 = TransportInfo::new(TransportId(0), Tcp, 0, "[::]:65535".parse().unwrap(), "[::1]:65535".parse().unwrap());
-    assert_eq!(text(v6.record_route(Some(ip(longest)))), format!("<sip:[{longest}]:65535;transport=tcp;lr>"));
+    assert_eq!(text(v6.record_route(Some(ip(longest)))), format!("[{longest}]:65535;transport=tcp;lr>"));
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod tests;
 pub use error::BindError;
 pub(crate) use interfaces::AddressWatch;
 pub use interfaces::{InterfaceAddress, Interfaces, Latest};
+pub(crate) use local::Text;
 pub use local::{TransportInfo, TransportTable, Way};
 pub use options::{TcpOptions, UdpOptions, WsOptions};
 pub use poll_group::{FailureSink, PollGroup};

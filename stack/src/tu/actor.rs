@@ -1,6 +1,7 @@
 //! The actor around a transaction user: its FIFO in, its commands out.
 
 use super::{TransactionUser, TuContext, TuEvent};
+use crate::flow_token::FlowTokens;
 use crate::transaction::{Command, Input};
 use crate::transport::TransportTable;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
@@ -20,6 +21,7 @@ pub(crate) struct TuActor<T: ?Sized> {
     commands: FifoSender<Input>,
     transports: TransportTable,
     rng: Rng,
+    tokens: FlowTokens,
     /// Commands that found no room: while there are any, no event is taken.
     held: Vec<Command>,
     /// When to look again whether there is room.
@@ -34,16 +36,17 @@ impl<T: TransactionUser + ?Sized> TuActor<T> {
         events: FifoReceiver<TuEvent>,
         commands: FifoSender<Input>,
         transports: TransportTable,
-        rng: Rng,
+        (rng, tokens): (Rng, FlowTokens),
         user: Box<T>,
     ) -> Self {
-        TuActor { tu, shard, events, commands, transports, rng, held: Vec::new(), retry_at: Time::ZERO, user }
+        TuActor { tu, shard, events, commands, transports, rng, tokens, held: Vec::new(), retry_at: Time::ZERO, user }
     }
 
     fn call(&mut self, now: Time, what: impl FnOnce(&mut T, &mut TuContext<'_>)) {
         let mut context = TuContext {
             now,
             rng: &mut self.rng,
+            tokens: &self.tokens,
             tu: self.tu,
             shard: self.shard,
             transports: &self.transports,

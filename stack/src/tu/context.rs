@@ -1,6 +1,7 @@
 //! What a transaction user may say.
 
 use super::{ClientTransaction, ServerTransaction};
+use crate::flow_token::{BadFlowToken, FlowTokens};
 use crate::message::Message;
 use crate::transaction::Command;
 use crate::transport::{Flow, TransportTable};
@@ -17,7 +18,8 @@ pub enum NextHop {
     Route,
     /// To the Request-URI although there is a Route: the next hop is a strict router (RFC 3261 §16.6 step 7).
     RequestUri,
-    /// Back on a flow.
+    /// Back on a flow, or nowhere: when its connection is gone the request fails with
+    /// [`crate::transport::TransportError::NoConnection`].
     Flow(Flow),
     /// To an address.
     Address(TransportType, SocketAddr),
@@ -29,7 +31,8 @@ pub struct SendOptions {
     /// Where it goes.
     pub next_hop: NextHop,
     /// Add a Record-Route for the way that the request leaves, and one for the flow that it came by where that has
-    /// another address of ours or another transport (RFC 3261 §16.6 step 4, RFC 5658).
+    /// another address of ours or another transport (RFC 3261 §16.6 step 4, RFC 5658). Those for WebSocket clients name their
+    /// flows ([`TuContext::flow_of`]).
     pub record_route: Option<Flow>,
     /// The loop-detection part of the branch (RFC 3261 §16.6 step 8).
     pub loop_hash: Option<u64>,
@@ -39,6 +42,7 @@ pub struct SendOptions {
 pub struct TuContext<'a> {
     pub(crate) now: Time,
     pub(crate) rng: &'a mut Rng,
+    pub(crate) tokens: &'a FlowTokens,
     pub(crate) tu: u8,
     pub(crate) shard: u16,
     pub(crate) transports: &'a TransportTable,
@@ -64,6 +68,20 @@ impl TuContext<'_> {
     /// The stack's transports and their addresses.
     pub fn transports(&self) -> &TransportTable {
         self.transports
+    }
+
+    /// The flow that the user part of a URI names, of one that came back to us (RFC 5626 §5.3.1); none when it is no
+    /// flow token.
+    ///
+    /// # Errors
+    /// [`BadFlowToken`]: it is not one that this stack made.
+    pub fn flow_of(&self, user: &str) -> Option<Result<Flow, BadFlowToken>> {
+        self.tokens.flow(user, self.transports)
+    }
+
+    /// The token by which [`TuContext::flow_of`] knows a flow again.
+    pub fn flow_token(&self, flow: &Flow) -> String {
+        self.tokens.token(flow)
     }
 
     /// Sends a request in a new client transaction. The stack adds the Via. The answer, or the news that there will

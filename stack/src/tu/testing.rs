@@ -1,6 +1,7 @@
 //! A transaction user without a stack: for tests that hand it events and read its commands.
 
 use super::TuContext;
+use crate::flow_token::FlowTokens;
 use crate::transaction::{Command, ServerTransaction};
 use crate::transport::TransportTable;
 use rutil::{Rng, Time};
@@ -10,6 +11,7 @@ pub struct Harness {
     /// The present.
     pub now: Time,
     rng: Rng,
+    tokens: FlowTokens,
     transports: TransportTable,
     commands: Vec<Command>,
 }
@@ -17,7 +19,8 @@ pub struct Harness {
 impl Harness {
     /// Time zero, a fixed seed, and these transports.
     pub fn new(transports: TransportTable) -> Self {
-        Harness { now: Time::ZERO, rng: Rng::from_seed(1), transports, commands: Vec::new() }
+        let tokens = FlowTokens::new(&mut Rng::from_seed(2));
+        Harness { now: Time::ZERO, rng: Rng::from_seed(1), tokens, transports, commands: Vec::new() }
     }
 
     /// Calls a transaction user with a context.
@@ -25,6 +28,7 @@ impl Harness {
         what(&mut TuContext {
             now: self.now,
             rng: &mut self.rng,
+            tokens: &self.tokens,
             tu: 0,
             shard: 0,
             transports: &self.transports,

@@ -1,6 +1,7 @@
 //! The proxy driven by hand-made events.
 
 mod cancel;
+mod flows;
 mod fork;
 mod forward;
 mod register;
@@ -36,6 +37,8 @@ struct Bench {
     server: Arc<Server>,
     requests: u32,
     peer: &'static str,
+    /// Where requests come from, if not from `peer` over UDP.
+    came_by: Option<Flow>,
 }
 
 fn transports(address: &str) -> TransportTable {
@@ -73,7 +76,14 @@ impl Bench {
         config.listen = vec![format!("udp:{address}").parse().unwrap()];
         let server = Arc::new(Server::new(config, &mut rng));
         let proxy = Proxy::new(server.clone(), &mut rng);
-        Bench { harness: Harness::new(transports(address)), proxy, server, requests: 0, peer: "127.0.0.1:7000" }
+        Bench {
+            harness: Harness::new(transports(address)),
+            proxy,
+            server,
+            requests: 0,
+            peer: "127.0.0.1:7000",
+            came_by: None,
+        }
     }
 
     fn event(&mut self, event: TuEvent) -> Vec<Out> {
@@ -95,10 +105,13 @@ impl Bench {
             .collect()
     }
 
-    fn stamped(&self, mut msg: Message) -> Box<Message> {
+    fn flow(&self) -> Flow {
         let (kind, peer) = (TransportType::Udp, self.peer.parse().unwrap());
-        let flow = Flow { transport: TransportId(0), kind, connection: ConnectionId(0), peer, local: None };
-        msg.set_source(Source { flow, at: self.harness.now });
+        self.came_by.unwrap_or(Flow { transport: TransportId(0), kind, connection: ConnectionId(0), peer, local: None })
+    }
+
+    fn stamped(&self, mut msg: Message) -> Box<Message> {
+        msg.set_source(Source { flow: self.flow(), at: self.harness.now });
         Box::new(msg)
     }
 

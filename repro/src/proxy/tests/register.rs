@@ -254,6 +254,7 @@ fn a_response_fits_into_a_datagram_whatever_it_repeats() {
 fn a_contact_that_no_request_can_be_sent_to_is_400() {
     const SCHEME: &str = "sip or sips URI expected";
     const HOST: &str = "its host is not the address of one device";
+    const FLOW: &str = "nothing but a connection of its own leads there";
     const TRANSPORT: &str = "its transport is not supported";
     let mut bench = Bench::new();
     for (bad, why) in [
@@ -272,7 +273,8 @@ fn a_contact_that_no_request_can_be_sent_to_is_400() {
         ("<sip:1@example.com:0>", "port 0"),
         ("<sip:1@127.0.0.1;transport=sctp>", TRANSPORT),
         ("<sip:1@example.com;transport=sctp>", TRANSPORT),
-        ("<sip:1@127.0.0.1;transport=ws>", TRANSPORT),
+        ("<sip:1@127.0.0.1;transport=ws>", FLOW),
+        ("<sip:1@df7jal23ls0d.invalid>", FLOW),
         // The bench has UDP and TCP.
         ("<sips:1@127.0.0.1:9001>", TRANSPORT),
     ] {

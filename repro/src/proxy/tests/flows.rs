@@ -1,0 +1,143 @@
+//! WebSocket clients, who are reached by their flows alone (RFC 7118 §5, RFC 5626 §5.3).
+
+use super::*;
+use stack::transport::TransportError;
+use stack::tu::NextHop;
+
+const ALICE: &str = "<sip:alice@df7jal23ls0d.invalid;transport=ws>";
+const TO_ALICE: &str = "sip:alice@df7jal23ls0d.invalid;transport=ws";
+const LOST: NoResponse = NoResponse::Transport(TransportError::NoConnection);
+
+/// A proxy with a WebSocket transport beside UDP and TCP.
+fn bench() -> Bench {
+    let mut bench = Bench::new();
+    let infos = transports("127.0.0.1:5060").iter().cloned().collect::<Vec<_>>().into_iter();
+    let at = "127.0.0.1:8080".parse().unwrap();
+    let ws = TransportInfo::new(TransportId(2), TransportType::Ws, 0, at, at);
+    bench.harness = Harness::new(TransportTable::new(infos.chain([ws]).collect()));
+    bench
+}
+
+fn ws(connection: u64) -> Flow {
+    let peer = format!("127.0.0.1:{}", 40_000 + connection).parse().unwrap();
+    Flow { transport: TransportId(2), kind: TransportType::Ws, connection: ConnectionId(connection), peer, local: None }
+}
+
+fn register(bench: &mut Bench, flow: Flow, contact: &str) -> u16 {
+    bench.came_by = Some(flow);
+    let code = bench.status(request(
+        "REGISTER",
+        "sip:127.0.0.1",
+        &format!("To: <sip:bob@127.0.0.1>\r\nContact: {contact}\r\n"),
+    ));
+    bench.came_by = None;
+    code
+}
+
+/// A Record-Route value of ours with the token of a flow.
+fn own(bench: &mut Bench, flow: Flow) -> String {
+    let token = bench.harness.call(|stack| stack.flow_token(&flow));
+    format!("<sip:{token}@127.0.0.1:8080;transport=ws;lr>")
+}
+
+#[test]
+fn a_registered_client_is_called_by_its_flow() {
+    let mut bench = bench();
+    assert_eq!(register(&mut bench, ws(1), ALICE), 200);
+    let (_, msg, options) = bench.forwarded(request("INVITE", "sip:bob@127.0.0.1", ""));
+    assert_eq!((uri(&msg), options.next_hop), (TO_ALICE, NextHop::Flow(ws(1))));
+    assert_eq!(options.record_route, Some(bench.flow()));
+    // Whoever registers again, on another connection, is called there.
+    bench.came_by = Some(ws(2));
+    let mut again = request("REGISTER", "sip:127.0.0.1", &format!("To: <sip:bob@127.0.0.1>\r\nContact: {ALICE}\r\n"));
+    again.set(h::CALL_ID, "again");
+    assert_eq!(bench.status(again), 200);
+    bench.came_by = None;
+    let (_, _, options) = bench.forwarded(request("INVITE", "sip:bob@127.0.0.1", ""));
+    assert_eq!(options.next_hop, NextHop::Flow(ws(2)));
+    // Who can be connected to is.
+    bench.register(&["<sip:bob@127.0.0.1:5090;transport=tcp>;q=0.1"]);
+    let (client, _, _) = bench.forwarded(request("MESSAGE", "sip:bob@127.0.0.1", ""));
+    let outs = bench.no_response(client, LOST);
+    assert!(matches!(&outs[..], [Out::Sent(_, _, options)] if options.next_hop == NextHop::Route), "{outs:?}");
+}
+
+#[test]
+fn a_client_whose_connection_is_gone_is_not_there() {
+    for (method, reason) in [("INVITE", LOST), ("MESSAGE", NoResponse::Transport(TransportError::ConnectionLost))] {
+        let mut bench = bench();
+        assert_eq!(register(&mut bench, ws(1), ALICE), 200);
+        let (client, _, _) = bench.forwarded(request(method, "sip:bob@127.0.0.1", ""));
+        assert_eq!(codes(&bench.no_response(client, reason)), [480]);
+    }
+}
+
+#[test]
+fn what_cannot_be_connected_to_registers_by_a_connection_only() {
+    let mut bench = bench();
+    let udp = bench.flow();
+    assert_eq!(register(&mut bench, udp, ALICE), 400);
+    let tcp = Flow { transport: TransportId(1), kind: TransportType::Tcp, ..ws(1) };
+    assert_eq!(register(&mut bench, tcp, "<sip:alice@df7jal23ls0d.invalid;transport=tcp>"), 200);
+    let (_, _, options) = bench.forwarded(request("INVITE", "sip:bob@127.0.0.1", ""));
+    assert_eq!(options.next_hop, NextHop::Flow(tcp));
+}
+
+#[test]
+fn a_route_that_names_a_flow_leads_there() {
+    let mut bench = bench();
+    let (alice, bob) = (own(&mut bench, ws(1)), own(&mut bench, ws(2)));
+    let udp = "<sip:127.0.0.1:5060;lr>";
+    for (routes, came_by, next_hop) in [
+        // From a peer over UDP to alice, and back.
+        (vec![udp, &alice], None, NextHop::Flow(ws(1))),
+        (vec![&alice, udp], Some(ws(1)), NextHop::Route),
+        (vec![&alice], None, NextHop::Flow(ws(1))),
+        (vec![&alice], Some(ws(1)), NextHop::Route),
+        // Between two clients; alice has come back on another connection.
+        (vec![&alice, &bob], Some(ws(1)), NextHop::Flow(ws(2))),
+        (vec![&bob, &alice], Some(ws(2)), NextHop::Flow(ws(1))),
+        (vec![&alice, &bob], Some(ws(3)), NextHop::Flow(ws(2))),
+        // To herself.
+        (vec![&alice, &alice], Some(ws(1)), NextHop::Flow(ws(1))),
+    ] {
+        bench.came_by = came_by;
+        let lines = format!("To: <sip:bob@x>;tag=1\r\nRoute: {}\r\n", routes.join(","));
+        let (_, msg, options) = bench.forwarded(request("BYE", TO_ALICE, &lines));
+        assert_eq!((options.next_hop, uri(&msg), msg.exists(h::ROUTES)), (next_hop, TO_ALICE, false), "{routes:?}");
+    }
+    let (lines, own_uri) = (format!("Route: <{TO_ALICE}>\r\n"), alice.trim_matches(['<', '>']));
+    bench.came_by = None;
+    // By a strict router.
+    let (_, msg, options) = bench.forwarded(request("BYE", own_uri, &lines));
+    assert_eq!((options.next_hop, uri(&msg)), (NextHop::Flow(ws(1)), TO_ALICE));
+}
+
+#[test]
+fn a_flow_that_is_gone_is_430_and_a_forged_one_403() {
+    let mut bench = bench();
+    let alice = own(&mut bench, ws(1));
+    let bye = |route: &str| request("BYE", TO_ALICE, &format!("To: <sip:bob@x>;tag=1\r\nRoute: {route}\r\n"));
+    let (client, _, _) = bench.forwarded(bye(&alice));
+    assert_eq!(codes(&bench.no_response(client, LOST)), [430]);
+    let (client, _, _) = bench.forwarded(bye(&alice));
+    assert_eq!(codes(&bench.no_response(client, NoResponse::Timeout)), [] as [u16; 0]);
+    assert_eq!(bench.status(bye(&alice.replace("flow-0", "flow-1"))), 403);
+    assert_eq!(bench.status(bye("<sip:flow-00@127.0.0.1:8080;lr>")), 403);
+    // A user that is no token means nothing.
+    bench.forwarded(bye("<sip:alice@127.0.0.1:8080;lr>"));
+}
+
+#[test]
+fn a_stranger_may_follow_a_flow_and_nothing_else() {
+    let mut bench = Bench::with("192.0.2.1:5060", Config::default());
+    bench.harness = Harness::new(self::bench().harness.call(|stack| stack.transports().clone()));
+    let alice = own(&mut bench, ws(1));
+    bench.peer = "198.51.100.1:5060";
+    let route = format!("To: <sip:bob@x>;tag=1\r\nRoute: {alice}\r\n");
+    assert_eq!(bench.forwarded(request("BYE", TO_ALICE, &route)).2.next_hop, NextHop::Flow(ws(1)));
+    assert_eq!(
+        bench.status(request("BYE", TO_ALICE, "To: <sip:bob@x>;tag=1\r\nRoute: <sip:127.0.0.1:8080;lr>\r\n")),
+        403
+    );
+}

@@ -1,0 +1,152 @@
+//! Flow tokens (RFC 5626 §5.3): the name of a flow in the user part of a URI that comes back to us, as a Record-Route
+//! does. Who has one can send on that flow through us, and nobody can make one.
+
+use crate::transport::{ConnectionId, Flow, TransportId, TransportTable};
+use rutil::Rng;
+use siphasher::sip128::{Hasher128, SipHasher24};
+use std::fmt::Write as _;
+use std::hash::Hasher;
+use std::net::{IpAddr, SocketAddr};
+
+/// How a user part begins that is meant to be a token.
+const PREFIX: &str = "flow-";
+/// Transport, connection and port of the peer.
+const FIXED: usize = 12;
+/// The code that proves where a token comes from.
+const PROOF: usize = 16;
+
+/// Makes and reads flow tokens; all shards of a stack share one, with a key that lives as long as the process: so do
+/// connections.
+#[derive(Clone)]
+pub struct FlowTokens {
+    key: (u64, u64),
+}
+
+/// A flow token that this process did not make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a flow token of ours")]
+pub struct BadFlowToken;
+
+impl FlowTokens {
+    /// Draws a key.
+    pub fn new(rng: &mut Rng) -> Self {
+        FlowTokens { key: (rng.next_u64(), rng.next_u64()) }
+    }
+
+    /// The token of a flow: `flow-` and hexadecimal digits, which need no escape in a user part.
+    pub fn token(&self, flow: &Flow) -> String {
+        let mut octets = Vec::with_capacity(FIXED + 16 + PROOF);
+        octets.extend(flow.transport.0.to_be_bytes());
+        octets.extend(flow.connection.0.to_be_bytes());
+        octets.extend(flow.peer.port().to_be_bytes());
+        match flow.peer.ip() {
+            IpAddr::V4(ip) => octets.extend(ip.octets()),
+            IpAddr::V6(ip) => octets.extend(ip.octets()),
+        }
+        let proof = self.proof(&octets);
+        octets.extend(proof.to_be_bytes());
+        let mut token = String::with_capacity(PREFIX.len() + 2 * octets.len());
+        token.push_str(PREFIX);
+        for octet in octets {
+            let _ = write!(token, "{octet:02x}");
+        }
+        token
+    }
+
+    /// The flow that a user part names; none when it is not meant to be a token.
+    ///
+    /// # Errors
+    /// [`BadFlowToken`]: it was tampered with, or another process made it.
+    pub fn flow(&self, user: &str, transports: &TransportTable) -> Option<Result<Flow, BadFlowToken>> {
+        let digits = user.strip_prefix(PREFIX)?;
+        Some(self.read(digits, transports).ok_or(BadFlowToken))
+    }
+
+    fn read(&self, digits: &str, transports: &TransportTable) -> Option<Flow> {
+        if digits.len() > 2 * (FIXED + 16 + PROOF) || !digits.len().is_multiple_of(2) {
+            return None;
+        }
+        let digit = |c: u8| char::from(c).to_digit(16).map(|d| d as u8);
+        let octet = |pair: &[u8; 2]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
+        let octets: Vec<u8> = digits.as_bytes().as_chunks().0.iter().map(octet).collect::<Option<_>>()?;
+        let (named, proof) = octets.split_last_chunk::<PROOF>()?;
+        if self.proof(named) != u128::from_be_bytes(*proof) {
+            return None;
+        }
+        let (transport, rest) = named.split_first_chunk::<2>()?;
+        let (connection, rest) = rest.split_first_chunk::<8>()?;
+        let (port, ip) = rest.split_first_chunk::<2>()?;
+        let ip: IpAddr = match (<[u8; 4]>::try_from(ip), <[u8; 16]>::try_from(ip)) {
+            (Ok(v4), _) => v4.into(),
+            (_, Ok(v6)) => v6.into(),
+            _ => return None,
+        };
+        let transport = TransportId(u16::from_be_bytes(*transport));
+        Some(Flow {
+            transport,
+            kind: transports.get(transport)?.kind,
+            connection: ConnectionId(u64::from_be_bytes(*connection)),
+            peer: SocketAddr::new(ip, u16::from_be_bytes(*port)),
+            local: None,
+        })
+    }
+
+    /// A keyed code that nobody without the key can compute (SipHash-2-4 is made to be one).
+    fn proof(&self, octets: &[u8]) -> u128 {
+        let mut hash = SipHasher24::new_with_keys(self.key.0, self.key.1);
+        hash.write(octets);
+        hash.finish128().as_u128()
+    }
+}
+
+impl std::fmt::Debug for FlowTokens {
+    // The key is a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FlowTokens")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::{TransportInfo, TransportType};
+
+    fn table() -> TransportTable {
+        let at = "192.0.2.1:80".parse().unwrap();
+        let info = |id, kind| TransportInfo::new(TransportId(id), kind, 0, at, at);
+        TransportTable::new(vec![info(0, TransportType::Udp), info(1, TransportType::Ws)])
+    }
+
+    fn flow(transport: u16, peer: &str) -> Flow {
+        let (kind, connection) = (TransportType::Ws, ConnectionId(0x1234_5600_0007));
+        Flow { transport: TransportId(transport), kind, connection, peer: peer.parse().unwrap(), local: None }
+    }
+
+    #[test]
+    fn a_token_names_its_flow() {
+        let tokens = FlowTokens::new(&mut Rng::from_seed(1));
+        for peer in ["192.0.2.9:40000", "[2001:db8::9]:1"] {
+            let token = tokens.token(&flow(1, peer));
+            assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && token.len() < 100);
+            assert_eq!(tokens.flow(&token, &table()), Some(Ok(flow(1, peer))));
+        }
+        assert_eq!(tokens.flow("alice", &table()), None);
+    }
+
+    #[test]
+    fn nobody_else_can_make_one() {
+        let tokens = FlowTokens::new(&mut Rng::from_seed(1));
+        let token = tokens.token(&flow(1, "192.0.2.9:40000"));
+        let bad = |user: &str| assert_eq!(tokens.flow(user, &table()), Some(Err(BadFlowToken)), "{user}");
+        bad(&FlowTokens::new(&mut Rng::from_seed(2)).token(&flow(1, "192.0.2.9:40000")));
+        bad(&tokens.token(&flow(7, "192.0.2.9:40000")));
+        for at in PREFIX.len()..token.len() {
+            let other = if token.as_bytes()[at] == b'0' { "1" } else { "0" };
+            bad(&format!("{}{other}{}", &token[..at], &token[at + 1..]));
+            bad(&token[..at]);
+        }
+        for tail in ["00", "ä", "%30"] {
+            bad(&format!("{token}{tail}"));
+        }
+    }
+}
