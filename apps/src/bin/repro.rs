@@ -167,6 +167,7 @@ fn start(config: Config, tls: Option<TlsContext>) -> Result<Stack, StartError> {
         .pin_runners(config.pin_runners)
         .options(options)
         .tcp_options(streams)
+        .ws_options(config.ws_options())
         .on_panic(|thread| {
             say(format_args!("thread {thread} has died, its calls are lost: exiting"));
             std::process::exit(DIED);

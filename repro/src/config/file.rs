@@ -82,6 +82,18 @@ impl Config {
         let checks = [
             (self.first_without_certificate().is_some(), "", "listen", NO_CERTIFICATE),
             (self.dscp > 63, "", "dscp", "expected 0 to 63"),
+            (
+                self.websocket.path.as_ref().is_some_and(|path| !path.starts_with('/')),
+                "websocket",
+                "path",
+                "expected a path that begins with /",
+            ),
+            (
+                self.websocket.origins.iter().any(|origin| !is_origin(origin)),
+                "websocket",
+                "origins",
+                "expected origins as browsers write them: https://phone.example.com, without a path",
+            ),
             (registrar.min_expires == 0, "registrar", "min_expires", "expected at least 1"),
             (
                 registrar.max_expires < registrar.min_expires,
@@ -105,6 +117,14 @@ impl Config {
         ];
         checks.into_iter().find(|check| check.0).map(|(_, table, key, what)| (table, key, what))
     }
+}
+
+/// Whether a browser could send this as an Origin (RFC 6454 §6.2): scheme, host and port.
+fn is_origin(text: &str) -> bool {
+    text == "null"
+        || text
+            .split_once("://")
+            .is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty() && !host.contains(['/', ' ', '*']))
 }
 
 fn fault(text: &str, file: &str, at: usize, what: impl Display) -> ConfigError {
@@ -186,6 +206,10 @@ accept_common_name = true
 certificate = "example.com.pem"
 private_key = "/keys/example.com.key"
 domains = ["example.com"]
+[websocket]
+path = "/ws"
+origins = ["https://phone.example.com"]
+ping_seconds = 30
 [log]
 filter = "info"
 format = "json"
@@ -225,6 +249,9 @@ auth_key = "geheim"
         let client_auth = ClientAuth::Required;
         let tls = TlsOptions { identities: vec![identity], trust, client_auth, accept_common_name: true };
         assert_eq!(config.tls.options(), tls);
+        let websocket = config.ws_options();
+        assert_eq!((websocket.path.as_deref(), websocket.ping.map(|p| p.as_secs())), (Some("/ws"), Some(30)));
+        assert_eq!(websocket.origins, ["https://phone.example.com"]);
         let registrar = &config.registrar;
         let expires = [registrar.min_expires, registrar.max_expires, registrar.default_expires];
         assert_eq!((expires, registrar.max_contacts, registrar.max_aors), ([10, 100, 50], 3, 4));
@@ -254,6 +281,9 @@ auth_key = "geheim"
             ("name_servers = [\"dns\"]", &["my.toml:1: name_servers:", "192.0.2.53:53"]),
             ("listen = [", &["my.toml:1: listen:"]),
             ("record_route = true\nlisten = [\"tls:127.0.0.1:1\"]", &["my.toml:2: listen:", "[[tls.identities]]"]),
+            ("[websocket]\npath = \"ws\"", &["my.toml:2: websocket.path:", "begins with /"]),
+            ("[websocket]\norigins = [\"*\"]", &["my.toml:2: websocket.origins:", "https://phone.example.com"]),
+            ("[websocket]\nping_seconds = 0", &["my.toml:2: websocket.ping_seconds:", "nonzero"]),
             ("[tls]\nclient_auth = \"on\"", &["my.toml:2: tls.client_auth:", "\"required\""]),
             ("[[tls.identities]]\ncertificate = \"x\"", &["my.toml:1: tls.identities:", "private_key"]),
         ] {

@@ -11,8 +11,10 @@ pub use tls::{FileName, Identity, Tls};
 use rutil::Placement;
 use rutil::log::Format;
 use serde::{Deserialize, Deserializer};
+use stack::transport::WsOptions;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub drain_seconds: u64,
     /// TLS: certificates, and whom to trust.
     pub tls: Tls,
+    /// Whom the transports `ws` and `wss` let in.
+    pub websocket: WebSocket,
     /// The log.
     pub log: Log,
     /// The registrar.
@@ -71,6 +75,19 @@ impl fmt::Debug for Hep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hep").field("collector", &self.collector).field("agent", &self.agent).finish_non_exhaustive()
     }
+}
+
+/// Whom the WebSocket transports let in (RFC 7118).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebSocket {
+    /// The only path that a client may ask for, as `/ws`; without it any.
+    pub path: Option<String>,
+    /// The origins whose scripts may connect, as `https://phone.example.com`; empty: any.
+    pub origins: Vec<String>,
+    /// How long nothing may come from a client before it is pinged, seconds; after as long again it is gone. Without it
+    /// there are no pings.
+    pub ping_seconds: Option<NonZeroU32>,
 }
 
 /// The log, on standard error.
@@ -130,6 +147,7 @@ impl Default for Config {
             enum_suffix: None,
             drain_seconds: 10,
             tls: Tls::default(),
+            websocket: WebSocket::default(),
             log: Log::default(),
             registrar: Registrar::default(),
             limits: Limits::default(),
@@ -163,6 +181,13 @@ impl Default for Limits {
 }
 
 impl Config {
+    /// How the WebSocket transports are set up.
+    pub fn ws_options(&self) -> WsOptions {
+        let WebSocket { path, origins, ping_seconds } = &self.websocket;
+        let ping = ping_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+        WsOptions { path: path.clone(), origins: origins.clone(), ping, ..WsOptions::default() }
+    }
+
     /// How long to wait for pending transactions when told to stop.
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)

@@ -14,3 +14,4 @@ mod repro;
 mod sipp;
 mod tls;
 mod torture;
+mod websocket;
