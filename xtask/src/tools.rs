@@ -26,7 +26,12 @@ pub(crate) struct Peer {
 }
 
 /// All peers.
-pub(crate) const PEERS: &[Peer] = &[Peer { program: "sipp", package: "sip-tester" }];
+pub(crate) const PEERS: &[Peer] = &[
+    Peer { program: "sipp", package: "sip-tester" },
+    // For JsSIP, which the tests install by npm in `tests/peers-js`.
+    Peer { program: "node", package: "nodejs" },
+    Peer { program: "npm", package: "npm" },
+];
 
 impl Tool {
     /// Installs the tool if it is not there; the build is kept under `target/tools`, so an interrupted one resumes.

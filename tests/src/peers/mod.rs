@@ -1,9 +1,11 @@
 //! Real programs: our own `repro`, and the peers that it is tested against.
 
+mod jssip;
 mod process;
 mod repro;
 mod sipp;
 
+pub use jssip::jssip;
 pub use process::{Process, Unfinished};
 pub use repro::{Repro, repro_binary};
 pub use sipp::{CallStats, Running, Sipp, SippError};

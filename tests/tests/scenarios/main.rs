@@ -6,6 +6,7 @@ mod end;
 mod hep;
 mod idle;
 mod interfaces;
+mod jssip;
 mod keep_alive;
 mod locate;
 mod name_server;

@@ -16,13 +16,13 @@ use crate::repro::{LIMIT, address, refusal};
 use tests::peers::Repro;
 
 /// A directory with a configuration, certificate and key, and the CA; removed afterwards.
-struct Site {
+pub(crate) struct Site {
     directory: PathBuf,
     ca: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("repro-tls-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let mut params = CertificateParams::default();
@@ -39,7 +39,7 @@ impl Site {
         site
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         use std::os::unix::fs::OpenOptionsExt as _;
         let path = self.directory.join(name);
         let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
@@ -47,7 +47,7 @@ impl Site {
     }
 
     /// A new certificate and key for these domains.
-    fn issue(&self, domains: &[&str], change: impl FnOnce(&mut CertificateParams)) {
+    pub(crate) fn issue(&self, domains: &[&str], change: impl FnOnce(&mut CertificateParams)) {
         let names: Vec<String> = domains.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
         change(&mut params);
@@ -56,8 +56,12 @@ impl Site {
         self.write("own.key", &key.serialize_pem());
     }
 
-    fn config(&self) -> String {
-        self.directory.join("repro.toml").display().to_string()
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    pub(crate) fn config(&self) -> String {
+        self.path("repro.toml").display().to_string()
     }
 
     fn start(&self) -> Repro {
