@@ -36,6 +36,9 @@ const FULL_QUEUES: usize = 64;
 /// News of closed connections that may wait for `rx` before no new connection is taken.
 const MOST_HELD: usize = 1024;
 
+/// What a secure transport begins its sessions with, and where it tells who its peers are.
+type TlsSide = (TlsContext, Arc<ProvedPeers>);
+
 /// What is told to the sender of a message that was not taken.
 type Refused = (Option<Notify>, TransportError);
 
@@ -90,7 +93,7 @@ impl Tcp {
         id: TransportId,
         addr: SocketAddr,
         wire: FifoReceiver<Wire>,
-        (options, tls, ws): (&TcpOptions, Option<(TlsContext, Arc<ProvedPeers>)>, Option<WsOptions>),
+        (options, tls, ws): (&TcpOptions, Option<TlsSide>, Option<WsOptions>),
         registry: &Registry,
         index: usize,
     ) -> Result<(Self, SocketAddr), BindError> {
