@@ -3,6 +3,7 @@
 use crate::Time;
 use crate::fifo::Meter;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What may be taken on.
@@ -15,15 +16,19 @@ pub enum Zone {
     RejectNewWork,
     /// Only what finishes work in progress: what is in a dialog, responses, ACK.
     RejectNonEssential,
+    /// The same, and even to say no costs too much: what is new is dropped unread.
+    Drop,
 }
 
 impl Zone {
-    /// The zone of a load in percent of the tolerance: above 80 no new work, above 100 nothing that is not essential.
+    /// The zone of a load in percent of the tolerance: above 80 no new work, above 100 nothing that is not essential,
+    /// above 200 no answers to it either.
     pub const fn of_percent(percent: u32) -> Zone {
         match percent {
             0..=80 => Zone::Normal,
             81..=100 => Zone::RejectNewWork,
-            _ => Zone::RejectNonEssential,
+            101..=200 => Zone::RejectNonEssential,
+            _ => Zone::Drop,
         }
     }
 }
@@ -42,25 +47,72 @@ pub enum Tolerance {
 impl Tolerance {
     /// What `meter` shows at `now`, in percent of this, rounded down. Zero tolerance of something is over 100.
     pub fn percent(self, meter: &Meter, now: Time) -> u32 {
-        let (metric, tolerance) = match self {
-            Tolerance::Wait(most) => (meter.expected_wait().as_nanos(), most.as_nanos()),
-            Tolerance::Depth(most) => (meter.depth() as u128, most as u128),
-            Tolerance::Age(most) => (meter.oldest_age(now).as_nanos(), most.as_nanos()),
-        };
-        match (metric, tolerance) {
-            (0, _) => 0,
-            (_, 0) => u32::MAX,
-            // Both are below 2^97 (a Duration in ns), so the product fits.
-            (metric, tolerance) => u32::try_from(100 * metric / tolerance).unwrap_or(u32::MAX),
+        match self {
+            Tolerance::Wait(most) => share(meter.expected_wait(), most),
+            Tolerance::Depth(most) => percent(meter.depth() as u128, most as u128),
+            Tolerance::Age(most) => share(meter.oldest_age(now), most),
         }
     }
 }
 
-/// Watches FIFOs and says what may be taken on. Built with the wiring, then shared unchanged: to ask it is a few relaxed
-/// loads a FIFO, cheap enough for every message.
+fn share(wait: Duration, most: Duration) -> u32 {
+    percent(wait.as_nanos(), most.as_nanos())
+}
+
+fn percent(metric: u128, tolerance: u128) -> u32 {
+    match (metric, tolerance) {
+        (0, _) => 0,
+        (_, 0) => u32::MAX,
+        // Both are below 2^97 (a Duration in ns), so the product fits.
+        (metric, tolerance) => u32::try_from(100 * metric / tolerance).unwrap_or(u32::MAX),
+    }
+}
+
+/// How long something outside has waited to be taken in: what lies in the kernel's socket buffers. Whoever empties it
+/// says whether it did; what is read next has waited no longer than since it was last empty. One writes, anyone reads.
+#[derive(Debug)]
+pub struct Backlog(AtomicU64);
+
+/// Nothing waits.
+const NO_BACKLOG: u64 = u64::MAX;
+
+impl Backlog {
+    /// Nothing waits.
+    pub const fn new() -> Self {
+        Backlog(AtomicU64::new(NO_BACKLOG))
+    }
+
+    /// Says whether something was left when it was looked at, at `now`.
+    pub fn looked(&self, left: bool, now: Time) {
+        let since = self.0.load(Ordering::Relaxed);
+        match (left, since) {
+            (true, NO_BACKLOG) => self.0.store(now.as_nanos(), Ordering::Relaxed),
+            (false, NO_BACKLOG) | (true, _) => {}
+            (false, _) => self.0.store(NO_BACKLOG, Ordering::Relaxed),
+        }
+    }
+
+    /// How long it has not been empty: what is at its head has waited no longer.
+    pub fn age(&self, now: Time) -> Duration {
+        match self.0.load(Ordering::Relaxed) {
+            NO_BACKLOG => Duration::ZERO,
+            since => now.since(Time::from_nanos(since)),
+        }
+    }
+}
+
+impl Default for Backlog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Watches FIFOs, and what waits outside, and says what may be taken on. Built with the wiring, then shared unchanged: to
+/// ask it is a few relaxed loads for each, cheap enough for every message.
 #[derive(Clone, Debug, Default)]
 pub struct CongestionManager {
     watched: Vec<(Arc<Meter>, Tolerance)>,
+    outside: Option<(Arc<Backlog>, Duration)>,
 }
 
 /// The longest [`CongestionManager::retry_after`], in seconds.
@@ -77,9 +129,16 @@ impl CongestionManager {
         self.watched.push((meter, tolerance));
     }
 
-    /// The load of the FIFO nearest to (or farthest beyond) its tolerance, in percent of it.
+    /// Watches what waits outside, of which an age of `most` is tolerated.
+    pub fn watch_outside(&mut self, backlog: Arc<Backlog>, most: Duration) {
+        self.outside = Some((backlog, most));
+    }
+
+    /// The load of whatever is nearest to (or farthest beyond) its tolerance, in percent of it.
     pub fn percent(&self, now: Time) -> u32 {
-        self.watched.iter().map(|(meter, tolerance)| tolerance.percent(meter, now)).max().unwrap_or(0)
+        let inside = self.watched.iter().map(|(meter, tolerance)| tolerance.percent(meter, now)).max().unwrap_or(0);
+        let outside = self.outside.as_ref().map_or(0, |(backlog, most)| share(backlog.age(now), *most));
+        inside.max(outside)
     }
 
     /// The zone of the fullest FIFO.
@@ -124,7 +183,9 @@ mod tests {
             (162, Zone::RejectNewWork),
             (200, Zone::RejectNewWork),
             (202, Zone::RejectNonEssential),
-            (900, Zone::RejectNonEssential),
+            (400, Zone::RejectNonEssential),
+            (402, Zone::Drop),
+            (900, Zone::Drop),
         ] {
             let (manager, _rx) = watching(depth, Tolerance::Depth(200));
             assert_eq!(manager.zone(Time::ZERO), zone, "{depth}");
@@ -150,6 +211,24 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_outside_counts_from_when_it_was_last_empty() {
+        let backlog = Arc::new(Backlog::new());
+        let mut manager = CongestionManager::new();
+        manager.watch_outside(backlog.clone(), Duration::from_millis(100));
+        let at = Time::from_millis;
+        assert_eq!(manager.zone(at(10_000)), Zone::Normal, "nobody has looked yet");
+        // Left over at 10 s, and again and again: its age counts from the first time.
+        (0..3).for_each(|n| backlog.looked(true, at(10_000 + n)));
+        let zones = [(10_080, Zone::Normal), (10_081, Zone::RejectNewWork), (10_101, Zone::RejectNonEssential)];
+        zones.into_iter().for_each(|(ms, zone)| assert_eq!(manager.zone(at(ms)), zone, "{ms}"));
+        assert_eq!(manager.zone(at(10_201)), Zone::Drop);
+        backlog.looked(false, at(10_202));
+        assert_eq!(manager.zone(at(10_202)), Zone::Normal);
+        backlog.looked(true, at(20_000));
+        assert_eq!((manager.percent(at(20_050)), backlog.age(at(20_050)).as_millis()), (50, 50));
+    }
+
+    #[test]
     fn the_fullest_decides_and_extremes_do_not_overflow() {
         let (mut manager, _rx) = watching(10, Tolerance::Depth(100));
         let (tx, rx) = filled(50);
@@ -158,7 +237,7 @@ mod tests {
         rx.served(1, Duration::MAX);
         manager.watch(tx.meter().clone(), Tolerance::Wait(Duration::from_nanos(1)));
         assert_eq!(manager.percent(Time::MAX), u32::MAX);
-        assert_eq!(watching(1, Tolerance::Depth(0)).0.zone(Time::ZERO), Zone::RejectNonEssential);
+        assert_eq!(watching(1, Tolerance::Depth(0)).0.zone(Time::ZERO), Zone::Drop);
         assert_eq!(watching(0, Tolerance::Depth(0)).0.zone(Time::ZERO), Zone::Normal);
         assert_eq!(CongestionManager::new().zone(Time::MAX), Zone::Normal);
     }

@@ -22,7 +22,7 @@ pub mod wheel;
 pub use actor::{Actor, Sleeper, Turn};
 pub use bell::Bell;
 pub use chunks::Chunks;
-pub use congestion::{CongestionManager, Tolerance, Zone};
+pub use congestion::{Backlog, CongestionManager, Tolerance, Zone};
 pub use fifo::{Class, FifoReceiver, FifoSender, Full, Meter, fifo};
 pub use hash::{HashMap, HashSet, Keyed};
 pub use placement::Placement;

@@ -10,6 +10,7 @@ pub mod helper;
 pub mod hep;
 pub mod message;
 pub mod options;
+pub mod overload;
 pub mod scanner;
 pub mod selector;
 pub mod stack;

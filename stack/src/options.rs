@@ -2,6 +2,7 @@
 
 use crate::hep::HepOptions;
 use crate::message::Limits;
+use crate::overload::OverloadOptions;
 use crate::transaction::TimerValues;
 use crate::uri::SipUri;
 use std::net::SocketAddr;
@@ -34,6 +35,8 @@ pub struct StackOptions {
     pub name_servers: Vec<SocketAddr>,
     /// Where `tel` URIs are looked up (ENUM, RFC 6116): `e164.arpa`, or a suffix of one's own. `None`: nowhere.
     pub enum_suffix: Option<String>,
+    /// When new work is refused.
+    pub overload: OverloadOptions,
 }
 
 impl Default for StackOptions {
@@ -49,6 +52,7 @@ impl Default for StackOptions {
             outbound_proxy: None,
             name_servers: Vec::new(),
             enum_suffix: None,
+            overload: OverloadOptions::default(),
         }
     }
 }

@@ -268,7 +268,8 @@ impl StackBuilder {
             hep: hep_stats,
         };
         let on_panic = self.on_panic.unwrap_or_else(|| Arc::new(|name| tracing::error!(runner = name, "panicked")));
-        for (shard, ((group, park), actors)) in homes.into_iter().zip(actors).enumerate() {
+        for (shard, ((mut group, park), actors)) in homes.into_iter().zip(actors).enumerate() {
+            group.report_to(stack.cores[shard].intake.clone());
             match park {
                 Some(park) => {
                     stack.run(format!("sip-net-{shard}"), group, (Vec::new(), Vec::new()), &on_panic)?;

@@ -11,6 +11,7 @@
 use crate::flow_token::FlowTokens;
 use crate::hep::{HepExporter, HepPlan, Tap};
 use crate::options::StackOptions;
+use crate::overload::Intake;
 use crate::scanner::{MessageHeaderScanner, ScannerParts, ScannerStats};
 use crate::selector::resolver::{Answer, ResolverHandle, ResolverOptions, serve};
 use crate::selector::{SelectorParts, TransportSelector};
@@ -21,7 +22,8 @@ use crate::tu::{TransactionUser, TuActor, TuOptions};
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use rutil::{
-    Actor, Bell, Class, Clock, FifoReceiver, FifoSender, Meter, ParkSleeper, RealClock, Rng, Runner, Sleeper, fifo,
+    Actor, Bell, Class, Clock, CongestionManager, FifoReceiver, FifoSender, Meter, ParkSleeper, RealClock, Rng, Runner,
+    Sleeper, fifo,
 };
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -145,6 +147,10 @@ pub struct Core {
     pub transactions: Arc<TransactionStats>,
     /// Refuse what begins something new.
     pub draining: Arc<AtomicBool>,
+    /// What waits in its sockets, and what they should let through.
+    pub intake: Arc<Intake>,
+    /// What it may take on.
+    pub congestion: Arc<CongestionManager>,
 }
 
 /// Builds the cores of all shards: `rx` has the receiving end of each shard's `rx` FIFO and the bell of the runner that
@@ -190,6 +196,11 @@ fn core(
         _ => Tap::none(),
     };
     let scanner_stats = Arc::<ScannerStats>::default();
+    let mut watched = vec![rx.meter().clone(), from_scanner.meter().clone()];
+    let tus: Vec<_> = plan.users.iter().map(|_| edge!("tu", Bell::silent())).collect();
+    watched.extend(tus.iter().map(|(_, events)| events.meter().clone()));
+    let intake = Arc::<Intake>::default();
+    let congestion = Arc::new(plan.options.overload.watch(&watched, intake.backlog.clone()));
     let scanner = MessageHeaderScanner::new(ScannerParts {
         rx,
         // Its own shard's runner is awake while it scans.
@@ -207,10 +218,11 @@ fn core(
         rng: plan.rng.split(),
         tap: tap.clone(),
         stats: scanner_stats.clone(),
+        congestion: congestion.clone(),
+        intake: intake.clone(),
     });
     let (mut ports, mut users) = (Vec::new(), Vec::new());
-    for (tu, (options, factory)) in plan.users.iter_mut().enumerate() {
-        let (to_tu, events) = edge!("tu", Bell::silent());
+    for ((tu, (options, factory)), (to_tu, events)) in plan.users.iter_mut().enumerate().zip(tus) {
         meters.push(events.meter().clone());
         ports.push(TuPort { options: options.clone(), events: to_tu });
         users.push(TuActor::new(
@@ -239,6 +251,7 @@ fn core(
         rng: plan.rng.split(),
         stats: transaction_stats.clone(),
         draining: draining.clone(),
+        congestion: congestion.clone(),
     });
     let selector = TransportSelector::new(SelectorParts {
         shard,
@@ -268,7 +281,8 @@ fn core(
         order.push(actors.len());
         actors.push(Box::new(exporter));
     }
-    Core { actors, order, commands, answers, meters, scanner: scanner_stats, transactions: transaction_stats, draining }
+    let (scanner, transactions) = (scanner_stats, transaction_stats);
+    Core { actors, order, commands, answers, meters, scanner, transactions, draining, intake, congestion }
 }
 
 /// One shard's sockets, and the ends of their FIFOs.

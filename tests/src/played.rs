@@ -172,6 +172,11 @@ impl Played {
         assert!(self.core.commands.push(failed, Class::Internal, now).is_ok(), "cmd is full");
     }
 
+    /// The transports have looked at their sockets, and left something or not.
+    pub fn behind(&self, left: bool, now: Time) {
+        self.core.intake.backlog.looked(left, now);
+    }
+
     /// Begins to refuse what is new, as a shutdown does.
     pub fn drain(&self) {
         self.core.draining.store(true, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! The actor between `rx` and `txn[i]`.
 
 use super::Refusal;
+use super::admission::Admission;
 use super::check::{TopVia, check_request, stamp_received};
 use super::stream::Scanned;
 use super::streams::Streams;
@@ -9,10 +10,11 @@ use super::undelivered::transaction_of;
 use crate::header::{Method, h, p};
 use crate::hep::Tap;
 use crate::message::{Limits, Message, Source};
+use crate::overload::Intake;
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
 use crate::transport::{Flow, Notify, Received, TransportError, TransportFailed, TransportTable, TransportType, Wire};
 use bytes::Bytes;
-use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
+use rutil::{Actor, Class, CongestionManager, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +43,8 @@ pub(crate) struct ScannerParts {
     pub(crate) rng: Rng,
     pub(crate) tap: Tap,
     pub(crate) stats: Arc<ScannerStats>,
+    pub(crate) congestion: Arc<CongestionManager>,
+    pub(crate) intake: Arc<Intake>,
 }
 
 /// What a scanner counts.
@@ -49,7 +53,9 @@ pub struct ScannerStats {
     requests: AtomicU64,
     responses: AtomicU64,
     refused: AtomicU64,
-    garbage: AtomicU64,
+    pub(super) garbage: AtomicU64,
+    pub(super) overload: AtomicU64,
+    pub(super) dropped: AtomicU64,
     shed: AtomicU64,
     late_partials: AtomicU64,
     shed_partials: AtomicU64,
@@ -67,6 +73,10 @@ pub struct ScannerSnapshot {
     pub refused: u64,
     /// What was dropped: no SIP, malformed responses and ACKs, responses to nothing that we sent.
     pub garbage: u64,
+    /// Requests answered with 503 because they would have had to wait too long.
+    pub overload: u64,
+    /// Requests dropped because even to answer them would have taken too long.
+    pub dropped: u64,
     /// Messages for which `txn[i]` had no room.
     pub shed: u64,
     /// Connections closed because a message on them was incomplete for 64·T1.
@@ -87,6 +97,8 @@ impl ScannerStats {
             responses: read(&self.responses),
             refused: read(&self.refused),
             garbage: read(&self.garbage),
+            overload: read(&self.overload),
+            dropped: read(&self.dropped),
             shed: read(&self.shed),
             late_partials: read(&self.late_partials),
             shed_partials: read(&self.shed_partials),
@@ -95,15 +107,16 @@ impl ScannerStats {
     }
 }
 
-fn count(counter: &AtomicU64) {
+pub(super) fn count(counter: &AtomicU64) {
     // One scanner writes, others only read.
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 /// Frames, checks and distributes messages.
 pub(crate) struct MessageHeaderScanner {
-    parts: ScannerParts,
+    pub(super) parts: ScannerParts,
     streams: Streams,
+    pub(super) admission: Admission,
     /// Messages of streams that found no room: while there are any, nothing is read from `rx`.
     held: VecDeque<(usize, Incoming)>,
     retry_at: Time,
@@ -112,7 +125,8 @@ pub(crate) struct MessageHeaderScanner {
 impl MessageHeaderScanner {
     pub(crate) fn new(mut parts: ScannerParts) -> Self {
         let streams = Streams::new(parts.limits, parts.partial_octets, parts.patience, &mut parts.rng);
-        MessageHeaderScanner { parts, streams, held: VecDeque::new(), retry_at: Time::ZERO }
+        let admission = Admission::new(parts.congestion.clone());
+        MessageHeaderScanner { parts, streams, admission, held: VecDeque::new(), retry_at: Time::ZERO }
     }
 
     fn receive(&mut self, received: Received, now: Time) {
@@ -152,6 +166,9 @@ impl MessageHeaderScanner {
             }
             return;
         }
+        if !self.admits(&bytes, flow, at) {
+            return;
+        }
         match Message::parse_datagram(bytes, &self.parts.limits) {
             Ok(msg) => self.message(msg, flow, at, now),
             Err(fault) => {
@@ -170,7 +187,11 @@ impl MessageHeaderScanner {
         // One answer says it: a chunk full of keep-alives must not fill `wire`.
         let mut answered = false;
         stream.scanner.feed(bytes, |scanned| match scanned {
-            Scanned::Message(msg) => self.message(msg, flow, at, now),
+            Scanned::Message(mut msg) => {
+                if self.admits_message(&mut msg, flow, now) {
+                    self.message(msg, flow, at, now);
+                }
+            }
             Scanned::KeepAlive if std::mem::replace(&mut answered, true) => {}
             Scanned::KeepAlive => self.reply(Bytes::from_static(b"\r\n"), flow, now),
             Scanned::Broken(fault, msg) => {
@@ -202,7 +223,7 @@ impl MessageHeaderScanner {
         any
     }
 
-    fn message(&mut self, mut msg: Message, flow: Flow, at: Time, now: Time) {
+    pub(super) fn message(&mut self, mut msg: Message, flow: Flow, at: Time, now: Time) {
         self.parts.tap.received(|| msg.to_bytes(), flow, at);
         msg.set_source(Source { flow, at });
         if msg.is_response() {
@@ -218,6 +239,7 @@ impl MessageHeaderScanner {
                 }
                 let shard = self.parts.keys.shard(&msg, self.parts.txn.len());
                 let class = class_of(&msg);
+                self.admission.remember(checked.key, class == Class::New && !msg.has_to_tag());
                 count(&self.parts.stats.requests);
                 let msg = Box::new(msg);
                 let (key, cancels, reply_to) = (checked.key, checked.cancels.map(Box::new), checked.reply_to.peer);
@@ -294,7 +316,7 @@ impl MessageHeaderScanner {
         self.parts.keys.of_request(msg, &TopVia::of(&via), &method).ok().map(|key| key.own_tag())
     }
 
-    fn reply(&mut self, bytes: Bytes, flow: Flow, now: Time) {
+    pub(super) fn reply(&mut self, bytes: Bytes, flow: Flow, now: Time) {
         let Some(wire) = self.parts.wires.get(usize::from(flow.transport.0)) else { return };
         let Flow { peer, local, connection, .. } = flow;
         let send = Wire::Send { bytes, peer, local, domain: None, connection, connect: false, notify: None };
@@ -342,6 +364,7 @@ impl Actor for MessageHeaderScanner {
             }
             worked = true;
         }
+        self.admission.begin(!self.parts.rx.is_empty(), &self.parts.intake, now);
         for _ in 0..BATCH {
             if !self.held.is_empty() {
                 break;
@@ -350,6 +373,7 @@ impl Actor for MessageHeaderScanner {
             self.receive(received, now);
             worked = true;
         }
+        self.answer_refused(now);
         // While something waits to be read, what completes a message may be in it.
         if self.held.is_empty() && self.parts.rx.is_empty() {
             worked |= self.close_late(now);
@@ -362,7 +386,8 @@ impl Actor for MessageHeaderScanner {
     }
 
     fn deadline(&self) -> Option<Time> {
-        if self.held.is_empty() { self.streams.deadline() } else { Some(self.retry_at) }
+        let next = if self.held.is_empty() { self.streams.deadline() } else { Some(self.retry_at) };
+        [next, self.admission.deadline()].into_iter().flatten().min()
     }
 
     fn drained(&self) -> bool {

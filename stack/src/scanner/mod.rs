@@ -1,6 +1,7 @@
 //! The message-header scanner: octets to messages, each with its transaction's key and shard.
 
 mod actor;
+mod admission;
 mod check;
 mod stream;
 mod streams;

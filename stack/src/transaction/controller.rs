@@ -13,7 +13,7 @@ use crate::message::Message;
 use crate::transport::{Flow, Notify, TransportError};
 use crate::tu::{SendOptions, TuEvent, TuOptions};
 use bytes::Bytes;
-use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn};
+use rutil::{Actor, Class, CongestionManager, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn, Zone};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +53,7 @@ pub(crate) struct ControllerParts {
     pub(crate) stats: Arc<TransactionStats>,
     /// Refuse what begins something new.
     pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) congestion: Arc<CongestionManager>,
 }
 
 /// All transactions of one shard. A client table entry leaves with Timer B, D, F, K or M, a server's with H, I, J, L or
@@ -71,6 +72,9 @@ pub(crate) struct TransactionController {
     pub(super) keys: KeyMaker,
     pub(super) stats: Arc<TransactionStats>,
     pub(super) draining: Arc<AtomicBool>,
+    congestion: Arc<CongestionManager>,
+    /// What may be taken on in this turn.
+    pub(super) zone: Zone,
     pub(super) clients: Slab<Client>,
     pub(super) client_slots: HashMap<u64, u32>,
     pub(super) servers: Slab<Server>,
@@ -101,6 +105,8 @@ impl TransactionController {
             keys: parts.keys,
             stats: parts.stats,
             draining: parts.draining,
+            congestion: parts.congestion,
+            zone: Zone::Normal,
             clients: Slab::new(),
             client_slots: HashMap::with_hasher(state.clone()),
             servers: Slab::new(),
@@ -251,6 +257,9 @@ impl Actor for TransactionController {
             self.on_input(input, now);
             self.tell_not_sent(now);
             worked = true;
+        }
+        if !self.from_scanner.is_empty() {
+            self.zone = self.congestion.zone(now);
         }
         for _ in 0..BATCH {
             // Nothing new from outside while a transaction user is behind.

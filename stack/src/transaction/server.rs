@@ -7,11 +7,12 @@ use super::stats::count;
 use super::{ServerKey, ServerTransaction, TimerKey, server_invite, server_non_invite};
 use crate::header::{Method, h, p};
 use crate::message::{Message, Source};
+use crate::overload::Work;
 use crate::scanner::stamp_received;
 use crate::transport::{Flow, Notify};
 use crate::tu::TuEvent;
 use bytes::Bytes;
-use rutil::{Class, Time};
+use rutil::{Class, Time, Zone};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
@@ -149,7 +150,9 @@ impl TransactionController {
         let Some(tu) = tu else { return self.refuse(&msg, key, reply_to, 501, now) };
         // What belongs to a dialog may use the headroom, and is served while the stack drains.
         let short = !self.tu_has_room(tu, Class::New) || self.draining.load(Ordering::Relaxed);
-        let refused = short && (begins_something(&msg) || !self.tu_has_room(tu, Class::Essential));
+        // Its scanner looked at the FIFOs before it; where another shard's did, they are others.
+        let congested = self.zone != Zone::Normal && !Work::of_message(&msg).is_welcome(self.zone);
+        let refused = congested || short && (begins_something(&msg) || !self.tu_has_room(tu, Class::Essential));
         let request = msg.raw_bytes();
         if self.servers.len() >= self.limit || !self.kept.has_room(request.len()) || refused {
             count(&self.stats.refused);

@@ -5,8 +5,10 @@
 //! a stream nothing is lost.
 
 mod connection;
+mod drops;
 mod error;
 mod errqueue;
+mod filter;
 mod interfaces;
 mod local;
 mod mmsg;

@@ -8,6 +8,7 @@ use super::{
     BindError, Notify, ProvedPeers, Received, TcpOptions, TransportError, TransportFailed, TransportId, TransportStats,
     TransportType, UdpOptions, Wire, WsOptions,
 };
+use crate::overload::Intake;
 use mio::event::Event;
 use mio::{Events, Poll, Registry, Token, Waker};
 use rutil::{Actor, Bell, FifoReceiver, FifoSender, Sleeper, Time, Turn};
@@ -37,6 +38,7 @@ pub struct PollGroup {
     transports: Vec<Transport>,
     /// Where datagrams and chunks are read into before they are copied to their exact size.
     buffer: Vec<u8>,
+    intake: Arc<Intake>,
 }
 
 enum Transport {
@@ -73,6 +75,13 @@ impl Transport {
         match self {
             Transport::Udp(udp) => udp.drained(),
             Transport::Tcp(tcp) => tcp.drained(),
+        }
+    }
+    /// Whether it has left something unread.
+    fn is_behind(&self) -> bool {
+        match self {
+            Transport::Udp(udp) => udp.is_behind(),
+            Transport::Tcp(tcp) => tcp.is_behind(),
         }
     }
     fn ready(&mut self, slot: usize, event: &Event) {
@@ -121,7 +130,8 @@ impl PollGroup {
             }
         });
         let buffer = vec![0; BATCH * DATAGRAM];
-        Ok(PollGroup { poll, events: Events::with_capacity(EVENTS), bell, rx, failed, transports: Vec::new(), buffer })
+        let (events, transports, intake) = (Events::with_capacity(EVENTS), Vec::new(), Arc::default());
+        Ok(PollGroup { poll, events, bell, rx, failed, transports, buffer, intake })
     }
 
     /// Adds a UDP socket bound to `addr` that sends what comes through `wire`; the address that it got.
@@ -212,6 +222,11 @@ impl PollGroup {
         Ok(local)
     }
 
+    /// Where to say whether its sockets have been emptied, and to hear how much new work they should let through.
+    pub fn report_to(&mut self, intake: Arc<Intake>) {
+        self.intake = intake;
+    }
+
     /// The counters of a transport of this group.
     pub fn stats(&self, id: TransportId) -> Option<Arc<TransportStats>> {
         self.transports.iter().find(|t| t.id() == id).map(|t| t.stats().clone())
@@ -229,14 +244,20 @@ impl Actor for PollGroup {
     }
 
     fn turn(&mut self, now: Time) -> Turn {
-        let PollGroup { poll, rx, failed, transports, buffer, .. } = self;
+        let PollGroup { poll, rx, failed, transports, buffer, intake, .. } = self;
         let mut ctx = Context { now, rx, buffer, registry: poll.registry(), failed };
-        let mut all = Turn::Idle;
+        let (mut all, mut behind) = (Turn::Idle, false);
+        let share = intake.share();
         for transport in transports {
+            if let Transport::Udp(udp) = transport {
+                udp.narrow(share);
+            }
             if transport.turn(&mut ctx) == Turn::Worked {
                 all = Turn::Worked;
             }
+            behind |= transport.is_behind();
         }
+        intake.backlog.looked(behind, now);
         all
     }
 

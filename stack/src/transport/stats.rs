@@ -1,5 +1,7 @@
 //! What a transport counted.
 
+use super::drops::SocketEntry;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters of one transport since its start. The transport writes, anyone reads.
@@ -33,6 +35,16 @@ pub struct TransportStats {
     pub handshakes_failed: Counter,
     /// Connections closed, for whatever reason; `accepted + connected - closed` are open.
     pub closed: Counter,
+    pub(super) socket: OnceLock<SocketEntry>,
+}
+
+impl TransportStats {
+    /// Datagrams that the kernel dropped before they could be read: the receive buffer was full, or overload had them
+    /// filtered. `None` for a stream, or where the kernel does not say. It reads a file of the kernel's: not for each
+    /// message.
+    pub fn kernel_drops(&self) -> Option<u64> {
+        self.socket.get()?.drops()
+    }
 }
 
 /// A number that only grows.

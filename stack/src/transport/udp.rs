@@ -1,12 +1,15 @@
 //! UDP (RFC 3261 §18): datagrams to `rx`, `wire[t]` to datagrams, in batches.
 
+use super::drops::SocketEntry;
 use super::errqueue::{self, Returned};
+use super::filter;
 use super::mmsg::{self, BATCH};
 use super::poll_group::Context;
 use super::{
     BindError, ConnectionId, Flow, Notify, Received, TransportError, TransportId, TransportStats, TransportType,
     UdpOptions, Wire, socket,
 };
+use crate::overload::ALL;
 use bytes::Bytes;
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
@@ -53,6 +56,8 @@ pub(super) struct Udp {
     wire: FifoReceiver<Wire>,
     /// Popped and not yet sent; at most one batch.
     pending: VecDeque<Outgoing>,
+    /// How much new work the kernel lets through, of [`ALL`].
+    share: u32,
     stats: Arc<TransportStats>,
 }
 
@@ -84,8 +89,12 @@ impl Udp {
             asked: false,
             wire,
             pending: VecDeque::with_capacity(BATCH),
+            share: ALL,
             stats: Arc::default(),
         };
+        if let Some(entry) = SocketEntry::of(udp.socket.as_raw_fd(), udp.v6) {
+            let _ = udp.stats.socket.set(entry);
+        }
         Ok((udp, local))
     }
 
@@ -103,6 +112,22 @@ impl Udp {
         self.errors |= event.is_error();
         if self.blocked && event.is_writable() {
             self.blocked = false;
+        }
+    }
+
+    /// Whether the last batch that was read was full.
+    pub(super) fn is_behind(&self) -> bool {
+        self.readable
+    }
+
+    /// Has the kernel let through a share of the datagrams that begin something new. Where it cannot, they are refused
+    /// or dropped by the scanner.
+    pub(super) fn narrow(&mut self, share: u32) {
+        if share != self.share {
+            self.share = share;
+            if let Err(error) = filter::narrow(&self.socket, share, ALL) {
+                tracing::debug!(transport = self.id.0, %error, "udp filter");
+            }
         }
     }
 

@@ -227,7 +227,7 @@ fn flow(sent: &Sent) -> Flow {
     Flow { transport: sent.transport, kind: sent.kind, connection: sent.connection, peer: sent.peer, local: None }
 }
 
-fn word(event: &TuEvent) -> String {
+pub(crate) fn word(event: &TuEvent) -> String {
     match event {
         TuEvent::Request { msg, .. } => msg.method().map_or(String::new(), |m| m.as_str().to_owned()),
         TuEvent::Ack { .. } => "ACK".into(),

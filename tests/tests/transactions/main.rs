@@ -8,6 +8,7 @@ mod failover;
 mod limits;
 mod matching;
 mod octets;
+mod overload;
 mod server;
 mod streams;
 mod transport;

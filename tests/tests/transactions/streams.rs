@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, PEER, TCP, first_line, incoming_call, told};
 use stack::StackOptions;
+use stack::overload::OverloadOptions;
 use stack::transport::{ConnectionId, TransportId, TransportType};
 use stack::tu::TuOptions;
 use tests::played::capacity;
@@ -64,7 +65,10 @@ fn a_slow_message_is_complete_in_time() {
 /// While the stack itself does not read, no peer is late.
 #[test]
 fn a_stack_that_does_not_read_closes_nothing() {
-    let mut bench = Bench::new();
+    // What has waited so long would be refused, and so many refusals find no room in `wire` at one moment.
+    let overload = OverloadOptions { max_wait: None };
+    let options_of_stack = StackOptions { overload, ..StackOptions::default() };
+    let mut bench = Bench::with(&options_of_stack, &[TuOptions::default()]);
     let text = options(9999);
     let (first, rest) = text.split_at(100);
     bench.receive_on(TCP, PEER, 1, first.to_owned());

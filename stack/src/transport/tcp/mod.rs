@@ -169,6 +169,11 @@ impl Tcp {
         [self.table.deadline(), self.retry, accept].into_iter().flatten().min()
     }
 
+    /// Whether a connection was not read to its end.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.to_read.is_empty()
+    }
+
     pub(super) fn drained(&self) -> bool {
         self.wire.is_empty() && self.held.is_empty() && !self.table.has_unsent()
     }

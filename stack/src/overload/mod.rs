@@ -1,0 +1,45 @@
+//! Overload: what is taken on, what is refused, what is dropped (RFC 6357 is the problem, RFC 7339 one of the answers).
+
+mod intake;
+mod refusal;
+mod work;
+
+pub use intake::Intake;
+pub(crate) use intake::{ALL, Valve};
+pub(crate) use refusal::{refusable, refuse};
+pub use work::Work;
+
+use rutil::{Backlog, CongestionManager, Meter, Tolerance};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When a stack refuses new work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverloadOptions {
+    /// The longest wait that is tolerated, in any FIFO and in the kernel's socket buffers together; `None` tolerates all.
+    /// New work is refused with 503 from 80 % of it on; from all of it on also registrations and calls with priority;
+    /// from twice of it on datagrams with new work are dropped unread. What belongs to a dialog or to a transaction that
+    /// lives is always served. 100 ms: a call set-up passes twice, once with its INVITE and once with its 200.
+    pub max_wait: Option<Duration>,
+}
+
+impl Default for OverloadOptions {
+    fn default() -> Self {
+        OverloadOptions { max_wait: Some(Duration::from_millis(100)) }
+    }
+}
+
+impl OverloadOptions {
+    /// The congestion manager of a shard with these FIFOs and this backlog in its sockets. What a FIFO's consumer takes
+    /// slowly shows in the expected wait, what it does not take at all in the age.
+    pub(crate) fn watch(&self, fifos: &[Arc<Meter>], backlog: Arc<Backlog>) -> CongestionManager {
+        let mut manager = CongestionManager::new();
+        let Some(most) = self.max_wait else { return manager };
+        for meter in fifos {
+            manager.watch(meter.clone(), Tolerance::Wait(most));
+            manager.watch(meter.clone(), Tolerance::Age(most));
+        }
+        manager.watch_outside(backlog, most);
+        manager
+    }
+}

@@ -1,0 +1,164 @@
+//! Waits that grow: what is refused, what is dropped, and what is served all the same.
+
+use crate::bench::{Bench, PEER, TCP, answer, first_line, incoming, incoming_call, line, parse, request, told};
+use stack::StackOptions;
+use stack::header::{h, p};
+use stack::overload::OverloadOptions;
+use stack::tu::{TuEvent, TuOptions};
+use tests::played::Sent;
+
+/// The longest wait that is tolerated by default, ms.
+const MOST: u64 = 100;
+
+fn invite(n: usize) -> String {
+    incoming_call("INVITE", &format!("192.0.2.9;branch=z9hG4bK{n}"), "", &format!("call-{n}"))
+}
+
+fn register(n: usize) -> String {
+    incoming_call("REGISTER", &format!("192.0.2.9;branch=z9hG4bKreg{n}"), "", "registration")
+}
+
+/// A 503 as it must be (RFC 3261 §8.2.6, §21.5.4); its To tag.
+fn refused(sent: &Sent) -> String {
+    assert_eq!(first_line(sent), "503 Service Unavailable");
+    assert!(line(sent, "Retry-After").parse::<u32>().is_ok_and(|s| (1..=10).contains(&s)));
+    parse(sent).header(h::TO).unwrap().param(p::TAG).expect("a tag").to_owned()
+}
+
+/// What belongs to a call that stands, or to one that is being set up, in whatever zone: all of it is heard.
+fn carries_on(bench: &mut Bench, n: usize) {
+    let dialog = |method: &str| incoming_call(method, &format!("192.0.2.9;branch=z9hG4bK{method}{n}"), "a1", "call-2");
+    let methods = ["ACK", "BYE", "PRACK", "INFO", "UPDATE", "INVITE", "OPTIONS"];
+    methods.iter().for_each(|method| bench.receive(dialog(method)));
+    let heard = bench.told(0).into_iter().map(|(_, what)| what).collect::<Vec<_>>();
+    assert_eq!(heard, methods, "in their order");
+    assert!(bench.sent().iter().all(|sent| first_line(sent) == "100 Trying"), "nothing of it is refused");
+}
+
+/// A transaction user that is slow: the wait of what it was given grows, so new calls are refused, and what belongs to
+/// calls is not; and all is well as soon as it goes on.
+#[test]
+fn a_slow_transaction_user() {
+    let mut bench = Bench::new();
+    bench.receive(incoming("INVITE", "192.0.2.9;branch=z9hG4bKcall", ""));
+    let (call, _) = bench.request();
+    bench.send(request("MESSAGE"));
+    let message = bench.one_sent();
+    bench.stack.stalled = Some("first");
+    bench.receive(invite(1));
+    bench.run_to(MOST * 80 / 100);
+    bench.receive(invite(2));
+    bench.run_to(MOST * 80 / 100 + 1);
+    bench.sent();
+    // Above 80 %: a call no more, a registration still.
+    bench.receive(invite(3));
+    let tag = refused(&bench.one_sent());
+    bench.receive(register(1));
+    bench.nothing_sent();
+    // Above 100 %: neither.
+    bench.run_to(MOST + 1);
+    bench.sent();
+    bench.receive(register(2));
+    refused(&bench.one_sent());
+    // The ACK for the refusal ends here. The rest of what is under way goes in.
+    bench.receive(incoming_call("ACK", "192.0.2.9;branch=z9hG4bK3", &tag, "call-3"));
+    bench.receive(incoming_call("BYE", "192.0.2.9;branch=z9hG4bKbye", "a1", "call-9"));
+    bench.receive(incoming("CANCEL", "192.0.2.9;branch=z9hG4bKcall", ""));
+    assert_eq!(first_line(&bench.one_sent()), "200 OK", "the CANCEL is answered");
+    bench.receive(answer(&message, 200));
+    bench.stack.stalled = None;
+    let heard = bench.heard(0);
+    let words: Vec<String> = heard.iter().map(crate::bench::word).collect();
+    assert_eq!(words, ["INVITE", "INVITE", "REGISTER", "BYE", "cancelled", "200"]);
+    assert!(matches!(&heard[4], TuEvent::Cancelled { transaction, .. } if *transaction == call));
+    let scanner = bench.stack.scanner();
+    assert_eq!((scanner.overload, scanner.dropped, bench.stack.transactions().refused), (2, 0, 0));
+    assert_eq!(bench.alive().1, 6, "what was refused has no transaction");
+    // Nothing waits any more.
+    bench.receive(invite(4));
+    assert_eq!(bench.told(0), [told(MOST + 1, "INVITE")]);
+}
+
+/// What waits in the kernel is old when it is read: its age counts from when the sockets were last empty.
+#[test]
+fn a_backlog_in_the_sockets() {
+    let mut bench = Bench::new();
+    bench.stack.behind(true, bench.now);
+    for (ms, new, preferred) in [(80, true, true), (90, false, true), (101, false, false), (200, false, false)] {
+        bench.run_to(ms);
+        bench.sent();
+        bench.receive(invite(ms as usize));
+        bench.receive(register(ms as usize));
+        let sent = bench.sent();
+        sent.iter().for_each(|sent| drop(refused(sent)));
+        assert_eq!(
+            (bench.told(0).len(), sent.len()),
+            match (new, preferred) {
+                (true, _) => (2, 0),
+                (false, true) => (1, 1),
+                (false, false) => (0, 2),
+            }
+        );
+        carries_on(&mut bench, ms as usize);
+    }
+    // Twice as long: not even an answer. What comes on a stream gets one, for nobody would send it again.
+    bench.run_to(2 * MOST + 1);
+    bench.sent();
+    (0..3).for_each(|n| bench.receive(invite(1000 + n)));
+    bench.nothing_sent();
+    assert_eq!(bench.stack.scanner().dropped, 3);
+    bench.receive_on(TCP, PEER, 7, invite(2000));
+    let sent = bench.one_sent();
+    refused(&sent);
+    assert_eq!(sent.connection.0, 7);
+    carries_on(&mut bench, 1000);
+    // Empty once: all is well at once.
+    bench.stack.behind(false, bench.now);
+    bench.stack.behind(true, bench.now);
+    bench.receive(invite(3000));
+    assert_eq!(bench.told(0).len(), 1);
+}
+
+/// An INVITE that comes again while its call is being set up is not a new one, whatever the zone.
+#[test]
+fn what_was_taken_on_is_not_refused_when_it_comes_again() {
+    let mut bench = Bench::new();
+    bench.receive(invite(1));
+    let (call, msg) = bench.request();
+    bench.respond(call, msg.make_response(180, None, Some("a1")));
+    assert_eq!(first_line(&bench.one_sent()), "180 Ringing");
+    bench.stack.behind(true, bench.now);
+    bench.run_to(MOST + 50);
+    bench.receive(invite(1));
+    assert_eq!(first_line(&bench.one_sent()), "180 Ringing");
+    bench.receive(invite(2));
+    refused(&bench.one_sent());
+    assert_eq!((bench.heard(0).len(), bench.stack.transactions().absorbed), (0, 1));
+}
+
+/// A BYE behind calls that are refused is served in the same pass.
+#[test]
+fn a_bye_does_not_wait_for_refusals() {
+    let mut bench = Bench::new();
+    bench.stack.behind(true, bench.now);
+    bench.run_to(MOST);
+    let bye = incoming_call("BYE", "192.0.2.9;branch=z9hG4bKbye", "a1", "call-1");
+    for text in (0..50).map(invite).chain([bye]) {
+        assert!(bench.stack.receive(0, PEER.parse().unwrap(), 0, text.into(), bench.now));
+    }
+    let (_, sent) = bench.pass();
+    assert_eq!(sent.iter().map(refused).count(), 50);
+    assert_eq!(bench.told(0), [told(MOST, "BYE")]);
+}
+
+/// Off, nothing is asked.
+#[test]
+fn it_can_be_switched_off() {
+    let overload = OverloadOptions { max_wait: None };
+    let options = StackOptions { overload, ..StackOptions::default() };
+    let mut bench = Bench::with(&options, &[TuOptions::default()]);
+    bench.stack.behind(true, bench.now);
+    bench.run_to(60_000);
+    bench.receive(invite(1));
+    assert_eq!(bench.told(0), [told(60_000, "INVITE")]);
+}
