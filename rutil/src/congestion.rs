@@ -22,12 +22,12 @@ pub enum Zone {
 
 impl Zone {
     /// The zone of a load in percent of the tolerance: above 80 no new work, above 100 nothing that is not essential,
-    /// above 200 no answers to it either.
+    /// above 400 no answers to it either.
     pub const fn of_percent(percent: u32) -> Zone {
         match percent {
             0..=80 => Zone::Normal,
             81..=100 => Zone::RejectNewWork,
-            101..=200 => Zone::RejectNonEssential,
+            101..=400 => Zone::RejectNonEssential,
             _ => Zone::Drop,
         }
     }
@@ -183,8 +183,8 @@ mod tests {
             (162, Zone::RejectNewWork),
             (200, Zone::RejectNewWork),
             (202, Zone::RejectNonEssential),
-            (400, Zone::RejectNonEssential),
-            (402, Zone::Drop),
+            (800, Zone::RejectNonEssential),
+            (802, Zone::Drop),
             (900, Zone::Drop),
         ] {
             let (manager, _rx) = watching(depth, Tolerance::Depth(200));
@@ -221,9 +221,9 @@ mod tests {
         (0..3).for_each(|n| backlog.looked(true, at(10_000 + n)));
         let zones = [(10_080, Zone::Normal), (10_081, Zone::RejectNewWork), (10_101, Zone::RejectNonEssential)];
         zones.into_iter().for_each(|(ms, zone)| assert_eq!(manager.zone(at(ms)), zone, "{ms}"));
-        assert_eq!(manager.zone(at(10_201)), Zone::Drop);
-        backlog.looked(false, at(10_202));
-        assert_eq!(manager.zone(at(10_202)), Zone::Normal);
+        assert_eq!(manager.zone(at(10_401)), Zone::Drop);
+        backlog.looked(false, at(10_402));
+        assert_eq!(manager.zone(at(10_402)), Zone::Normal);
         backlog.looked(true, at(20_000));
         assert_eq!((manager.percent(at(20_050)), backlog.age(at(20_050)).as_millis()), (50, 50));
     }

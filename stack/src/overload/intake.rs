@@ -12,7 +12,7 @@ pub(crate) const ALL: u32 = 1024;
 /// The least that is let through, of [`ALL`]: enough to see when the rush is over.
 const LEAST: u32 = 4;
 /// How often the share is looked at.
-const INTERVAL: Duration = Duration::from_millis(200);
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a shard and its sockets tell each other: what waits in them, and how much new work they should let through.
 #[derive(Debug)]
@@ -75,9 +75,9 @@ impl Valve {
         if refused > taken / 2 {
             // A quarter more than what was taken on: somebody must be refused, or nobody knows that more would come.
             let wanted = u64::from(before) * (taken + taken / 4) / (taken + refused);
-            self.share = (wanted as u32).clamp(before / 4, before).max(LEAST);
+            self.share = (wanted as u32).clamp(before / 16, before).max(LEAST);
         } else if refused == 0 {
-            self.share = (before * 8 / 5).max(before + 1).min(ALL);
+            self.share = (before * 2).min(ALL);
         }
         (self.share != before).then_some(self.share)
     }
@@ -99,7 +99,7 @@ mod tests {
             let seen = offered * valve.share / ALL;
             (0..seen.min(capacity)).for_each(|_| valve.taken());
             (0..seen.saturating_sub(capacity)).for_each(|_| valve.refused());
-            valve.look(Time::from_millis(200 * at));
+            valve.look(Time::from_millis(100 * at));
             shares.push(valve.share);
         }
         shares
@@ -115,7 +115,7 @@ mod tests {
             let seen = 1000 * times * shares[19] / ALL;
             assert!((1000..=1300).contains(&seen), "{times} times: {seen} are let in, {shares:?}");
         }
-        // The rush is over: within two seconds all is as before, and nothing more is to be looked at.
+        // The rush is over: within a second all is as before, and nothing more is to be looked at.
         assert_eq!(play(&mut valve, 101, 10, 500, 1000)[9], ALL);
         assert_eq!(valve.deadline(), None);
     }
@@ -125,7 +125,7 @@ mod tests {
         let mut valve = Valve::new();
         for at in 0..200 {
             (0..1000).for_each(|_| valve.refused());
-            assert_eq!(valve.look(Time::from_millis(10 * at)).is_some(), at % 20 == 0 && at < 80, "{at}");
+            assert_eq!(valve.look(Time::from_millis(10 * at)).is_some(), at % 10 == 0 && at < 20, "{at}");
         }
         assert_eq!((valve.share, valve.deadline()), (LEAST, Some(Time::from_millis(2000))));
     }

@@ -18,7 +18,8 @@ use std::time::Duration;
 pub struct OverloadOptions {
     /// The longest wait that is tolerated, in any FIFO and in the kernel's socket buffers together; `None` tolerates all.
     /// New work is refused with 503 from 80 % of it on; from all of it on also registrations and calls with priority;
-    /// from twice of it on datagrams with new work are dropped unread. What belongs to a dialog or to a transaction that
+    /// from four times of it on datagrams with new work are dropped unread. When more is refused than half of what is
+    /// served, the kernel drops what is beyond that. What belongs to a dialog or to a transaction that
     /// lives is always served. 100 ms: a call set-up passes twice, once with its INVITE and once with its 200.
     pub max_wait: Option<Duration>,
 }

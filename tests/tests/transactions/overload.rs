@@ -84,7 +84,7 @@ fn a_slow_transaction_user() {
 fn a_backlog_in_the_sockets() {
     let mut bench = Bench::new();
     bench.stack.behind(true, bench.now);
-    for (ms, new, preferred) in [(80, true, true), (90, false, true), (101, false, false), (200, false, false)] {
+    for (ms, new, preferred) in [(80, true, true), (90, false, true), (101, false, false), (400, false, false)] {
         bench.run_to(ms);
         bench.sent();
         bench.receive(invite(ms as usize));
@@ -101,8 +101,8 @@ fn a_backlog_in_the_sockets() {
         );
         carries_on(&mut bench, ms as usize);
     }
-    // Twice as long: not even an answer. What comes on a stream gets one, for nobody would send it again.
-    bench.run_to(2 * MOST + 1);
+    // Four times as long: not even an answer. What comes on a stream gets one, for nobody would send it again.
+    bench.run_to(4 * MOST + 1);
     bench.sent();
     (0..3).for_each(|n| bench.receive(invite(1000 + n)));
     bench.nothing_sent();
