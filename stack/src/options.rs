@@ -2,7 +2,7 @@
 
 use crate::hep::HepOptions;
 use crate::message::Limits;
-use crate::overload::OverloadOptions;
+use crate::overload::{OverloadOptions, SourceLimits};
 use crate::transaction::TimerValues;
 use crate::uri::SipUri;
 use std::net::SocketAddr;
@@ -37,6 +37,8 @@ pub struct StackOptions {
     pub enum_suffix: Option<String>,
     /// When new work is refused.
     pub overload: OverloadOptions,
+    /// What one source may ask for. By default nothing is limited.
+    pub source_limits: SourceLimits,
 }
 
 impl Default for StackOptions {
@@ -53,6 +55,7 @@ impl Default for StackOptions {
             name_servers: Vec::new(),
             enum_suffix: None,
             overload: OverloadOptions::default(),
+            source_limits: SourceLimits::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::hep::{HepPlan, HepStats};
 use crate::message::Message;
 use crate::options::StackOptions;
+use crate::overload::{BanList, Bans};
 use crate::scanner::{ScannerSnapshot, ScannerStats};
 use crate::selector::resolver::ResolverHandle;
 use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats};
@@ -257,6 +258,7 @@ impl StackBuilder {
         let _ = answers.set(all.iter().map(|core| core.answers.clone()).collect());
         let mut stack = Stack {
             transports,
+            bans: all.first().map(|core| core.bans.clone()).unwrap_or_default(),
             cores: all,
             controls: Vec::new(),
             threads: Vec::new(),
@@ -398,6 +400,7 @@ impl StackBuilder {
 pub struct Stack {
     transports: TransportTable,
     cores: Vec<Core>,
+    bans: Arc<Bans>,
     controls: Vec<(Arc<Control>, Bell)>,
     threads: Vec<JoinHandle<()>>,
     /// The processor of the first runner.
@@ -506,6 +509,11 @@ impl Stack {
     /// What the scanner of each shard has counted.
     pub fn scanner_stats(&self) -> Vec<ScannerSnapshot> {
         self.cores.iter().map(|core| ScannerStats::snapshot(&core.scanner)).collect()
+    }
+
+    /// Who is banned, to be read and changed.
+    pub fn bans(&self) -> BanList {
+        BanList::new(self.bans.clone(), self.clock.clone())
     }
 
     /// The counters of each transport.

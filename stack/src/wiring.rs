@@ -11,8 +11,8 @@
 use crate::flow_token::FlowTokens;
 use crate::hep::{HepExporter, HepPlan, Tap};
 use crate::options::StackOptions;
-use crate::overload::Intake;
-use crate::scanner::{MessageHeaderScanner, ScannerParts, ScannerStats};
+use crate::overload::{Bans, Intake, NextHops, Sources};
+use crate::scanner::{MessageHeaderScanner, ScannerParts, ScannerStats, Shared};
 use crate::selector::resolver::{Answer, ResolverHandle, ResolverOptions, serve};
 use crate::selector::{SelectorParts, TransportSelector};
 use crate::timer::TimerQueue;
@@ -149,6 +149,8 @@ pub struct Core {
     pub draining: Arc<AtomicBool>,
     /// What waits in its sockets, and what they should let through.
     pub intake: Arc<Intake>,
+    /// Whose messages are not read; one for all shards.
+    pub bans: Arc<Bans>,
     /// What it may take on.
     pub congestion: Arc<CongestionManager>,
 }
@@ -156,7 +158,7 @@ pub struct Core {
 /// Builds the cores of all shards: `rx` has the receiving end of each shard's `rx` FIFO and the bell of the runner that
 /// the shard will run on. For a simulation give one shard, a silent bell, and play the transports yourself.
 pub fn cores(mut plan: Plan<'_>, rx: Vec<(FifoReceiver<Received>, Bell)>) -> Vec<Core> {
-    let secrets = (KeyMaker::new(plan.rng), FlowTokens::new(plan.rng));
+    let (keys, tokens) = (KeyMaker::new(plan.rng), FlowTokens::new(plan.rng));
     let across = rx.len() > 1;
     let mut senders: Vec<FifoSender<Incoming>> = Vec::new();
     let mut receivers: Vec<FifoReceiver<Incoming>> = Vec::new();
@@ -165,8 +167,17 @@ pub fn cores(mut plan: Plan<'_>, rx: Vec<(FifoReceiver<Received>, Bell)>) -> Vec
         senders.push(sender);
         receivers.push(receiver);
     }
+    let common = Common { txn: senders, keys, tokens, bans: Arc::default() };
     let ends = rx.into_iter().zip(receivers).enumerate();
-    ends.map(|(shard, ((rx, bell), txn))| core(&mut plan, shard as u16, rx, bell, txn, &senders, &secrets)).collect()
+    ends.map(|(shard, ((rx, bell), txn))| core(&mut plan, shard as u16, rx, bell, txn, &common)).collect()
+}
+
+/// What the shards have in common.
+struct Common {
+    txn: Vec<FifoSender<Incoming>>,
+    keys: KeyMaker,
+    tokens: FlowTokens,
+    bans: Arc<Bans>,
 }
 
 fn core(
@@ -175,9 +186,9 @@ fn core(
     rx: FifoReceiver<Received>,
     bell: Bell,
     from_scanner: FifoReceiver<Incoming>,
-    txn: &[FifoSender<Incoming>],
-    (keys, tokens): &(KeyMaker, FlowTokens),
+    common: &Common,
 ) -> Core {
+    let Common { txn, keys, tokens, bans } = common;
     let (commands, inputs) = edge!("cmd", bell.clone());
     let (to_timer, arms) = edge!("timer", Bell::silent());
     let (to_out, out) = edge!("out", Bell::silent());
@@ -219,7 +230,9 @@ fn core(
         tap: tap.clone(),
         stats: scanner_stats.clone(),
         congestion: congestion.clone(),
-        intake: intake.clone(),
+        shared: Shared { intake: intake.clone(), bans: bans.clone() },
+        sources: Sources::new(&plan.options.source_limits, plan.rng),
+        control: plan.options.overload.control,
     });
     let (mut ports, mut users) = (Vec::new(), Vec::new());
     for ((tu, (options, factory)), (to_tu, events)) in plan.users.iter_mut().enumerate().zip(tus) {
@@ -252,6 +265,7 @@ fn core(
         stats: transaction_stats.clone(),
         draining: draining.clone(),
         congestion: congestion.clone(),
+        control: plan.options.overload.control.then(|| intake.clone()),
     });
     let selector = TransportSelector::new(SelectorParts {
         shard,
@@ -265,6 +279,7 @@ fn core(
         outbound_proxy: plan.options.outbound_proxy.clone(),
         enum_suffix: plan.options.enum_suffix.clone(),
         udp_limit: plan.options.udp_limit,
+        next_hops: plan.options.overload.control.then(|| NextHops::new(plan.rng)),
         rng: plan.rng.split(),
         tokens: tokens.clone(),
         tap,
@@ -281,8 +296,8 @@ fn core(
         order.push(actors.len());
         actors.push(Box::new(exporter));
     }
-    let (scanner, transactions) = (scanner_stats, transaction_stats);
-    Core { actors, order, commands, answers, meters, scanner, transactions, draining, intake, congestion }
+    let (scanner, transactions, bans) = (scanner_stats, transaction_stats, bans.clone());
+    Core { actors, order, commands, answers, meters, scanner, transactions, draining, intake, bans, congestion }
 }
 
 /// One shard's sockets, and the ends of their FIFOs.

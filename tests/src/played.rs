@@ -177,6 +177,11 @@ impl Played {
         self.core.intake.backlog.looked(left, now);
     }
 
+    /// Bans an address.
+    pub fn ban(&self, address: std::net::IpAddr, length: std::time::Duration, now: Time) {
+        self.core.bans.ban(address, length, now);
+    }
+
     /// Begins to refuse what is new, as a shutdown does.
     pub fn drain(&self) {
         self.core.draining.store(true, Ordering::Relaxed);

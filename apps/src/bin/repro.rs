@@ -151,11 +151,10 @@ fn start(config: Config, tls: Option<TlsContext>) -> Result<Stack, StartError> {
     let hep =
         config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
     let options = StackOptions {
-        transactions: config.limits.transactions,
         hep,
         name_servers: config.name_servers.iter().map(|server| server.0).collect(),
         enum_suffix: config.enum_suffix.as_ref().map(|suffix| suffix.0.to_string()),
-        ..StackOptions::default()
+        ..config.stack_options()
     };
     let streams = TcpOptions {
         max_connections: config.limits.connections,

@@ -114,6 +114,19 @@ impl Config {
             (self.limits.connections_per_source == 0, "limits", "connections_per_source", "expected at least 1"),
             (self.limits.max_targets == 0, "limits", "max_targets", "expected at least 1"),
             (self.limits.max_breadth == 0, "limits", "max_breadth", "expected at least 1"),
+            (
+                self.limits.source_burst > 0 && self.limits.source_rate == 0,
+                "limits",
+                "source_burst",
+                "means nothing without limits.source_rate: set that too",
+            ),
+            (self.limits.ban_seconds == 0, "limits", "ban_seconds", "expected at least 1: ban_after = 0 bans nobody"),
+            (
+                (1..10).contains(&self.overload.max_wait_ms),
+                "overload",
+                "max_wait_ms",
+                "expected at least 10, or 0 for no limit: a shorter wait is no overload",
+            ),
         ];
         checks.into_iter().find(|check| check.0).map(|(_, table, key, what)| (table, key, what))
     }
@@ -225,6 +238,13 @@ connections = 8
 connections_per_source = 9
 max_targets = 5
 max_breadth = 6
+source_rate = 50
+source_burst = 100
+ban_after = 30
+ban_seconds = 60
+[overload]
+max_wait_ms = 200
+control = true
 [hep]
 collector = "192.0.2.9:9060"
 agent = 2001
@@ -261,6 +281,11 @@ auth_key = "geheim"
         let hep = config.hep.as_ref().unwrap();
         assert_eq!((hep.collector, hep.agent), ("192.0.2.9:9060".parse().unwrap(), 2001));
         assert!(hep.auth_key.as_deref() == Some("geheim") && !format!("{config:?}").contains("geheim"));
+        let options = config.stack_options();
+        assert_eq!((options.transactions, options.overload.max_wait.map(|w| w.as_millis())), (7, Some(200)));
+        let sources = options.source_limits;
+        assert_eq!((sources.rate, sources.burst, sources.ban_after, sources.ban_for.as_secs()), (50, 100, 30, 60));
+        assert!(options.overload.control);
     }
 
     #[test]
@@ -276,6 +301,10 @@ auth_key = "geheim"
             ("[limits]\nmax_targets = 0", &["my.toml:2: limits.max_targets:", "at least 1"]),
             ("domains = []\ndscp = 64", &["my.toml:2: dscp:", "0 to 63"]),
             ("dscp = -1", &["my.toml:1: dscp:", "expected u8"]),
+            ("[limits]\nsource_burst = 9", &["my.toml:2: limits.source_burst:", "limits.source_rate"]),
+            ("[limits]\nban_seconds = 0", &["my.toml:2: limits.ban_seconds:", "at least 1"]),
+            ("[overload]\nmax_wait_ms = 5", &["my.toml:2: overload.max_wait_ms:", "at least 10"]),
+            ("[overload]\ncontrol = 1", &["my.toml:2: overload.control:", "expected a boolean"]),
             ("trusted_peers = [\"10.0.0.0/99\"]", &["my.toml:1: trusted_peers:", "10.0.0.0/8"]),
             ("[hep]\ncollector = \"here\"", &["my.toml:2: hep.collector:", "address"]),
             ("name_servers = [\"dns\"]", &["my.toml:1: name_servers:", "192.0.2.53:53"]),

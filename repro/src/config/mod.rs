@@ -11,6 +11,8 @@ pub use tls::{FileName, Identity, Tls};
 use rutil::Placement;
 use rutil::log::Format;
 use serde::{Deserialize, Deserializer};
+use stack::StackOptions;
+use stack::overload::{Exempt, OverloadOptions, SourceLimits};
 use stack::transport::WsOptions;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
@@ -53,6 +55,8 @@ pub struct Config {
     pub registrar: Registrar,
     /// Bounds.
     pub limits: Limits,
+    /// What happens when there is more to do than can be done.
+    pub overload: Overload,
     /// Export of messages to a capture server; without this table there is none.
     pub hep: Option<Hep>,
 }
@@ -131,6 +135,26 @@ pub struct Limits {
     pub max_targets: usize,
     /// Max-Breadth of a request that has none (RFC 5393 §5.3).
     pub max_breadth: u32,
+    /// Requests outside of dialogs that one address may send in a second; more are refused with 503. 0: as many as it
+    /// likes. Trusted peers are not limited.
+    pub source_rate: u32,
+    /// How many of them may come at once. 0: as many as in a second.
+    pub source_burst: u32,
+    /// After so many requests above the rate, or messages that are no SIP, within a minute nothing more is read from an
+    /// address. 0: never.
+    pub ban_after: u32,
+    /// For how long, seconds.
+    pub ban_seconds: u64,
+}
+
+/// What happens when there is more to do than can be done.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Overload {
+    /// The longest wait that is tolerated, milliseconds; above it what is new is refused with 503. 0: any.
+    pub max_wait_ms: u64,
+    /// Whether to tell neighbours how much they should leave out, and to leave out what they tell (RFC 7339).
+    pub control: bool,
 }
 
 impl Default for Config {
@@ -151,6 +175,7 @@ impl Default for Config {
             log: Log::default(),
             registrar: Registrar::default(),
             limits: Limits::default(),
+            overload: Overload::default(),
             hep: None,
         }
     }
@@ -176,7 +201,17 @@ impl Default for Limits {
             connections_per_source: 2_000,
             max_targets: 10,
             max_breadth: 60,
+            source_rate: 0,
+            source_burst: 0,
+            ban_after: 0,
+            ban_seconds: 300,
         }
+    }
+}
+
+impl Default for Overload {
+    fn default() -> Self {
+        Overload { max_wait_ms: 100, control: false }
     }
 }
 
@@ -191,6 +226,24 @@ impl Config {
     /// How long to wait for pending transactions when told to stop.
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
+    }
+
+    /// How the stack under the proxy behaves.
+    pub fn stack_options(&self) -> StackOptions {
+        let (limits, trusted) = (&self.limits, self.trusted_peers.clone());
+        let max_wait = Some(Duration::from_millis(self.overload.max_wait_ms)).filter(|wait| !wait.is_zero());
+        StackOptions {
+            transactions: limits.transactions,
+            overload: OverloadOptions { max_wait, control: self.overload.control },
+            source_limits: SourceLimits {
+                rate: limits.source_rate,
+                burst: limits.source_burst,
+                ban_after: limits.ban_after,
+                ban_for: Duration::from_secs(limits.ban_seconds),
+                exempt: Exempt::those(move |address| trusted.iter().any(|network| network.contains(address))),
+            },
+            ..StackOptions::default()
+        }
     }
 
     /// Whether whoever reaches the proxy may use it: all transports are bound to loopback addresses.

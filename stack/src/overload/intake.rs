@@ -11,8 +11,9 @@ use std::time::Duration;
 pub(crate) const ALL: u32 = 1024;
 /// The least that is let through, of [`ALL`]: enough to see when the rush is over.
 const LEAST: u32 = 4;
-/// How often the share is looked at.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// How often the share is looked at: longer than it takes until a backlog is refused and gone, or every other look would
+/// see no refusal.
+const INTERVAL: Duration = Duration::from_millis(250);
 
 /// What a shard and its sockets tell each other: what waits in them, and how much new work they should let through.
 #[derive(Debug)]
@@ -21,11 +22,13 @@ pub struct Intake {
     pub backlog: std::sync::Arc<Backlog>,
     /// Of [`ALL`]; told by the scanner.
     share: AtomicU32,
+    /// Of [`ALL`]: what neighbours are asked to send; told by the scanner.
+    wanted: AtomicU32,
 }
 
 impl Default for Intake {
     fn default() -> Self {
-        Intake { backlog: Default::default(), share: AtomicU32::new(ALL) }
+        Intake { backlog: Default::default(), share: AtomicU32::new(ALL), wanted: AtomicU32::new(ALL) }
     }
 }
 
@@ -35,23 +38,34 @@ impl Intake {
         self.share.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn wanted(&self) -> u32 {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_wanted(&self, share: u32) {
+        self.wanted.store(share, Ordering::Relaxed);
+    }
+
     pub(crate) fn set_share(&self, share: u32) {
         self.share.store(share, Ordering::Relaxed);
     }
 }
 
-/// Finds the share that keeps refusals below half of what is taken on. A machine: it counts, and is asked at intervals.
+/// Finds the share that keeps refusals below a part of what is taken on. A machine: it counts, and is asked at intervals.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Valve {
     share: u32,
+    /// Tolerated are so many refusals to one that is taken on: one part of this.
+    part: u64,
     taken: u32,
     refused: u32,
     due: Time,
 }
 
 impl Valve {
-    pub(crate) const fn new() -> Self {
-        Valve { share: ALL, taken: 0, refused: 0, due: Time::ZERO }
+    /// Refusals up to one in `part` of what is taken on are tolerated.
+    pub(crate) const fn new(part: u64) -> Self {
+        Valve { share: ALL, part, taken: 0, refused: 0, due: Time::ZERO }
     }
 
     /// New work was taken on.
@@ -72,12 +86,12 @@ impl Valve {
         self.due = now + INTERVAL;
         let (taken, refused, before) = (u64::from(self.taken), u64::from(self.refused), self.share);
         (self.taken, self.refused) = (0, 0);
-        if refused > taken / 2 {
-            // A quarter more than what was taken on: somebody must be refused, or nobody knows that more would come.
-            let wanted = u64::from(before) * (taken + taken / 4) / (taken + refused);
+        if refused > taken / self.part {
+            // Half of that more than what was taken on: somebody must be refused, or nobody knows that more would come.
+            let wanted = u64::from(before) * (taken + taken / (2 * self.part)) / (taken + refused);
             self.share = (wanted as u32).clamp(before / 16, before).max(LEAST);
         } else if refused == 0 {
-            self.share = (before * 2).min(ALL);
+            self.share = (before * 3 / 2).max(before + 1).min(ALL);
         }
         (self.share != before).then_some(self.share)
     }
@@ -99,7 +113,7 @@ mod tests {
             let seen = offered * valve.share / ALL;
             (0..seen.min(capacity)).for_each(|_| valve.taken());
             (0..seen.saturating_sub(capacity)).for_each(|_| valve.refused());
-            valve.look(Time::from_millis(100 * at));
+            valve.look(Time::from_millis(250 * at));
             shares.push(valve.share);
         }
         shares
@@ -107,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_little_too_much_is_refused_and_much_too_much_is_not_let_in() {
-        let mut valve = Valve::new();
+        let mut valve = Valve::new(2);
         assert_eq!(play(&mut valve, 1, 10, 1000, 1000), [ALL; 10]);
         assert_eq!(play(&mut valve, 11, 10, 1400, 1000), [ALL; 10], "refused by us");
         for (from, times) in [(21, 2), (41, 5), (61, 10), (81, 100)] {
@@ -115,18 +129,18 @@ mod tests {
             let seen = 1000 * times * shares[19] / ALL;
             assert!((1000..=1300).contains(&seen), "{times} times: {seen} are let in, {shares:?}");
         }
-        // The rush is over: within a second all is as before, and nothing more is to be looked at.
-        assert_eq!(play(&mut valve, 101, 10, 500, 1000)[9], ALL);
+        // The rush of a hundred times is over: within three seconds all is as before, and nothing is to be looked at.
+        assert_eq!(play(&mut valve, 101, 12, 500, 1000)[11], ALL);
         assert_eq!(valve.deadline(), None);
     }
 
     #[test]
     fn it_looks_at_intervals_and_never_closes() {
-        let mut valve = Valve::new();
-        for at in 0..200 {
+        let mut valve = Valve::new(2);
+        for at in 0..175 {
             (0..1000).for_each(|_| valve.refused());
-            assert_eq!(valve.look(Time::from_millis(10 * at)).is_some(), at % 10 == 0 && at < 20, "{at}");
+            assert_eq!(valve.look(Time::from_millis(10 * at)).is_some(), at == 0 || at == 25, "{at}");
         }
-        assert_eq!((valve.share, valve.deadline()), (LEAST, Some(Time::from_millis(2000))));
+        assert_eq!((valve.share, valve.deadline()), (LEAST, Some(Time::from_millis(1750))));
     }
 }

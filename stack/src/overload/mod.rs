@@ -1,11 +1,20 @@
 //! Overload: what is taken on, what is refused, what is dropped (RFC 6357 is the problem, RFC 7339 one of the answers).
 
+mod bans;
+mod control;
 mod intake;
+mod limits;
 mod refusal;
 mod work;
 
+pub(crate) use bans::Banned;
+pub use bans::{BanList, Bans};
+pub use control::LoadReport;
+pub(crate) use control::{NextHops, report};
 pub use intake::Intake;
 pub(crate) use intake::{ALL, Valve};
+pub(crate) use limits::Sources;
+pub use limits::{Exempt, SourceLimits};
 pub(crate) use refusal::{refusable, refuse};
 pub use work::Work;
 
@@ -22,11 +31,15 @@ pub struct OverloadOptions {
     /// served, the kernel drops what is beyond that. What belongs to a dialog or to a transaction that
     /// lives is always served. 100 ms: a call set-up passes twice, once with its INVITE and once with its 200.
     pub max_wait: Option<Duration>,
+    /// Overload control by loss (RFC 7339), both ways: neighbours that offer it in their Via are told how much of their
+    /// new work to leave out, and those further on are offered it, at the cost of 19 octets a request, and heeded. Off by
+    /// default.
+    pub control: bool,
 }
 
 impl Default for OverloadOptions {
     fn default() -> Self {
-        OverloadOptions { max_wait: Some(Duration::from_millis(100)) }
+        OverloadOptions { max_wait: Some(Duration::from_millis(100)), control: false }
     }
 }
 

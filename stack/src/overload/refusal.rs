@@ -60,8 +60,13 @@ mod tests {
 
     fn answer(text: &str) -> Option<(Message, Flow)> {
         let peer = "192.0.2.7:5099".parse().unwrap();
-        let flow =
-            Flow { transport: TransportId(0), kind: TransportType::Udp, connection: ConnectionId::default(), peer };
+        let flow = Flow {
+            transport: TransportId(0),
+            kind: TransportType::Udp,
+            connection: ConnectionId::default(),
+            peer,
+            local: None,
+        };
         let mut msg = Message::parse(text.as_bytes()).unwrap();
         let (key, reply_to) = refusable(&msg, &flow, &keys())?;
         let response = Message::parse(refuse(&mut msg, &flow, key, 3)).unwrap();

@@ -1,7 +1,7 @@
 //! The actor between `rx` and `txn[i]`.
 
 use super::Refusal;
-use super::admission::Admission;
+use super::admission::{Admission, Shared};
 use super::check::{TopVia, check_request, stamp_received};
 use super::stream::Scanned;
 use super::streams::Streams;
@@ -10,7 +10,7 @@ use super::undelivered::transaction_of;
 use crate::header::{Method, h, p};
 use crate::hep::Tap;
 use crate::message::{Limits, Message, Source};
-use crate::overload::Intake;
+use crate::overload::Sources;
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
 use crate::transport::{Flow, Notify, Received, TransportError, TransportFailed, TransportTable, TransportType, Wire};
 use bytes::Bytes;
@@ -44,7 +44,10 @@ pub(crate) struct ScannerParts {
     pub(crate) tap: Tap,
     pub(crate) stats: Arc<ScannerStats>,
     pub(crate) congestion: Arc<CongestionManager>,
-    pub(crate) intake: Arc<Intake>,
+    pub(crate) shared: Shared,
+    pub(crate) sources: Option<Sources>,
+    /// RFC 7339.
+    pub(crate) control: bool,
 }
 
 /// What a scanner counts.
@@ -56,6 +59,9 @@ pub struct ScannerStats {
     pub(super) garbage: AtomicU64,
     pub(super) overload: AtomicU64,
     pub(super) dropped: AtomicU64,
+    pub(super) excess: AtomicU64,
+    pub(super) banned: AtomicU64,
+    pub(super) bans: AtomicU64,
     shed: AtomicU64,
     late_partials: AtomicU64,
     shed_partials: AtomicU64,
@@ -77,6 +83,12 @@ pub struct ScannerSnapshot {
     pub overload: u64,
     /// Requests dropped because even to answer them would have taken too long.
     pub dropped: u64,
+    /// Requests refused because their source sent more than [`crate::overload::SourceLimits::rate`].
+    pub excess: u64,
+    /// Datagrams and chunks not read because their source is banned.
+    pub banned: u64,
+    /// Bans that [`crate::overload::SourceLimits::ban_after`] led to.
+    pub bans: u64,
     /// Messages for which `txn[i]` had no room.
     pub shed: u64,
     /// Connections closed because a message on them was incomplete for 64·T1.
@@ -99,6 +111,9 @@ impl ScannerStats {
             garbage: read(&self.garbage),
             overload: read(&self.overload),
             dropped: read(&self.dropped),
+            excess: read(&self.excess),
+            banned: read(&self.banned),
+            bans: read(&self.bans),
             shed: read(&self.shed),
             late_partials: read(&self.late_partials),
             shed_partials: read(&self.shed_partials),
@@ -125,7 +140,7 @@ pub(crate) struct MessageHeaderScanner {
 impl MessageHeaderScanner {
     pub(crate) fn new(mut parts: ScannerParts) -> Self {
         let streams = Streams::new(parts.limits, parts.partial_octets, parts.patience, &mut parts.rng);
-        let admission = Admission::new(parts.congestion.clone());
+        let admission = Admission::new(parts.congestion.clone(), parts.sources.take());
         MessageHeaderScanner { parts, streams, admission, held: VecDeque::new(), retry_at: Time::ZERO }
     }
 
@@ -159,6 +174,9 @@ impl MessageHeaderScanner {
         if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
             return;
         }
+        if self.is_banned(&flow, now) {
+            return;
+        }
         if flow.kind == TransportType::Udp && stun::is_stun(&bytes) {
             match stun::answer(&bytes, flow.peer) {
                 Some(answer) => self.reply(answer, flow, now),
@@ -166,7 +184,7 @@ impl MessageHeaderScanner {
             }
             return;
         }
-        if !self.admits(&bytes, flow, at) {
+        if !self.admits(&bytes, flow, at, now) {
             return;
         }
         match Message::parse_datagram(bytes, &self.parts.limits) {
@@ -174,11 +192,15 @@ impl MessageHeaderScanner {
             Err(fault) => {
                 tracing::debug!(peer = %flow.peer, %fault, "datagram dropped");
                 count(&self.parts.stats.garbage);
+                self.offence(&flow, now);
             }
         }
     }
 
     fn chunk(&mut self, bytes: Bytes, flow: Flow, at: Time, now: Time) {
+        if self.is_banned(&flow, now) {
+            return self.close(flow, now);
+        }
         let mut stream = self.streams.take(flow);
         if stream.scanner.is_stopped() {
             // It was to be closed, and `wire` had no room.
@@ -299,6 +321,7 @@ impl MessageHeaderScanner {
             return;
         }
         count(&self.parts.stats.refused);
+        self.offence(&flow, now);
         tracing::debug!(peer = %flow.peer, %refusal, "request refused");
         let reply_to = msg.first(h::VIAS).map_or(flow, |via| TopVia::of(&via).reply_to(&flow));
         let code = refusal.status();
@@ -364,7 +387,7 @@ impl Actor for MessageHeaderScanner {
             }
             worked = true;
         }
-        self.admission.begin(!self.parts.rx.is_empty(), &self.parts.intake, now);
+        self.admission.begin(!self.parts.rx.is_empty(), &self.parts.shared, now);
         for _ in 0..BATCH {
             if !self.held.is_empty() {
                 break;

@@ -2,7 +2,7 @@
 
 use super::actor::{MessageHeaderScanner, count};
 use crate::message::Message;
-use crate::overload::{Intake, Valve, Work, refusable, refuse};
+use crate::overload::{Banned, Bans, Intake, Sources, Valve, Work, refusable, refuse, report};
 use crate::transaction::ServerKey;
 use crate::transport::Flow;
 use bytes::Bytes;
@@ -26,6 +26,15 @@ pub(super) enum Verdict {
     Drop,
 }
 
+/// What others tell the scanner, or hear from it.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    /// One a shard.
+    pub(crate) intake: Arc<Intake>,
+    /// One a stack.
+    pub(crate) bans: Arc<Bans>,
+}
+
 /// Decides what is taken on.
 pub(super) struct Admission {
     congestion: Arc<CongestionManager>,
@@ -36,7 +45,10 @@ pub(super) struct Admission {
     /// The latest requests that were taken on: one that comes again belongs to its transaction, however little may be
     /// taken on now. An entry leaves for a later one; what is wrongly found here, the transactions refuse.
     recent: Box<[u32]>,
-    valve: Valve,
+    /// What the kernel lets through, and what neighbours are asked to send.
+    valves: [Valve; 2],
+    sources: Option<Sources>,
+    banned: Banned,
 }
 
 fn place(key: ServerKey) -> (usize, u32) {
@@ -44,35 +56,43 @@ fn place(key: ServerKey) -> (usize, u32) {
 }
 
 impl Admission {
-    pub(super) fn new(congestion: Arc<CongestionManager>) -> Self {
+    pub(super) fn new(congestion: Arc<CongestionManager>, sources: Option<Sources>) -> Self {
         Admission {
             congestion,
             zone: Zone::Normal,
             refused: Vec::new(),
             recent: vec![0; RECENT].into(),
-            valve: Valve::new(),
+            valves: [Valve::new(2), Valve::new(16)],
+            sources,
+            banned: Banned::default(),
         }
     }
 
     /// Looks at what is tolerated: once a turn in which there is `something`, not once a message.
-    pub(super) fn begin(&mut self, something: bool, intake: &Intake, now: Time) {
+    pub(super) fn begin(&mut self, something: bool, shared: &Shared, now: Time) {
+        let Shared { intake, bans } = shared;
         if something {
             self.zone = self.congestion.zone(now);
+            self.banned.follow(bans, now);
         }
-        if let Some(share) = self.valve.look(now) {
+        let [kernel, neighbours] = &mut self.valves;
+        if let Some(share) = kernel.look(now) {
             tracing::debug!(share, "new work that the kernel lets through, of 1024");
             intake.set_share(share);
+        }
+        if let Some(share) = neighbours.look(now) {
+            intake.set_wanted(share);
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.valve.deadline()
+        self.valves.iter().filter_map(Valve::deadline).min()
     }
 
     /// A request was taken on.
     pub(super) fn remember(&mut self, key: ServerKey, new: bool) {
         if new {
-            self.valve.taken();
+            self.valves.iter_mut().for_each(Valve::taken);
         }
         let (at, mark) = place(key);
         self.recent[at] = mark;
@@ -95,11 +115,46 @@ impl Admission {
 }
 
 impl MessageHeaderScanner {
+    /// Whether what a source sends is not to be read.
+    pub(super) fn is_banned(&mut self, flow: &Flow, now: Time) -> bool {
+        let banned = self.admission.banned.contains(flow.peer.ip(), now);
+        if banned {
+            count(&self.parts.stats.banned);
+        }
+        banned
+    }
+
+    /// What came from this source is no SIP, or too much.
+    pub(super) fn offence(&mut self, flow: &Flow, now: Time) {
+        let address = flow.peer.ip();
+        let Some(length) = self.admission.sources.as_mut().and_then(|s| s.offends(address, now)) else { return };
+        count(&self.parts.stats.bans);
+        tracing::warn!(peer = %address, seconds = length.as_secs(), "banned");
+        let Shared { bans, .. } = &self.parts.shared;
+        bans.ban(address, length, now);
+        self.admission.banned.follow(bans, now);
+    }
+
+    /// Whether a source may have a request served, by its rate; `work` is asked only when there is one.
+    fn is_excess(&mut self, work: impl FnOnce() -> Work, flow: &Flow, now: Time) -> bool {
+        let Some(sources) = &mut self.admission.sources else { return false };
+        let excess = work() != Work::InProgress && !sources.allows(flow.peer.ip(), now);
+        if excess {
+            count(&self.parts.stats.excess);
+            self.offence(flow, now);
+        }
+        excess
+    }
+
     /// Whether a datagram goes on to be read.
-    pub(super) fn admits(&mut self, bytes: &Bytes, flow: Flow, at: Time) -> bool {
+    pub(super) fn admits(&mut self, bytes: &Bytes, flow: Flow, at: Time, now: Time) -> bool {
+        if self.is_excess(|| Work::of(bytes), &flow, now) {
+            self.admission.refused.push((bytes.clone(), flow, at));
+            return false;
+        }
         let verdict = self.admission.judge(|| Work::of(bytes));
         if verdict != Verdict::Serve {
-            self.admission.valve.refused();
+            self.admission.valves.iter_mut().for_each(Valve::refused);
         }
         match verdict {
             Verdict::Serve => return true,
@@ -112,7 +167,8 @@ impl MessageHeaderScanner {
 
     /// Whether a message of a stream goes on. Nobody would repeat one that is dropped, so it gets its answer.
     pub(super) fn admits_message(&mut self, msg: &mut Message, flow: Flow, now: Time) -> bool {
-        let verdict = self.admission.judge(|| Work::of_message(msg));
+        let excess = self.is_excess(|| Work::of_message(msg), &flow, now);
+        let verdict = if excess { Verdict::Refuse } else { self.admission.judge(|| Work::of_message(msg)) };
         verdict == Verdict::Serve || !self.say_no(msg, flow, now)
     }
 
@@ -145,6 +201,9 @@ impl MessageHeaderScanner {
             return false;
         }
         count(&self.parts.stats.overload);
+        if self.parts.control {
+            report(msg, self.parts.shared.intake.wanted(), now);
+        }
         let after = self.admission.congestion.retry_after() + self.parts.rng.range(SPREAD) as u32;
         self.reply(refuse(msg, &flow, key, after), reply_to, now);
         true

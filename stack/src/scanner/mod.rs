@@ -10,6 +10,7 @@ mod undelivered;
 
 pub(crate) use actor::{MessageHeaderScanner, ScannerParts};
 pub use actor::{ScannerSnapshot, ScannerStats};
+pub(crate) use admission::Shared;
 pub use check::{Refusal, check_request};
 pub(crate) use check::{TopVia, stamp_received};
 pub use stream::{Scanned, StreamScanner};

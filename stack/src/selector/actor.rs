@@ -11,6 +11,7 @@ use crate::flow_token::FlowTokens;
 use crate::header::{HeaderId, h};
 use crate::hep::Tap;
 use crate::message::Message;
+use crate::overload::NextHops;
 use crate::transaction::{ClientTransaction, Input, Outgoing, Sent, Transmission};
 use crate::transport::{
     Flow, Notify, RouteQuery, Routes, Text, TransportError, TransportInfo, TransportTable, TransportType, Wire,
@@ -47,6 +48,8 @@ pub(crate) struct SelectorParts {
     pub(crate) enum_suffix: Option<String>,
     /// Requests larger than this leave UDP (RFC 3261 §18.1.1).
     pub(crate) udp_limit: usize,
+    /// RFC 7339: what next hops want to be left out.
+    pub(crate) next_hops: Option<NextHops>,
     pub(crate) rng: Rng,
     pub(crate) tokens: FlowTokens,
     pub(crate) tap: Tap,
@@ -98,6 +101,11 @@ impl TransportSelector {
                 self.select(Request { transaction, msg, options, stateless }, now);
             }
             Outgoing::Retry(retry) => self.retry(*retry, now),
+            Outgoing::Load { from, report } => {
+                if let Some(hops) = &mut self.parts.next_hops {
+                    hops.heard(from, report, now);
+                }
+            }
             Outgoing::Downgrade { bytes, flow, key } => self.downgrade(bytes, flow, key, now),
         }
     }
@@ -178,13 +186,16 @@ impl TransportSelector {
             NextHop::Flow(flow) => Some(self.local_of(flow, now)),
             _ => self.towards(target.kind, target.address, now),
         };
+        if flow.is_some_and(|flow| self.leaves_out(&request, flow.peer, now)) {
+            return self.not_sent(&request, TransportError::Congested.into(), now);
+        }
         let Some((flow, transport)) = flow.and_then(|flow| Some((flow, self.parts.transports.get(flow.transport)?)))
         else {
             return self.not_sent(&request, TransportError::NoTransport.into(), now);
         };
         self.record_route(&mut request, transport, flow);
         let branch = request.transaction.branch(request.options.loop_hash);
-        request.msg.push_front_raw(HeaderId::VIA, &[&transport.via(flow.local), branch.as_bytes(), b";rport"]);
+        request.msg.push_front_raw(HeaderId::VIA, &[&transport.via(flow.local), branch.as_bytes(), self.via_end()]);
         let mut bytes = request.msg.to_bytes();
         let (mut flow, mut for_size) = (flow, false);
         if let Some(stream) = self.too_large(&bytes, &request, flow, now) {
@@ -195,10 +206,21 @@ impl TransportSelector {
         self.dispatch(&request, bytes, (flow, for_size), failover, now);
     }
 
+    /// Whether the next hop wants less new work, and this request is among what is left out.
+    fn leaves_out(&mut self, request: &Request, peer: SocketAddr, now: Time) -> bool {
+        let hops = self.parts.next_hops.as_mut().filter(|_| !request.stateless);
+        hops.is_some_and(|hops| hops.leaves_out(&request.msg, peer, now))
+    }
+
+    /// What stands behind our branch.
+    fn via_end(&self) -> &'static [u8] {
+        if self.parts.next_hops.is_some() { b";rport;oc;oc-algo=\"loss\"" } else { b";rport" }
+    }
+
     /// Names another way in our Via.
     fn replace_via(&self, msg: &mut Message, flow: Flow, branch: &[u8]) {
         if let Some(transport) = self.parts.transports.get(flow.transport) {
-            msg.replace_first_raw(h::VIAS, &[&transport.via(flow.local), branch, b";rport"]);
+            msg.replace_first_raw(h::VIAS, &[&transport.via(flow.local), branch, self.via_end()]);
         }
     }
 

@@ -35,6 +35,7 @@ fn bench() -> Bench {
         route: |_| None,
         outbound_proxy: None,
         enum_suffix: None,
+        next_hops: None,
         udp_limit: 1300,
         rng: Rng::from_seed(1),
         tokens: FlowTokens::new(&mut Rng::from_seed(1)),

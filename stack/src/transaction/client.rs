@@ -6,8 +6,9 @@ use super::kept::Share;
 use super::machine::{Action, Timer};
 use super::stats::count;
 use super::{ClientTransaction, Outgoing, Sent, TimerKey, client_invite, client_non_invite};
-use crate::header::Method;
+use crate::header::{Method, h};
 use crate::message::Message;
+use crate::overload::LoadReport;
 use crate::selector::Failover;
 use crate::transport::{Flow, Notify, TransportError};
 use crate::tu::{NoResponse, SendOptions, TuEvent};
@@ -253,6 +254,12 @@ impl TransactionController {
             count(&self.stats.stray_responses);
             return;
         };
+        if let (Some(_), Some(flow)) = (&self.control, client.flow)
+            && let Some(report) = msg.first(h::VIAS).ok().and_then(|via| LoadReport::of(&via))
+            && self.out.push(Outgoing::Load { from: flow.peer, report }, Class::Internal, now).is_err()
+        {
+            count(&self.stats.shed);
+        }
         if client.flow.is_none() {
             // Its own request is still news in `cmd`, behind other news: an ACK could not be built yet, nor sent.
             if client.early.as_ref().and_then(|early| early.status()).is_none_or(|code| code < 200) {

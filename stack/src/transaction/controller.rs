@@ -10,6 +10,7 @@ use super::{
     TransactionStats, Transmission,
 };
 use crate::message::Message;
+use crate::overload::Intake;
 use crate::transport::{Flow, Notify, TransportError};
 use crate::tu::{SendOptions, TuEvent, TuOptions};
 use bytes::Bytes;
@@ -54,6 +55,8 @@ pub(crate) struct ControllerParts {
     /// Refuse what begins something new.
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) congestion: Arc<CongestionManager>,
+    /// For RFC 7339: what neighbours are asked to send.
+    pub(crate) control: Option<Arc<Intake>>,
 }
 
 /// All transactions of one shard. A client table entry leaves with Timer B, D, F, K or M, a server's with H, I, J, L or
@@ -75,6 +78,7 @@ pub(crate) struct TransactionController {
     congestion: Arc<CongestionManager>,
     /// What may be taken on in this turn.
     pub(super) zone: Zone,
+    pub(super) control: Option<Arc<Intake>>,
     pub(super) clients: Slab<Client>,
     pub(super) client_slots: HashMap<u64, u32>,
     pub(super) servers: Slab<Server>,
@@ -107,6 +111,7 @@ impl TransactionController {
             draining: parts.draining,
             congestion: parts.congestion,
             zone: Zone::Normal,
+            control: parts.control,
             clients: Slab::new(),
             client_slots: HashMap::with_hasher(state.clone()),
             servers: Slab::new(),

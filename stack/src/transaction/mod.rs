@@ -24,6 +24,7 @@ pub use machine::{Action, Timer, TimerValues};
 pub use stats::{TransactionSnapshot, TransactionStats};
 
 use crate::message::Message;
+use crate::overload::LoadReport;
 use crate::selector::{Failover, Retry};
 use crate::transport::{Flow, Notify, TransportError, TransportFailed};
 use crate::tu::{NoResponse, SendOptions};
@@ -180,6 +181,13 @@ pub enum Outgoing {
         options: Box<SendOptions>,
         /// No transaction waits for news.
         stateless: bool,
+    },
+    /// What a next hop wants to be left out (RFC 7339).
+    Load {
+        /// The next hop.
+        from: SocketAddr,
+        /// What it said.
+        report: LoadReport,
     },
     /// Octets for a flow that is known: a response, a repeated request, an ACK or a CANCEL.
     Bytes(Box<Transmission>),

@@ -7,7 +7,7 @@ use super::stats::count;
 use super::{ServerKey, ServerTransaction, TimerKey, server_invite, server_non_invite};
 use crate::header::{Method, h, p};
 use crate::message::{Message, Source};
-use crate::overload::Work;
+use crate::overload::{Intake, Work, report};
 use crate::scanner::stamp_received;
 use crate::transport::{Flow, Notify};
 use crate::tu::TuEvent;
@@ -242,12 +242,20 @@ impl TransactionController {
         let (state, actions) = server.state.step(Event::Respond(code));
         server.state = state;
         if actions.contains(&Action::Send) {
-            server.response = msg.to_bytes();
+            server.response = Self::reported(self.control.as_deref(), msg, now);
             if code >= 200 {
                 server.request = Bytes::new();
             }
         }
         self.act_server(at, actions, None, now);
+    }
+
+    /// The octets of a response, with what RFC 7339 has to say where it is spoken.
+    fn reported(control: Option<&Intake>, msg: &Message, now: Time) -> Bytes {
+        let Some(intake) = control else { return msg.to_bytes() };
+        let mut msg = msg.clone();
+        report(&mut msg, intake.wanted(), now);
+        msg.to_bytes()
     }
 
     /// Answers with a status and what the request says.

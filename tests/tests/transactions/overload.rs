@@ -3,8 +3,9 @@
 use crate::bench::{Bench, PEER, TCP, answer, first_line, incoming, incoming_call, line, parse, request, told};
 use stack::StackOptions;
 use stack::header::{h, p};
-use stack::overload::OverloadOptions;
+use stack::overload::{OverloadOptions, SourceLimits};
 use stack::tu::{TuEvent, TuOptions};
+use std::time::Duration;
 use tests::played::Sent;
 
 /// The longest wait that is tolerated by default, ms.
@@ -151,10 +152,139 @@ fn a_bye_does_not_wait_for_refusals() {
     assert_eq!(bench.told(0), [told(MOST, "BYE")]);
 }
 
+fn limited(source_limits: SourceLimits) -> Bench {
+    let options = StackOptions { source_limits, ..StackOptions::default() };
+    Bench::with(&options, &[TuOptions::default()])
+}
+
+/// A source that sends too much: what is above is refused, what belongs to calls is not; another source is not touched.
+#[test]
+fn a_source_has_a_rate() {
+    let mut bench = limited(SourceLimits { rate: 10, burst: 5, ..SourceLimits::default() });
+    (0..8).for_each(|n| bench.receive(invite(n)));
+    assert_eq!(bench.told(0).len(), 5);
+    assert_eq!(bench.sent().iter().map(refused).count(), 3);
+    carries_on(&mut bench, 0);
+    bench.receive_on(0, "192.0.2.10:5060", 0, invite(100).replace("192.0.2.9", "192.0.2.10"));
+    bench.receive_on(TCP, PEER, 7, invite(9));
+    assert_eq!(bench.told(0).len(), 1, "the other's");
+    refused(&bench.one_sent());
+    bench.run_to(100);
+    bench.sent();
+    (10..13).for_each(|n| bench.receive(invite(n)));
+    assert_eq!((bench.told(0).len(), bench.sent().len(), bench.stack.scanner().excess), (1, 2, 6));
+}
+
+/// Who sends garbage again and again is not heard until the ban has ended.
+#[test]
+fn garbage_leads_to_a_ban_that_ends() {
+    let ban_for = Duration::from_secs(30);
+    let mut bench = limited(SourceLimits { ban_after: 3, ban_for, ..SourceLimits::default() });
+    let bad = incoming("OPTIONS", "192.0.2.9;branch=z9hG4bKbad", "").replace("CSeq: 3", "CSeq: x");
+    bench.receive(bad);
+    assert_eq!(first_line(&bench.one_sent()), "400 Bad Request (CSeq: number expected (offset 0))");
+    bench.receive("no SIP at all");
+    bench.receive(invite(1));
+    assert_eq!(bench.told(0).len(), 1, "two offences are none");
+    bench.receive("again");
+    bench.receive(invite(2));
+    bench.receive_on(TCP, PEER, 7, invite(3));
+    assert_eq!(bench.told(0).len(), 0);
+    assert_eq!(bench.stack.closed.iter().map(|(_, connection)| connection.0).collect::<Vec<_>>(), [7]);
+    assert_eq!((bench.stack.scanner().banned, bench.stack.scanner().bans), (2, 1));
+    bench.receive_on(0, "192.0.2.10:5060", 0, invite(4));
+    assert_eq!(bench.told(0).len(), 1, "another source");
+    bench.run_to(30_000);
+    bench.receive(invite(5));
+    assert_eq!(bench.told(0).len(), 1);
+}
+
+/// A ban by hand needs no limits.
+#[test]
+fn a_ban_by_hand() {
+    let mut bench = Bench::new();
+    bench.stack.ban("192.0.2.9".parse().unwrap(), Duration::from_secs(1), bench.now);
+    bench.receive(invite(1));
+    assert_eq!((bench.told(0).len(), bench.stack.scanner().banned), (0, 1));
+    bench.run_to(1000);
+    bench.receive(invite(2));
+    assert_eq!(bench.told(0).len(), 1);
+}
+
+fn controlled() -> Bench {
+    let overload = OverloadOptions { control: true, ..OverloadOptions::default() };
+    Bench::with(&StackOptions { overload, ..StackOptions::default() }, &[TuOptions::default()])
+}
+
+fn oc(sent: &Sent) -> Option<u32> {
+    parse(sent).first(h::VIAS).unwrap().params.get("oc").and_then(|oc| oc.parse().ok())
+}
+
+/// RFC 7339 as a server: who offers it is told what to leave out, when we are in overload; who does not is told nothing.
+#[test]
+fn a_neighbour_is_told_what_to_leave_out() {
+    let mut bench = controlled();
+    let offer = |n: usize| invite(n).replace(&format!("z9hG4bK{n}"), &format!("z9hG4bK{n};oc;oc-algo=\"loss\""));
+    let (plain, offering) = (invite(1), offer(2));
+    for (text, expected) in [(plain, None), (offering, Some(0))] {
+        bench.receive(text);
+        let (call, msg) = bench.request();
+        bench.respond(call, msg.make_response(180, None, Some("a1")));
+        assert_eq!(oc(&bench.one_sent()), expected);
+    }
+    bench.run_to(1000);
+    bench.stack.behind(true, bench.now);
+    bench.run_to(1000 + MOST);
+    bench.sent();
+    (10..60).for_each(|n| bench.receive(offer(n)));
+    assert_eq!(bench.sent().iter().map(refused).count(), 50);
+    // At the next look, all that came was refused.
+    bench.run_to(1300);
+    bench.sent();
+    bench.receive(offer(100));
+    let told = bench.one_sent();
+    refused(&told);
+    assert!(oc(&told).is_some_and(|loss| loss > 50), "{:?}", oc(&told));
+    bench.receive(invite(101));
+    assert_eq!(oc(&bench.one_sent()), None);
+    // All is well again: less and less is to be left out, then nothing.
+    bench.stack.behind(false, bench.now);
+    bench.run_to(10_000);
+    bench.sent();
+    bench.receive(offer(102));
+    let (call, msg) = bench.request();
+    bench.respond(call, msg.make_response(180, None, Some("a1")));
+    assert_eq!(oc(&bench.one_sent()), Some(0));
+}
+
+/// RFC 7339 as a client: what the next hop wants left out is answered here, and what belongs to calls still goes there.
+#[test]
+fn what_the_next_hop_wants_is_left_out() {
+    let mut bench = controlled();
+    bench.send(request("OPTIONS"));
+    let sent = bench.one_sent();
+    assert!(line(&sent, "Via").ends_with(";rport;oc;oc-algo=\"loss\""), "{}", line(&sent, "Via"));
+    let reply = String::from_utf8(answer(&sent, 200).to_vec()).unwrap();
+    bench.receive(reply.replace(";oc;", ";oc=100;oc-validity=2000;oc-seq=1.1;"));
+    assert_eq!(bench.told(0), [told(0, "200")]);
+    bench.send(request("INVITE"));
+    assert_eq!(bench.told(0), [told(0, "congested")]);
+    bench.nothing_sent();
+    let mut bye = request("BYE");
+    bye.add_to_tag("b2");
+    bench.send(bye);
+    assert_eq!(first_line(&bench.one_sent()), "BYE sip:bob@192.0.2.9");
+    bench.run_to(400);
+    bench.sent();
+    bench.now = rutil::Time::from_millis(2000);
+    bench.send(request("INVITE"));
+    assert!(bench.sent().iter().any(|sent| first_line(sent).starts_with("INVITE")), "it is no longer valid");
+}
+
 /// Off, nothing is asked.
 #[test]
 fn it_can_be_switched_off() {
-    let overload = OverloadOptions { max_wait: None };
+    let overload = OverloadOptions { max_wait: None, ..OverloadOptions::default() };
     let options = StackOptions { overload, ..StackOptions::default() };
     let mut bench = Bench::with(&options, &[TuOptions::default()]);
     bench.stack.behind(true, bench.now);

@@ -66,7 +66,7 @@ fn a_slow_message_is_complete_in_time() {
 #[test]
 fn a_stack_that_does_not_read_closes_nothing() {
     // What has waited so long would be refused, and so many refusals find no room in `wire` at one moment.
-    let overload = OverloadOptions { max_wait: None };
+    let overload = OverloadOptions { max_wait: None, ..OverloadOptions::default() };
     let options_of_stack = StackOptions { overload, ..StackOptions::default() };
     let mut bench = Bench::with(&options_of_stack, &[TuOptions::default()]);
     let text = options(9999);

@@ -1,0 +1,194 @@
+//! What one source may ask for: a rate of new work, and a ban for who does not heed it. Addresses are those that messages
+//! come from, never what headers say.
+
+use rutil::{HashMap, Keyed, Rng, Time};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sources that are remembered at once, in two halves.
+const SOURCES: usize = 65_536;
+/// How long offences are remembered.
+const MEMORY: Duration = Duration::from_secs(60);
+/// Tokens are counted in thousandths.
+const TOKEN: u64 = 1000;
+
+/// Limits on one source; see [`crate::StackOptions::source_limits`].
+#[derive(Clone, Debug, Default)]
+pub struct SourceLimits {
+    /// Requests outside of dialogs a second; what is above is refused with 503. 0: no limit.
+    pub rate: u32,
+    /// How many may come at once; 0 is [`SourceLimits::rate`].
+    pub burst: u32,
+    /// After so many offences (requests above the rate, messages that are no SIP) within a minute a source is banned: of
+    /// what it sends nothing more is read. 0: never. Whoever can write another's address into a datagram can have the
+    /// other banned.
+    pub ban_after: u32,
+    /// How long a ban lasts.
+    pub ban_for: Duration,
+    /// Who is not limited and never banned by itself.
+    pub exempt: Exempt,
+}
+
+/// Says which addresses no limit is for.
+#[derive(Clone, Default)]
+pub struct Exempt(Option<Arc<dyn Fn(IpAddr) -> bool + Send + Sync>>);
+
+impl Exempt {
+    /// Those for which `is` says so.
+    pub fn those(is: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Exempt(Some(Arc::new(is)))
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        self.0.as_ref().is_some_and(|is| is(address))
+    }
+}
+
+impl fmt::Debug for Exempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Exempt(some)" } else { "Exempt(none)" })
+    }
+}
+
+/// What one source has used.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    /// Thousandths of requests that it may still send.
+    tokens: u64,
+    at: Time,
+    offences: u32,
+    since: Time,
+}
+
+/// Counts what each source asks for. At most 65,536 sources are remembered, those that came last: one leaves when so many
+/// others have come since, and begins anew.
+pub(crate) struct Sources {
+    limits: SourceLimits,
+    new: HashMap<IpAddr, Source>,
+    old: HashMap<IpAddr, Source>,
+}
+
+impl Sources {
+    /// `None` when nothing is limited.
+    pub(crate) fn new(limits: &SourceLimits, rng: &mut Rng) -> Option<Self> {
+        if limits.rate == 0 && limits.ban_after == 0 {
+            return None;
+        }
+        let mut map = || HashMap::with_hasher(Keyed::new(rng));
+        Some(Sources { limits: limits.clone(), new: map(), old: map() })
+    }
+
+    /// Whether a source may begin something more at `now`.
+    pub(crate) fn allows(&mut self, address: IpAddr, now: Time) -> bool {
+        let rate = u64::from(self.limits.rate);
+        if rate == 0 || self.limits.exempt.contains(address) {
+            return true;
+        }
+        let most = self.most();
+        let source = self.source(address, now);
+        let passed = u64::try_from(now.since(source.at).as_micros()).unwrap_or(u64::MAX);
+        // A request a second is a thousandth of a request a millisecond.
+        source.tokens = source.tokens.saturating_add(passed.saturating_mul(rate) / 1000).min(most);
+        source.at = now;
+        match source.tokens.checked_sub(TOKEN) {
+            Some(rest) => source.tokens = rest,
+            None => return false,
+        }
+        true
+    }
+
+    /// A source has sent too much, or garbage; for how long it is to be banned, if it is.
+    pub(crate) fn offends(&mut self, address: IpAddr, now: Time) -> Option<Duration> {
+        let SourceLimits { ban_after, ban_for, .. } = self.limits;
+        if ban_after == 0 || self.limits.exempt.contains(address) {
+            return None;
+        }
+        let source = self.source(address, now);
+        if now.since(source.since) > MEMORY {
+            (source.offences, source.since) = (0, now);
+        }
+        source.offences = source.offences.saturating_add(1);
+        if source.offences < ban_after {
+            return None;
+        }
+        source.offences = 0;
+        Some(ban_for)
+    }
+
+    fn most(&self) -> u64 {
+        let burst = if self.limits.burst == 0 { self.limits.rate } else { self.limits.burst };
+        u64::from(burst) * TOKEN
+    }
+
+    fn source(&mut self, address: IpAddr, now: Time) -> &mut Source {
+        if !self.new.contains_key(&address) {
+            if self.new.len() >= SOURCES / 2 {
+                std::mem::swap(&mut self.new, &mut self.old);
+                self.new.clear();
+            }
+            let fresh = Source { tokens: self.most(), at: now, offences: 0, since: now };
+            let known = self.old.remove(&address).unwrap_or(fresh);
+            self.new.insert(address, known);
+        }
+        // It was put there if it was not.
+        self.new.entry(address).or_insert(Source { tokens: 0, at: now, offences: 0, since: now })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(n: u32) -> IpAddr {
+        IpAddr::V4(n.into())
+    }
+
+    fn sources(limits: &SourceLimits) -> Sources {
+        Sources::new(limits, &mut Rng::from_seed(1)).expect("something is limited")
+    }
+
+    #[test]
+    fn a_rate_and_a_burst() {
+        let mut sources = sources(&SourceLimits { rate: 10, burst: 3, ..SourceLimits::default() });
+        let mut asked = |source, ms| sources.allows(address(source), Time::from_millis(ms));
+        assert_eq!([0, 0, 0, 0, 99].map(|ms| asked(1, ms)), [true, true, true, false, false]);
+        assert!(asked(2, 99), "another source");
+        assert_eq!([100, 100, 199, 200].map(|ms| asked(1, ms)), [true, false, false, true]);
+        // An hour's rest is no more than a burst.
+        assert_eq!([3_600_000; 4].map(|ms| asked(1, ms)), [true, true, true, false]);
+    }
+
+    #[test]
+    fn offences_add_up_for_a_minute() {
+        let mut sources =
+            sources(&SourceLimits { ban_after: 3, ban_for: Duration::from_secs(9), ..Default::default() });
+        let mut offend = |ms| sources.offends(address(1), Time::from_millis(ms)).map(|ban| ban.as_secs());
+        assert_eq!([0, 59_000].map(&mut offend), [None, None]);
+        assert_eq!([61_000, 62_000, 63_000].map(&mut offend), [None, None, Some(9)], "the first two are forgotten");
+        assert_eq!([64_000, 64_001, 64_002].map(&mut offend), [None, None, Some(9)]);
+        assert!(sources.allows(address(1), Time::ZERO), "there is no rate");
+    }
+
+    #[test]
+    fn who_is_exempt_is_not_limited() {
+        let exempt = Exempt::those(|ip| ip == address(1));
+        let mut sources = sources(&SourceLimits { rate: 1, ban_after: 1, exempt, ..SourceLimits::default() });
+        assert!((0..9).all(|_| sources.allows(address(1), Time::ZERO)));
+        assert_eq!(sources.offends(address(1), Time::ZERO), None);
+        assert!(sources.offends(address(2), Time::ZERO).is_some());
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_keeps_who_came_last() {
+        let mut sources = sources(&SourceLimits { rate: 1, ..SourceLimits::default() });
+        for n in 0..4 * SOURCES as u32 {
+            assert!(sources.allows(address(n), Time::ZERO));
+            assert!(sources.new.len() + sources.old.len() <= SOURCES);
+        }
+        assert!(!sources.allows(address(4 * SOURCES as u32 - 1), Time::ZERO));
+        assert!(sources.allows(address(0), Time::ZERO), "forgotten");
+        assert!(Sources::new(&SourceLimits::default(), &mut Rng::from_seed(1)).is_none());
+    }
+}
