@@ -1,7 +1,7 @@
 //! Datagrams that the kernel dropped, as `/proc/net/udp` has them: read when somebody asks, never on a message's way.
 //!
-//! `SO_RXQ_OVFL` would tell with each datagram, but the control buffers of a set of headers that is used again
-//! (`recvmmsg`, as nix has it) are filled once only.
+//! `SO_RXQ_OVFL` would tell, but only with datagrams that come after a drop, and a set of headers that is used again
+//! (`recvmmsg`, as nix has it) leaves no room for a control message once a datagram came without.
 
 use std::fs;
 use std::os::fd::RawFd;
