@@ -101,10 +101,6 @@ pub fn locate_uri(uri: &SipUri<'_>) -> Result<Located, NoResponse> {
             Ok(Located::At(Target { kind, address: SocketAddr::new(ip, port) }))
         }
         Some(_) => Err(NoResponse::NotFound),
-        // Nobody connects to a WebSocket client: only an address could be that of a connection which lives.
-        None if matches!(transport, Some(TransportType::Ws | TransportType::Wss)) => {
-            Err(NoResponse::Transport(TransportError::NoConnection))
-        }
         None => Ok(Located::Name(place(name()))),
     }
 }
@@ -182,7 +178,6 @@ mod tests {
             ("sip:a@[::ffff:192.0.2.1]", at(Udp, "[::ffff:192.0.2.1]:5060")),
             ("sip:a@df7jal23ls0d.invalid;transport=ws", Err(NoResponse::NotFound)),
             ("sip:a@df7jal23ls0d.INVALID.", Err(NoResponse::NotFound)),
-            ("sip:a@phone.example.com;transport=ws", Err(TransportError::NoConnection.into())),
         ];
         for (uri, want) in cases {
             assert_eq!(locate(&request(uri, &[]), NextHop::Route, None), want, "{uri}");
