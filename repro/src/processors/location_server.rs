@@ -17,17 +17,28 @@ impl Processor for LocationServer {
         if context.flow.is_some() || context.route.is_some() || !context.uri.ours {
             return ProcessorResult::Continue;
         }
-        let aor = match context.request.request_uri() {
-            Ok(Uri::Sip(sip)) if sip.user.is_some() => aor_key(sip),
+        let (aor, secure) = match context.request.request_uri() {
+            Ok(Uri::Sip(sip)) if sip.user.is_some() => {
+                let secure = sip.secure;
+                (aor_key(sip), secure)
+            }
             _ => return context.respond(404),
         };
         match context.server.location().lookup(&aor, context.stack.now()) {
             None => context.respond(404),
-            Some(found) if found.is_empty() => context.respond(480),
-            Some(found) => {
+            Some(mut found) => {
+                // RFC 5630 §5.3: what was sent to a sips URI goes to nobody who would get it in clear.
+                found.retain(|contact| !secure || is_sips(&contact.uri));
+                if found.is_empty() {
+                    return context.respond(480);
+                }
                 context.targets = found;
                 ProcessorResult::SkipThisChain
             }
         }
     }
+}
+
+fn is_sips(uri: &str) -> bool {
+    uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
 }

@@ -17,7 +17,7 @@ use crate::transport::{
     Flow, Notify, RouteQuery, Routes, Text, TransportError, TransportInfo, TransportTable, TransportType, Wire,
 };
 use crate::tu::{NextHop, NoResponse, SendOptions};
-use crate::uri::SipUri;
+use crate::uri::{SipUri, Uri};
 use bytes::Bytes;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
 use std::collections::VecDeque;
@@ -268,7 +268,7 @@ impl TransportSelector {
 
     /// RFC 3261 §16.6 step 4; where inbound and outbound side differ in address or transport, one Record-Route for each
     /// (RFC 5658): the outbound one above, so that each side meets its own first. A side that is a WebSocket client has its
-    /// flow in it, because nothing else leads back there (RFC 5626 §5.3).
+    /// flow in it, because nothing else leads back there (RFC 5626 §5.3). A secure side of a sips request has a sips URI.
     fn record_route(&self, request: &mut Request, outbound: &TransportInfo, flow: Flow) {
         let Some(inbound) = request.options.record_route else { return };
         let towards_called = outbound.record_route(flow.local);
@@ -279,10 +279,13 @@ impl TransportSelector {
         let (caller, called) = (token(&inbound), token(&flow));
         let towards_caller = self.parts.transports.get(inbound.transport).map(|t| t.record_route(inbound.local));
         let differs = |text: &Text<'_>| !caller.is_empty() || **text != *towards_called;
-        if let Some(towards_caller) = towards_caller.filter(differs) {
-            request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[b"<sip:", caller.as_bytes(), &towards_caller]);
+        let sips = (flow.kind.is_secure() || inbound.kind.is_secure()) && leads_by_sips(&request.msg);
+        let scheme = |kind: TransportType| if sips && kind.is_secure() { &b"<sips:"[..] } else { b"<sip:" };
+        let (near, far) = (scheme(inbound.kind), scheme(flow.kind));
+        if let Some(towards_caller) = towards_caller.filter(|text| near != far || differs(text)) {
+            request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[near, caller.as_bytes(), &towards_caller]);
         }
-        request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[b"<sip:", called.as_bytes(), &towards_called]);
+        request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[far, called.as_bytes(), &towards_called]);
     }
 
     /// A request went to a stream for its size alone, and nobody listens there: once more over UDP.
@@ -341,6 +344,16 @@ impl TransportSelector {
             self.retry_at = now + HOLD;
         }
     }
+}
+
+/// Whether a request is to stay on secure transports: its Request-URI or topmost Route is a sips URI (RFC 3261 §16.6
+/// step 4). The Record-Route of a secure side is then one too.
+fn leads_by_sips(msg: &Message) -> bool {
+    fn sips(uri: &Uri<'_>) -> bool {
+        uri.sip().is_some_and(|sip| sip.secure)
+    }
+    msg.request_uri().is_ok_and(|uri| sips(&uri))
+        || msg.header(h::ROUTES).next().is_some_and(|r| r.is_ok_and(|r| sips(&r.uri)))
 }
 
 impl Actor for TransportSelector {

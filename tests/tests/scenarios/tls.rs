@@ -108,15 +108,74 @@ impl Phone {
              From: <sip:a@example.com>;tag=1\r\nTo: <sip:{proxy}>\r\nCall-ID: {call}\r\nCSeq: 1 OPTIONS\r\n\
              Content-Length: 0\r\n\r\n"
         );
-        self.stream.write_all(request.as_bytes()).expect("it reads");
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            let mut octet = [0];
-            self.stream.read_exact(&mut octet).expect("it answers");
-            answer.extend(octet);
-        }
-        String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+        self.send(&request);
+        self.receive().lines().next().unwrap_or_default().to_owned()
     }
+
+    fn send(&mut self, message: &str) {
+        self.stream.write_all(message.as_bytes()).expect("it reads");
+    }
+
+    /// The next message, which has no body.
+    fn receive(&mut self) -> String {
+        let mut message = Vec::new();
+        while !message.ends_with(b"\r\n\r\n") {
+            let mut octet = [0];
+            self.stream.read_exact(&mut octet).expect("a message");
+            message.extend(octet);
+        }
+        String::from_utf8_lossy(&message).into_owned()
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.stream.sock.local_addr().expect("connected")
+    }
+}
+
+/// The values of a header, each a line.
+fn values<'m>(message: &'m str, name: &str) -> Vec<&'m str> {
+    message.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect()
+}
+
+/// A request to a sips URI reaches a registered phone on the connection that it opened, with a sips Record-Route, and
+/// nobody who would get it in clear (RFC 3261 §16.6 step 4, RFC 5630 §5.3).
+#[test]
+fn a_sips_call_stays_on_tls() {
+    let site = Site::new();
+    site.issue(&["example.com"], |_| {});
+    let config = site.config();
+    let listen = ["--config", config.as_str(), "--listen", "tls:127.0.0.1:0", "--listen", "udp:127.0.0.1:0"];
+    let repro = Repro::start(&listen, 2).expect("it starts");
+    let proxy = address(&repro, "tls");
+    let [mut bob, mut alice] = ["bob", "alice"].map(|_| site.connect(proxy, "example.com"));
+    let head = |from: &Phone, method: &str, uri: &str, call: &str| {
+        format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/TLS {};branch=z9hG4bK{call};rport\r\nMax-Forwards: 70\r\n\
+             From: <sips:a@example.com>;tag=1\r\nCall-ID: {call}\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n",
+            from.address()
+        )
+    };
+    for (user, contact) in [("bob", format!("sips:bob@{}", bob.address())), ("carol", "sip:carol@127.0.0.1:9".into())] {
+        let register = head(&bob, "REGISTER", &format!("sips:{proxy}"), user);
+        bob.send(&format!("{register}To: <sips:{user}@{proxy}>\r\nContact: <{contact}>\r\n\r\n"));
+        assert!(bob.receive().starts_with("SIP/2.0 200 "));
+    }
+    let uri = format!("sips:bob@{proxy}");
+    alice.send(&format!("{}To: <{uri}>\r\n\r\n", head(&alice, "MESSAGE", &uri, "to-carol").replace("bob", "carol")));
+    assert!(alice.receive().starts_with("SIP/2.0 480 "), "she would get it in clear");
+    alice.send(&format!("{}To: <{uri}>\r\nContact: <sips:a@a.example>\r\n\r\n", head(&alice, "INVITE", &uri, "call")));
+    assert!(alice.receive().starts_with("SIP/2.0 100 "));
+    let invite = bob.receive();
+    assert!(invite.starts_with(&format!("INVITE sips:bob@{} SIP/2.0", bob.address())), "{invite}");
+    let route = format!("<sips:{proxy};transport=tls;lr>");
+    assert_eq!(values(&invite, "Record-Route"), [&route]);
+    assert!(values(&invite, "Via")[0].starts_with(&format!("SIP/2.0/TLS {proxy};alias;branch=")), "{invite}");
+    let copied: Vec<&str> = invite.lines().skip(1).filter(|line| !line.starts_with("Max-Forwards")).collect();
+    let copied: Vec<&str> = copied.into_iter().filter(|line| !line.starts_with("To: ") && !line.is_empty()).collect();
+    bob.send(&format!("SIP/2.0 200 OK\r\n{}\r\nTo: <{uri}>;tag=2\r\n\r\n", copied.join("\r\n")));
+    let answer = alice.receive();
+    assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+    assert_eq!(values(&answer, "Record-Route"), [&route]);
 }
 
 #[test]

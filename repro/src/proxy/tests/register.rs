@@ -309,8 +309,10 @@ fn who_may_be_registered_where() {
 fn one_record_by_any_spelling_of_its_name() {
     let mut bench = Bench::new();
     bench.register(&["<sip:1@127.0.0.1:9001>"]);
-    for uri in ["sip:bob@127.0.0.1:5060", "sip:b%6Fb@127.0.0.1;transport=udp", "sips:bob:secret@127.0.0.1"] {
+    for uri in ["sip:bob@127.0.0.1:5060", "sip:b%6Fb@127.0.0.1;transport=udp", "sip:bob:secret@127.0.0.1"] {
         bench.forwarded(request("INVITE", uri, ""));
     }
+    // He is known, and cannot be reached safely.
+    assert_eq!(bench.status(request("INVITE", "sips:bob@127.0.0.1", "")), 480);
     assert_eq!(bench.status(request("INVITE", "sip:Bob@127.0.0.1", "")), 404);
 }
