@@ -57,8 +57,12 @@ pub(crate) fn missing_peers(wanted: impl Iterator<Item = &'static Peer>) -> Vec<
     let missing: Vec<_> = wanted.filter(|p| !on_path(p.program)).collect();
     if !missing.is_empty() && Path::new("/etc/debian_version").exists() && is_root() {
         apt_get(&["update"]);
-        let packages = missing.iter().map(|p| p.package);
-        apt_get(&["install", "-y", "--no-install-recommends"].into_iter().chain(packages).collect::<Vec<_>>());
+        // One after the other: a package may bring the program of the next one, and conflict with that one's package.
+        for peer in &missing {
+            if !on_path(peer.program) {
+                apt_get(&["install", "-y", "--no-install-recommends", peer.package]);
+            }
+        }
     }
     missing.into_iter().filter(|p| !on_path(p.program)).collect()
 }
