@@ -206,7 +206,8 @@ impl Registrar<'_> {
         let unreachable = |why| Err(RegisterError::Unreachable(why));
         let Some(sip) = uri.sip() else { return unreachable("sip or sips URI expected") };
         if selector::needs_flow(sip) {
-            let has_one = flow.is_some_and(|flow| flow.kind.is_reliable());
+            let fits = |flow: &Flow| flow.kind.is_reliable() && (flow.kind.is_secure() || !sip.secure);
+            let has_one = flow.is_some_and(fits);
             return if has_one { Ok(()) } else { unreachable("nothing but a connection of its own leads there") };
         }
         let place = match selector::locate_uri(sip) {

@@ -153,6 +153,11 @@ impl Message {
         }
     }
 
+    /// Whether the Request-URI is a sips URI: the request is to leave by secure transports only (RFC 3261 §26.2.2).
+    pub fn is_sips(&self) -> bool {
+        self.request_uri_text().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
+    }
+
     /// All header lines in order: name as it came, value with white space trimmed (folds are left in).
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.fields.iter().map(|f| (self.span(f.buffer, f.start, f.start + u32::from(f.name_len)), self.value(f)))

@@ -92,8 +92,8 @@ impl TransportSelector {
     fn send(&mut self, outgoing: Outgoing, now: Time) {
         match outgoing {
             Outgoing::Bytes(transmission) => {
-                let Transmission { bytes, flow, notify } = *transmission;
-                if let (Err(error), Some(notify)) = (self.wire(bytes, (flow, None), true, notify, now), notify) {
+                let Transmission { bytes, flow, domain, notify } = *transmission;
+                if let (Err(error), Some(notify)) = (self.wire(bytes, (flow, domain), true, notify, now), notify) {
                     self.tell(Input::Failed(crate::transport::TransportFailed { notify, error }), now);
                 }
             }
@@ -193,6 +193,10 @@ impl TransportSelector {
         else {
             return self.not_sent(&request, TransportError::NoTransport.into(), now);
         };
+        // RFC 3261 §26.2.2: whatever named the flow.
+        if !flow.kind.is_secure() && request.msg.is_sips() {
+            return self.not_sent(&request, TransportError::NoTransport.into(), now);
+        }
         self.record_route(&mut request, transport, flow);
         let branch = request.transaction.branch(request.options.loop_hash);
         request.msg.push_front_raw(HeaderId::VIA, &[&transport.via(flow.local), branch.as_bytes(), self.via_end()]);
@@ -249,9 +253,9 @@ impl TransportSelector {
             true => domain_to_prove(&request.msg, request.options.next_hop, self.parts.outbound_proxy.as_ref()),
             false => None,
         };
-        match (self.wire(bytes.clone(), (flow, domain), connect, notify, now), failover) {
+        match (self.wire(bytes.clone(), (flow, domain.clone()), connect, notify, now), failover) {
             (Ok(()), failover) if !request.stateless => {
-                self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, for_size, failover })), now);
+                self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, domain, for_size, failover })), now);
             }
             (Ok(()), _) => {}
             (Err(_), Some(failover)) => {
@@ -304,7 +308,10 @@ impl TransportSelector {
         let (bytes, flow) = (msg.to_bytes(), udp);
         let notify = Some(Notify { shard: self.parts.shard, key });
         match self.wire(bytes.clone(), (flow, None), true, notify, now) {
-            Ok(()) => self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, for_size: false, failover: None })), now),
+            Ok(()) => self.tell(
+                Input::Sent(Box::new(Sent { key, bytes, flow, domain: None, for_size: false, failover: None })),
+                now,
+            ),
             Err(error) => self.tell(Input::NotSent { key, reason: error.into() }, now),
         }
     }
@@ -349,11 +356,8 @@ impl TransportSelector {
 /// Whether a request is to stay on secure transports: its Request-URI or topmost Route is a sips URI (RFC 3261 §16.6
 /// step 4). The Record-Route of a secure side is then one too.
 fn leads_by_sips(msg: &Message) -> bool {
-    fn sips(uri: &Uri<'_>) -> bool {
-        uri.sip().is_some_and(|sip| sip.secure)
-    }
-    msg.request_uri().is_ok_and(|uri| sips(&uri))
-        || msg.header(h::ROUTES).next().is_some_and(|r| r.is_ok_and(|r| sips(&r.uri)))
+    let sips = |uri: &Uri<'_>| uri.sip().is_some_and(|sip| sip.secure);
+    msg.is_sips() || msg.header(h::ROUTES).next().is_some_and(|r| r.is_ok_and(|r| sips(&r.uri)))
 }
 
 impl Actor for TransportSelector {

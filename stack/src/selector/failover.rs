@@ -41,6 +41,8 @@ pub struct Retry {
 pub(crate) enum Cause {
     /// There was no answer, or the transport failed.
     Failed,
+    /// It could not prove to be whom it was looked up as: that may be wrong about the name, not about the target.
+    NotProved,
     /// A 503, with what its Retry-After says; without one it asks for no rest (RFC 3261 §21.5.4).
     Unavailable(Option<Duration>),
 }

@@ -29,7 +29,7 @@ impl Greylist {
         let until = match cause {
             Cause::Failed => now + FAILED,
             Cause::Unavailable(Some(wait)) => now + wait.min(LONGEST),
-            Cause::Unavailable(None) => return,
+            Cause::Unavailable(None) | Cause::NotProved => return,
         };
         if self.until.len() >= MOST && !self.until.contains_key(&target) {
             self.until.retain(|_, until| *until > now);
@@ -64,6 +64,7 @@ mod tests {
         let mut list = Greylist::new(&mut Rng::from_seed(1));
         list.put(target(1), Cause::Failed, Time::ZERO);
         list.put(target(3), Cause::Unavailable(None), Time::ZERO);
+        list.put(target(3), Cause::NotProved, Time::ZERO);
         list.put(target(2), Cause::Unavailable(Some(Duration::from_secs(10))), Time::ZERO);
         let order = |seconds: u64| {
             let mut targets = [target(1), target(2), target(3)];

@@ -49,7 +49,7 @@ impl Place {
 }
 
 /// Finds the next hop of a request: the topmost Route, else the Request-URI; `maddr` instead of the host where it is
-/// given.
+/// given. With a sips Request-URI a Route or an outbound proxy counts as sips too (RFC 3261 §8.1.2).
 ///
 /// # Errors
 /// [`NoResponse::NotFound`] for a URI that leads nowhere, [`NoResponse::Transport`] for a transport that nobody knows.
@@ -61,10 +61,11 @@ pub fn locate(msg: &Message, next_hop: NextHop, outbound_proxy: Option<&SipUri<'
         NextHop::Route => {
             if let Some(route) = msg.header(h::ROUTES).next() {
                 let route = route.map_err(|_| NoResponse::NotFound)?;
-                return route.uri.sip().ok_or(NoResponse::NotFound).and_then(locate_uri);
+                let sip = route.uri.sip().ok_or(NoResponse::NotFound)?;
+                return locate_as(sip, sip.secure || msg.is_sips());
             }
             if let Some(proxy) = outbound_proxy {
-                return locate_uri(proxy);
+                return locate_as(proxy, proxy.secure || msg.is_sips());
             }
         }
     }
@@ -80,7 +81,11 @@ pub fn locate(msg: &Message, next_hop: NextHop, outbound_proxy: Option<&SipUri<'
 /// # Errors
 /// As [`locate`].
 pub fn locate_uri(uri: &SipUri<'_>) -> Result<Located, NoResponse> {
-    let transport = transport_of(uri)?;
+    locate_as(uri, uri.secure)
+}
+
+fn locate_as(uri: &SipUri<'_>, secure: bool) -> Result<Located, NoResponse> {
+    let transport = transport_of(uri, secure)?;
     // RFC 6761 §6.4: there is no such host, and nobody need be asked. It stands where a client cannot be connected to.
     if let Host::Name(name) = &uri.host
         && is_invalid(name)
@@ -93,7 +98,7 @@ pub fn locate_uri(uri: &SipUri<'_>) -> Result<Located, NoResponse> {
     };
     let host = maddr.as_ref().unwrap_or(&uri.host);
     let name = || host.to_string().to_ascii_lowercase();
-    let place = |name| Place { name, transport, port: uri.port, secure: uri.secure };
+    let place = |name| Place { name, transport, port: uri.port, secure };
     match host.ip() {
         Some(ip) if reachable(ip) => {
             let kind = place(String::new()).default_transport();
@@ -114,7 +119,7 @@ fn is_invalid(name: &str) -> bool {
 /// Whether the place that a URI names can be reached by nothing but a flow that is known already: a WebSocket client, or
 /// a host below `.invalid` (RFC 7118 §5).
 pub fn needs_flow(uri: &SipUri<'_>) -> bool {
-    let websocket = || matches!(transport_of(uri), Ok(Some(TransportType::Ws | TransportType::Wss)));
+    let websocket = || matches!(transport_of(uri, uri.secure), Ok(Some(TransportType::Ws | TransportType::Wss)));
     matches!(&uri.host, Host::Name(name) if is_invalid(name)) || websocket()
 }
 
@@ -127,9 +132,9 @@ pub(super) fn reachable(ip: IpAddr) -> bool {
 }
 
 /// The `transport` parameter, with TLS where the scheme asks for it (RFC 3261 §26.2.2: sips is never sent in clear).
-fn transport_of(uri: &SipUri<'_>) -> Result<Option<TransportType>, NoResponse> {
+fn transport_of(uri: &SipUri<'_>, secure: bool) -> Result<Option<TransportType>, NoResponse> {
     let Some(name) = uri.param(p::TRANSPORT) else { return Ok(None) };
-    match (TransportType::from_name(name), uri.secure) {
+    match (TransportType::from_name(name), secure) {
         (Some(TransportType::Tcp), true) => Ok(Some(TransportType::Tls)),
         (Some(TransportType::Ws), true) => Ok(Some(TransportType::Wss)),
         (Some(TransportType::Udp), true) | (None, _) => Err(NoResponse::Transport(TransportError::NoTransport)),
@@ -217,6 +222,21 @@ mod tests {
     fn a_number_in_a_route_is_no_server() {
         let msg = request("sip:a@192.0.2.1", &["<tel:+1234>"]);
         assert_eq!(locate(&msg, NextHop::Route, None), Err(NoResponse::NotFound));
+    }
+
+    #[test]
+    fn a_sips_request_goes_to_no_next_hop_in_clear() {
+        let to = |uri: &str, route: &str| locate(&request(uri, &[route]), NextHop::Route, None);
+        assert_eq!(to("sips:a@a.example", "<sip:192.0.2.2;lr>"), at(TransportType::Tls, "192.0.2.2:5061"));
+        assert_eq!(
+            to("SIPS:a@a.example", "<sip:192.0.2.2;transport=tcp;lr>"),
+            at(TransportType::Tls, "192.0.2.2:5061")
+        );
+        let udp = to("sips:a@a.example", "<sip:192.0.2.2;transport=udp;lr>");
+        assert_eq!(udp, Err(TransportError::NoTransport.into()));
+        let proxy = SipUri::new(Host::parse("192.0.2.4").unwrap());
+        let bare = locate(&request("sips:a@a.example", &[]), NextHop::Route, Some(&proxy));
+        assert_eq!(bare, at(TransportType::Tls, "192.0.2.4:5061"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::transport::{Flow, Notify, TransportError};
 use crate::tu::{NoResponse, SendOptions, TuEvent};
 use bytes::Bytes;
 use rutil::{Class, Time};
+use std::sync::Arc;
 
 /// A client transaction.
 pub(super) struct Client {
@@ -35,6 +36,8 @@ pub(super) struct Client {
     round: u8,
     /// Where it went; `None` until the selector says.
     flow: Option<Flow>,
+    /// Whom its peer has to prove to be, over TLS: for the CANCEL and the ACK as for the request.
+    domain: Option<Arc<str>>,
     /// That is a stream only because the request is large.
     for_size: bool,
     /// The request as sent, until a final response; then an INVITE's ACK.
@@ -109,6 +112,7 @@ impl Client {
             early: None,
             round: 0,
             flow: None,
+            domain: None,
             for_size: false,
             kept: Bytes::new(),
             kept_is_ack: false,
@@ -184,12 +188,13 @@ impl TransactionController {
 
     /// The selector sent it: keep the octets, start the timers.
     pub(super) fn client_sent(&mut self, sent: Sent, now: Time) {
-        let Sent { key, bytes, flow, for_size, failover } = sent;
+        let Sent { key, bytes, flow, domain, for_size, failover } = sent;
         let Some(at) = self.find_client(key) else { return };
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         // The second time it is a downgrade's, and an answer may have come meanwhile.
         let first = client.flow.is_none();
         client.flow = Some(flow);
+        client.domain = domain;
         client.for_size = for_size;
         if client.is_pending() {
             client.kept = bytes;
@@ -291,7 +296,7 @@ impl TransactionController {
         let (State::Invite(client_invite::State::Proceeding), Some(flow)) = (client.state, client.flow) else { return };
         let Some(reason) = client.cancel_wanted.take() else { return };
         client.cancel_sent = true;
-        let (id, kept) = (client.id, client.kept.clone());
+        let (id, kept, domain) = (client.id, client.kept.clone(), client.domain.clone());
         self.arm(at, true, Timer::Cancelled, now + self.values.long(), now);
         // What we sent was printed by us: it parses.
         let Some(invite) = Message::parse_again(kept) else { return };
@@ -302,13 +307,13 @@ impl TransactionController {
         let bytes = cancel.to_bytes();
         let state = State::NonInvite(client_non_invite::State::Trying);
         let client = Client::new(id, state, NO_TU, method_mark(&Method::Cancel), true);
-        let at = self.insert_client(Client { flow: Some(flow), kept: bytes.clone(), ..client });
-        self.transmit(bytes, flow, Some(self.client_notify(id.key(true))), now);
+        let at = self.insert_client(Client { flow: Some(flow), domain: domain.clone(), kept: bytes.clone(), ..client });
+        self.transmit(bytes, (flow, domain), Some(self.client_notify(id.key(true))), now);
         self.act_client(at, client_non_invite::START, None, NoResponse::Timeout, now);
     }
 
     fn step_client(&mut self, at: (u32, u32), event: Event, msg: Option<Box<Message>>, reason: NoResponse, now: Time) {
-        if self.fail_over(at, event, msg.as_deref(), now) == Left::Lingers {
+        if self.fail_over(at, event, (msg.as_deref(), reason), now) == Left::Lingers {
             return;
         }
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
@@ -331,9 +336,10 @@ impl TransactionController {
                 Action::Arm(timer) => self.arm_client(at, timer, now),
                 Action::Resend => {
                     let (bytes, flow, key) = (client.kept.clone(), client.flow, client.key());
+                    let domain = client.domain.clone();
                     count(&self.stats.retransmitted);
                     if let Some(flow) = flow {
-                        self.transmit(bytes, flow, Some(self.client_notify(key)), now);
+                        self.transmit(bytes, (flow, domain), Some(self.client_notify(key)), now);
                     }
                 }
                 Action::SendAck => self.send_ack(at, msg.as_deref(), now),
@@ -413,9 +419,9 @@ impl TransactionController {
             client.kept = invite.make_failure_ack(response).to_bytes();
             client.kept_is_ack = true;
         }
-        let bytes = client.kept.clone();
+        let (bytes, domain) = (client.kept.clone(), client.domain.clone());
         let key = client.key();
-        self.transmit(bytes, flow, Some(self.client_notify(key)), now);
+        self.transmit(bytes, (flow, domain), Some(self.client_notify(key)), now);
     }
 
     fn end_client(&mut self, at: (u32, u32), now: Time) {

@@ -169,11 +169,20 @@ impl TransactionController {
 
     /// Sends octets on a flow that is known. What finds no room on an unreliable transport is lost like any datagram;
     /// on a reliable one nobody would repeat it, so its transaction is told, once the step that it is in is complete.
-    pub(super) fn transmit(&mut self, bytes: Bytes, flow: Flow, notify: Option<Notify>, now: Time) {
+    pub(super) fn transmit(
+        &mut self,
+        bytes: Bytes,
+        (flow, domain): (Flow, Option<Arc<str>>),
+        notify: Option<Notify>,
+        now: Time,
+    ) {
         if bytes.is_empty() {
             return;
         }
-        if self.out.push(Outgoing::Bytes(Box::new(Transmission { bytes, flow, notify })), Class::Internal, now).is_ok()
+        if self
+            .out
+            .push(Outgoing::Bytes(Box::new(Transmission { bytes, flow, domain, notify })), Class::Internal, now)
+            .is_ok()
         {
             return;
         }

@@ -17,7 +17,8 @@ use super::{ClientTransaction, Outgoing, Retry, client_invite, client_non_invite
 use crate::header::h;
 use crate::message::Message;
 use crate::selector::Cause;
-use crate::tu::TuEvent;
+use crate::transport::TransportError;
+use crate::tu::{NoResponse, TuEvent};
 use bytes::Bytes;
 use rutil::{Class, Time};
 use std::time::Duration;
@@ -35,7 +36,13 @@ impl TransactionController {
     /// Begins the next attempt, if this event ends one and there is another target; else changes nothing. Only while
     /// nothing was heard does a timeout or a transport failure lead elsewhere: who has sent a provisional response has
     /// the request.
-    pub(super) fn fail_over(&mut self, at: (u32, u32), event: Event, msg: Option<&Message>, now: Time) -> Left {
+    pub(super) fn fail_over(
+        &mut self,
+        at: (u32, u32),
+        event: Event,
+        (msg, reason): (Option<&Message>, NoResponse),
+        now: Time,
+    ) -> Left {
         use {client_invite::State as I, client_non_invite::State as N};
         let Some(client) = self.clients.get_mut(at.0, at.1).filter(|client| client.failover.is_some()) else {
             return Left::No;
@@ -43,6 +50,7 @@ impl TransactionController {
         let unheard = matches!(client.state, State::Invite(I::Calling) | State::NonInvite(N::Trying));
         let cause = match event {
             Event::Response(503) if client.is_pending() => Cause::Unavailable(msg.and_then(retry_after)),
+            Event::TransportError if unheard && reason == TransportError::Handshake.into() => Cause::NotProved,
             Event::Timer(Timer::B | Timer::F) | Event::TransportError if unheard => Cause::Failed,
             _ => return Left::No,
         };

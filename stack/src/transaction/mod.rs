@@ -31,6 +31,7 @@ use crate::tu::{NoResponse, SendOptions};
 use bytes::Bytes;
 use rutil::Time;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// What crosses `txn[i]`: message-header scanner → transactions.
 #[derive(Debug)]
@@ -133,6 +134,8 @@ pub struct Sent {
     pub bytes: Bytes,
     /// Where it went.
     pub flow: Flow,
+    /// Whom its peer has to prove to be, over TLS.
+    pub domain: Option<Arc<str>>,
     /// It went to a stream for its size alone: if nobody listens there, UDP is left (RFC 3261 §18.1.1).
     pub for_size: bool,
     /// Where else it can go (RFC 3263 §4.3).
@@ -146,6 +149,8 @@ pub struct Transmission {
     pub bytes: Bytes,
     /// Where it goes.
     pub flow: Flow,
+    /// Whom the peer has to prove to be, for a request over TLS.
+    pub domain: Option<Arc<str>>,
     /// Who hears of a failure.
     pub notify: Option<Notify>,
 }

@@ -217,7 +217,7 @@ impl TransactionController {
             // RFC 3261 §21.5.4: when to try again.
             response.append_line("Retry-After", "5");
         }
-        self.transmit(response.to_bytes(), reply_to, None, now);
+        self.transmit(response.to_bytes(), (reply_to, None), None, now);
     }
 
     fn find_server(&self, key: ServerKey) -> Option<(u32, u32)> {
@@ -314,14 +314,14 @@ impl TransactionController {
                         count(&self.stats.retransmitted);
                     }
                     let (bytes, flow) = (server.response.clone(), server.reply_to);
-                    self.transmit(bytes, flow, Some(self.server_notify(at)), now);
+                    self.transmit(bytes, (flow, None), Some(self.server_notify(at)), now);
                 }
                 Action::SendTrying => {
                     let Some(request) = Self::request_of(server) else { return };
                     let bytes = request.make_response(100, None, None).to_bytes();
                     server.response = bytes.clone();
                     let flow = server.reply_to;
-                    self.transmit(bytes, flow, Some(self.server_notify(at)), now);
+                    self.transmit(bytes, (flow, None), Some(self.server_notify(at)), now);
                 }
                 Action::PassUp => {
                     let tu = server.tu;

@@ -206,14 +206,14 @@ impl Connection {
         self.phase.takes_messages() && self.ws.as_ref().is_none_or(|ws| ws.is_open())
     }
 
-    /// Whether a request for `domain` may use it: one whose peer has proved to be that, or is at that address. Without a
-    /// domain any will do.
-    pub(super) fn serves(&self, domain: Option<&str>) -> bool {
+    /// Whether a request for `domain` to `peer` may use it: one whose peer has proved to be that, or has connected from
+    /// just there. Without a domain any will do.
+    pub(super) fn serves(&self, peer: SocketAddr, domain: Option<&str>) -> bool {
         let Some(domain) = domain else { return self.takes_messages() };
         match &self.domain {
             Some(proved) => proved.eq_ignore_ascii_case(domain),
-            None if numeric(domain) == Some(self.peer.ip()) => self.takes_messages(),
-            None => self.alias.is_some() && self.proved.iter().any(|proved| proved.eq_ignore_ascii_case(domain)),
+            None if peer == self.peer && numeric(domain) == Some(peer.ip()) => self.takes_messages(),
+            None => self.alias == Some(peer) && self.proved.iter().any(|proved| proved.eq_ignore_ascii_case(domain)),
         }
     }
 

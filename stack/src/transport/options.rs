@@ -41,7 +41,8 @@ pub struct TcpOptions {
     pub connect_timeout: Duration,
     /// How long the peers of a connection may take to agree on TLS and WebSocket.
     pub handshake_timeout: Duration,
-    /// Accepted connections that have not yet agreed on TLS or WebSocket, at most; for one more the oldest of them is closed.
+    /// Accepted connections that have not yet agreed on TLS or WebSocket, at most; for one more the oldest of them is
+    /// closed. One source may have an eighth of them, and what it opens beyond that is closed as it comes.
     pub max_handshakes: usize,
     /// How long a connection may carry nothing before it is closed.
     pub idle_timeout: Duration,

@@ -18,6 +18,8 @@ use std::time::Duration;
 const SLOT_BITS: u32 = 24;
 /// The most connections that ids can tell apart.
 const MOST: usize = (1 << SLOT_BITS) - 1;
+/// How long a connection may take nothing of what waits for it: 64·T1, when the transactions have given up.
+const STALLED: Duration = Duration::from_secs(32);
 /// How many entries the search for an idle connection looks at.
 const SEARCH: usize = 1024;
 
@@ -112,7 +114,8 @@ impl Table {
 
     /// The slot of the newest connection to `peer` that new requests for `domain` may use.
     pub(super) fn by_peer(&self, peer: SocketAddr, domain: Option<&str>) -> Option<usize> {
-        let serves = |slot: &usize| self.slots.get(*slot).and_then(Option::as_ref).is_some_and(|c| c.serves(domain));
+        let serves =
+            |slot: &usize| self.slots.get(*slot).and_then(Option::as_ref).is_some_and(|c| c.serves(peer, domain));
         self.by_peer.get(&peer)?.iter().rev().copied().find(serves)
     }
 
@@ -212,7 +215,7 @@ impl Table {
     fn due(&self, slot: usize) -> Time {
         match self.slots.get(slot).and_then(|c| c.as_ref()) {
             Some(c) if c.phase == Phase::Open => {
-                let idle = c.active + self.idle;
+                let idle = c.active + if c.has_unsent() { self.idle.min(STALLED) } else { self.idle };
                 c.ws.as_ref().map_or(idle, |ws| idle.min(ws.due()))
             }
             Some(c) => c.ends,
@@ -243,7 +246,8 @@ impl Table {
     }
 }
 
-fn source_of(ip: IpAddr) -> IpAddr {
+/// What counts as one source: an address, of IPv6 a /64, which one customer has.
+pub(super) fn source_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
         v4 => v4,

@@ -2,6 +2,7 @@
 //!
 //! Nothing that a stream brings is shed: when `rx` is full no socket is read, and TCP's own window holds the peers.
 
+mod half_open;
 mod ready;
 mod websocket;
 
@@ -15,11 +16,12 @@ use super::{
     BindError, ConnectionId, Notify, ProvedPeers, Received, TcpOptions, TransportError, TransportId, TransportStats,
     TransportType, Wire, WsOptions, socket,
 };
+use half_open::HalfOpen;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry};
 use rutil::{Class, FifoReceiver, Time, Turn};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -67,8 +69,7 @@ pub(super) struct Tcp {
     wire: FifoReceiver<Wire>,
     options: TcpOptions,
     table: Table,
-    /// Accepted connections that have not yet agreed on TLS or WebSocket; a connection's id is larger than those before it.
-    half_open: BTreeSet<ConnectionId>,
+    half_open: HalfOpen,
     /// Octets in all write queues.
     unsent: usize,
     /// Memory that incomplete WebSocket messages take.
@@ -123,7 +124,7 @@ impl Tcp {
             wire,
             options: options.clone(),
             table: Table::new(options.max_connections, options.idle_timeout, local.ip().is_unspecified()),
-            half_open: BTreeSet::new(),
+            half_open: HalfOpen::new(options.max_handshakes),
             unsent: 0,
             partial: 0,
             to_read: VecDeque::new(),
@@ -275,14 +276,12 @@ impl Tcp {
         }
     }
 
-    /// Takes note of an accepted connection that has yet to agree on TLS or WebSocket; when these are too many, the oldest is closed.
+    /// Takes note of an accepted connection that has yet to agree on TLS or WebSocket, and closes one that is too many.
     fn note_half_open(&mut self, ctx: &mut Context<'_>, slot: usize) {
         let Some(connection) = self.table.get(slot).filter(|c| c.phase == Phase::Handshaking) else { return };
-        self.half_open.insert(connection.id);
-        if self.half_open.len() > self.options.max_handshakes.max(1) {
-            let oldest = self.half_open.first().and_then(|id| self.table.by_id(*id));
-            oldest.into_iter().for_each(|slot| self.close(ctx, slot, TransportError::ConnectTimeout));
-        }
+        let too_many = self.half_open.insert(connection.id, connection.peer.ip());
+        let slot = too_many.and_then(|id| self.table.by_id(id));
+        slot.into_iter().for_each(|slot| self.close(ctx, slot, TransportError::ConnectTimeout));
     }
 
     /// Registers a connection and enters it into the table; its slot.
@@ -437,7 +436,7 @@ impl Tcp {
         let (unsent, octets) = connection.take_unsent();
         self.unsent = self.unsent.saturating_sub(octets);
         self.fail_all(ctx, unsent, error);
-        self.half_open.remove(&connection.id);
+        self.half_open.remove(connection.id, connection.peer.ip());
         if !connection.proved.is_empty() {
             self.proved.remove(self.id, connection.id);
         }

@@ -53,7 +53,7 @@ impl Tcp {
         let Some(connection) = self.table.get(slot) else { return };
         connection.active = ctx.now;
         list(&mut self.to_write, &mut connection.to_write, slot);
-        self.half_open.remove(&connection.id);
+        self.half_open.remove(connection.id, connection.peer.ip());
         let proved = self.tls.as_ref().map(|tls| tls.peer_identities(connection.stream.peer_certificates()));
         if let Some(proved) = proved.filter(|proved| !proved.is_empty()) {
             connection.proved = proved.into();
@@ -77,6 +77,12 @@ impl Tcp {
                 if !connection.has_unsent() && connection.ws.as_ref().is_some_and(|ws| ws.pong.is_some()) {
                     list(&mut self.to_write, &mut connection.to_write, slot);
                 }
+                // What does not take its messages ends sooner than what is idle.
+                let stalled = connection.phase == Phase::Open && connection.has_unsent();
+                if stalled {
+                    self.table.note(slot);
+                }
+                let Some(connection) = self.table.get(slot) else { return };
                 if connection.phase == Phase::Flushing && !connection.has_unsent() {
                     let ends = connection.ends;
                     if connection.finished || connection.shut().is_err() {

@@ -27,7 +27,7 @@ impl Tcp {
         let (Some(connection), Some(options)) = (self.table.get(slot), &self.ws) else { return };
         let Some(ws) = &mut connection.ws else { return };
         let Some(answer) = ws.upgrade(ctx.buffer.get(..size).unwrap_or_default(), options) else { return };
-        let id = connection.id;
+        let (id, source) = (connection.id, connection.peer.ip());
         match answer {
             Ok(response) => {
                 ws.heard(ctx.now, options);
@@ -45,7 +45,7 @@ impl Tcp {
                 self.flush(ctx, slot);
             }
         }
-        self.half_open.remove(&id);
+        self.half_open.remove(id, source);
     }
 
     fn take_frames(&mut self, ctx: &mut Context<'_>, slot: usize, size: usize) {
@@ -59,10 +59,11 @@ impl Tcp {
         let (Some(ws), Some(octets)) = (&mut connection.ws, ctx.buffer.get_mut(..size)) else { return };
         ws.heard(ctx.now, options);
         let before = ws.frames.held();
-        let (mut asked, mut ping, mut closed) = (false, None, None);
+        let (mut asked, mut ping, mut closed, mut whole) = (false, None, None, false);
         let fed = ws.frames.feed(octets, |event| match event {
-            Event::Message(bytes) if bytes == CRLF_CRLF => asked = true,
+            Event::Message(bytes) if bytes == CRLF_CRLF => (asked, whole) = (true, true),
             Event::Message(bytes) => {
+                whole = true;
                 stats.received.add(1);
                 stats.received_octets.add(bytes.len() as u64);
                 held.push_back(Received::Datagram { bytes, flow, at: ctx.now });
@@ -71,7 +72,9 @@ impl Tcp {
             Event::Close(code) => closed = Some(code),
         });
         self.partial = (self.partial + ws.frames.held()).saturating_sub(before);
-        ws.incomplete = ws.frames.is_incomplete().then(|| ws.incomplete.unwrap_or(ctx.now));
+        // What is incomplete now began in these octets if a message ended in them.
+        let since = ws.incomplete.filter(|_| !whole).unwrap_or(ctx.now);
+        ws.incomplete = ws.frames.is_incomplete().then_some(since);
         let begun = ws.incomplete == Some(ctx.now);
         if ping.is_some() {
             ws.pong = ping;

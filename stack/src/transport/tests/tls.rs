@@ -155,16 +155,17 @@ fn who_says_nothing_is_closed_in_time() {
 }
 
 #[test]
-fn of_too_many_half_open_connections_the_oldest_goes() {
-    let options = TcpOptions { max_handshakes: 3, ..TcpOptions::default() };
+fn one_source_has_its_share_of_half_open_connections() {
+    let options = TcpOptions { max_handshakes: 24, ..TcpOptions::default() };
     let mut pair = Pair::new(&["example.com"], &options);
     let silent: Vec<TcpStream> = (0..10).map(|_| TcpStream::connect(pair.at).unwrap()).collect();
     pair.bench.until("seven ends", |b| b.group.stats(TransportId(1)).unwrap().closed.get() == 7);
-    // The newest may still agree, and so does who comes now.
-    pair.send("hello", Some("example.com"), 1);
-    assert_eq!(pair.gather(5).0, b"hello");
-    assert_eq!(pair.counted(1, |s| &s.closed), 8, "one more made room");
+    pair.send("too many", Some("example.com"), 1);
+    pair.bench.failure(1);
     drop(silent);
+    pair.bench.until("all ends", |b| b.group.stats(TransportId(1)).unwrap().closed.get() == 11);
+    pair.send("hello", Some("example.com"), 2);
+    assert_eq!(pair.gather(5).0, b"hello");
 }
 
 #[test]
@@ -204,9 +205,11 @@ fn a_peer_that_has_proved_who_it_is_gets_requests_on_its_own_connection() {
     };
     pair.bench.push(&pair.far, back("example.com", 2));
     assert_eq!(pair.gather(4).0, b"back");
-    // It is nobody else's.
-    pair.bench.push(&pair.far, back("example.org", 3));
-    assert_eq!(pair.bench.failure(3), TransportError::NoConnection);
+    // It is nobody else's, nor that of its address, which no certificate names.
+    for (other, key) in [("example.org", 3), ("127.0.0.1", 5)] {
+        pair.bench.push(&pair.far, back(other, key));
+        assert_eq!(pair.bench.failure(key), TransportError::NoConnection);
+    }
     // With the connection all that goes.
     pair.bench.push(&pair.far, Wire::Close { connection });
     while !matches!(pair.bench.next(), Received::Closed { flow } if flow.connection == connection) {}
