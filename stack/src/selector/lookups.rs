@@ -99,9 +99,6 @@ impl<T> Lookups<T> {
         if let Some(result) = self.drive(id, &mut search, first, now) {
             return Some((item, result));
         }
-        if self.searches.len() >= WAITING {
-            return Some((item, Err(TransportError::Congested.into())));
-        }
         self.searches.insert(id, Pending { item, search });
         self.schedule(0, now + PATIENCE, Due::Search(id));
         None
@@ -187,8 +184,12 @@ impl<T> Lookups<T> {
         }
     }
 
-    /// Asks, unless that is asked already. False when the resolver takes no more.
+    /// Asks, unless that is asked already. False when too many wait, or the resolver takes no more.
     fn ask(&mut self, query: Query, id: u64, now: Time) -> bool {
+        // The one that asks is not among them.
+        if self.searches.len() >= WAITING {
+            return false;
+        }
         if let Some(same) = self.tokens.get(&query).and_then(|token| self.asked.get_mut(token)) {
             same.searches.push(id);
             return true;

@@ -22,9 +22,10 @@
 //!  Broken: writing failed; what the peer sent before is still read
 //! ```
 
-use super::stream::{Stream, numeric};
+use super::stream::Stream;
 use super::ws::{self, WebSocket};
 use super::{ConnectionId, Flow, Notify, Received, TransportError, TransportId, TransportType};
+use crate::uri::parse_ip;
 use bytes::Bytes;
 use rutil::Time;
 use std::collections::VecDeque;
@@ -212,7 +213,7 @@ impl Connection {
         let Some(domain) = domain else { return self.takes_messages() };
         match &self.domain {
             Some(proved) => proved.eq_ignore_ascii_case(domain),
-            None if peer == self.peer && numeric(domain) == Some(peer.ip()) => self.takes_messages(),
+            None if peer == self.peer && parse_ip(domain) == Some(peer.ip()) => self.takes_messages(),
             None => self.alias == Some(peer) && self.proved.iter().any(|proved| proved.eq_ignore_ascii_case(domain)),
         }
     }

@@ -211,12 +211,11 @@ impl PollGroup {
         addr: SocketAddr,
         wire: FifoReceiver<Wire>,
         (options, ws): (&TcpOptions, &WsOptions),
-        tls: Option<TlsContext>,
+        tls: Option<(TlsContext, Arc<ProvedPeers>)>,
     ) -> Result<SocketAddr, BindError> {
         let kind = if tls.is_some() { TransportType::Wss } else { TransportType::Ws };
         let index = self.next_index(kind, addr)?;
-        // A browser shows no certificate: what a client may have proved is not looked for.
-        let parts = (options, tls.map(|tls| (tls, Arc::default())), Some(ws.clone()));
+        let parts = (options, tls, Some(ws.clone()));
         let (tcp, local) = Tcp::bind(id, addr, wire, parts, self.poll.registry(), index)?;
         self.transports.push(Transport::Tcp(Box::new(tcp)));
         Ok(local)

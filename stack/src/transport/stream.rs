@@ -5,11 +5,12 @@
 //! encrypted until it is out, so that back-pressure reaches the write queue.
 
 use super::tls::TlsContext;
+use crate::uri::parse_ip;
 use mio::net::TcpStream;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConnection, Connection as Session, ServerConnection};
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 
 /// A connection's octets, in clear on this side.
 pub(super) enum Stream {
@@ -45,7 +46,7 @@ impl Stream {
         tls: Option<&TlsContext>,
     ) -> Result<Self, TlsStart> {
         let Some(tls) = tls else { return Ok(Stream::Plain(socket)) };
-        let name = match domain.map(|d| (d, numeric(d))) {
+        let name = match domain.map(|d| (d, parse_ip(d))) {
             Some((_, Some(ip))) => ServerName::from(ip),
             Some((name, None)) => ServerName::try_from(name.to_owned()).map_err(|e| TlsStart(e.to_string()))?,
             None => ServerName::from(peer.ip()),
@@ -176,9 +177,4 @@ impl TlsStream {
         }
         Ok(())
     }
-}
-
-/// The address that a host of a URI is, with or without the brackets of IPv6.
-pub(super) fn numeric(host: &str) -> Option<IpAddr> {
-    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).parse().ok()
 }

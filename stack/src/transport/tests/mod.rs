@@ -67,7 +67,7 @@ impl Bench {
     ) -> (SocketAddr, FifoSender<Wire>) {
         let (tx, rx) = fifo("wire", 2048, self.group.bell());
         let addr = (std::net::Ipv4Addr::LOCALHOST, 0).into();
-        (self.group.add_ws(TransportId(id), addr, rx, options, tls).unwrap(), tx)
+        (self.group.add_ws(TransportId(id), addr, rx, options, tls.map(|tls| (tls, self.proved.clone()))).unwrap(), tx)
     }
 
     /// One pass as a runner makes it.

@@ -1,0 +1,277 @@
+//! The façade: builder, transports, transaction users, commands from outside, and a shutdown that drains.
+
+mod builder;
+mod spec;
+
+pub use builder::StackBuilder;
+pub use spec::{StackError, TransportSpec};
+
+use crate::hep::HepStats;
+use crate::message::Message;
+use crate::overload::{BanList, Bans};
+use crate::scanner::{ScannerSnapshot, ScannerStats};
+use crate::selector::resolver::ResolverHandle;
+use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats};
+use crate::transport::{TransportId, TransportStats, TransportTable};
+use crate::tu::SendOptions;
+use crate::wiring::{self, Core, OnPanic};
+use parking_lot::Mutex;
+use rutil::{Actor, Bell, Class, Clock, Control, Meter, RealClock, Rng, Runner, Sleeper};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Names a transaction user of a stack: what [`StackBuilder::register_tu`] gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TuId(u8);
+
+/// A running stack. Dropping it stops it at once; [`Stack::shutdown`] drains first.
+///
+/// A user agent that answers OPTIONS:
+/// ```
+/// use stack::header::{Method, h};
+/// use stack::tu::{TransactionUser, TuContext, TuEvent, TuOptions};
+/// use stack::{Stack, TransportSpec};
+/// use std::net::UdpSocket;
+/// use std::time::Duration;
+///
+/// /// Answers OPTIONS with 200 and what it can do, everything else with 405 (RFC 3261 §11.2).
+/// struct Answerer;
+///
+/// impl TransactionUser for Answerer {
+///     fn name(&self) -> &'static str {
+///         "answerer"
+///     }
+///
+///     fn process(&mut self, event: TuEvent, stack: &mut TuContext<'_>) {
+///         // An ACK, or the news that a response did not arrive, needs no answer.
+///         let TuEvent::Request { transaction, msg } = event else { return };
+///         let code = if msg.method() == Some(Method::Options) { 200 } else { 405 };
+///         let mut response = msg.make_response(code, None, Some(&stack.new_tag()));
+///         response.push_back(h::ALLOWS, "OPTIONS");
+///         response.push_back(h::ACCEPTS, "application/sdp");
+///         stack.respond(transaction, response);
+///     }
+/// }
+///
+/// // One UDP transport on a free port, one transaction user that takes every request.
+/// let mut builder = Stack::builder();
+/// builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse()?));
+/// builder.register_tu(TuOptions::default(), |_shard| Answerer);
+/// let stack = builder.start()?;
+/// let server = stack.transports().iter().next().expect("one transport").bound;
+///
+/// // A client of a few lines asks it.
+/// let client = UdpSocket::bind("127.0.0.1:0")?;
+/// client.set_read_timeout(Some(Duration::from_secs(5)))?;
+/// let request = format!(
+///     "OPTIONS sip:{server} SIP/2.0\r\n\
+///      Via: SIP/2.0/UDP {client};branch=z9hG4bK74bf9\r\n\
+///      Max-Forwards: 70\r\n\
+///      From: <sip:alice@example.com>;tag=9fxced76sl\r\n\
+///      To: <sip:{server}>\r\n\
+///      Call-ID: 3848276298220188511\r\n\
+///      CSeq: 1 OPTIONS\r\n\
+///      Content-Length: 0\r\n\r\n",
+///     client = client.local_addr()?,
+/// );
+/// client.send_to(request.as_bytes(), server)?;
+/// let mut buffer = [0; 2048];
+/// let (len, _) = client.recv_from(&mut buffer)?;
+/// let answer = std::str::from_utf8(&buffer[..len])?;
+/// assert!(answer.starts_with("SIP/2.0 200 OK\r\n"), "{answer}");
+/// assert!(answer.contains("Allow: OPTIONS\r\n"), "{answer}");
+///
+/// // Finish what is under way, for at most a second.
+/// assert!(stack.shutdown(Duration::from_secs(1)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Stack {
+    transports: TransportTable,
+    cores: Vec<Core>,
+    bans: Arc<Bans>,
+    controls: Vec<(Arc<Control>, Bell)>,
+    threads: Vec<JoinHandle<()>>,
+    /// The processor of the first runner.
+    pin: Option<usize>,
+    resolver: ResolverHandle,
+    clock: RealClock,
+    rng: Mutex<Rng>,
+    transport_stats: Vec<(TransportId, Arc<TransportStats>)>,
+    hep: Arc<HepStats>,
+}
+
+/// The stack took no command: its `cmd` FIFO is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stack is congested")]
+pub struct Congested;
+
+impl Stack {
+    /// An empty builder: one runner, no transports, no transaction users.
+    pub fn builder() -> StackBuilder {
+        StackBuilder::new()
+    }
+
+    /// The transports with the addresses that they got; in each shard in the order of `add_transport`. It knows the
+    /// machine's addresses as they were at the start; a [`crate::tu::TuContext`] has the present ones.
+    pub fn transports(&self) -> &TransportTable {
+        &self.transports
+    }
+
+    /// Sends a request for a transaction user, from any thread; what becomes of it is told to that transaction user.
+    ///
+    /// # Errors
+    /// [`Congested`]: nothing was sent.
+    pub fn send(
+        &self,
+        tu: TuId,
+        msg: impl Into<Box<Message>>,
+        options: SendOptions,
+    ) -> Result<ClientTransaction, Congested> {
+        let random = self.rng.lock().next_u64();
+        let shard = (random >> 32) as usize % self.cores.len();
+        let transaction = ClientTransaction::new(shard as u16, random);
+        self.command(shard, Command::Send { transaction, tu: tu.0, msg: msg.into(), options: Box::new(options) })?;
+        Ok(transaction)
+    }
+
+    /// Sends a request without a transaction, from any thread: the ACK for a 2xx.
+    ///
+    /// # Errors
+    /// [`Congested`]: nothing was sent.
+    pub fn send_stateless(&self, msg: impl Into<Box<Message>>, options: SendOptions) -> Result<(), Congested> {
+        let random = self.rng.lock().next_u64();
+        let shard = (random >> 32) as usize % self.cores.len();
+        let transaction = ClientTransaction::new(shard as u16, random);
+        let options = Box::new(options);
+        self.command(shard, Command::SendStateless { transaction, msg: msg.into(), options })
+    }
+
+    /// Cancels an INVITE that was sent, from any thread: as [`crate::tu::TuContext::cancel`].
+    ///
+    /// # Errors
+    /// [`Congested`]: nothing was cancelled.
+    pub fn cancel(&self, transaction: ClientTransaction, reason: Option<&str>) -> Result<(), Congested> {
+        let shard = usize::from(transaction.shard());
+        self.command(shard, Command::Cancel { transaction, reason: reason.map(Into::into) })
+    }
+
+    /// Answers a request from any thread.
+    ///
+    /// # Errors
+    /// [`Congested`]: the request was not answered.
+    pub fn reply(&self, transaction: ServerTransaction, msg: impl Into<Box<Message>>) -> Result<(), Congested> {
+        let shard = usize::from(transaction.shard());
+        self.command(shard, Command::Respond { transaction, msg: msg.into() })
+    }
+
+    fn command(&self, shard: usize, command: Command) -> Result<(), Congested> {
+        let core = self.cores.get(shard).ok_or(Congested)?;
+        core.commands.push(Input::Command(command), Class::Essential, self.clock.now()).map_err(|_| Congested)
+    }
+
+    /// From now on asks these name servers; none: the system's, which are read again. What the servers before have said
+    /// is forgotten, and what is being looked up is asked once more.
+    pub fn set_name_servers(&self, servers: Vec<SocketAddr>) {
+        self.resolver.set_name_servers(servers);
+    }
+
+    /// What the transactions of all shards have counted.
+    pub fn transaction_stats(&self) -> TransactionSnapshot {
+        let mut sum = TransactionSnapshot::default();
+        for core in &self.cores {
+            sum.add(&TransactionStats::snapshot(&core.transactions));
+        }
+        sum
+    }
+
+    /// What the scanner of each shard has counted.
+    pub fn scanner_stats(&self) -> Vec<ScannerSnapshot> {
+        self.cores.iter().map(|core| ScannerStats::snapshot(&core.scanner)).collect()
+    }
+
+    /// Who is banned, to be read and changed.
+    pub fn bans(&self) -> BanList {
+        BanList::new(self.bans.clone(), self.clock.clone())
+    }
+
+    /// The counters of each transport.
+    pub fn transport_stats(&self) -> &[(TransportId, Arc<TransportStats>)] {
+        &self.transport_stats
+    }
+
+    /// What became of the messages that were to be exported.
+    pub fn hep_stats(&self) -> &HepStats {
+        &self.hep
+    }
+
+    /// The meters of all FIFOs, shard by shard.
+    pub fn meters(&self) -> impl Iterator<Item = &Arc<Meter>> {
+        self.cores.iter().flat_map(|core| &core.meters)
+    }
+
+    /// Refuses what begins something new with 503, waits until every pending transaction has ended, at most `limit`,
+    /// and stops. True when all had ended. Transactions that only absorb retransmissions are not waited for.
+    pub fn shutdown(mut self, limit: Duration) -> bool {
+        for core in &self.cores {
+            core.draining.store(true, Ordering::Relaxed);
+        }
+        let until = self.clock.now() + limit;
+        let drained = loop {
+            for (control, bell) in &self.controls {
+                control.drained.store(false, Ordering::Release);
+                control.drain.store(true, Ordering::Relaxed);
+                bell.ring();
+            }
+            // A runner that has nothing to do says so before it sleeps; a busy one is asked again.
+            std::thread::park_timeout(Duration::from_millis(10));
+            if self.controls.iter().all(|(control, _)| control.drained.load(Ordering::Acquire)) {
+                break true;
+            }
+            if self.clock.now() >= until {
+                break false;
+            }
+        };
+        self.stop();
+        drained
+    }
+
+    fn run<S: Sleeper + 'static>(
+        &mut self,
+        name: String,
+        sleeper: S,
+        (actors, order): (Vec<Box<dyn Actor>>, Vec<usize>),
+        on_panic: &OnPanic,
+    ) -> Result<(), StackError> {
+        let control = Arc::<Control>::default();
+        let mut runner = Runner::new(sleeper, self.clock.clone(), control.clone());
+        for actor in actors {
+            runner.add(actor);
+        }
+        runner.order(order);
+        self.controls.push((control, runner.bell()));
+        let pin = self.pin.map(|first| first + self.threads.len());
+        self.threads.push(wiring::spawn_runner(name, runner, pin, on_panic.clone())?);
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        for (control, bell) in &self.controls {
+            control.stop.store(true, Ordering::Relaxed);
+            bell.ring();
+        }
+        for thread in self.threads.drain(..) {
+            // A runner that panicked has already been reported.
+            let _ = thread.join();
+        }
+        self.resolver.stop();
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,95 @@
+//! What a stack is asked to open, and why it did not start.
+
+use crate::transport::{BindError, TransportType};
+use rutil::rng::EntropyError;
+use std::io;
+use std::net::SocketAddr;
+
+/// A transport to be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportSpec {
+    pub(super) kind: TransportType,
+    pub(super) bind: SocketAddr,
+    pub(super) advertise: Option<SocketAddr>,
+    pub(super) dscp: u8,
+}
+
+impl TransportSpec {
+    /// UDP on an address; port 0 takes a free one.
+    pub fn udp(bind: SocketAddr) -> Self {
+        TransportSpec { kind: TransportType::Udp, bind, advertise: None, dscp: 0 }
+    }
+
+    /// TCP on an address: listens, and connects from it; port 0 takes a free one.
+    pub fn tcp(bind: SocketAddr) -> Self {
+        TransportSpec { kind: TransportType::Tcp, bind, advertise: None, dscp: 0 }
+    }
+
+    /// TLS over TCP on an address: listens, and connects from it; port 0 takes a free one. The stack must be given
+    /// certificates ([`StackBuilder::tls`]).
+    pub fn tls(bind: SocketAddr) -> Self {
+        TransportSpec { kind: TransportType::Tls, bind, advertise: None, dscp: 0 }
+    }
+
+    /// WebSocket (RFC 7118) on an address: clients connect to it, and nothing is connected from it; port 0 takes a free
+    /// one.
+    pub fn ws(bind: SocketAddr) -> Self {
+        TransportSpec { kind: TransportType::Ws, bind, advertise: None, dscp: 0 }
+    }
+
+    /// WebSocket over TLS, as [`TransportSpec::ws`]. The stack must be given certificates ([`StackBuilder::tls`]).
+    pub fn wss(bind: SocketAddr) -> Self {
+        TransportSpec { kind: TransportType::Wss, bind, advertise: None, dscp: 0 }
+    }
+
+    /// What Via and Record-Route say instead of the bound address.
+    pub fn advertise(mut self, address: SocketAddr) -> Self {
+        self.advertise = Some(address);
+        self
+    }
+
+    /// Marks what it sends with a differentiated services code point (RFC 2474), 0 to 63: IPv4's type of service, IPv6's
+    /// traffic class. 0, as without, leaves the system's. RFC 4594 gives signalling 40 (CS5).
+    pub fn dscp(mut self, code_point: u8) -> Self {
+        self.dscp = code_point;
+        self
+    }
+
+    /// The address to bind.
+    pub fn bind_address(&self) -> SocketAddr {
+        self.bind
+    }
+
+    /// The type of the transport.
+    pub fn kind(&self) -> TransportType {
+        self.kind
+    }
+}
+
+/// Why a stack did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// A transport could not be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A secure transport without certificates.
+    #[error("{} {addr} needs a certificate: give the stack one", .kind.as_param())]
+    NoTls {
+        /// The transport's type.
+        kind: TransportType,
+        /// The address asked for.
+        addr: SocketAddr,
+    },
+    /// A differentiated services code point has six bits.
+    #[error("DSCP {0} does not exist: use 0 to 63")]
+    Dscp(u8),
+    /// More transports or shards than can be named.
+    #[error("too many transports or shards: at most 255 of each")]
+    TooMany,
+    /// No randomness, no threads or no descriptors.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+    /// The system gives no randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
