@@ -3,7 +3,7 @@
 use crate::config;
 use crate::location::{Binding, LocationStore, NewBinding, Record, StoreFull};
 use rutil::Time;
-use stack::header::{Contact, HeaderError, NameAddr, Params, h, p};
+use stack::header::{Contact, HeaderError, NameAddr, Params, Token, h, p};
 use stack::message::Message;
 use stack::selector::search::Reach;
 use stack::selector::{self, Located, Place, Target};
@@ -12,6 +12,8 @@ use stack::tu::NoResponse;
 use stack::uri::Uri;
 use std::time::Duration;
 
+/// The option tag of RFC 5626.
+pub const OUTBOUND: &str = "outbound";
 /// Most octets of an address-of-record.
 const MOST_AOR: usize = 512;
 /// Most octets of a Call-ID that a binding keeps.
@@ -109,6 +111,11 @@ impl Registrar<'_> {
         let error = match self.apply(aor, request, room, now) {
             Ok(bindings) => {
                 list(&mut response, &bindings, now);
+                let of_flow =
+                    |c: Result<Contact<'_>, _>| matches!(c, Ok(Contact::Addr(addr)) if instance(&addr).is_some());
+                if is_outbound(request) && request.header(h::CONTACTS).any(of_flow) {
+                    response.append_line("Require", OUTBOUND);
+                }
                 return response;
             }
             Err(error) => error,
@@ -133,6 +140,8 @@ impl Registrar<'_> {
             return Err(RegisterError::TooLong("Call-ID"));
         }
         let flow = request.source().map(|source| source.flow);
+        let outbound = is_outbound(request);
+        let instance = |contact: &NameAddr<'_>| outbound.then(|| instance(contact)).flatten();
         match self.wish(request)? {
             Wish::Query => {
                 let bindings = self.store.bindings(aor, now);
@@ -146,10 +155,15 @@ impl Registrar<'_> {
             Wish::Contacts(contacts) => self.store.update(aor, now, |bindings| {
                 // All are checked against what was there before: of two equal contacts in one request the last holds.
                 for (contact, _) in &contacts {
-                    in_order(bindings.iter().filter(|binding| binding.is(&contact.uri)), call_id.as_str(), cseq)?;
+                    let own = instance(contact);
+                    let own = own.as_ref().map(|(device, flow)| (&**device, *flow));
+                    let replaced = bindings.iter().filter(|binding| binding.is_replaced_by(&contact.uri, own));
+                    in_order(replaced, call_id.as_str(), cseq)?;
                 }
                 for (contact, expires) in &contacts {
-                    change(bindings, contact, *expires, (call_id.as_str(), cseq), flow, now);
+                    let own = instance(contact);
+                    let own = own.as_ref().map(|(device, flow)| (&**device, *flow));
+                    change(bindings, (contact, own), *expires, (call_id.as_str(), cseq), flow, now);
                 }
                 self.within_bounds(bindings, room)
             }),
@@ -261,13 +275,13 @@ fn in_order<'b>(
 
 fn change(
     bindings: &mut Vec<Binding>,
-    contact: &NameAddr<'_>,
+    (contact, instance): (&NameAddr<'_>, Option<(&str, u32)>),
     expires: u32,
     (call_id, cseq): (&str, u32),
     flow: Option<Flow>,
     now: Time,
 ) {
-    let at = bindings.iter().position(|binding| binding.is(&contact.uri));
+    let at = bindings.iter().position(|binding| binding.is_replaced_by(&contact.uri, instance));
     if expires == 0 {
         if let Some(at) = at {
             bindings.remove(at);
@@ -282,12 +296,29 @@ fn change(
         call_id,
         cseq,
         source: flow.map(|flow| Target { kind: flow.kind, address: flow.peer }),
-        flow: flow.filter(|_| contact.uri.sip().is_some_and(selector::needs_flow)),
+        flow: flow.filter(|_| instance.is_some() || contact.uri.sip().is_some_and(selector::needs_flow)),
+        instance,
+        now,
     });
     match at.and_then(|at| bindings.get_mut(at)) {
         Some(old) => *old = new,
         None => bindings.push(new),
     }
+}
+
+/// Whether the device asks to be reached by its flows (RFC 5626 §6) and we are the first that it sends to: only then do we
+/// have them.
+fn is_outbound(request: &Message) -> bool {
+    let named = |tag: Result<Token<'_>, HeaderError>| tag.is_ok_and(|tag| tag.is(OUTBOUND));
+    let asked = request.header(h::SUPPORTEDS).any(named) || request.header(h::REQUIRES).any(named);
+    asked && request.header(h::VIAS).texts().count() == 1
+}
+
+/// Which flow of which device a contact is.
+fn instance(contact: &NameAddr<'_>) -> Option<(String, u32)> {
+    let device = contact.param(p::INSTANCE)?;
+    let flow = contact.param(p::REG_ID).filter(|flow| *flow > 0)?;
+    Some((device.into_owned(), flow))
 }
 
 /// The parameters of a Contact that its binding keeps: all but `expires`.

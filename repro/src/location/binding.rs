@@ -28,8 +28,12 @@ pub struct Binding {
     /// Where a request to `target` is sent, unless it has a name.
     contact: Option<Target>,
     source: Option<Target>,
-    /// The only way to a contact that cannot be connected to: the flow that it was registered by.
+    /// The way to a contact that cannot be connected to, or that asked for it: the flow that it was registered by.
     flow: Option<Flow>,
+    /// Which flow of which device it is (RFC 5626 §6): `+sip.instance` and `reg-id`.
+    instance: Option<(Box<str>, u32)>,
+    /// When it was registered last.
+    since: Time,
 }
 
 /// What a [`Binding`] is made from.
@@ -49,8 +53,12 @@ pub struct NewBinding<'a> {
     pub cseq: u32,
     /// Where the REGISTER came from.
     pub source: Option<Target>,
-    /// The flow that it came by, where nothing else leads to the contact ([`selector::needs_flow`]).
+    /// The flow that it came by, where nothing else leads to the contact ([`selector::needs_flow`]) or it is to be used.
     pub flow: Option<Flow>,
+    /// `+sip.instance` and `reg-id` of a contact that is reached by its flow (RFC 5626 §6).
+    pub instance: Option<(&'a str, u32)>,
+    /// The time of the registration.
+    pub now: Time,
 }
 
 impl Binding {
@@ -78,6 +86,24 @@ impl Binding {
             contact,
             source: new.source,
             flow: new.flow,
+            instance: new.instance.map(|(device, flow)| (device.into(), flow)),
+            since: new.now,
+        }
+    }
+
+    /// Whether a Contact with this URI and this flow of a device replaces it (RFC 3261 §10.3 step 7, RFC 5626 §6).
+    pub fn is_replaced_by(&self, uri: &Uri<'_>, instance: Option<(&str, u32)>) -> bool {
+        match (&self.instance, instance) {
+            (Some((device, flow)), Some(new)) => (&**device, *flow) == new,
+            _ => self.is(uri),
+        }
+    }
+
+    /// Whether `other` is a later flow of the same device: of several, one is used (RFC 5626 §6).
+    pub(super) fn is_older_flow_than(&self, other: &Binding) -> bool {
+        match (&self.instance, &other.instance) {
+            (Some((a, own)), Some((b, others))) => a == b && (self.since, own) < (other.since, others),
+            _ => false,
         }
     }
 

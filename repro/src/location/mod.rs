@@ -104,7 +104,9 @@ impl LocationStore {
     pub fn lookup(&self, aor: &str, now: Time) -> Option<Found> {
         let part = self.part(aor).read();
         let record = part.get(aor)?;
-        Some(record.iter().filter(|binding| binding.expires_at > now).map(Binding::located).collect())
+        let live = || record.iter().filter(|binding| binding.expires_at > now);
+        let newest = |binding: &&Binding| !live().any(|other| binding.is_older_flow_than(other));
+        Some(live().filter(newest).map(Binding::located).collect())
     }
 
     /// The bindings of an address-of-record, the most preferred first.
@@ -223,6 +225,8 @@ mod tests {
             cseq: 1,
             source: Some(udp("192.0.2.9:7000")),
             flow: None,
+            instance: None,
+            now: Time::ZERO,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Processor, ProcessorResult};
 use crate::proxy::{RequestContext, Verb};
+use crate::registrar::OUTBOUND;
 use stack::header::h;
 use stack::uri::Uri;
 
@@ -18,7 +19,7 @@ impl Processor for RegistrarDispatch {
             return ProcessorResult::Continue;
         }
         // §10.3 step 2.
-        if context.request.exists(h::REQUIRES) {
+        if context.request.header(h::REQUIRES).any(|tag| !tag.is_ok_and(|tag| tag.is(OUTBOUND))) {
             return context.bad_extension(h::REQUIRES);
         }
         // Step 4: without authentication, who may register is who may send to any address.

@@ -82,8 +82,9 @@ impl Own {
     /// The flow that the request goes by. A single Route of ours stands for both sides: if it names where the request
     /// comes from, the request is leaving that side.
     fn leads_to(&self, source: Option<Flow>) -> Option<Flow> {
-        let same =
-            |flow: &Flow| source.is_some_and(|s| (s.transport, s.connection) == (flow.transport, flow.connection));
+        let same = |flow: &Flow| {
+            source.is_some_and(|s| (s.transport, s.connection, s.peer) == (flow.transport, flow.connection, flow.peer))
+        };
         self.last.filter(|flow| self.passed > 1 || !same(flow))
     }
 }

@@ -8,7 +8,7 @@ use super::lookups::{Lookups, Outcome};
 use super::resolver::{Answer, ResolverHandle};
 use super::search::{Found, Reach, Search};
 use crate::flow_token::FlowTokens;
-use crate::header::{HeaderId, h};
+use crate::header::{Contact, HeaderId, h, p};
 use crate::hep::Tap;
 use crate::message::Message;
 use crate::overload::NextHops;
@@ -271,16 +271,18 @@ impl TransportSelector {
     }
 
     /// RFC 3261 §16.6 step 4; where inbound and outbound side differ in address or transport, one Record-Route for each
-    /// (RFC 5658): the outbound one above, so that each side meets its own first. A side that is a WebSocket client has its
-    /// flow in it, because nothing else leads back there (RFC 5626 §5.3). A secure side of a sips request has a sips URI.
+    /// (RFC 5658): the outbound one above, so that each side meets its own first. A side that is a WebSocket client, or a
+    /// device that asks to be reached by its flow, has that in it (RFC 5626 §5.3). A secure side of a sips request has a sips URI.
     fn record_route(&self, request: &mut Request, outbound: &TransportInfo, flow: Flow) {
         let Some(inbound) = request.options.record_route else { return };
         let towards_called = outbound.record_route(flow.local);
-        let token = |flow: &Flow| match flow.kind {
+        let token = |flow: &Flow, asked: bool| match flow.kind {
             TransportType::Ws | TransportType::Wss => format!("{}@", self.parts.tokens.token(flow)),
+            _ if asked => format!("{}@", self.parts.tokens.token(flow)),
             _ => String::new(),
         };
-        let (caller, called) = (token(&inbound), token(&flow));
+        let by_flow = matches!(request.options.next_hop, NextHop::Flow(_));
+        let (caller, called) = (token(&inbound, asks_for_flow(&request.msg)), token(&flow, by_flow));
         let towards_caller = self.parts.transports.get(inbound.transport).map(|t| t.record_route(inbound.local));
         let differs = |text: &Text<'_>| !caller.is_empty() || **text != *towards_called;
         let sips = (flow.kind.is_secure() || inbound.kind.is_secure()) && leads_by_sips(&request.msg);
@@ -351,6 +353,18 @@ impl TransportSelector {
             self.retry_at = now + HOLD;
         }
     }
+}
+
+/// Whether the caller wants what follows in the dialog on the flow that the request came by: `ob` in its Contact, put there
+/// by a device that sends to us directly (RFC 5626 §4.3 and §5.3).
+fn asks_for_flow(msg: &Message) -> bool {
+    let Some(contact) = msg.raw_value(HeaderId::CONTACT) else { return false };
+    memchr::memmem::find(contact, b";ob").is_some()
+        && msg.header(h::VIAS).texts().count() == 1
+        && msg.header(h::CONTACTS).next().is_some_and(|contact| match contact {
+            Ok(Contact::Addr(addr)) => addr.uri.sip().is_some_and(|sip| sip.param(p::OB)),
+            _ => false,
+        })
 }
 
 /// Whether a request is to stay on secure transports: its Request-URI or topmost Route is a sips URI (RFC 3261 §16.6

@@ -26,7 +26,7 @@ impl TransportSpec {
     }
 
     /// TLS over TCP on an address: listens, and connects from it; port 0 takes a free one. The stack must be given
-    /// certificates ([`StackBuilder::tls`]).
+    /// certificates ([`super::StackBuilder::tls`]).
     pub fn tls(bind: SocketAddr) -> Self {
         TransportSpec { kind: TransportType::Tls, bind, advertise: None, dscp: 0 }
     }
@@ -37,7 +37,7 @@ impl TransportSpec {
         TransportSpec { kind: TransportType::Ws, bind, advertise: None, dscp: 0 }
     }
 
-    /// WebSocket over TLS, as [`TransportSpec::ws`]. The stack must be given certificates ([`StackBuilder::tls`]).
+    /// WebSocket over TLS, as [`TransportSpec::ws`]. The stack must be given certificates ([`super::StackBuilder::tls`]).
     pub fn wss(bind: SocketAddr) -> Self {
         TransportSpec { kind: TransportType::Wss, bind, advertise: None, dscp: 0 }
     }

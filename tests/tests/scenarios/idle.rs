@@ -23,7 +23,7 @@ fn connections() -> u64 {
 }
 
 /// Resident kB of a process.
-fn resident(process: u32) -> u64 {
+pub(crate) fn resident(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says");
     line.trim().trim_end_matches(" kB").parse().expect("a number")

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::end::signal;
+use crate::idle::resident;
 use crate::repro::{LIMIT, address, refusal};
 use tests::peers::Repro;
 
@@ -234,4 +235,22 @@ fn odd_certificates_are_warned_of() {
     assert!(output.contains("expired") && output.contains("2002-03-04"), "{output}");
     assert!(output.contains("private key") && output.contains("own.key"), "{output}");
     assert!(!output.contains("BEGIN"), "{output}");
+}
+
+/// A TLS connection that has agreed and said nothing costs less than 24 KiB.
+#[test]
+fn idle_connections_cost_little() {
+    let site = Site::new();
+    site.issue(&["example.com"], |_| {});
+    let mut repro = site.start();
+    let (proxy, process) = (address(&repro, "tls"), repro.process().id());
+    let mut phones: Vec<Phone> = (0..50).map(|_| site.connect(proxy, "example.com")).collect();
+    phones.iter_mut().enumerate().for_each(|(n, phone)| drop(phone.options(&format!("first{n}"))));
+    let before = resident(process);
+    let mut idle: Vec<Phone> = (0..500).map(|_| site.connect(proxy, "example.com")).collect();
+    // The last is accepted after all others, and has agreed after them.
+    assert_eq!(idle.last_mut().expect("some").options("last"), "SIP/2.0 200 OK");
+    let octets = resident(process).saturating_sub(before) * 1024 / 500;
+    println!("an idle TLS connection: {octets} octets");
+    assert!(octets < 24 * 1024, "{octets} octets for an idle connection");
 }

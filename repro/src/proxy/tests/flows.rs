@@ -141,3 +141,61 @@ fn a_stranger_may_follow_a_flow_and_nothing_else() {
         403
     );
 }
+
+const DEVICE: &str = "\"<urn:uuid:00000000-0000-1000-8000-000a95a0e128>\"";
+
+/// A REGISTER of a device for one of its flows; the answer.
+fn register_flow(bench: &mut Bench, flow: Flow, contact: &str, reg_id: u32, supported: &str) -> Message {
+    bench.came_by = Some(flow);
+    let lines = format!(
+        "To: <sip:bob@127.0.0.1>\r\nContact: <{contact}>;reg-id={reg_id};+sip.instance={DEVICE}\r\n{supported}"
+    );
+    let mut msg = request("REGISTER", "sip:127.0.0.1", &lines);
+    // A device that was started again begins with another Call-ID.
+    msg.set(h::CALL_ID, format!("{reg_id}-{}", flow.connection.0).as_str());
+    let outs = bench.request(msg);
+    bench.came_by = None;
+    match outs.into_iter().next() {
+        Some(Out::Answer(_, 200, Some(answer))) => *answer,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn tcp(connection: u64) -> Flow {
+    Flow { transport: TransportId(1), kind: TransportType::Tcp, ..ws(connection) }
+}
+
+/// RFC 5626 §6: a device is reached by its newest flow, and one that comes back replaces what it had.
+#[test]
+fn a_device_with_outbound_is_called_by_its_flow() {
+    let mut bench = bench();
+    let supported = "Supported: path, outbound\r\n";
+    let answer = register_flow(&mut bench, tcp(1), "sip:bob@10.0.0.1:40000;transport=tcp;ob", 1, supported);
+    assert_eq!(answer.raw_values("Require").next(), Some(&b"outbound"[..]));
+    let called = |bench: &mut Bench| {
+        let (_, msg, options) = bench.forwarded(request("MESSAGE", "sip:bob@127.0.0.1", ""));
+        (uri(&msg).to_owned(), options.next_hop)
+    };
+    assert_eq!(called(&mut bench), ("sip:bob@10.0.0.1:40000;transport=tcp;ob".into(), NextHop::Flow(tcp(1))));
+    // Started again, with another address: the same flow of the same device.
+    register_flow(&mut bench, tcp(2), "sip:bob@10.0.0.1:40001;transport=tcp;ob", 1, supported);
+    assert_eq!(called(&mut bench), ("sip:bob@10.0.0.1:40001;transport=tcp;ob".into(), NextHop::Flow(tcp(2))));
+    // A second flow: not both at a time.
+    bench.pass(1);
+    register_flow(&mut bench, tcp(3), "sip:bob@10.0.0.1:40002;transport=tcp;ob", 2, supported);
+    assert_eq!(called(&mut bench).1, NextHop::Flow(tcp(3)));
+}
+
+/// Without the option tag, or behind another proxy, reg-id means nothing (RFC 5626 §6).
+#[test]
+fn without_outbound_the_contact_is_what_counts() {
+    let mut bench = bench();
+    let answer = register_flow(&mut bench, tcp(1), "sip:bob@127.0.0.1:9;transport=tcp", 1, "");
+    assert!(!answer.exists(h::REQUIRES));
+    let (_, _, options) = bench.forwarded(request("MESSAGE", "sip:bob@127.0.0.1", ""));
+    assert_eq!(options.next_hop, NextHop::Route);
+    let behind =
+        "Supported: outbound\r\nVia: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKb, SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa\r\n";
+    let answer = register_flow(&mut bench, tcp(1), "sip:bob@127.0.0.1:10;transport=tcp", 1, behind);
+    assert!(!answer.exists(h::REQUIRES));
+}
