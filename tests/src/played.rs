@@ -150,7 +150,7 @@ impl Played {
         let kind = self.transports.get(id).expect("a transport of this stack").kind;
         let flow = Flow { transport: id, kind, connection: ConnectionId(connection), peer, local: None };
         let received = match kind {
-            TransportType::Udp => Received::Datagram { bytes, flow, at: now },
+            TransportType::Udp | TransportType::Ws | TransportType::Wss => Received::Datagram { bytes, flow, at: now },
             _ => Received::Chunk { bytes, flow, at: now },
         };
         self.rx.push(received, Class::Internal, now).is_ok()
@@ -175,6 +175,11 @@ impl Played {
     /// The transports have looked at their sockets, and left something or not.
     pub fn behind(&self, left: bool, now: Time) {
         self.core.intake.backlog.looked(left, now);
+    }
+
+    /// How many of 1024 datagrams with new work the kernel would let through.
+    pub fn share(&self) -> u32 {
+        self.core.intake.share()
     }
 
     /// Bans an address.

@@ -4,7 +4,7 @@
 //! of those who are refused get one; what is beyond that is dropped by the kernel, at nobody's cost here.
 
 use rutil::{Backlog, Time};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Everything is let through.
@@ -20,22 +20,49 @@ const INTERVAL: Duration = Duration::from_millis(250);
 pub struct Intake {
     /// Told by the transports.
     pub backlog: std::sync::Arc<Backlog>,
-    /// Of [`ALL`]; told by the scanner.
-    share: AtomicU32,
+    /// A [`Gate`]; told by the scanner.
+    gate: AtomicU64,
     /// Of [`ALL`]: what neighbours are asked to send; told by the scanner.
     wanted: AtomicU32,
 }
 
+/// Which datagrams with new work the kernel lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gate {
+    /// How many of [`ALL`].
+    pub(crate) share: u32,
+    /// What the lots are drawn with: who knows it could make requests that pass always. 53 bits.
+    pub(crate) key: u64,
+}
+
+impl Gate {
+    const SHARE_BITS: u32 = 11;
+    /// Everything passes.
+    pub(crate) const OPEN: Gate = Gate { share: ALL, key: 0 };
+
+    const fn pack(self) -> u64 {
+        self.key << Self::SHARE_BITS | self.share as u64
+    }
+
+    const fn unpack(packed: u64) -> Self {
+        Gate { share: packed as u32 & ((1 << Self::SHARE_BITS) - 1), key: packed >> Self::SHARE_BITS }
+    }
+}
+
 impl Default for Intake {
     fn default() -> Self {
-        Intake { backlog: Default::default(), share: AtomicU32::new(ALL), wanted: AtomicU32::new(ALL) }
+        Intake { backlog: Default::default(), gate: AtomicU64::new(Gate::OPEN.pack()), wanted: AtomicU32::new(ALL) }
     }
 }
 
 impl Intake {
     /// How many of 1024 datagrams with new work are to be let through.
     pub fn share(&self) -> u32 {
-        self.share.load(Ordering::Relaxed)
+        self.gate().share
+    }
+
+    pub(crate) fn gate(&self) -> Gate {
+        Gate::unpack(self.gate.load(Ordering::Relaxed))
     }
 
     pub(crate) fn wanted(&self) -> u32 {
@@ -46,8 +73,8 @@ impl Intake {
         self.wanted.store(share, Ordering::Relaxed);
     }
 
-    pub(crate) fn set_share(&self, share: u32) {
-        self.share.store(share, Ordering::Relaxed);
+    pub(crate) fn set_gate(&self, gate: Gate) {
+        self.gate.store(gate.pack(), Ordering::Relaxed);
     }
 }
 
@@ -73,7 +100,7 @@ impl Valve {
         self.taken += 1;
     }
 
-    /// New work was refused, or dropped.
+    /// New work was refused, or dropped, of those who could have been kept out by a smaller share.
     pub(crate) fn refused(&mut self) {
         self.refused += 1;
     }
@@ -94,6 +121,10 @@ impl Valve {
             self.share = (before * 3 / 2).max(before + 1).min(ALL);
         }
         (self.share != before).then_some(self.share)
+    }
+
+    pub(crate) fn share(&self) -> u32 {
+        self.share
     }
 
     /// When to look again although nothing comes.
@@ -132,6 +163,16 @@ mod tests {
         // The rush of a hundred times is over: within three seconds all is as before, and nothing is to be looked at.
         assert_eq!(play(&mut valve, 101, 12, 500, 1000)[11], ALL);
         assert_eq!(valve.deadline(), None);
+    }
+
+    #[test]
+    fn a_gate_survives_the_way_to_the_sockets() {
+        let intake = Intake::default();
+        assert_eq!((intake.gate(), intake.share()), (Gate::OPEN, ALL));
+        for gate in [Gate { share: LEAST, key: (1 << 53) - 1 }, Gate { share: ALL - 1, key: 5 }] {
+            intake.set_gate(gate);
+            assert_eq!((intake.gate(), intake.share()), (gate, gate.share));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub use bans::{BanList, Bans};
 pub use control::LoadReport;
 pub(crate) use control::{NextHops, report};
 pub use intake::Intake;
-pub(crate) use intake::{ALL, Valve};
+pub(crate) use intake::{ALL, Gate, Valve};
 pub(crate) use limits::Sources;
 pub use limits::{Exempt, SourceLimits};
 pub(crate) use refusal::{refusable, refuse};

@@ -387,7 +387,8 @@ impl Actor for MessageHeaderScanner {
             }
             worked = true;
         }
-        self.admission.begin(!self.parts.rx.is_empty(), &self.parts.shared, now);
+        let ScannerParts { rx, shared, rng, .. } = &mut self.parts;
+        self.admission.begin(!rx.is_empty(), shared, rng, now);
         for _ in 0..BATCH {
             if !self.held.is_empty() {
                 break;

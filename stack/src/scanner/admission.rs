@@ -2,18 +2,23 @@
 
 use super::actor::{MessageHeaderScanner, count};
 use crate::message::Message;
-use crate::overload::{Banned, Bans, Intake, Sources, Valve, Work, refusable, refuse, report};
+use crate::overload::{ALL, Banned, Bans, Gate, Intake, Sources, Valve, Work, refusable, refuse, report};
 use crate::transaction::ServerKey;
-use crate::transport::Flow;
+use crate::transport::{Flow, TransportType, decides};
 use bytes::Bytes;
-use rutil::{CongestionManager, Time, Zone};
+use rutil::{CongestionManager, Rng, Time, Zone};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Seconds that are added to Retry-After by chance, so that not all come back at once.
 const SPREAD: u64 = 3;
 
 /// Requests that are remembered, by four octets of their key each.
 const RECENT: usize = 1 << 16;
+
+/// How long the kernel draws lots with the same key: as long as a request is repeated (64·T1), so that few repetitions
+/// see another.
+const KEY_FOR: Duration = Duration::from_secs(32);
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,8 @@ pub(super) struct Admission {
     recent: Box<[u32]>,
     /// What the kernel lets through, and what neighbours are asked to send.
     valves: [Valve; 2],
+    /// What the kernel draws lots with, and until when.
+    key: (u64, Time),
     sources: Option<Sources>,
     banned: Banned,
 }
@@ -63,22 +70,30 @@ impl Admission {
             refused: Vec::new(),
             recent: vec![0; RECENT].into(),
             valves: [Valve::new(2), Valve::new(16)],
+            key: (0, Time::ZERO),
             sources,
             banned: Banned::default(),
         }
     }
 
     /// Looks at what is tolerated: once a turn in which there is `something`, not once a message.
-    pub(super) fn begin(&mut self, something: bool, shared: &Shared, now: Time) {
+    pub(super) fn begin(&mut self, something: bool, shared: &Shared, rng: &mut Rng, now: Time) {
         let Shared { intake, bans } = shared;
         if something {
             self.zone = self.congestion.zone(now);
             self.banned.follow(bans, now);
         }
         let [kernel, neighbours] = &mut self.valves;
-        if let Some(share) = kernel.look(now) {
+        let mut changed = kernel.look(now).is_some();
+        let share = kernel.share();
+        if share < ALL && self.key.1 <= now {
+            // As wide as a gate has room for.
+            self.key = (rng.next_u64() >> 11, now + KEY_FOR);
+            changed = true;
+        }
+        if changed {
             tracing::debug!(share, "new work that the kernel lets through, of 1024");
-            intake.set_share(share);
+            intake.set_gate(Gate { share, key: self.key.0 });
         }
         if let Some(share) = neighbours.look(now) {
             intake.set_wanted(share);
@@ -154,7 +169,12 @@ impl MessageHeaderScanner {
         }
         let verdict = self.admission.judge(|| Work::of(bytes));
         if verdict != Verdict::Serve {
-            self.admission.valves.iter_mut().for_each(Valve::refused);
+            let [kernel, neighbours] = &mut self.admission.valves;
+            neighbours.refused();
+            // What comes otherwise than through the filter, or past it, is no reason to shut out who cannot pass it.
+            if flow.kind == TransportType::Udp && decides(bytes) {
+                kernel.refused();
+            }
         }
         match verdict {
             Verdict::Serve => return true,

@@ -29,6 +29,7 @@ mod ws;
 mod tests;
 
 pub use error::BindError;
+pub(crate) use filter::decides;
 pub(crate) use interfaces::AddressWatch;
 pub use interfaces::{InterfaceAddress, Interfaces, Latest};
 pub(crate) use local::Text;

@@ -246,10 +246,10 @@ impl Actor for PollGroup {
         let PollGroup { poll, rx, failed, transports, buffer, intake, .. } = self;
         let mut ctx = Context { now, rx, buffer, registry: poll.registry(), failed };
         let (mut all, mut behind) = (Turn::Idle, false);
-        let share = intake.share();
+        let gate = intake.gate();
         for transport in transports {
             if let Transport::Udp(udp) = transport {
-                udp.narrow(share);
+                udp.narrow(gate);
             }
             if transport.turn(&mut ctx) == Turn::Worked {
                 all = Turn::Worked;

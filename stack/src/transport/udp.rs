@@ -9,7 +9,7 @@ use super::{
     BindError, ConnectionId, Flow, Notify, Received, TransportError, TransportId, TransportStats, TransportType,
     UdpOptions, Wire, socket,
 };
-use crate::overload::ALL;
+use crate::overload::Gate;
 use bytes::Bytes;
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
@@ -56,8 +56,8 @@ pub(super) struct Udp {
     wire: FifoReceiver<Wire>,
     /// Popped and not yet sent; at most one batch.
     pending: VecDeque<Outgoing>,
-    /// How much new work the kernel lets through, of [`ALL`].
-    share: u32,
+    /// Which new work the kernel lets through.
+    gate: Gate,
     stats: Arc<TransportStats>,
 }
 
@@ -89,7 +89,7 @@ impl Udp {
             asked: false,
             wire,
             pending: VecDeque::with_capacity(BATCH),
-            share: ALL,
+            gate: Gate::OPEN,
             stats: Arc::default(),
         };
         if let Some(entry) = SocketEntry::of(udp.socket.as_raw_fd(), udp.v6) {
@@ -122,10 +122,10 @@ impl Udp {
 
     /// Has the kernel let through a share of the datagrams that begin something new. Where it cannot, they are refused
     /// or dropped by the scanner.
-    pub(super) fn narrow(&mut self, share: u32) {
-        if share != self.share {
-            self.share = share;
-            if let Err(error) = filter::narrow(&self.socket, share, ALL) {
+    pub(super) fn narrow(&mut self, gate: Gate) {
+        if gate != self.gate {
+            self.gate = gate;
+            if let Err(error) = filter::narrow(&self.socket, gate) {
                 tracing::debug!(transport = self.id.0, %error, "udp filter");
             }
         }

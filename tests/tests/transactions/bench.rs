@@ -18,7 +18,9 @@ use tests::played::{Played, Sent};
 /// Our transports: 0 is UDP, 1 is TCP.
 pub(crate) const UDP: u16 = 0;
 pub(crate) const TCP: u16 = 1;
-const OURS: &str = "192.0.2.1:5060";
+/// In benches that have it.
+pub(crate) const WS: u16 = 2;
+pub(crate) const OURS: &str = "192.0.2.1:5060";
 /// The other side.
 pub(crate) const PEER: &str = "192.0.2.9:5060";
 

@@ -1,9 +1,12 @@
 //! Waits that grow: what is refused, what is dropped, and what is served all the same.
 
-use crate::bench::{Bench, PEER, TCP, answer, first_line, incoming, incoming_call, line, parse, request, told};
+use crate::bench::{
+    Bench, OURS, PEER, TCP, WS, answer, first_line, incoming, incoming_call, line, parse, request, told,
+};
 use stack::StackOptions;
 use stack::header::{h, p};
 use stack::overload::{OverloadOptions, SourceLimits};
+use stack::transport::TransportType;
 use stack::tu::{TuEvent, TuOptions};
 use std::time::Duration;
 use tests::played::Sent;
@@ -118,6 +121,36 @@ fn a_backlog_in_the_sockets() {
     bench.stack.behind(true, bench.now);
     bench.receive(invite(3000));
     assert_eq!(bench.told(0).len(), 1);
+}
+
+/// A stack with UDP, TCP and WebSocket that has to refuse what is new.
+fn overloaded() -> Bench {
+    let on = [TransportType::Udp, TransportType::Tcp, TransportType::Ws].map(|kind| (kind, OURS.parse().unwrap()));
+    let mut bench = Bench::on(&StackOptions::default(), &[TuOptions::default()], &on);
+    bench.run_to(1000);
+    bench.stack.behind(true, bench.now);
+    bench.run_to(1000 + MOST);
+    bench.sent();
+    bench
+}
+
+/// The filter in the kernel is narrowed by what it would have dropped, and by nothing else: who finds a way past it must
+/// not have others shut out.
+#[test]
+fn only_what_the_kernel_could_drop_narrows_its_filter() {
+    let mut bench = overloaded();
+    for n in 0..50 {
+        bench.receive(incoming_call("REFER", &format!("192.0.2.9;branch=z9hG4bKr{n}"), "", &format!("refer-{n}")));
+        bench.receive_on(TCP, PEER, 7, invite(n).replace("SIP/2.0/UDP", "SIP/2.0/TCP"));
+        bench.receive_on(WS, PEER, 8, invite(n).replace("SIP/2.0/UDP", "SIP/2.0/WS"));
+    }
+    bench.run_to(1350);
+    bench.receive(invite(1000));
+    assert_eq!((bench.sent().iter().map(refused).count(), bench.stack.share()), (151, 1024));
+    (2000..2050).for_each(|n| bench.receive(format!("\r\n{}", invite(n))));
+    bench.run_to(1650);
+    bench.receive(invite(3000));
+    assert!(bench.stack.share() < 1024);
 }
 
 /// An INVITE that comes again while its call is being set up is not a new one, whatever the zone.
