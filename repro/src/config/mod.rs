@@ -135,13 +135,13 @@ pub struct Limits {
     pub max_targets: usize,
     /// Max-Breadth of a request that has none (RFC 5393 §5.3).
     pub max_breadth: u32,
-    /// Requests outside of dialogs that one address may send in a second; more are refused with 503. 0: as many as it
-    /// likes. Trusted peers are not limited.
+    /// Requests outside of dialogs that one address, one /64 of IPv6, may send in a second as datagrams, and as many on
+    /// connections, to each shard; more are refused with 503. 0: as many as it likes. Trusted peers are not limited.
     pub source_rate: u32,
     /// How many of them may come at once. 0: as many as in a second.
     pub source_burst: u32,
-    /// After so many requests above the rate, or messages that are no SIP, within a minute nothing more is read from an
-    /// address. 0: never.
+    /// After so many requests above the rate, or of what is no SIP, within a minute nothing more is read from an address,
+    /// or no datagram more if datagrams did it. 0: never.
     pub ban_after: u32,
     /// For how long, seconds.
     pub ban_seconds: u64,

@@ -1,6 +1,7 @@
 //! What one source may ask for: a rate of new work, and a ban for who does not heed it. Addresses are those that messages
 //! come from, never what headers say.
 
+use crate::transport::{Flow, source_of};
 use rutil::{HashMap, Keyed, Rng, Time};
 use std::fmt;
 use std::net::IpAddr;
@@ -14,16 +15,18 @@ const MEMORY: Duration = Duration::from_secs(60);
 /// Tokens are counted in thousandths.
 const TOKEN: u64 = 1000;
 
-/// Limits on one source; see [`crate::StackOptions::source_limits`].
+/// Limits on one source, an address or a /64 of IPv6, by each shard for itself; see
+/// [`crate::StackOptions::source_limits`]. What comes as datagrams and what comes on connections is counted apart, for
+/// anybody may have written the source of a datagram.
 #[derive(Clone, Debug, Default)]
 pub struct SourceLimits {
     /// Requests outside of dialogs a second; what is above is refused with 503. 0: no limit.
     pub rate: u32,
     /// How many may come at once; 0 is [`SourceLimits::rate`].
     pub burst: u32,
-    /// After so many offences (requests above the rate, messages that are no SIP) within a minute a source is banned: of
-    /// what it sends nothing more is read. 0: never. Whoever can write another's address into a datagram can have the
-    /// other banned.
+    /// After so many offences (requests above the rate, what is no SIP) within a minute a source is banned: of what it
+    /// sends nothing more is read, or no more datagrams if those did it. 0: never. Whoever can write another's address
+    /// into a datagram can have the other's datagrams banned.
     pub ban_after: u32,
     /// How long a ban lasts.
     pub ban_for: Duration,
@@ -52,6 +55,23 @@ impl fmt::Debug for Exempt {
     }
 }
 
+/// Who asks: an address, and whether on a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker {
+    address: IpAddr,
+    connection: bool,
+}
+
+impl Asker {
+    pub(crate) fn of(flow: &Flow) -> Self {
+        Asker { address: flow.peer.ip(), connection: flow.kind.is_reliable() }
+    }
+
+    fn key(self) -> (IpAddr, bool) {
+        (source_of(self.address), self.connection)
+    }
+}
+
 /// What one source has used.
 #[derive(Clone, Copy, Debug)]
 struct Source {
@@ -66,8 +86,8 @@ struct Source {
 /// others have come since, and begins anew.
 pub(crate) struct Sources {
     limits: SourceLimits,
-    new: HashMap<IpAddr, Source>,
-    old: HashMap<IpAddr, Source>,
+    new: HashMap<(IpAddr, bool), Source>,
+    old: HashMap<(IpAddr, bool), Source>,
 }
 
 impl Sources {
@@ -80,14 +100,19 @@ impl Sources {
         Some(Sources { limits: limits.clone(), new: map(), old: map() })
     }
 
+    /// Whether no limit is for an address.
+    pub(crate) fn exempts(&self, address: IpAddr) -> bool {
+        self.limits.exempt.contains(address)
+    }
+
     /// Whether a source may begin something more at `now`.
-    pub(crate) fn allows(&mut self, address: IpAddr, now: Time) -> bool {
+    pub(crate) fn allows(&mut self, asker: Asker, now: Time) -> bool {
         let rate = u64::from(self.limits.rate);
-        if rate == 0 || self.limits.exempt.contains(address) {
+        if rate == 0 || self.exempts(asker.address) {
             return true;
         }
         let most = self.most();
-        let source = self.source(address, now);
+        let source = self.source(asker, now);
         let passed = u64::try_from(now.since(source.at).as_micros()).unwrap_or(u64::MAX);
         // A request a second is a thousandth of a request a millisecond.
         source.tokens = source.tokens.saturating_add(passed.saturating_mul(rate) / 1000).min(most);
@@ -100,12 +125,12 @@ impl Sources {
     }
 
     /// A source has sent too much, or garbage; for how long it is to be banned, if it is.
-    pub(crate) fn offends(&mut self, address: IpAddr, now: Time) -> Option<Duration> {
+    pub(crate) fn offends(&mut self, asker: Asker, now: Time) -> Option<Duration> {
         let SourceLimits { ban_after, ban_for, .. } = self.limits;
-        if ban_after == 0 || self.limits.exempt.contains(address) {
+        if ban_after == 0 || self.exempts(asker.address) {
             return None;
         }
-        let source = self.source(address, now);
+        let source = self.source(asker, now);
         if now.since(source.since) > MEMORY {
             (source.offences, source.since) = (0, now);
         }
@@ -122,18 +147,19 @@ impl Sources {
         u64::from(burst) * TOKEN
     }
 
-    fn source(&mut self, address: IpAddr, now: Time) -> &mut Source {
-        if !self.new.contains_key(&address) {
+    fn source(&mut self, asker: Asker, now: Time) -> &mut Source {
+        let key = asker.key();
+        if !self.new.contains_key(&key) {
             if self.new.len() >= SOURCES / 2 {
                 std::mem::swap(&mut self.new, &mut self.old);
                 self.new.clear();
             }
             let fresh = Source { tokens: self.most(), at: now, offences: 0, since: now };
-            let known = self.old.remove(&address).unwrap_or(fresh);
-            self.new.insert(address, known);
+            let known = self.old.remove(&key).unwrap_or(fresh);
+            self.new.insert(key, known);
         }
         // It was put there if it was not.
-        self.new.entry(address).or_insert(Source { tokens: 0, at: now, offences: 0, since: now })
+        self.new.entry(key).or_insert(Source { tokens: 0, at: now, offences: 0, since: now })
     }
 }
 
@@ -145,6 +171,10 @@ mod tests {
         IpAddr::V4(n.into())
     }
 
+    fn asker(n: u32) -> Asker {
+        Asker { address: address(n), connection: false }
+    }
+
     fn sources(limits: &SourceLimits) -> Sources {
         Sources::new(limits, &mut Rng::from_seed(1)).expect("something is limited")
     }
@@ -152,7 +182,7 @@ mod tests {
     #[test]
     fn a_rate_and_a_burst() {
         let mut sources = sources(&SourceLimits { rate: 10, burst: 3, ..SourceLimits::default() });
-        let mut asked = |source, ms| sources.allows(address(source), Time::from_millis(ms));
+        let mut asked = |source, ms| sources.allows(asker(source), Time::from_millis(ms));
         assert_eq!([0, 0, 0, 0, 99].map(|ms| asked(1, ms)), [true, true, true, false, false]);
         assert!(asked(2, 99), "another source");
         assert_eq!([100, 100, 199, 200].map(|ms| asked(1, ms)), [true, false, false, true]);
@@ -164,31 +194,44 @@ mod tests {
     fn offences_add_up_for_a_minute() {
         let mut sources =
             sources(&SourceLimits { ban_after: 3, ban_for: Duration::from_secs(9), ..Default::default() });
-        let mut offend = |ms| sources.offends(address(1), Time::from_millis(ms)).map(|ban| ban.as_secs());
+        let mut offend = |ms| sources.offends(asker(1), Time::from_millis(ms)).map(|ban| ban.as_secs());
         assert_eq!([0, 59_000].map(&mut offend), [None, None]);
         assert_eq!([61_000, 62_000, 63_000].map(&mut offend), [None, None, Some(9)], "the first two are forgotten");
         assert_eq!([64_000, 64_001, 64_002].map(&mut offend), [None, None, Some(9)]);
-        assert!(sources.allows(address(1), Time::ZERO), "there is no rate");
+        assert!(sources.allows(asker(1), Time::ZERO), "there is no rate");
     }
 
     #[test]
     fn who_is_exempt_is_not_limited() {
         let exempt = Exempt::those(|ip| ip == address(1));
         let mut sources = sources(&SourceLimits { rate: 1, ban_after: 1, exempt, ..SourceLimits::default() });
-        assert!((0..9).all(|_| sources.allows(address(1), Time::ZERO)));
-        assert_eq!(sources.offends(address(1), Time::ZERO), None);
-        assert!(sources.offends(address(2), Time::ZERO).is_some());
+        assert!((0..9).all(|_| sources.allows(asker(1), Time::ZERO)));
+        assert_eq!(sources.offends(asker(1), Time::ZERO), None);
+        assert!(sources.offends(asker(2), Time::ZERO).is_some());
+    }
+
+    #[test]
+    fn a_source_is_a_prefix_and_what_datagrams_do_is_not_put_down_to_connections() {
+        let mut sources = sources(&SourceLimits { rate: 1, ban_after: 2, ..SourceLimits::default() });
+        let ask = |address: &str, connection| Asker { address: address.parse().unwrap(), connection };
+        assert!(sources.allows(ask("2001:db8::1", false), Time::ZERO));
+        assert!(!sources.allows(ask("2001:db8::2:1", false), Time::ZERO), "the same /64");
+        assert!(sources.allows(ask("2001:db8:0:1::1", false), Time::ZERO), "another");
+        assert!(sources.allows(ask("2001:db8::1", true), Time::ZERO), "on a connection");
+        assert_eq!(sources.offends(ask("2001:db8::1", false), Time::ZERO), None);
+        assert_eq!(sources.offends(ask("2001:db8::1", true), Time::ZERO), None);
+        assert!(sources.offends(ask("2001:db8::2", true), Time::ZERO).is_some());
     }
 
     #[test]
     fn the_table_is_bounded_and_keeps_who_came_last() {
         let mut sources = sources(&SourceLimits { rate: 1, ..SourceLimits::default() });
         for n in 0..4 * SOURCES as u32 {
-            assert!(sources.allows(address(n), Time::ZERO));
+            assert!(sources.allows(asker(n), Time::ZERO));
             assert!(sources.new.len() + sources.old.len() <= SOURCES);
         }
-        assert!(!sources.allows(address(4 * SOURCES as u32 - 1), Time::ZERO));
-        assert!(sources.allows(address(0), Time::ZERO), "forgotten");
+        assert!(!sources.allows(asker(4 * SOURCES as u32 - 1), Time::ZERO));
+        assert!(sources.allows(asker(0), Time::ZERO), "forgotten");
         assert!(Sources::new(&SourceLimits::default(), &mut Rng::from_seed(1)).is_none());
     }
 }

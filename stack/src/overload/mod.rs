@@ -7,13 +7,13 @@ mod limits;
 mod refusal;
 mod work;
 
-pub(crate) use bans::Banned;
 pub use bans::{BanList, Bans};
+pub(crate) use bans::{Banned, Cause};
 pub use control::LoadReport;
 pub(crate) use control::{NextHops, report};
 pub use intake::Intake;
 pub(crate) use intake::{ALL, Gate, Valve};
-pub(crate) use limits::Sources;
+pub(crate) use limits::{Asker, Sources};
 pub use limits::{Exempt, SourceLimits};
 pub(crate) use refusal::{refusable, refuse};
 pub use work::Work;

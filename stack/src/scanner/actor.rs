@@ -175,6 +175,10 @@ impl MessageHeaderScanner {
             return;
         }
         if self.is_banned(&flow, now) {
+            // A WebSocket message.
+            if flow.kind.is_reliable() {
+                self.close(flow, now);
+            }
             return;
         }
         if flow.kind == TransportType::Udp && stun::is_stun(&bytes) {
@@ -217,8 +221,9 @@ impl MessageHeaderScanner {
             Scanned::KeepAlive if std::mem::replace(&mut answered, true) => {}
             Scanned::KeepAlive => self.reply(Bytes::from_static(b"\r\n"), flow, now),
             Scanned::Broken(fault, msg) => {
-                if let Some(msg) = msg {
-                    self.refuse(&msg, flow, Refusal::Fault(fault), now);
+                match msg {
+                    Some(msg) => self.refuse(&msg, flow, Refusal::Fault(fault), now),
+                    None => self.offence(&flow, now),
                 }
                 tracing::info!(peer = %flow.peer, %fault, "stream closed: its framing is lost");
                 self.close(flow, now);
@@ -318,10 +323,13 @@ impl MessageHeaderScanner {
     fn refuse(&mut self, msg: &Message, flow: Flow, refusal: Refusal, now: Time) {
         if msg.is_response() || msg.method() == Some(Method::Ack) || !msg.exists(h::VIAS) {
             count(&self.parts.stats.garbage);
+            // A line of words and colons: HTTP, or nothing.
+            if !msg.is_response() && !msg.exists(h::VIAS) {
+                self.offence(&flow, now);
+            }
             return;
         }
         count(&self.parts.stats.refused);
-        self.offence(&flow, now);
         tracing::debug!(peer = %flow.peer, %refusal, "request refused");
         let reply_to = msg.first(h::VIAS).map_or(flow, |via| TopVia::of(&via).reply_to(&flow));
         let code = refusal.status();

@@ -2,7 +2,7 @@
 
 use super::actor::{MessageHeaderScanner, count};
 use crate::message::Message;
-use crate::overload::{ALL, Banned, Bans, Gate, Intake, Sources, Valve, Work, refusable, refuse, report};
+use crate::overload::{ALL, Asker, Banned, Bans, Cause, Gate, Intake, Sources, Valve, Work, refusable, refuse, report};
 use crate::transaction::ServerKey;
 use crate::transport::{Flow, TransportType, decides};
 use bytes::Bytes;
@@ -81,7 +81,7 @@ impl Admission {
         let Shared { intake, bans } = shared;
         if something {
             self.zone = self.congestion.zone(now);
-            self.banned.follow(bans, now);
+            self.banned.follow(bans);
         }
         let [kernel, neighbours] = &mut self.valves;
         let mut changed = kernel.look(now).is_some();
@@ -132,7 +132,10 @@ impl Admission {
 impl MessageHeaderScanner {
     /// Whether what a source sends is not to be read.
     pub(super) fn is_banned(&mut self, flow: &Flow, now: Time) -> bool {
-        let banned = self.admission.banned.contains(flow.peer.ip(), now);
+        let Admission { banned, sources, .. } = &self.admission;
+        let address = flow.peer.ip();
+        let exempt = || sources.as_ref().is_some_and(|sources| sources.exempts(address));
+        let banned = banned.contains(address, flow.kind.is_reliable(), exempt, now);
         if banned {
             count(&self.parts.stats.banned);
         }
@@ -141,19 +144,23 @@ impl MessageHeaderScanner {
 
     /// What came from this source is no SIP, or too much.
     pub(super) fn offence(&mut self, flow: &Flow, now: Time) {
-        let address = flow.peer.ip();
-        let Some(length) = self.admission.sources.as_mut().and_then(|s| s.offends(address, now)) else { return };
-        count(&self.parts.stats.bans);
-        tracing::warn!(peer = %address, seconds = length.as_secs(), "banned");
+        let (address, sources) = (flow.peer.ip(), &mut self.admission.sources);
+        let Some(length) = sources.as_mut().and_then(|s| s.offends(Asker::of(flow), now)) else { return };
+        let cause = if flow.kind.is_reliable() { Cause::Connections } else { Cause::Datagrams };
         let Shared { bans, .. } = &self.parts.shared;
-        bans.ban(address, length, now);
-        self.admission.banned.follow(bans, now);
+        if !bans.set(address, cause, length, now) {
+            tracing::debug!(peer = %address, "no room for a ban");
+            return;
+        }
+        count(&self.parts.stats.bans);
+        tracing::info!(peer = %address, seconds = length.as_secs(), "banned");
+        self.admission.banned.follow(bans);
     }
 
     /// Whether a source may have a request served, by its rate; `work` is asked only when there is one.
     fn is_excess(&mut self, work: impl FnOnce() -> Work, flow: &Flow, now: Time) -> bool {
         let Some(sources) = &mut self.admission.sources else { return false };
-        let excess = work() != Work::InProgress && !sources.allows(flow.peer.ip(), now);
+        let excess = work() != Work::InProgress && !sources.allows(Asker::of(flow), now);
         if excess {
             count(&self.parts.stats.excess);
             self.offence(flow, now);
@@ -205,7 +212,10 @@ impl MessageHeaderScanner {
                         self.message(msg, flow, at, now);
                     }
                 }
-                Err(_) => count(&self.parts.stats.garbage),
+                Err(_) => {
+                    count(&self.parts.stats.garbage);
+                    self.offence(&flow, now);
+                }
             }
         }
         self.admission.refused = refused;

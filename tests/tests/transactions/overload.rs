@@ -199,8 +199,10 @@ fn a_source_has_a_rate() {
     assert_eq!(bench.sent().iter().map(refused).count(), 3);
     carries_on(&mut bench, 0);
     bench.receive_on(0, "192.0.2.10:5060", 0, invite(100).replace("192.0.2.9", "192.0.2.10"));
-    bench.receive_on(TCP, PEER, 7, invite(9));
     assert_eq!(bench.told(0).len(), 1, "the other's");
+    bench.nothing_sent();
+    (200..206).for_each(|n| bench.receive_on(TCP, PEER, 7, invite(n)));
+    assert_eq!(bench.told(0).len(), 5, "its connections' own");
     refused(&bench.one_sent());
     bench.run_to(100);
     bench.sent();
@@ -208,28 +210,50 @@ fn a_source_has_a_rate() {
     assert_eq!((bench.told(0).len(), bench.sent().len(), bench.stack.scanner().excess), (1, 2, 6));
 }
 
-/// Who sends garbage again and again is not heard until the ban has ended.
+/// Who sends garbage again and again is not heard until the ban has ended. A request that is refused as malformed is SIP.
+/// Datagrams whose source anybody may have written do no harm to connections.
 #[test]
 fn garbage_leads_to_a_ban_that_ends() {
     let ban_for = Duration::from_secs(30);
     let mut bench = limited(SourceLimits { ban_after: 3, ban_for, ..SourceLimits::default() });
     let bad = incoming("OPTIONS", "192.0.2.9;branch=z9hG4bKbad", "").replace("CSeq: 3", "CSeq: x");
-    bench.receive(bad);
-    assert_eq!(first_line(&bench.one_sent()), "400 Bad Request (CSeq: number expected (offset 0))");
+    for _ in 0..4 {
+        bench.receive(bad.clone());
+        assert_eq!(first_line(&bench.one_sent()), "400 Bad Request (CSeq: number expected (offset 0))");
+    }
     bench.receive("no SIP at all");
+    bench.receive("GET / HTTP/1.1\r\nHost: here\r\n\r\n");
     bench.receive(invite(1));
     assert_eq!(bench.told(0).len(), 1, "two offences are none");
     bench.receive("again");
     bench.receive(invite(2));
-    bench.receive_on(TCP, PEER, 7, invite(3));
     assert_eq!(bench.told(0).len(), 0);
-    assert_eq!(bench.stack.closed.iter().map(|(_, connection)| connection.0).collect::<Vec<_>>(), [7]);
-    assert_eq!((bench.stack.scanner().banned, bench.stack.scanner().bans), (2, 1));
+    assert_eq!((bench.stack.scanner().banned, bench.stack.scanner().bans), (1, 1));
+    bench.receive_on(TCP, PEER, 7, invite(3));
+    assert_eq!((bench.told(0).len(), bench.stack.closed.len()), (1, 0), "a connection");
     bench.receive_on(0, "192.0.2.10:5060", 0, invite(4));
     assert_eq!(bench.told(0).len(), 1, "another source");
     bench.run_to(30_000);
     bench.receive(invite(5));
     assert_eq!(bench.told(0).len(), 1);
+}
+
+/// Garbage on connections: nothing of its source is read, and what it has is closed when more comes on it.
+#[test]
+fn garbage_on_connections_bans_all_of_a_source() {
+    let on = [TransportType::Udp, TransportType::Tcp, TransportType::Ws].map(|kind| (kind, OURS.parse().unwrap()));
+    let source_limits = SourceLimits { ban_after: 2, ban_for: Duration::from_secs(30), ..SourceLimits::default() };
+    let options = StackOptions { source_limits, ..StackOptions::default() };
+    let mut bench = Bench::on(&options, &[TuOptions::default()], &on);
+    bench.receive_on(WS, PEER, 8, "no SIP");
+    bench.receive_on(TCP, PEER, 7, "\u{1}\r\n\r\n");
+    assert_eq!(bench.stack.scanner().bans, 1);
+    bench.receive(invite(1));
+    bench.receive_on(TCP, PEER, 9, invite(2));
+    bench.receive_on(WS, PEER, 8, invite(3));
+    bench.nothing_sent();
+    assert_eq!((bench.told(0).len(), bench.stack.scanner().banned), (0, 3));
+    assert_eq!(bench.stack.closed.iter().map(|(_, connection)| connection.0).collect::<Vec<_>>(), [7, 9, 8]);
 }
 
 /// A ban by hand needs no limits.
