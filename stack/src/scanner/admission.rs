@@ -170,12 +170,14 @@ impl MessageHeaderScanner {
 
     /// Whether a datagram goes on to be read.
     pub(super) fn admits(&mut self, bytes: &Bytes, flow: Flow, at: Time, now: Time) -> bool {
-        if self.is_excess(|| Work::of(bytes), &flow, now) {
-            self.admission.refused.push((bytes.clone(), flow, at));
-            return false;
-        }
-        let verdict = self.admission.judge(|| Work::of(bytes));
-        if verdict != Verdict::Serve {
+        let excess = self.is_excess(|| Work::of(bytes), &flow, now);
+        let verdict = match self.admission.judge(|| Work::of(bytes)) {
+            Verdict::Serve if excess => Verdict::Refuse,
+            // Nobody would repeat a WebSocket message.
+            Verdict::Drop if flow.kind.is_reliable() => Verdict::Refuse,
+            verdict => verdict,
+        };
+        if verdict != Verdict::Serve && !excess {
             let [kernel, neighbours] = &mut self.admission.valves;
             neighbours.refused();
             // What comes otherwise than through the filter, or past it, is no reason to shut out who cannot pass it.

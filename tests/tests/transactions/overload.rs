@@ -124,9 +124,9 @@ fn a_backlog_in_the_sockets() {
 }
 
 /// A stack with UDP, TCP and WebSocket that has to refuse what is new.
-fn overloaded() -> Bench {
+fn overloaded(options: StackOptions) -> Bench {
     let on = [TransportType::Udp, TransportType::Tcp, TransportType::Ws].map(|kind| (kind, OURS.parse().unwrap()));
-    let mut bench = Bench::on(&StackOptions::default(), &[TuOptions::default()], &on);
+    let mut bench = Bench::on(&options, &[TuOptions::default()], &on);
     bench.run_to(1000);
     bench.stack.behind(true, bench.now);
     bench.run_to(1000 + MOST);
@@ -134,11 +134,27 @@ fn overloaded() -> Bench {
     bench
 }
 
+/// When even answers take too long, they are given on connections alone: a WebSocket message is repeated by nobody, a
+/// datagram is, also one above its source's rate.
+#[test]
+fn what_is_dropped_and_what_is_not() {
+    let source_limits = SourceLimits { rate: 1, ..SourceLimits::default() };
+    let mut bench = overloaded(StackOptions { source_limits, ..StackOptions::default() });
+    bench.run_to(1000 + 4 * MOST + 1);
+    bench.receive_on(WS, PEER, 8, invite(1).replace("SIP/2.0/UDP", "SIP/2.0/WS"));
+    let sent = bench.one_sent();
+    refused(&sent);
+    assert_eq!(sent.connection.0, 8);
+    (10..13).for_each(|n| bench.receive(invite(n)));
+    bench.nothing_sent();
+    assert_eq!((bench.stack.scanner().dropped, bench.stack.scanner().excess), (3, 2));
+}
+
 /// The filter in the kernel is narrowed by what it would have dropped, and by nothing else: who finds a way past it must
 /// not have others shut out.
 #[test]
 fn only_what_the_kernel_could_drop_narrows_its_filter() {
-    let mut bench = overloaded();
+    let mut bench = overloaded(StackOptions::default());
     for n in 0..50 {
         bench.receive(incoming_call("REFER", &format!("192.0.2.9;branch=z9hG4bKr{n}"), "", &format!("refer-{n}")));
         bench.receive_on(TCP, PEER, 7, invite(n).replace("SIP/2.0/UDP", "SIP/2.0/TCP"));
