@@ -13,6 +13,8 @@ use std::time::Duration;
 const VALIDITY: Duration = Duration::from_millis(500);
 /// The longest validity that is believed.
 const VALIDITY_MAX: Duration = Duration::from_secs(60);
+/// The largest share that is told, percent.
+const LOSS_MAX: u32 = 99;
 /// Next hops whose wishes are remembered.
 const NEXT_HOPS: usize = 4096;
 
@@ -43,24 +45,31 @@ impl LoadReport {
     }
 }
 
+/// Whether a request that is not to be parsed may be one of a neighbour that offers control.
+pub(crate) fn seems_to_offer(octets: &[u8]) -> bool {
+    memchr::memmem::find(octets, b";oc-algo=").is_some()
+}
+
 /// Writes into the topmost Via of a response how much its sender should leave out, if it offered control by loss: `share`
-/// of [`ALL`] is wanted.
-pub(crate) fn report(response: &mut Message, share: u32, now: Time) {
-    let Ok(via) = response.first(h::VIAS) else { return };
+/// of [`ALL`] is wanted. Whether it did. Never all: who sends nothing does not hear when the rush is over.
+pub(crate) fn report(response: &mut Message, share: u32, now: Time) -> bool {
+    let Ok(via) = response.first(h::VIAS) else { return false };
     let offers = via.params.contains("oc") && via.params.get("oc").is_none();
     let algorithms = via.params.get("oc-algo").unwrap_or_default();
     if !offers || !algorithms.trim_matches('"').split(',').any(|name| name.trim().eq_ignore_ascii_case("loss")) {
-        return;
+        return false;
     }
-    let loss = 100 - 100 * share.min(ALL) / ALL;
+    let loss = (100 - 100 * share.min(ALL) / ALL).min(LOSS_MAX);
     let sequence = format!("{}.{:05}", now.as_millis() / 1000, now.as_nanos() / 10_000 % 100_000);
-    let (algorithms, mut via) = (algorithms.to_owned(), via.into_owned());
+    let mut via = via.into_owned();
+    via.params.remove("oc-algo");
     via.params.remove("oc-validity");
     via.params.remove("oc-seq");
     via.params.set("oc", loss);
     let validity = VALIDITY.as_millis();
-    let text = format!("{via};oc-validity={validity};oc-seq={sequence}").replacen(&algorithms, "\"loss\"", 1);
+    let text = format!("{via};oc-algo=\"loss\";oc-validity={validity};oc-seq={sequence}");
     response.replace_first_raw(h::VIAS, &[text.as_bytes()]);
+    true
 }
 
 /// What the next hops of a shard want. At most 4,096 are remembered; an entry leaves when it is no longer valid and room
@@ -129,7 +138,7 @@ mod tests {
         ] {
             let mut response = message("INVITE", &format!("SIP/2.0/UDP a;branch=z9hG4bK1{offer}, SIP/2.0/UDP b"), "");
             let before = response.to_bytes();
-            report(&mut response, ALL / 4, now);
+            assert_eq!(report(&mut response, ALL / 4, now), said, "{offer}");
             assert_eq!(response.to_bytes() != before, said, "{offer}");
             if said {
                 let response = Message::parse(response.to_bytes()).unwrap();
@@ -140,6 +149,17 @@ mod tests {
                 assert_eq!(response.header(h::VIAS).count(), 2);
             }
         }
+    }
+
+    #[test]
+    fn nothing_but_the_offer_is_changed_and_never_all_is_asked_for() {
+        let mut response = message("INVITE", "SIP/2.0/UDP loss.example;branch=z9hG4bKloss;oc;oc-algo=loss;x=loss", "");
+        assert!(report(&mut response, 0, Time::ZERO));
+        let response = Message::parse(response.to_bytes()).unwrap();
+        let text = response.first(h::VIAS).unwrap().to_string();
+        assert!(text.starts_with("SIP/2.0/UDP loss.example;branch=z9hG4bKloss;"), "{text}");
+        assert!(text.contains(";x=loss;") && text.matches("oc-algo=\"loss\"").count() == 1, "{text}");
+        assert_eq!(LoadReport::of(&response.first(h::VIAS).unwrap()).map(|report| report.loss), Some(99));
     }
 
     #[test]

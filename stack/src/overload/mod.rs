@@ -10,7 +10,7 @@ mod work;
 pub use bans::{BanList, Bans};
 pub(crate) use bans::{Banned, Cause};
 pub use control::LoadReport;
-pub(crate) use control::{NextHops, report};
+pub(crate) use control::{NextHops, report, seems_to_offer};
 pub use intake::Intake;
 pub(crate) use intake::{ALL, Gate, Valve};
 pub(crate) use limits::{Asker, Sources};

@@ -2,7 +2,9 @@
 
 use super::actor::{MessageHeaderScanner, count};
 use crate::message::Message;
-use crate::overload::{ALL, Asker, Banned, Bans, Cause, Gate, Intake, Sources, Valve, Work, refusable, refuse, report};
+use crate::overload::{
+    ALL, Asker, Banned, Bans, Cause, Gate, Intake, Sources, Valve, Work, refusable, refuse, report, seems_to_offer,
+};
 use crate::transaction::ServerKey;
 use crate::transport::{Flow, TransportType, decides};
 use bytes::Bytes;
@@ -178,8 +180,7 @@ impl MessageHeaderScanner {
             verdict => verdict,
         };
         if verdict != Verdict::Serve && !excess {
-            let [kernel, neighbours] = &mut self.admission.valves;
-            neighbours.refused();
+            let [kernel, _] = &mut self.admission.valves;
             // What comes otherwise than through the filter, or past it, is no reason to shut out who cannot pass it.
             if flow.kind == TransportType::Udp && decides(bytes) {
                 kernel.refused();
@@ -189,7 +190,12 @@ impl MessageHeaderScanner {
             Verdict::Serve => return true,
             // What is worth more goes first.
             Verdict::Refuse => self.admission.refused.push((bytes.clone(), flow, at)),
-            Verdict::Drop => count(&self.parts.stats.dropped),
+            Verdict::Drop => {
+                count(&self.parts.stats.dropped);
+                if self.parts.control && seems_to_offer(bytes) {
+                    self.admission.valves[1].refused();
+                }
+            }
         }
         false
     }
@@ -233,8 +239,9 @@ impl MessageHeaderScanner {
             return false;
         }
         count(&self.parts.stats.overload);
-        if self.parts.control {
-            report(msg, self.parts.shared.intake.wanted(), now);
+        // What strangers are refused is nothing that neighbours could leave out.
+        if self.parts.control && report(msg, self.parts.shared.intake.wanted(), now) {
+            self.admission.valves[1].refused();
         }
         let after = self.admission.congestion.retry_after() + self.parts.rng.range(SPREAD) as u32;
         self.reply(refuse(msg, &flow, key, after), reply_to, now);

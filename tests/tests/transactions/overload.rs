@@ -330,6 +330,27 @@ fn a_neighbour_is_told_what_to_leave_out() {
     assert_eq!(oc(&bench.one_sent()), Some(0));
 }
 
+/// What strangers are refused, or lose, is not what a neighbour should leave out; what it loses itself is.
+#[test]
+fn a_neighbour_does_not_pay_for_strangers() {
+    let mut bench = controlled();
+    let offer = |n: usize| invite(n).replace(&format!("z9hG4bK{n}"), &format!("z9hG4bK{n};oc;oc-algo=\"loss\""));
+    bench.run_to(1000);
+    bench.stack.behind(true, bench.now);
+    bench.run_to(1000 + MOST);
+    (10..60).for_each(|n| bench.receive(invite(n)));
+    bench.run_to(1300);
+    bench.sent();
+    bench.receive(offer(100));
+    assert_eq!(oc(&bench.one_sent()), Some(0));
+    bench.run_to(1000 + 4 * MOST + 1);
+    (200..250).for_each(|n| bench.receive(offer(n)));
+    assert_eq!(bench.stack.scanner().dropped, 50);
+    bench.run_to(1700);
+    bench.receive_on(TCP, PEER, 7, offer(300).replace("SIP/2.0/UDP", "SIP/2.0/TCP"));
+    assert!(bench.sent().iter().filter_map(oc).any(|loss| loss > 50));
+}
+
 /// RFC 7339 as a client: what the next hop wants left out is answered here, and what belongs to calls still goes there.
 #[test]
 fn what_the_next_hop_wants_is_left_out() {
