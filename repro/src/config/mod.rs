@@ -136,7 +136,8 @@ pub struct Limits {
     /// Max-Breadth of a request that has none (RFC 5393 §5.3).
     pub max_breadth: u32,
     /// Requests outside of dialogs that one address, one /64 of IPv6, may send in a second as datagrams, and as many on
-    /// connections, to each shard; more are refused with 503. 0: as many as it likes. Trusted peers are not limited.
+    /// connections, to each shard; more are refused with 503, and so are more than four times as many INVITE, SUBSCRIBE and
+    /// REFER within dialogs. 0: as many as it likes. Trusted peers are not limited.
     pub source_rate: u32,
     /// How many of them may come at once. 0: as many as in a second.
     pub source_burst: u32,

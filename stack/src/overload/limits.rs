@@ -1,6 +1,7 @@
 //! What one source may ask for: a rate of new work, and a ban for who does not heed it. Addresses are those that messages
 //! come from, never what headers say.
 
+use super::Asks;
 use crate::transport::{Flow, source_of};
 use rutil::{HashMap, Keyed, Rng, Time};
 use std::fmt;
@@ -14,13 +15,16 @@ const SOURCES: usize = 65_536;
 const MEMORY: Duration = Duration::from_secs(60);
 /// Tokens are counted in thousandths.
 const TOKEN: u64 = 1000;
+/// How many times as many as outside of dialogs may begin something within.
+const WITHIN: u64 = 4;
 
 /// Limits on one source, an address or a /64 of IPv6, by each shard for itself; see
 /// [`crate::StackOptions::source_limits`]. What comes as datagrams and what comes on connections is counted apart, for
 /// anybody may have written the source of a datagram.
 #[derive(Clone, Debug, Default)]
 pub struct SourceLimits {
-    /// Requests outside of dialogs a second; what is above is refused with 503. 0: no limit.
+    /// Requests outside of dialogs a second, and four times as many INVITEs, SUBSCRIBEs and REFERs that have a To tag,
+    /// which anybody can write; what is above is refused with 503. 0: no limit.
     pub rate: u32,
     /// How many may come at once; 0 is [`SourceLimits::rate`].
     pub burst: u32,
@@ -72,12 +76,20 @@ impl Asker {
     }
 }
 
+impl Asks {
+    const fn times(self) -> u64 {
+        match self {
+            Asks::Outside => 1,
+            Asks::Within => WITHIN,
+        }
+    }
+}
+
 /// What one source has used.
 #[derive(Clone, Copy, Debug)]
 struct Source {
-    /// Thousandths of requests that it may still send.
-    tokens: u64,
-    at: Time,
+    /// By [`Asks`]: thousandths of requests that it may still send, and when they were counted.
+    tokens: [(u64, Time); 2],
     offences: u32,
     since: Time,
 }
@@ -106,19 +118,19 @@ impl Sources {
     }
 
     /// Whether a source may begin something more at `now`.
-    pub(crate) fn allows(&mut self, asker: Asker, now: Time) -> bool {
-        let rate = u64::from(self.limits.rate);
+    pub(crate) fn allows(&mut self, asker: Asker, asks: Asks, now: Time) -> bool {
+        let rate = u64::from(self.limits.rate) * asks.times();
         if rate == 0 || self.exempts(asker.address) {
             return true;
         }
-        let most = self.most();
-        let source = self.source(asker, now);
-        let passed = u64::try_from(now.since(source.at).as_micros()).unwrap_or(u64::MAX);
+        let most = self.most(asks);
+        let (tokens, at) = &mut self.source(asker, now).tokens[asks as usize];
+        let passed = u64::try_from(now.since(*at).as_micros()).unwrap_or(u64::MAX);
         // A request a second is a thousandth of a request a millisecond.
-        source.tokens = source.tokens.saturating_add(passed.saturating_mul(rate) / 1000).min(most);
-        source.at = now;
-        match source.tokens.checked_sub(TOKEN) {
-            Some(rest) => source.tokens = rest,
+        *tokens = tokens.saturating_add(passed.saturating_mul(rate) / 1000).min(most);
+        *at = now;
+        match tokens.checked_sub(TOKEN) {
+            Some(rest) => *tokens = rest,
             None => return false,
         }
         true
@@ -142,9 +154,9 @@ impl Sources {
         Some(ban_for)
     }
 
-    fn most(&self) -> u64 {
+    fn most(&self, asks: Asks) -> u64 {
         let burst = if self.limits.burst == 0 { self.limits.rate } else { self.limits.burst };
-        u64::from(burst) * TOKEN
+        u64::from(burst) * asks.times() * TOKEN
     }
 
     fn source(&mut self, asker: Asker, now: Time) -> &mut Source {
@@ -154,12 +166,13 @@ impl Sources {
                 std::mem::swap(&mut self.new, &mut self.old);
                 self.new.clear();
             }
-            let fresh = Source { tokens: self.most(), at: now, offences: 0, since: now };
+            let tokens = [Asks::Outside, Asks::Within].map(|asks| (self.most(asks), now));
+            let fresh = Source { tokens, offences: 0, since: now };
             let known = self.old.remove(&key).unwrap_or(fresh);
             self.new.insert(key, known);
         }
         // It was put there if it was not.
-        self.new.entry(key).or_insert(Source { tokens: 0, at: now, offences: 0, since: now })
+        self.new.entry(key).or_insert(Source { tokens: [(0, now); 2], offences: 0, since: now })
     }
 }
 
@@ -182,10 +195,13 @@ mod tests {
     #[test]
     fn a_rate_and_a_burst() {
         let mut sources = sources(&SourceLimits { rate: 10, burst: 3, ..SourceLimits::default() });
-        let mut asked = |source, ms| sources.allows(asker(source), Time::from_millis(ms));
+        let mut asked = |source, ms| sources.allows(asker(source), Asks::Outside, Time::from_millis(ms));
         assert_eq!([0, 0, 0, 0, 99].map(|ms| asked(1, ms)), [true, true, true, false, false]);
         assert!(asked(2, 99), "another source");
         assert_eq!([100, 100, 199, 200].map(|ms| asked(1, ms)), [true, false, false, true]);
+        let within = [100; 13].map(|ms| sources.allows(asker(1), Asks::Within, Time::from_millis(ms)));
+        assert_eq!(within.iter().filter(|allowed| **allowed).count(), 12, "four times as many");
+        let mut asked = |source, ms| sources.allows(asker(source), Asks::Outside, Time::from_millis(ms));
         // An hour's rest is no more than a burst.
         assert_eq!([3_600_000; 4].map(|ms| asked(1, ms)), [true, true, true, false]);
     }
@@ -198,14 +214,14 @@ mod tests {
         assert_eq!([0, 59_000].map(&mut offend), [None, None]);
         assert_eq!([61_000, 62_000, 63_000].map(&mut offend), [None, None, Some(9)], "the first two are forgotten");
         assert_eq!([64_000, 64_001, 64_002].map(&mut offend), [None, None, Some(9)]);
-        assert!(sources.allows(asker(1), Time::ZERO), "there is no rate");
+        assert!(sources.allows(asker(1), Asks::Outside, Time::ZERO), "there is no rate");
     }
 
     #[test]
     fn who_is_exempt_is_not_limited() {
         let exempt = Exempt::those(|ip| ip == address(1));
         let mut sources = sources(&SourceLimits { rate: 1, ban_after: 1, exempt, ..SourceLimits::default() });
-        assert!((0..9).all(|_| sources.allows(asker(1), Time::ZERO)));
+        assert!((0..9).all(|_| sources.allows(asker(1), Asks::Outside, Time::ZERO)));
         assert_eq!(sources.offends(asker(1), Time::ZERO), None);
         assert!(sources.offends(asker(2), Time::ZERO).is_some());
     }
@@ -214,10 +230,10 @@ mod tests {
     fn a_source_is_a_prefix_and_what_datagrams_do_is_not_put_down_to_connections() {
         let mut sources = sources(&SourceLimits { rate: 1, ban_after: 2, ..SourceLimits::default() });
         let ask = |address: &str, connection| Asker { address: address.parse().unwrap(), connection };
-        assert!(sources.allows(ask("2001:db8::1", false), Time::ZERO));
-        assert!(!sources.allows(ask("2001:db8::2:1", false), Time::ZERO), "the same /64");
-        assert!(sources.allows(ask("2001:db8:0:1::1", false), Time::ZERO), "another");
-        assert!(sources.allows(ask("2001:db8::1", true), Time::ZERO), "on a connection");
+        assert!(sources.allows(ask("2001:db8::1", false), Asks::Outside, Time::ZERO));
+        assert!(!sources.allows(ask("2001:db8::2:1", false), Asks::Outside, Time::ZERO), "the same /64");
+        assert!(sources.allows(ask("2001:db8:0:1::1", false), Asks::Outside, Time::ZERO), "another");
+        assert!(sources.allows(ask("2001:db8::1", true), Asks::Outside, Time::ZERO), "on a connection");
         assert_eq!(sources.offends(ask("2001:db8::1", false), Time::ZERO), None);
         assert_eq!(sources.offends(ask("2001:db8::1", true), Time::ZERO), None);
         assert!(sources.offends(ask("2001:db8::2", true), Time::ZERO).is_some());
@@ -227,11 +243,11 @@ mod tests {
     fn the_table_is_bounded_and_keeps_who_came_last() {
         let mut sources = sources(&SourceLimits { rate: 1, ..SourceLimits::default() });
         for n in 0..4 * SOURCES as u32 {
-            assert!(sources.allows(asker(n), Time::ZERO));
+            assert!(sources.allows(asker(n), Asks::Outside, Time::ZERO));
             assert!(sources.new.len() + sources.old.len() <= SOURCES);
         }
-        assert!(!sources.allows(asker(4 * SOURCES as u32 - 1), Time::ZERO));
-        assert!(sources.allows(asker(0), Time::ZERO), "forgotten");
+        assert!(!sources.allows(asker(4 * SOURCES as u32 - 1), Asks::Outside, Time::ZERO));
+        assert!(sources.allows(asker(0), Asks::Outside, Time::ZERO), "forgotten");
         assert!(Sources::new(&SourceLimits::default(), &mut Rng::from_seed(1)).is_none());
     }
 }

@@ -16,6 +16,7 @@ pub(crate) use intake::{ALL, Gate, Valve};
 pub(crate) use limits::{Asker, Sources};
 pub use limits::{Exempt, SourceLimits};
 pub(crate) use refusal::{refusable, refuse};
+pub(crate) use work::Asks;
 pub use work::Work;
 
 use rutil::{Backlog, CongestionManager, Meter, Tolerance};

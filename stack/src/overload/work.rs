@@ -25,11 +25,11 @@ const EMERGENCY: &[u8] = b" urn:service:sos";
 impl Work {
     /// Reads no more of a datagram than it must. What is no SIP counts as new.
     pub fn of(octets: &[u8]) -> Work {
+        let octets = behind_line_ends(octets);
         if carries_on(octets) {
             return Work::InProgress;
         }
-        let start = octets.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        let mut lines = Lines(octets.get(start..).unwrap_or_default());
+        let mut lines = Lines(octets);
         let first = lines.next().unwrap_or_default();
         let mut work = if prefers(first) { Work::Preferred } else { Work::New };
         for line in lines {
@@ -64,8 +64,47 @@ impl Work {
     }
 }
 
+/// What the limits by source count a request as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// New work.
+    Outside,
+    /// A request that seems to be within a dialog, and begins something all the same: anybody can write a To tag.
+    Within,
+}
+
+/// What begins something within a dialog too (RFC 3261 §14, RFC 6665, RFC 3515).
+const FORMING: [&[u8]; 3] = [b"INVITE ", b"SUBSCRIBE ", b"REFER "];
+
+impl Asks {
+    /// `None` for what is not counted.
+    pub(crate) fn of(octets: &[u8]) -> Option<Asks> {
+        let forming = || FORMING.iter().any(|start| behind_line_ends(octets).starts_with(start));
+        Asks::decide(Work::of(octets), forming)
+    }
+
+    /// The same of a message that has been indexed.
+    pub(crate) fn of_message(msg: &Message) -> Option<Asks> {
+        let forming = || matches!(msg.method(), Some(Method::Invite | Method::Subscribe | Method::Refer));
+        Asks::decide(Work::of_message(msg), forming)
+    }
+
+    fn decide(work: Work, forming: impl FnOnce() -> bool) -> Option<Asks> {
+        match work {
+            Work::InProgress => forming().then_some(Asks::Within),
+            _ => Some(Asks::Outside),
+        }
+    }
+}
+
+/// A datagram may begin with line ends (RFC 3261 §7.5).
+fn behind_line_ends(octets: &[u8]) -> &[u8] {
+    let start = octets.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    octets.get(start..).unwrap_or_default()
+}
+
 /// Whether the first octets alone say that it belongs to work in progress.
-pub(crate) fn carries_on(octets: &[u8]) -> bool {
+fn carries_on(octets: &[u8]) -> bool {
     IN_PROGRESS.iter().any(|start| octets.starts_with(start))
 }
 
@@ -154,12 +193,31 @@ mod tests {
             (request("INVITE", to).replace("sip:a@b SIP", "urn:service:sos.fire SIP"), Work::Preferred),
             (request("INVITE", to).replace("INVITE sip:a@b", "SIP/2.0 200 OK\r\nX: "), Work::InProgress),
             (format!("\r\n\r\n{}", request("INVITE", "To: <sip:a@b>;tag=1\r\n")), Work::InProgress),
+            (format!("\r\n\r\n{}", request("CANCEL", to)), Work::InProgress),
         ] {
             assert_eq!(Work::of(text.as_bytes()), expected, "{text}");
             assert_eq!(Work::of_message(&Message::parse(text.as_bytes()).unwrap()), expected, "{text}");
         }
         for garbage in ["", "\r\n", "INVITE", "\0\0\0", "INVITE sip:a SIP/2.0\r\nTo", "x\n\n\nTo: a;tag=1\n"] {
             assert_eq!(Work::of(garbage.as_bytes()), Work::New, "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_counted_of_a_source() {
+        let tag = "To: <sip:a@b>;tag=1\r\n";
+        for (text, expected) in [
+            (request("INVITE", "To: <sip:a@b>\r\n"), Some(Asks::Outside)),
+            (request("REGISTER", "To: <sip:a@b>\r\n"), Some(Asks::Outside)),
+            (request("INVITE", tag), Some(Asks::Within)),
+            (request("SUBSCRIBE", tag), Some(Asks::Within)),
+            (format!("\r\n{}", request("REFER", tag)), Some(Asks::Within)),
+            (request("BYE", tag), None),
+            (request("INFO", tag), None),
+            (request("ACK", tag), None),
+        ] {
+            assert_eq!(Asks::of(text.as_bytes()), expected, "{text}");
+            assert_eq!(Asks::of_message(&Message::parse(text.as_bytes()).unwrap()), expected, "{text}");
         }
     }
 

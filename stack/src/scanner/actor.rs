@@ -266,7 +266,7 @@ impl MessageHeaderScanner {
                 }
                 let shard = self.parts.keys.shard(&msg, self.parts.txn.len());
                 let class = class_of(&msg);
-                self.admission.remember(checked.key, class == Class::New && !msg.has_to_tag());
+                self.admission.remember(checked.key, &msg, class == Class::New && !msg.has_to_tag());
                 count(&self.parts.stats.requests);
                 let msg = Box::new(msg);
                 let (key, cancels, reply_to) = (checked.key, checked.cancels.map(Box::new), checked.reply_to.peer);

@@ -3,7 +3,8 @@
 use super::actor::{MessageHeaderScanner, count};
 use crate::message::Message;
 use crate::overload::{
-    ALL, Asker, Banned, Bans, Cause, Gate, Intake, Sources, Valve, Work, refusable, refuse, report, seems_to_offer,
+    ALL, Asker, Asks, Banned, Bans, Cause, Gate, Intake, Sources, Valve, Work, refusable, refuse, report,
+    seems_to_offer,
 };
 use crate::transaction::ServerKey;
 use crate::transport::{Flow, TransportType, decides};
@@ -106,10 +107,12 @@ impl Admission {
         self.valves.iter().filter_map(Valve::deadline).min()
     }
 
-    /// A request was taken on.
-    pub(super) fn remember(&mut self, key: ServerKey, new: bool) {
+    /// A request was taken on. Its mark is kept if it could have been refused: marks are all over the memory.
+    pub(super) fn remember(&mut self, key: ServerKey, msg: &Message, new: bool) {
         if new {
             self.valves.iter_mut().for_each(Valve::taken);
+        } else if self.sources.is_none() || Asks::of_message(msg).is_none() {
+            return;
         }
         let (at, mark) = place(key);
         self.recent[at] = mark;
@@ -159,10 +162,10 @@ impl MessageHeaderScanner {
         self.admission.banned.follow(bans);
     }
 
-    /// Whether a source may have a request served, by its rate; `work` is asked only when there is one.
-    fn is_excess(&mut self, work: impl FnOnce() -> Work, flow: &Flow, now: Time) -> bool {
+    /// Whether a source may have a request served, by its rate; `asks` is asked only when there is one.
+    fn is_excess(&mut self, asks: impl FnOnce() -> Option<Asks>, flow: &Flow, now: Time) -> bool {
         let Some(sources) = &mut self.admission.sources else { return false };
-        let excess = work() != Work::InProgress && !sources.allows(Asker::of(flow), now);
+        let excess = asks().is_some_and(|asks| !sources.allows(Asker::of(flow), asks, now));
         if excess {
             count(&self.parts.stats.excess);
             self.offence(flow, now);
@@ -172,7 +175,7 @@ impl MessageHeaderScanner {
 
     /// Whether a datagram goes on to be read.
     pub(super) fn admits(&mut self, bytes: &Bytes, flow: Flow, at: Time, now: Time) -> bool {
-        let excess = self.is_excess(|| Work::of(bytes), &flow, now);
+        let excess = self.is_excess(|| Asks::of(bytes), &flow, now);
         let verdict = match self.admission.judge(|| Work::of(bytes)) {
             Verdict::Serve if excess => Verdict::Refuse,
             // Nobody would repeat a WebSocket message.
@@ -202,7 +205,7 @@ impl MessageHeaderScanner {
 
     /// Whether a message of a stream goes on. Nobody would repeat one that is dropped, so it gets its answer.
     pub(super) fn admits_message(&mut self, msg: &mut Message, flow: Flow, now: Time) -> bool {
-        let excess = self.is_excess(|| Work::of_message(msg), &flow, now);
+        let excess = self.is_excess(|| Asks::of_message(msg), &flow, now);
         let verdict = if excess { Verdict::Refuse } else { self.admission.judge(|| Work::of_message(msg)) };
         verdict == Verdict::Serve || !self.say_no(msg, flow, now)
     }
@@ -246,5 +249,34 @@ impl MessageHeaderScanner {
         let after = self.admission.congestion.retry_after() + self.parts.rng.range(SPREAD) as u32;
         self.reply(refuse(msg, &flow, key, after), reply_to, now);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overload::SourceLimits;
+
+    fn message(method: &str, to: &str) -> Message {
+        Message::parse(format!("{method} sip:a@b SIP/2.0\r\nTo: <sip:a@b>{to}\r\n\r\n").into_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_what_could_have_been_refused_leaves_a_mark() {
+        let limits = SourceLimits { rate: 1, ..SourceLimits::default() };
+        let limited = Sources::new(&limits, &mut Rng::from_seed(1));
+        for (sources, within) in [(None, false), (limited, true)] {
+            let mut admission = Admission::new(Arc::new(CongestionManager::new()), sources);
+            for (n, method, to, expected) in [
+                (1, "INVITE", "", true),
+                (2, "INVITE", ";tag=1", within),
+                (3, "BYE", ";tag=1", false),
+                (4, "ACK", "", false),
+            ] {
+                let key = ServerKey(n << 32 | n);
+                admission.remember(key, &message(method, to), method == "INVITE" && to.is_empty());
+                assert_eq!(admission.is_recent(key), expected, "{method}{to}");
+            }
+        }
     }
 }

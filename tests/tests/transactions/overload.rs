@@ -226,6 +226,24 @@ fn a_source_has_a_rate() {
     assert_eq!((bench.told(0).len(), bench.sent().len(), bench.stack.scanner().excess), (1, 2, 6));
 }
 
+/// A To tag that anybody can write is no way round the rate: four times as many pass, and what ends calls always does.
+#[test]
+fn a_source_has_a_rate_within_dialogs_too() {
+    let mut bench = limited(SourceLimits { rate: 1, ..SourceLimits::default() });
+    let within = |n: usize, method: &str| {
+        incoming_call(method, &format!("192.0.2.9;branch=z9hG4bK{method}{n}"), "forged", &format!("call-{n}"))
+    };
+    (0..6).for_each(|n| bench.receive(within(n, "INVITE")));
+    assert_eq!(bench.told(0).len(), 4);
+    assert!(bench.sent().iter().all(|sent| refused(sent) == "forged"));
+    // One of those that were taken on comes again.
+    bench.receive(within(0, "INVITE"));
+    assert_eq!((first_line(&bench.one_sent()).as_str(), bench.stack.transactions().absorbed), ("100 Trying", 1));
+    (0..9).for_each(|n| bench.receive(within(n, "BYE")));
+    assert_eq!(bench.told(0).len(), 9);
+    bench.nothing_sent();
+}
+
 /// Who sends garbage again and again is not heard until the ban has ended. A request that is refused as malformed is SIP.
 /// Datagrams whose source anybody may have written do no harm to connections.
 #[test]
