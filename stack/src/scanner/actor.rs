@@ -214,7 +214,7 @@ impl MessageHeaderScanner {
         let mut answered = false;
         stream.scanner.feed(bytes, |scanned| match scanned {
             Scanned::Message(mut msg) => {
-                if self.admits_message(&mut msg, flow, now) {
+                if self.admits_message(&mut msg, flow, at, now) {
                     self.message(msg, flow, at, now);
                 }
             }

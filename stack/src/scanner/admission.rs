@@ -204,10 +204,10 @@ impl MessageHeaderScanner {
     }
 
     /// Whether a message of a stream goes on. Nobody would repeat one that is dropped, so it gets its answer.
-    pub(super) fn admits_message(&mut self, msg: &mut Message, flow: Flow, now: Time) -> bool {
+    pub(super) fn admits_message(&mut self, msg: &mut Message, flow: Flow, at: Time, now: Time) -> bool {
         let excess = self.is_excess(|| Asks::of_message(msg), &flow, now);
         let verdict = if excess { Verdict::Refuse } else { self.admission.judge(|| Work::of_message(msg)) };
-        verdict == Verdict::Serve || !self.say_no(msg, flow, now)
+        verdict == Verdict::Serve || !self.say_no(msg, flow, at, now)
     }
 
     /// Answers the datagrams that were refused.
@@ -219,7 +219,7 @@ impl MessageHeaderScanner {
         for (bytes, flow, at) in refused.drain(..) {
             match Message::parse_datagram(bytes, &self.parts.limits) {
                 Ok(mut msg) => {
-                    if !self.say_no(&mut msg, flow, now) {
+                    if !self.say_no(&mut msg, flow, at, now) {
                         self.message(msg, flow, at, now);
                     }
                 }
@@ -233,7 +233,7 @@ impl MessageHeaderScanner {
     }
 
     /// Answers 503. False for a request that came before and was taken on.
-    fn say_no(&mut self, msg: &mut Message, flow: Flow, now: Time) -> bool {
+    fn say_no(&mut self, msg: &mut Message, flow: Flow, at: Time, now: Time) -> bool {
         let Some((key, reply_to)) = refusable(msg, &flow, &self.parts.keys) else {
             count(&self.parts.stats.garbage);
             return true;
@@ -241,13 +241,16 @@ impl MessageHeaderScanner {
         if self.admission.is_recent(key) {
             return false;
         }
+        self.parts.tap.received(|| msg.to_bytes(), flow, at);
         count(&self.parts.stats.overload);
         // What strangers are refused is nothing that neighbours could leave out.
         if self.parts.control && report(msg, self.parts.shared.intake.wanted(), now) {
             self.admission.valves[1].refused();
         }
         let after = self.admission.congestion.retry_after() + self.parts.rng.range(SPREAD) as u32;
-        self.reply(refuse(msg, &flow, key, after), reply_to, now);
+        let bytes = refuse(msg, &flow, key, after);
+        self.parts.tap.sent(&bytes, reply_to, now);
+        self.reply(bytes, reply_to, now);
         true
     }
 }

@@ -24,31 +24,42 @@ fn read(packet: &[u8]) -> (SocketAddr, SocketAddr, String) {
     ((ips[0], ports[0]).into(), (ips[1], ports[1]).into(), payload)
 }
 
-/// A request and its answer are exported, each with the addresses as they were on the wire.
+/// A request and its answer are exported, each with the addresses as they were on the wire; also one that is refused
+/// unread because its source asks for too much.
 #[test]
 fn what_comes_and_goes_is_exported() {
     let collector = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     collector.set_read_timeout(Some(LIMIT)).expect("a limit");
-    let file = tempfile(&format!("[hep]\ncollector = \"{}\"\n", collector.local_addr().expect("bound")));
+    let file = tempfile(&format!(
+        "[limits]\nsource_rate = 1\n[hep]\ncollector = \"{}\"\n",
+        collector.local_addr().expect("bound")
+    ));
     let repro = start(&["--config", file.to_str().expect("a plain path")]);
     let proxy = address(&repro, "udp");
     let client = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let own = client.local_addr().expect("bound");
-    let request = format!(
-        "OPTIONS sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKhep\r\nMax-Forwards: 70\r\n\
+    let request = |n| {
+        format!(
+            "OPTIONS sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKhep{n}\r\nMax-Forwards: 70\r\n\
          From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:{proxy}>\r\nCall-ID: hep\r\nCSeq: 1 OPTIONS\r\n\
          Content-Length: 0\r\n\r\n"
-    );
-    client.send_to(request.as_bytes(), proxy).expect("loopback");
+        )
+    };
     let mut buffer = [0; 4096];
     let mut next = || {
         let size = collector.recv(&mut buffer).expect("a packet");
         read(&buffer[..size])
     };
-    assert_eq!(next(), (own, proxy, request));
-    let (from, to, answer) = next();
-    assert_eq!((from, to), (proxy, own));
-    assert!(answer.starts_with("SIP/2.0 200 OK\r\n"), "{answer}");
+    // The second is above the rate, or one of those behind it where a second is short.
+    let answers = (0..20).map(|n| {
+        client.send_to(request(n).as_bytes(), proxy).expect("loopback");
+        assert_eq!(next(), (own, proxy, request(n)));
+        let (from, to, answer) = next();
+        assert_eq!((from, to), (proxy, own));
+        assert!(n > 0 || answer.starts_with("SIP/2.0 200 OK\r\n"), "{answer}");
+        answer
+    });
+    assert!(answers.into_iter().any(|answer| answer.starts_with("SIP/2.0 503 ")));
     drop(repro);
     fs::remove_file(file).expect("it is ours");
 }
