@@ -225,12 +225,12 @@ fn a_final_response_may_come_over_another_connection() {
 }
 
 /// Sends a request through the proxy; the final response.
-fn through(repro: &Repro, method: &str, target: &str) -> u16 {
+pub(crate) fn through(repro: &Repro, method: &str, target: &str) -> u16 {
     let caller = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     caller.set_read_timeout(Some(LIMIT)).expect("a limit");
     let own = caller.local_addr().expect("it is bound");
     let request = format!(
-        "{method} sip:bob@{target} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{method}{}\r\nMax-Forwards: 70\r\n\
+        "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{method}{}\r\nMax-Forwards: 70\r\n\
          From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:bob@127.0.0.1>\r\nCall-ID: {method}{}\r\nCSeq: 1 {method}\r\n\
          Content-Length: 0\r\n\r\n",
         own.port(),
@@ -254,10 +254,10 @@ fn through_the_proxy_a_dead_target_is_answered_at_once() {
         let args = ["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0", "--placement", placement];
         let repro = Repro::start(&args, 2).expect("it starts");
         for method in ["INVITE", "MESSAGE"] {
-            let dead = closed_port(loopback().into()).to_string();
+            let dead = format!("sip:bob@{}", closed_port(loopback().into()));
             assert_eq!(through(&repro, method, &dead), 500, "{placement} {method} over UDP");
             let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            let target = format!("{};transport=tcp", listener.local_addr().expect("it is bound"));
+            let target = format!("sip:bob@{};transport=tcp", listener.local_addr().expect("it is bound"));
             thread::scope(|scope| {
                 scope.spawn(|| {
                     read(&mut accept(&listener));

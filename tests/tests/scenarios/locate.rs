@@ -1,6 +1,6 @@
 //! Names that a real name server knows (RFC 3263): through the proxy and from a stack of one's own.
 
-use crate::dead_target::{Listener, closed_port};
+use crate::dead_target::{Listener, closed_port, through};
 use crate::name_server::{Mood, NameServer};
 use crate::repro::{ANY_PORT, File};
 use rutil::{Clock, RealClock};
@@ -261,25 +261,6 @@ fn proxy(names: &NameServer) -> Repro {
     let file = File::new(&format!("dns-{}", names.address.port()), &text);
     let args: Vec<&str> = ANY_PORT.iter().copied().chain(["--config", file.name()]).collect();
     Repro::start(&args, 2).expect("it starts")
-}
-
-/// Sends a request through the proxy; the final response.
-fn through(repro: &Repro, method: &str, target: &str) -> u16 {
-    let (caller, port) = peer();
-    let request = format!(
-        "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{method}{port}\r\n\
-         Max-Forwards: 70\r\nFrom: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:bob@127.0.0.1>\r\nCall-ID: {method}{port}\r\n\
-         CSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
-    );
-    caller.send_to(request.as_bytes(), repro.address("udp").expect("it said so")).expect("loopback");
-    let mut buffer = [0; 4096];
-    loop {
-        let size = caller.recv(&mut buffer).expect("an answer in time");
-        match raw::status(&buffer[..size]).expect("a response") {
-            100..=199 => {}
-            code => return code,
-        }
-    }
 }
 
 /// The first server is gone, the second has no room: the caller hears of neither.
