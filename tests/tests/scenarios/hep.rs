@@ -1,9 +1,8 @@
 //! Export of messages to a capture server.
 
-use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 
-use crate::repro::{LIMIT, address, start};
+use crate::repro::{File, LIMIT, address, start};
 
 /// What a packet says: who sent, who received, and the message.
 fn read(packet: &[u8]) -> (SocketAddr, SocketAddr, String) {
@@ -30,11 +29,11 @@ fn read(packet: &[u8]) -> (SocketAddr, SocketAddr, String) {
 fn what_comes_and_goes_is_exported() {
     let collector = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     collector.set_read_timeout(Some(LIMIT)).expect("a limit");
-    let file = tempfile(&format!(
-        "[limits]\nsource_rate = 1\n[hep]\ncollector = \"{}\"\n",
-        collector.local_addr().expect("bound")
-    ));
-    let repro = start(&["--config", file.to_str().expect("a plain path")]);
+    let file = File::new(
+        "hep",
+        &format!("[limits]\nsource_rate = 1\n[hep]\ncollector = \"{}\"\n", collector.local_addr().expect("bound")),
+    );
+    let repro = start(&["--config", file.name()]);
     let proxy = address(&repro, "udp");
     let client = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let own = client.local_addr().expect("bound");
@@ -60,13 +59,4 @@ fn what_comes_and_goes_is_exported() {
         answer
     });
     assert!(answers.into_iter().any(|answer| answer.starts_with("SIP/2.0 503 ")));
-    drop(repro);
-    fs::remove_file(file).expect("it is ours");
-}
-
-/// A configuration file in the folder that cargo keeps for tests.
-fn tempfile(text: &str) -> std::path::PathBuf {
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hep-{}.toml", std::process::id()));
-    fs::write(&file, text).expect("the target folder can be written to");
-    file
 }

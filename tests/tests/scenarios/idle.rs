@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::repro::{LIMIT, address, start};
+use crate::repro::{File, LIMIT, address, start};
 
 /// Connections that a proxy should hold without noticing.
 const MANY: u64 = 10_000;
@@ -32,9 +32,8 @@ pub(crate) fn resident(process: u32) -> u64 {
 /// Ten thousand idle connections cost little, and the one among them that speaks is answered.
 #[test]
 fn idle_connections_cost_little_and_hinder_nobody() {
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("idle-{}.toml", std::process::id()));
-    fs::write(&file, "[limits]\nconnections = 20000\nconnections_per_source = 20000\n").expect("a file of ours");
-    let mut repro = start(&["--config", file.to_str().expect("a plain path")]);
+    let file = File::new("idle", "[limits]\nconnections = 20000\nconnections_per_source = 20000\n");
+    let mut repro = start(&["--config", file.name()]);
     let proxy = address(&repro, "tcp");
     let process = repro.process().id();
     let ask = |stream: &mut TcpStream, name: &str| {
@@ -64,5 +63,4 @@ fn idle_connections_cost_little_and_hinder_nobody() {
     println!("{count} idle connections, {octets} octets each");
     assert!(octets < 4096, "{octets} octets for an idle connection");
     ask(&mut idle[0], "oldest");
-    fs::remove_file(file).expect("it is ours");
 }
