@@ -162,11 +162,13 @@ impl Caller<'_> {
         }
     }
 
-    fn repeat(&mut self, now: Instant) {
+    /// Sends again what is due; INVITEs only when that is asked for.
+    fn repeat(&mut self, now: Instant, invites: bool) {
         // Not in order where intervals differ: what is behind a later one is a little late.
         while self.repeats.front().is_some_and(|repeat| repeat.at <= now) {
             let Some(Repeat { after, call, .. }) = self.repeats.pop_front() else { return };
             match self.calls[call].state {
+                State::Calling if !invites => continue,
                 State::Calling => {
                     self.outcome.repeated += 1;
                     self.send(&self.invite(call));
@@ -195,15 +197,28 @@ impl PartialOrd for State {
     }
 }
 
-/// Offers `rate` calls a second for so long; then waits for those that are under way. `run` names its calls.
-pub(crate) fn call(run: &str, proxy: SocketAddr, callee: SocketAddr, rate: u32, length: Duration) -> Outcome {
+/// Offers `rate` calls a second for so long; then waits for what is under way, while those who have heard nothing yet do
+/// not ask again: what they would get is no part of the load. `run` names the calls, `at_end` is called at the end of the
+/// load.
+pub(crate) fn call(
+    run: &str,
+    proxy: SocketAddr,
+    callee: SocketAddr,
+    (rate, length): (u32, Duration),
+    at_end: impl FnOnce(),
+) -> Outcome {
     let socket = open();
     let (calls, repeats, outcome) = (Vec::new(), VecDeque::new(), Outcome::default());
     let mut caller = Caller { run, socket, proxy, callee, calls, repeats, outcome };
     let began = Instant::now();
     let mut buffer = [0; 2048];
+    let mut at_end = Some(at_end);
     loop {
         let now = Instant::now();
+        let loaded = now - began <= length;
+        if let Some(at_end) = at_end.take_if(|_| !loaded) {
+            at_end();
+        }
         let due = ((now - began).min(length).as_secs_f64() * f64::from(rate)) as usize;
         // A burst of what is late, and then ears again.
         for _ in 0..due.saturating_sub(caller.calls.len()).min(64) {
@@ -213,9 +228,9 @@ pub(crate) fn call(run: &str, proxy: SocketAddr, callee: SocketAddr, rate: u32, 
             let Ok(size) = caller.socket.recv(&mut buffer) else { break };
             caller.hear(&buffer[..size], Instant::now());
         }
-        caller.repeat(now);
+        caller.repeat(now, loaded);
         let over = caller.calls.iter().all(|call| call.state == State::Over);
-        if now - began > length + IN_TIME || (now - began > length && over) {
+        if now - began > length + IN_TIME || (!loaded && over) {
             return caller.finish(began);
         }
         std::thread::park_timeout(Duration::from_micros(300));

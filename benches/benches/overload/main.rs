@@ -19,7 +19,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tests::peers::{Process, available, repro_binary};
 
 /// What is asked for on the command line.
@@ -128,9 +128,9 @@ fn measure(name: &'static str, args: &Args) -> Result<Curve, String> {
         let mut run = 0;
         let mut offer = |rate: u32, length: Duration| {
             run += 1;
-            let (ticks, began) = (group.ticks(), Instant::now());
-            let outcome = call(&format!("{name}{run}"), free, at, rate, length);
-            let cpu = (group.ticks() - ticks) as f64 * 10.0 / began.elapsed().as_secs_f64();
+            let (ticks, mut cpu) = (group.ticks(), 0.0);
+            let at_end = || cpu = (group.ticks() - ticks) as f64 * 10.0 / length.as_secs_f64();
+            let outcome = call(&format!("{name}{run}"), free, at, (rate, length), at_end);
             report(name, rate, length, &outcome, cpu, group.memory());
             outcome
         };

@@ -11,9 +11,14 @@ use std::time::Duration;
 pub(crate) const ALL: u32 = 1024;
 /// The least that is let through, of [`ALL`]: enough to see when the rush is over.
 const LEAST: u32 = 4;
-/// How often the share is looked at: longer than it takes until a backlog is refused and gone, or every other look would
-/// see no refusal.
-const INTERVAL: Duration = Duration::from_millis(250);
+/// How often the share is looked at.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Looks that count: longer than it takes until a backlog is refused and gone, or every other one would see no refusal.
+const WINDOW: f32 = 8.0;
+/// Of the capacity: when less is taken on and nobody refused, the load has fallen, or too few are let in.
+const QUIET: f32 = 0.6;
+/// So few refusals in a look are chance, and cost nothing.
+const FEW: f32 = 4.0;
 
 /// What a shard and its sockets tell each other: what waits in them, and how much new work they should let through.
 #[derive(Debug)]
@@ -79,30 +84,65 @@ impl Intake {
 }
 
 /// Finds the share that keeps refusals below a part of what is taken on. A machine: it counts, and is asked at intervals.
+///
+/// It wants little change more than the best share: who was dropped asks again for half a minute, and is let in late when
+/// the share grows. So it learns what can be taken on in an interval (`capacity`), lets in a third of its part more, and
+/// then stays until too many are refused, or hardly anybody for some time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Valve {
     share: u32,
     /// Tolerated are so many refusals to one that is taken on: one part of this.
-    part: u64,
-    taken: u32,
-    refused: u32,
+    part: f32,
+    /// Since the last look.
+    now: Seen,
+    /// Since the share was changed, the older the less.
+    since: Seen,
+    /// Looks in `since`.
+    looks: f32,
+    /// What can be taken on between two looks.
+    capacity: f32,
+    /// Looks that see what was let in by the share before, and waited.
+    blind: u8,
+    /// Looks in a row in which much less came than can be taken on.
+    quiet: u8,
+    /// Looks in a row in which hardly anybody was refused.
+    calm: u8,
     due: Time,
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    taken: f32,
+    refused: f32,
 }
 
 impl Valve {
     /// Refusals up to one in `part` of what is taken on are tolerated.
-    pub(crate) const fn new(part: u64) -> Self {
-        Valve { share: ALL, part, taken: 0, refused: 0, due: Time::ZERO }
+    pub(crate) const fn new(part: u8) -> Self {
+        let nothing = Seen { taken: 0.0, refused: 0.0 };
+        Valve {
+            share: ALL,
+            part: part as f32,
+            now: nothing,
+            since: nothing,
+            looks: 0.0,
+            capacity: 0.0,
+            blind: 0,
+            quiet: 0,
+            calm: 0,
+            due: Time::ZERO,
+        }
     }
 
     /// New work was taken on.
     pub(crate) fn taken(&mut self) {
-        self.taken += 1;
+        self.now.taken += 1.0;
     }
 
     /// New work was refused, or dropped, of those who could have been kept out by a smaller share.
     pub(crate) fn refused(&mut self) {
-        self.refused += 1;
+        self.now.refused += 1.0;
     }
 
     /// Looks at what was counted, when it is time; the share, if it has changed.
@@ -111,16 +151,69 @@ impl Valve {
             return None;
         }
         self.due = now + INTERVAL;
-        let (taken, refused, before) = (u64::from(self.taken), u64::from(self.refused), self.share);
-        (self.taken, self.refused) = (0, 0);
-        if refused > taken / self.part {
-            // Half of that more than what was taken on: somebody must be refused, or nobody knows that more would come.
-            let wanted = u64::from(before) * (taken + taken / (2 * self.part)) / (taken + refused);
-            self.share = (wanted as u32).clamp(before / 16, before).max(LEAST);
-        } else if refused == 0 {
-            self.share = (before * 3 / 2).max(before + 1).min(ALL);
+        let seen = std::mem::take(&mut self.now);
+        self.learn(seen);
+        let (quiet, calm) = (seen.refused == 0.0 && seen.taken < self.capacity * QUIET, self.hardly_refuses(seen));
+        self.quiet = if quiet { self.quiet.saturating_add(1) } else { 0 };
+        self.calm = if calm { self.calm.saturating_add(1) } else { 0 };
+        if self.blind > 0 {
+            self.blind -= 1;
+            return None;
         }
-        (self.share != before).then_some(self.share)
+        if self.looks >= WINDOW {
+            (self.since.taken, self.since.refused) = (self.since.taken / 2.0, self.since.refused / 2.0);
+            self.looks /= 2.0;
+        }
+        (self.since.taken, self.since.refused) = (self.since.taken + seen.taken, self.since.refused + seen.refused);
+        self.looks += 1.0;
+        let before = self.share;
+        self.share = self.wanted(seen);
+        if self.share == before {
+            return None;
+        }
+        (self.since, self.looks, self.calm) = (Seen::default(), 0.0, 0);
+        self.blind = if self.share < before { 2 } else { 0 };
+        Some(self.share)
+    }
+
+    /// Takes a look for what it says of the capacity: something only when there was too much, or more than ever. Quickly
+    /// up, so that the share is found from above: what is let in too much costs a refusal, what is let in later comes late.
+    fn learn(&mut self, seen: Seen) {
+        let more = seen.taken - self.capacity;
+        if self.capacity == 0.0 || (more > 0.0 && seen.refused > 0.0) {
+            self.capacity += if self.capacity == 0.0 { more } else { more / 2.0 };
+        } else if more > 0.0 || seen.refused > seen.taken / 8.0 {
+            self.capacity += more / 8.0;
+        }
+    }
+
+    fn hardly_refuses(&self, seen: Seen) -> bool {
+        seen.refused * self.part * 16.0 <= seen.taken
+    }
+
+    /// The share for what was `seen` last and since the last change.
+    fn wanted(&self, seen: Seen) -> u32 {
+        let (share, since) = (self.share as f32, self.since);
+        let too_many = self.looks >= 4.0
+            && seen.refused > 0.0
+            && since.refused > FEW * self.looks
+            && since.refused * self.part > 1.5 * since.taken;
+        let at_once = seen.refused > FEW && seen.refused * self.part > 3.0 * seen.taken.max(self.capacity);
+        if too_many || at_once {
+            let capacity = self.capacity.max(since.taken / self.looks);
+            let let_in = (since.taken + since.refused) / self.looks;
+            let best = share * capacity * (1.0 + 1.0 / (3.0 * self.part)) / let_in;
+            // Not below a sixteenth at once: one look may be wrong.
+            return (best.max(share / 16.0) as u32).clamp(LEAST, self.share);
+        }
+        if self.quiet >= 5 && self.share < ALL {
+            return (self.share * 2).min(ALL);
+        }
+        if self.calm >= 20 && self.share < ALL {
+            // More may be taken on than was thought.
+            return ((share * 1.15) as u32).clamp(self.share + 1, ALL);
+        }
+        self.share
     }
 
     pub(crate) fn share(&self) -> u32 {
@@ -137,32 +230,47 @@ impl Valve {
 mod tests {
     use super::*;
 
-    /// Plays intervals in which so many come, of which so many can be taken on; the shares.
-    fn play(valve: &mut Valve, from: u64, intervals: u64, offered: u32, capacity: u32) -> Vec<u32> {
-        let mut shares = Vec::new();
-        for at in from..from + intervals {
-            let seen = offered * valve.share / ALL;
-            (0..seen.min(capacity)).for_each(|_| valve.taken());
-            (0..seen.saturating_sub(capacity)).for_each(|_| valve.refused());
-            valve.look(Time::from_millis(250 * at));
-            shares.push(valve.share);
-        }
-        shares
+    /// Plays looks at what is left of `offered` a second, of which `capacity` can be taken on; the shares.
+    fn play(valve: &mut Valve, from: u64, looks: u64, offered: u32, capacity: u32) -> Vec<u32> {
+        let play_one = |at| {
+            let seen = offered / 10 * valve.share / ALL;
+            (0..seen.min(capacity / 10)).for_each(|_| valve.taken());
+            (0..seen.saturating_sub(capacity / 10)).for_each(|_| valve.refused());
+            valve.look(Time::from_millis(100 * at));
+            valve.share
+        };
+        (from..from + looks).map(play_one).collect()
     }
 
     #[test]
     fn a_little_too_much_is_refused_and_much_too_much_is_not_let_in() {
-        let mut valve = Valve::new(2);
-        assert_eq!(play(&mut valve, 1, 10, 1000, 1000), [ALL; 10]);
-        assert_eq!(play(&mut valve, 11, 10, 1400, 1000), [ALL; 10], "refused by us");
-        for (from, times) in [(21, 2), (41, 5), (61, 10), (81, 100)] {
-            let shares = play(&mut valve, from, 20, 1000 * times, 1000);
-            let seen = 1000 * times * shares[19] / ALL;
-            assert!((1000..=1300).contains(&seen), "{times} times: {seen} are let in, {shares:?}");
+        let mut valve = Valve::new(1);
+        assert_eq!(play(&mut valve, 1, 25, 1000, 1000), [ALL; 25]);
+        assert_eq!(play(&mut valve, 26, 25, 1900, 1000), [ALL; 25], "refused by us");
+        for (from, times) in [(51, 3), (101, 5), (151, 10), (201, 100)] {
+            let shares = play(&mut valve, from, 50, 1000 * times, 1000);
+            let seen = 1000 * times * shares[49] / ALL;
+            assert!((1000..=2000).contains(&seen), "{times} times: {seen} are let in, {shares:?}");
+            assert_eq!(shares[30..], [shares[49]; 20], "{times} times: who was dropped comes back when it changes");
         }
         // The rush of a hundred times is over: within three seconds all is as before, and nothing is to be looked at.
-        assert_eq!(play(&mut valve, 101, 12, 500, 1000)[11], ALL);
+        assert_eq!(play(&mut valve, 251, 30, 500, 1000)[29], ALL);
         assert_eq!(valve.deadline(), None);
+    }
+
+    #[test]
+    fn it_finds_its_way_back_when_more_can_be_taken_on_than_before() {
+        let mut valve = Valve::new(1);
+        assert!(play(&mut valve, 1, 50, 10_000, 500)[49] < 110);
+        let shares = play(&mut valve, 51, 250, 10_000, 2000);
+        assert!((204..=410).contains(&shares[249]), "{shares:?}");
+    }
+
+    #[test]
+    fn neighbours_are_asked_for_little_more_than_can_be_served() {
+        let mut valve = Valve::new(16);
+        let shares = play(&mut valve, 1, 50, 3000, 1000);
+        assert!((341..=363).contains(&shares[49]), "{shares:?}");
     }
 
     #[test]
@@ -178,10 +286,21 @@ mod tests {
     #[test]
     fn it_looks_at_intervals_and_never_closes() {
         let mut valve = Valve::new(2);
+        let mut changes = Vec::new();
         for at in 0..175 {
             (0..1000).for_each(|_| valve.refused());
-            assert_eq!(valve.look(Time::from_millis(10 * at)).is_some(), at == 0 || at == 25, "{at}");
+            changes.extend(valve.look(Time::from_millis(10 * at)).map(|share| (at, share)));
         }
-        assert_eq!((valve.share, valve.deadline()), (LEAST, Some(Time::from_millis(1750))));
+        assert_eq!(changes, [(0, 64), (30, LEAST)]);
+        assert_eq!((valve.share, valve.deadline()), (LEAST, Some(Time::from_millis(1800))));
+    }
+
+    #[test]
+    fn a_few_refusals_change_nothing() {
+        let mut valve = Valve::new(1);
+        for at in 0..50 {
+            valve.refused();
+            assert_eq!(valve.look(Time::from_millis(100 * at)), None);
+        }
     }
 }

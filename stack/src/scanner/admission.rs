@@ -19,9 +19,9 @@ const SPREAD: u64 = 3;
 /// Requests that are remembered, by four octets of their key each.
 const RECENT: usize = 1 << 16;
 
-/// How long the kernel draws lots with the same key: as long as a request is repeated (64·T1), so that few repetitions
-/// see another.
-const KEY_FOR: Duration = Duration::from_secs(32);
+/// How long the kernel draws lots with the same key: ten times as long as a request is repeated (64·T1), so that few
+/// repetitions see another.
+const KEY_FOR: Duration = Duration::from_secs(320);
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Admission {
             zone: Zone::Normal,
             refused: Vec::new(),
             recent: vec![0; RECENT].into(),
-            valves: [Valve::new(2), Valve::new(16)],
+            valves: [Valve::new(1), Valve::new(16)],
             key: (0, Time::ZERO),
             sources,
             banned: Banned::default(),
