@@ -132,7 +132,7 @@ pub fn fifo<T>(name: &'static str, capacity: usize, bell: Bell) -> (FifoSender<T
     let capacity = capacity.max(1);
     let (tx, rx) = channel::bounded(capacity);
     let meter = Arc::new(Meter { name, capacity, producers: Producers::default(), consumer: Consumer::default() });
-    let receiver = FifoReceiver { rx, meter: meter.clone(), pass: None, in_pass: 0 };
+    let receiver = FifoReceiver { rx, meter: meter.clone(), popped: 0, pass: None, in_pass: 0 };
     (FifoSender { tx, bell, meter }, receiver)
 }
 
@@ -152,7 +152,7 @@ impl<T> Clone for FifoSender<T> {
 impl<T> FifoSender<T> {
     /// Puts `item` at the end, or gives it back when `class` has no room left or the consumer is gone. Never blocks.
     pub fn push(&self, item: T, class: Class, now: Time) -> Result<(), Full<T>> {
-        let depth = self.tx.len();
+        let depth = self.meter.depth();
         if depth >= class.limit(self.meter.capacity) {
             self.meter.producers.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Full(item));
@@ -181,7 +181,7 @@ impl<T> FifoSender<T> {
 
     /// Whether an item of `class` would be taken now (another producer may be faster).
     pub fn has_room(&self, class: Class) -> bool {
-        self.tx.len() < class.limit(self.meter.capacity)
+        self.meter.depth() < class.limit(self.meter.capacity)
     }
 
     /// The FIFO's meter.
@@ -198,6 +198,8 @@ impl<T> FifoSender<T> {
 pub struct FifoReceiver<T> {
     rx: channel::Receiver<Entry<T>>,
     meter: Arc<Meter>,
+    /// As in the meter, which this end alone writes.
+    popped: u64,
     /// The pass of the runner in which an item was popped last, and how many were popped in it.
     pass: Option<Time>,
     in_pass: u64,
@@ -206,14 +208,15 @@ pub struct FifoReceiver<T> {
 impl<T> FifoReceiver<T> {
     /// Takes the oldest item. Never blocks.
     pub fn pop(&mut self) -> Option<T> {
-        // Most looks find nothing. To see that takes two loads; the channel's own way of finding out takes a fence.
-        if self.rx.is_empty() {
+        // Most looks find nothing. To see that takes one load; the channel's own way of finding out takes a fence.
+        if self.is_empty() {
             return None;
         }
         let entry = self.rx.try_recv().ok()?;
         let consumer = &self.meter.consumer;
         // This end is the only writer of the count, so no read-modify-write is needed.
-        consumer.popped.store(consumer.popped.load(Ordering::Relaxed) + 1, Ordering::Release);
+        self.popped += 1;
+        consumer.popped.store(self.popped, Ordering::Release);
         consumer.head_since.store(entry.since.as_nanos(), Ordering::Relaxed);
         let pass = pass_time();
         if pass != self.pass {
@@ -244,14 +247,15 @@ impl<T> FifoReceiver<T> {
         }
     }
 
-    /// Whether nothing is in it.
+    /// Whether nothing is in it. An item is in it from when it is counted, which is before the bell rings for it.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.rx.is_empty()
+        self.meter.producers.pushed.load(Ordering::Acquire) == self.popped
     }
 
     /// Items in it.
     pub fn len(&self) -> usize {
-        self.rx.len()
+        (self.meter.producers.pushed.load(Ordering::Acquire) - self.popped) as usize
     }
 
     /// The FIFO's meter.
