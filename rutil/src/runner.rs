@@ -104,9 +104,10 @@ impl<S: Sleeper, C: Clock> Runner<S, C> {
         self.actors.iter().filter_map(|a| a.deadline()).chain(self.sleeper.deadline()).min()
     }
 
-    /// Whether no actor has anything left that a graceful shutdown should wait for.
+    /// Whether no actor has anything left that a graceful shutdown should wait for. The last are asked first: what they
+    /// wait for is what the others keep, and those may have much to look through.
     pub fn drained(&self) -> bool {
-        self.sleeper.drained() && self.actors.iter().all(|a| a.drained())
+        self.sleeper.drained() && self.actors.iter().rev().all(|a| a.drained())
     }
 
     /// Runs until [`Control::stop`] is set.
