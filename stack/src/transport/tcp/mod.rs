@@ -179,8 +179,18 @@ impl Tcp {
         self.wire.is_empty() && self.held.is_empty() && !self.table.has_unsent()
     }
 
+    /// Whether a turn would find nothing to do: most do, where most of the traffic is UDP's.
+    fn is_idle(&self, now: Time) -> bool {
+        let listed = !self.to_read.is_empty() || !self.to_write.is_empty() || !self.held.is_empty();
+        let due = self.table.deadline().is_some_and(|at| at <= now);
+        !(self.acceptable || listed || due) && self.wire.is_empty()
+    }
+
     /// A bounded share of all there is to do.
     pub(super) fn turn(&mut self, ctx: &mut Context<'_>) -> Turn {
+        if self.is_idle(ctx.now) {
+            return Turn::Idle;
+        }
         let expired = self.expire(ctx);
         let accepted = self.accept(ctx);
         let taken = self.take(ctx);
