@@ -59,6 +59,9 @@ impl<T: TransactionUser + ?Sized> TuActor<T> {
     /// Pushes what is held, in order; what does not fit stays. The last tenth of `cmd` belongs to timers and to news of
     /// what was sent: were it full of commands, the selector could not go on, and what it is to send would overrun `out`.
     fn flush(&mut self, now: Time) {
+        if self.held.is_empty() {
+            return;
+        }
         let mut pending = self.held.drain(..);
         while let Some(command) = pending.next() {
             if let Err(Full(Input::Command(command))) =
