@@ -41,38 +41,36 @@ fn headers<S: SockaddrLike + Copy>(control: Option<Vec<u8>>) -> Headers<S> {
     RefCell::new(MultiHeaders::preallocate(BATCH, control))
 }
 
-/// Receives up to `most` datagrams, at most [`BATCH`], without waiting; `buffers` has [`DATAGRAM`] octets for each. Gives
+/// Receives up to `MOST` datagrams, at most [`BATCH`], without waiting; `buffers` has [`DATAGRAM`] octets for each. Gives
 /// each with its sender to `take`, and with our address that it came to where the socket has all addresses. Returns how
 /// many there were.
-pub(super) fn receive(
+pub(super) fn receive<const MOST: usize>(
     fd: RawFd,
     (v6, wildcard): (bool, bool),
     buffers: &mut [u8],
-    most: usize,
     take: impl FnMut(&[u8], SocketAddr, Option<IpAddr>),
 ) -> io::Result<usize> {
     if v6 {
         let headers = if wildcard { &RECEIVE_INFO_V6 } else { &RECEIVE_V6 };
-        receive_into(fd, headers, buffers, most, |s| SocketAddr::V6((*s).into()), take)
+        receive_into::<_, MOST>(fd, headers, buffers, |s| SocketAddr::V6((*s).into()), take)
     } else {
         let headers = if wildcard { &RECEIVE_INFO_V4 } else { &RECEIVE_V4 };
-        receive_into(fd, headers, buffers, most, |s| SocketAddr::V4((*s).into()), take)
+        receive_into::<_, MOST>(fd, headers, buffers, |s| SocketAddr::V4((*s).into()), take)
     }
 }
 
-fn receive_into<S: SockaddrLike + Copy>(
+fn receive_into<S: SockaddrLike + Copy, const MOST: usize>(
     fd: RawFd,
     headers: &'static LocalKey<Headers<S>>,
     buffers: &mut [u8],
-    most: usize,
     addr: impl Fn(&S) -> SocketAddr,
     mut take: impl FnMut(&[u8], SocketAddr, Option<IpAddr>),
 ) -> io::Result<usize> {
     headers.with_borrow_mut(|headers| {
-        let mut chunks = buffers.chunks_exact_mut(DATAGRAM).take(most);
-        let mut iovs: [_; BATCH] = std::array::from_fn(|_| [IoSliceMut::new(chunks.next().unwrap_or_default())]);
+        let mut chunks = buffers.chunks_exact_mut(DATAGRAM).take(MOST);
+        let mut iovs: [_; MOST] = std::array::from_fn(|_| [IoSliceMut::new(chunks.next().unwrap_or_default())]);
         let mut count = 0;
-        for datagram in recvmmsg(fd, headers, iovs.iter_mut().take(most), MsgFlags::MSG_DONTWAIT, None)? {
+        for datagram in recvmmsg(fd, headers, iovs.iter_mut(), MsgFlags::MSG_DONTWAIT, None)? {
             count += 1;
             if let Some(from) = &datagram.address {
                 take(datagram.iovs().next().unwrap_or_default(), addr(from), local(&datagram));

@@ -45,8 +45,8 @@ pub(super) struct Udp {
     wildcard: bool,
     /// An edge came and the socket is not yet drained.
     readable: bool,
-    /// How many datagrams to ask for: [`FEW`], and [`BATCH`] after a batch that was full.
-    most: usize,
+    /// How many datagrams to ask for: [`FEW`], or [`BATCH`], after a batch that was full.
+    many: bool,
     /// ICMP errors may wait.
     errors: bool,
     /// The socket's send buffer is full; a writable edge will come.
@@ -83,7 +83,7 @@ impl Udp {
             v6: addr.is_ipv6(),
             wildcard: addr.ip().is_unspecified(),
             readable: false,
-            most: FEW,
+            many: false,
             errors: false,
             blocked: false,
             asked: false,
@@ -161,10 +161,15 @@ impl Udp {
     /// does an error that comes after the last edge. False when there was nothing.
     fn read_batch(&mut self, buffer: &mut [u8], mut take: impl FnMut(&[u8], SocketAddr, Option<IpAddr>)) -> bool {
         for _ in 0..TRIES {
-            match mmsg::receive(self.socket.as_raw_fd(), (self.v6, self.wildcard), buffer, self.most, &mut take) {
+            let (fd, kind) = (self.socket.as_raw_fd(), (self.v6, self.wildcard));
+            let read = match self.many {
+                true => mmsg::receive::<BATCH>(fd, kind, buffer, &mut take),
+                false => mmsg::receive::<FEW>(fd, kind, buffer, &mut take),
+            };
+            match read {
                 Ok(read) => {
-                    self.readable = read == self.most;
-                    self.most = if self.readable { BATCH } else { FEW };
+                    self.readable = read == if self.many { BATCH } else { FEW };
+                    self.many = self.readable;
                     return true;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => return false,
