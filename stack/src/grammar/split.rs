@@ -1,7 +1,7 @@
 //! Splits a header's value at its top-level commas (RFC 3261 §7.3.1).
 
 use super::{quoted_end, trim};
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// The values of a list, in order. See [`split_list`].
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ impl Open {
     /// The first comma at top level, where `first` is the first of all commas.
     fn top_level_comma(&mut self, text: &str, first: usize) -> Option<usize> {
         let bytes = text.as_bytes();
-        if !bytes.get(..first)?.iter().any(|b| matches!(b, b'"' | b'<')) {
+        if memchr2(b'"', b'<', bytes.get(..first)?).is_none() {
             return Some(first);
         }
         let mut pos = 0;
