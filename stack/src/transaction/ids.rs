@@ -118,7 +118,8 @@ impl Branch {
     }
 }
 
-fn write_hex(into: &mut [u8], mut n: u64) {
+/// Writes a number in hexadecimal, with as many digits as there is room for.
+pub(super) fn write_hex(into: &mut [u8], mut n: u64) {
     for b in into.iter_mut().rev() {
         *b = b"0123456789abcdef"[(n & 15) as usize];
         n >>= 4;

@@ -1,6 +1,6 @@
 //! What a server transaction is matched by (RFC 3261 §17.2.3).
 
-use super::ids::MAGIC_COOKIE;
+use super::ids::{MAGIC_COOKIE, write_hex};
 use crate::header::{HeaderError, HeaderId, Method, h, p};
 use crate::message::Message;
 use crate::scanner::TopVia;
@@ -20,6 +20,15 @@ impl ServerKey {
     /// transaction (RFC 3261 §8.2.6.2) or without (§8.2.7), kept nowhere, and known again in the ACK.
     pub(crate) fn own_tag(self) -> String {
         format!("{:016x}", self.0 as u64)
+    }
+
+    /// Whether a request has [`ServerKey::own_tag`] in its To. Almost none has: the text is looked for before To is read.
+    pub(crate) fn is_tag_of(self, msg: &Message) -> bool {
+        let mut tag = [0; 16];
+        write_hex(&mut tag, self.0 as u64);
+        let to = msg.raw_value(HeaderId::TO).unwrap_or_default();
+        let there = to.windows(tag.len()).any(|part| part == tag);
+        there && msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_some_and(|own| own.as_bytes() == tag))
     }
 }
 

@@ -131,7 +131,7 @@ impl TransactionController {
         }
         if is_ack {
             // The ACK for a response that the stack itself gave without a transaction ends here.
-            if msg.header(h::TO).is_ok_and(|to| to.param(p::TAG) == Some(key.own_tag().as_str())) {
+            if key.is_tag_of(&msg) {
                 count(&self.stats.absorbed);
             } else if let Some(tu) = self.select_tu(&msg) {
                 self.tell_tu(tu, TuEvent::Ack { msg }, now);
