@@ -45,7 +45,8 @@ pub(super) struct Udp {
     wildcard: bool,
     /// An edge came and the socket is not yet drained.
     readable: bool,
-    /// How many datagrams to ask for: [`FEW`], or [`BATCH`], after a batch that was full.
+    /// How many datagrams to ask for: [`FEW`], or [`BATCH`] as long as so few are there each time: one call more would tell
+    /// the rest, and split what goes out.
     many: bool,
     /// ICMP errors may wait.
     errors: bool,
@@ -169,7 +170,7 @@ impl Udp {
             match read {
                 Ok(read) => {
                     self.readable = read == if self.many { BATCH } else { FEW };
-                    self.many = self.readable;
+                    self.many = read >= FEW;
                     return true;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => return false,
