@@ -192,7 +192,7 @@ impl MessageHeaderScanner {
             return;
         }
         match Message::parse_datagram(bytes, &self.parts.limits) {
-            Ok(msg) => self.message(msg, flow, at, now),
+            Ok(msg) => self.message(Box::new(msg), flow, at, now),
             Err(fault) => {
                 tracing::debug!(peer = %flow.peer, %fault, "datagram dropped");
                 count(&self.parts.stats.garbage);
@@ -215,7 +215,7 @@ impl MessageHeaderScanner {
         stream.scanner.feed(bytes, |scanned| match scanned {
             Scanned::Message(mut msg) => {
                 if self.admits_message(&mut msg, flow, at, now) {
-                    self.message(msg, flow, at, now);
+                    self.message(Box::new(msg), flow, at, now);
                 }
             }
             Scanned::KeepAlive if std::mem::replace(&mut answered, true) => {}
@@ -250,7 +250,7 @@ impl MessageHeaderScanner {
         any
     }
 
-    pub(super) fn message(&mut self, mut msg: Message, flow: Flow, at: Time, now: Time) {
+    pub(super) fn message(&mut self, mut msg: Box<Message>, flow: Flow, at: Time, now: Time) {
         self.parts.tap.received(|| msg.to_bytes(), flow, at);
         msg.set_source(Source { flow, at });
         if msg.is_response() {
@@ -268,7 +268,6 @@ impl MessageHeaderScanner {
                 let class = class_of(&msg);
                 self.admission.remember(checked.key, &msg, class == Class::New && !msg.has_to_tag());
                 count(&self.parts.stats.requests);
-                let msg = Box::new(msg);
                 let (key, cancels, reply_to) = (checked.key, checked.cancels.map(Box::new), checked.reply_to.peer);
                 self.hand_over(shard, Incoming::Request { msg, key, cancels, reply_to }, class, flow, now);
             }
@@ -276,7 +275,7 @@ impl MessageHeaderScanner {
         }
     }
 
-    fn response(&mut self, msg: Message, flow: Flow, now: Time) {
+    fn response(&mut self, msg: Box<Message>, flow: Flow, now: Time) {
         let ours = |msg: &Message| {
             if msg.fault().is_some() {
                 return None;
@@ -293,7 +292,7 @@ impl MessageHeaderScanner {
         match ours(&msg).filter(|id| usize::from(id.shard()) < self.parts.txn.len()) {
             Some(transaction) => {
                 count(&self.parts.stats.responses);
-                let incoming = Incoming::Response { msg: Box::new(msg), transaction };
+                let incoming = Incoming::Response { msg, transaction };
                 self.hand_over(usize::from(transaction.shard()), incoming, Class::Essential, flow, now);
             }
             None => {

@@ -220,7 +220,7 @@ impl MessageHeaderScanner {
             match Message::parse_datagram(bytes, &self.parts.limits) {
                 Ok(mut msg) => {
                     if !self.say_no(&mut msg, flow, at, now) {
-                        self.message(msg, flow, at, now);
+                        self.message(Box::new(msg), flow, at, now);
                     }
                 }
                 Err(_) => {
