@@ -71,18 +71,25 @@ impl UriAt {
     }
 }
 
+fn wrong(offset: usize, rule: &'static str) -> HeaderError {
+    HeaderError { header: "Request-URI", offset, rule }
+}
+
 impl Message {
     /// The Request-URI.
     ///
     /// # Errors
     /// When it is malformed, or the message is a response.
     pub fn request_uri(&self) -> Result<Uri<'_>, HeaderError> {
-        let at = |offset, rule| HeaderError { header: "Request-URI", offset, rule };
-        let text = std::str::from_utf8(self.request_uri_text()).map_err(|e| at(e.valid_up_to(), "not UTF-8"))?;
-        if let Some(uri) = self.known.uri.and_then(|known| known.view(text)) {
-            return Ok(uri);
+        let text = self.uri_text()?;
+        match self.known.uri.and_then(|known| known.view(text)) {
+            Some(uri) => Ok(uri),
+            None => Uri::parse_request(text).map_err(|e| wrong(e.offset, e.rule)),
         }
-        Uri::parse_request(text).map_err(|e| at(e.offset, e.rule))
+    }
+
+    fn uri_text(&self) -> Result<&str, HeaderError> {
+        std::str::from_utf8(self.request_uri_text()).map_err(|e| wrong(e.valid_up_to(), "not UTF-8"))
     }
 
     /// Whether To has a tag: the request is within a dialog (RFC 3261 §12.2). False for a malformed To.
@@ -96,8 +103,8 @@ impl Message {
     /// When one of them is malformed or missing.
     pub(crate) fn learn(&mut self) -> Result<(), HeaderError> {
         let to_tag = self.header(h::TO)?.param(p::TAG).is_some();
-        let uri = self.request_uri()?;
-        let text = std::str::from_utf8(self.request_uri_text()).unwrap_or_default();
+        let text = self.uri_text()?;
+        let uri = Uri::parse_request(text).map_err(|e| wrong(e.offset, e.rule))?;
         self.known = Known { uri: UriAt::of(&uri, text), to_tag: Some(to_tag) };
         Ok(())
     }
