@@ -10,15 +10,18 @@ use stack::transaction::loop_hash;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 /// What decides where a request goes, besides the Request-URI; and what tells requests apart.
-const HASHED: [HeaderId; 7] = [
-    HeaderId::ROUTE,
-    HeaderId::FROM,
-    HeaderId::TO,
-    HeaderId::CALL_ID,
-    HeaderId::CSEQ,
-    HeaderId::PROXY_REQUIRE,
-    HeaderId::PROXY_AUTHORIZATION,
-];
+fn is_hashed(id: HeaderId) -> bool {
+    matches!(
+        id,
+        HeaderId::ROUTE
+            | HeaderId::FROM
+            | HeaderId::TO
+            | HeaderId::CALL_ID
+            | HeaderId::CSEQ
+            | HeaderId::PROXY_REQUIRE
+            | HeaderId::PROXY_AUTHORIZATION
+    )
+}
 
 /// Compares the request with what our own Vias in it say they were made for.
 pub(super) struct LoopDetection;
@@ -39,7 +42,7 @@ impl Processor for LoopDetection {
 fn hash(request: &Message, hasher: &impl BuildHasher) -> u64 {
     let mut state = hasher.build_hasher();
     state.write(request.request_uri_text());
-    for (id, value) in request.fields().filter(|(id, _)| HASHED.contains(id)) {
+    for (id, value) in request.fields().filter(|(id, _)| is_hashed(*id)) {
         id.hash(&mut state);
         state.write(value);
     }

@@ -117,12 +117,12 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             Ok(Uri::Sip(sip)) => {
                 let (ours, has_user) = (self.is_ours(&sip.host, sip.port), sip.user.is_some());
                 let plain = sip.params.is_empty();
-                let token = sip.user.as_deref().is_some_and(|user| self.stack.flow_of(user).is_some());
+                let no_user_but_token = || sip.user.as_deref().is_none_or(|user| self.stack.flow_of(user).is_some());
                 RequestUri {
                     is_sip: true,
                     ours,
                     has_user,
-                    is_own_record_route: ours && (!has_user || token) && !plain && sip.param(p::LR),
+                    is_own_record_route: ours && !plain && sip.param(p::LR) && no_user_but_token(),
                     has_maddr: !plain && sip.params.contains("maddr"),
                 }
             }
