@@ -294,7 +294,11 @@ impl<'p> Iterator for ParamIter<'p> {
         let mut end = start + 1;
         let mut equals = None;
         loop {
-            end = run_end(bytes, end, PLAIN);
+            // Names are short, values are not.
+            end = match equals {
+                None => run_end(bytes, end, PLAIN),
+                Some(_) => end + memchr::memchr3(b';', b'"', b'<', bytes.get(end..)?).unwrap_or(bytes.len() - end),
+            };
             match bytes.get(end) {
                 None | Some(b';') => break,
                 Some(b'"') => end = quoted_end(bytes, end).unwrap_or(bytes.len()),
