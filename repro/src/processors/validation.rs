@@ -31,7 +31,7 @@ impl Processor for Validation {
         if context.request.exists(h::PROXY_REQUIRES) {
             return context.bad_extension(h::PROXY_REQUIRES);
         }
-        context.request.set(h::MAX_FORWARDS, &MaxForwards(left));
+        context.request.set_number(h::MAX_FORWARDS, left.into());
         ProcessorResult::Continue
     }
 }

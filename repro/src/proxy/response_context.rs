@@ -5,7 +5,7 @@ use super::best::Best;
 use crate::location::{Found, Located};
 use rutil::Time;
 use smallvec::SmallVec;
-use stack::header::{Number, h};
+use stack::header::h;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, NextHop, SendOptions, ServerTransaction, TuContext};
 
@@ -122,7 +122,7 @@ impl Forwarding {
     /// the one before have ended, and so has all of it again.
     pub(super) fn set_breadth(&mut self, branches: usize) {
         let share = self.max_breadth / branches.max(1) as u32;
-        self.request.set(h::MAX_BREADTH, &Number(share));
+        self.request.set_number(h::MAX_BREADTH, share);
     }
 
     /// How a request to a contact is sent, and the status that a transport error counts as: a user who cannot be reached

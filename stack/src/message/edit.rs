@@ -2,6 +2,7 @@
 
 use super::access::Access;
 use super::index::{is_token, trimmed};
+use super::print::decimal;
 use super::{Body, Buffer, Field, Message, Source, StartKind, StartLine};
 use crate::grammar::split_list;
 use crate::header::{HeaderId, HeaderValue, Many, One};
@@ -18,6 +19,11 @@ impl Message {
     /// Sets a single header: replaces its first line and drops the others, or adds it at the end.
     pub fn set<T: HeaderValue>(&mut self, header: One<T>, value: &(impl Display + ?Sized)) {
         self.set_text(header.id, value);
+    }
+
+    /// Sets a single header whose value is a number: [`Message::set`] without the formatting machinery.
+    pub fn set_number<T: HeaderValue>(&mut self, header: One<T>, number: u32) {
+        self.set_line(header.id, |msg| msg.written.extend_from_slice(decimal(number.into(), &mut [0; 20])));
     }
 
     /// Adds a value in front of a list: before its first line, or before all headers when there is none.
@@ -143,7 +149,11 @@ impl Message {
     }
 
     pub(super) fn set_text(&mut self, id: HeaderId, value: &(impl Display + ?Sized)) {
-        let field = self.write_line(id, |msg| msg.write_display(value));
+        self.set_line(id, |msg| msg.write_display(value));
+    }
+
+    fn set_line(&mut self, id: HeaderId, write: impl FnOnce(&mut Self)) {
+        let field = self.write_line(id, write);
         match self.fields.iter().position(|f| f.id == id) {
             Some(first) => {
                 self.fields[first] = field;

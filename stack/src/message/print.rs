@@ -94,7 +94,7 @@ impl Out for Measure {
 }
 
 /// Writes a number in decimal without the formatting machinery.
-fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
+pub(super) fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut at = digits.len();
     loop {
         at -= 1;
