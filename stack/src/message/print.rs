@@ -5,16 +5,20 @@ use super::{Body, Message};
 use crate::header::HeaderId;
 use bytes::Bytes;
 
+/// Room for a Content-Length line that is added.
+const LENGTH: usize = "Content-Length: 18446744073709551615\r\n".len();
+
 impl Message {
     /// The message's octets. An untouched message is its own buffer, not a copy.
     pub fn to_bytes(&self) -> Bytes {
         if !self.touched {
             return self.raw.clone();
         }
-        // Of the exact size, or to make it a `Bytes` would copy it once more.
-        let mut size = Measure(0);
-        self.print(&mut size);
-        let mut out = Vec::with_capacity(size.0);
+        // Of the exact size mostly: what a transaction keeps takes no more memory than it must.
+        let lines: usize = self.fields.iter().map(|field| (field.end - field.start) as usize).sum();
+        let length = if self.has(HeaderId::CONTENT_LENGTH) { 0 } else { LENGTH };
+        let start = (self.start.end - self.start.start) as usize;
+        let mut out = Vec::with_capacity(start + lines + length + 2 + self.body().len());
         self.print(&mut out);
         Bytes::from(out)
     }
@@ -36,7 +40,7 @@ impl Message {
         if self.touched { self.print(out) } else { out.extend_from_slice(&self.raw) }
     }
 
-    fn print(&self, out: &mut impl Out) {
+    fn print(&self, out: &mut Vec<u8>) {
         let body = self.body();
         let (mut buffer, mut from, mut to) = (self.start.buffer, self.start.start, self.start.end);
         let mut has_length = false;
@@ -68,28 +72,6 @@ impl Message {
     /// Whether anything was written since the message was received.
     pub fn is_touched(&self) -> bool {
         self.touched
-    }
-}
-
-/// What a message is printed to.
-trait Out {
-    fn extend_from_slice(&mut self, octets: &[u8]);
-}
-
-impl Out for Vec<u8> {
-    #[inline]
-    fn extend_from_slice(&mut self, octets: &[u8]) {
-        Vec::extend_from_slice(self, octets);
-    }
-}
-
-/// Counts octets.
-struct Measure(usize);
-
-impl Out for Measure {
-    #[inline]
-    fn extend_from_slice(&mut self, octets: &[u8]) {
-        self.0 += octets.len();
     }
 }
 
