@@ -71,9 +71,10 @@ impl<'m, T: HeaderValue> Values<'m, T> {
                     None => self.split = None,
                 }
             }
-            let (at, field) =
-                self.msg.fields.iter().enumerate().skip(self.next_field).find(|(_, f)| f.id == self.id)?;
-            self.next_field = at + 1;
+            let left = self.msg.fields.get(self.next_field..)?;
+            let at = left.iter().position(|f| f.id == self.id)?;
+            let field = left.get(at)?;
+            self.next_field += at + 1;
             match text_of(self.id, self.msg.value(field)) {
                 // An empty line of a list header has no values (RFC 3261 §7.3.1 allows none, wire practice does).
                 Ok("") => {}

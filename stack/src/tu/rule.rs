@@ -44,10 +44,13 @@ impl MessageFilterRule {
     }
 
     fn matches_method(&self, msg: &Message) -> bool {
+        if self.methods.is_empty() {
+            return true;
+        }
+        let Some(method) = msg.method() else { return false };
         // An ACK belongs to whoever takes the INVITE.
-        let Some(method) = msg.method() else { return self.methods.is_empty() };
         let name = if method.as_str() == "ACK" { "INVITE" } else { method.as_str() };
-        self.methods.is_empty() || self.methods.iter().any(|m| m == name || m == method.as_str())
+        self.methods.iter().any(|m| m == name || m == method.as_str())
     }
 
     fn matches_uri(&self, msg: &Message) -> bool {
