@@ -128,7 +128,12 @@ pub(super) fn write_hex(into: &mut [u8], mut n: u64) {
 
 fn read_hex(text: &[u8]) -> Option<u64> {
     text.iter().try_fold(0u64, |n, b| {
-        let digit = (*b as char).to_digit(16)?;
+        let digit = match b {
+            b'0'..=b'9' => b - b'0',
+            b'a'..=b'f' => b - b'a' + 10,
+            b'A'..=b'F' => b - b'A' + 10,
+            _ => return None,
+        };
         Some(n << 4 | u64::from(digit))
     })
 }
