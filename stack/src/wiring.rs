@@ -407,6 +407,8 @@ pub(crate) fn resolver(answers: Arc<OnceLock<Vec<FifoSender<Answer>>>>, clock: R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transaction::{Arm, Outgoing};
+    use crate::tu::TuEvent;
 
     /// Follows "X is full, so Y is not drained, so Y becomes full".
     fn waits_for(name: &str, path: &mut Vec<&'static str>) {
@@ -419,6 +421,18 @@ mod tests {
             }
         }
         path.pop();
+    }
+
+    /// A ring is written all the way round before an entry is written again: what is large crosses in a box.
+    #[test]
+    fn entries_between_actors_are_small() {
+        assert!(size_of::<Outgoing>() <= 40, "out: {}", size_of::<Outgoing>());
+        assert!(size_of::<Input>() <= 40, "cmd: {}", size_of::<Input>());
+        assert!(size_of::<TuEvent>() <= 32, "tu: {}", size_of::<TuEvent>());
+        assert!(size_of::<Arm>() <= 24, "timer: {}", size_of::<Arm>());
+        assert!(size_of::<Incoming>() <= 64, "txn: {}", size_of::<Incoming>());
+        assert!(size_of::<Received>() <= 112, "rx: {}", size_of::<Received>());
+        assert!(size_of::<Wire>() <= 136, "wire: {}", size_of::<Wire>());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::header::{Contact, HeaderId, h, p};
 use crate::hep::Tap;
 use crate::message::Message;
 use crate::overload::NextHops;
-use crate::transaction::{ClientTransaction, Input, Outgoing, Sent, Transmission};
+use crate::transaction::{ClientTransaction, Downgrade, Input, Outgoing, Sent, Transmission};
 use crate::transport::{
     Flow, Notify, RouteQuery, Routes, Text, TransportError, TransportInfo, TransportTable, TransportType, Wire,
 };
@@ -101,12 +101,13 @@ impl TransportSelector {
                 self.select(Request { transaction, msg, options, stateless }, now);
             }
             Outgoing::Retry(retry) => self.retry(*retry, now),
-            Outgoing::Load { from, report } => {
+            Outgoing::Load(load) => {
+                let (from, report) = *load;
                 if let Some(hops) = &mut self.parts.next_hops {
                     hops.heard(from, report, now);
                 }
             }
-            Outgoing::Downgrade { bytes, flow, key } => self.downgrade(bytes, flow, key, now),
+            Outgoing::Downgrade(downgrade) => self.downgrade(*downgrade, now),
         }
     }
 
@@ -295,7 +296,8 @@ impl TransportSelector {
     }
 
     /// A request went to a stream for its size alone, and nobody listens there: once more over UDP.
-    fn downgrade(&mut self, bytes: Bytes, flow: Flow, key: u64, now: Time) {
+    fn downgrade(&mut self, downgrade: Downgrade, now: Time) {
+        let Downgrade { bytes, flow, key } = downgrade;
         let refused = NoResponse::Transport(TransportError::Refused);
         let parsed = Message::parse_again(bytes);
         let udp = self.towards(TransportType::Udp, flow.peer, now);

@@ -5,7 +5,7 @@ use super::failover::Left;
 use super::kept::Share;
 use super::machine::{Action, Timer};
 use super::stats::count;
-use super::{ClientTransaction, Outgoing, Sent, TimerKey, client_invite, client_non_invite};
+use super::{ClientTransaction, Downgrade, Outgoing, Sent, TimerKey, client_invite, client_non_invite};
 use crate::header::{Method, h};
 use crate::message::Message;
 use crate::overload::LoadReport;
@@ -232,7 +232,7 @@ impl TransactionController {
         let not_connected = matches!(error, TransportError::Refused | TransportError::ConnectTimeout);
         if let (true, true, true, Some(flow)) = (calling, not_connected, client.for_size, client.flow) {
             let bytes = client.kept.clone();
-            let downgrade = Outgoing::Downgrade { bytes, flow, key };
+            let downgrade = Outgoing::Downgrade(Box::new(Downgrade { bytes, flow, key }));
             if self.out.push(downgrade, Class::Internal, now).is_ok() {
                 return;
             }
@@ -261,7 +261,7 @@ impl TransactionController {
         };
         if let (Some(_), Some(flow)) = (&self.control, client.flow)
             && let Some(report) = msg.first(h::VIAS).ok().and_then(|via| LoadReport::of(&via))
-            && self.out.push(Outgoing::Load { from: flow.peer, report }, Class::Internal, now).is_err()
+            && self.out.push(Outgoing::Load(Box::new((flow.peer, report))), Class::Internal, now).is_err()
         {
             count(&self.stats.shed);
         }

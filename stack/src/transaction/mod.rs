@@ -187,26 +187,25 @@ pub enum Outgoing {
         /// No transaction waits for news.
         stateless: bool,
     },
-    /// What a next hop wants to be left out (RFC 7339).
-    Load {
-        /// The next hop.
-        from: SocketAddr,
-        /// What it said.
-        report: LoadReport,
-    },
+    /// What a next hop wants to be left out (RFC 7339): the next hop, and what it said.
+    Load(Box<(SocketAddr, LoadReport)>),
     /// Octets for a flow that is known: a response, a repeated request, an ACK or a CANCEL.
     Bytes(Box<Transmission>),
     /// A request whose attempt has failed, for its next target (RFC 3263 §4.3).
     Retry(Box<Retry>),
     /// A request that could not be sent over a stream, once more over UDP (RFC 3261 §18.1.1).
-    Downgrade {
-        /// The request as it was to go out.
-        bytes: Bytes,
-        /// Where it was to go.
-        flow: Flow,
-        /// The client transaction's key.
-        key: u64,
-    },
+    Downgrade(Box<Downgrade>),
+}
+
+/// What could not be sent over a stream.
+#[derive(Debug)]
+pub struct Downgrade {
+    /// The request as it was to go out.
+    pub bytes: Bytes,
+    /// Where it was to go.
+    pub flow: Flow,
+    /// The client transaction's key.
+    pub key: u64,
 }
 
 impl From<TransportError> for NoResponse {
