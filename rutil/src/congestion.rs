@@ -47,6 +47,10 @@ pub enum Tolerance {
 impl Tolerance {
     /// What `meter` shows at `now`, in percent of this, rounded down. Zero tolerance of something is over 100.
     pub fn percent(self, meter: &Meter, now: Time) -> u32 {
+        // Most are empty most of the time, and then nothing need be computed.
+        if meter.depth() == 0 {
+            return 0;
+        }
         match self {
             Tolerance::Wait(most) => share(meter.expected_wait(), most),
             Tolerance::Depth(most) => percent(meter.depth() as u128, most as u128),
