@@ -364,13 +364,15 @@ fn trim_cr(line: &[u8]) -> &[u8] {
 /// The part of `from..to` without white space and line ends at its ends: SP, HTAB, CR and LF (RFC 3261 §25.1), and not
 /// the form feed that `trim_ascii` takes too.
 #[inline]
-pub(super) fn trimmed(bytes: &[u8], from: usize, to: usize) -> (usize, usize) {
-    let dark = |b: &u8| !matches!(b, b' ' | b'\t' | b'\r' | b'\n');
-    let text = bytes.get(from..to).unwrap_or_default();
-    match text.iter().position(dark) {
-        Some(start) => (from + start, from + text.iter().rposition(dark).unwrap_or(start) + 1),
-        None => (to, to),
+pub(super) fn trimmed(bytes: &[u8], mut from: usize, mut to: usize) -> (usize, usize) {
+    let blank = |at: usize| matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n'));
+    while from < to && blank(from) {
+        from += 1;
     }
+    while from < to && blank(to - 1) {
+        to -= 1;
+    }
+    (from, to)
 }
 
 /// Whether an octet may stand in a token (RFC 3261 §25.1).
