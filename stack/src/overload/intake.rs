@@ -203,8 +203,8 @@ impl Valve {
             let capacity = self.capacity.max(since.taken / self.looks);
             let let_in = (since.taken + since.refused) / self.looks;
             let best = share * capacity * (1.0 + 1.0 / (3.0 * self.part)) / let_in;
-            // Not below a sixteenth at once: one look may be wrong.
-            return (best.max(share / 16.0) as u32).clamp(LEAST, self.share);
+            // Not below a quarter at once: one look may have seen a backlog.
+            return (best.max(share / 4.0) as u32).clamp(LEAST, self.share);
         }
         if self.quiet >= 5 && self.share < ALL {
             return (self.share * 2).min(ALL);
@@ -291,7 +291,7 @@ mod tests {
             (0..1000).for_each(|_| valve.refused());
             changes.extend(valve.look(Time::from_millis(10 * at)).map(|share| (at, share)));
         }
-        assert_eq!(changes, [(0, 64), (30, LEAST)]);
+        assert_eq!(changes, [(0, 256), (30, 64), (60, 16), (90, LEAST)]);
         assert_eq!((valve.share, valve.deadline()), (LEAST, Some(Time::from_millis(1800))));
     }
 
