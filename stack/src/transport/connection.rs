@@ -233,14 +233,14 @@ impl Connection {
 
     /// Reads at most `buffer`. A short read means that the socket is drained, which saves a system call a message.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Got {
-        match self.stream.read(buffer) {
+        match self.stream.read(buffer, self.ending) {
             Ok(0) => {
                 self.readable = false;
                 self.finished = true;
                 Got::End
             }
             Ok(size) => {
-                self.readable = size == buffer.len() || self.ending || !self.stream.short_means_drained();
+                self.readable = self.ending || self.stream.may_have_more(size, buffer.len());
                 Got::Octets(size)
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -288,7 +288,7 @@ impl Connection {
             let count = self.queue.len().min(GATHER);
             match self.stream.write_vectored(slices.get(..count).unwrap_or_default()) {
                 Ok(size) => {
-                    self.writable = size == offered || !self.stream.short_means_drained() && !self.stream.wants_write();
+                    self.writable = self.stream.may_take_more(size, offered);
                     self.advance(size, &mut written);
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

@@ -22,6 +22,22 @@ pub(super) enum Stream {
 pub(super) struct TlsStream {
     socket: TcpStream,
     session: Session,
+    /// The latest read brought less than was asked for: the socket has no more.
+    drained: bool,
+}
+
+/// A socket that is read through, which notes whether it gave less than it could have.
+struct Noting<'a> {
+    socket: &'a mut TcpStream,
+    drained: &'a mut bool,
+}
+
+impl Read for Noting<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let size = self.socket.read(buffer)?;
+        *self.drained = size > 0 && size < buffer.len();
+        Ok(size)
+    }
 }
 
 /// TLS could not begin: the name cannot be one of a certificate.
@@ -34,7 +50,7 @@ impl Stream {
     pub(super) fn accepted(socket: TcpStream, tls: Option<&TlsContext>) -> Result<Self, TlsStart> {
         let Some(tls) = tls else { return Ok(Stream::Plain(socket)) };
         let session = ServerConnection::new(tls.server()).map_err(|e| TlsStart(e.to_string()))?;
-        Ok(Stream::Tls(Box::new(TlsStream { socket, session: session.into() })))
+        Ok(Stream::Tls(Box::new(TlsStream::new(socket, session.into()))))
     }
 
     /// A connection to `peer`, with TLS if `tls` is there. Then the peer must prove that it is `domain` (RFC 5922 §7.3), or
@@ -52,7 +68,7 @@ impl Stream {
             None => ServerName::from(peer.ip()),
         };
         let session = ClientConnection::new(tls.client(), name).map_err(|e| TlsStart(e.to_string()))?;
-        Ok(Stream::Tls(Box::new(TlsStream { socket, session: session.into() })))
+        Ok(Stream::Tls(Box::new(TlsStream::new(socket, session.into()))))
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
@@ -87,16 +103,23 @@ impl Stream {
         matches!(self, Stream::Tls(tls) if tls.session.wants_write())
     }
 
-    /// Whether a read or write of less than was offered means that the socket has no more, or takes no more.
-    pub(super) fn short_means_drained(&self) -> bool {
-        matches!(self, Stream::Plain(_))
+    /// Whether the socket may have more, after `size` of `offered` octets were read: where it has none, to ask would
+    /// cost a system call a message.
+    pub(super) fn may_have_more(&self, size: usize, offered: usize) -> bool {
+        size == offered || matches!(self, Stream::Tls(tls) if !tls.drained)
+    }
+
+    /// Whether the socket may take more, after `size` of `offered` octets were written.
+    pub(super) fn may_take_more(&self, size: usize, offered: usize) -> bool {
+        size == offered || matches!(self, Stream::Tls(tls) if !tls.session.wants_write())
     }
 
     /// Reads octets of messages; zero when the peer has ended. A TLS session goes on with its handshake meanwhile.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// `ending`: the peer's FIN may be behind what can be read, even if that is less than could have been.
+    pub(super) fn read(&mut self, buffer: &mut [u8], ending: bool) -> io::Result<usize> {
         match self {
             Stream::Plain(socket) => socket.read(buffer),
-            Stream::Tls(tls) => tls.read(buffer),
+            Stream::Tls(tls) => tls.read(buffer, ending),
         }
     }
 
@@ -131,7 +154,13 @@ impl Stream {
 }
 
 impl TlsStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn new(socket: TcpStream, session: Session) -> Self {
+        TlsStream { socket, session, drained: false }
+    }
+
+    fn read(&mut self, buffer: &mut [u8], ending: bool) -> io::Result<usize> {
+        // Whoever asks again has seen an edge.
+        self.drained = false;
         loop {
             match self.session.reader().read(buffer) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -139,7 +168,11 @@ impl TlsStream {
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 read => return read,
             }
-            if self.session.read_tls(&mut self.socket)? == 0 {
+            if self.drained && !ending {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let mut socket = Noting { socket: &mut self.socket, drained: &mut self.drained };
+            if self.session.read_tls(&mut socket)? == 0 {
                 // Tells the session, whose reader says what it means.
                 self.process()?;
                 if self.session.is_handshaking() {

@@ -185,6 +185,29 @@ fn close_is_told_to_both_sides() {
     assert_eq!(ended, [TransportId(0), TransportId(1)]);
 }
 
+/// A short read does not hide the FIN that came with it, whether there is a whole record before it or a part of one.
+#[test]
+fn a_fin_right_behind_the_octets_is_seen() {
+    let tls = context(&["example.com"]);
+    for cut in [0, 1] {
+        let mut pair = Pair::of(tls.clone(), &TcpOptions::default());
+        let mut socket = TcpStream::connect(pair.at).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let name = rustls::pki_types::ServerName::try_from("example.com").unwrap();
+        let mut session = rustls::ClientConnection::new(tls.client(), name).unwrap();
+        pair.bench.until("the handshake", |_| session.complete_io(&mut socket).is_ok() && !session.is_handshaking());
+        session.writer().write_all(b"bye").unwrap();
+        let mut record = Vec::new();
+        session.write_tls(&mut record).unwrap();
+        socket.write_all(&record[..record.len() - cut]).unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        if cut == 0 {
+            assert_eq!(pair.gather(3).0, b"bye");
+        }
+        assert!(matches!(pair.bench.next(), Received::Closed { .. }), "cut by {cut}");
+    }
+}
+
 /// RFC 5923: of two proxies that know each other by certificate, each sends on the connection that the other opened.
 #[test]
 fn a_peer_that_has_proved_who_it_is_gets_requests_on_its_own_connection() {
