@@ -1,0 +1,57 @@
+//! Rows whose cases are proxied calls.
+
+use crate::load::{Load, Progress};
+use crate::site::Site;
+use crate::subject::Subject;
+use crate::{Args, compare};
+use stack::transport::TransportType;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// What is not measured: connections come up, caches and tables fill.
+const WARMING: Duration = Duration::from_secs(1);
+
+/// CPU of the proxy, µs a call.
+fn call(args: &Args, kind: TransportType, rate: u32, more: &str, placement: &str) -> f64 {
+    let site = Site::new();
+    let proxy = Subject::start(args, &site, &[kind], more, placement);
+    let load = Load::start(kind, proxy.address(kind), rate, args.connections, &site);
+    std::thread::sleep(WARMING);
+    let sum = |progress: &Progress| progress.completed.load(Ordering::Relaxed);
+    let (calls, cpu) = (sum(&load.progress), proxy.cpu());
+    std::thread::sleep(Duration::from_secs(args.seconds));
+    let (calls, cpu) = (sum(&load.progress) - calls, proxy.cpu() - cpu);
+    let [refused, failed] = [&load.progress.refused, &load.progress.failed].map(|count| count.load(Ordering::Relaxed));
+    load.stop();
+    let offered = u64::from(rate) * args.seconds;
+    if failed + refused > 0 || calls * 100 < offered * 98 {
+        let kind = kind.as_param();
+        eprintln!("{kind} {rate}/s: {calls} calls of {offered}, {refused} refused, {failed} failed otherwise");
+    }
+    cpu.as_secs_f64() * 1e6 / calls as f64
+}
+
+/// Over standing TLS connections against the same over TCP.
+pub(crate) fn over_tls(args: &Args) {
+    let rate = args.rate.unwrap_or(1000);
+    let what = format!("a proxied call at {rate}/s, {} connections a side", args.connections);
+    let of = |kind| move || call(args, kind, rate, "", "inline");
+    compare(&what, "µs", 1.4, args, [("TCP", &of(TransportType::Tcp)), ("TLS", &of(TransportType::Tls))]);
+}
+
+/// With the congestion manager at work against without one.
+pub(crate) fn without_accounting(args: &Args) {
+    let rate = args.rate.unwrap_or(2000);
+    let of =
+        |most| move || call(args, TransportType::Udp, rate, &format!("[overload]\nmax_wait_ms = {most}\n"), "inline");
+    let what = format!("a proxied call at {rate}/s over UDP");
+    compare(&what, "µs", 1.03, args, [("tolerates any wait", &of(0)), ("watches", &of(100))]);
+}
+
+/// On two shards against one, both processors there for either.
+pub(crate) fn on_two_shards(args: &Args) {
+    let rate = args.rate.unwrap_or(2000);
+    let of = |placement| move || call(args, TransportType::Udp, rate, "", placement);
+    let what = format!("a proxied call at {rate}/s over UDP, {} callers", args.connections);
+    compare(&what, "µs", 1.15, args, [("one shard", &of("inline")), ("two", &of("sharded:2"))]);
+}

@@ -1,0 +1,59 @@
+//! The proxy that is measured: a process of its own, and what it has used so far.
+
+use crate::Args;
+use crate::site::Site;
+use stack::transport::TransportType;
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+use tests::peers::Repro;
+
+/// A running proxy.
+pub(crate) struct Subject {
+    repro: Repro,
+    /// Its number.
+    pub(crate) process: u32,
+}
+
+impl Subject {
+    /// Starts it with one transport of each kind on free ports; `more` is what else stands in its configuration.
+    pub(crate) fn start(args: &Args, site: &Site, kinds: &[TransportType], more: &str, placement: &str) -> Self {
+        let mut command = Command::new(&args.repro);
+        command.arg("--config").arg(site.configuration(more)).args(["--placement", placement]);
+        for kind in kinds {
+            command.args(["--listen", &format!("{}:127.0.0.1:0", kind.as_param())]);
+        }
+        let mut repro = Repro::start_command(&mut command, kinds.len()).expect("it starts");
+        let process = repro.process().id();
+        Subject { repro, process }
+    }
+
+    pub(crate) fn address(&self, kind: TransportType) -> SocketAddr {
+        self.repro.address(kind.as_param()).expect("it listens")
+    }
+
+    /// CPU time of all its threads so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu_of(self.process)
+    }
+
+    /// Resident memory, octets.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process)).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+}
+
+/// CPU time of all threads of a process so far.
+pub(crate) fn cpu_of(process: u32) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+    tasks.flatten().map(|task| on_processor(&task.path().join("schedstat").display().to_string())).sum()
+}
+
+/// How long a task has run, by its file `schedstat`; nothing when it has ended meanwhile.
+pub(crate) fn on_processor(schedstat: &str) -> Duration {
+    let text = fs::read_to_string(schedstat).unwrap_or_default();
+    Duration::from_nanos(text.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
+}
