@@ -5,16 +5,32 @@ use crate::site::Site;
 use crate::subject::Subject;
 use crate::{Args, compare};
 use stack::transport::TransportType;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What is not measured: connections come up, caches and tables fill.
 const WARMING: Duration = Duration::from_secs(1);
 
+/// How the proxy is started.
+struct Setting<'a> {
+    repro: &'a Path,
+    kind: TransportType,
+    more: &'a str,
+    placement: &'a str,
+}
+
+impl<'a> Setting<'a> {
+    fn of(args: &'a Args, kind: TransportType) -> Self {
+        Setting { repro: &args.repro, kind, more: "", placement: "inline" }
+    }
+}
+
 /// CPU of the proxy, µs a call.
-fn call(args: &Args, kind: TransportType, rate: u32, more: &str, placement: &str) -> f64 {
+fn call(args: &Args, rate: u32, setting: &Setting<'_>) -> f64 {
+    let Setting { repro, kind, more, placement } = *setting;
     let site = Site::new();
-    let proxy = Subject::start(args, &site, &[kind], more, placement);
+    let proxy = Subject::start(repro, &site, &[kind], more, placement);
     let load = Load::start(kind, proxy.address(kind), rate, args.connections, &site);
     std::thread::sleep(WARMING);
     let sum = |progress: &Progress| progress.completed.load(Ordering::Relaxed);
@@ -35,23 +51,29 @@ fn call(args: &Args, kind: TransportType, rate: u32, more: &str, placement: &str
 pub(crate) fn over_tls(args: &Args) {
     let rate = args.rate.unwrap_or(1000);
     let what = format!("a proxied call at {rate}/s, {} connections a side", args.connections);
-    let of = |kind| move || call(args, kind, rate, "", "inline");
-    compare(&what, "µs", 1.4, args, [("TCP", &of(TransportType::Tcp)), ("TLS", &of(TransportType::Tls))]);
+    let of = |kind| move || call(args, rate, &Setting::of(args, kind));
+    compare(&what, "µs", Some(1.4), args, [("TCP", &of(TransportType::Tcp)), ("TLS", &of(TransportType::Tls))]);
 }
 
-/// With the congestion manager at work against without one.
+/// With the congestion manager at work, and the counters, against without.
 pub(crate) fn without_accounting(args: &Args) {
     let rate = args.rate.unwrap_or(2000);
-    let of =
-        |most| move || call(args, TransportType::Udp, rate, &format!("[overload]\nmax_wait_ms = {most}\n"), "inline");
-    let what = format!("a proxied call at {rate}/s over UDP");
-    compare(&what, "µs", 1.03, args, [("tolerates any wait", &of(0)), ("watches", &of(100))]);
+    let off = || {
+        let more = "[overload]\nmax_wait_ms = 0\n";
+        let repro = args.off.as_ref().unwrap_or(&args.repro);
+        call(args, rate, &Setting { repro, more, ..Setting::of(args, TransportType::Udp) })
+    };
+    // Watches, and refuses nothing however busy the machine is.
+    let more = "[overload]\nmax_wait_ms = 60000\n";
+    let on = || call(args, rate, &Setting { more, ..Setting::of(args, TransportType::Udp) });
+    let name = if args.off.is_some() { "counts and watches nothing" } else { "watches nothing" };
+    compare(&format!("a proxied call at {rate}/s over UDP"), "µs", Some(1.03), args, [(name, &off), ("as it is", &on)]);
 }
 
 /// On two shards against one, both processors there for either.
 pub(crate) fn on_two_shards(args: &Args) {
     let rate = args.rate.unwrap_or(2000);
-    let of = |placement| move || call(args, TransportType::Udp, rate, "", placement);
+    let of = |placement| move || call(args, rate, &Setting { placement, ..Setting::of(args, TransportType::Udp) });
     let what = format!("a proxied call at {rate}/s over UDP, {} callers", args.connections);
-    compare(&what, "µs", 1.15, args, [("one shard", &of("inline")), ("two", &of("sharded:2"))]);
+    compare(&what, "µs", Some(1.15), args, [("one shard", &of("inline")), ("two", &of("sharded:2"))]);
 }

@@ -2,7 +2,7 @@
 
 use crate::site::Site;
 use crate::subject::{Subject, cpu_of, on_processor};
-use crate::{Args, compare};
+use crate::{Args, Cases, compare};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use rustls::client::Resumption;
@@ -29,9 +29,8 @@ const TLS: TransportType = TransportType::Tls;
 /// and client have a processor each.
 pub(crate) fn beside_rustls(args: &Args) {
     for (name, resumed) in [("a full handshake", false), ("a resumed handshake", true)] {
-        let cases: [(&str, &dyn Fn() -> f64); 2] =
-            [("rustls alone", &|| of_rustls(resumed)), ("repro", &|| of_proxy(args, resumed))];
-        compare(name, "µs", 1.2, args, cases);
+        let cases: Cases<'_> = [("rustls alone", &|| of_rustls(resumed)), ("repro", &|| of_proxy(args, resumed))];
+        compare(name, "µs", Some(1.2), args, cases);
     }
 }
 
@@ -40,7 +39,7 @@ fn of_proxy(args: &Args, resumed: bool) -> f64 {
     let start = || {
         // The process inherits it.
         keep_to(SERVER);
-        Subject::start(args, &site, &[TLS], "[limits]\nconnections_per_source = 10000\n", "inline")
+        Subject::start(&args.repro, &site, &[TLS], "[limits]\nconnections_per_source = 10000\n", "inline")
     };
     let proxy = std::thread::scope(|scope| scope.spawn(start).join().expect("it starts"));
     let process = proxy.process;

@@ -1,7 +1,10 @@
 //! What the proxy costs in one case beside another: each row is a bound of the project.
 //!
 //! `cargo bench -p benches --bench proxy -- [ROW...] [--rounds 5] [--seconds 3] [--rate 1000] [--connections 4]
-//! [--repro PATH]`, where ROW is `calls`, `handshakes`, `accounting`, `shards`, `refusals` or `memory`; all of them without.
+//! [--repro PATH] [--off PATH]`, where ROW is `calls`, `handshakes`, `accounting`, `shards`, `refusals` or `memory`; all of them without.
+//!
+//! `--off` is a build of the proxy without the accounting that the row of this name is about; without it only what the
+//! configuration can switch off is measured.
 //!
 //! CPU is user and system time of the proxy's threads, as the scheduler counts it (ns); the load comes from this process
 //! and is not in it. The two cases of a row take turns, each time with a new proxy, and the order changes from round to
@@ -33,12 +36,14 @@ pub(crate) struct Args {
     /// Standing connections on each side of the proxy.
     pub(crate) connections: usize,
     pub(crate) repro: PathBuf,
+    /// A proxy that counts nothing.
+    pub(crate) off: Option<PathBuf>,
 }
 
 impl Args {
     fn read() -> Self {
         let (rows, repro) = (Vec::new(), PathBuf::new());
-        let mut args = Args { rows, rounds: 5, seconds: 3, rate: None, connections: 4, repro };
+        let mut args = Args { rows, rounds: 5, seconds: 3, rate: None, connections: 4, repro, off: None };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let mut value = || words.next().unwrap_or_else(|| panic!("{word} wants a value"));
@@ -50,6 +55,7 @@ impl Args {
                 "--rate" => args.rate = Some(value().parse().expect("a number a second")),
                 "--connections" => args.connections = value().parse().expect("a number"),
                 "--repro" => args.repro = value().into(),
+                "--off" => args.off = Some(value().into()),
                 row => args.rows.push(row.to_owned()),
             }
         }
@@ -80,8 +86,11 @@ fn main() {
     }
 }
 
+/// Two cases of a row with their names.
+pub(crate) type Cases<'a> = [(&'a str, &'a dyn Fn() -> f64); 2];
+
 /// Measures two cases by turns and prints their row: the bound is of the second beside the first.
-pub(crate) fn compare(what: &str, unit: &str, must: f64, args: &Args, cases: [(&str, &dyn Fn() -> f64); 2]) {
+pub(crate) fn compare(what: &str, unit: &str, must: Option<f64>, args: &Args, cases: Cases<'_>) {
     let mut figures = [Vec::new(), Vec::new()];
     for round in 0..args.rounds {
         for case in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
@@ -96,8 +105,9 @@ pub(crate) fn compare(what: &str, unit: &str, must: f64, args: &Args, cases: [(&
     let [(first, _), (second, _)] = cases;
     let [of_first, of_second] = figures.each_ref().map(|figures| shown(figures));
     let (ratio, rounds) = (shown(&ratios), args.rounds);
+    let must = must.map_or(String::new(), |must| format!(" | must {must}"));
     println!(
-        "{what}, {rounds} rounds | {first}: {of_first} {unit} | {second}: {of_second} {unit} | ratio {ratio} | must {must}"
+        "{what}, {rounds} rounds | {first}: {of_first} {unit} | {second}: {of_second} {unit} | ratio {ratio}{must}"
     );
 }
 

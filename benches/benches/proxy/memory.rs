@@ -45,7 +45,7 @@ pub(crate) fn of_connections(args: &Args) {
 
 fn measure(args: &Args, kind: TransportType) -> [u64; 3] {
     let site = Site::new();
-    let proxy = Subject::start(args, &site, &[kind], "[limits]\nconnections_per_source = 10000\n", "inline");
+    let proxy = Subject::start(&args.repro, &site, &[kind], "[limits]\nconnections_per_source = 10000\n", "inline");
     let address = proxy.address(kind);
     let client = site.tls().client();
     let connect = || -> Box<dyn Both> {

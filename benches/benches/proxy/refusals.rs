@@ -1,47 +1,76 @@
 //! What it costs to say no: a 503 before there is a transaction.
 
 use crate::site::Site;
-use crate::subject::Subject;
-use crate::{Args, median};
+use crate::subject::{Subject, on_processor};
+use crate::{Args, Cases, compare};
 use stack::transport::TransportType;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const UDP: TransportType = TransportType::Udp;
 
-/// CPU of the proxy for each 503, at a rate and as fast as they can be sent. All INVITEs but one a second are above what
-/// their source may send: that is asked at the same place as the zones of the congestion manager, before the message is
-/// parsed, and refuses as steadily as one likes.
+/// As long as what the proxy answers.
+const ANSWER: &[u8] = &{
+    let mut answer = [b' '; 300];
+    answer.split_at_mut(12).0.copy_from_slice(b"SIP/2.0 503 ");
+    answer
+};
+
+/// CPU of the proxy for each 503, beside what the kernel takes to bring in and send out as many octets (a server that
+/// looks at nothing). All INVITEs but one a second are above what their source may send: that is asked at the same place
+/// as the zones of the congestion manager, before the message is parsed, and refuses as steadily as one likes.
 pub(crate) fn cost(args: &Args) {
-    for rate in args.rate.map_or(vec![5_000, 20_000, 50_000], |rate| vec![rate]) {
-        let mut figures = Vec::new();
-        let mut answered = Vec::new();
-        for _ in 0..args.rounds {
-            let (each, share) = refused(args, rate);
-            figures.push(each);
-            answered.push(share);
-        }
-        let (low, high) = figures.iter().fold((f64::MAX, 0.0_f64), |(low, high), f| (low.min(*f), high.max(*f)));
-        println!(
-            "a 503 for an INVITE over UDP at {rate}/s, {} rounds | {:.3} ({low:.3} to {high:.3}) µs | answered {:.3} | must 4",
-            args.rounds,
-            median(&figures),
-            median(&answered)
-        );
+    for rate in args.rate.map_or(vec![5_000, 20_000], |rate| vec![rate]) {
+        let what = format!("a 503 for an INVITE over UDP at {rate}/s (must: 4 µs)");
+        let cases: Cases<'_> = [("the kernel alone", &|| of_kernel(args, rate)), ("repro", &|| of_proxy(args, rate))];
+        compare(&what, "µs", None, args, cases);
     }
 }
 
-/// µs for each 503, and which share of the requests got one.
-fn refused(args: &Args, rate: u32) -> (f64, f64) {
+fn of_proxy(args: &Args, rate: u32) -> f64 {
     let site = Site::new();
-    let proxy =
-        Subject::start(args, &site, &[UDP], "[overload]\nmax_wait_ms = 0\n[limits]\nsource_rate = 1\n", "inline");
+    let more = "[overload]\nmax_wait_ms = 0\n[limits]\nsource_rate = 1\n";
+    let proxy = Subject::start(&args.repro, &site, &[UDP], more, "inline");
+    measure(args, rate, proxy.address(UDP), || proxy.cpu())
+}
+
+fn of_kernel(args: &Args, rate: u32) -> f64 {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    server.set_read_timeout(Some(Duration::from_millis(100))).expect("a limit");
+    let address = server.local_addr().expect("it is bound");
+    let (told, thread) = mpsc::channel();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            told.send(nix::unistd::gettid()).expect("somebody waits");
+            let mut buffer = [0; 2048];
+            while !over.load(Ordering::Relaxed) {
+                if let Ok((_, from)) = server.recv_from(&mut buffer) {
+                    // What the sender does not take in is not counted.
+                    let _ = server.send_to(ANSWER, from);
+                }
+            }
+        });
+        let schedstat = format!("/proc/self/task/{}/schedstat", thread.recv().expect("it runs"));
+        let each = measure(args, rate, address, || on_processor(&schedstat));
+        over.store(true, Ordering::Relaxed);
+        each
+    })
+}
+
+/// µs of the server's CPU for each request that was answered.
+fn measure(args: &Args, rate: u32, server: SocketAddr, cpu: impl Fn() -> Duration) -> f64 {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     socket.set_nonblocking(true).expect("non-blocking");
-    flood(&socket, proxy.address(UDP), rate, Duration::from_millis(500));
-    let cpu = proxy.cpu();
-    let (sent, refused) = flood(&socket, proxy.address(UDP), rate, Duration::from_secs(args.seconds));
-    ((proxy.cpu() - cpu).as_secs_f64() * 1e6 / f64::from(refused), f64::from(refused) / f64::from(sent))
+    flood(&socket, server, rate, Duration::from_millis(500));
+    let before = cpu();
+    let (sent, refused) = flood(&socket, server, rate, Duration::from_secs(args.seconds));
+    if refused * 100 < sent * 98 {
+        eprintln!("{rate}/s: {refused} of {sent} answered");
+    }
+    (cpu() - before).as_secs_f64() * 1e6 / f64::from(refused)
 }
 
 /// Sends INVITEs at a rate; how many were sent, and how many were answered 503.

@@ -1,10 +1,10 @@
 //! The proxy that is measured: a process of its own, and what it has used so far.
 
-use crate::Args;
 use crate::site::Site;
 use stack::transport::TransportType;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tests::peers::Repro;
@@ -18,8 +18,8 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// Starts it with one transport of each kind on free ports; `more` is what else stands in its configuration.
-    pub(crate) fn start(args: &Args, site: &Site, kinds: &[TransportType], more: &str, placement: &str) -> Self {
-        let mut command = Command::new(&args.repro);
+    pub(crate) fn start(repro: &Path, site: &Site, kinds: &[TransportType], more: &str, placement: &str) -> Self {
+        let mut command = Command::new(repro);
         command.arg("--config").arg(site.configuration(more)).args(["--placement", placement]);
         for kind in kinds {
             command.args(["--listen", &format!("{}:127.0.0.1:0", kind.as_param())]);
