@@ -26,7 +26,7 @@ impl<'a> Setting<'a> {
     }
 }
 
-/// CPU of the proxy, µs a call.
+/// CPU of the proxy, µs a call; NaN when not all calls were what they should be.
 fn call(args: &Args, rate: u32, setting: &Setting<'_>) -> f64 {
     let Setting { repro, kind, more, placement } = *setting;
     let site = Site::new();
@@ -43,6 +43,7 @@ fn call(args: &Args, rate: u32, setting: &Setting<'_>) -> f64 {
     if failed + refused > 0 || calls * 100 < offered * 98 {
         let kind = kind.as_param();
         eprintln!("{kind} {rate}/s: {calls} calls of {offered}, {refused} refused, {failed} failed otherwise");
+        return f64::NAN;
     }
     cpu.as_secs_f64() * 1e6 / calls as f64
 }

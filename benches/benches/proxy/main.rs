@@ -89,12 +89,22 @@ fn main() {
 /// Two cases of a row with their names.
 pub(crate) type Cases<'a> = [(&'a str, &'a dyn Fn() -> f64); 2];
 
+/// How often a round is tried in which the load was not what it should be (NaN), on a machine that is busy otherwise.
+const ATTEMPTS: usize = 3;
+
 /// Measures two cases by turns and prints their row: the bound is of the second beside the first.
 pub(crate) fn compare(what: &str, unit: &str, must: Option<f64>, args: &Args, cases: Cases<'_>) {
     let mut figures = [Vec::new(), Vec::new()];
-    for round in 0..args.rounds {
-        for case in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
-            figures[case].push(cases[case].1());
+    for attempt in 0..args.rounds * ATTEMPTS {
+        let mut round = [f64::NAN; 2];
+        for case in if attempt % 2 == 0 { [0, 1] } else { [1, 0] } {
+            round[case] = cases[case].1();
+        }
+        if round.iter().all(|figure| figure.is_finite()) {
+            figures.iter_mut().zip(round).for_each(|(all, figure)| all.push(figure));
+        }
+        if figures[0].len() == args.rounds {
+            break;
         }
     }
     let ratios: Vec<f64> = figures[0].iter().zip(&figures[1]).map(|(first, second)| second / first).collect();
@@ -104,7 +114,7 @@ pub(crate) fn compare(what: &str, unit: &str, must: Option<f64>, args: &Args, ca
     };
     let [(first, _), (second, _)] = cases;
     let [of_first, of_second] = figures.each_ref().map(|figures| shown(figures));
-    let (ratio, rounds) = (shown(&ratios), args.rounds);
+    let (ratio, rounds) = (shown(&ratios), ratios.len());
     let must = must.map_or(String::new(), |must| format!(" | must {must}"));
     println!(
         "{what}, {rounds} rounds | {first}: {of_first} {unit} | {second}: {of_second} {unit} | ratio {ratio}{must}"
