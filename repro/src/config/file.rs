@@ -205,6 +205,7 @@ listen = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"]
 domains = ["example.com", "192.0.2.1"]
 dscp = 40
 record_route = false
+path = false
 placement = "sharded:2"
 pin_runners = false
 trusted_peers = ["10.0.0.0/8"]
@@ -255,7 +256,7 @@ auth_key = "geheim"
         assert_eq!(config.listen, listen);
         assert_eq!(config.trusted_peers, ["10.0.0.0/8".parse::<Network>().unwrap()]);
         assert_eq!((config.record_route, config.pin_runners, config.dscp), (false, false, 40));
-        assert_eq!((config.record_route, config.placement), (false, "sharded:2".parse::<Placement>().unwrap()));
+        assert_eq!((config.path, config.placement), (false, "sharded:2".parse::<Placement>().unwrap()));
         let servers: Vec<String> = config.name_servers.iter().map(|server| server.0.to_string()).collect();
         assert_eq!((servers.join(" ").as_str(), config.enum_suffix.is_some()), ("192.0.2.53:53 [::1]:5353", true));
         assert_eq!((config.domains.len(), config.drain().as_secs()), (2, 3));

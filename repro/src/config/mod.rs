@@ -32,6 +32,8 @@ pub struct Config {
     pub domains: Vec<Domain>,
     /// Whether to stay in the path of the dialogs that begin here (RFC 3261 §16.6 step 4).
     pub record_route: bool,
+    /// Whether to stay in the path to who registers in other domains through us, and supports it (RFC 3327).
+    pub path: bool,
     /// Where the actors run: `inline`, `sharded:N`, `staged`.
     #[serde(deserialize_with = "from_text")]
     pub placement: Placement,
@@ -165,6 +167,7 @@ impl Default for Config {
             dscp: 0,
             domains: Vec::new(),
             record_route: true,
+            path: true,
             placement: Placement::Inline,
             pin_runners: true,
             trusted_peers: Vec::new(),

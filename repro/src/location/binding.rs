@@ -8,6 +8,17 @@ use stack::transport::Flow;
 use stack::uri::Uri;
 use std::sync::Arc;
 
+/// How a request gets to a contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Its URI says it.
+    Uri,
+    /// On the flow that it was registered by: it cannot be connected to, or asked for that.
+    Flow(Flow),
+    /// Through the proxies that its REGISTER came through (RFC 3327): a Route set, with commas between its values.
+    Path(Arc<str>),
+}
+
 /// A contact of an address-of-record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
@@ -25,11 +36,10 @@ pub struct Binding {
     pub call_id: Box<str>,
     /// The CSeq number of that REGISTER.
     pub cseq: u32,
-    /// Where a request to `target` is sent, unless it has a name.
+    /// Where `target` leads, unless it has a name or there is a flow.
     contact: Option<Target>,
-    source: Option<Target>,
-    /// The way to a contact that cannot be connected to, or that asked for it: the flow that it was registered by.
-    flow: Option<Flow>,
+    neighbour: Option<Target>,
+    by: By,
     /// Which flow of which device it is (RFC 5626 §6): `+sip.instance` and `reg-id`.
     instance: Option<(Box<str>, u32)>,
     /// When it was registered last.
@@ -37,7 +47,7 @@ pub struct Binding {
 }
 
 /// What a [`Binding`] is made from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NewBinding<'a> {
     /// The Contact's URI.
     pub uri: &'a Uri<'a>,
@@ -51,10 +61,10 @@ pub struct NewBinding<'a> {
     pub call_id: &'a str,
     /// The CSeq number.
     pub cseq: u32,
-    /// Where the REGISTER came from.
-    pub source: Option<Target>,
-    /// The flow that it came by, where nothing else leads to the contact ([`selector::needs_flow`]) or it is to be used.
-    pub flow: Option<Flow>,
+    /// Where the REGISTER came from; with a Path, where that leads first, unless it has a name.
+    pub neighbour: Option<Target>,
+    /// How requests get there.
+    pub by: By,
     /// `+sip.instance` and `reg-id` of a contact that is reached by its flow (RFC 5626 §6).
     pub instance: Option<(&'a str, u32)>,
     /// The time of the registration.
@@ -72,7 +82,7 @@ impl Binding {
         };
         // The selector says it, so that both always agree.
         let contact = match new.uri.sip().map(selector::locate_uri) {
-            Some(Ok(selector::Located::At(place))) if new.flow.is_none() => Some(place),
+            Some(Ok(selector::Located::At(place))) if !matches!(new.by, By::Flow(_)) => Some(place),
             _ => None,
         };
         Binding {
@@ -84,8 +94,8 @@ impl Binding {
             call_id: new.call_id.into(),
             cseq: new.cseq,
             contact,
-            source: new.source,
-            flow: new.flow,
+            neighbour: new.neighbour,
+            by: new.by,
             instance: new.instance.map(|(device, flow)| (device.into(), flow)),
             since: new.now,
         }
@@ -128,10 +138,10 @@ impl Binding {
     }
 
     pub(super) fn located(&self) -> Located {
-        Located { uri: self.target.clone(), q: self.q, flow: self.flow }
+        Located { uri: self.target.clone(), q: self.q, by: self.by.clone() }
     }
 
     pub(super) fn places(&self) -> SmallVec<[Target; 2]> {
-        self.contact.into_iter().chain(self.source).collect()
+        self.contact.into_iter().chain(self.neighbour).collect()
     }
 }

@@ -6,14 +6,13 @@
 
 mod binding;
 
-pub use binding::{Binding, NewBinding};
+pub use binding::{Binding, By, NewBinding};
 
 use parking_lot::RwLock;
 use rutil::hash::Keyed;
 use rutil::{HashMap, Rng, Time};
 use smallvec::SmallVec;
 use stack::selector::Target;
-use stack::transport::Flow;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,8 +40,8 @@ pub struct Located {
     pub uri: Arc<str>,
     /// Preference, in thousandths.
     pub q: u16,
-    /// The flow that leads there, where nothing else does.
-    pub flow: Option<Flow>,
+    /// How a request gets there.
+    pub by: By,
 }
 
 /// What a look-up finds, the most preferred first.
@@ -54,7 +53,7 @@ pub type Record = SmallVec<[Binding; 1]>;
 /// All bindings.
 pub struct LocationStore {
     parts: [RwLock<HashMap<Box<str>, Record>>; PARTS],
-    /// How many bindings have this place as contact or source: who may use a proxy that is not open to everybody.
+    /// How many bindings have this place as contact or neighbour: who may use a proxy that is not open to everybody.
     endpoints: RwLock<HashMap<Target, u32>>,
     hasher: Keyed,
     limits: Limits,
@@ -147,7 +146,7 @@ impl LocationStore {
         Ok(record)
     }
 
-    /// Whether a request to the contact of some binding is sent to this place, or its REGISTER came from there.
+    /// Whether the contact of some binding is at this place, its REGISTER came from there, or its Path leads there.
     pub fn is_endpoint(&self, place: Target) -> bool {
         self.endpoints.read().contains_key(&place)
     }
@@ -223,8 +222,8 @@ mod tests {
             expires_at: Time::from_millis(expires * 1000),
             call_id: "c",
             cseq: 1,
-            source: Some(udp("192.0.2.9:7000")),
-            flow: None,
+            neighbour: Some(udp("192.0.2.9:7000")),
+            by: By::Uri,
             instance: None,
             now: Time::ZERO,
         })

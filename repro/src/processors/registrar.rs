@@ -1,12 +1,18 @@
-//! REGISTER for one of our domains goes to the registrar (RFC 3261 §10.3).
+//! REGISTER for one of our domains goes to the registrar (RFC 3261 §10.3), for another it passes and gets a Path.
 
 use super::{Processor, ProcessorResult};
 use crate::proxy::{RequestContext, Verb};
-use crate::registrar::OUTBOUND;
-use stack::header::h;
+use crate::registrar::{OUTBOUND, PATH, supports};
+use stack::header::{Contact, NameAddr, h, p};
+use stack::message::Message;
+use stack::selector::needs_flow;
+use stack::tu::AddPath;
 use stack::uri::Uri;
 
-/// Gives REGISTER to the registrar; every other request, and REGISTER for other domains, passes.
+/// What a REGISTER may require.
+const EXTENSIONS: [&str; 2] = [OUTBOUND, PATH];
+
+/// Gives REGISTER to the registrar; every other request passes.
 pub(super) struct RegistrarDispatch;
 
 impl Processor for RegistrarDispatch {
@@ -15,11 +21,18 @@ impl Processor for RegistrarDispatch {
     }
 
     fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
-        if context.verb != Verb::Register || !context.uri.ours || context.route.is_some() {
+        if context.verb != Verb::Register {
             return ProcessorResult::Continue;
         }
+        if !context.uri.ours || context.route.is_some() {
+            return pass_on(context);
+        }
         // §10.3 step 2.
-        if context.request.header(h::REQUIRES).any(|tag| !tag.is_ok_and(|tag| tag.is(OUTBOUND))) {
+        if context
+            .request
+            .header(h::REQUIRES)
+            .any(|tag| !tag.is_ok_and(|tag| EXTENSIONS.iter().any(|known| tag.is(known))))
+        {
             return context.bad_extension(h::REQUIRES);
         }
         // Step 4: without authentication, who may register is who may send to any address.
@@ -35,4 +48,29 @@ impl Processor for RegistrarDispatch {
         let Some(aor) = aor else { return context.respond(404) };
         context.register(&aor)
     }
+}
+
+/// For another domain. What is sent to its contacts comes back through us, if the device can bear it (RFC 3327 §5.2),
+/// and then on the flow of a device that wants it so, if we are the first that it sends to (RFC 5626 §5.1).
+fn pass_on(context: &mut RequestContext<'_, '_>) -> ProcessorResult {
+    if !context.server.config().path {
+        return ProcessorResult::Continue;
+    }
+    let first_hop = context.request.header(h::VIAS).texts().count() == 1;
+    let only_by_flow = first_hop && any_contact(&context.request, |c| c.uri.sip().is_some_and(needs_flow));
+    let by_flow = only_by_flow || first_hop && any_contact(&context.request, |c| c.param(p::REG_ID).is_some());
+    match supports(&context.request, PATH) {
+        true => context.path = if by_flow { AddPath::Flow } else { AddPath::Here },
+        // Nobody would ever reach it.
+        false if only_by_flow => return context.respond_with(421, |response| response.append_line("Require", PATH)),
+        false => {}
+    }
+    if only_by_flow && !context.request.header(h::REQUIRES).any(|tag| tag.is_ok_and(|tag| tag.is(PATH))) {
+        context.request.append_line("Require", PATH);
+    }
+    ProcessorResult::Continue
+}
+
+fn any_contact(request: &Message, is: impl Fn(&NameAddr<'_>) -> bool) -> bool {
+    request.header(h::CONTACTS).any(|contact| matches!(contact, Ok(Contact::Addr(addr)) if is(&addr)))
 }

@@ -25,7 +25,7 @@ impl RequestContext<'_, '_> {
         let max_breadth = self.request.header(h::MAX_BREADTH).map_or(config.limits.max_breadth, |breadth| breadth.0);
         self.targets.truncate(config.limits.max_targets);
         let record_route = inbound.filter(|_| record);
-        let options = SendOptions { next_hop, record_route, loop_hash: Some(self.loop_hash) };
+        let options = SendOptions { next_hop, record_route, loop_hash: Some(self.loop_hash), path: self.path };
         Forwarding { request: self.request, targets: self.targets, options, max_breadth }
     }
 }

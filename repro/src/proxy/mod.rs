@@ -28,7 +28,7 @@ pub use server::Server;
 use crate::location::SWEEP_EVERY;
 use crate::processors::{Processor, ProcessorResult, request_chain};
 use best::Best;
-use response_context::{Branch, Forwarding, ResponseContext};
+use response_context::{Branch, Forwarding, ResponseContext, direct};
 use rutil::hash::Keyed;
 use rutil::{HashMap, Rng, Time, Wheel};
 use slab::Slab;
@@ -289,9 +289,7 @@ fn send_stateless(mut forwarding: Forwarding, stack: &mut TuContext<'_>) {
     forwarding.set_breadth(1);
     let (options, _) = forwarding.way(forwarding.targets.first());
     let Forwarding { mut request, targets, .. } = forwarding;
-    if let Some(target) = targets.first() {
-        request.set_request_uri(&*target.uri);
-    }
+    direct(&mut request, targets.first());
     stack.send_stateless(request, options);
 }
 

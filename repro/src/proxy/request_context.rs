@@ -8,7 +8,7 @@ use stack::header::{HeaderValue, Many, Method, p};
 use stack::message::Message;
 use stack::selector::{Located, Target, locate};
 use stack::transport::Flow;
-use stack::tu::{NextHop, ServerTransaction, TuContext};
+use stack::tu::{AddPath, NextHop, ServerTransaction, TuContext};
 use stack::uri::{Host, SipUri, Uri};
 use std::net::SocketAddr;
 
@@ -74,6 +74,8 @@ pub struct RequestContext<'s, 'c> {
     pub came_by_own_route: bool,
     /// The flow that it goes by: the last Route of ours named it (RFC 5626 §5.3.1).
     pub flow: Option<Flow>,
+    /// The Path that a REGISTER for another domain gets.
+    pub path: AddPath,
     /// Where it goes; none: to its Request-URI.
     pub targets: Found,
     /// The loop-detection part of its branch.
@@ -101,6 +103,7 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             route: None,
             came_by_own_route: false,
             flow: None,
+            path: AddPath::None,
             targets: Found::new(),
             loop_hash: 0,
             server,
@@ -157,16 +160,17 @@ impl<'s, 'c> RequestContext<'s, 'c> {
         self.server.location().is_endpoint(Target { kind: flow.kind, address: flow.peer })
     }
 
-    /// Whether it belongs to a dialog that we recorded, and goes to a registered user's device. What counts is where the
-    /// stack will send it, `maddr` and transport included; a name could lead anywhere.
+    /// Whether it belongs to a dialog that we recorded, and goes to a registered user's device. What counts is where its
+    /// Request-URI leads, `maddr` and transport included, and the next hop if there is another: the proxy that a Path
+    /// begins with. A name could lead anywhere.
     pub fn goes_to_endpoint(&self) -> bool {
-        if !self.came_by_own_route || self.route.is_some() {
-            return false;
-        }
-        match locate(&self.request, NextHop::Route, None) {
+        let to_endpoint = |next_hop| match locate(&self.request, next_hop, None) {
             Ok(Located::At(target)) => self.server.location().is_endpoint(target),
             Ok(Located::Name(_) | Located::Number(_)) | Err(_) => false,
-        }
+        };
+        self.came_by_own_route
+            && to_endpoint(NextHop::RequestUri)
+            && (self.route.is_none() || to_endpoint(NextHop::Route))
     }
 
     fn peer(&self) -> Option<SocketAddr> {

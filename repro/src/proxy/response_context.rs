@@ -2,7 +2,7 @@
 //! what is still to be tried.
 
 use super::best::Best;
-use crate::location::{Found, Located};
+use crate::location::{By, Found, Located};
 use rutil::Time;
 use smallvec::SmallVec;
 use stack::header::h;
@@ -128,12 +128,10 @@ impl Forwarding {
     /// How a request to a contact is sent, and the status that a transport error counts as: a user who cannot be reached
     /// but by a flow is not there when that is gone, and who named the flow is told so (RFC 5626 §5.3.1).
     pub(super) fn way(&self, target: Option<&Located>) -> (SendOptions, u16) {
-        let flow = target.and_then(|target| target.flow);
-        let next_hop = flow.map_or(self.options.next_hop, NextHop::Flow);
-        let if_lost = match (flow, next_hop) {
-            (Some(_), _) => 480,
-            (None, NextHop::Flow(_)) => 430,
-            (None, _) => 503,
+        let (next_hop, if_lost) = match (target.map(|target| &target.by), self.options.next_hop) {
+            (Some(By::Flow(flow)), _) => (NextHop::Flow(*flow), 480),
+            (_, next_hop @ NextHop::Flow(_)) => (next_hop, 430),
+            (_, next_hop) => (next_hop, 503),
         };
         (SendOptions { next_hop, ..self.options }, if_lost)
     }
@@ -151,9 +149,7 @@ impl Forwarding {
             }
             let mut copy = self.request.clone();
             let target = self.targets.get(at);
-            if let Some(target) = target {
-                copy.set_request_uri(&*target.uri);
-            }
+            direct(&mut copy, target);
             let (options, if_lost) = self.way(target);
             clients.push((stack.send(copy, options), if_lost));
         }
@@ -164,10 +160,18 @@ impl Forwarding {
         // The last target takes the request itself.
         let target = self.targets.last();
         let (options, if_lost) = self.way(target);
-        if let Some(target) = target {
-            self.request.set_request_uri(&*target.uri);
-        }
+        direct(&mut self.request, target);
         clients.push((stack.send(self.request, options), if_lost));
         (clients, None)
+    }
+}
+
+/// Writes into a request where it goes: the contact, and the Path that it was registered with (RFC 3327 §5.3). No other
+/// Route is left: who has one has no targets.
+pub(super) fn direct(request: &mut Message, target: Option<&Located>) {
+    let Some(target) = target else { return };
+    request.set_request_uri(&*target.uri);
+    if let By::Path(path) = &target.by {
+        request.push_back(h::ROUTES, &**path);
     }
 }

@@ -1,6 +1,8 @@
 //! The Contacts of a REGISTER: what it wants, and whether a request could be sent there.
 
-use super::{RegisterError, Registrar};
+use super::outbound::instance;
+use super::{RegisterError, Registrar, Registration};
+use crate::location::Binding;
 use stack::header::{Contact, NameAddr, Params, h, p};
 use stack::message::Message;
 use stack::selector::search::Reach;
@@ -15,13 +17,43 @@ pub(super) enum Wish<'m> {
     Query,
     /// `*`
     RemoveAll,
-    Contacts(Vec<(NameAddr<'m>, u32)>),
+    Contacts(Vec<Wanted<'m>>),
+}
+
+/// A Contact.
+pub(super) struct Wanted<'m> {
+    pub(super) contact: NameAddr<'m>,
+    /// Which flow of which device it is, where that counts.
+    pub(super) flow: Option<(String, u32)>,
+    /// Seconds; 0 removes it.
+    pub(super) expires: u32,
+}
+
+impl Wish<'_> {
+    /// Whether it names flows of a device.
+    pub(super) fn has_flows(&self) -> bool {
+        matches!(self, Wish::Contacts(contacts) if contacts.iter().any(|wanted| wanted.flow.is_some()))
+    }
+}
+
+impl Wanted<'_> {
+    pub(super) fn flow(&self) -> Option<(&str, u32)> {
+        self.flow.as_ref().map(|(device, flow)| (&**device, *flow))
+    }
+
+    pub(super) fn replaces(&self, binding: &Binding) -> bool {
+        binding.is_replaced_by(&self.contact.uri, self.flow())
+    }
 }
 
 impl Registrar<'_> {
     /// Reads the Contact headers: nothing is changed before all are understood.
     /// A request may replace as many contacts as there can be, and no more: each is compared with each binding.
-    pub(super) fn wish<'m>(&self, request: &'m Message) -> Result<Wish<'m>, RegisterError> {
+    pub(super) fn wish<'m>(
+        &self,
+        request: &'m Message,
+        registration: &Registration<'_>,
+    ) -> Result<Wish<'m>, RegisterError> {
         let rules = self.rules;
         // A malformed Expires counts as absent (§20.19 through §10.3: the registrar's own choice).
         let header = request.header(h::EXPIRES).ok().map(|seconds| seconds.0);
@@ -31,12 +63,18 @@ impl Registrar<'_> {
             match contact? {
                 Contact::Star => star = true,
                 Contact::Addr(addr) => {
-                    self.check_reachable(&addr.uri, request.source().map(|source| &source.flow))?;
+                    match &registration.path {
+                        // Where it leads is for the last proxy to say.
+                        Some(_) if addr.uri.sip().is_some() => {}
+                        _ => self.check_reachable(&addr.uri, registration.flow.as_ref())?,
+                    }
                     let wanted = addr.param(p::EXPIRES).or(header).unwrap_or(rules.default_expires);
                     if wanted > 0 && wanted < rules.min_expires {
                         return Err(RegisterError::TooBrief(rules.min_expires));
                     }
-                    contacts.push((addr, wanted.min(rules.max_expires)));
+                    // Who takes a flow away may name it without the option tag.
+                    let flow = if registration.outbound || wanted == 0 { instance(&addr) } else { None };
+                    contacts.push(Wanted { contact: addr, flow, expires: wanted.min(rules.max_expires) });
                     if contacts.len() > 2 * self.store.limits().contacts {
                         return Err(RegisterError::TooManyContacts);
                     }
@@ -53,7 +91,7 @@ impl Registrar<'_> {
 
     /// Whether a request to this contact could ever leave. Where a name leads is for the resolver to say when there is
     /// a request; and an address of another family than ours may stand beside one that can be reached.
-    fn check_reachable(&self, uri: &Uri<'_>, flow: Option<&Flow>) -> Result<(), RegisterError> {
+    pub(super) fn check_reachable(&self, uri: &Uri<'_>, flow: Option<&Flow>) -> Result<(), RegisterError> {
         let unreachable = |why| Err(RegisterError::Unreachable(why));
         let Some(sip) = uri.sip() else { return unreachable("sip or sips URI expected") };
         if selector::needs_flow(sip) {

@@ -15,6 +15,15 @@ pub enum RegisterError {
     /// Something is longer than a binding keeps.
     #[error("{0} too long")]
     TooLong(&'static str),
+    /// A Path, and a device that does not know what it is (RFC 3327 §5.3).
+    #[error("the device does not support Path")]
+    NoPathSupport,
+    /// A Path that no request can be sent by, and why.
+    #[error("Path: {0}")]
+    BadPath(&'static str),
+    /// A device that insists on outbound, behind a proxy that does not support it (RFC 5626 §6).
+    #[error("the first proxy does not support outbound")]
+    NoOutbound,
     /// A Contact that no request can be sent to, and why.
     #[error("Contact: {0}")]
     Unreachable(&'static str),
@@ -42,9 +51,12 @@ impl RegisterError {
             RegisterError::Header(_)
             | RegisterError::Wildcard
             | RegisterError::TooLong(_)
+            | RegisterError::BadPath(_)
             | RegisterError::Unreachable(_) => 400,
+            RegisterError::NoPathSupport => 420,
             RegisterError::TooBrief(_) => 423,
             RegisterError::TooManyContacts => 403,
+            RegisterError::NoOutbound => 439,
             RegisterError::OutOfOrder => 500,
             RegisterError::Full(_) => 503,
             RegisterError::NoRoom => 513,
@@ -54,7 +66,9 @@ impl RegisterError {
     /// The reason phrase, where the usual one does not say what is wrong.
     pub(super) fn reason(&self) -> Option<String> {
         match self {
-            RegisterError::TooLong(_) | RegisterError::Unreachable(_) => Some(self.to_string()),
+            RegisterError::TooLong(_) | RegisterError::BadPath(_) | RegisterError::Unreachable(_) => {
+                Some(self.to_string())
+            }
             _ => None,
         }
     }

@@ -4,17 +4,20 @@ mod contacts;
 mod error;
 mod listing;
 mod outbound;
+mod path;
 
 pub use error::RegisterError;
-pub use outbound::OUTBOUND;
+pub use outbound::{OUTBOUND, supports};
+pub use path::PATH;
 
 use crate::config;
-use crate::location::{Binding, LocationStore, NewBinding, Record};
-use contacts::{Wish, kept_params};
+use crate::location::{Binding, By, LocationStore, NewBinding, Record};
+use contacts::{Wanted, Wish, kept_params};
 use listing::{list, listed, octets};
-use outbound::{instance, is_outbound};
+use outbound::is_outbound;
+use path::Path;
 use rutil::Time;
-use stack::header::{Contact, NameAddr, h, p};
+use stack::header::{CallId, h, p};
 use stack::message::Message;
 use stack::selector::{self, Target};
 use stack::transport::{Flow, TransportTable};
@@ -43,21 +46,23 @@ pub struct Registrar<'a> {
     pub transports: &'a TransportTable,
 }
 
+/// What a REGISTER says besides its Contacts.
+struct Registration<'m> {
+    call_id: CallId<'m>,
+    cseq: u32,
+    /// The flow that it came by.
+    flow: Option<Flow>,
+    path: Option<Path>,
+    /// Its device is reached by its flows.
+    outbound: bool,
+    now: Time,
+}
+
 impl Registrar<'_> {
     /// Carries out a REGISTER for an address-of-record, and makes the response: all that it asks, or nothing.
     pub fn register(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Message {
-        let mut response = request.make_response(200, None, Some(to_tag));
-        let room = MOST_RESPONSE.saturating_sub(response.to_bytes().len());
-        let error = match self.apply(aor, request, room, now) {
-            Ok(bindings) => {
-                list(&mut response, &bindings, now);
-                let of_flow =
-                    |c: Result<Contact<'_>, _>| matches!(c, Ok(Contact::Addr(addr)) if instance(&addr).is_some());
-                if is_outbound(request) && request.header(h::CONTACTS).any(of_flow) {
-                    response.append_line("Require", OUTBOUND);
-                }
-                return response;
-            }
+        let error = match self.accept(aor, request, to_tag, now) {
+            Ok(response) => return response,
             Err(error) => error,
         };
         tracing::debug!(aor, %error, "REGISTER refused");
@@ -65,13 +70,29 @@ impl Registrar<'_> {
         match error {
             RegisterError::TooBrief(least) => response.append_line("Min-Expires", &least.to_string()),
             RegisterError::Full(_) => response.append_line("Retry-After", "60"),
+            RegisterError::NoPathSupport => response.append_line("Unsupported", PATH),
             _ => {}
         }
         response
     }
 
-    /// The bindings afterwards, which are no longer than `room` when they are listed.
-    fn apply(&self, aor: &str, request: &Message, room: usize, now: Time) -> Result<Record, RegisterError> {
+    fn accept(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Result<Message, RegisterError> {
+        let registration = self.read(aor, request, now)?;
+        let wish = self.wish(request, &registration)?;
+        let mut response = request.make_response(200, None, Some(to_tag));
+        if let Some(path) = &registration.path {
+            response.append_line("Path", &path.text);
+        }
+        if registration.outbound && wish.has_flows() {
+            response.append_line("Require", OUTBOUND);
+        }
+        let room = MOST_RESPONSE.saturating_sub(response.to_bytes().len());
+        let bindings = self.apply(aor, &registration, wish, room)?;
+        list(&mut response, &bindings, now);
+        Ok(response)
+    }
+
+    fn read<'m>(&self, aor: &str, request: &'m Message, now: Time) -> Result<Registration<'m>, RegisterError> {
         let (call_id, cseq) = (request.header(h::CALL_ID)?, request.header(h::CSEQ)?.number);
         if aor.len() > MOST_AOR {
             return Err(RegisterError::TooLong("Address-of-record"));
@@ -79,31 +100,37 @@ impl Registrar<'_> {
         if call_id.as_str().len() > MOST_CALL_ID {
             return Err(RegisterError::TooLong("Call-ID"));
         }
-        let flow = request.source().map(|source| source.flow);
-        let outbound = is_outbound(request);
-        let instance = |contact: &NameAddr<'_>| outbound.then(|| instance(contact)).flatten();
-        match self.wish(request)? {
+        let path = self.path(request)?;
+        let outbound = is_outbound(request, path.as_ref())?;
+        Ok(Registration { call_id, cseq, flow: request.source().map(|source| source.flow), path, outbound, now })
+    }
+
+    /// The bindings afterwards, which are no longer than `room` when they are listed.
+    fn apply(
+        &self,
+        aor: &str,
+        registration: &Registration<'_>,
+        wish: Wish<'_>,
+        room: usize,
+    ) -> Result<Record, RegisterError> {
+        let now = registration.now;
+        match wish {
             Wish::Query => {
                 let bindings = self.store.bindings(aor, now);
                 if listed(&bindings) <= room { Ok(bindings) } else { Err(RegisterError::NoRoom) }
             }
             Wish::RemoveAll => self.store.update(aor, now, |bindings| {
-                in_order(bindings.iter(), call_id.as_str(), cseq)?;
+                registration.is_later_than(bindings.iter())?;
                 bindings.clear();
                 Ok(())
             }),
             Wish::Contacts(contacts) => self.store.update(aor, now, |bindings| {
                 // All are checked against what was there before: of two equal contacts in one request the last holds.
-                for (contact, _) in &contacts {
-                    let own = instance(contact);
-                    let own = own.as_ref().map(|(device, flow)| (&**device, *flow));
-                    let replaced = bindings.iter().filter(|binding| binding.is_replaced_by(&contact.uri, own));
-                    in_order(replaced, call_id.as_str(), cseq)?;
+                for wanted in &contacts {
+                    registration.is_later_than(bindings.iter().filter(|binding| wanted.replaces(binding)))?;
                 }
-                for (contact, expires) in &contacts {
-                    let own = instance(contact);
-                    let own = own.as_ref().map(|(device, flow)| (&**device, *flow));
-                    change(bindings, (contact, own), *expires, (call_id.as_str(), cseq), flow, now);
+                for wanted in &contacts {
+                    registration.change(bindings, wanted);
                 }
                 self.within_bounds(bindings, room)
             }),
@@ -123,45 +150,43 @@ impl Registrar<'_> {
     }
 }
 
-/// A request with the Call-ID of a binding must come after the request that wrote it.
-fn in_order<'b>(
-    bindings: impl IntoIterator<Item = &'b Binding>,
-    call_id: &str,
-    cseq: u32,
-) -> Result<(), RegisterError> {
-    let late = bindings.into_iter().any(|binding| *binding.call_id == *call_id && cseq <= binding.cseq);
-    if late { Err(RegisterError::OutOfOrder) } else { Ok(()) }
-}
-
-fn change(
-    bindings: &mut Vec<Binding>,
-    (contact, instance): (&NameAddr<'_>, Option<(&str, u32)>),
-    expires: u32,
-    (call_id, cseq): (&str, u32),
-    flow: Option<Flow>,
-    now: Time,
-) {
-    let at = bindings.iter().position(|binding| binding.is_replaced_by(&contact.uri, instance));
-    if expires == 0 {
-        if let Some(at) = at {
-            bindings.remove(at);
-        }
-        return;
+impl Registration<'_> {
+    /// A request with the Call-ID of a binding must come after the request that wrote it.
+    fn is_later_than<'b>(&self, bindings: impl IntoIterator<Item = &'b Binding>) -> Result<(), RegisterError> {
+        let own = self.call_id.as_str();
+        let late = bindings.into_iter().any(|binding| *binding.call_id == *own && self.cseq <= binding.cseq);
+        if late { Err(RegisterError::OutOfOrder) } else { Ok(()) }
     }
-    let new = Binding::new(NewBinding {
-        uri: &contact.uri,
-        params: kept_params(&contact.params).as_ref(),
-        q: contact.param(p::Q).map_or(1000, |q| q.thousandths()),
-        expires_at: now + Duration::from_secs(expires.into()),
-        call_id,
-        cseq,
-        source: flow.map(|flow| Target { kind: flow.kind, address: flow.peer }),
-        flow: flow.filter(|_| instance.is_some() || contact.uri.sip().is_some_and(selector::needs_flow)),
-        instance,
-        now,
-    });
-    match at.and_then(|at| bindings.get_mut(at)) {
-        Some(old) => *old = new,
-        None => bindings.push(new),
+
+    /// Replaces or removes what a contact stands for: of several flows with the same URI that may be more than one.
+    fn change(&self, bindings: &mut Vec<Binding>, wanted: &Wanted<'_>) {
+        let at = bindings.iter().position(|binding| wanted.replaces(binding));
+        bindings.retain(|binding| !wanted.replaces(binding));
+        if wanted.expires > 0 {
+            bindings.insert(at.unwrap_or(bindings.len()), self.binding(wanted));
+        }
+    }
+
+    fn binding(&self, wanted: &Wanted<'_>) -> Binding {
+        let uri = &wanted.contact.uri;
+        let by_flow = || self.outbound && wanted.flow.is_some() || uri.sip().is_some_and(selector::needs_flow);
+        let by = match (&self.path, self.flow) {
+            (Some(path), _) => By::Path(path.text.clone()),
+            (None, Some(flow)) if by_flow() => By::Flow(flow),
+            _ => By::Uri,
+        };
+        let source = || self.flow.map(|flow| Target { kind: flow.kind, address: flow.peer });
+        Binding::new(NewBinding {
+            uri,
+            params: kept_params(&wanted.contact.params).as_ref(),
+            q: wanted.contact.param(p::Q).map_or(1000, |q| q.thousandths()),
+            expires_at: self.now + Duration::from_secs(wanted.expires.into()),
+            call_id: self.call_id.as_str(),
+            cseq: self.cseq,
+            neighbour: self.path.as_ref().map_or_else(source, |path| path.first),
+            by,
+            instance: wanted.flow(),
+            now: self.now,
+        })
     }
 }

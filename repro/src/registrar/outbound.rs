@@ -1,17 +1,26 @@
 //! Devices that are reached by their flows (RFC 5626 §6).
 
+use super::RegisterError;
+use super::path::Path;
 use stack::header::{HeaderError, NameAddr, Token, h, p};
 use stack::message::Message;
 
 /// The option tag of RFC 5626.
 pub const OUTBOUND: &str = "outbound";
 
-/// Whether the device asks to be reached by its flows (RFC 5626 §6) and we are the first that it sends to: only then do we
-/// have them.
-pub(super) fn is_outbound(request: &Message) -> bool {
-    let named = |tag: Result<Token<'_>, HeaderError>| tag.is_ok_and(|tag| tag.is(OUTBOUND));
-    let asked = request.header(h::SUPPORTEDS).any(named) || request.header(h::REQUIRES).any(named);
-    asked && request.header(h::VIAS).texts().count() == 1
+/// Whether the sender of a REGISTER supports an extension.
+pub fn supports(request: &Message, tag: &str) -> bool {
+    let named = |listed: Result<Token<'_>, HeaderError>| listed.is_ok_and(|listed| listed.is(tag));
+    request.header(h::SUPPORTEDS).any(named) || request.header(h::REQUIRES).any(named)
+}
+
+/// Whether the device asks to be reached by its flows (RFC 5626 §6), and whoever it sends to first keeps them: we, or the
+/// proxy whose Path says so.
+pub(super) fn is_outbound(request: &Message, path: Option<&Path>) -> Result<bool, RegisterError> {
+    let asked = supports(request, OUTBOUND);
+    let kept = path.map_or_else(|| request.header(h::VIAS).texts().count() == 1, |path| path.outbound);
+    let insists = || request.header(h::REQUIRES).any(|tag| tag.is_ok_and(|tag| tag.is(OUTBOUND)));
+    if asked && !kept && insists() { Err(RegisterError::NoOutbound) } else { Ok(asked && kept) }
 }
 
 /// Which flow of which device a contact is.

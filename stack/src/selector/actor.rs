@@ -16,7 +16,7 @@ use crate::transaction::{ClientTransaction, Downgrade, Input, Outgoing, Sent, Tr
 use crate::transport::{
     Flow, Notify, RouteQuery, Routes, Text, TransportError, TransportInfo, TransportTable, TransportType, Wire,
 };
-use crate::tu::{NextHop, NoResponse, SendOptions};
+use crate::tu::{AddPath, NextHop, NoResponse, SendOptions};
 use crate::uri::{SipUri, Uri};
 use bytes::Bytes;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
@@ -199,6 +199,7 @@ impl TransportSelector {
             return self.not_sent(&request, TransportError::NoTransport.into(), now);
         }
         self.record_route(&mut request, transport, flow);
+        self.add_path(&mut request.msg, request.options.path, transport, flow);
         let branch = request.transaction.branch(request.options.loop_hash);
         request.msg.push_front_raw(HeaderId::VIA, &[&transport.via(flow.local), branch.as_bytes(), self.via_end()]);
         let mut bytes = request.msg.to_bytes();
@@ -293,6 +294,24 @@ impl TransportSelector {
             request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[near, caller.as_bytes(), &towards_caller]);
         }
         request.msg.push_front_raw(HeaderId::RECORD_ROUTE, &[far, called.as_bytes(), &towards_called]);
+    }
+
+    /// RFC 3327 §5.2: the way back to us from where a REGISTER goes, and from here the flow that it came by.
+    fn add_path(&self, msg: &mut Message, path: AddPath, outbound: &TransportInfo, flow: Flow) {
+        let by_flow = match path {
+            AddPath::None => return,
+            AddPath::Here => None,
+            AddPath::Flow => msg.source().map(|source| self.parts.tokens.token(&source.flow)),
+        };
+        let scheme = if flow.kind.is_secure() && msg.is_sips() { "<sips:" } else { "<sip:" };
+        let (token, at, end) = match &by_flow {
+            Some(token) => (token.as_str(), "@", ";ob>"),
+            None => ("", "", ">"),
+        };
+        let here = outbound.record_route(flow.local);
+        let here = here.strip_suffix(b">").unwrap_or(&here);
+        let value = [scheme.as_bytes(), token.as_bytes(), at.as_bytes(), here, end.as_bytes()];
+        msg.push_front_raw(HeaderId::PATH, &value);
     }
 
     /// A request went to a stream for its size alone, and nobody listens there: once more over UDP.

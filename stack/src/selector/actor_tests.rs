@@ -261,3 +261,29 @@ fn a_flow_of_a_wildcard_without_an_address_gets_one() {
     assert_eq!(local, Some([192, 168, 1, 1].into()));
     assert!(bytes.windows(16).any(|octets| octets == b"192.168.1.1:5060"));
 }
+
+/// RFC 3327 §5.2, RFC 5626 §5.1: the address that the registrar reaches us by, and the flow that the device has.
+#[test]
+fn a_path_names_the_side_that_it_is_used_from() {
+    let mut bench = multi_homed(&["10.0.0.1:5060", "192.168.1.1:5060"]);
+    let token = FlowTokens::new(&mut Rng::from_seed(1)).token(&came_to(0, None));
+    for (path, value) in [
+        (AddPath::None, None),
+        (AddPath::Here, Some("Path: <sip:192.168.1.1:5060;lr>".to_owned())),
+        (AddPath::Flow, Some(format!("Path: <sip:{token}@192.168.1.1:5060;lr;ob>"))),
+    ] {
+        let mut msg = Message::request(&Method::Register, "sip:192.168.1.9");
+        msg.set_source(crate::message::Source { flow: came_to(0, None), at: Time::ZERO });
+        let request = Outgoing::Request {
+            transaction: ClientTransaction::new(0, 2),
+            msg: Box::new(msg),
+            options: Box::new(SendOptions { path, ..SendOptions::default() }),
+            stateless: false,
+        };
+        assert!(bench.out.push(request, Class::Internal, Time::ZERO).is_ok());
+        bench.selector.turn(Time::ZERO);
+        let Some(Wire::Send { bytes, .. }) = bench.wire.pop() else { panic!("nothing was sent") };
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert_eq!(text.lines().find(|line| line.starts_with("Path")).map(str::to_owned), value);
+    }
+}

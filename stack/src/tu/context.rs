@@ -36,6 +36,21 @@ pub struct SendOptions {
     pub record_route: Option<Flow>,
     /// The loop-detection part of the branch (RFC 3261 §16.6 step 8).
     pub loop_hash: Option<u64>,
+    /// Whether a Path is added to a REGISTER, for the way that it leaves (RFC 3327 §5.2).
+    pub path: AddPath,
+}
+
+/// What a Path value of ours leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddPath {
+    /// There is none.
+    #[default]
+    None,
+    /// To us, and on from there as the request says.
+    Here,
+    /// To us, and back on the flow that the REGISTER came by, which it names with a token, and says `ob`
+    /// (RFC 5626 §5.1).
+    Flow,
 }
 
 /// The stack as a transaction user sees it during one call: time, randomness, its own addresses, and commands.

@@ -6,7 +6,7 @@ mod rule;
 pub mod testing;
 
 pub(crate) use actor::TuActor;
-pub use context::{NextHop, SendOptions, TuContext};
+pub use context::{AddPath, NextHop, SendOptions, TuContext};
 pub use rule::{MessageFilterRule, TuOptions};
 
 use crate::message::Message;

@@ -24,7 +24,7 @@ fn a_stun_request_learns_its_own_address() {
 }
 
 /// The next message of a stream, which has no body.
-fn next(stream: &mut TcpStream) -> String {
+pub(crate) fn next(stream: &mut TcpStream) -> String {
     let mut message = Vec::new();
     while !message.ends_with(b"\r\n\r\n") {
         let mut octet = [0];
@@ -34,7 +34,7 @@ fn next(stream: &mut TcpStream) -> String {
     String::from_utf8(message).expect("a text")
 }
 
-fn header<'m>(message: &'m str, name: &str) -> Vec<&'m str> {
+pub(crate) fn header<'m>(message: &'m str, name: &str) -> Vec<&'m str> {
     message.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect()
 }
 

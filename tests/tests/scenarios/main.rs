@@ -10,6 +10,7 @@ mod jssip;
 mod keep_alive;
 mod locate;
 mod name_server;
+mod outbound;
 mod overload;
 mod phone;
 mod repro;

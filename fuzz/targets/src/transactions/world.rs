@@ -211,7 +211,7 @@ impl World {
         let inbound = TransportId(script.below(3) as u16);
         let record_route = script.one_in(8).then(|| Flow { transport: inbound, ..peer::flow(script) });
         let loop_hash = script.one_in(4).then_some(7);
-        let options = SendOptions { next_hop, record_route, loop_hash };
+        let options = SendOptions { next_hop, record_route, loop_hash, ..SendOptions::default() };
         self.lookups += 1;
         let order = match script.one_in(8) {
             true => Order::SendStateless(msg.into(), options),

@@ -4,6 +4,7 @@ mod cancel;
 mod flows;
 mod fork;
 mod forward;
+mod path;
 mod register;
 mod relay;
 mod routes;

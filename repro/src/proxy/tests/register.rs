@@ -299,7 +299,7 @@ fn who_may_be_registered_where() {
     ] {
         assert_eq!(bench.status(request("REGISTER", "sip:127.0.0.1", &lines(to))), code, "{to}");
     }
-    let required = "Require: path\r\nTo: <sip:bob@127.0.0.1>\r\n";
+    let required = "Require: 100rel\r\nTo: <sip:bob@127.0.0.1>\r\n";
     assert_eq!(bench.status(request("REGISTER", "sip:127.0.0.1", required)), 420);
     // For another domain it is a request like any other.
     bench.forwarded(request("REGISTER", "sip:example.org", ""));
