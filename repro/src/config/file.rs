@@ -233,6 +233,7 @@ max_expires = 100
 default_expires = 50
 max_contacts = 3
 max_aors = 4
+service_route = ["sip:192.0.2.1;lr"]
 [limits]
 transactions = 7
 connections = 8
@@ -276,6 +277,8 @@ auth_key = "geheim"
         let registrar = &config.registrar;
         let expires = [registrar.min_expires, registrar.max_expires, registrar.default_expires];
         assert_eq!((expires, registrar.max_contacts, registrar.max_aors), ([10, 100, 50], 3, 4));
+        let route: Vec<String> = registrar.service_route.iter().map(|route| route.0.to_string()).collect();
+        assert_eq!(route, ["sip:192.0.2.1;lr"]);
         let limits = &config.limits;
         assert_eq!((limits.transactions, limits.max_targets, limits.max_breadth), (7, 5, 6));
         assert_eq!((limits.connections, limits.connections_per_source), (8, 9));
@@ -299,6 +302,7 @@ auth_key = "geheim"
             ("[log]\nformat = \"xml\"", &["my.toml:2: log.format:", "\"json\""]),
             ("[registrar]\nmin_expires = -1", &["my.toml:2: registrar.min_expires:", "expected u32"]),
             ("[registrar]\n\nmax_expires = 5", &["my.toml:3: registrar.max_expires:", "registrar.min_expires"]),
+            ("[registrar]\nservice_route = [\"sip:a.example\"]", &["my.toml:2: registrar.service_route:", ";lr"]),
             ("[limits]\nmax_targets = 0", &["my.toml:2: limits.max_targets:", "at least 1"]),
             ("domains = []\ndscp = 64", &["my.toml:2: dscp:", "0 to 63"]),
             ("dscp = -1", &["my.toml:1: dscp:", "expected u8"]),

@@ -5,7 +5,7 @@ mod net;
 mod tls;
 
 pub use file::ConfigError;
-pub use net::{BadText, Domain, Listen, NameServer, Network};
+pub use net::{BadText, Domain, Listen, NameServer, Network, RouteUri};
 pub use tls::{FileName, Identity, Tls};
 
 use rutil::Placement;
@@ -121,6 +121,8 @@ pub struct Registrar {
     pub max_contacts: usize,
     /// Most addresses-of-record; more are refused with 503.
     pub max_aors: usize,
+    /// The proxies that registered devices are told to send their requests through (RFC 3608), the first first.
+    pub service_route: Vec<RouteUri>,
 }
 
 /// Bounds on what peers can make grow.
@@ -193,7 +195,14 @@ impl Default for Log {
 
 impl Default for Registrar {
     fn default() -> Self {
-        Registrar { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 10, max_aors: 1_000_000 }
+        Registrar {
+            min_expires: 60,
+            max_expires: 7200,
+            default_expires: 3600,
+            max_contacts: 10,
+            max_aors: 1_000_000,
+            service_route: Vec::new(),
+        }
     }
 }
 

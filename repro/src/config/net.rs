@@ -1,8 +1,9 @@
 //! Addresses in the configuration: where to listen, whom to trust, whom to ask.
 
 use serde::Deserialize;
+use stack::header::p;
 use stack::transport::TransportType;
-use stack::uri::Host;
+use stack::uri::{Host, Uri};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -34,6 +35,11 @@ pub struct Domain(pub Host<'static>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct NameServer(pub SocketAddr);
+
+/// A proxy to send requests through: `sip:192.0.2.1:5060;lr`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct RouteUri(pub Uri<'static>);
 
 /// A text in the configuration is not what it has to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +127,17 @@ impl FromStr for NameServer {
     }
 }
 
+impl FromStr for RouteUri {
+    type Err = BadText;
+    fn from_str(text: &str) -> Result<Self, BadText> {
+        // RFC 3608 §5: with lr, so that it is no strict router.
+        match Uri::parse_request(text) {
+            Ok(uri) if uri.sip().is_some_and(|sip| sip.param(p::LR)) => Ok(RouteUri(uri.into_owned())),
+            _ => Err(bad(text, "a sip or sips URI with lr, as sip:192.0.2.1:5060;lr")),
+        }
+    }
+}
+
 macro_rules! from_string {
     ($($name:ident)*) => {$(
         impl TryFrom<String> for $name {
@@ -131,7 +148,7 @@ macro_rules! from_string {
         }
     )*};
 }
-from_string! { Listen Network Domain NameServer }
+from_string! { Listen Network Domain NameServer RouteUri }
 
 #[cfg(test)]
 mod tests {

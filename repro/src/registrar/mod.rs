@@ -86,6 +86,9 @@ impl Registrar<'_> {
         if registration.outbound && wish.has_flows() {
             response.append_line("Require", OUTBOUND);
         }
+        for route in &self.rules.service_route {
+            response.append_line("Service-Route", &format!("<{}>", route.0));
+        }
         let room = MOST_RESPONSE.saturating_sub(response.to_bytes().len());
         let bindings = self.apply(aor, &registration, wish, room)?;
         list(&mut response, &bindings, now);

@@ -305,6 +305,23 @@ fn who_may_be_registered_where() {
     bench.forwarded(request("REGISTER", "sip:example.org", ""));
 }
 
+/// RFC 3608 §6.3.
+#[test]
+fn devices_are_told_the_service_route() {
+    let service_route =
+        ["sip:a.example;lr", "sip:b.example:5070;transport=tcp;lr"].map(|uri| uri.parse().unwrap()).into();
+    let registrar = crate::config::Registrar { service_route, ..Default::default() };
+    let mut bench = Bench::with("127.0.0.1:5060", Config { registrar, ..Config::default() });
+    let mut told = |text: &str| {
+        let outs = bench.request(contact(text).msg());
+        let [Out::Answer(_, code, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+        (*code, answer.header(h::SERVICE_ROUTES).map(|route| route.unwrap().to_string()).collect::<Vec<_>>().join(" "))
+    };
+    let route = "<sip:a.example;lr> <sip:b.example:5070;transport=tcp;lr>";
+    assert_eq!(told("<sip:1@127.0.0.1:9001>"), (200, route.to_owned()));
+    assert_eq!(told("<tel:+1234>"), (400, String::new()));
+}
+
 #[test]
 fn one_record_by_any_spelling_of_its_name() {
     let mut bench = Bench::new();
