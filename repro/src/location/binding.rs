@@ -138,7 +138,12 @@ impl Binding {
     }
 
     pub(super) fn located(&self) -> Located {
-        Located { uri: self.target.clone(), q: self.q, by: self.by.clone() }
+        Located { uri: self.target.clone(), q: self.q, by: self.by.clone(), older: None }
+    }
+
+    /// Whether it is what a look-up has given.
+    pub(super) fn gave(&self, located: &Located) -> bool {
+        self.target == located.uri && self.by == located.by
     }
 
     pub(super) fn places(&self) -> SmallVec<[Target; 2]> {

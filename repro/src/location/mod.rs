@@ -42,6 +42,8 @@ pub struct Located {
     pub q: u16,
     /// How a request gets there.
     pub by: By,
+    /// The older flows of the same device, the newest first, for when this one is dead (RFC 5626 §7).
+    pub older: Option<Box<Found>>,
 }
 
 /// What a look-up finds, the most preferred first.
@@ -105,7 +107,21 @@ impl LocationStore {
         let record = part.get(aor)?;
         let live = || record.iter().filter(|binding| binding.expires_at > now);
         let newest = |binding: &&Binding| !live().any(|other| binding.is_older_flow_than(other));
-        Some(live().filter(newest).map(Binding::located).collect())
+        let with_older = |binding: &Binding| {
+            let mut older: SmallVec<[&Binding; 4]> = live().filter(|other| other.is_older_flow_than(binding)).collect();
+            older.sort_by(|a, b| a.is_older_flow_than(b).cmp(&b.is_older_flow_than(a)));
+            let older: Found = older.into_iter().map(Binding::located).collect();
+            Located { older: (!older.is_empty()).then(|| Box::new(older)), ..binding.located() }
+        };
+        Some(live().filter(newest).map(with_older).collect())
+    }
+
+    /// Removes the bindings of an address-of-record that gave this: the flow is dead (RFC 5626 §7).
+    pub fn remove(&self, aor: &str, dead: &Located) {
+        let mut part = self.part(aor).write();
+        let Some(record) = part.get_mut(aor) else { return };
+        self.leave(record.iter().filter(|binding| binding.gave(dead)));
+        record.retain(|binding| !binding.gave(dead));
     }
 
     /// The bindings of an address-of-record, the most preferred first.

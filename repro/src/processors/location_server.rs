@@ -33,6 +33,7 @@ impl Processor for LocationServer {
                     return context.respond(480);
                 }
                 context.targets = found;
+                context.aor = aor;
                 ProcessorResult::SkipThisChain
             }
         }

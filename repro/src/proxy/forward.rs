@@ -26,7 +26,7 @@ impl RequestContext<'_, '_> {
         self.targets.truncate(config.limits.max_targets);
         let record_route = inbound.filter(|_| record);
         let options = SendOptions { next_hop, record_route, loop_hash: Some(self.loop_hash), path: self.path };
-        Forwarding { request: self.request, targets: self.targets, options, max_breadth }
+        Forwarding { request: self.request, targets: self.targets, aor: self.aor, options, max_breadth }
     }
 }
 

@@ -25,10 +25,10 @@ mod tests;
 pub use request_context::{RequestContext, RequestUri, Verb, aor_key};
 pub use server::Server;
 
-use crate::location::SWEEP_EVERY;
+use crate::location::{By, SWEEP_EVERY};
 use crate::processors::{Processor, ProcessorResult, request_chain};
 use best::Best;
-use response_context::{Branch, Forwarding, ResponseContext, direct};
+use response_context::{Begun, Branch, Forwarding, ResponseContext, direct};
 use rutil::hash::Keyed;
 use rutil::{HashMap, Rng, Time, Wheel};
 use slab::Slab;
@@ -131,12 +131,13 @@ impl Proxy {
 
     /// Begins the branches of the most preferred targets.
     fn start(&mut self, slot: usize, forwarding: Forwarding, stack: &mut TuContext<'_>) {
-        let (clients, rest) = forwarding.start(stack);
+        let (begun, rest) = forwarding.start(stack);
         let Some(context) = self.contexts.get_mut(slot) else { return };
-        context.rest = rest;
+        // The next flow of a device leaves nothing, and the targets of lower preference where they are.
+        context.rest = rest.or(context.rest.take());
         let timer_c = stack.now() + self.c;
-        for (client, if_lost) in clients {
-            context.branches.push(Branch { client, proceeding: false, if_lost, timer_c });
+        for Begun { client, if_lost, fallback } in begun {
+            context.branches.push(Branch { client, proceeding: false, if_lost, timer_c, fallback });
             self.branches.insert(client, slot);
             if context.invite {
                 self.timer_c.arm(timer_c, client);
@@ -165,8 +166,32 @@ impl Proxy {
         match code {
             ..=199 => self.on_provisional(slot, client, code, msg, stack),
             200..=299 => self.on_success(slot, client, msg, stack),
+            // RFC 5626 §7: only this says that it is the flow, and not the device.
+            430 if self.try_next_flow(client, true, stack) => {}
             _ => self.end_branch(client, Best::Received(msg), stack),
         }
+    }
+
+    /// The flow of a device is dead, or not to be had: the next one gets the request, in the place of the branch that
+    /// failed. One that is dead is forgotten. Whether that settles it.
+    fn try_next_flow(&mut self, client: ClientTransaction, dead: bool, stack: &mut TuContext<'_>) -> bool {
+        let Some(&slot) = self.branches.get(&client) else { return false };
+        let Some(context) = self.contexts.get_mut(slot) else { return false };
+        let Some(fallback) = context.branch(client).and_then(|branch| branch.fallback.take()) else { return false };
+        if dead {
+            tracing::debug!(aor = fallback.aor, contact = &*fallback.flow.uri, "flow failed");
+            self.server.location().remove(&fallback.aor, &fallback.flow);
+        }
+        match fallback.next.filter(|_| !context.closed) {
+            Some(next) => {
+                context.remove(client);
+                self.branches.remove(&client);
+                self.start(slot, next, stack);
+            }
+            None if dead => self.end_branch(client, Best::Local(480), stack),
+            None => return false,
+        }
+        true
     }
 
     fn on_provisional(
@@ -271,16 +296,21 @@ impl Proxy {
 
     fn on_no_response(&mut self, client: ClientTransaction, reason: NoResponse, stack: &mut TuContext<'_>) {
         tracing::debug!(?client, %reason, "no response");
-        let code = match reason {
-            NoResponse::Transport(_) => self.if_lost(client).unwrap_or(reason.status()),
-            _ => reason.status(),
-        };
+        let Some(branch) = self.branch(client) else { return };
+        let (if_lost, by) = (branch.if_lost, branch.fallback.as_ref().map(|fallback| &fallback.flow.by));
+        // Where a Path begins may be away for a moment; what names a connection ends with it.
+        let dead = matches!(by, Some(By::Flow(_))) && reason.is_dead_flow();
+        let next = dead || matches!(by, Some(By::Path(_))) && reason != NoResponse::Timeout;
+        if next && self.try_next_flow(client, dead, stack) {
+            return;
+        }
+        let code = if matches!(reason, NoResponse::Transport(_)) { if_lost } else { reason.status() };
         self.end_branch(client, Best::Local(code), stack);
     }
 
-    fn if_lost(&mut self, client: ClientTransaction) -> Option<u16> {
+    fn branch(&mut self, client: ClientTransaction) -> Option<&mut Branch> {
         let slot = self.branches.get(&client)?;
-        Some(self.contexts.get_mut(*slot)?.branch(client)?.if_lost)
+        self.contexts.get_mut(*slot)?.branch(client)
     }
 }
 

@@ -78,6 +78,8 @@ pub struct RequestContext<'s, 'c> {
     pub path: AddPath,
     /// Where it goes; none: to its Request-URI.
     pub targets: Found,
+    /// The address-of-record that the targets belong to.
+    pub aor: String,
     /// The loop-detection part of its branch.
     pub loop_hash: u64,
     /// Configuration and stores.
@@ -105,6 +107,7 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             flow: None,
             path: AddPath::None,
             targets: Found::new(),
+            aor: String::new(),
             loop_hash: 0,
             server,
             stack,

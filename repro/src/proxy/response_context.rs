@@ -4,13 +4,13 @@
 use super::best::Best;
 use crate::location::{By, Found, Located};
 use rutil::Time;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use stack::header::h;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, NextHop, SendOptions, ServerTransaction, TuContext};
 
 /// One client transaction.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Branch {
     pub(super) client: ClientTransaction,
     /// A provisional response came.
@@ -19,6 +19,16 @@ pub(super) struct Branch {
     pub(super) if_lost: u16,
     /// When Timer C fires; moved on by each provisional response.
     pub(super) timer_c: Time,
+    pub(super) fallback: Option<Box<Fallback>>,
+}
+
+/// What is known of the flow of a device that a branch goes by, should it be dead.
+#[derive(Debug)]
+pub(super) struct Fallback {
+    pub(super) aor: String,
+    pub(super) flow: Located,
+    /// The request for the next flow of the device.
+    pub(super) next: Option<Forwarding>,
 }
 
 /// A forwarded request. It lives until its last branch has ended; a late 2xx finds its way without it.
@@ -44,13 +54,22 @@ pub(super) struct Forwarding {
     pub(super) request: Box<Message>,
     /// The most preferred first; none: the Request-URI as it stands.
     pub(super) targets: Found,
+    /// The address-of-record that they belong to.
+    pub(super) aor: String,
     pub(super) options: SendOptions,
     pub(super) max_breadth: u32,
 }
 
-/// The branches that a [`Forwarding`] began, each with the status that a transport error counts as there, and what it
-/// has left.
-pub(super) type Started = (SmallVec<[(ClientTransaction, u16); 1]>, Option<Box<Forwarding>>);
+/// A branch that a [`Forwarding`] began.
+pub(super) struct Begun {
+    pub(super) client: ClientTransaction,
+    /// The status that a transport error counts as.
+    pub(super) if_lost: u16,
+    pub(super) fallback: Option<Box<Fallback>>,
+}
+
+/// The branches that a [`Forwarding`] began, and what it has left.
+pub(super) type Started = (SmallVec<[Begun; 1]>, Option<Box<Forwarding>>);
 
 impl ResponseContext {
     pub(super) fn new(server: ServerTransaction, invite: bool) -> Self {
@@ -151,7 +170,8 @@ impl Forwarding {
             let target = self.targets.get(at);
             direct(&mut copy, target);
             let (options, if_lost) = self.way(target);
-            clients.push((stack.send(copy, options), if_lost));
+            let fallback = self.fallback(target);
+            clients.push(Begun { client: stack.send(copy, options), if_lost, fallback });
         }
         if more {
             self.targets.drain(..group);
@@ -160,9 +180,29 @@ impl Forwarding {
         // The last target takes the request itself.
         let target = self.targets.last();
         let (options, if_lost) = self.way(target);
+        let fallback = self.fallback(target);
         direct(&mut self.request, target);
-        clients.push((stack.send(self.request, options), if_lost));
+        clients.push(Begun { client: stack.send(self.request, options), if_lost, fallback });
         (clients, None)
+    }
+
+    /// What a branch to a target that has a flow keeps; nothing for one that has none. Its request has the share of
+    /// Max-Breadth of the branch that it takes the place of.
+    fn fallback(&self, target: Option<&Located>) -> Option<Box<Fallback>> {
+        let target = target.filter(|target| target.by != By::Uri)?;
+        let next = target.older.as_deref().and_then(|older| {
+            let (next, rest) = older.split_first()?;
+            let older = (!rest.is_empty()).then(|| Box::new(Found::from(rest)));
+            Some(Forwarding {
+                request: self.request.clone(),
+                targets: smallvec![Located { older, ..next.clone() }],
+                aor: self.aor.clone(),
+                options: self.options,
+                max_breadth: self.request.header(h::MAX_BREADTH).map_or(1, |breadth| breadth.0),
+            })
+        });
+        let flow = Located { older: None, ..target.clone() };
+        Some(Box::new(Fallback { aor: self.aor.clone(), flow, next }))
     }
 }
 

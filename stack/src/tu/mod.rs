@@ -110,6 +110,12 @@ pub enum NoResponse {
 }
 
 impl NoResponse {
+    /// Whether it tells that there is nobody at the other end of a flow (RFC 5626 §5.3.1).
+    pub const fn is_dead_flow(self) -> bool {
+        use TransportError::{ConnectionLost, NoConnection, Refused, Unreachable};
+        matches!(self, NoResponse::Transport(ConnectionLost | NoConnection | Refused | Unreachable))
+    }
+
     /// The status that stands for it (RFC 3261 §8.1.3.1, §16.9).
     pub const fn status(self) -> u16 {
         match self {

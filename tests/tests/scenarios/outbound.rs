@@ -23,12 +23,12 @@ impl Device {
     }
 
     /// Registers as one flow; the answer.
-    fn register(&mut self, reg_id: u32, lines: &str) -> String {
+    fn register(&mut self, reg_id: u32, cseq: u32) -> String {
         let home = self.home;
         let register = format!(
-            "REGISTER sip:{home} SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1:9;branch=z9hG4bKr{reg_id};rport\r\n\
+            "REGISTER sip:{home} SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1:9;branch=z9hG4bKr{reg_id}{cseq};rport\r\n\
              Max-Forwards: 70\r\nFrom: <sip:bob@{home}>;tag=1\r\nTo: <sip:bob@{home}>\r\nCall-ID: r{reg_id}\r\n\
-             CSeq: 1 REGISTER\r\nSupported: outbound, path{lines}\r\n\
+             CSeq: {cseq} REGISTER\r\nSupported: outbound, path\r\n\
              Contact: <{CONTACT}>;reg-id={reg_id};+sip.instance=\"<urn:uuid:1>\"\r\nContent-Length: 0\r\n\r\n"
         );
         self.stream.write_all(register.as_bytes()).expect("it reads");
@@ -36,6 +36,24 @@ impl Device {
         assert!(answer.starts_with("SIP/2.0 200 ") && header(&answer, "Require") == ["outbound"], "{answer}");
         answer
     }
+}
+
+/// RFC 5626 §7: one of two edge proxies has lost its flow, and says so; the call takes the other.
+#[test]
+fn a_call_takes_another_flow_when_one_has_failed() {
+    let (edges, home) = ([start(&[]), start(&[])], start(&[]));
+    let domain = address(&home, "udp");
+    let [mut first, mut second] = edges.each_ref().map(|edge| Device::connect(address(edge, "tcp"), domain));
+    first.register(1, 1);
+    second.register(2, 1);
+    drop(second);
+    let alice = alice();
+    call(&alice, domain, "INVITE", (&format!("sip:bob@{domain}"), ""), "");
+    let invite = next(&mut first.stream);
+    assert!(invite.starts_with(&format!("INVITE {CONTACT} SIP/2.0")), "{invite}");
+    // The one that failed is no longer registered.
+    let answer = first.register(1, 2);
+    assert_eq!(header(&answer, "Contact").len(), 1, "{answer}");
 }
 
 /// A request of alice to bob's domain.
@@ -67,7 +85,7 @@ fn a_device_is_called_through_its_edge_proxy() {
     let (edge, home) = (start(&[]), start(&[]));
     let domain = address(&home, "udp");
     let mut bob = Device::connect(address(&edge, "tcp"), domain);
-    let answer = bob.register(1, "");
+    let answer = bob.register(1, 1);
     let path = header(&answer, "Path");
     assert!(path.len() == 1 && path[0].starts_with("<sip:flow-") && path[0].ends_with(";ob>"), "{answer}");
     let alice = alice();

@@ -186,6 +186,123 @@ fn a_device_with_outbound_is_called_by_its_flow() {
     assert_eq!(called(&mut bench).1, NextHop::Flow(tcp(3)));
 }
 
+/// Three flows of one device; the newest is the third.
+fn three_flows() -> Bench {
+    let mut bench = bench();
+    for flow in 1..=3 {
+        let contact = format!("sip:bob@10.0.0.1:4000{flow};transport=tcp;ob");
+        register_flow(&mut bench, tcp(flow), &contact, flow as u32, "Supported: path, outbound\r\n");
+        bench.pass(1);
+    }
+    bench
+}
+
+/// What was forwarded to one target: by which connection.
+fn by_connection(outs: Vec<Out>) -> (ClientTransaction, Box<Message>, u64) {
+    match outs.into_iter().next() {
+        Some(Out::Sent(client, msg, SendOptions { next_hop: NextHop::Flow(flow), .. })) => {
+            (client, msg, flow.connection.0)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// RFC 5626 §7: the next flow of the device takes the place of one that failed, which is forgotten.
+#[test]
+fn a_dead_flow_is_followed_by_the_next_of_the_device() {
+    for method in ["INVITE", "MESSAGE"] {
+        let mut bench = three_flows();
+        let (client, msg, at) = by_connection(bench.request(request(method, "sip:bob@127.0.0.1", "")));
+        assert_eq!((at, uri(&msg)), (3, "sip:bob@10.0.0.1:40003;transport=tcp;ob"));
+        // By the transport, or by what stands between.
+        let (client, msg, at) = by_connection(bench.no_response(client, LOST));
+        assert_eq!((at, uri(&msg)), (2, "sip:bob@10.0.0.1:40002;transport=tcp;ob"));
+        let (client, msg, at) = by_connection(bench.respond(client, &msg, 430));
+        assert_eq!((at, uri(&msg)), (1, "sip:bob@10.0.0.1:40001;transport=tcp;ob"));
+        assert_eq!(codes(&bench.respond(client, &msg, 200)), [200]);
+        bench.assert_forgotten();
+        // The next call begins with what is left.
+        let (client, _, at) = by_connection(bench.request(request(method, "sip:bob@127.0.0.1", "")));
+        assert_eq!(at, 1);
+        assert_eq!(codes(&bench.no_response(client, LOST)), [480]);
+        assert_eq!(bench.status(request(method, "sip:bob@127.0.0.1", "")), 480);
+        bench.assert_forgotten();
+    }
+}
+
+#[test]
+fn what_the_device_says_by_one_flow_counts() {
+    for code in [408, 480, 486, 500, 503] {
+        let mut bench = three_flows();
+        let (client, msg, _) = by_connection(bench.request(request("INVITE", "sip:bob@127.0.0.1", "")));
+        assert_eq!(codes(&bench.respond(client, &msg, code)), [if code == 503 { 500 } else { code }]);
+        // Nor does silence, or what is our own trouble.
+        let (client, _, at) = by_connection(bench.request(request("INVITE", "sip:bob@127.0.0.1", "")));
+        assert_eq!(at, 3);
+        assert_eq!(codes(&bench.no_response(client, NoResponse::Timeout)), [408]);
+        let (client, ..) = by_connection(bench.request(request("INVITE", "sip:bob@127.0.0.1", "")));
+        let congested = NoResponse::Transport(TransportError::Congested);
+        assert_eq!(codes(&bench.no_response(client, congested)), [480]);
+        assert_eq!(by_connection(bench.request(request("INVITE", "sip:bob@127.0.0.1", ""))).2, 3);
+    }
+}
+
+#[test]
+fn a_caller_who_gave_up_wakes_no_other_flow() {
+    let mut bench = three_flows();
+    let (client, ..) = by_connection(bench.request(request("INVITE", "sip:bob@127.0.0.1", "")));
+    assert_eq!(cancels(&bench.cancelled()), [client]);
+    let outs = bench.no_response(client, LOST);
+    assert_eq!((codes(&outs), sent(outs).len()), (vec![480], 0));
+    bench.assert_forgotten();
+}
+
+/// Other targets ring on, and those of lower preference wait.
+#[test]
+fn the_next_flow_leaves_other_targets_alone() {
+    let mut bench = three_flows();
+    bench.register(&["<sip:desk@127.0.0.1:5090>", "<sip:mailbox@127.0.0.1:5091>;q=0.1"]);
+    let mut outs = bench.request(request("INVITE", "sip:bob@127.0.0.1", ""));
+    assert_eq!(outs.len(), 2);
+    let flow = outs.remove(0);
+    let desk = sent(outs);
+    let (client, _, at) = by_connection(vec![flow]);
+    assert_eq!(at, 3);
+    let (client, msg, at) = by_connection(bench.no_response(client, LOST));
+    assert_eq!((at, msg.header(h::MAX_BREADTH).unwrap().0), (2, 30));
+    assert!(bench.respond(client, &msg, 486).is_empty());
+    let last = sent(bench.respond(desk[0].0, &desk[0].1, 486));
+    assert_eq!(last.iter().map(|(_, msg)| uri(msg)).collect::<Vec<_>>(), ["sip:mailbox@127.0.0.1:5091"]);
+}
+
+/// RFC 5626 §6: a flow is named by its device and its number, not by its URI.
+#[test]
+fn a_flow_is_removed_by_its_name() {
+    const SAME: &str = "sip:bob@10.0.0.1:40000;transport=tcp;ob";
+    let mut bench = bench();
+    let left = |bench: &mut Bench, contact: &str| {
+        let lines = format!("To: <sip:bob@127.0.0.1>\r\n{contact}");
+        let mut msg = request("REGISTER", "sip:127.0.0.1", &lines);
+        msg.set(h::CALL_ID, "another");
+        match bench.request(msg).into_iter().next() {
+            Some(Out::Answer(_, 200, Some(answer))) => answer.header(h::CONTACTS).count(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let all = |bench: &mut Bench| {
+        for flow in 1..=3 {
+            register_flow(bench, tcp(flow), SAME, flow as u32, "Supported: path, outbound\r\n");
+        }
+    };
+    all(&mut bench);
+    assert_eq!(left(&mut bench, ""), 3);
+    let named = format!("Contact: <{SAME}>;reg-id=3;+sip.instance={DEVICE};expires=0\r\n");
+    assert_eq!(left(&mut bench, &named), 2);
+    assert_eq!(by_connection(bench.request(request("MESSAGE", "sip:bob@127.0.0.1", ""))).2, 2);
+    // Who names no flow means the URI, whatever has it.
+    assert_eq!(left(&mut bench, &format!("Contact: <{SAME}>;expires=0\r\n")), 0);
+}
+
 /// Without the option tag, or behind another proxy, reg-id means nothing (RFC 5626 §6).
 #[test]
 fn without_outbound_the_contact_is_what_counts() {
