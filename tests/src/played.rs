@@ -137,7 +137,7 @@ impl Played {
                         all.push(Sent { at: now, transport, kind, peer, connection, notify, bytes });
                     }
                     Wire::Close { connection } => self.closed.push((transport, connection)),
-                    Wire::Alias { .. } => {}
+                    Wire::Alias { .. } | Wire::Expect { .. } => {}
                 }
             }
         }

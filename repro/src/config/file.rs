@@ -233,6 +233,7 @@ max_expires = 100
 default_expires = 50
 max_contacts = 3
 max_aors = 4
+flow_timer = 90
 service_route = ["sip:192.0.2.1;lr"]
 [limits]
 transactions = 7
@@ -278,7 +279,7 @@ auth_key = "geheim"
         let expires = [registrar.min_expires, registrar.max_expires, registrar.default_expires];
         assert_eq!((expires, registrar.max_contacts, registrar.max_aors), ([10, 100, 50], 3, 4));
         let route: Vec<String> = registrar.service_route.iter().map(|route| route.0.to_string()).collect();
-        assert_eq!(route, ["sip:192.0.2.1;lr"]);
+        assert_eq!((route, registrar.flow_timer), (vec!["sip:192.0.2.1;lr".to_owned()], 90));
         let limits = &config.limits;
         assert_eq!((limits.transactions, limits.max_targets, limits.max_breadth), (7, 5, 6));
         assert_eq!((limits.connections, limits.connections_per_source), (8, 9));

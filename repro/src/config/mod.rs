@@ -121,6 +121,9 @@ pub struct Registrar {
     pub max_contacts: usize,
     /// Most addresses-of-record; more are refused with 503.
     pub max_aors: usize,
+    /// How often a device that is reached by its flow (RFC 5626) is told to send a keep-alive, seconds; over UDP 30 at most.
+    /// A connection that is silent for ten seconds more is closed. 0: it is told nothing. WebSocket has pings instead.
+    pub flow_timer: u32,
     /// The proxies that registered devices are told to send their requests through (RFC 3608), the first first.
     pub service_route: Vec<RouteUri>,
 }
@@ -201,6 +204,7 @@ impl Default for Registrar {
             default_expires: 3600,
             max_contacts: 10,
             max_aors: 1_000_000,
+            flow_timer: 120,
             service_route: Vec::new(),
         }
     }

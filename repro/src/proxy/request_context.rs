@@ -3,7 +3,7 @@
 use super::Server;
 use crate::location::Found;
 use crate::processors::ProcessorResult;
-use crate::registrar::Registrar;
+use crate::registrar::{Registered, Registrar};
 use stack::header::{HeaderValue, Many, Method, p};
 use stack::message::Message;
 use stack::selector::{Located, Target, locate};
@@ -218,7 +218,10 @@ impl<'s, 'c> RequestContext<'s, 'c> {
         let (tag, now) = (self.stack.rng().token::<13>(), self.stack.now());
         let (store, rules) = (self.server.location(), &self.server.config().registrar);
         let registrar = Registrar { store, rules, transports: self.stack.transports() };
-        let response = registrar.register(aor, &self.request, &tag, now);
+        let Registered { response, kept } = registrar.register(aor, &self.request, &tag, now);
+        if let Some((flow, silence)) = kept {
+            self.stack.expect_keep_alives(&flow, silence);
+        }
         self.send(response)
     }
 

@@ -14,7 +14,7 @@ use crate::config;
 use crate::location::{Binding, By, LocationStore, NewBinding, Record};
 use contacts::{Wanted, Wish, kept_params};
 use listing::{list, listed, octets};
-use outbound::is_outbound;
+use outbound::{flow_timer, is_outbound, silence};
 use path::Path;
 use rutil::Time;
 use stack::header::{CallId, h, p};
@@ -58,11 +58,19 @@ struct Registration<'m> {
     now: Time,
 }
 
+/// What becomes of a REGISTER.
+pub struct Registered {
+    /// The answer.
+    pub response: Message,
+    /// The flow whose device was told to send keep-alives, and how long it may be silent.
+    pub kept: Option<(Flow, Duration)>,
+}
+
 impl Registrar<'_> {
     /// Carries out a REGISTER for an address-of-record, and makes the response: all that it asks, or nothing.
-    pub fn register(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Message {
+    pub fn register(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Registered {
         let error = match self.accept(aor, request, to_tag, now) {
-            Ok(response) => return response,
+            Ok(registered) => return registered,
             Err(error) => error,
         };
         tracing::debug!(aor, %error, "REGISTER refused");
@@ -73,10 +81,10 @@ impl Registrar<'_> {
             RegisterError::NoPathSupport => response.append_line("Unsupported", PATH),
             _ => {}
         }
-        response
+        Registered { response, kept: None }
     }
 
-    fn accept(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Result<Message, RegisterError> {
+    fn accept(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Result<Registered, RegisterError> {
         let registration = self.read(aor, request, now)?;
         let wish = self.wish(request, &registration)?;
         let mut response = request.make_response(200, None, Some(to_tag));
@@ -86,13 +94,19 @@ impl Registrar<'_> {
         if registration.outbound && wish.has_flows() {
             response.append_line("Require", OUTBOUND);
         }
+        let flow =
+            registration.flow.filter(|_| registration.path.is_none() && registration.outbound && wish.has_flows());
+        let kept = flow.and_then(|flow| Some((flow, flow_timer(&flow, self.rules.flow_timer)?)));
+        if let Some((_, timer)) = kept {
+            response.append_line("Flow-Timer", &timer.to_string());
+        }
         for route in &self.rules.service_route {
             response.append_line("Service-Route", &format!("<{}>", route.0));
         }
         let room = MOST_RESPONSE.saturating_sub(response.to_bytes().len());
         let bindings = self.apply(aor, &registration, wish, room)?;
         list(&mut response, &bindings, now);
-        Ok(response)
+        Ok(Registered { response, kept: kept.map(|(flow, timer)| (flow, silence(timer))) })
     }
 
     fn read<'m>(&self, aor: &str, request: &'m Message, now: Time) -> Result<Registration<'m>, RegisterError> {

@@ -4,6 +4,8 @@ use super::RegisterError;
 use super::path::Path;
 use stack::header::{HeaderError, NameAddr, Token, h, p};
 use stack::message::Message;
+use stack::transport::{Flow, TransportType};
+use std::time::Duration;
 
 /// The option tag of RFC 5626.
 pub const OUTBOUND: &str = "outbound";
@@ -21,6 +23,26 @@ pub(super) fn is_outbound(request: &Message, path: Option<&Path>) -> Result<bool
     let kept = path.map_or_else(|| request.header(h::VIAS).texts().count() == 1, |path| path.outbound);
     let insists = || request.header(h::REQUIRES).any(|tag| tag.is_ok_and(|tag| tag.is(OUTBOUND)));
     if asked && !kept && insists() { Err(RegisterError::NoOutbound) } else { Ok(asked && kept) }
+}
+
+/// Over UDP a device has to be heard more often: NATs forget what is silent for longer (RFC 5626 §4.4.2).
+const OFTEN_ENOUGH: u32 = 30;
+/// How much later than it was told a keep-alive may come.
+const GRACE: u32 = 10;
+
+/// What a device is told by the Flow-Timer for its flow, in seconds; none for WebSocket, which has pings of its own.
+pub(super) fn flow_timer(flow: &Flow, configured: u32) -> Option<u32> {
+    let timer = match flow.kind {
+        TransportType::Ws | TransportType::Wss => return None,
+        TransportType::Udp => configured.min(OFTEN_ENOUGH),
+        TransportType::Tcp | TransportType::Tls => configured,
+    };
+    (timer > 0).then_some(timer)
+}
+
+/// How long a device may be silent that was told this.
+pub(super) fn silence(timer: u32) -> Duration {
+    Duration::from_secs(u64::from(timer) + u64::from(GRACE))
 }
 
 /// Which flow of which device a contact is.

@@ -107,6 +107,11 @@ impl TransportSelector {
                     hops.heard(from, report, now);
                 }
             }
+            Outgoing::Expect { transport, connection, within } => {
+                if let Some(wire) = self.parts.wires.get(usize::from(transport.0)) {
+                    drop(wire.push(Wire::Expect { connection, within }, Class::Internal, now));
+                }
+            }
             Outgoing::Downgrade(downgrade) => self.downgrade(*downgrade, now),
         }
     }

@@ -156,6 +156,11 @@ impl TransactionController {
             Command::SendStateless { transaction, msg, options } => self.stateless(transaction, msg, options, now),
             Command::Respond { transaction, msg } => self.respond(transaction, &msg, now),
             Command::RespondStatus { transaction, code } => self.respond_status(transaction, code, now),
+            // What finds no room is asked for again with the next REGISTER.
+            Command::Expect { transport, connection, within } => {
+                let expect = Outgoing::Expect { transport, connection, within };
+                drop(self.out.push(expect, Class::Internal, now));
+            }
             Command::Cancel { transaction, reason } => self.cancel_client(transaction, reason, now),
         }
     }

@@ -26,12 +26,13 @@ pub use stats::{TransactionSnapshot, TransactionStats};
 use crate::message::Message;
 use crate::overload::LoadReport;
 use crate::selector::{Failover, Retry};
-use crate::transport::{Flow, Notify, TransportError, TransportFailed};
+use crate::transport::{ConnectionId, Flow, Notify, TransportError, TransportFailed, TransportId};
 use crate::tu::{NoResponse, SendOptions};
 use bytes::Bytes;
 use rutil::Time;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What crosses `txn[i]`: message-header scanner → transactions.
 #[derive(Debug)]
@@ -94,6 +95,15 @@ pub enum Command {
         transaction: ServerTransaction,
         /// The status code.
         code: u16,
+    },
+    /// Close a connection whose peer is silent for too long.
+    Expect {
+        /// Its transport.
+        transport: TransportId,
+        /// The connection.
+        connection: ConnectionId,
+        /// The longest silence.
+        within: Duration,
     },
     /// Cancel an INVITE.
     Cancel {
@@ -189,6 +199,15 @@ pub enum Outgoing {
     },
     /// What a next hop wants to be left out (RFC 7339): the next hop, and what it said.
     Load(Box<(SocketAddr, LoadReport)>),
+    /// The peer of a connection has promised keep-alives.
+    Expect {
+        /// Its transport.
+        transport: TransportId,
+        /// The connection.
+        connection: ConnectionId,
+        /// The longest silence.
+        within: Duration,
+    },
     /// Octets for a flow that is known: a response, a repeated request, an ACK or a CANCEL.
     Bytes(Box<Transmission>),
     /// A request whose attempt has failed, for its next target (RFC 3263 §4.3).

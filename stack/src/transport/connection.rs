@@ -135,6 +135,10 @@ pub(super) struct Connection {
     pub(super) phase: Phase,
     /// When octets last went in or out.
     pub(super) active: Time,
+    /// When octets last came in.
+    pub(super) heard: Time,
+    /// How long none may come; none: as long as it likes.
+    pub(super) silence: Option<Duration>,
     /// When a phase other than Open ends by force.
     pub(super) ends: Time,
     /// An edge came and the socket is not yet drained.
@@ -182,6 +186,8 @@ impl Connection {
             alias: None,
             phase,
             active: now,
+            heard: now,
+            silence: None,
             ends: Time::MAX,
             readable: false,
             writable: phase != Phase::Connecting,

@@ -47,6 +47,7 @@ use rutil::Time;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a SIP message travels (the transport of a Via's sent-protocol).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -222,6 +223,13 @@ pub enum Wire {
         connection: ConnectionId,
         /// The port of the Via's sent-by.
         port: u16,
+    },
+    /// The peer of this connection has promised keep-alives: it is closed when nothing comes for so long (RFC 5626 §4.4).
+    Expect {
+        /// The connection.
+        connection: ConnectionId,
+        /// The longest silence.
+        within: Duration,
     },
     /// Read nothing more from this connection (a stream whose framing is lost), and close it when the answers to what
     /// was read before have had half a second to be sent, and what is queued has gone out.

@@ -128,6 +128,15 @@ impl Table {
         }
     }
 
+    /// The peer has promised to be heard so often.
+    pub(super) fn expect(&mut self, id: ConnectionId, within: Duration) {
+        let Some(slot) = self.by_id(id) else { return };
+        if let Some(connection) = self.get(slot) {
+            connection.silence = Some(within);
+            self.note(slot);
+        }
+    }
+
     /// Moves a connection to another phase, which ends at `ends` (Open: by idleness).
     pub(super) fn enter(&mut self, slot: usize, phase: Phase, ends: Time) {
         let Some(connection) = self.get(slot) else { return };
@@ -216,7 +225,8 @@ impl Table {
         match self.slots.get(slot).and_then(|c| c.as_ref()) {
             Some(c) if c.phase == Phase::Open => {
                 let idle = c.active + if c.has_unsent() { self.idle.min(STALLED) } else { self.idle };
-                c.ws.as_ref().map_or(idle, |ws| idle.min(ws.due()))
+                let due = c.silence.map_or(idle, |silence| idle.min(c.heard + silence));
+                c.ws.as_ref().map_or(due, |ws| due.min(ws.due()))
             }
             Some(c) => c.ends,
             None => Time::MAX,

@@ -253,7 +253,7 @@ impl Udp {
                     self.stats.errors.add(1);
                     ctx.fail(notify, TransportError::NoTransport);
                 }
-                Some(Wire::Close { .. } | Wire::Alias { .. }) => {}
+                Some(Wire::Close { .. } | Wire::Alias { .. } | Wire::Expect { .. }) => {}
                 None => break,
             }
         }

@@ -7,6 +7,7 @@ use crate::transaction::Command;
 use crate::transport::{Flow, TransportTable};
 use rutil::{Rng, Time};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::transport::TransportType;
 
@@ -97,6 +98,15 @@ impl TuContext<'_> {
     /// The token by which [`TuContext::flow_of`] knows a flow again.
     pub fn flow_token(&self, flow: &Flow) -> String {
         self.tokens.token(flow)
+    }
+
+    /// Expects to hear from the peer of a flow at least so often, as it has promised with keep-alives (RFC 5626 §4.4): a
+    /// connection that is silent for longer is closed. Over UDP, and on a connection that has ended, it means nothing.
+    pub fn expect_keep_alives(&mut self, flow: &Flow, within: Duration) {
+        if flow.kind.is_reliable() {
+            let Flow { transport, connection, .. } = *flow;
+            self.commands.push(Command::Expect { transport, connection, within });
+        }
     }
 
     /// Sends a request in a new client transaction. The stack adds the Via. The answer, or the news that there will

@@ -155,7 +155,7 @@ fn register_flow(bench: &mut Bench, flow: Flow, contact: &str, reg_id: u32, supp
     msg.set(h::CALL_ID, format!("{reg_id}-{}", flow.connection.0).as_str());
     let outs = bench.request(msg);
     bench.came_by = None;
-    match outs.into_iter().next() {
+    match outs.into_iter().next_back() {
         Some(Out::Answer(_, 200, Some(answer))) => *answer,
         other => panic!("{other:?}"),
     }
@@ -184,6 +184,44 @@ fn a_device_with_outbound_is_called_by_its_flow() {
     bench.pass(1);
     register_flow(&mut bench, tcp(3), "sip:bob@10.0.0.1:40002;transport=tcp;ob", 2, supported);
     assert_eq!(called(&mut bench).1, NextHop::Flow(tcp(3)));
+}
+
+/// RFC 5626 §4.4: only who is reached by a flow has to keep it alive.
+#[test]
+fn a_device_is_told_how_often_to_send_keep_alives() {
+    let registrar = crate::config::Registrar { flow_timer: 100, ..Default::default() };
+    let udp = Flow { transport: TransportId(0), kind: TransportType::Udp, connection: ConnectionId(0), ..ws(1) };
+    let supported = "Supported: path, outbound\r\n";
+    let behind = "Path: <sip:edge.example.com;lr;ob>\r\n";
+    for (configured, flow, lines, told) in [
+        (100, tcp(1), supported.to_owned(), Some(100)),
+        (100, udp, supported.to_owned(), Some(30)),
+        (20, udp, supported.to_owned(), Some(20)),
+        (0, tcp(1), supported.to_owned(), None),
+        (100, ws(1), supported.to_owned(), None),
+        (100, tcp(1), String::new(), None),
+        (100, tcp(1), format!("{supported}{behind}"), None),
+    ] {
+        let registrar = crate::config::Registrar { flow_timer: configured, ..registrar.clone() };
+        let mut bench = bench();
+        bench.server = Arc::new(Server::new(Config { registrar, ..Config::default() }, &mut Rng::from_seed(1)));
+        bench.proxy = Proxy::new(bench.server.clone(), &mut Rng::from_seed(1));
+        bench.came_by = Some(flow);
+        let contact = format!("Contact: <sip:bob@10.0.0.1>;reg-id=1;+sip.instance={DEVICE}\r\n");
+        let outs = bench.request(request(
+            "REGISTER",
+            "sip:127.0.0.1",
+            &format!("To: <sip:bob@127.0.0.1>\r\n{contact}{lines}"),
+        ));
+        let Some(Out::Answer(_, 200, Some(answer))) = outs.last() else { panic!("{outs:?}") };
+        assert_eq!(answer.header(h::FLOW_TIMER).ok().map(|timer| timer.0), told, "{flow:?}");
+        let expected = told.filter(|_| flow.kind.is_reliable()).map(|told| (flow.connection, told + 10));
+        let found = outs.iter().find_map(|out| match out {
+            Out::Expect(connection, within) => Some((*connection, within.as_secs() as u32)),
+            _ => None,
+        });
+        assert_eq!(found, expected);
+    }
 }
 
 /// Three flows of one device; the newest is the third.

@@ -29,6 +29,7 @@ enum Out {
     Stateless(Box<Message>, SendOptions),
     Answer(ServerTransaction, u16, Option<Box<Message>>),
     Cancel(ClientTransaction),
+    Expect(ConnectionId, Duration),
 }
 
 /// A proxy on UDP and TCP port 5060 of an address, and nothing behind it.
@@ -101,6 +102,7 @@ impl Bench {
                 Command::SendStateless { msg, options, .. } => Out::Stateless(msg, *options),
                 Command::Respond { transaction, msg } => Out::Answer(transaction, msg.status().unwrap(), Some(msg)),
                 Command::RespondStatus { transaction, code } => Out::Answer(transaction, code, None),
+                Command::Expect { connection, within, .. } => Out::Expect(connection, within),
                 Command::Cancel { transaction, .. } => Out::Cancel(transaction),
             })
             .collect()

@@ -341,6 +341,7 @@ impl Tcp {
                     }
                 }
                 Some(Wire::Alias { connection, port }) => self.alias(connection, port),
+                Some(Wire::Expect { connection, within }) => self.table.expect(connection, within),
                 Some(Wire::Close { connection }) => self.begin_close(ctx, connection),
                 None => return taken > 0,
             }

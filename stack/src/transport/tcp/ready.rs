@@ -157,6 +157,7 @@ impl Tcp {
             Got::Octets(size) if connection.ws.is_some() => self.read_websocket(ctx, slot, size),
             Got::Octets(size) if matches!(phase, Phase::Open | Phase::Broken) => {
                 // A peer that talks and does not read counts as idle.
+                connection.heard = ctx.now;
                 if !connection.has_unsent() {
                     connection.active = ctx.now;
                 }

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 const LOCAL: &str = "127.0.0.1:0";
 
 /// A peer connected to `to`.
-fn connect(to: SocketAddr) -> TcpStream {
+pub(super) fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -79,7 +79,7 @@ fn on(flow: Flow, bytes: impl Into<Bytes>, key: u64) -> Wire {
     }
 }
 
-fn closed(bench: &mut Bench) -> Flow {
+pub(super) fn closed(bench: &mut Bench) -> Flow {
     match bench.next() {
         Received::Closed { flow } => flow,
         other => panic!("{other:?}"),
