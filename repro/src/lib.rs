@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod gruu_token;
 pub mod location;
 pub mod processors;
 pub mod proxy;

@@ -15,6 +15,7 @@ use stack::wiring::{Core, EDGES, Plan, TuFactory, cores};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Passes at one moment after which two actors are taken to feed each other for ever.
 const PASSES: u32 = 1_000_000;
@@ -58,6 +59,8 @@ pub struct Played {
     pub stalled: Option<&'static str>,
     /// Connections that the transports were told to close.
     pub closed: Vec<(TransportId, ConnectionId)>,
+    /// The connections whose peers were to be heard, and how often.
+    pub expected: Vec<(TransportId, ConnectionId, Duration)>,
 }
 
 impl Played {
@@ -88,7 +91,7 @@ impl Played {
             rng: &mut Rng::from_seed(seed),
         };
         let core = cores(plan, vec![(from_transports, Bell::silent())]).remove(0);
-        Played { core, rx, wires, transports, resolver, stalled: None, closed: Vec::new() }
+        Played { core, rx, wires, transports, resolver, stalled: None, closed: Vec::new(), expected: Vec::new() }
     }
 
     /// Gives every actor turns until none has anything to do at this moment.
@@ -137,7 +140,8 @@ impl Played {
                         all.push(Sent { at: now, transport, kind, peer, connection, notify, bytes });
                     }
                     Wire::Close { connection } => self.closed.push((transport, connection)),
-                    Wire::Alias { .. } | Wire::Expect { .. } => {}
+                    Wire::Expect { connection, within } => self.expected.push((transport, connection, within)),
+                    Wire::Alias { .. } => {}
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! One binding of an address-of-record.
 
-use super::Located;
+use super::{Found, Located};
 use rutil::Time;
 use smallvec::SmallVec;
 use stack::selector::{self, Target};
@@ -40,8 +40,10 @@ pub struct Binding {
     contact: Option<Target>,
     neighbour: Option<Target>,
     by: By,
-    /// Which flow of which device it is (RFC 5626 §6): `+sip.instance` and `reg-id`.
-    instance: Option<(Box<str>, u32)>,
+    /// Which device it is: `+sip.instance`.
+    device: Option<Box<str>>,
+    /// Which of its flows (RFC 5626 §6): `reg-id`; 0 for a contact that is none.
+    reg_id: u32,
     /// When it was registered last.
     since: Time,
 }
@@ -65,8 +67,10 @@ pub struct NewBinding<'a> {
     pub neighbour: Option<Target>,
     /// How requests get there.
     pub by: By,
-    /// `+sip.instance` and `reg-id` of a contact that is reached by its flow (RFC 5626 §6).
-    pub instance: Option<(&'a str, u32)>,
+    /// `+sip.instance`.
+    pub device: Option<&'a str>,
+    /// `reg-id` of a contact that is a flow of its device (RFC 5626 §6), else 0.
+    pub reg_id: u32,
     /// The time of the registration.
     pub now: Time,
 }
@@ -96,23 +100,39 @@ impl Binding {
             contact,
             neighbour: new.neighbour,
             by: new.by,
-            instance: new.instance.map(|(device, flow)| (device.into(), flow)),
+            device: new.device.map(Into::into),
+            reg_id: new.reg_id,
             since: new.now,
         }
     }
 
     /// Whether a Contact with this URI and this flow of a device replaces it (RFC 3261 §10.3 step 7, RFC 5626 §6).
-    pub fn is_replaced_by(&self, uri: &Uri<'_>, instance: Option<(&str, u32)>) -> bool {
-        match (&self.instance, instance) {
-            (Some((device, flow)), Some(new)) => (&**device, *flow) == new,
+    pub fn is_replaced_by(&self, uri: &Uri<'_>, flow: Option<(&str, u32)>) -> bool {
+        match (self.flow(), flow) {
+            (Some(own), Some(new)) => own == new,
             _ => self.is(uri),
         }
     }
 
+    /// Which flow of which device it is.
+    fn flow(&self) -> Option<(&str, u32)> {
+        Some((self.device()?, self.reg_id)).filter(|(_, flow)| *flow > 0)
+    }
+
+    /// Which device it is: `+sip.instance`.
+    pub fn device(&self) -> Option<&str> {
+        self.device.as_deref()
+    }
+
+    /// Whether its URI is a sips URI.
+    pub fn is_sips(&self) -> bool {
+        self.uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
+    }
+
     /// Whether `other` is a later flow of the same device: of several, one is used (RFC 5626 §6).
     pub(super) fn is_older_flow_than(&self, other: &Binding) -> bool {
-        match (&self.instance, &other.instance) {
-            (Some((a, own)), Some((b, others))) => a == b && (self.since, own) < (other.since, others),
+        match (self.flow(), other.flow()) {
+            (Some((own, _)), Some((others, _))) => own == others && self.registered() < other.registered(),
             _ => false,
         }
     }
@@ -135,6 +155,19 @@ impl Binding {
     /// Whole seconds left, rounded up.
     pub fn seconds_left(&self, now: Time) -> u64 {
         self.expires_at.since(now).as_nanos().div_ceil(1_000_000_000) as u64
+    }
+
+    /// Where it leads, with the older flows of its device among `others`.
+    pub(super) fn located_before<'b>(&self, others: impl Iterator<Item = &'b Binding>) -> Located {
+        let mut older: SmallVec<[&Binding; 4]> = others.filter(|other| other.is_older_flow_than(self)).collect();
+        older.sort_by_key(|binding| std::cmp::Reverse(binding.registered()));
+        let older: Found = older.into_iter().map(Binding::located).collect();
+        Located { older: (!older.is_empty()).then(|| Box::new(older)), ..self.located() }
+    }
+
+    /// When it was registered last; at the same time the higher flow counts as later.
+    pub(super) fn registered(&self) -> (Time, u32) {
+        (self.since, self.reg_id)
     }
 
     pub(super) fn located(&self) -> Located {

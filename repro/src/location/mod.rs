@@ -101,19 +101,23 @@ impl LocationStore {
         &self.parts[self.hasher.hash_one(aor) as usize % PARTS]
     }
 
-    /// The contacts of an address-of-record, the most preferred first; `None` when it never registered.
+    /// The contacts of an address-of-record, the most preferred first, of each device the flow that registered last; `None`
+    /// when it never registered.
     pub fn lookup(&self, aor: &str, now: Time) -> Option<Found> {
         let part = self.part(aor).read();
         let record = part.get(aor)?;
         let live = || record.iter().filter(|binding| binding.expires_at > now);
         let newest = |binding: &&Binding| !live().any(|other| binding.is_older_flow_than(other));
-        let with_older = |binding: &Binding| {
-            let mut older: SmallVec<[&Binding; 4]> = live().filter(|other| other.is_older_flow_than(binding)).collect();
-            older.sort_by(|a, b| a.is_older_flow_than(b).cmp(&b.is_older_flow_than(a)));
-            let older: Found = older.into_iter().map(Binding::located).collect();
-            Located { older: (!older.is_empty()).then(|| Box::new(older)), ..binding.located() }
-        };
-        Some(live().filter(newest).map(with_older).collect())
+        Some(live().filter(newest).map(|binding| binding.located_before(live())).collect())
+    }
+
+    /// The contact that a device has registered last (RFC 5627 §6.1); `of_device` says which contacts are its own.
+    pub fn lookup_device(&self, aor: &str, now: Time, of_device: impl Fn(&Binding) -> bool) -> Option<Found> {
+        let part = self.part(aor).read();
+        let record = part.get(aor)?;
+        let live = || record.iter().filter(|binding| binding.expires_at > now && of_device(binding));
+        let newest = live().max_by_key(|binding| binding.registered());
+        Some(newest.map(|binding| binding.located_before(live())).into_iter().collect())
     }
 
     /// Removes the bindings of an address-of-record that gave this: the flow is dead (RFC 5626 §7).
@@ -240,7 +244,8 @@ mod tests {
             cseq: 1,
             neighbour: Some(udp("192.0.2.9:7000")),
             by: By::Uri,
-            instance: None,
+            device: None,
+            reg_id: 0,
             now: Time::ZERO,
         })
     }

@@ -1,11 +1,15 @@
-//! The targets of a request for one of our users: the contacts of the address-of-record (RFC 3261 §16.5).
+//! The targets of a request for one of our users: the contacts of the address-of-record (RFC 3261 §16.5), or those of the
+//! one device that a GRUU names (RFC 5627 §6.1).
 
 use super::{Processor, ProcessorResult};
-use crate::proxy::{RequestContext, aor_key};
-use stack::uri::Uri;
+use crate::location::{Binding, Found};
+use crate::proxy::{RequestContext, Server, aor_key};
+use crate::registrar::urn;
+use rutil::Time;
+use stack::uri::{SipUri, Uri};
 
 /// Looks up who is meant. A request that has a Route or a flow to follow, or is for elsewhere, passes: its target is its
-/// Request-URI.
+/// Request-URI. A GRUU says better than a flow where its device is now; without it the flow remains.
 pub(super) struct LocationServer;
 
 impl Processor for LocationServer {
@@ -14,30 +18,56 @@ impl Processor for LocationServer {
     }
 
     fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
-        if context.flow.is_some() || context.route.is_some() || !context.uri.ours {
+        if context.route.is_some() || !context.uri.ours {
             return ProcessorResult::Continue;
         }
-        let (aor, secure) = match context.request.request_uri() {
+        let (server, now) = (context.server, context.stack.now());
+        let (looked, secure) = match context.request.request_uri() {
+            Ok(Uri::Sip(sip)) if is_gruu(&sip) => (look_up_device(server, &sip, now), sip.secure),
+            _ if context.flow.is_some() => return ProcessorResult::Continue,
             Ok(Uri::Sip(sip)) if sip.user.is_some() => {
                 let secure = sip.secure;
-                (aor_key(sip), secure)
+                let aor = aor_key(sip);
+                (server.location().lookup(&aor, now).map(|found| (aor, found)), secure)
             }
-            _ => return context.respond(404),
+            _ => (None, false),
         };
-        match context.server.location().lookup(&aor, context.stack.now()) {
-            None => context.respond(404),
-            Some(mut found) => {
-                // RFC 5630 §5.3: what was sent to a sips URI goes to nobody who would get it in clear.
-                found.retain(|contact| !secure || is_sips(&contact.uri));
-                if found.is_empty() {
-                    return context.respond(480);
-                }
-                context.targets = found;
-                context.aor = aor;
-                ProcessorResult::SkipThisChain
-            }
+        let Some((aor, mut found)) = looked else { return nobody(context, 404) };
+        // RFC 5630 §5.3: what was sent to a sips URI goes to nobody who would get it in clear.
+        found.retain(|contact| !secure || is_sips(&contact.uri));
+        if found.is_empty() {
+            return nobody(context, 480);
         }
+        (context.targets, context.aor, context.flow) = (found, aor, None);
+        ProcessorResult::SkipThisChain
     }
+}
+
+/// There is no contact; but the flow that a Route of ours named is as good.
+fn nobody(context: &mut RequestContext<'_, '_>, status: u16) -> ProcessorResult {
+    if context.flow.is_some() { ProcessorResult::Continue } else { context.respond(status) }
+}
+
+fn is_gruu(sip: &SipUri<'_>) -> bool {
+    !sip.params.is_empty() && sip.params.contains("gr")
+}
+
+/// The contact of the device that a GRUU names, with its address-of-record; `None`: there is no such GRUU.
+fn look_up_device(server: &Server, sip: &SipUri<'_>, now: Time) -> Option<(String, Found)> {
+    let (store, tokens) = (server.location(), server.gruus());
+    if let Some(wanted) = sip.params.get_decoded("gr") {
+        let is_it = |device: &str| urn(device).as_bytes().eq_ignore_ascii_case(&wanted);
+        let aor = aor_key(sip.clone());
+        let found = store.lookup_device(&aor, now, |binding| binding.device().is_some_and(is_it))?;
+        return Some((aor, found));
+    }
+    let token = tokens.read(sip.user.as_deref()?).ok()?;
+    let is_it = |binding: &Binding| binding.device().is_some_and(|device| tokens.is_for_device(&token, device));
+    let found = store.lookup_device(&token.aor, now, is_it)?;
+    // Another Call-ID has ended it (RFC 5627 §3.2). Without any contact the device is away.
+    let valid = |binding: &Binding| is_it(binding) && tokens.is_for_call_id(&token, &binding.call_id);
+    let ended = !found.is_empty() && store.lookup_device(&token.aor, now, valid).is_none_or(|found| found.is_empty());
+    (!ended).then_some((token.aor, found))
 }
 
 fn is_sips(uri: &str) -> bool {

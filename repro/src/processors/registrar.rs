@@ -2,7 +2,7 @@
 
 use super::{Processor, ProcessorResult};
 use crate::proxy::{RequestContext, Verb};
-use crate::registrar::{OUTBOUND, PATH, supports};
+use crate::registrar::{GRUU, OUTBOUND, PATH, supports};
 use stack::header::{Contact, NameAddr, h, p};
 use stack::message::Message;
 use stack::selector::needs_flow;
@@ -10,7 +10,7 @@ use stack::tu::AddPath;
 use stack::uri::Uri;
 
 /// What a REGISTER may require.
-const EXTENSIONS: [&str; 2] = [OUTBOUND, PATH];
+const EXTENSIONS: [&str; 3] = [OUTBOUND, PATH, GRUU];
 
 /// Gives REGISTER to the registrar; every other request passes.
 pub(super) struct RegistrarDispatch;

@@ -216,8 +216,8 @@ impl<'s, 'c> RequestContext<'s, 'c> {
     /// Lets the registrar answer.
     pub fn register(&mut self, aor: &str) -> ProcessorResult {
         let (tag, now) = (self.stack.rng().token::<13>(), self.stack.now());
-        let (store, rules) = (self.server.location(), &self.server.config().registrar);
-        let registrar = Registrar { store, rules, transports: self.stack.transports() };
+        let nonce = self.stack.rng().next_u64();
+        let registrar = Registrar { server: self.server, transports: self.stack.transports(), nonce };
         let Registered { response, kept } = registrar.register(aor, &self.request, &tag, now);
         if let Some((flow, silence)) = kept {
             self.stack.expect_keep_alives(&flow, silence);

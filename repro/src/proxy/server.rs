@@ -1,6 +1,7 @@
 //! What the proxies of all shards share.
 
 use crate::config::Config;
+use crate::gruu_token::GruuTokens;
 use crate::location::{Limits, LocationStore};
 use rutil::Rng;
 use rutil::hash::Keyed;
@@ -14,6 +15,7 @@ pub struct Server {
     config: Config,
     location: LocationStore,
     hasher: Keyed,
+    gruus: GruuTokens,
     open: bool,
     relays_for_peers: bool,
 }
@@ -25,7 +27,7 @@ impl Server {
         let limits = Limits { aors: config.registrar.max_aors, contacts: config.registrar.max_contacts };
         let location = LocationStore::new(limits, rng);
         let (open, relays_for_peers) = (config.is_open(), config.relays_for_peers());
-        Server { config, location, hasher: Keyed::new(rng), open, relays_for_peers }
+        Server { config, location, hasher: Keyed::new(rng), gruus: GruuTokens::new(rng), open, relays_for_peers }
     }
 
     /// The configuration.
@@ -41,6 +43,11 @@ impl Server {
     /// Hashes with the key of this process.
     pub fn hasher(&self) -> &Keyed {
         &self.hasher
+    }
+
+    /// Makes and reads temporary GRUUs.
+    pub fn gruus(&self) -> &GruuTokens {
+        &self.gruus
     }
 
     /// Whether everybody who reaches the proxy may use it.

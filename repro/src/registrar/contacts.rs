@@ -1,6 +1,6 @@
 //! The Contacts of a REGISTER: what it wants, and whether a request could be sent there.
 
-use super::outbound::instance;
+use super::gruu::without_gruus;
 use super::{RegisterError, Registrar, Registration};
 use crate::location::Binding;
 use stack::header::{Contact, NameAddr, Params, h, p};
@@ -9,7 +9,8 @@ use stack::selector::search::Reach;
 use stack::selector::{self, Located, Place};
 use stack::transport::Flow;
 use stack::tu::NoResponse;
-use stack::uri::Uri;
+use stack::uri::{SipUri, Uri};
+use std::borrow::Cow;
 
 /// What a REGISTER wants.
 pub(super) enum Wish<'m> {
@@ -23,8 +24,10 @@ pub(super) enum Wish<'m> {
 /// A Contact.
 pub(super) struct Wanted<'m> {
     pub(super) contact: NameAddr<'m>,
-    /// Which flow of which device it is, where that counts.
-    pub(super) flow: Option<(String, u32)>,
+    /// Which device it is.
+    pub(super) device: Option<String>,
+    /// Which of its flows, where that counts; else 0.
+    pub(super) reg_id: u32,
     /// Seconds; 0 removes it.
     pub(super) expires: u32,
 }
@@ -32,13 +35,13 @@ pub(super) struct Wanted<'m> {
 impl Wish<'_> {
     /// Whether it names flows of a device.
     pub(super) fn has_flows(&self) -> bool {
-        matches!(self, Wish::Contacts(contacts) if contacts.iter().any(|wanted| wanted.flow.is_some()))
+        matches!(self, Wish::Contacts(contacts) if contacts.iter().any(|wanted| wanted.reg_id > 0))
     }
 }
 
 impl Wanted<'_> {
-    pub(super) fn flow(&self) -> Option<(&str, u32)> {
-        self.flow.as_ref().map(|(device, flow)| (&**device, *flow))
+    fn flow(&self) -> Option<(&str, u32)> {
+        Some((self.device.as_deref()?, self.reg_id)).filter(|(_, flow)| *flow > 0)
     }
 
     pub(super) fn replaces(&self, binding: &Binding) -> bool {
@@ -54,7 +57,7 @@ impl Registrar<'_> {
         request: &'m Message,
         registration: &Registration<'_>,
     ) -> Result<Wish<'m>, RegisterError> {
-        let rules = self.rules;
+        let rules = self.rules();
         // A malformed Expires counts as absent (§20.19 through §10.3: the registrar's own choice).
         let header = request.header(h::EXPIRES).ok().map(|seconds| seconds.0);
         let mut contacts = Vec::new();
@@ -68,14 +71,19 @@ impl Registrar<'_> {
                         Some(_) if addr.uri.sip().is_some() => {}
                         _ => self.check_reachable(&addr.uri, registration.flow.as_ref())?,
                     }
+                    if self.is_own_gruu(&addr.uri) {
+                        return Err(RegisterError::OwnGruu);
+                    }
                     let wanted = addr.param(p::EXPIRES).or(header).unwrap_or(rules.default_expires);
                     if wanted > 0 && wanted < rules.min_expires {
                         return Err(RegisterError::TooBrief(rules.min_expires));
                     }
                     // Who takes a flow away may name it without the option tag.
-                    let flow = if registration.outbound || wanted == 0 { instance(&addr) } else { None };
-                    contacts.push(Wanted { contact: addr, flow, expires: wanted.min(rules.max_expires) });
-                    if contacts.len() > 2 * self.store.limits().contacts {
+                    let flows = registration.outbound || wanted == 0;
+                    let device = addr.param(p::INSTANCE).map(Cow::into_owned);
+                    let reg_id = addr.param(p::REG_ID).filter(|_| flows && device.is_some()).unwrap_or(0);
+                    contacts.push(Wanted { contact: addr, device, reg_id, expires: wanted.min(rules.max_expires) });
+                    if contacts.len() > 2 * self.server.location().limits().contacts {
                         return Err(RegisterError::TooManyContacts);
                     }
                 }
@@ -87,6 +95,11 @@ impl Registrar<'_> {
             (false, true) => Ok(Wish::Query),
             (false, false) => Ok(Wish::Contacts(contacts)),
         }
+    }
+
+    fn is_own_gruu(&self, uri: &Uri<'_>) -> bool {
+        let own = |sip: &SipUri<'_>| self.server.is_ours(&sip.host, sip.port, self.transports);
+        uri.sip().is_some_and(|sip| sip.params.contains("gr") && own(sip))
     }
 
     /// Whether a request to this contact could ever leave. Where a name leads is for the resolver to say when there is
@@ -120,9 +133,10 @@ impl Registrar<'_> {
     }
 }
 
-/// The parameters of a Contact that its binding keeps: all but `expires`.
+/// The parameters of a Contact that its binding keeps: all but `expires`, and what only a registrar may say.
 pub(super) fn kept_params(params: &Params<'_>) -> String {
     let mut params = params.clone();
     params.remove("expires");
+    without_gruus(&mut params);
     params.to_string()
 }

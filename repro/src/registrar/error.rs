@@ -24,6 +24,9 @@ pub enum RegisterError {
     /// A device that insists on outbound, behind a proxy that does not support it (RFC 5626 §6).
     #[error("the first proxy does not support outbound")]
     NoOutbound,
+    /// A Contact that leads back here: a GRUU of ours (RFC 5627 §5.1).
+    #[error("Contact: a GRUU")]
+    OwnGruu,
     /// A Contact that no request can be sent to, and why.
     #[error("Contact: {0}")]
     Unreachable(&'static str),
@@ -55,7 +58,7 @@ impl RegisterError {
             | RegisterError::Unreachable(_) => 400,
             RegisterError::NoPathSupport => 420,
             RegisterError::TooBrief(_) => 423,
-            RegisterError::TooManyContacts => 403,
+            RegisterError::TooManyContacts | RegisterError::OwnGruu => 403,
             RegisterError::NoOutbound => 439,
             RegisterError::OutOfOrder => 500,
             RegisterError::Full(_) => 503,

@@ -1,18 +1,21 @@
 //! The list of bindings in a response (RFC 3261 §10.3 step 8).
 
+use super::gruu::Names;
 use crate::location::Binding;
 use rutil::Time;
 use stack::message::Message;
 
 /// §10.3 step 8: all current bindings, each with the time that is left to it.
-pub(super) fn list(response: &mut Message, bindings: &[Binding], now: Time) {
-    for binding in bindings {
+pub(super) fn list(response: &mut Message, bindings: &[Binding], names: Option<&Names<'_>>, now: Time) {
+    for (at, binding) in bindings.iter().enumerate() {
         let left = binding.seconds_left(now);
-        response.append_line("Contact", &format!("<{}>{};expires={left}", binding.uri(), binding.params()));
+        let gruus = names.map(|names| names.params(binding, at as u64)).unwrap_or_default();
+        let contact = format!("<{}>{}{gruus};expires={left}", binding.uri(), binding.params());
+        response.append_line("Contact", &contact);
     }
 }
 
-/// At most how long that list is.
+/// At most how long that list is without the names of devices.
 pub(super) fn listed(bindings: &[Binding]) -> usize {
     let around = "Contact: <>;expires=4294967295\r\n".len();
     bindings.iter().map(|binding| around + octets(binding)).sum()

@@ -2,17 +2,22 @@
 
 mod contacts;
 mod error;
+mod gruu;
 mod listing;
 mod outbound;
 mod path;
 
 pub use error::RegisterError;
+pub use gruu::GRUU;
+pub(crate) use gruu::urn;
 pub use outbound::{OUTBOUND, supports};
 pub use path::PATH;
 
 use crate::config;
-use crate::location::{Binding, By, LocationStore, NewBinding, Record};
+use crate::location::{Binding, By, NewBinding, Record};
+use crate::proxy::Server;
 use contacts::{Wanted, Wish, kept_params};
+use gruu::Names;
 use listing::{list, listed, octets};
 use outbound::{flow_timer, is_outbound, silence};
 use path::Path;
@@ -21,6 +26,7 @@ use stack::header::{CallId, h, p};
 use stack::message::Message;
 use stack::selector::{self, Target};
 use stack::transport::{Flow, TransportTable};
+use stack::uri::Uri;
 use std::time::Duration;
 
 /// Most octets of an address-of-record.
@@ -38,12 +44,12 @@ const MOST_RESPONSE: usize = 65_507;
 /// What a REGISTER is carried out with.
 #[derive(Clone, Copy, Debug)]
 pub struct Registrar<'a> {
-    /// The bindings.
-    pub store: &'a LocationStore,
-    /// What is granted.
-    pub rules: &'a config::Registrar,
+    /// The bindings, and what is granted.
+    pub server: &'a Server,
     /// The transports that requests to contacts leave by.
     pub transports: &'a TransportTable,
+    /// A random number.
+    pub nonce: u64,
 }
 
 /// What a REGISTER says besides its Contacts.
@@ -55,6 +61,8 @@ struct Registration<'m> {
     path: Option<Path>,
     /// Its device is reached by its flows.
     outbound: bool,
+    /// Its device is told its GRUUs.
+    names: Option<Names<'m>>,
     now: Time,
 }
 
@@ -66,7 +74,11 @@ pub struct Registered {
     pub kept: Option<(Flow, Duration)>,
 }
 
-impl Registrar<'_> {
+impl<'a> Registrar<'a> {
+    fn rules(&self) -> &'a config::Registrar {
+        &self.server.config().registrar
+    }
+
     /// Carries out a REGISTER for an address-of-record, and makes the response: all that it asks, or nothing.
     pub fn register(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Registered {
         let error = match self.accept(aor, request, to_tag, now) {
@@ -96,20 +108,23 @@ impl Registrar<'_> {
         }
         let flow =
             registration.flow.filter(|_| registration.path.is_none() && registration.outbound && wish.has_flows());
-        let kept = flow.and_then(|flow| Some((flow, flow_timer(&flow, self.rules.flow_timer)?)));
+        let kept = flow.and_then(|flow| Some((flow, flow_timer(&flow, self.rules().flow_timer)?)));
         if let Some((_, timer)) = kept {
             response.append_line("Flow-Timer", &timer.to_string());
         }
-        for route in &self.rules.service_route {
+        for route in &self.rules().service_route {
             response.append_line("Service-Route", &format!("<{}>", route.0));
         }
         let room = MOST_RESPONSE.saturating_sub(response.to_bytes().len());
         let bindings = self.apply(aor, &registration, wish, room)?;
-        list(&mut response, &bindings, now);
+        list(&mut response, &bindings, registration.names.as_ref(), now);
         Ok(Registered { response, kept: kept.map(|(flow, timer)| (flow, silence(timer))) })
     }
 
-    fn read<'m>(&self, aor: &str, request: &'m Message, now: Time) -> Result<Registration<'m>, RegisterError> {
+    fn read<'m>(&self, aor: &'m str, request: &'m Message, now: Time) -> Result<Registration<'m>, RegisterError>
+    where
+        'a: 'm,
+    {
         let (call_id, cseq) = (request.header(h::CALL_ID)?, request.header(h::CSEQ)?.number);
         if aor.len() > MOST_AOR {
             return Err(RegisterError::TooLong("Address-of-record"));
@@ -119,7 +134,13 @@ impl Registrar<'_> {
         }
         let path = self.path(request)?;
         let outbound = is_outbound(request, path.as_ref())?;
-        Ok(Registration { call_id, cseq, flow: request.source().map(|source| source.flow), path, outbound, now })
+        let to = request.header(h::TO).ok().filter(|_| supports(request, GRUU));
+        let names = to.and_then(|to| match to.uri {
+            Uri::Sip(to) => Some(Names { tokens: self.server.gruus(), aor, to, nonce: self.nonce }),
+            _ => None,
+        });
+        let flow = request.source().map(|source| source.flow);
+        Ok(Registration { call_id, cseq, flow, path, outbound, names, now })
     }
 
     /// The bindings afterwards, which are no longer than `room` when they are listed.
@@ -130,18 +151,18 @@ impl Registrar<'_> {
         wish: Wish<'_>,
         room: usize,
     ) -> Result<Record, RegisterError> {
-        let now = registration.now;
+        let (now, store) = (registration.now, self.server.location());
         match wish {
             Wish::Query => {
-                let bindings = self.store.bindings(aor, now);
-                if listed(&bindings) <= room { Ok(bindings) } else { Err(RegisterError::NoRoom) }
+                let bindings = store.bindings(aor, now);
+                if registration.listed(&bindings) <= room { Ok(bindings) } else { Err(RegisterError::NoRoom) }
             }
-            Wish::RemoveAll => self.store.update(aor, now, |bindings| {
+            Wish::RemoveAll => store.update(aor, now, |bindings| {
                 registration.is_later_than(bindings.iter())?;
                 bindings.clear();
                 Ok(())
             }),
-            Wish::Contacts(contacts) => self.store.update(aor, now, |bindings| {
+            Wish::Contacts(contacts) => store.update(aor, now, |bindings| {
                 // All are checked against what was there before: of two equal contacts in one request the last holds.
                 for wanted in &contacts {
                     registration.is_later_than(bindings.iter().filter(|binding| wanted.replaces(binding)))?;
@@ -149,21 +170,19 @@ impl Registrar<'_> {
                 for wanted in &contacts {
                     registration.change(bindings, wanted);
                 }
-                self.within_bounds(bindings, room)
+                self.within_bounds(bindings)?;
+                if registration.listed(bindings) <= room { Ok(()) } else { Err(RegisterError::NoRoom) }
             }),
         }
     }
 
-    /// What is kept for one address-of-record is bounded in number and in octets, and can be listed.
-    fn within_bounds(&self, bindings: &[Binding], room: usize) -> Result<(), RegisterError> {
+    /// What is kept for one address-of-record is bounded in number and in octets.
+    fn within_bounds(&self, bindings: &[Binding]) -> Result<(), RegisterError> {
         if bindings.iter().any(|binding| octets(binding) > MOST_CONTACT) {
             return Err(RegisterError::TooLong("Contact"));
         }
-        let listed = listed(bindings);
-        if bindings.len() > self.store.limits().contacts || listed > MOST_LISTED {
-            return Err(RegisterError::TooManyContacts);
-        }
-        if listed <= room { Ok(()) } else { Err(RegisterError::NoRoom) }
+        let many = bindings.len() > self.server.location().limits().contacts || listed(bindings) > MOST_LISTED;
+        if many { Err(RegisterError::TooManyContacts) } else { Ok(()) }
     }
 }
 
@@ -173,6 +192,12 @@ impl Registration<'_> {
         let own = self.call_id.as_str();
         let late = bindings.into_iter().any(|binding| *binding.call_id == *own && self.cseq <= binding.cseq);
         if late { Err(RegisterError::OutOfOrder) } else { Ok(()) }
+    }
+
+    /// At most how long the list of contacts is.
+    fn listed(&self, bindings: &[Binding]) -> usize {
+        let names = |names: &Names<'_>| bindings.iter().map(|binding| names.octets(binding)).sum();
+        listed(bindings) + self.names.as_ref().map_or(0, names)
     }
 
     /// Replaces or removes what a contact stands for: of several flows with the same URI that may be more than one.
@@ -186,7 +211,7 @@ impl Registration<'_> {
 
     fn binding(&self, wanted: &Wanted<'_>) -> Binding {
         let uri = &wanted.contact.uri;
-        let by_flow = || self.outbound && wanted.flow.is_some() || uri.sip().is_some_and(selector::needs_flow);
+        let by_flow = || self.outbound && wanted.reg_id > 0 || uri.sip().is_some_and(selector::needs_flow);
         let by = match (&self.path, self.flow) {
             (Some(path), _) => By::Path(path.text.clone()),
             (None, Some(flow)) if by_flow() => By::Flow(flow),
@@ -202,7 +227,8 @@ impl Registration<'_> {
             cseq: self.cseq,
             neighbour: self.path.as_ref().map_or_else(source, |path| path.first),
             by,
-            instance: wanted.flow(),
+            device: wanted.device.as_deref(),
+            reg_id: wanted.reg_id,
             now: self.now,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::RegisterError;
 use super::path::Path;
-use stack::header::{HeaderError, NameAddr, Token, h, p};
+use stack::header::{HeaderError, Token, h};
 use stack::message::Message;
 use stack::transport::{Flow, TransportType};
 use std::time::Duration;
@@ -43,11 +43,4 @@ pub(super) fn flow_timer(flow: &Flow, configured: u32) -> Option<u32> {
 /// How long a device may be silent that was told this.
 pub(super) fn silence(timer: u32) -> Duration {
     Duration::from_secs(u64::from(timer) + u64::from(GRACE))
-}
-
-/// Which flow of which device a contact is.
-pub(super) fn instance(contact: &NameAddr<'_>) -> Option<(String, u32)> {
-    let device = contact.param(p::INSTANCE)?;
-    let flow = contact.param(p::REG_ID).filter(|flow| *flow > 0)?;
-    Some((device.into_owned(), flow))
 }

@@ -5,6 +5,7 @@ use stack::StackOptions;
 use stack::message::Message;
 use stack::transport::{ConnectionId, Flow, TransportError, TransportId, TransportType};
 use stack::tu::{NextHop, SendOptions, TuOptions};
+use std::time::Duration;
 
 fn large(uri: &str) -> Message {
     let mut msg = request_to("MESSAGE", uri);
@@ -49,6 +50,19 @@ fn after_the_fall_back_an_answer_ends_it() {
     bench.run_to(5000);
     bench.nothing_sent();
     assert_eq!((bench.told(0), bench.alive()), (vec![told(0, "200")], (0, 0)));
+}
+
+/// RFC 5626 §4.4: the transport is told how long its peer may be silent; of datagrams there is nothing to close.
+#[test]
+fn a_promise_of_keep_alives_reaches_its_connection() {
+    let mut bench = Bench::new();
+    for (transport, kind) in [(UDP, TransportType::Udp), (TCP, TransportType::Tcp)] {
+        let peer = PEER.parse().unwrap();
+        let flow = Flow { transport: TransportId(transport), kind, connection: ConnectionId(7), peer, local: None };
+        bench.act(0, move |stack| stack.expect_keep_alives(&flow, Duration::from_secs(130)));
+    }
+    bench.nothing_sent();
+    assert_eq!(bench.stack.expected, [(TransportId(TCP), ConnectionId(7), Duration::from_secs(130))]);
 }
 
 /// Who asked for TCP does not get UDP, whatever the Request-URI would have allowed.

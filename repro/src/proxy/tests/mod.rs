@@ -4,6 +4,7 @@ mod cancel;
 mod flows;
 mod fork;
 mod forward;
+mod gruu;
 mod path;
 mod register;
 mod relay;
