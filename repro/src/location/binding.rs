@@ -159,6 +159,9 @@ impl Binding {
 
     /// Where it leads, with the older flows of its device among `others`.
     pub(super) fn located_before<'b>(&self, others: impl Iterator<Item = &'b Binding>) -> Located {
+        if self.reg_id == 0 {
+            return self.located();
+        }
         let mut older: SmallVec<[&Binding; 4]> = others.filter(|other| other.is_older_flow_than(self)).collect();
         older.sort_by_key(|binding| std::cmp::Reverse(binding.registered()));
         let older: Found = older.into_iter().map(Binding::located).collect();

@@ -46,6 +46,17 @@ pub struct Located {
     pub older: Option<Box<Found>>,
 }
 
+impl Located {
+    /// One flow of a device, with those that come after it; none when there is no first one.
+    pub fn of_flows(mut flows: Found) -> Option<Located> {
+        if flows.is_empty() {
+            return None;
+        }
+        let first = flows.remove(0);
+        Some(Located { older: (!flows.is_empty()).then(|| Box::new(flows)), ..first })
+    }
+}
+
 /// What a look-up finds, the most preferred first.
 pub type Found = SmallVec<[Located; 2]>;
 

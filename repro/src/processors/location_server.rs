@@ -2,7 +2,7 @@
 //! one device that a GRUU names (RFC 5627 §6.1).
 
 use super::{Processor, ProcessorResult};
-use crate::location::{Binding, Found};
+use crate::location::{Binding, By, Found, Located};
 use crate::proxy::{RequestContext, Server, aor_key};
 use crate::registrar::urn;
 use rutil::Time;
@@ -35,12 +35,41 @@ impl Processor for LocationServer {
         let Some((aor, mut found)) = looked else { return nobody(context, 404) };
         // RFC 5630 §5.3: what was sent to a sips URI goes to nobody who would get it in clear.
         found.retain(|contact| !secure || is_sips(&contact.uri));
+        if found.iter().any(|contact| is_silent(context, contact)) {
+            found = alive(context, &aor, found);
+        }
         if found.is_empty() {
             return nobody(context, 480);
         }
         (context.targets, context.aor, context.flow) = (found, aor, None);
         ProcessorResult::SkipThisChain
     }
+}
+
+/// Whether it is a flow over UDP whose keep-alives stay away (RFC 5626 §4.4).
+fn is_silent(context: &RequestContext<'_, '_>, contact: &Located) -> bool {
+    let (heard, now) = (context.stack.transports().heard(), context.stack.now());
+    let older = || contact.older.iter().flat_map(|older| older.iter());
+    std::iter::once(contact).chain(older()).any(|flow| matches!(&flow.by, By::Flow(flow) if heard.is_silent(flow, now)))
+}
+
+/// Forgets the flows that are silent; what is left of each device.
+fn alive(context: &RequestContext<'_, '_>, aor: &str, found: Found) -> Found {
+    let devices = found.into_iter().filter_map(|mut contact| {
+        let older = contact.older.take();
+        let mut flows: Found =
+            std::iter::once(contact).chain(older.map(|older| *older).into_iter().flatten()).collect();
+        flows.retain(|flow| {
+            let silent = is_silent(context, flow);
+            if let (true, By::Flow(by)) = (silent, &flow.by) {
+                context.server.location().remove(aor, flow);
+                context.stack.transports().heard().forget(by);
+            }
+            !silent
+        });
+        Located::of_flows(flows)
+    });
+    devices.collect()
 }
 
 /// There is no contact; but the flow that a Route of ours named is as good.

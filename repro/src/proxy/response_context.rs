@@ -190,16 +190,13 @@ impl Forwarding {
     /// Max-Breadth of the branch that it takes the place of.
     fn fallback(&self, target: Option<&Located>) -> Option<Box<Fallback>> {
         let target = target.filter(|target| target.by != By::Uri)?;
-        let next = target.older.as_deref().and_then(|older| {
-            let (next, rest) = older.split_first()?;
-            let older = (!rest.is_empty()).then(|| Box::new(Found::from(rest)));
-            Some(Forwarding {
-                request: self.request.clone(),
-                targets: smallvec![Located { older, ..next.clone() }],
-                aor: self.aor.clone(),
-                options: self.options,
-                max_breadth: self.request.header(h::MAX_BREADTH).map_or(1, |breadth| breadth.0),
-            })
+        let next = target.older.as_deref().and_then(|older| Located::of_flows(older.clone()));
+        let next = next.map(|next| Forwarding {
+            request: self.request.clone(),
+            targets: smallvec![next],
+            aor: self.aor.clone(),
+            options: self.options,
+            max_breadth: self.request.header(h::MAX_BREADTH).map_or(1, |breadth| breadth.0),
         });
         let flow = Located { older: None, ..target.clone() };
         Some(Box::new(Fallback { aor: self.aor.clone(), flow, next }))

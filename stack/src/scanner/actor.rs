@@ -172,6 +172,7 @@ impl MessageHeaderScanner {
     fn datagram(&mut self, bytes: Bytes, flow: Flow, at: Time, now: Time) {
         // Keep-alives (RFC 5626 §4.4: CRLF, CRLFCRLF, a NUL from old devices) are nothing to answer.
         if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            self.parts.transports.heard().keep_alive(&flow, now);
             return;
         }
         if self.is_banned(&flow, now) {
@@ -183,7 +184,10 @@ impl MessageHeaderScanner {
         }
         if flow.kind == TransportType::Udp && stun::is_stun(&bytes) {
             match stun::answer(&bytes, flow.peer) {
-                Some(answer) => self.reply(answer, flow, now),
+                Some(answer) => {
+                    self.parts.transports.heard().keep_alive(&flow, now);
+                    self.reply(answer, flow, now);
+                }
                 None => count(&self.parts.stats.garbage),
             }
             return;

@@ -1,7 +1,7 @@
 //! The transports of a stack, what they write into Via and Record-Route, and which of them leads to a peer.
 
 use super::interfaces::{Interfaces, Latest};
-use super::{ConnectionId, Flow, ProvedPeers, TransportId, TransportType};
+use super::{ConnectionId, Flow, HeardFlows, ProvedPeers, TransportId, TransportType};
 use crate::uri::Host;
 use smallvec::SmallVec;
 use std::fmt::{self, Write};
@@ -161,6 +161,7 @@ pub struct TransportTable {
     seen: u64,
     latest: Arc<Latest>,
     proved: Arc<ProvedPeers>,
+    heard: Arc<HeardFlows>,
 }
 
 impl TransportTable {
@@ -172,6 +173,7 @@ impl TransportTable {
             seen: 0,
             latest: Arc::default(),
             proved: Arc::default(),
+            heard: Arc::default(),
         }
     }
 
@@ -183,6 +185,11 @@ impl TransportTable {
     /// Who the peers of TLS connections have proved to be.
     pub fn proved(&self) -> &ProvedPeers {
         &self.proved
+    }
+
+    /// Which flows over UDP are silent whose devices have promised keep-alives.
+    pub fn heard(&self) -> &HeardFlows {
+        &self.heard
     }
 
     /// Where the machine's addresses are published, for this table and its clones.

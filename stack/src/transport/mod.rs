@@ -9,6 +9,7 @@ mod drops;
 mod error;
 mod errqueue;
 mod filter;
+mod heard;
 mod interfaces;
 mod local;
 mod mmsg;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use error::BindError;
 pub(crate) use filter::decides;
+pub use heard::HeardFlows;
 pub(crate) use interfaces::AddressWatch;
 pub use interfaces::{InterfaceAddress, Interfaces, Latest};
 pub(crate) use local::Text;

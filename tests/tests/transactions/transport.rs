@@ -52,17 +52,37 @@ fn after_the_fall_back_an_answer_ends_it() {
     assert_eq!((bench.told(0), bench.alive()), (vec![told(0, "200")], (0, 0)));
 }
 
-/// RFC 5626 §4.4: the transport is told how long its peer may be silent; of datagrams there is nothing to close.
+/// RFC 5626 §4.4: the transport is told how long its peer may be silent.
 #[test]
 fn a_promise_of_keep_alives_reaches_its_connection() {
     let mut bench = Bench::new();
-    for (transport, kind) in [(UDP, TransportType::Udp), (TCP, TransportType::Tcp)] {
-        let peer = PEER.parse().unwrap();
-        let flow = Flow { transport: TransportId(transport), kind, connection: ConnectionId(7), peer, local: None };
-        bench.act(0, move |stack| stack.expect_keep_alives(&flow, Duration::from_secs(130)));
-    }
+    let (peer, connection) = (PEER.parse().unwrap(), ConnectionId(7));
+    let flow = Flow { transport: TransportId(TCP), kind: TransportType::Tcp, connection, peer, local: None };
+    bench.act(0, move |stack| stack.expect_keep_alives(&flow, Duration::from_secs(130)));
     bench.nothing_sent();
-    assert_eq!(bench.stack.expected, [(TransportId(TCP), ConnectionId(7), Duration::from_secs(130))]);
+    assert_eq!(bench.stack.expected, [(flow.transport, connection, Duration::from_secs(130))]);
+}
+
+/// Over UDP there is nothing to close: the stack knows who is silent.
+#[test]
+fn keep_alives_in_datagrams_are_heard() {
+    let mut bench = Bench::new();
+    let (peer, connection) = (PEER.parse().unwrap(), ConnectionId(0));
+    let flow = Flow { transport: TransportId(UDP), kind: TransportType::Udp, connection, peer, local: None };
+    bench.act(0, move |stack| stack.expect_keep_alives(&flow, Duration::from_secs(40)));
+    let stun = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], b"twelveoctets"].concat();
+    let silent_at = |bench: &mut Bench, seconds: u64| {
+        bench.run_to(seconds * 1000);
+        bench.act(0, move |stack| stack.transports().heard().is_silent(&flow, stack.now()))
+    };
+    for (seconds, keep_alive) in [(30, &stun[..]), (60, b"\r\n\r\n")] {
+        assert!(!silent_at(&mut bench, seconds));
+        bench.receive(keep_alive.to_vec());
+    }
+    // Another device, and what is no keep-alive.
+    bench.receive_on(UDP, "192.0.2.77:5060", 0, stun.clone());
+    bench.receive(b"\x01\x02garbage".to_vec());
+    assert!(!silent_at(&mut bench, 100) && silent_at(&mut bench, 101));
 }
 
 /// Who asked for TCP does not get UDP, whatever the Request-URI would have allowed.

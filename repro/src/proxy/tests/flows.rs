@@ -224,6 +224,34 @@ fn a_device_is_told_how_often_to_send_keep_alives() {
     }
 }
 
+/// RFC 5626 §4.4: a flow over UDP that sends no keep-alives is dead, and the next one is used.
+#[test]
+fn a_silent_flow_over_udp_is_forgotten() {
+    let mut bench = bench();
+    let supported = "Supported: path, outbound\r\n";
+    let contact = |flow: u64| format!("sip:bob@10.0.0.1:4000{flow};ob");
+    let udp =
+        |flow| Flow { transport: TransportId(0), kind: TransportType::Udp, connection: ConnectionId(0), ..ws(flow) };
+    register_flow(&mut bench, tcp(1), &contact(1), 1, supported);
+    bench.pass(1);
+    register_flow(&mut bench, udp(2), &contact(2), 2, supported);
+    bench.pass(40);
+    let called = |bench: &mut Bench| uri(&bench.forwarded(request("MESSAGE", "sip:bob@127.0.0.1", "")).1).to_owned();
+    assert_eq!(called(&mut bench), contact(2));
+    bench.pass(1);
+    assert_eq!(called(&mut bench), contact(1));
+    // The device comes back, and is silent again: without another flow it is not there.
+    register_flow(&mut bench, udp(3), &contact(2), 2, supported);
+    let named =
+        format!("To: <sip:bob@127.0.0.1>\r\nContact: <{}>;reg-id=1;+sip.instance={DEVICE};expires=0\r\n", contact(1));
+    let mut gone = request("REGISTER", "sip:127.0.0.1", &named);
+    gone.set(h::CALL_ID, "gone");
+    assert_eq!(bench.status(gone), 200);
+    assert_eq!(called(&mut bench), contact(2));
+    bench.pass(41);
+    assert_eq!(bench.status(request("MESSAGE", "sip:bob@127.0.0.1", "")), 480);
+}
+
 /// Three flows of one device; the newest is the third.
 fn three_flows() -> Bench {
     let mut bench = bench();

@@ -46,7 +46,7 @@ fn a_request_goes_to_a_contact_by_its_path() {
 #[test]
 fn a_path_that_cannot_be_used_is_refused() {
     let mut bench = Bench::new();
-    let many = vec![EDGE; 9].join(", ");
+    let many = [EDGE; 9].join(", ");
     let long = format!("<sip:{}@edge.example.com;lr>", "u".repeat(1000));
     for (path, why) in [
         ("<tel:+1234>", "Path: sip or sips URI expected"),
