@@ -1,6 +1,6 @@
 //! One binding of an address-of-record.
 
-use super::{Found, Located};
+use super::{Found, Located, Place};
 use rutil::Time;
 use smallvec::SmallVec;
 use stack::selector::{self, Target};
@@ -126,7 +126,7 @@ impl Binding {
 
     /// Whether its URI is a sips URI.
     pub fn is_sips(&self) -> bool {
-        self.uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
+        super::is_sips(&self.uri)
     }
 
     /// Whether `other` is a later flow of the same device: of several, one is used (RFC 5626 §6).
@@ -182,7 +182,11 @@ impl Binding {
         self.target == located.uri && self.by == located.by
     }
 
-    pub(super) fn places(&self) -> SmallVec<[Target; 2]> {
-        self.contact.into_iter().chain(self.neighbour).collect()
+    pub(super) fn places(&self) -> SmallVec<[Place; 2]> {
+        let contact = self.contact.map(|contact| match self.by {
+            By::Path(_) => Place::Behind(contact),
+            _ => Place::Near(contact),
+        });
+        contact.into_iter().chain(self.neighbour.map(Place::Near)).collect()
     }
 }

@@ -63,11 +63,25 @@ pub type Found = SmallVec<[Located; 2]>;
 /// What an address-of-record has.
 pub type Record = SmallVec<[Binding; 1]>;
 
+/// A place that a binding has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    /// We send there.
+    Near(Target),
+    /// The last proxy of a Path does.
+    Behind(Target),
+}
+
+/// Whether a URI's scheme is `sips`.
+pub fn is_sips(uri: &str) -> bool {
+    uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
+}
+
 /// All bindings.
 pub struct LocationStore {
     parts: [RwLock<HashMap<Box<str>, Record>>; PARTS],
-    /// How many bindings have this place as contact or neighbour: who may use a proxy that is not open to everybody.
-    endpoints: RwLock<HashMap<Target, u32>>,
+    /// How many bindings have this place: who may use a proxy that is not open to everybody.
+    endpoints: RwLock<HashMap<Place, u32>>,
     hasher: Keyed,
     limits: Limits,
     records: AtomicUsize,
@@ -178,8 +192,13 @@ impl LocationStore {
     }
 
     /// Whether the contact of some binding is at this place, its REGISTER came from there, or its Path leads there.
-    pub fn is_endpoint(&self, place: Target) -> bool {
-        self.endpoints.read().contains_key(&place)
+    pub fn is_endpoint(&self, target: Target) -> bool {
+        self.endpoints.read().contains_key(&Place::Near(target))
+    }
+
+    /// Whether the contact of some binding is at this place behind another proxy, in the addresses that are known there.
+    pub fn is_behind_proxy(&self, target: Target) -> bool {
+        self.endpoints.read().contains_key(&Place::Behind(target))
     }
 
     /// Drops what has expired in one part of the store; the next call takes the next part.

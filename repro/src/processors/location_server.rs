@@ -2,7 +2,7 @@
 //! one device that a GRUU names (RFC 5627 §6.1).
 
 use super::{Processor, ProcessorResult};
-use crate::location::{Binding, By, Found, Located};
+use crate::location::{Binding, By, Found, Located, is_sips};
 use crate::proxy::{RequestContext, Server, aor_key};
 use crate::registrar::urn;
 use rutil::Time;
@@ -97,8 +97,4 @@ fn look_up_device(server: &Server, sip: &SipUri<'_>, now: Time) -> Option<(Strin
     let valid = |binding: &Binding| is_it(binding) && tokens.is_for_call_id(&token, &binding.call_id);
     let ended = !found.is_empty() && store.lookup_device(&token.aor, now, valid).is_none_or(|found| found.is_empty());
     (!ended).then_some((token.aor, found))
-}
-
-fn is_sips(uri: &str) -> bool {
-    uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
 }

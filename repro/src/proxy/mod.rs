@@ -27,6 +27,7 @@ pub use server::Server;
 
 use crate::location::{By, SWEEP_EVERY};
 use crate::processors::{Processor, ProcessorResult, request_chain};
+use crate::registrar;
 use best::Best;
 use response_context::{Begun, Branch, Forwarding, ResponseContext, direct};
 use rutil::hash::Keyed;
@@ -36,7 +37,8 @@ use stack::header::h;
 use stack::message::Message;
 use stack::transaction::TimerValues;
 use stack::tu::{
-    ClientTransaction, MessageFilterRule, NoResponse, ServerTransaction, TransactionUser, TuContext, TuEvent, TuOptions,
+    AddPath, ClientTransaction, MessageFilterRule, NoResponse, ServerTransaction, TransactionUser, TuContext, TuEvent,
+    TuOptions,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +124,11 @@ impl Proxy {
         if !forwarding.fits() {
             return stack.respond_status(transaction, 440);
         }
-        let slot = self.contexts.insert(ResponseContext::new(transaction, invite));
+        let mut context = ResponseContext::new(transaction, invite);
+        if forwarding.options.path == AddPath::Flow {
+            context.device = forwarding.request.source().map(|source| Box::new(source.flow));
+        }
+        let slot = self.contexts.insert(context);
         if invite {
             self.invites.insert(transaction, slot);
         }
@@ -218,13 +224,17 @@ impl Proxy {
     }
 
     /// Steps 5 and 10: a 2xx is forwarded at once, and ends the other branches.
-    fn on_success(&mut self, slot: usize, client: ClientTransaction, msg: Box<Message>, stack: &mut TuContext<'_>) {
+    fn on_success(&mut self, slot: usize, client: ClientTransaction, mut msg: Box<Message>, stack: &mut TuContext<'_>) {
         self.branches.remove(&client);
         let Some(context) = self.contexts.get_mut(slot) else { return };
         context.remove(client);
         if context.invite {
             self.accepted.insert(client, context.server);
             self.acks_until = Some(stack.now() + ACK_WAIT);
+        }
+        if let Some(flow) = context.device.take() {
+            let timer = self.server.config().registrar.flow_timer;
+            registrar::keep_alives_through(&mut msg, &flow, timer, stack);
         }
         if context.invite || !context.answered {
             stack.respond(context.server, msg);

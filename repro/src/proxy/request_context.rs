@@ -167,13 +167,19 @@ impl<'s, 'c> RequestContext<'s, 'c> {
     /// Request-URI leads, `maddr` and transport included, and the next hop if there is another: the proxy that a Path
     /// begins with. A name could lead anywhere.
     pub fn goes_to_endpoint(&self) -> bool {
-        let to_endpoint = |next_hop| match locate(&self.request, next_hop, None) {
-            Ok(Located::At(target)) => self.server.location().is_endpoint(target),
-            Ok(Located::Name(_) | Located::Number(_)) | Err(_) => false,
+        if !self.came_by_own_route {
+            return false;
+        }
+        let (store, request) = (self.server.location(), &self.request);
+        let at = |next_hop| match locate(request, next_hop, None) {
+            Ok(Located::At(target)) => Some(target),
+            Ok(Located::Name(_) | Located::Number(_)) | Err(_) => None,
         };
-        self.came_by_own_route
-            && to_endpoint(NextHop::RequestUri)
-            && (self.route.is_none() || to_endpoint(NextHop::Route))
+        let Some(place) = at(NextHop::RequestUri) else { return false };
+        match self.route {
+            None => store.is_endpoint(place),
+            Some(_) => store.is_behind_proxy(place) && at(NextHop::Route).is_some_and(|next| store.is_endpoint(next)),
+        }
     }
 
     fn peer(&self) -> Option<SocketAddr> {

@@ -7,6 +7,7 @@ use rutil::Time;
 use smallvec::{SmallVec, smallvec};
 use stack::header::h;
 use stack::message::Message;
+use stack::transport::Flow;
 use stack::tu::{ClientTransaction, NextHop, SendOptions, ServerTransaction, TuContext};
 
 /// One client transaction.
@@ -44,6 +45,8 @@ pub(super) struct ResponseContext {
     pub(super) cancelled: bool,
     pub(super) best: Best,
     pub(super) branches: SmallVec<[Branch; 1]>,
+    /// The flow of a device that registers in another domain, and is reached by it through us (RFC 5626 §5.1).
+    pub(super) device: Option<Box<Flow>>,
     /// Targets of lower preference.
     pub(super) rest: Option<Box<Forwarding>>,
 }
@@ -81,6 +84,7 @@ impl ResponseContext {
             cancelled: false,
             best: Best::None,
             branches: SmallVec::new(),
+            device: None,
             rest: None,
         }
     }

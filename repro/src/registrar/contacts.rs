@@ -35,7 +35,16 @@ pub(super) struct Wanted<'m> {
 impl Wish<'_> {
     /// Whether it names flows of a device.
     pub(super) fn has_flows(&self) -> bool {
-        matches!(self, Wish::Contacts(contacts) if contacts.iter().any(|wanted| wanted.reg_id > 0))
+        self.any(|wanted| wanted.reg_id > 0)
+    }
+
+    /// Whether it registers flows of a device.
+    pub(super) fn registers_flows(&self) -> bool {
+        self.any(|wanted| wanted.reg_id > 0 && wanted.expires > 0)
+    }
+
+    fn any(&self, is: impl Fn(&Wanted<'_>) -> bool) -> bool {
+        matches!(self, Wish::Contacts(contacts) if contacts.iter().any(is))
     }
 }
 

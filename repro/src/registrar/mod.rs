@@ -10,7 +10,7 @@ mod path;
 pub use error::RegisterError;
 pub use gruu::GRUU;
 pub(crate) use gruu::urn;
-pub use outbound::{OUTBOUND, supports};
+pub use outbound::{OUTBOUND, keep_alives_through, supports};
 pub use path::PATH;
 
 use crate::config;
@@ -106,8 +106,9 @@ impl<'a> Registrar<'a> {
         if registration.outbound && wish.has_flows() {
             response.append_line("Require", OUTBOUND);
         }
-        let flow =
-            registration.flow.filter(|_| registration.path.is_none() && registration.outbound && wish.has_flows());
+        let flow = registration
+            .flow
+            .filter(|_| registration.path.is_none() && registration.outbound && wish.registers_flows());
         let kept = flow.and_then(|flow| Some((flow, flow_timer(&flow, self.rules().flow_timer)?)));
         if let Some((_, timer)) = kept {
             response.append_line("Flow-Timer", &timer.to_string());

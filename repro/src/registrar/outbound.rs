@@ -5,6 +5,7 @@ use super::path::Path;
 use stack::header::{HeaderError, Token, h};
 use stack::message::Message;
 use stack::transport::{Flow, TransportType};
+use stack::tu::TuContext;
 use std::time::Duration;
 
 /// The option tag of RFC 5626.
@@ -43,4 +44,18 @@ pub(super) fn flow_timer(flow: &Flow, configured: u32) -> Option<u32> {
 /// How long a device may be silent that was told this.
 pub(super) fn silence(timer: u32) -> Duration {
     Duration::from_secs(u64::from(timer) + u64::from(GRACE))
+}
+
+/// RFC 5626 §4.4: the answer of another registrar to a device whose flow ends here. We are who hears its keep-alives: so it
+/// is told how often to send them, unless the registrar has told it.
+pub fn keep_alives_through(answer: &mut Message, flow: &Flow, configured: u32, stack: &mut TuContext<'_>) {
+    if !answer.header(h::REQUIRES).any(|tag| tag.is_ok_and(|tag| tag.is(OUTBOUND))) {
+        return;
+    }
+    let told = answer.header(h::FLOW_TIMER).ok().map(|timer| timer.0).filter(|timer| *timer > 0);
+    let Some(timer) = told.or_else(|| flow_timer(flow, configured)) else { return };
+    if told.is_none() {
+        answer.append_line("Flow-Timer", &timer.to_string());
+    }
+    stack.expect_keep_alives(flow, silence(timer));
 }

@@ -226,7 +226,8 @@ pub enum Wire {
         /// The port of the Via's sent-by.
         port: u16,
     },
-    /// The peer of this connection has promised keep-alives: it is closed when nothing comes for so long (RFC 5626 §4.4).
+    /// The peer of this connection has promised keep-alives: it is closed when nothing comes for so long (RFC 5626 §4.4). A
+    /// WebSocket has pings instead.
     Expect {
         /// The connection.
         connection: ConnectionId,

@@ -128,10 +128,10 @@ impl Table {
         }
     }
 
-    /// The peer has promised to be heard so often.
+    /// The peer has promised to be heard so often. A WebSocket is asked with pings instead.
     pub(super) fn expect(&mut self, id: ConnectionId, within: Duration) {
         let Some(slot) = self.by_id(id) else { return };
-        if let Some(connection) = self.get(slot) {
+        if let Some(connection) = self.get(slot).filter(|connection| connection.ws.is_none()) {
             connection.silence = Some(within);
             self.note(slot);
         }

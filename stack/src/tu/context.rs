@@ -101,7 +101,7 @@ impl TuContext<'_> {
     }
 
     /// Expects to hear from the peer of a flow at least so often, as it has promised with keep-alives (RFC 5626 §4.4): a
-    /// connection that is silent for longer is closed, and of a flow over UDP [`TransportTable::heard`] says so.
+    /// connection that is silent for longer is closed (but a WebSocket, which has pings), and of a flow over UDP [`TransportTable::heard`] says so.
     pub fn expect_keep_alives(&mut self, flow: &Flow, within: Duration) {
         if flow.kind.is_reliable() {
             let Flow { transport, connection, .. } = *flow;

@@ -90,6 +90,11 @@ fn a_path_of_a_stranger_is_not_looked_at() {
     bench.forwarded(bye("sip:bob@10.0.0.9", "sip:192.0.2.8"));
     assert_eq!(bench.status(bye("sip:+1900@10.0.0.10", "sip:192.0.2.8")), 403);
     assert_eq!(bench.status(bye("sip:bob@10.0.0.9", "sip:192.0.2.77")), 403);
+    // Its address means something there alone: not that of a host here.
+    let direct = "To: <sip:bob@example.com>;tag=1\r\nRoute: <sip:192.0.2.1;lr>\r\n";
+    assert_eq!(bench.status(request("BYE", "sip:bob@10.0.0.9", direct)), 403);
+    bench.peer = "10.0.0.9:5060";
+    assert_eq!(bench.status(request("INVITE", "sip:+1900@198.51.100.9", "")), 403);
 }
 
 const DEVICE: &str = "Contact: <sip:bob@10.0.0.9;transport=tcp;ob>;reg-id=1;+sip.instance=\"<urn:uuid:1>\"\r\n";
@@ -134,4 +139,40 @@ fn a_register_for_another_domain_gets_a_path() {
     let mut silent = Bench::with("127.0.0.1:5060", Config { path: false, ..Config::default() });
     let lines = format!("{one}{nowhere}");
     assert_eq!(silent.forwarded(request("REGISTER", "sip:example.org", &lines)).2.path, AddPath::None);
+}
+
+/// RFC 5626 §4.4: the keep-alives of a device come to its edge proxy.
+#[test]
+fn a_device_that_registers_through_us_is_told_to_send_keep_alives() {
+    let flow = |kind, transport| {
+        let peer = "10.0.0.9:40000".parse().unwrap();
+        Flow { transport: TransportId(transport), kind, connection: ConnectionId(7), peer, local: None }
+    };
+    let (tcp, ws) = (flow(TransportType::Tcp, 1), flow(TransportType::Ws, 2));
+    for (came_by, lines, granted, told, expected) in [
+        (tcp, DEVICE, "Require: outbound\r\n", Some(120), Some(130)),
+        (tcp, DEVICE, "Require: outbound\r\nFlow-Timer: 60\r\n", Some(60), Some(70)),
+        (tcp, DEVICE, "", None, None),
+        (tcp, "Contact: <sip:bob@10.0.0.9>\r\n", "Require: outbound\r\n", None, None),
+        (ws, DEVICE, "Require: outbound\r\n", None, None),
+    ] {
+        let mut bench = Bench::new();
+        bench.came_by = Some(came_by);
+        let register = request("REGISTER", "sip:example.org", &format!("Supported: path, outbound\r\n{lines}"));
+        let (client, sent, _) = bench.forwarded(register);
+        let mut msg = response(&sent, 200);
+        for line in granted.lines() {
+            let (name, value) = line.split_once(": ").unwrap();
+            msg.append_line(name, value);
+        }
+        let outs = bench.event(TuEvent::Response { transaction: client, msg });
+        let Some(Out::Answer(_, 200, Some(answer))) = outs.last() else { panic!("{outs:?}") };
+        assert_eq!(answer.header(h::FLOW_TIMER).ok().map(|timer| timer.0), told, "{granted}");
+        let found = outs.iter().find_map(|out| match out {
+            Out::Expect(ConnectionId(7), within) => Some(within.as_secs()),
+            _ => None,
+        });
+        assert_eq!(found, expected, "{granted}");
+        bench.assert_forgotten();
+    }
 }
