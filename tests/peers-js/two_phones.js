@@ -1,4 +1,4 @@
-// Two JsSIP phones at one proxy over WebSocket: they register, exchange a MESSAGE, and call each other.
+// Two JsSIP phones at one proxy over WebSocket: they register, exchange messages, and call each other.
 //
 //   node two_phones.js wss://HOST:PORT/PATH DOMAIN
 //
@@ -63,7 +63,7 @@ function fail(what, why) {
   process.exit(1);
 }
 
-async function message(from, to, text) {
+async function message(from, to, target, text) {
   const heard = new Promise((resolve) => {
     to.once('newMessage', ({ originator, request }) => {
       if (originator !== 'remote') fail('message', originator);
@@ -72,7 +72,7 @@ async function message(from, to, text) {
   });
   const sent = new Promise((resolve) => {
     const eventHandlers = { succeeded: resolve, failed: (event) => fail('message', event.cause) };
-    from.sendMessage(`sip:bob@${domain}`, text, { eventHandlers });
+    from.sendMessage(target, text, { eventHandlers });
   });
   const [content] = await Promise.all([heard, sent]);
   if (content !== text) fail('message', content);
@@ -108,7 +108,12 @@ async function main() {
   bob.start();
   await Promise.all(registered);
   console.log('registered');
-  await message(alice, bob, 'Grüße aus dem Browser');
+  await message(alice, bob, `sip:bob@${domain}`, 'Grüße aus dem Browser');
+  // The names of the device (RFC 5627). With them, the calls have the public one as Contact.
+  for (const name of ['pub_gruu', 'temp_gruu']) {
+    if (!bob.contact[name]) fail('registration', `no ${name}`);
+    await message(alice, bob, bob.contact[name], name);
+  }
   await call(alice, bob, 'bob', false);
   await call(bob, alice, 'alice', true);
   const gone = [alice, bob].map((ua) => once(ua, 'unregistered'));

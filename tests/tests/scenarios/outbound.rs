@@ -96,3 +96,44 @@ fn a_device_is_called_through_its_edge_proxy() {
     let bye = next(&mut bob.stream);
     assert!(bye.starts_with(&format!("BYE {CONTACT} SIP/2.0")), "{bye}");
 }
+
+/// RFC 5627: of two devices the one that a GRUU names is called, and the dialog finds it when its flow is another.
+#[test]
+fn a_device_is_called_by_its_name() {
+    let repro = start(&[]);
+    let (over_tcp, domain) = (address(&repro, "tcp"), address(&repro, "udp"));
+    let mut phones = [1, 2].map(|_| TcpStream::connect(over_tcp).expect("it listens"));
+    let register = |stream: &mut TcpStream, device: usize, call_id: &str| {
+        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+        let register = format!(
+            "REGISTER sip:{domain} SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1:9;branch=z9hG4bK{call_id};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:bob@{domain}>;tag=1\r\nTo: <sip:bob@{domain}>\r\nCall-ID: {call_id}\r\n\
+             CSeq: 1 REGISTER\r\nSupported: outbound, gruu\r\n\
+             Contact: <{CONTACT}>;reg-id=1;+sip.instance=\"<urn:uuid:{device}>\"\r\nContent-Length: 0\r\n\r\n"
+        );
+        stream.write_all(register.as_bytes()).expect("it reads");
+        let answer = next(stream);
+        let instance = format!("+sip.instance=\"<urn:uuid:{device}>\"");
+        let own = header(&answer, "Contact").into_iter().find(|contact| contact.contains(&instance));
+        let own = own.unwrap_or_else(|| panic!("{answer}"));
+        ["pub-gruu", "temp-gruu"].map(|name| {
+            let (_, value) = own.split_once(&format!("{name}=\"")).expect("a name");
+            value.split('"').next().unwrap_or_default().to_owned()
+        })
+    };
+    register(&mut phones[1], 2, "second");
+    let names = register(&mut phones[0], 1, "first");
+    assert_eq!(names[0], format!("sip:bob@{domain};gr=urn:uuid:1"));
+    let alice = alice();
+    for (method, name) in ["MESSAGE", "OPTIONS"].into_iter().zip(&names) {
+        call(&alice, domain, method, (name, ""), "");
+        let request = next(&mut phones[0]);
+        assert!(request.starts_with(&format!("{method} {CONTACT} SIP/2.0")), "{request}");
+    }
+    // The device comes back on another connection.
+    let mut back = TcpStream::connect(over_tcp).expect("it listens");
+    register(&mut back, 1, "third");
+    call(&alice, domain, "INFO", (&names[0], ";tag=b"), &format!("Route: <sip:{domain};lr>\r\n"));
+    let request = next(&mut back);
+    assert!(request.starts_with(&format!("INFO {CONTACT} SIP/2.0")), "{request}");
+}
