@@ -175,10 +175,13 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             Ok(Located::At(target)) => Some(target),
             Ok(Located::Name(_) | Located::Number(_)) | Err(_) => None,
         };
-        let Some(place) = at(NextHop::RequestUri) else { return false };
         match self.route {
-            None => store.is_endpoint(place),
-            Some(_) => store.is_behind_proxy(place) && at(NextHop::Route).is_some_and(|next| store.is_endpoint(next)),
+            None => at(NextHop::RequestUri).is_some_and(|place| store.is_endpoint(place)),
+            Some(_) => {
+                // A name of ours, as a GRUU is, leads back here from wherever it is sent.
+                let user = self.uri.ours || at(NextHop::RequestUri).is_some_and(|place| store.is_behind_proxy(place));
+                user && at(NextHop::Route).is_some_and(|next| store.is_endpoint(next))
+            }
         }
     }
 

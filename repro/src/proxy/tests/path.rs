@@ -88,6 +88,7 @@ fn a_path_of_a_stranger_is_not_looked_at() {
         request("BYE", uri, &format!("To: <sip:bob@example.com>;tag=1\r\nRoute: <sip:192.0.2.1;lr>, <{route};lr>\r\n"))
     };
     bench.forwarded(bye("sip:bob@10.0.0.9", "sip:192.0.2.8"));
+    bench.forwarded(bye("sip:bob@example.com;gr=urn:uuid:1", "sip:192.0.2.8"));
     assert_eq!(bench.status(bye("sip:+1900@10.0.0.10", "sip:192.0.2.8")), 403);
     assert_eq!(bench.status(bye("sip:bob@10.0.0.9", "sip:192.0.2.77")), 403);
     // Its address means something there alone: not that of a host here.
