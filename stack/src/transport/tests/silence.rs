@@ -1,46 +1,76 @@
 //! Peers that have promised keep-alives (RFC 5626 §4.4).
 
-use super::tcp::{closed, connect};
+use super::tcp::connect;
 use super::*;
 use std::io::Write as _;
+use std::net::TcpStream;
 
-/// What goes out to a peer does not count: it may have gone long ago.
+/// Says so often that they live; both are longer than a turn, and the test needs no more of the clock.
+const WITHIN: Duration = Duration::from_millis(150);
+
+/// A connection, and the flow that it is.
+fn peer(bench: &mut Bench, local: SocketAddr) -> (TcpStream, Flow) {
+    let mut peer = connect(local);
+    peer.write_all(b"x").unwrap();
+    let (_, flow) = bench.bytes();
+    (peer, flow)
+}
+
+/// When a connection ended, and when octets last came from it.
+fn ended(bench: &mut Bench, flow: Flow, mut meanwhile: impl FnMut(&Bench)) -> (Time, Time) {
+    let (mut heard, mut ended) = (Time::ZERO, None);
+    bench.until("the end of a connection", |bench| {
+        meanwhile(bench);
+        while let Some(item) = bench.rx.pop() {
+            match item {
+                Received::Chunk { flow: from, at, .. } if from.connection == flow.connection => heard = at,
+                Received::Closed { flow: from } => {
+                    assert_eq!(from.connection, flow.connection);
+                    ended = Some(bench.clock.now());
+                }
+                _ => {}
+            }
+        }
+        ended.is_some()
+    });
+    (ended.unwrap_or_default(), heard)
+}
+
+/// What goes out to a peer does not count: it may have gone long ago. And who has promised nothing may be silent.
 #[test]
 fn who_promised_keep_alives_and_is_silent_is_closed() {
     let mut bench = Bench::new(64);
     let (local, wire) = bench.tcp(0, "127.0.0.1:0", &TcpOptions::default());
-    let (mut silent, mut lively, mut free) = (connect(local), connect(local), connect(local));
-    let mut flow_of = |peer: &mut std::net::TcpStream| {
-        peer.write_all(b"x").unwrap();
-        bench.bytes().1
-    };
-    let flows = [&mut silent, &mut lively, &mut free].map(&mut flow_of);
-    let within = Duration::from_millis(200);
-    for flow in &flows[..2] {
-        bench.push(&wire, Wire::Expect { connection: flow.connection, within });
-    }
+    let (mut free, free_flow) = peer(&mut bench, local);
     let begin = bench.clock.now();
-    let mut ended = None;
-    while bench.clock.now().since(begin) < within * 2 {
-        lively.write_all(b"\r\n\r\n").unwrap();
-        let Flow { connection, peer, .. } = flows[0];
-        if ended.is_none() {
-            let bytes = "to the silent one".into();
-            let (domain, notify, local) = (None, None, None);
-            bench.push(&wire, Wire::Send { bytes, peer, local, domain, connection, connect: false, notify });
+    let (_silent, flow) = peer(&mut bench, local);
+    bench.push(&wire, Wire::Expect { connection: flow.connection, within: WITHIN });
+    let mut sent = Time::ZERO;
+    let (ended, _) = ended(&mut bench, flow, |bench| {
+        if bench.clock.now().since(sent) < WITHIN / 10 {
+            return;
         }
-        bench.pass();
-        while let Some(item) = bench.rx.pop() {
-            if let Received::Closed { flow } = item {
-                ended = Some((flow.connection, bench.clock.now().since(begin)));
-            }
-        }
-    }
-    let (connection, after) = ended.expect("the silent one is closed");
-    assert_eq!(connection, flows[0].connection);
-    assert!(after >= within);
-    // It stops, and ends as well; who has promised nothing stays.
-    assert_eq!(closed(&mut bench).connection, flows[1].connection);
+        sent = bench.clock.now();
+        let Flow { connection, peer, .. } = flow;
+        let (bytes, domain, notify, local) = ("x".into(), None, None, None);
+        bench.push(&wire, Wire::Send { bytes, peer, local, domain, connection, connect: false, notify });
+    });
+    assert!(ended.since(begin) >= WITHIN, "{begin:?} {ended:?}");
     free.write_all(b"still here").unwrap();
-    assert_eq!(bench.bytes().1.connection, flows[2].connection);
+    assert_eq!(bench.bytes().1.connection, free_flow.connection);
+}
+
+#[test]
+fn keep_alives_keep_a_connection() {
+    let mut bench = Bench::new(64);
+    let (local, wire) = bench.tcp(0, "127.0.0.1:0", &TcpOptions::default());
+    let (mut lively, flow) = peer(&mut bench, local);
+    bench.push(&wire, Wire::Expect { connection: flow.connection, within: WITHIN });
+    let begin = bench.clock.now();
+    let (ended, heard) = ended(&mut bench, flow, |bench| {
+        if bench.clock.now().since(begin) < WITHIN * 2 {
+            lively.write_all(b"\r\n\r\n").unwrap();
+        }
+    });
+    assert!(ended.since(heard) >= WITHIN, "{ended:?} {heard:?}");
 }

@@ -79,7 +79,7 @@ fn on(flow: Flow, bytes: impl Into<Bytes>, key: u64) -> Wire {
     }
 }
 
-pub(super) fn closed(bench: &mut Bench) -> Flow {
+fn closed(bench: &mut Bench) -> Flow {
     match bench.next() {
         Received::Closed { flow } => flow,
         other => panic!("{other:?}"),
