@@ -3,10 +3,11 @@
 //! A hop (one push and one pop between actors on one runner) costs about 0.025 µs; `benches/benches/hop.rs` measures it.
 
 use crate::runner::pass_time;
+use crate::stats::{Histogram, Snapshot};
 use crate::{Bell, Time};
 use crossbeam_channel as channel;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How much of a FIFO an item may use. What is worth more when the house is full keeps the headroom.
@@ -55,6 +56,8 @@ pub struct Meter {
 struct Producers {
     pushed: AtomicU64,
     refused: AtomicU64,
+    /// The most items that were in it at once.
+    peak: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +68,8 @@ struct Consumer {
     head_since: AtomicU64,
     /// Moving average of the time between two pops while there is a backlog, ns.
     service: AtomicU64,
+    /// How long items waited that waited at all: most are popped in the pass that pushed them.
+    waits: Histogram,
 }
 
 impl Meter {
@@ -80,6 +85,16 @@ impl Meter {
     pub fn depth(&self) -> usize {
         let popped = self.consumer.popped.load(Ordering::Acquire);
         self.producers.pushed.load(Ordering::Acquire).saturating_sub(popped) as usize
+    }
+    /// The most items that were in it at once since the start.
+    pub fn peak(&self) -> usize {
+        self.producers.peak.load(Ordering::Relaxed)
+    }
+    /// How long the items that went through had waited, to the pass of the runner that popped them.
+    pub fn waits(&self) -> Snapshot {
+        let mut waits = self.consumer.waits.snapshot();
+        waits.add_zeros(self.passed().saturating_sub(waits.count()));
+        waits
     }
     /// Items refused since the start.
     pub fn refused(&self) -> u64 {
@@ -164,6 +179,9 @@ impl<T> FifoSender<T> {
         match self.tx.try_send(Entry { item, since: now }) {
             Ok(()) => {
                 self.meter.producers.pushed.fetch_add(1, Ordering::Release);
+                if depth >= self.meter.producers.peak.load(Ordering::Relaxed) {
+                    self.meter.producers.peak.fetch_max(depth + 1, Ordering::Relaxed);
+                }
                 self.bell.ring();
                 Ok(())
             }
@@ -219,6 +237,9 @@ impl<T> FifoReceiver<T> {
         consumer.popped.store(self.popped, Ordering::Release);
         consumer.head_since.store(entry.since.as_nanos(), Ordering::Relaxed);
         let pass = pass_time();
+        if let Some(now) = pass.filter(|now| *now > entry.since) {
+            consumer.waits.record(now.since(entry.since));
+        }
         if pass != self.pass {
             self.next_pass(pass, entry.since);
         }
@@ -287,6 +308,18 @@ mod tests {
         assert_eq!(tx.push(7, Class::Internal, Time::ZERO), Err(Full(7)));
         rx.pop();
         assert_eq!((tx.meter().depth(), tx.meter().passed()), (9, 1));
+    }
+
+    #[test]
+    fn peak_and_waits_are_kept() {
+        let (tx, mut rx) = fifo("t", 10, Bell::silent());
+        (0..4).for_each(|i| tx.push(i, Class::New, at(10)).unwrap());
+        in_pass(at(10), || rx.pop());
+        in_pass(at(30), || [rx.pop(), rx.pop()]);
+        tx.push(5, Class::New, at(30)).unwrap();
+        let waits = tx.meter().waits();
+        assert_eq!((tx.meter().peak(), waits.count(), waits.min()), (4, 3, Duration::ZERO));
+        assert!(waits.quantile(0.5).abs_diff(20 * MS) <= MS / 5, "{:?}", waits.quantile(0.5));
     }
 
     #[test]
