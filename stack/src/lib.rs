@@ -14,6 +14,7 @@ pub mod overload;
 pub mod scanner;
 pub mod selector;
 pub mod stack;
+pub mod statistics;
 mod timer;
 pub mod transaction;
 pub mod transport;

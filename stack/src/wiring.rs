@@ -15,6 +15,7 @@ use crate::overload::{Bans, Intake, NextHops, Sources};
 use crate::scanner::{MessageHeaderScanner, ScannerParts, ScannerStats, Shared};
 use crate::selector::resolver::{Answer, ResolverHandle, ResolverOptions, serve};
 use crate::selector::{SelectorParts, TransportSelector};
+use crate::statistics::{Statistics, Tally};
 use crate::timer::TimerQueue;
 use crate::transaction::{ControllerParts, Incoming, Input, KeyMaker, TransactionController, TransactionStats, TuPort};
 use crate::transport::{FailureSink, PollGroup, Received, RouteQuery, TransportTable, Wire};
@@ -23,7 +24,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use rutil::{
     Actor, Bell, Class, Clock, CongestionManager, FifoReceiver, FifoSender, Meter, ParkSleeper, RealClock, Rng, Runner,
-    Sleeper, fifo,
+    Sleeper, Time, fifo,
 };
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -145,6 +146,8 @@ pub struct Core {
     pub scanner: Arc<ScannerStats>,
     /// What its transactions count.
     pub transactions: Arc<TransactionStats>,
+    /// What all its actors count together.
+    pub(crate) tally: Arc<Tally>,
     /// Refuse what begins something new.
     pub draining: Arc<AtomicBool>,
     /// What waits in its sockets, and what they should let through.
@@ -153,6 +156,13 @@ pub struct Core {
     pub bans: Arc<Bans>,
     /// What it may take on.
     pub congestion: Arc<CongestionManager>,
+}
+
+impl Core {
+    /// What this shard has counted, as if it were the whole stack; nothing of transports.
+    pub fn statistics(&self, now: Time) -> Statistics {
+        Statistics::of_cores(std::slice::from_ref(self), &self.bans, now)
+    }
 }
 
 /// Builds the cores of all shards: `rx` has the receiving end of each shard's `rx` FIFO and the bell of the runner that
@@ -207,6 +217,7 @@ fn core(
         _ => Tap::none(),
     };
     let scanner_stats = Arc::<ScannerStats>::default();
+    let tally = Arc::<Tally>::default();
     let mut watched = vec![rx.meter().clone(), from_scanner.meter().clone()];
     let tus: Vec<_> = plan.users.iter().map(|_| edge!("tu", Bell::silent())).collect();
     watched.extend(tus.iter().map(|(_, events)| events.meter().clone()));
@@ -229,6 +240,7 @@ fn core(
         rng: plan.rng.split(),
         tap: tap.clone(),
         stats: scanner_stats.clone(),
+        tally: tally.clone(),
         congestion: congestion.clone(),
         shared: Shared { intake: intake.clone(), bans: bans.clone() },
         sources: Sources::new(&plan.options.source_limits, plan.rng),
@@ -263,6 +275,7 @@ fn core(
         keys: keys.clone(),
         rng: plan.rng.split(),
         stats: transaction_stats.clone(),
+        tally: tally.clone(),
         draining: draining.clone(),
         congestion: congestion.clone(),
         control: plan.options.overload.control.then(|| intake.clone()),
@@ -283,6 +296,7 @@ fn core(
         rng: plan.rng.split(),
         tokens: tokens.clone(),
         tap,
+        tally: tally.clone(),
     });
     let timers = TimerQueue::new(arms, commands.near());
     let mut actors: Vec<Box<dyn Actor>> = vec![Box::new(scanner), Box::new(controller)];
@@ -297,7 +311,7 @@ fn core(
         actors.push(Box::new(exporter));
     }
     let (scanner, transactions, bans) = (scanner_stats, transaction_stats, bans.clone());
-    Core { actors, order, commands, answers, meters, scanner, transactions, draining, intake, bans, congestion }
+    Core { actors, order, commands, answers, meters, scanner, transactions, tally, draining, intake, bans, congestion }
 }
 
 /// One shard's sockets, and the ends of their FIFOs.

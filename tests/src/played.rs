@@ -211,6 +211,11 @@ impl Played {
         self.core.transactions.snapshot()
     }
 
+    /// All that its actors have counted.
+    pub fn statistics(&self, now: Time) -> stack::statistics::Statistics {
+        self.core.statistics(now)
+    }
+
     /// What the scanner has counted.
     pub fn scanner(&self) -> stack::scanner::ScannerSnapshot {
         self.core.scanner.snapshot()

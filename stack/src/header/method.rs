@@ -43,6 +43,18 @@ macro_rules! methods {
                 }
             }
 
+            /// Its place in [`KNOWN_METHODS`]; behind them for any other.
+            #[inline]
+            pub(crate) fn place(&self) -> usize {
+                enum Place {
+                    $($variant,)*
+                }
+                match self {
+                    $(Method::$variant => Place::$variant as usize,)*
+                    Method::Other(_) => KNOWN_METHODS.len(),
+                }
+            }
+
             /// The same without a borrow.
             pub fn into_owned(self) -> Method<'static> {
                 match self {

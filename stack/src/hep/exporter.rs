@@ -1,8 +1,8 @@
 //! The actor behind the `hep` FIFO.
 
 use super::{Capture, HepOptions, encode};
-use crate::transport::{Counter, TransportTable};
-use rutil::{Actor, FifoReceiver, Time, Turn};
+use crate::transport::TransportTable;
+use rutil::{Actor, Counter, FifoReceiver, Time, Turn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;

@@ -1,8 +1,10 @@
 //! The actor between `rx` and `txn[i]`.
 
 use super::Refusal;
+use super::ScannerStats;
 use super::admission::{Admission, Shared};
 use super::check::{TopVia, check_request, stamp_received};
+use super::stats::count;
 use super::stream::Scanned;
 use super::streams::Streams;
 use super::stun;
@@ -11,13 +13,13 @@ use crate::header::{Method, h, p};
 use crate::hep::Tap;
 use crate::message::{Limits, Message, Source};
 use crate::overload::Sources;
+use crate::statistics::Tally;
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
 use crate::transport::{Flow, Notify, Received, TransportError, TransportFailed, TransportTable, TransportType, Wire};
 use bytes::Bytes;
 use rutil::{Actor, Class, CongestionManager, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Items a turn: all that fits in `rx`, for all sockets of a runner fill it before the scanner has its turn.
@@ -43,88 +45,12 @@ pub(crate) struct ScannerParts {
     pub(crate) rng: Rng,
     pub(crate) tap: Tap,
     pub(crate) stats: Arc<ScannerStats>,
+    pub(crate) tally: Arc<Tally>,
     pub(crate) congestion: Arc<CongestionManager>,
     pub(crate) shared: Shared,
     pub(crate) sources: Option<Sources>,
     /// RFC 7339.
     pub(crate) control: bool,
-}
-
-/// What a scanner counts.
-#[derive(Debug, Default)]
-pub struct ScannerStats {
-    requests: AtomicU64,
-    responses: AtomicU64,
-    refused: AtomicU64,
-    pub(super) garbage: AtomicU64,
-    pub(super) overload: AtomicU64,
-    pub(super) dropped: AtomicU64,
-    pub(super) excess: AtomicU64,
-    pub(super) banned: AtomicU64,
-    pub(super) bans: AtomicU64,
-    shed: AtomicU64,
-    late_partials: AtomicU64,
-    shed_partials: AtomicU64,
-    partial_octets: AtomicU64,
-}
-
-/// The values of [`ScannerStats`] at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScannerSnapshot {
-    /// Requests given to transactions.
-    pub requests: u64,
-    /// Responses given to transactions.
-    pub responses: u64,
-    /// Requests answered with 400, 505 or 513 because they are malformed.
-    pub refused: u64,
-    /// What was dropped: no SIP, malformed responses and ACKs, responses to nothing that we sent.
-    pub garbage: u64,
-    /// Requests answered with 503 because they would have had to wait too long.
-    pub overload: u64,
-    /// Requests dropped because even to answer them would have taken too long.
-    pub dropped: u64,
-    /// Requests refused because their source sent more than [`crate::overload::SourceLimits::rate`].
-    pub excess: u64,
-    /// Datagrams and chunks not read because their source is banned.
-    pub banned: u64,
-    /// Bans that [`crate::overload::SourceLimits::ban_after`] led to.
-    pub bans: u64,
-    /// Messages for which `txn[i]` had no room.
-    pub shed: u64,
-    /// Connections closed because a message on them was incomplete for 64·T1.
-    pub late_partials: u64,
-    /// Connections closed because the incomplete messages of all took more than
-    /// [`crate::StackOptions::partial_octets`].
-    pub shed_partials: u64,
-    /// Octets that the incomplete messages of all streams take now.
-    pub partial_octets: u64,
-}
-
-impl ScannerStats {
-    /// Reads all counters.
-    pub fn snapshot(&self) -> ScannerSnapshot {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        ScannerSnapshot {
-            requests: read(&self.requests),
-            responses: read(&self.responses),
-            refused: read(&self.refused),
-            garbage: read(&self.garbage),
-            overload: read(&self.overload),
-            dropped: read(&self.dropped),
-            excess: read(&self.excess),
-            banned: read(&self.banned),
-            bans: read(&self.bans),
-            shed: read(&self.shed),
-            late_partials: read(&self.late_partials),
-            shed_partials: read(&self.shed_partials),
-            partial_octets: read(&self.partial_octets),
-        }
-    }
-}
-
-pub(super) fn count(counter: &AtomicU64) {
-    // One scanner writes, others only read.
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 /// Frames, checks and distributes messages.
@@ -269,7 +195,9 @@ impl MessageHeaderScanner {
                     self.alias(flow, port, now);
                 }
                 let shard = self.parts.keys.shard(&msg, self.parts.txn.len());
-                let class = class_of(&msg);
+                let method = msg.method();
+                let class = class_of(method.as_ref());
+                self.parts.tally.request_received(method.as_ref());
                 self.admission.remember(checked.key, &msg, class == Class::New && !msg.has_to_tag());
                 count(&self.parts.stats.requests);
                 let (key, cancels, reply_to) = (checked.key, checked.cancels.map(Box::new), checked.reply_to.peer);
@@ -290,8 +218,10 @@ impl MessageHeaderScanner {
                 return None;
             }
             // What CSeq says decides which transaction it is: a response without a good one is nobody's.
-            msg.header(h::CSEQ).ok()?;
-            ClientTransaction::from_branch(via.param(p::BRANCH)?)
+            let cseq = msg.header(h::CSEQ).ok()?;
+            let transaction = ClientTransaction::from_branch(via.param(p::BRANCH)?)?;
+            self.parts.tally.response_received(Some(&cseq.method), msg.status());
+            Some(transaction)
         };
         match ours(&msg).filter(|id| usize::from(id.shard()) < self.parts.txn.len()) {
             Some(transaction) => {
@@ -336,6 +266,7 @@ impl MessageHeaderScanner {
         tracing::debug!(peer = %flow.peer, %refusal, "request refused");
         let reply_to = msg.first(h::VIAS).map_or(flow, |via| TopVia::of(&via).reply_to(&flow));
         let code = refusal.status();
+        self.parts.tally.response_sent(msg.method() == Some(Method::Invite), code);
         let reason = format!("{} ({refusal})", crate::message::reason_phrase(code));
         let tag = self.own_tag(msg).unwrap_or_else(|| format!("{:016x}", self.parts.rng.next_u64()));
         let mut response = msg.make_response(code, Some(&reason), Some(&tag));
@@ -375,8 +306,8 @@ impl MessageHeaderScanner {
 }
 
 /// What finishes a transaction or a dialog keeps the headroom.
-fn class_of(msg: &Message) -> Class {
-    match msg.method() {
+fn class_of(method: Option<&Method<'_>>) -> Class {
+    match method {
         Some(Method::Ack | Method::Cancel | Method::Bye | Method::Prack) => Class::Essential,
         _ => Class::New,
     }
@@ -416,7 +347,7 @@ impl Actor for MessageHeaderScanner {
         if !worked {
             return Turn::Idle;
         }
-        self.parts.stats.partial_octets.store(self.streams.octets() as u64, Ordering::Relaxed);
+        self.parts.stats.partial_octets.set(self.streams.octets() as u64);
         Turn::Worked
     }
 

@@ -1,6 +1,8 @@
 //! What the scanner takes on: the zones of the congestion manager, and what becomes of the rest.
 
-use super::actor::{MessageHeaderScanner, count};
+use super::actor::MessageHeaderScanner;
+use super::stats::count;
+use crate::header::Method;
 use crate::message::Message;
 use crate::overload::{
     ALL, Asker, Asks, Banned, Bans, Cause, Gate, Intake, Sources, Valve, Work, refusable, refuse, report,
@@ -248,6 +250,7 @@ impl MessageHeaderScanner {
             self.admission.valves[1].refused();
         }
         let after = self.admission.congestion.retry_after() + self.parts.rng.range(SPREAD) as u32;
+        self.parts.tally.response_sent(msg.method() == Some(Method::Invite), 503);
         let bytes = refuse(msg, &flow, key, after);
         self.parts.tap.sent(&bytes, reply_to, now);
         self.reply(bytes, reply_to, now);

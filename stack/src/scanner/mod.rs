@@ -3,14 +3,15 @@
 mod actor;
 mod admission;
 mod check;
+mod stats;
 mod stream;
 mod streams;
 mod stun;
 mod undelivered;
 
 pub(crate) use actor::{MessageHeaderScanner, ScannerParts};
-pub use actor::{ScannerSnapshot, ScannerStats};
 pub(crate) use admission::Shared;
 pub use check::{Refusal, check_request};
 pub(crate) use check::{TopVia, stamp_received};
+pub use stats::{ScannerSnapshot, ScannerStats};
 pub use stream::{Scanned, StreamScanner};

@@ -12,6 +12,7 @@ use crate::header::{Contact, HeaderId, h, p};
 use crate::hep::Tap;
 use crate::message::Message;
 use crate::overload::NextHops;
+use crate::statistics::Tally;
 use crate::transaction::{ClientTransaction, Downgrade, Input, Outgoing, Sent, Transmission};
 use crate::transport::{
     Flow, Notify, RouteQuery, Routes, Text, TransportError, TransportInfo, TransportTable, TransportType, Wire,
@@ -53,6 +54,7 @@ pub(crate) struct SelectorParts {
     pub(crate) rng: Rng,
     pub(crate) tokens: FlowTokens,
     pub(crate) tap: Tap,
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// A request on its way out.
@@ -81,7 +83,7 @@ impl TransportSelector {
         TransportSelector {
             routes,
             reach: Reach::of(&parts.transports),
-            lookups: Lookups::new(parts.shard, parts.resolver.clone(), parts.rng.split()),
+            lookups: Lookups::new(parts.shard, parts.resolver.clone(), parts.tally.clone(), parts.rng.split()),
             greylist: Greylist::new(&mut parts.rng),
             held: VecDeque::new(),
             retry_at: Time::ZERO,
@@ -165,7 +167,9 @@ impl TransportSelector {
     fn retry(&mut self, retry: Retry, now: Time) {
         let Retry { transaction, failover, cause } = retry;
         let Failover { msg, options, tried, mut left } = *failover;
-        self.greylist.put(tried, cause, now);
+        if self.greylist.put(tried, cause, now) {
+            self.parts.tally.dns.greylisted.inc();
+        }
         self.greylist.sort(&mut left, now);
         self.try_targets(Request { transaction, msg, options, stateless: false }, left, now);
     }
@@ -355,6 +359,7 @@ impl TransportSelector {
     ) -> Result<(), TransportError> {
         let wire = self.parts.wires.get(usize::from(flow.transport.0)).ok_or(TransportError::NoTransport)?;
         self.parts.tap.sent(&bytes, flow, now);
+        self.parts.tally.sent(&bytes);
         let Flow { peer, local, connection, .. } = flow;
         let send = Wire::Send { bytes, peer, local, domain, connection, connect, notify };
         match wire.push(send, Class::Internal, now) {

@@ -40,6 +40,7 @@ fn bench() -> Bench {
         rng: Rng::from_seed(1),
         tokens: FlowTokens::new(&mut Rng::from_seed(1)),
         tap: Tap::none(),
+        tally: Arc::default(),
     });
     Bench { selector, out: to_out, answers: to_answers, news: from_news, wire }
 }

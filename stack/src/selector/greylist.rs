@@ -24,12 +24,12 @@ impl Greylist {
         Greylist { until: HashMap::with_hasher(Keyed::new(rng)) }
     }
 
-    /// A target failed: it comes last until its time is up, which a 503 says itself.
-    pub(super) fn put(&mut self, target: Target, cause: Cause, now: Time) {
+    /// A target failed: it comes last until its time is up, which a 503 says itself. Whether it does.
+    pub(super) fn put(&mut self, target: Target, cause: Cause, now: Time) -> bool {
         let until = match cause {
             Cause::Failed => now + FAILED,
             Cause::Unavailable(Some(wait)) => now + wait.min(LONGEST),
-            Cause::Unavailable(None) | Cause::NotProved => return,
+            Cause::Unavailable(None) | Cause::NotProved => return false,
         };
         if self.until.len() >= MOST && !self.until.contains_key(&target) {
             self.until.retain(|_, until| *until > now);
@@ -39,6 +39,7 @@ impl Greylist {
             }
         }
         self.until.insert(target, until);
+        true
     }
 
     /// Puts those on the list behind the others; else the order stays.

@@ -2,12 +2,14 @@
 
 use super::cache::Cache;
 use super::records::{Query, Records};
-use super::resolver::{Answer, Lookup, ResolverHandle};
+use super::resolver::{Answer, DnsError, Lookup, ResolverHandle};
 use super::search::{Found, Search, Step};
+use crate::statistics::Tally;
 use crate::transport::TransportError;
 use crate::tu::NoResponse;
 use rutil::{HashMap, Keyed, Rng, Time};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Searches that wait at most; more are refused.
@@ -34,6 +36,7 @@ struct Pending<T> {
 /// A question under way.
 struct Asked {
     query: Query,
+    since: Time,
     /// Who wants to know; some may have ended.
     searches: Vec<u64>,
 }
@@ -53,6 +56,7 @@ pub(super) struct Lookups<T> {
     /// Of the name servers that `cache` speaks of.
     generation: u64,
     cache: Cache,
+    tally: Arc<Tally>,
     rng: Rng,
     searches: HashMap<u64, Pending<T>>,
     asked: HashMap<u64, Asked>,
@@ -64,7 +68,7 @@ pub(super) struct Lookups<T> {
 }
 
 impl<T> Lookups<T> {
-    pub(super) fn new(shard: u16, resolver: ResolverHandle, mut rng: Rng) -> Self {
+    pub(super) fn new(shard: u16, resolver: ResolverHandle, tally: Arc<Tally>, mut rng: Rng) -> Self {
         let cache = Cache::new(&mut rng);
         let state = Keyed::new(&mut rng);
         Lookups {
@@ -72,6 +76,7 @@ impl<T> Lookups<T> {
             generation: resolver.generation(),
             resolver,
             cache,
+            tally,
             rng,
             searches: HashMap::with_hasher(state.clone()),
             asked: HashMap::with_hasher(state.clone()),
@@ -109,6 +114,7 @@ impl<T> Lookups<T> {
         self.renew(now);
         let Some(asked) = self.asked.remove(&answer.token) else { return Vec::new() };
         self.tokens.remove(&asked.query);
+        self.count(answer.result.as_ref().err(), now.since(asked.since));
         if let Err(error) = &answer.result {
             tracing::debug!(query = ?asked.query, %error, "nothing found");
         }
@@ -137,6 +143,7 @@ impl<T> Lookups<T> {
                     Due::Question(token) => {
                         if let Some(asked) = self.asked.remove(&token) {
                             self.tokens.remove(&asked.query);
+                            self.count(Some(&DnsError::Timeout), now.since(asked.since));
                             ended.extend(self.tell(&asked, now));
                         }
                     }
@@ -176,6 +183,7 @@ impl<T> Lookups<T> {
             step = Step::Wait;
             for query in queries {
                 if let Some(records) = self.cache.get(&query, now) {
+                    self.tally.dns.cached.inc();
                     step = search.step(&query, records, &mut self.rng);
                 } else if !self.ask(query, id, now) {
                     return Some(Err(TransportError::Congested.into()));
@@ -199,11 +207,25 @@ impl<T> Lookups<T> {
         if self.resolver.try_lookup(lookup).is_err() {
             return false;
         }
-        self.note(token, Asked { query, searches: vec![id] }, now);
+        self.note(token, Asked { query, since: now, searches: vec![id] }, now);
         true
     }
 
+    /// How a question ended.
+    fn count(&self, error: Option<&DnsError>, took: Duration) {
+        let dns = &self.tally.dns;
+        let counter = match error {
+            None => &dns.answered,
+            Some(DnsError::NotFound) => &dns.not_found,
+            Some(DnsError::Timeout) => &dns.timed_out,
+            Some(DnsError::BadName | DnsError::Failed(_)) => &dns.failed,
+        };
+        counter.inc();
+        self.tally.dns_time.record(took);
+    }
+
     fn note(&mut self, token: u64, asked: Asked, now: Time) {
+        self.tally.dns.asked.inc();
         self.tokens.insert(asked.query.clone(), token);
         self.asked.insert(token, asked);
         self.schedule(1, now + UNANSWERED, Due::Question(token));

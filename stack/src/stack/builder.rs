@@ -127,6 +127,7 @@ impl StackBuilder {
         let proved = Arc::<ProvedPeers>::default();
         let (infos, wires) = self.bind(&mut nets, staged, &proved)?;
         let stats = infos.iter().filter_map(|t| Some((t.id, nets[usize::from(t.shard)].group.stats(t.id)?))).collect();
+        let wire_meters = wires.iter().map(|wire| wire.meter().clone()).collect();
         let mut transports = TransportTable::new(infos).with_proved(proved);
         let watched = transports.needs_interfaces();
         if watched {
@@ -177,6 +178,7 @@ impl StackBuilder {
             clock,
             rng: own_rng,
             transport_stats: stats,
+            wire_meters,
             hep: hep_stats,
         };
         let on_panic = self.on_panic.unwrap_or_else(|| Arc::new(|name| tracing::error!(runner = name, "panicked")));

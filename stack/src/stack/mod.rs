@@ -11,8 +11,9 @@ use crate::message::Message;
 use crate::overload::{BanList, Bans};
 use crate::scanner::{ScannerSnapshot, ScannerStats};
 use crate::selector::resolver::ResolverHandle;
+use crate::statistics::{FifoStatistics, Statistics, TransportStatistics};
 use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats};
-use crate::transport::{TransportId, TransportStats, TransportTable};
+use crate::transport::{TransportId, TransportInfo, TransportStats, TransportTable};
 use crate::tu::SendOptions;
 use crate::wiring::{self, Core, OnPanic};
 use parking_lot::Mutex;
@@ -100,6 +101,8 @@ pub struct Stack {
     clock: RealClock,
     rng: Mutex<Rng>,
     transport_stats: Vec<(TransportId, Arc<TransportStats>)>,
+    /// By transport.
+    wire_meters: Vec<Arc<Meter>>,
     hep: Arc<HepStats>,
 }
 
@@ -176,6 +179,22 @@ impl Stack {
     /// is forgotten, and what is being looked up is asked once more.
     pub fn set_name_servers(&self, servers: Vec<SocketAddr>) {
         self.resolver.set_name_servers(servers);
+    }
+
+    /// Everything that was counted since the start, at this moment. It walks histograms and reads files of the kernel's:
+    /// for every second, not for every message.
+    pub fn statistics(&self) -> Statistics {
+        let now = self.clock.now();
+        let mut all = Statistics::of_cores(&self.cores, &self.bans, now);
+        for ((transport, (_, stats)), wire) in self.transports.iter().zip(&self.transport_stats).zip(&self.wire_meters)
+        {
+            let TransportInfo { id, kind, shard, bound, .. } = *transport;
+            let (counters, kernel_drops) = (stats.snapshot(), stats.kernel_drops());
+            all.transports.push(TransportStatistics { id, kind, shard, bound, counters, kernel_drops });
+            all.fifos.push(FifoStatistics::of(wire, shard, now));
+        }
+        (all.hep_exported, all.hep_shed) = (self.hep.exported.get(), self.hep.shed.get());
+        all
     }
 
     /// What the transactions of all shards have counted.

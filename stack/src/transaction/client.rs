@@ -10,6 +10,7 @@ use crate::header::{Method, h};
 use crate::message::Message;
 use crate::overload::LoadReport;
 use crate::selector::Failover;
+use crate::statistics::Place;
 use crate::transport::{Flow, Notify, TransportError};
 use crate::tu::{NoResponse, SendOptions, TuEvent};
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use std::sync::Arc;
 pub(super) struct Client {
     pub(super) id: ClientTransaction,
     pub(super) state: State,
+    /// When the transaction user sent the request, by whichever attempt.
+    pub(super) began: Time,
     pub(super) tu: u8,
     /// What tells the request's method from others: [`method_mark`].
     pub(super) method: u16,
@@ -64,6 +67,13 @@ pub(super) enum Event {
 }
 
 impl State {
+    pub(super) fn place(self) -> Place {
+        match self {
+            State::Invite(state) => Place::client_invite(state),
+            State::NonInvite(state) => Place::client_non_invite(state),
+        }
+    }
+
     fn step(self, event: Event) -> (State, &'static [Action]) {
         match self {
             State::Invite(state) => {
@@ -100,13 +110,14 @@ fn method_mark(method: &Method<'_>) -> u16 {
 }
 
 impl Client {
-    pub(super) fn new(id: ClientTransaction, state: State, tu: u8, method: u16, cancel: bool) -> Self {
+    pub(super) fn new(id: ClientTransaction, state: State, tu: u8, method: u16, began: Time) -> Self {
         Client {
             id,
             state,
+            began,
             tu,
             method,
-            cancel,
+            cancel: false,
             cancel_wanted: None,
             cancel_sent: false,
             early: None,
@@ -162,7 +173,7 @@ impl TransactionController {
             Method::Invite => State::Invite(client_invite::State::Calling),
             _ => State::NonInvite(client_non_invite::State::Trying),
         };
-        let mut client = Client::new(id, state, tu, method_mark(&method), false);
+        let mut client = Client::new(id, state, tu, method_mark(&method), now);
         self.kept.count(&mut client.share, octets);
         self.insert_client(client);
         let request = Outgoing::Request { transaction: id, msg, options, stateless: false };
@@ -175,6 +186,7 @@ impl TransactionController {
 
     pub(super) fn insert_client(&mut self, client: Client) -> (u32, u32) {
         let key = client.key();
+        self.tally.enters(client.state.place());
         let at = self.clients.insert(client);
         self.client_slots.insert(key, at.0);
         count(&self.stats.clients);
@@ -306,8 +318,14 @@ impl TransactionController {
         }
         let bytes = cancel.to_bytes();
         let state = State::NonInvite(client_non_invite::State::Trying);
-        let client = Client::new(id, state, NO_TU, method_mark(&Method::Cancel), true);
-        let at = self.insert_client(Client { flow: Some(flow), domain: domain.clone(), kept: bytes.clone(), ..client });
+        let client = Client::new(id, state, NO_TU, method_mark(&Method::Cancel), now);
+        let at = self.insert_client(Client {
+            cancel: true,
+            flow: Some(flow),
+            domain: domain.clone(),
+            kept: bytes.clone(),
+            ..client
+        });
         self.transmit(bytes, (flow, domain), Some(self.client_notify(id.key(true))), now);
         self.act_client(at, client_non_invite::START, None, NoResponse::Timeout, now);
     }
@@ -318,6 +336,14 @@ impl TransactionController {
         }
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         let (state, actions) = client.state.step(event);
+        if let Event::Response(200..) = event {
+            match client.is_pending() {
+                true => self.tally.final_after(matches!(state, State::Invite(_)), now.since(client.began)),
+                false if actions.contains(&Action::PassUp) => {}
+                false => count(&self.stats.absorbed_responses),
+            }
+        }
+        self.tally.moves(client.state.place(), state.place());
         client.state = state;
         self.act_client(at, actions, msg, reason, now);
     }
@@ -426,6 +452,7 @@ impl TransactionController {
 
     fn end_client(&mut self, at: (u32, u32), now: Time) {
         let Some(client) = self.clients.remove(at.0, at.1) else { return };
+        self.tally.leaves(client.state.place());
         self.kept.release(&client.share);
         self.client_slots.remove(&client.key());
         if matches!(client.state, State::Invite(_)) && self.wants_terminations(client.tu) {

@@ -11,13 +11,14 @@ use super::{
 };
 use crate::message::Message;
 use crate::overload::Intake;
+use crate::statistics::Tally;
 use crate::transport::{Flow, Notify, TransportError};
 use crate::tu::{SendOptions, TuEvent, TuOptions};
 use bytes::Bytes;
 use rutil::{Actor, Class, CongestionManager, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn, Zone};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Items of each FIFO a turn.
@@ -52,6 +53,7 @@ pub(crate) struct ControllerParts {
     /// For the tables' hash keys.
     pub(crate) rng: Rng,
     pub(crate) stats: Arc<TransactionStats>,
+    pub(crate) tally: Arc<Tally>,
     /// Refuse what begins something new.
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) congestion: Arc<CongestionManager>,
@@ -74,6 +76,7 @@ pub(crate) struct TransactionController {
     pub(super) kept: Kept,
     pub(super) keys: KeyMaker,
     pub(super) stats: Arc<TransactionStats>,
+    pub(super) tally: Arc<Tally>,
     pub(super) draining: Arc<AtomicBool>,
     congestion: Arc<CongestionManager>,
     /// What may be taken on in this turn.
@@ -108,6 +111,7 @@ impl TransactionController {
             kept: Kept::new(parts.octets),
             keys: parts.keys,
             stats: parts.stats,
+            tally: parts.tally,
             draining: parts.draining,
             congestion: parts.congestion,
             zone: Zone::Normal,
@@ -293,9 +297,9 @@ impl Actor for TransactionController {
         if !worked {
             return Turn::Idle;
         }
-        self.stats.clients_alive.store(self.clients.len() as u64, Ordering::Relaxed);
-        self.stats.servers_alive.store(self.servers.len() as u64, Ordering::Relaxed);
-        self.stats.octets_kept.store(self.kept.octets() as u64, Ordering::Relaxed);
+        self.stats.clients_alive.set(self.clients.len() as u64);
+        self.stats.servers_alive.set(self.servers.len() as u64);
+        self.stats.octets_kept.set(self.kept.octets() as u64);
         debug_assert!(
             self.clients.len() + self.servers.len() > 0 || self.kept.octets() == 0,
             "octets of no transaction"

@@ -65,6 +65,7 @@ impl TransactionController {
         if cause != Cause::Failed || !matches!(client.state, State::Invite(_)) {
             return Left::No;
         }
+        self.tally.moves(client.state.place(), State::Invite(I::Accepted).place());
         client.state = State::Invite(I::Accepted);
         client.kept = Bytes::new();
         self.count_client(at);
@@ -147,7 +148,7 @@ impl Client {
             State::Invite(_) => State::Invite(client_invite::State::Calling),
             State::NonInvite(_) => State::NonInvite(client_non_invite::State::Trying),
         };
-        Client::new(id, state, self.tu, self.method, false)
+        Client::new(id, state, self.tu, self.method, self.began)
     }
 }
 

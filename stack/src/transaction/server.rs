@@ -9,6 +9,7 @@ use crate::header::{Method, h, p};
 use crate::message::{Message, Source};
 use crate::overload::{Intake, Work, report};
 use crate::scanner::stamp_received;
+use crate::statistics::Place;
 use crate::transport::{Flow, Notify};
 use crate::tu::TuEvent;
 use bytes::Bytes;
@@ -56,6 +57,13 @@ enum Event {
 }
 
 impl State {
+    fn place(self) -> Place {
+        match self {
+            State::Invite(state) => Place::server_invite(state),
+            State::NonInvite(state) => Place::server_non_invite(state),
+        }
+    }
+
     fn step(self, event: Event) -> (State, &'static [Action]) {
         match self {
             State::Invite(state) => {
@@ -179,6 +187,7 @@ impl TransactionController {
             self.merges.insert(merge, at.0);
         }
         count(&self.stats.servers);
+        self.tally.enters(state.place());
         self.act_server(at, start, None, now);
         match cancelled {
             Some(invite) => self.cancelled(at, invite, msg, now),
@@ -212,6 +221,7 @@ impl TransactionController {
 
     /// Answers a request that gets no transaction.
     fn refuse(&mut self, msg: &Message, key: ServerKey, reply_to: Flow, code: u16, now: Time) {
+        self.tally.response_sent(msg.method() == Some(Method::Invite), code);
         let mut response = msg.make_response(code, None, Some(&key.own_tag()));
         if code == 503 {
             // RFC 3261 §21.5.4: when to try again.
@@ -240,6 +250,7 @@ impl TransactionController {
             return;
         }
         let (state, actions) = server.state.step(Event::Respond(code));
+        self.tally.moves(server.state.place(), state.place());
         server.state = state;
         if actions.contains(&Action::Send) {
             server.response = Self::reported(self.control.as_deref(), msg, now);
@@ -300,6 +311,7 @@ impl TransactionController {
     fn step_server(&mut self, at: (u32, u32), event: Event, msg: Option<Box<Message>>, now: Time) {
         let Some(server) = self.servers.get_mut(at.0, at.1) else { return };
         let (state, actions) = server.state.step(event);
+        self.tally.moves(server.state.place(), state.place());
         server.state = state;
         self.act_server(at, actions, msg, now);
     }
@@ -314,12 +326,14 @@ impl TransactionController {
                         count(&self.stats.retransmitted);
                     }
                     let (bytes, flow) = (server.response.clone(), server.reply_to);
+                    self.tally.octets_sent(server.is_invite(), &bytes);
                     self.transmit(bytes, (flow, None), Some(self.server_notify(at)), now);
                 }
                 Action::SendTrying => {
                     let Some(request) = Self::request_of(server) else { return };
                     let bytes = request.make_response(100, None, None).to_bytes();
                     server.response = bytes.clone();
+                    self.tally.response_sent(server.is_invite(), 100);
                     let flow = server.reply_to;
                     self.transmit(bytes, (flow, None), Some(self.server_notify(at)), now);
                 }
@@ -375,6 +389,7 @@ impl TransactionController {
 
     fn end_server(&mut self, at: (u32, u32), now: Time) {
         let Some(server) = self.servers.remove(at.0, at.1) else { return };
+        self.tally.leaves(server.state.place());
         self.kept.release(&server.share);
         self.server_slots.remove(&server.key);
         if server.merge != 0 {

@@ -1,38 +1,12 @@
 //! What the transactions of a shard count.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Counters of one shard's transactions; read at any time from any thread.
-        #[derive(Debug, Default)]
-        pub struct TransactionStats {
-            $($(#[$doc])* pub(crate) $name: AtomicU64,)*
-        }
-
-        /// The values of [`TransactionStats`] at one moment.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct TransactionSnapshot {
-            $($(#[$doc])* pub $name: u64,)*
-        }
-
-        impl TransactionStats {
-            /// Reads all counters.
-            pub fn snapshot(&self) -> TransactionSnapshot {
-                TransactionSnapshot { $($name: self.$name.load(Ordering::Relaxed),)* }
-            }
-        }
-
-        impl TransactionSnapshot {
-            /// Adds another shard's values.
-            pub fn add(&mut self, other: &TransactionSnapshot) {
-                $(self.$name += other.$name;)*
-            }
-        }
-    };
-}
+use crate::statistics::Counter;
+use crate::statistics::counters::counters;
 
 counters! {
+    /// Counters of one shard's transactions; read at any time from any thread.
+    pub struct TransactionStats => /// The values of [`TransactionStats`] at one moment.
+    TransactionSnapshot;
     /// Client transactions begun.
     clients,
     /// Server transactions begun.
@@ -47,6 +21,8 @@ counters! {
     retransmitted,
     /// Requests that came again and were absorbed.
     absorbed,
+    /// Final responses that came again and were absorbed.
+    absorbed_responses,
     /// Responses that matched no transaction and were dropped.
     stray_responses,
     /// Requests refused with 503: a table, its octets or a transaction user's FIFO was full.
@@ -68,7 +44,6 @@ counters! {
     not_kept,
 }
 
-pub(crate) fn count(counter: &AtomicU64) {
-    // One shard writes, others only read: no locked add is needed.
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+pub(crate) fn count(counter: &Counter) {
+    counter.inc();
 }

@@ -41,7 +41,7 @@ pub use poll_group::{FailureSink, PollGroup};
 pub use proved::ProvedPeers;
 pub use route::{RouteQuery, system_route};
 pub(crate) use route::{Routes, towards_world};
-pub use stats::{Counter, TransportStats};
+pub use stats::{TransportSnapshot, TransportStats};
 pub(crate) use table::source_of;
 
 use bytes::Bytes;

@@ -1,41 +1,42 @@
 //! What a transport counted.
 
 use super::drops::SocketEntry;
+use crate::statistics::counters::counters;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters of one transport since its start. The transport writes, anyone reads.
-#[derive(Debug, Default)]
-pub struct TransportStats {
+counters! {
+    /// Counters of one transport since its start. The transport writes, anyone reads.
+    pub struct TransportStats => /// The values of [`TransportStats`] at one moment.
+    TransportSnapshot;
     /// Datagrams, messages of WebSockets, or chunks of streams, given to `rx`.
-    pub received: Counter,
+    received,
     /// Octets of those.
-    pub received_octets: Counter,
+    received_octets,
     /// Messages given whole to the operating system.
-    pub sent: Counter,
+    sent,
     /// Octets of those.
-    pub sent_octets: Counter,
+    sent_octets,
     /// Datagrams, and ICMP errors, dropped because `rx` was full.
-    pub shed_received: Counter,
+    shed_received,
     /// ICMP errors that said that a datagram did not arrive.
-    pub undelivered: Counter,
+    undelivered,
     /// Messages dropped because the socket, or the write queue of the connection, was full.
-    pub shed_sent: Counter,
+    shed_sent,
     /// Messages that could not be sent for any other reason, and errors of the sockets.
-    pub errors: Counter,
+    errors,
     /// Connections accepted.
-    pub accepted: Counter,
+    accepted,
     /// Connections closed as they came, because their source has too many.
-    pub refused: Counter,
+    refused,
     /// Connections opened to a peer.
-    pub connected: Counter,
+    connected,
     /// TLS handshakes that succeeded, on accepted connections and on our own; of WebSocket transports, upgrades.
-    pub handshakes: Counter,
+    handshakes,
     /// TLS handshakes that failed; of WebSocket transports, upgrades that were refused as well.
-    pub handshakes_failed: Counter,
+    handshakes_failed,
     /// Connections closed, for whatever reason; `accepted + connected - closed` are open.
-    pub closed: Counter,
-    pub(super) socket: OnceLock<SocketEntry>,
+    closed,
+    ; socket: OnceLock<SocketEntry>
 }
 
 impl TransportStats {
@@ -44,19 +45,5 @@ impl TransportStats {
     /// message.
     pub fn kernel_drops(&self) -> Option<u64> {
         self.socket.get()?.drops()
-    }
-}
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Its value now.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-    pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
     }
 }

@@ -10,6 +10,7 @@ mod matching;
 mod octets;
 mod overload;
 mod server;
+mod statistics;
 mod streams;
 mod transport;
 mod users;

@@ -143,6 +143,9 @@ impl World {
             let counted = stack.transactions();
             let alive = (counted.clients_alive, counted.servers_alive);
             self.ledger.check(alive == (0, 0), || format!("{node}: transactions are left: {alive:?}"));
+            let states = stack.statistics(self.now).states;
+            self.ledger
+                .check(states.is_empty(), || format!("{node}: transactions are counted and not there: {states:?}"));
             let kept = counted.octets_kept;
             self.ledger.check(kept == 0, || format!("{node}: {kept} octets of no transaction"));
             self.ledger.check(!stack.waits(), || format!("{node}: a timer is left for {:?}", stack.deadline()));

@@ -1,6 +1,7 @@
 //! TLS between two transports of one poll group, and against peers that misbehave.
 
 use super::*;
+use crate::statistics::Counter;
 use crate::transport::tls::{TlsContext, mutual_tls_context, tls_context};
 use std::io::{Read, Write as _};
 use std::net::{IpAddr, TcpStream};

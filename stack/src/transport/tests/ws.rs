@@ -1,6 +1,7 @@
 //! WebSocket transports against tungstenite as a client, and against peers that misbehave.
 
 use super::*;
+use crate::statistics::Counter;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use tungstenite::client::IntoClientRequest;
