@@ -150,6 +150,15 @@ impl CongestionManager {
         Zone::of_percent(self.percent(now))
     }
 
+    /// The longest wait that is seen or to be expected at `now`, in any FIFO or outside.
+    pub fn longest_wait(&self, now: Time) -> Duration {
+        let inside = self.watched.iter().map(|(meter, tolerance)| match tolerance {
+            Tolerance::Age(_) => meter.oldest_age(now),
+            Tolerance::Wait(_) | Tolerance::Depth(_) => meter.expected_wait(),
+        });
+        inside.chain(self.outside.iter().map(|(backlog, _)| backlog.age(now))).max().unwrap_or_default()
+    }
+
     /// After how many seconds those who were rejected may come back: the longest expected wait, rounded up, from 1 to
     /// [`RETRY_AFTER_MAX`].
     pub fn retry_after(&self) -> u32 {

@@ -224,6 +224,7 @@ fn core(
     let intake = Arc::<Intake>::default();
     let congestion = Arc::new(plan.options.overload.watch(&watched, intake.backlog.clone()));
     let scanner = MessageHeaderScanner::new(ScannerParts {
+        shard,
         rx,
         // Its own shard's runner is awake while it scans.
         txn: txn

@@ -16,6 +16,7 @@ use stack::hep::HepOptions;
 use stack::transport::tls::TlsContext;
 use stack::transport::{TcpOptions, TransportType};
 use stack::{Stack, StackError, StackOptions, TransportSpec};
+use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -95,6 +96,7 @@ async fn run(args: Args) -> Result<(), StartError> {
     // Before the stack starts: a signal that comes meanwhile must not be lost.
     let mut signals = Signals::watch().map_err(StartError::Signals)?;
     let (drain, refuses) = (config.drain(), !config.is_open() && !config.relays_for_peers());
+    let interval = config.statistics_interval();
     let tls = config.tls()?;
     let stack = start(config, tls.clone())?;
     announce(&stack).map_err(StartError::Output)?;
@@ -103,7 +105,10 @@ async fn run(args: Args) -> Result<(), StartError> {
             "listening beyond the loopback: nobody may register or relay until domains and trusted_peers are set"
         );
     }
-    let name = signals.end(|| reload(tls.clone())).await;
+    let name = tokio::select! {
+        name = signals.end(|| reload(tls.clone())) => name,
+        never = tell_statistics(&stack, interval) => match never {},
+    };
     tracing::info!(signal = name, "stopping");
     stop(stack, drain, signals).await;
     Ok(())
@@ -197,6 +202,19 @@ fn announce(stack: &Stack) -> io::Result<()> {
         writeln!(out, "listening on {} {}", transport.kind.as_param(), transport.bound)?;
     }
     out.flush()
+}
+
+/// Logs the statistics again and again.
+async fn tell_statistics(stack: &Stack, interval: Option<Duration>) -> Infallible {
+    loop {
+        match interval {
+            Some(interval) => tokio::time::sleep(interval).await,
+            None => std::future::pending().await,
+        }
+        if tracing::enabled!(tracing::Level::INFO) {
+            stack.statistics().lines().iter().for_each(|line| tracing::info!("{line}"));
+        }
+    }
 }
 
 /// Takes no new requests and waits for pending transactions, no longer than `limit`. A second signal cuts it short.

@@ -248,6 +248,8 @@ ban_seconds = 60
 [overload]
 max_wait_ms = 200
 control = true
+[statistics]
+interval_seconds = 15
 [hep]
 collector = "192.0.2.9:9060"
 agent = 2001
@@ -291,6 +293,7 @@ auth_key = "geheim"
         let sources = options.source_limits;
         assert_eq!((sources.rate, sources.burst, sources.ban_after, sources.ban_for.as_secs()), (50, 100, 30, 60));
         assert!(options.overload.control);
+        assert_eq!(config.statistics_interval().map(|interval| interval.as_secs()), Some(15));
     }
 
     #[test]
@@ -310,6 +313,7 @@ auth_key = "geheim"
             ("[limits]\nsource_burst = 9", &["my.toml:2: limits.source_burst:", "limits.source_rate"]),
             ("[limits]\nban_seconds = 0", &["my.toml:2: limits.ban_seconds:", "at least 1"]),
             ("[overload]\nmax_wait_ms = 5", &["my.toml:2: overload.max_wait_ms:", "at least 10"]),
+            ("[statistics]\ninterval = 5", &["my.toml:2: statistics.interval:", "`interval_seconds`"]),
             ("[overload]\ncontrol = 1", &["my.toml:2: overload.control:", "expected a boolean"]),
             ("trusted_peers = [\"10.0.0.0/99\"]", &["my.toml:1: trusted_peers:", "10.0.0.0/8"]),
             ("[hep]\ncollector = \"here\"", &["my.toml:2: hep.collector:", "address"]),

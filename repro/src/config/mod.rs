@@ -59,6 +59,8 @@ pub struct Config {
     pub limits: Limits,
     /// What happens when there is more to do than can be done.
     pub overload: Overload,
+    /// What the log says of the statistics.
+    pub statistics: Statistics,
     /// Export of messages to a capture server; without this table there is none.
     pub hep: Option<Hep>,
 }
@@ -165,6 +167,14 @@ pub struct Overload {
     pub control: bool,
 }
 
+/// What the log says of the statistics.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Statistics {
+    /// How often they are logged, at level `info`, seconds; 0: never.
+    pub interval_seconds: u64,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -185,6 +195,7 @@ impl Default for Config {
             registrar: Registrar::default(),
             limits: Limits::default(),
             overload: Overload::default(),
+            statistics: Statistics::default(),
             hep: None,
         }
     }
@@ -226,6 +237,12 @@ impl Default for Limits {
     }
 }
 
+impl Default for Statistics {
+    fn default() -> Self {
+        Statistics { interval_seconds: 60 }
+    }
+}
+
 impl Default for Overload {
     fn default() -> Self {
         Overload { max_wait_ms: 100, control: false }
@@ -243,6 +260,11 @@ impl Config {
     /// How long to wait for pending transactions when told to stop.
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
+    }
+
+    /// How often the statistics are logged, if at all.
+    pub fn statistics_interval(&self) -> Option<Duration> {
+        Some(Duration::from_secs(self.statistics.interval_seconds)).filter(|interval| !interval.is_zero())
     }
 
     /// How the stack under the proxy behaves.

@@ -2,6 +2,7 @@
 
 mod bans;
 mod control;
+mod episode;
 mod intake;
 mod limits;
 mod refusal;
@@ -11,6 +12,7 @@ pub use bans::{BanList, Bans};
 pub(crate) use bans::{Banned, Cause};
 pub use control::LoadReport;
 pub(crate) use control::{NextHops, report, seems_to_offer};
+pub(crate) use episode::{Episode, Lost, Throttle};
 pub use intake::Intake;
 pub(crate) use intake::{ALL, Gate, Valve};
 pub(crate) use limits::{Asker, Sources};

@@ -30,6 +30,7 @@ const HOLD: Duration = Duration::from_millis(1);
 
 /// What a scanner is made of.
 pub(crate) struct ScannerParts {
+    pub(crate) shard: u16,
     pub(crate) rx: FifoReceiver<Received>,
     /// One a shard.
     pub(crate) txn: Vec<FifoSender<Incoming>>,
@@ -331,6 +332,7 @@ impl Actor for MessageHeaderScanner {
         }
         let ScannerParts { rx, shared, rng, .. } = &mut self.parts;
         self.admission.begin(!rx.is_empty(), shared, rng, now);
+        self.admission.report(&self.parts.stats, self.parts.shard, now);
         for _ in 0..BATCH {
             if !self.held.is_empty() {
                 break;

@@ -1,12 +1,12 @@
 //! What the scanner takes on: the zones of the congestion manager, and what becomes of the rest.
 
 use super::actor::MessageHeaderScanner;
-use super::stats::count;
+use super::stats::{ScannerStats, count};
 use crate::header::Method;
 use crate::message::Message;
 use crate::overload::{
-    ALL, Asker, Asks, Banned, Bans, Cause, Gate, Intake, Sources, Valve, Work, refusable, refuse, report,
-    seems_to_offer,
+    ALL, Asker, Asks, Banned, Bans, Cause, Episode, Gate, Intake, Lost, Sources, Throttle, Valve, Work, refusable,
+    refuse, report, seems_to_offer,
 };
 use crate::transaction::ServerKey;
 use crate::transport::{Flow, TransportType, decides};
@@ -61,6 +61,9 @@ pub(super) struct Admission {
     key: (u64, Time),
     sources: Option<Sources>,
     banned: Banned,
+    /// What is logged of overload, and of bans.
+    episode: Episode,
+    ban_lines: Throttle,
 }
 
 fn place(key: ServerKey) -> (usize, u32) {
@@ -78,6 +81,8 @@ impl Admission {
             key: (0, Time::ZERO),
             sources,
             banned: Banned::default(),
+            episode: Episode::default(),
+            ban_lines: Throttle::default(),
         }
     }
 
@@ -105,8 +110,22 @@ impl Admission {
         }
     }
 
+    /// Tells an operator that overload begins or is over: asked once a turn, behind [`Admission::begin`].
+    pub(super) fn report(&mut self, stats: &ScannerStats, shard: u16, now: Time) {
+        if self.zone == Zone::Normal && !self.episode.is_on() {
+            return;
+        }
+        // That of a turn without messages was not looked at.
+        let (zone, shut) = (self.congestion.zone(now), self.valves[0].share() < ALL);
+        let lost = Lost { refused: stats.overload.get(), dropped: stats.dropped.get() };
+        let wait = self.congestion.longest_wait(now);
+        if let Some(news) = self.episode.look(zone, shut, wait, lost, now) {
+            news.log(shard);
+        }
+    }
+
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.valves.iter().filter_map(Valve::deadline).min()
+        self.valves.iter().filter_map(Valve::deadline).chain(self.episode.deadline()).min()
     }
 
     /// A request was taken on. Its mark is kept if it could have been refused: marks are all over the memory.
@@ -160,7 +179,9 @@ impl MessageHeaderScanner {
             return;
         }
         count(&self.parts.stats.bans);
-        tracing::info!(peer = %address, seconds = length.as_secs(), "banned");
+        if let Some(others) = self.admission.ban_lines.passes(now) {
+            tracing::warn!(peer = %address, seconds = length.as_secs(), others_since = others, "banned");
+        }
         self.admission.banned.follow(bans);
     }
 

@@ -1,9 +1,13 @@
 //! Limits and refusals of the proxy as a program.
 
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use tests::raw;
 
 use crate::phone::{Call, Phone};
-use crate::repro::{File, address, start};
+use crate::repro::{File, LIMIT, address, start};
 
 /// A source above its rate is refused in due form; its calls that stand go on; who sends garbage too is not heard at
 /// all, until the ban ends.
@@ -44,4 +48,55 @@ fn a_source_that_asks_for_too_much() {
     });
     let first = heard.take(1).next().expect("the ban ends");
     assert!(first > 100, "it was not banned");
+}
+
+/// What an operator reads of a flood: that it began, what it cost when it is over, and the numbers at intervals; never a
+/// line a message.
+#[test]
+fn the_log_of_a_flood() {
+    let text = "[log]\nfilter = \"info\"\nformat = \"json\"\n[overload]\nmax_wait_ms = 10\n[statistics]\ninterval_seconds = 1\n";
+    let file = File::new("flood", text);
+    let mut repro = start(&["--config", file.name()]);
+    let proxy = address(&repro, "udp");
+    let (alice, socket) = (Phone::new("alice", proxy), UdpSocket::bind("127.0.0.1:0").expect("a free port"));
+    let own = socket.local_addr().expect("it is bound");
+    let enough = AtomicBool::new(false);
+    let begins = thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            for count in (0..).take_while(|_| !enough.load(Ordering::Relaxed)) {
+                let request = format!(
+                    "OPTIONS sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{count}\r\nMax-Forwards: 70\r\n\
+                     From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:{proxy}>\r\nCall-ID: {count}\r\nCSeq: 1 OPTIONS\r\n\r\n"
+                );
+                // The proxy may have no room for it.
+                let _ = socket.send_to(request.as_bytes(), proxy);
+            }
+        });
+        let line = repro.process().wait_for(LIMIT, |line| line.contains("overload begins").then(|| line.to_owned()));
+        enough.store(true, Ordering::Relaxed);
+        flood.join().expect("it ends");
+        line.expect("it is told")
+    });
+    assert!(begins.contains("\"wait\":\"") && begins.contains("\"WARN\""), "{begins}");
+    let over = repro.process().wait_for(LIMIT, |line| line.contains("overload is over").then(|| line.to_owned()));
+    let over = over.expect("it is over");
+    let counted = |name: &str| {
+        let rest = over.split(&format!("\"{name}\":")).nth(1)?;
+        rest.split([',', '}']).next()?.parse::<u64>().ok()
+    };
+    assert!(
+        counted("refused").zip(counted("dropped")).is_some_and(|(refused, dropped)| refused + dropped > 0),
+        "{over}"
+    );
+    assert!(over.contains("\"longest_wait\":"), "{over}");
+    let numbers = repro.process().wait_for(LIMIT, |line| line.contains("load: Normal").then(|| line.to_owned()));
+    let numbers = numbers.expect("at intervals");
+    assert!(["overload-503 ", "slowest-fifo "].iter().all(|part| numbers.contains(part)), "{numbers}");
+    // It is as it was before.
+    alice.send(&alice.request("OPTIONS", &alice, "after", 1));
+    alice.hear("OPTIONS ");
+    let output = repro.process().output();
+    let lines = |what: &str| output.lines().filter(|line| line.contains(what)).count();
+    assert!(lines("overload begins") <= 2 && lines("overload is over") <= 2, "{output}");
+    assert!(output.lines().count() < 200, "{} lines", output.lines().count());
 }
