@@ -146,6 +146,50 @@ fn plain_text_on_the_tls_port_ends_the_connection() {
     assert_eq!(pair.counted(1, |s| &s.handshakes_failed), 1);
 }
 
+/// A reset instead of the rest of the handshake costs that connection, and no other.
+#[test]
+fn a_reset_in_mid_handshake_of_a_client() {
+    let mut pair = Pair::new(&["example.com"], &TcpOptions::default());
+    pair.send("before", Some("example.com"), 1);
+    pair.gather(6);
+    let mut peer = TcpStream::connect(pair.at).unwrap();
+    // The head of a record, and of a ClientHello in it.
+    peer.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]).unwrap();
+    pair.bench.until("its octets", |b| b.group.stats(TransportId(1)).unwrap().accepted.get() == 2);
+    reset(peer);
+    pair.bench.until("its end", |b| b.group.stats(TransportId(1)).unwrap().closed.get() == 1);
+    assert_eq!((pair.counted(1, |s| &s.handshakes), pair.counted(1, |s| &s.handshakes_failed)), (1, 1));
+    assert!(pair.bench.rx.pop().is_none(), "nobody hears of it");
+    pair.send("after", Some("example.com"), 2);
+    assert_eq!(pair.gather(5).0, b"after");
+    assert_eq!((pair.counted(0, |s| &s.connected), pair.failed()), (1, vec![]));
+}
+
+#[test]
+fn a_reset_in_mid_handshake_of_a_server_fails_what_waits() {
+    let mut pair = Pair::new(&["example.com"], &TcpOptions::default());
+    let server = std::net::TcpListener::bind(LOCAL).unwrap();
+    pair.at = server.local_addr().unwrap();
+    pair.send("one", Some("example.com"), 1);
+    pair.send("two", Some("example.com"), 2);
+    server.set_nonblocking(true).unwrap();
+    let mut accepted = None;
+    pair.bench.until("a connection", |_| {
+        accepted = accepted.take().or_else(|| server.accept().ok());
+        accepted.iter().for_each(|(stream, _)| stream.set_nonblocking(true).unwrap());
+        // Its ClientHello has come.
+        accepted.as_ref().is_some_and(|(stream, _)| stream.peek(&mut [0; 64]).is_ok_and(|size| size == 64))
+    });
+    reset(accepted.unwrap().0);
+    assert_eq!([pair.bench.failure(1), pair.bench.failure(2)], [TransportError::Handshake; 2]);
+    assert_eq!((pair.counted(0, |s| &s.handshakes_failed), pair.counted(0, |s| &s.closed)), (1, 1));
+}
+
+/// Ends a connection as a process does that dies with octets unread.
+fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
 #[test]
 fn who_says_nothing_is_closed_in_time() {
     let options = TcpOptions { handshake_timeout: Duration::from_millis(50), ..TcpOptions::default() };

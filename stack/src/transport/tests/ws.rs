@@ -428,6 +428,40 @@ fn a_message_is_not_incomplete_for_ever() {
     works(&mut server.bench, &mut whole);
 }
 
+/// Each message has its own time: one that begins where another ends is not as old as that.
+#[test]
+fn a_message_that_begins_behind_another_is_not_late() {
+    let mut server = Server::new();
+    let mut client = server.client();
+    client.send(fragment("begin", Data::Text, false)).unwrap();
+    let began = server.bench.clock.now();
+    let pass = |server: &mut Server, seconds: u64| {
+        server.bench.group.sleep(Some(Duration::from_millis(1)));
+        server.bench.group.turn(began + Duration::from_secs(seconds));
+        server.bench.rx.pop()
+    };
+    while server.counted(|s| &s.handshakes) == 0 || pass(&mut server, 0).is_some() {}
+    for seconds in [20, 40, 60, 80] {
+        // In one write, so that both are read at once.
+        client.write(fragment("end", Data::Continue, true)).unwrap();
+        client.write(fragment("begin", Data::Text, false)).unwrap();
+        client.flush().unwrap();
+        let got = (0..10_000).find_map(|_| pass(&mut server, seconds));
+        assert!(matches!(&got, Some(Received::Datagram { bytes, .. }) if bytes == "beginend"), "{seconds}: {got:?}");
+    }
+    // The last one is: a ping is no part of it.
+    client.send(Message::Ping("I live".into())).unwrap();
+    for seconds in [111, 113, 114] {
+        (0..10).for_each(|_| drop(pass(&mut server, seconds)));
+    }
+    let mut got = read(&mut server.bench, &mut client);
+    if matches!(got, Ok(Message::Pong(_))) {
+        got = read(&mut server.bench, &mut client);
+    }
+    let Ok(Message::Close(Some(close))) = got else { panic!("{got:?}") };
+    assert_eq!(close.code, CloseCode::Policy);
+}
+
 #[test]
 fn when_incomplete_messages_take_too_much_the_oldest_goes() {
     let ws = WsOptions { partial_octets: 250_000, ..WsOptions::default() };
