@@ -1,0 +1,4 @@
+//! The programs, without their `main`: so that a test can run one with something in it that fails.
+#![forbid(unsafe_code)]
+
+pub mod repro;

@@ -1,0 +1,269 @@
+//! The proxy and registrar as a program.
+//!
+//! The main thread is the control plane, an actix system: it starts the stack, waits for signals and stops it, or reads
+//! the certificates again (SIGHUP). SIP runs on the stack's own threads. Exit codes: 0 stopped when told to, 1 could not
+//! start, 70 a thread of the stack died.
+
+use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use repro::config::{Config, ConfigError, Listen};
+use repro::{Proxy, Server};
+use rutil::log::LogError;
+use rutil::rng::EntropyError;
+use rutil::{Placement, Rng};
+use stack::hep::HepOptions;
+use stack::transport::tls::TlsContext;
+use stack::transport::{TcpOptions, TransportType};
+use stack::{Stack, StackBuilder, StackError, StackOptions, TransportSpec};
+use std::convert::Infallible;
+use std::fmt;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIP's port.
+const PORT: u16 = 5060;
+
+/// Exit code when a thread of the stack has died: an internal software error (`EX_SOFTWARE`).
+const DIED: i32 = 70;
+
+/// A SIP proxy and registrar.
+///
+/// Without --listen and without a configuration it listens for UDP and TCP on port 5060 of the loopback addresses.
+#[derive(Debug, Parser)]
+#[command(name = "repro", version)]
+pub struct Args {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen here, instead of where the configuration says: udp:127.0.0.1:5060. May be repeated.
+    #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT")]
+    listen: Vec<Listen>,
+    /// Where the actors run: inline, sharded:N or staged.
+    #[arg(long)]
+    placement: Option<Placement>,
+    /// What to log on standard error: info, or warn,stack=debug.
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// Why the proxy did not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    #[error("cannot watch for signals: {0}")]
+    Signals(io::Error),
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+}
+
+/// Runs it to its end. `more` adds to the stack what is to be there besides: transaction users, before the proxy's own.
+pub fn main(args: Args, more: impl FnOnce(&mut StackBuilder)) -> ExitCode {
+    match actix::System::new().block_on(run(args, more)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("{error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line for whoever started the program. If standard error cannot be written to, the exit code says enough.
+fn say(what: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "repro: {what}");
+}
+
+async fn run(args: Args, more: impl FnOnce(&mut StackBuilder)) -> Result<(), StartError> {
+    let config = configure(args)?;
+    rutil::log::init(config.log.format, &config.log.filter)?;
+    raise_open_files();
+    // Before the stack starts: a signal that comes meanwhile must not be lost.
+    let mut signals = Signals::watch().map_err(StartError::Signals)?;
+    let (drain, refuses) = (config.drain(), !config.is_open() && !config.relays_for_peers());
+    let interval = config.statistics_interval();
+    let tls = config.tls()?;
+    let stack = start(config, tls.clone(), more)?;
+    announce(&stack).map_err(StartError::Output)?;
+    if refuses {
+        tracing::warn!(
+            "listening beyond the loopback: nobody may register or relay until domains and trusted_peers are set"
+        );
+    }
+    let name = tokio::select! {
+        name = signals.end(|| reload(tls.clone())) => name,
+        never = tell_statistics(&stack, interval) => match never {},
+    };
+    tracing::info!(signal = name, "stopping");
+    stop(stack, drain, signals).await;
+    Ok(())
+}
+
+/// Takes as many open files as this process may have: a connection is one, and the usual limit is 1024.
+fn raise_open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        tracing::debug!(before = soft, now = hard, "open files");
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// The configuration of the file, overridden by the arguments.
+fn configure(args: Args) -> Result<Config, ConfigError> {
+    let mut config = args.config.as_deref().map_or(Ok(Config::default()), Config::read)?;
+    if !args.listen.is_empty() {
+        config.listen = args.listen;
+    }
+    if config.listen.is_empty() {
+        config.listen = loopback();
+    }
+    if let Some(placement) = args.placement {
+        config.placement = placement;
+    }
+    if let Some(filter) = args.log {
+        config.log.filter = filter;
+    }
+    Ok(config)
+}
+
+/// UDP and TCP on the loopback addresses that this machine has.
+fn loopback() -> Vec<Listen> {
+    let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
+    let v6 = has_v6.then(|| SocketAddr::from((Ipv6Addr::LOCALHOST, PORT)));
+    let kinds = [TransportType::Udp, TransportType::Tcp];
+    std::iter::once(v4).chain(v6).flat_map(|address| kinds.map(|kind| Listen { kind, address })).collect()
+}
+
+fn start(config: Config, tls: Option<TlsContext>, more: impl FnOnce(&mut StackBuilder)) -> Result<Stack, StartError> {
+    let hep =
+        config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
+    let options = StackOptions {
+        hep,
+        name_servers: config.name_servers.iter().map(|server| server.0).collect(),
+        enum_suffix: config.enum_suffix.as_ref().map(|suffix| suffix.0.to_string()),
+        ..config.stack_options()
+    };
+    let streams = TcpOptions {
+        max_connections: config.limits.connections,
+        max_per_source: config.limits.connections_per_source,
+        ..TcpOptions::default()
+    };
+    let mut builder = Stack::builder()
+        .placement(config.placement)
+        .pin_runners(config.pin_runners)
+        .options(options)
+        .tcp_options(streams)
+        .ws_options(config.ws_options())
+        .on_panic(|thread| {
+            say(format_args!("thread {thread} has died, its calls are lost: exiting"));
+            std::process::exit(DIED);
+        });
+    if let Some(tls) = tls {
+        builder = builder.tls(tls);
+    }
+    for listen in &config.listen {
+        let make = match listen.kind {
+            TransportType::Udp => TransportSpec::udp,
+            TransportType::Tcp => TransportSpec::tcp,
+            TransportType::Tls => TransportSpec::tls,
+            TransportType::Ws => TransportSpec::ws,
+            TransportType::Wss => TransportSpec::wss,
+        };
+        builder.add_transport(make(listen.address).dscp(config.dscp));
+    }
+    more(&mut builder);
+    let mut rng = Rng::from_os()?;
+    let server = Arc::new(Server::new(config, &mut rng));
+    builder.register_tu(Proxy::options(), move |_shard| Proxy::new(server.clone(), &mut rng));
+    Ok(builder.start()?)
+}
+
+/// One line for each transport, for whoever waits for the start or wants to know the port.
+fn announce(stack: &Stack) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for transport in stack.transports().iter().filter(|transport| transport.shard == 0) {
+        writeln!(out, "listening on {} {}", transport.kind.as_param(), transport.bound)?;
+    }
+    out.flush()
+}
+
+/// Logs the statistics again and again.
+async fn tell_statistics(stack: &Stack, interval: Option<Duration>) -> Infallible {
+    loop {
+        match interval {
+            Some(interval) => tokio::time::sleep(interval).await,
+            None => std::future::pending().await,
+        }
+        if tracing::enabled!(tracing::Level::INFO) {
+            stack.statistics().lines().iter().for_each(|line| tracing::info!("{line}"));
+        }
+    }
+}
+
+/// Takes no new requests and waits for pending transactions, no longer than `limit`. A second signal cuts it short.
+async fn stop(stack: Stack, limit: Duration, mut signals: Signals) {
+    let drained = tokio::task::spawn_blocking(move || stack.shutdown(limit));
+    tokio::select! {
+        drained = drained => match drained {
+            Ok(true) => tracing::info!("all transactions have ended"),
+            _ => tracing::warn!("stopped with transactions pending"),
+        },
+        name = signals.end(|| {}) => {
+            tracing::warn!(signal = name, "stopping at once");
+            std::process::exit(0);
+        }
+    }
+}
+
+/// Reads the certificates again, on a thread that may wait, and says what came of it.
+fn reload(tls: Option<TlsContext>) {
+    let Some(tls) = tls else {
+        tracing::warn!("SIGHUP: no certificates are configured, nothing is read again");
+        return;
+    };
+    tokio::task::spawn_blocking(move || match tls.reload() {
+        Ok(()) => tracing::info!("certificates and keys are read again: new connections use them"),
+        Err(error) => tracing::error!("certificates and keys stay as they were: {error}"),
+    });
+}
+
+/// The signals that ask for something.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn watch() -> io::Result<Self> {
+        Ok(Signals {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one that asks for an end, and does `again` for each SIGHUP meanwhile.
+    async fn end(&mut self, again: impl Fn()) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return "SIGTERM",
+                _ = self.int.recv() => return "SIGINT",
+                _ = self.hup.recv() => again(),
+            }
+        }
+    }
+}
