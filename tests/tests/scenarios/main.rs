@@ -8,6 +8,7 @@ mod idle;
 mod interfaces;
 mod jssip;
 mod keep_alive;
+mod lame;
 mod locate;
 mod name_server;
 mod outbound;
