@@ -8,6 +8,7 @@ use std::io::{IoSliceMut, Read as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tests::peers::{self, Repro, repro_binary};
 use tests::raw;
@@ -117,8 +118,8 @@ fn what_is_sent_is_marked() {
 }
 
 /// Network namespaces of a test, gone with it.
-struct Namespaces {
-    tag: u32,
+pub(crate) struct Namespaces {
+    tag: String,
 }
 
 /// A proxy between two others: by 10.77.1.0/24 to A, by 10.77.2.0/24 to B. A is the proxy's default route, and has an
@@ -148,10 +149,12 @@ const PLAN: &[&str] = &[
 ];
 
 impl Namespaces {
-    /// The namespaces, or why there are none.
-    fn new() -> Result<Self, String> {
-        let new = Namespaces { tag: std::process::id() };
-        PLAN.iter().try_for_each(|line| new.ip(line))?;
+    /// The namespaces of a plan, or why there are none.
+    pub(crate) fn new(plan: &[&str]) -> Result<Self, String> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let count = NEXT.fetch_add(1, Ordering::Relaxed);
+        let new = Namespaces { tag: format!("{}-{count}", std::process::id()) };
+        plan.iter().try_for_each(|line| new.ip(line))?;
         Ok(new)
     }
 
@@ -171,7 +174,7 @@ impl Namespaces {
     }
 
     /// Does something in a namespace; its sockets stay there.
-    fn within<R: Send>(&self, short: &str, what: impl FnOnce() -> R + Send) -> R {
+    pub(crate) fn within<R: Send>(&self, short: &str, what: impl FnOnce() -> R + Send) -> R {
         let handle = Handle::open(format!("/run/netns/{}", self.name(short))).expect("it was made");
         std::thread::scope(|scope| {
             let there = scope.spawn(|| {
@@ -236,7 +239,7 @@ fn calls_between_two_networks() {
     if !peers::available("ip") {
         return;
     }
-    let net = match Namespaces::new() {
+    let net = match Namespaces::new(PLAN) {
         Ok(net) => net,
         Err(why) => return eprintln!("skipped: no network namespaces can be made here: {why}"),
     };

@@ -10,6 +10,7 @@ mod jssip;
 mod keep_alive;
 mod lame;
 mod locate;
+mod lossy;
 mod name_server;
 mod outbound;
 mod overload;
