@@ -6,6 +6,7 @@ use crate::overload::{OverloadOptions, SourceLimits};
 use crate::transaction::TimerValues;
 use crate::uri::SipUri;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// How a stack behaves, apart from its transports and transaction users.
 #[derive(Clone, Debug)]
@@ -33,6 +34,9 @@ pub struct StackOptions {
     pub outbound_proxy: Option<SipUri<'static>>,
     /// The name servers to ask; none: the system's. [`crate::Stack::set_name_servers`] changes them later.
     pub name_servers: Vec<SocketAddr>,
+    /// How long a connection to one address of a host may take before the next address is tried beside it, where a host
+    /// has addresses of both families (RFC 8305 §5, Connection Attempt Delay); 10 ms at least. 250 ms.
+    pub connection_attempt_delay: Duration,
     /// Where `tel` URIs are looked up (ENUM, RFC 6116): `e164.arpa`, or a suffix of one's own. `None`: nowhere.
     pub enum_suffix: Option<String>,
     /// When new work is refused.
@@ -53,6 +57,7 @@ impl Default for StackOptions {
             hep: None,
             outbound_proxy: None,
             name_servers: Vec::new(),
+            connection_attempt_delay: Duration::from_millis(250),
             enum_suffix: None,
             overload: OverloadOptions::default(),
             source_limits: SourceLimits::default(),

@@ -18,7 +18,7 @@ use crate::selector::{SelectorParts, TransportSelector};
 use crate::statistics::{Statistics, Tally};
 use crate::timer::TimerQueue;
 use crate::transaction::{ControllerParts, Incoming, Input, KeyMaker, TransactionController, TransactionStats, TuPort};
-use crate::transport::{FailureSink, PollGroup, Received, RouteQuery, TransportTable, Wire};
+use crate::transport::{Connected, FailureSink, PollGroup, Received, RouteQuery, TransportTable, Wire};
 use crate::tu::{TransactionUser, TuActor, TuOptions};
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
@@ -31,6 +31,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// What a full FIFO does to its producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ const fn row(name: &'static str, from: &'static str, to: &'static str, capacity:
 }
 
 /// All FIFOs. The hold edges form no circle (a test says so), so nothing can wait for itself.
-pub const EDGES: [Edge; 10] = [
+pub const EDGES: [Edge; 11] = [
     row("rx", "transports", "scanner", 256, WhenFull::Shed),
     row("txn", "scanner", "transactions", 256, WhenFull::Hold(&["rx"])),
     row("cmd", "TU, timers, selector, transports", "transactions", 512, WhenFull::Hold(&["tu", "out", "dns_done"])),
@@ -71,6 +72,7 @@ pub const EDGES: [Edge; 10] = [
     row("out", "transactions", "selector", 512, WhenFull::Shed),
     row("wire", "selector, scanner", "transports", 256, WhenFull::Shed),
     row("tu", "transactions", "TU", 256, WhenFull::Hold(&["txn"])),
+    row("connected", "transports", "selector", 256, WhenFull::Shed),
     row("dns", "selector", "resolver", 1024, WhenFull::Shed),
     row("hep", "scanner, selector", "exporter", 1024, WhenFull::Shed),
     row("dns_done", "resolver", "selector", 256, WhenFull::Hold(&["dns"])),
@@ -103,6 +105,9 @@ macro_rules! edge {
         fifo($name, CAPACITY, $bell)
     }};
 }
+
+/// The least that an address has before the next is tried beside it (RFC 8305 §5).
+const SHORTEST_DELAY: Duration = Duration::from_millis(10);
 
 /// Makes one transaction user for each shard.
 pub type TuFactory = Box<dyn FnMut(u16) -> Box<dyn TransactionUser>>;
@@ -140,6 +145,8 @@ pub struct Core {
     pub commands: FifoSender<Input>,
     /// The resolver's answers.
     pub answers: FifoSender<Answer>,
+    /// What became of connections that the selector asked for.
+    pub connects: FifoSender<Connected>,
     /// What its FIFOs have seen.
     pub meters: Vec<Arc<Meter>>,
     /// What its scanner counts.
@@ -202,9 +209,10 @@ fn core(
     let (commands, inputs) = edge!("cmd", bell.clone());
     let (to_timer, arms) = edge!("timer", Bell::silent());
     let (to_out, out) = edge!("out", Bell::silent());
-    let (answers, from_resolver) = edge!("dns_done", bell);
+    let (answers, from_resolver) = edge!("dns_done", bell.clone());
+    let (connects, connected) = edge!("connected", bell);
     let mut meters = vec![rx.meter().clone(), from_scanner.meter().clone(), inputs.meter().clone()];
-    meters.extend([arms.meter().clone(), out.meter().clone()]);
+    meters.extend([arms.meter().clone(), out.meter().clone(), connected.meter().clone()]);
     let mut exporter = None;
     let tap = match (plan.hep.pop(), &plan.options.hep) {
         (Some(hep), Some(options)) => {
@@ -285,6 +293,8 @@ fn core(
         shard,
         out,
         answers: from_resolver,
+        connected,
+        attempt_delay: plan.options.connection_attempt_delay.max(SHORTEST_DELAY),
         resolver: plan.resolver.clone(),
         news: commands.near(),
         wires: plan.wires.clone(),
@@ -312,7 +322,21 @@ fn core(
         actors.push(Box::new(exporter));
     }
     let (scanner, transactions, bans) = (scanner_stats, transaction_stats, bans.clone());
-    Core { actors, order, commands, answers, meters, scanner, transactions, tally, draining, intake, bans, congestion }
+    Core {
+        connects,
+        actors,
+        order,
+        commands,
+        answers,
+        meters,
+        scanner,
+        transactions,
+        tally,
+        draining,
+        intake,
+        bans,
+        congestion,
+    }
 }
 
 /// One shard's sockets, and the ends of their FIFOs.

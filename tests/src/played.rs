@@ -7,8 +7,8 @@ use stack::StackOptions;
 use stack::selector::resolver::{Answer, ResolverHandle};
 use stack::transaction::Input;
 use stack::transport::{
-    ConnectionId, Flow, Notify, Received, TransportError, TransportFailed, TransportId, TransportInfo, TransportTable,
-    TransportType, Wire,
+    Attempt, Connected, ConnectionId, Flow, Notify, Received, TransportError, TransportFailed, TransportId,
+    TransportInfo, TransportTable, TransportType, Wire,
 };
 use stack::tu::TuOptions;
 use stack::wiring::{Core, EDGES, Plan, TuFactory, cores};
@@ -61,6 +61,10 @@ pub struct Played {
     pub closed: Vec<(TransportId, ConnectionId)>,
     /// The connections whose peers were to be heard, and how often.
     pub expected: Vec<(TransportId, ConnectionId, Duration)>,
+    /// Connections that were asked for, and are up when [`Played::connected`] says so.
+    pub connecting: Vec<(TransportId, SocketAddr, Attempt)>,
+    /// Those that nobody waits for any more.
+    pub given_up: Vec<Attempt>,
 }
 
 impl Played {
@@ -91,7 +95,18 @@ impl Played {
             rng: &mut Rng::from_seed(seed),
         };
         let core = cores(plan, vec![(from_transports, Bell::silent())]).remove(0);
-        Played { core, rx, wires, transports, resolver, stalled: None, closed: Vec::new(), expected: Vec::new() }
+        Played {
+            core,
+            rx,
+            wires,
+            transports,
+            resolver,
+            stalled: None,
+            closed: Vec::new(),
+            expected: Vec::new(),
+            connecting: Vec::new(),
+            given_up: Vec::new(),
+        }
     }
 
     /// Gives every actor turns until none has anything to do at this moment.
@@ -142,6 +157,8 @@ impl Played {
                     Wire::Close { connection } => self.closed.push((transport, connection)),
                     Wire::Expect { connection, within } => self.expected.push((transport, connection, within)),
                     Wire::Alias { .. } => {}
+                    Wire::Connect { peer, attempt, .. } => self.connecting.push((transport, peer, attempt)),
+                    Wire::GiveUp { attempt, .. } => self.given_up.push(attempt),
                 }
             }
         }
@@ -168,6 +185,12 @@ impl Played {
     /// A transport says something else than that octets came in. False when `rx` has no room.
     pub fn tell(&mut self, news: Received, now: Time) -> bool {
         self.rx.push(news, Class::Internal, now).is_ok()
+    }
+
+    /// A transport says what became of an attempt to connect.
+    pub fn connected(&mut self, attempt: Attempt, result: Result<ConnectionId, TransportError>, now: Time) {
+        let connected = Connected { attempt, result };
+        assert!(self.core.connects.push(connected, Class::Internal, now).is_ok(), "connected is full");
     }
 
     /// A transport says that it could not deliver.

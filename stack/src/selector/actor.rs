@@ -1,10 +1,11 @@
 //! The actor between `out` and `wire[t]`: finds the next hop, fills the Via, prints, and picks the transport.
 
 use super::domain::domain_to_prove;
-use super::failover::{Failover, Retry};
+use super::failover::{Cause, Failover, Retry};
 use super::greylist::Greylist;
-use super::locate::{Located, Target, locate};
+use super::locate::{Candidate, Located, Target, locate};
 use super::lookups::{Lookups, Outcome};
+use super::racing::Races;
 use super::resolver::{Answer, ResolverHandle};
 use super::search::{Found, Reach, Search};
 use crate::flow_token::FlowTokens;
@@ -15,7 +16,8 @@ use crate::overload::NextHops;
 use crate::statistics::Tally;
 use crate::transaction::{ClientTransaction, Downgrade, Input, Outgoing, Sent, Transmission};
 use crate::transport::{
-    Flow, Notify, RouteQuery, Routes, Text, TransportError, TransportInfo, TransportTable, TransportType, Wire,
+    Connected, ConnectionId, Flow, Notify, RouteQuery, Routes, Text, TransportError, TransportInfo, TransportTable,
+    TransportType, Wire,
 };
 use crate::tu::{AddPath, NextHop, NoResponse, SendOptions};
 use crate::uri::{SipUri, Uri};
@@ -37,6 +39,10 @@ pub(crate) struct SelectorParts {
     pub(crate) shard: u16,
     pub(crate) out: FifoReceiver<Outgoing>,
     pub(crate) answers: FifoReceiver<Answer>,
+    /// What became of the connections of races.
+    pub(crate) connected: FifoReceiver<Connected>,
+    /// How long an address has before the next one of its host is tried beside it (RFC 8305 §5).
+    pub(crate) attempt_delay: Duration,
     pub(crate) resolver: ResolverHandle,
     pub(crate) news: FifoSender<Input>,
     /// One a transport of the stack, by [`TransportId`].
@@ -58,20 +64,21 @@ pub(crate) struct SelectorParts {
 }
 
 /// A request on its way out.
-struct Request {
-    transaction: ClientTransaction,
-    msg: Box<Message>,
-    options: Box<SendOptions>,
-    stateless: bool,
+pub(super) struct Request {
+    pub(super) transaction: ClientTransaction,
+    pub(super) msg: Box<Message>,
+    pub(super) options: Box<SendOptions>,
+    pub(super) stateless: bool,
 }
 
 /// reSIProcate's TransportSelector.
 pub(crate) struct TransportSelector {
-    parts: SelectorParts,
+    pub(super) parts: SelectorParts,
     routes: Routes,
     reach: Reach,
     lookups: Lookups<Request>,
-    greylist: Greylist,
+    pub(super) races: Races,
+    pub(super) greylist: Greylist,
     /// News that found no room: while there is any, nothing is sent.
     held: VecDeque<Input>,
     retry_at: Time,
@@ -84,6 +91,7 @@ impl TransportSelector {
             routes,
             reach: Reach::of(&parts.transports),
             lookups: Lookups::new(parts.shard, parts.resolver.clone(), parts.tally.clone(), parts.rng.split()),
+            races: Races::new(&mut parts.rng),
             greylist: Greylist::new(&mut parts.rng),
             held: VecDeque::new(),
             retry_at: Time::ZERO,
@@ -121,7 +129,7 @@ impl TransportSelector {
     fn select(&mut self, request: Request, now: Time) {
         let located = locate(&request.msg, request.options.next_hop, self.parts.outbound_proxy.as_ref());
         let search = match (located, &self.parts.enum_suffix) {
-            (Ok(Located::At(target)), _) => return self.send_to(request, target, None, now),
+            (Ok(Located::At(target)), _) => return self.send_to(request, target, ConnectionId::default(), None, now),
             (Ok(Located::Name(place)), _) => Search::place(place, self.reach),
             (Ok(Located::Number(number)), Some(suffix)) => Search::number(number, suffix, self.reach),
             (Ok(Located::Number(_)), None) => return self.not_sent(&request, NoResponse::NotFound, now),
@@ -134,7 +142,7 @@ impl TransportSelector {
 
     /// The end of a search. Whoever wrote the records, only what a transport of ours reaches is tried.
     fn located(&mut self, (mut request, result): Outcome<Request>, now: Time) {
-        let Found { mut targets, uri } = match result {
+        let Found { targets, hosts, uri } = match result {
             Ok(found) => found,
             Err(reason) => {
                 let uri = String::from_utf8_lossy(request.msg.request_uri_text());
@@ -142,40 +150,59 @@ impl TransportSelector {
                 return self.not_sent(&request, reason, now);
             }
         };
-        targets.retain(|target| self.parts.transports.reaches(target.kind, target.address.ip()));
+        let all = targets.into_iter().zip(hosts).map(|(target, host)| Candidate { target, host });
+        let reaches = |target: &Target| self.parts.transports.reaches(target.kind, target.address.ip());
+        let mut candidates: Vec<Candidate> = all.filter(|one| reaches(&one.target)).collect();
         if let Some(uri) = uri {
             request.msg.set_request_uri(&uri);
         }
-        self.greylist.sort(&mut targets, now);
-        self.try_targets(request, targets, now);
+        self.greylist.sort(&mut candidates, now);
+        self.try_targets(request, candidates, now);
     }
 
-    /// RFC 3263 §4.3: sends to the first, and keeps what another attempt needs. A request without a transaction has one
-    /// attempt: nobody would hear that it failed.
-    fn try_targets(&mut self, request: Request, mut left: Vec<Target>, now: Time) {
+    /// RFC 3263 §4.3: sends to the first, or to the one that wins where several may race.
+    pub(super) fn try_targets(&mut self, request: Request, left: Vec<Candidate>, now: Time) {
         if left.is_empty() {
             return self.not_sent(&request, TransportError::NoTransport.into(), now);
         }
-        let tried = left.remove(0);
+        if let Some((request, left)) = self.begin_race(request, left, now) {
+            self.send_first(request, left, ConnectionId::default(), now);
+        }
+    }
+
+    /// Sends to the first, and keeps what another attempt needs. A request without a transaction has one attempt: nobody
+    /// would hear that it failed.
+    pub(super) fn send_first(
+        &mut self,
+        request: Request,
+        mut left: Vec<Candidate>,
+        connection: ConnectionId,
+        now: Time,
+    ) {
+        let tried = left.remove(0).target;
         let again = !left.is_empty() && !request.stateless;
         let failover = again
             .then(|| Box::new(Failover { msg: request.msg.clone(), options: request.options.clone(), tried, left }));
-        self.send_to(request, tried, failover, now);
+        self.send_to(request, tried, connection, failover, now);
     }
 
     /// The attempt before has failed.
     fn retry(&mut self, retry: Retry, now: Time) {
         let Retry { transaction, failover, cause } = retry;
         let Failover { msg, options, tried, mut left } = *failover;
-        if self.greylist.put(tried, cause, now) {
-            self.parts.tally.dns.greylisted.inc();
-        }
+        self.put_last(tried, cause, now);
         self.greylist.sort(&mut left, now);
         self.try_targets(Request { transaction, msg, options, stateless: false }, left, now);
     }
 
+    pub(super) fn put_last(&mut self, target: Target, cause: Cause, now: Time) {
+        if self.greylist.put(target, cause, now) {
+            self.parts.tally.dns.greylisted.inc();
+        }
+    }
+
     /// The way to a peer by the transport that the routes say.
-    fn towards(&mut self, kind: TransportType, peer: SocketAddr, now: Time) -> Option<Flow> {
+    pub(super) fn towards(&mut self, kind: TransportType, peer: SocketAddr, now: Time) -> Option<Flow> {
         let TransportSelector { parts, routes, .. } = self;
         let way = parts.transports.towards(kind, peer.ip(), parts.shard, |ip| routes.source(ip, now))?;
         parts.transports.learn(way.local);
@@ -191,10 +218,18 @@ impl TransportSelector {
         }
     }
 
-    fn send_to(&mut self, mut request: Request, target: Target, failover: Option<Box<Failover>>, now: Time) {
+    /// `connection`: the one that won a race, or none.
+    fn send_to(
+        &mut self,
+        mut request: Request,
+        target: Target,
+        connection: ConnectionId,
+        failover: Option<Box<Failover>>,
+        now: Time,
+    ) {
         let flow = match request.options.next_hop {
             NextHop::Flow(flow) => Some(self.local_of(flow, now)),
-            _ => self.towards(target.kind, target.address, now),
+            _ => self.towards(target.kind, target.address, now).map(|flow| Flow { connection, ..flow }),
         };
         if flow.is_some_and(|flow| self.leaves_out(&request, flow.peer, now)) {
             return self.not_sent(&request, TransportError::Congested.into(), now);
@@ -260,10 +295,7 @@ impl TransportSelector {
         let notify = Notify { shard: self.parts.shard, key };
         let connect = !matches!(request.options.next_hop, NextHop::Flow(_));
         let notify = (!request.stateless).then_some(notify);
-        let domain = match flow.kind.is_secure() {
-            true => domain_to_prove(&request.msg, request.options.next_hop, self.parts.outbound_proxy.as_ref()),
-            false => None,
-        };
+        let domain = self.domain_of(request, flow.kind);
         match (self.wire(bytes.clone(), (flow, domain.clone()), connect, notify, now), failover) {
             (Ok(()), failover) if !request.stateless => {
                 self.tell(Input::Sent(Box::new(Sent { key, bytes, flow, domain, for_size, failover })), now);
@@ -279,6 +311,13 @@ impl TransportSelector {
             }
             (Err(error), None) => self.not_sent(request, error.into(), now),
         }
+    }
+
+    /// Whom the peer has to prove to be.
+    pub(super) fn domain_of(&self, request: &Request, kind: TransportType) -> Option<Arc<str>> {
+        let secure = kind.is_secure();
+        let domain = || domain_to_prove(&request.msg, request.options.next_hop, self.parts.outbound_proxy.as_ref());
+        if secure { domain() } else { None }
     }
 
     /// RFC 3261 §16.6 step 4; where inbound and outbound side differ in address or transport, one Record-Route for each
@@ -368,7 +407,7 @@ impl TransportSelector {
         }
     }
 
-    fn not_sent(&mut self, request: &Request, reason: NoResponse, now: Time) {
+    pub(super) fn not_sent(&mut self, request: &Request, reason: NoResponse, now: Time) {
         if request.stateless {
             tracing::debug!(%reason, "a request without a transaction was not sent");
         } else {
@@ -427,6 +466,7 @@ impl Actor for TransportSelector {
             self.located(outcome, now);
             worked = true;
         }
+        worked |= self.run_races(now);
         for _ in 0..BATCH {
             if !self.held.is_empty() {
                 break;
@@ -446,11 +486,14 @@ impl Actor for TransportSelector {
     }
 
     fn deadline(&self) -> Option<Time> {
-        if self.held.is_empty() { self.lookups.deadline() } else { Some(self.retry_at) }
+        match self.held.is_empty() {
+            true => [self.lookups.deadline(), self.races.deadline()].into_iter().flatten().min(),
+            false => Some(self.retry_at),
+        }
     }
 
     fn drained(&self) -> bool {
-        self.held.is_empty() && self.parts.out.is_empty() && self.lookups.is_empty()
+        self.held.is_empty() && self.parts.out.is_empty() && self.lookups.is_empty() && self.races.is_empty()
     }
 }
 

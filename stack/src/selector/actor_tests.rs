@@ -40,6 +40,8 @@ fn bench() -> Bench {
         rng: Rng::from_seed(1),
         tokens: FlowTokens::new(&mut Rng::from_seed(1)),
         tap: Tap::none(),
+        connected: fifo("connected", 16, Bell::silent()).1,
+        attempt_delay: Duration::from_millis(250),
         tally: Arc::default(),
     });
     Bench { selector, out: to_out, answers: to_answers, news: from_news, wire }

@@ -1,6 +1,6 @@
 //! What is left to try when a target fails (RFC 3263 §4.3).
 
-use super::locate::Target;
+use super::locate::{Candidate, Target};
 use crate::message::Message;
 use crate::transaction::ClientTransaction;
 use crate::tu::SendOptions;
@@ -17,13 +17,13 @@ pub struct Failover {
     /// Where the attempt under way went.
     pub(crate) tried: Target,
     /// Where the next go, in order.
-    pub(crate) left: Vec<Target>,
+    pub(crate) left: Vec<Candidate>,
 }
 
 impl Failover {
     /// What it keeps, for the budget of transactions.
     pub(crate) fn octets(&self) -> usize {
-        self.msg.octets() + self.left.len() * size_of::<Target>() + size_of::<SendOptions>()
+        self.msg.octets() + self.left.len() * size_of::<Candidate>() + size_of::<SendOptions>()
     }
 }
 

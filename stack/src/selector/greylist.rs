@@ -1,7 +1,7 @@
 //! Targets that failed lately: they go behind the others (RFC 3263 §4.3, RFC 3261 §21.5.4).
 
 use super::failover::Cause;
-use super::locate::Target;
+use super::locate::{Candidate, Target};
 use rutil::{HashMap, Keyed, Rng, Time};
 use std::time::Duration;
 
@@ -43,9 +43,9 @@ impl Greylist {
     }
 
     /// Puts those on the list behind the others; else the order stays.
-    pub(super) fn sort(&self, targets: &mut [Target], now: Time) {
+    pub(super) fn sort(&self, candidates: &mut [Candidate], now: Time) {
         if !self.until.is_empty() {
-            targets.sort_by_key(|target| self.until.get(target).is_some_and(|until| *until > now));
+            candidates.sort_by_key(|one| self.until.get(&one.target).is_some_and(|until| *until > now));
         }
     }
 }
@@ -68,9 +68,9 @@ mod tests {
         list.put(target(3), Cause::NotProved, Time::ZERO);
         list.put(target(2), Cause::Unavailable(Some(Duration::from_secs(10))), Time::ZERO);
         let order = |seconds: u64| {
-            let mut targets = [target(1), target(2), target(3)];
-            list.sort(&mut targets, Time::from_millis(seconds * 1000));
-            targets.map(|t| (0..4).find(|n| target(*n) == t).unwrap())
+            let mut candidates = [1, 2, 3].map(|n| Candidate { target: target(n), host: 0 });
+            list.sort(&mut candidates, Time::from_millis(seconds * 1000));
+            candidates.map(|one| (0..4).find(|n| target(*n) == one.target).unwrap())
         };
         assert_eq!(order(9), [3, 1, 2]);
         assert_eq!(order(10), [2, 3, 1]);

@@ -17,6 +17,14 @@ pub struct Target {
     pub address: SocketAddr,
 }
 
+/// One of several places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) target: Target,
+    /// Of which host: the addresses of one may race.
+    pub(crate) host: u8,
+}
+
 /// What [`locate`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Located {

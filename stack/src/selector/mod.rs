@@ -9,6 +9,8 @@ mod failover;
 mod greylist;
 mod locate;
 mod lookups;
+mod race;
+mod racing;
 pub mod records;
 pub mod resolver;
 pub mod search;

@@ -80,6 +80,8 @@ pub enum Step {
 pub struct Found {
     /// The places in the order in which they are to be tried; one at least.
     pub targets: Vec<Target>,
+    /// Of which host each is: the addresses of one may race.
+    pub hosts: Vec<u8>,
     /// What a telephone number became: the new Request-URI.
     pub uri: Option<String>,
 }
@@ -154,7 +156,7 @@ impl Search {
                         self.uri = Some(uri.to_string());
                         match locate_uri(&uri) {
                             Ok(Located::Name(place)) => self.begin(place),
-                            Ok(Located::At(target)) => self.end(vec![target]),
+                            Ok(Located::At(target)) => self.end(vec![target], vec![0]),
                             Ok(Located::Number(_)) => Step::Failed(NoResponse::NotFound),
                             Err(reason) => Step::Failed(reason),
                         }
@@ -282,21 +284,24 @@ impl Search {
 
     fn after_hosts(&mut self) -> Step {
         let Stage::Hosts(hosts) = &self.stage else { return Step::Wait };
-        let mut targets: Vec<Target> = Vec::new();
-        for host in hosts {
+        let (mut targets, mut of): (Vec<Target>, Vec<u8>) = Default::default();
+        for (number, host) in (0..).zip(hosts) {
             let (Some(v4), Some(v6)) = (&host.v4, &host.v6) else { return Step::Wait };
-            for ip in interleaved(v4, v6) {
+            // RFC 8305 §4: IPv6 first, where another family can begin beside it.
+            let (first, second) = if host.kind.is_reliable() { (v6, v4) } else { (v4, v6) };
+            for ip in interleaved(first, second) {
                 let target = Target { kind: host.kind, address: SocketAddr::new(ip, host.port) };
                 if host.port != 0 && targets.len() < MOST_TARGETS && !targets.contains(&target) {
                     targets.push(target);
+                    of.push(number);
                 }
             }
         }
-        if targets.is_empty() { Step::Failed(NoResponse::NotFound) } else { self.end(targets) }
+        if targets.is_empty() { Step::Failed(NoResponse::NotFound) } else { self.end(targets, of) }
     }
 
-    fn end(&mut self, targets: Vec<Target>) -> Step {
-        Step::Found(Found { targets, uri: self.uri.take() })
+    fn end(&mut self, targets: Vec<Target>, hosts: Vec<u8>) -> Step {
+        Step::Found(Found { targets, hosts, uri: self.uri.take() })
     }
 }
 
@@ -346,10 +351,9 @@ fn kind_of(services: &str) -> Option<TransportType> {
     NAMES.iter().find(|(name, _)| services.eq_ignore_ascii_case(name)).map(|(_, kind)| *kind)
 }
 
-/// The families in turn (RFC 8305 §4), so that a family which does not work costs one attempt. IPv4 is the first: over UDP
-/// only Timer B tells that a family leads nowhere.
-fn interleaved<'a>(v4: &'a [IpAddr], v6: &'a [IpAddr]) -> impl Iterator<Item = IpAddr> + 'a {
-    (0..v4.len().max(v6.len())).flat_map(|at| [v4.get(at), v6.get(at)]).flatten().copied()
+/// The families in turn (RFC 8305 §4), so that a family which does not work costs one attempt.
+fn interleaved<'a>(first: &'a [IpAddr], second: &'a [IpAddr]) -> impl Iterator<Item = IpAddr> + 'a {
+    (0..first.len().max(second.len())).flat_map(|at| [first.get(at), second.get(at)]).flatten().copied()
 }
 
 #[cfg(test)]

@@ -184,6 +184,7 @@ impl StackBuilder {
         let on_panic = self.on_panic.unwrap_or_else(|| Arc::new(|name| tracing::error!(runner = name, "panicked")));
         for (shard, ((mut group, park), actors)) in homes.into_iter().zip(actors).enumerate() {
             group.report_to(stack.cores[shard].intake.clone());
+            group.report_connects(stack.cores[shard].connects.clone());
             match park {
                 Some(park) => {
                     stack.run(format!("sip-net-{shard}"), group, (Vec::new(), Vec::new()), &on_panic)?;

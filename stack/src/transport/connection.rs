@@ -24,7 +24,7 @@
 
 use super::stream::Stream;
 use super::ws::{self, WebSocket};
-use super::{ConnectionId, Flow, Notify, Received, TransportError, TransportId, TransportType};
+use super::{Attempt, ConnectionId, Flow, Notify, Received, TransportError, TransportId, TransportType};
 use crate::uri::parse_ip;
 use bytes::Bytes;
 use rutil::Time;
@@ -155,6 +155,10 @@ pub(super) struct Connection {
     pub(super) to_read: bool,
     /// It is in the list of those to be written.
     pub(super) to_write: bool,
+    /// Who waits for it to come up.
+    pub(super) attempts: Vec<Attempt>,
+    /// It was begun for a race, and no message has used it yet.
+    pub(super) spare: bool,
     queue: VecDeque<Queued>,
     /// Octets of the first message that are out.
     offset: usize,
@@ -196,6 +200,8 @@ impl Connection {
             announced: false,
             to_read: false,
             to_write: false,
+            attempts: Vec::new(),
+            spare: false,
             queue: VecDeque::new(),
             offset: 0,
             queued: 0,
@@ -272,6 +278,7 @@ impl Connection {
         if self.queued + size > limit {
             return Err((message, TransportError::Congested));
         }
+        self.spare = false;
         if size > 0 {
             self.queued += size;
             self.queue.push_back(message);

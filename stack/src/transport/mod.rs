@@ -234,12 +234,48 @@ pub enum Wire {
         /// The longest silence.
         within: Duration,
     },
+    /// Streams: connect, and tell what became of it ([`Connected`]); a connection that lives, or comes up, will do.
+    Connect {
+        /// The peer.
+        peer: SocketAddr,
+        /// As in [`Wire::Send`].
+        local: Option<IpAddr>,
+        /// As in [`Wire::Send`].
+        domain: Option<Arc<str>>,
+        /// Who asks.
+        attempt: Attempt,
+    },
+    /// Nobody waits any more for the connection of an attempt: close it, unless others use it.
+    GiveUp {
+        /// The peer.
+        peer: SocketAddr,
+        /// Who asked.
+        attempt: Attempt,
+    },
     /// Read nothing more from this connection (a stream whose framing is lost), and close it when the answers to what
     /// was read before have had half a second to be sent, and what is queued has gone out.
     Close {
         /// The connection.
         connection: ConnectionId,
     },
+}
+
+/// Names one connection of a race: an opaque number of the selector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    /// The race.
+    pub race: u64,
+    /// The attempt in it.
+    pub number: u8,
+}
+
+/// What crosses `connected`: transports → selector.
+#[derive(Clone, Copy, Debug)]
+pub struct Connected {
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The connection that messages may go out on, or why there is none.
+    pub result: Result<ConnectionId, TransportError>,
 }
 
 /// Why a message could not be sent.

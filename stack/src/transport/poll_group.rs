@@ -5,13 +5,13 @@ use super::tcp::Tcp;
 use super::tls::TlsContext;
 use super::udp::Udp;
 use super::{
-    BindError, Notify, ProvedPeers, Received, TcpOptions, TransportError, TransportFailed, TransportId, TransportStats,
-    TransportType, UdpOptions, Wire, WsOptions,
+    Attempt, BindError, Connected, ConnectionId, Notify, ProvedPeers, Received, TcpOptions, TransportError,
+    TransportFailed, TransportId, TransportStats, TransportType, UdpOptions, Wire, WsOptions,
 };
 use crate::overload::Intake;
 use mio::event::Event;
 use mio::{Events, Poll, Registry, Token, Waker};
-use rutil::{Actor, Bell, FifoReceiver, FifoSender, Sleeper, Time, Turn};
+use rutil::{Actor, Bell, Class, FifoReceiver, FifoSender, Sleeper, Time, Turn};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ pub struct PollGroup {
     /// Where datagrams and chunks are read into before they are copied to their exact size.
     buffer: Vec<u8>,
     intake: Arc<Intake>,
+    connects: Option<FifoSender<Connected>>,
 }
 
 enum Transport {
@@ -99,6 +100,7 @@ pub(super) struct Context<'a> {
     pub(super) buffer: &'a mut [u8],
     pub(super) registry: &'a Registry,
     pub(super) failed: &'a mut FailureSink,
+    pub(super) connects: Option<&'a FifoSender<Connected>>,
 }
 
 impl Context<'_> {
@@ -106,6 +108,15 @@ impl Context<'_> {
     pub(super) fn fail(&mut self, notify: Option<Notify>, error: TransportError) {
         if let Some(notify) = notify {
             (self.failed)(TransportFailed { notify, error }, self.now);
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Tells what became of an attempt to connect. Without room nobody hears, and who waits gives up in time.
+    pub(super) fn connected(&self, attempt: Attempt, result: Result<ConnectionId, TransportError>) {
+        if let Some(connects) = self.connects {
+            let _ = connects.push(Connected { attempt, result }, Class::Internal, self.now);
         }
     }
 }
@@ -131,7 +142,7 @@ impl PollGroup {
         });
         let buffer = vec![0; BATCH * DATAGRAM];
         let (events, transports, intake) = (Events::with_capacity(EVENTS), Vec::new(), Arc::default());
-        Ok(PollGroup { poll, events, bell, rx, failed, transports, buffer, intake })
+        Ok(PollGroup { poll, events, bell, rx, failed, transports, buffer, intake, connects: None })
     }
 
     /// Adds a UDP socket bound to `addr` that sends what comes through `wire`; the address that it got.
@@ -226,6 +237,11 @@ impl PollGroup {
         self.intake = intake;
     }
 
+    /// Where to say what became of [`Wire::Connect`].
+    pub fn report_connects(&mut self, connects: FifoSender<Connected>) {
+        self.connects = Some(connects);
+    }
+
     /// The counters of a transport of this group.
     pub fn stats(&self, id: TransportId) -> Option<Arc<TransportStats>> {
         self.transports.iter().find(|t| t.id() == id).map(|t| t.stats().clone())
@@ -243,8 +259,8 @@ impl Actor for PollGroup {
     }
 
     fn turn(&mut self, now: Time) -> Turn {
-        let PollGroup { poll, rx, failed, transports, buffer, intake, .. } = self;
-        let mut ctx = Context { now, rx, buffer, registry: poll.registry(), failed };
+        let PollGroup { poll, rx, failed, transports, buffer, intake, connects, .. } = self;
+        let mut ctx = Context { now, rx, buffer, registry: poll.registry(), failed, connects: connects.as_ref() };
         let (mut all, mut behind) = (Turn::Idle, false);
         let gate = intake.gate();
         for transport in transports {

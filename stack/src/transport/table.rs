@@ -3,9 +3,9 @@
 //! Bounded by `max_connections`. An entry leaves when its connection closes, fails, idles too long, or is the oldest
 //! idle one when room is needed.
 
-use super::ConnectionId;
 use super::connection::{Connection, Phase};
 use super::stream::Stream;
+use super::{Attempt, ConnectionId};
 use rutil::Time;
 use smallvec::SmallVec;
 use std::collections::hash_map::Entry;
@@ -117,6 +117,14 @@ impl Table {
         let serves =
             |slot: &usize| self.slots.get(*slot).and_then(Option::as_ref).is_some_and(|c| c.serves(peer, domain));
         self.by_peer.get(&peer)?.iter().rev().copied().find(serves)
+    }
+
+    /// The slot of the connection to `peer` that this attempt waits for.
+    pub(super) fn with_attempt(&self, peer: SocketAddr, attempt: Attempt) -> Option<usize> {
+        let waits = |slot: &usize| {
+            self.slots.get(*slot).and_then(Option::as_ref).is_some_and(|c| c.attempts.contains(&attempt))
+        };
+        self.by_peer.get(&peer)?.iter().copied().find(waits)
     }
 
     /// Requests to `alias` may use the connection too.

@@ -253,7 +253,13 @@ impl Udp {
                     self.stats.errors.add(1);
                     ctx.fail(notify, TransportError::NoTransport);
                 }
-                Some(Wire::Close { .. } | Wire::Alias { .. } | Wire::Expect { .. }) => {}
+                Some(
+                    Wire::Close { .. }
+                    | Wire::Alias { .. }
+                    | Wire::Connect { .. }
+                    | Wire::GiveUp { .. }
+                    | Wire::Expect { .. },
+                ) => {}
                 None => break,
             }
         }
@@ -370,7 +376,8 @@ mod tests {
         let (sender, told) = std::sync::mpsc::channel();
         let mut failed: super::super::FailureSink = Box::new(move |failure, _| sender.send(failure).unwrap());
         let now = rutil::Time::ZERO;
-        let mut ctx = Context { now, rx: &rx, buffer: &mut [], registry: poll.registry(), failed: &mut failed };
+        let (buffer, registry) = (&mut [][..], poll.registry());
+        let mut ctx = Context { now, rx: &rx, buffer, registry, failed: &mut failed, connects: None };
         for (error, expected) in [(Errno::ENOBUFS, None), (Errno::ENETUNREACH, Some(TransportError::Unreachable))] {
             let notify = Some(Notify { shard: 0, key: 1 });
             udp.pending.push_back(Outgoing { bytes: Bytes::new(), peer: addr, local: None, notify });

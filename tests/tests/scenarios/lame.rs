@@ -52,14 +52,15 @@ fn server(site: &Site) -> (Stack, u16) {
 fn listener(what: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
-    thread::spawn(move || {
+    let run = move || {
         // It ends with the test's process.
         while let Ok((mut stream, _)) = listener.accept() {
             let mut hello = [0; 64];
             let _ = stream.read_exact(&mut hello);
             let _ = stream.write_all(what);
         }
-    });
+    };
+    thread::Builder::new().name("lame server".into()).spawn(run).expect("a thread");
     port
 }
 

@@ -75,9 +75,10 @@ fn carry(from: &OwnedFd, to: &OwnedFd, mut rng: Rng, stop: &AtomicBool, lost: &A
                 under_way.push_back((clock.now() + DELAY, frame.to_vec()));
             }
         }
-        while let Some((_, frame)) = under_way.pop_front_if(|(at, _)| *at <= clock.now()) {
+        while let Some((_, frame)) = under_way.front().filter(|(at, _)| *at <= clock.now()) {
             // A link without room loses it too.
-            let _ = send(to.as_raw_fd(), &frame, MsgFlags::empty());
+            let _ = send(to.as_raw_fd(), frame, MsgFlags::empty());
+            under_way.pop_front();
         }
     }
 }

@@ -3,6 +3,7 @@
 mod dead_target;
 mod driver;
 mod end;
+mod eyeballs;
 mod hep;
 mod idle;
 mod interfaces;

@@ -9,6 +9,7 @@ mod limits;
 mod matching;
 mod octets;
 mod overload;
+mod race;
 mod server;
 mod statistics;
 mod streams;

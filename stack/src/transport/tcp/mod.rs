@@ -2,6 +2,7 @@
 //!
 //! Nothing that a stream brings is shed: when `rx` is full no socket is read, and TCP's own window holds the peers.
 
+mod attempts;
 mod half_open;
 mod ready;
 mod websocket;
@@ -342,6 +343,10 @@ impl Tcp {
                 }
                 Some(Wire::Alias { connection, port }) => self.alias(connection, port),
                 Some(Wire::Expect { connection, within }) => self.table.expect(connection, within),
+                Some(Wire::Connect { peer, local, domain, attempt }) => {
+                    self.attempt(ctx, To { peer, local, domain }, attempt);
+                }
+                Some(Wire::GiveUp { peer, attempt }) => self.give_up(ctx, peer, attempt),
                 Some(Wire::Close { connection }) => self.begin_close(ctx, connection),
                 None => return taken > 0,
             }
@@ -447,6 +452,7 @@ impl Tcp {
         let (unsent, octets) = connection.take_unsent();
         self.unsent = self.unsent.saturating_sub(octets);
         self.fail_all(ctx, unsent, error);
+        connection.attempts.drain(..).for_each(|attempt| ctx.connected(attempt, Err(error)));
         self.half_open.remove(connection.id, connection.peer.ip());
         if !connection.proved.is_empty() {
             self.proved.remove(self.id, connection.id);

@@ -44,7 +44,10 @@ impl Tcp {
         self.stats.connected.add(1);
         match handshakes {
             true => self.table.enter(slot, Phase::Handshaking, ctx.now + self.options.handshake_timeout),
-            false => self.table.enter(slot, Phase::Open, Time::MAX),
+            false => {
+                self.table.enter(slot, Phase::Open, Time::MAX);
+                self.tell_attempts(ctx, slot);
+            }
         }
     }
 
@@ -61,6 +64,7 @@ impl Tcp {
         }
         self.stats.handshakes.add(1);
         self.table.enter(slot, Phase::Open, Time::MAX);
+        self.tell_attempts(ctx, slot);
     }
 
     fn write_one(&mut self, ctx: &mut Context<'_>, slot: usize) {

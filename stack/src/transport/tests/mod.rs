@@ -1,5 +1,6 @@
 //! The transports over real sockets on loopback.
 
+mod connect;
 mod silence;
 mod tcp;
 mod tls;
