@@ -13,6 +13,9 @@ pub(crate) const ALL: u32 = 1024;
 const LEAST: u32 = 4;
 /// How often the share is looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// How long after a look comes one in a rush, and the refusals that make one.
+const EARLY: Duration = Duration::from_millis(20);
+const RUSH: f32 = 100.0;
 /// Looks that count: longer than it takes until a backlog is refused and gone, or every other one would see no refusal.
 const WINDOW: f32 = 8.0;
 /// Of the capacity: when less is taken on and nobody refused, the load has fallen, or too few are let in.
@@ -107,7 +110,8 @@ pub(crate) struct Valve {
     quiet: u8,
     /// Looks in a row in which hardly anybody was refused.
     calm: u8,
-    due: Time,
+    /// The last look.
+    last: Option<Time>,
 }
 
 /// What was counted.
@@ -131,7 +135,7 @@ impl Valve {
             blind: 0,
             quiet: 0,
             calm: 0,
-            due: Time::ZERO,
+            last: None,
         }
     }
 
@@ -147,11 +151,17 @@ impl Valve {
 
     /// Looks at what was counted, when it is time; the share, if it has changed.
     pub(crate) fn look(&mut self, now: Time) -> Option<u32> {
-        if now < self.due {
+        let since_last = self.last.map_or(INTERVAL, |last| now - last);
+        let rush = self.blind == 0 && since_last >= EARLY && self.now.refused > RUSH && self.is_rush(self.now);
+        if since_last < INTERVAL && !rush {
             return None;
         }
-        self.due = now + INTERVAL;
-        let seen = std::mem::take(&mut self.now);
+        self.last = Some(now);
+        let mut seen = std::mem::take(&mut self.now);
+        if since_last < INTERVAL {
+            let scale = INTERVAL.as_secs_f32() / since_last.as_secs_f32();
+            seen = Seen { taken: seen.taken * scale, refused: seen.refused * scale };
+        }
         self.learn(seen);
         let (quiet, calm) = (seen.refused == 0.0 && seen.taken < self.capacity * QUIET, self.hardly_refuses(seen));
         self.quiet = if quiet { self.quiet.saturating_add(1) } else { 0 };
@@ -187,6 +197,11 @@ impl Valve {
         }
     }
 
+    /// So many refusals that there is no time to lose: what the sockets cannot keep is lost, whatever it is.
+    fn is_rush(&self, seen: Seen) -> bool {
+        seen.refused > FEW && seen.refused * self.part > 3.0 * seen.taken.max(self.capacity)
+    }
+
     fn hardly_refuses(&self, seen: Seen) -> bool {
         seen.refused * self.part * 16.0 <= seen.taken
     }
@@ -198,13 +213,12 @@ impl Valve {
             && seen.refused > 0.0
             && since.refused > FEW * self.looks
             && since.refused * self.part > 1.5 * since.taken;
-        let at_once = seen.refused > FEW && seen.refused * self.part > 3.0 * seen.taken.max(self.capacity);
-        if too_many || at_once {
+        if too_many || self.is_rush(seen) {
             let capacity = self.capacity.max(since.taken / self.looks);
             let let_in = (since.taken + since.refused) / self.looks;
             let best = share * capacity * (1.0 + 1.0 / (3.0 * self.part)) / let_in;
-            // Not below a quarter at once: one look may have seen a backlog.
-            return (best.max(share / 4.0) as u32).clamp(LEAST, self.share);
+            // Not below an eighth at once: one look may have seen a backlog.
+            return (best.max(share / 8.0) as u32).clamp(LEAST, self.share);
         }
         if self.quiet >= 5 && self.share < ALL {
             return (self.share * 2).min(ALL);
@@ -222,7 +236,7 @@ impl Valve {
 
     /// When to look again although nothing comes.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        (self.share < ALL).then_some(self.due)
+        self.last.filter(|_| self.share < ALL).map(|last| last + INTERVAL)
     }
 }
 
@@ -261,7 +275,7 @@ mod tests {
     #[test]
     fn it_finds_its_way_back_when_more_can_be_taken_on_than_before() {
         let mut valve = Valve::new(1);
-        assert!(play(&mut valve, 1, 50, 10_000, 500)[49] < 110);
+        assert!(play(&mut valve, 1, 50, 10_000, 500)[49] <= 128);
         let shares = play(&mut valve, 51, 250, 10_000, 2000);
         assert!((204..=410).contains(&shares[249]), "{shares:?}");
     }
@@ -291,8 +305,8 @@ mod tests {
             (0..1000).for_each(|_| valve.refused());
             changes.extend(valve.look(Time::from_millis(10 * at)).map(|share| (at, share)));
         }
-        assert_eq!(changes, [(0, 256), (30, 64), (60, 16), (90, LEAST)]);
-        assert_eq!((valve.share, valve.deadline()), (LEAST, Some(Time::from_millis(1800))));
+        assert_eq!(changes, [(0, 128), (22, 16), (44, LEAST)]);
+        assert_eq!((valve.share, valve.deadline()), (LEAST, Some(Time::from_millis(1840))));
     }
 
     #[test]
