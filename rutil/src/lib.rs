@@ -1,7 +1,7 @@
 //! What the SIP stack is built on, and which knows nothing of SIP: bounded [`mod@fifo`]s, the [`bell`] that wakes a
 //! runner, the [`actor`] trait, the [`runner`] and its [`sleeper`], their [`placement`], [`time`], the timing
 //! [`wheel`], [`congestion`], statistics ([`stats`]), randomness ([`rng`]), keyed hashing ([`hash`]), tables that
-//! grow without moving ([`chunks`]), [`log`] set-up.
+//! grow without moving ([`chunks`]), slots with generations ([`mod@slab`]), [`log`] set-up.
 #![forbid(unsafe_code)]
 
 pub mod actor;
@@ -14,6 +14,7 @@ pub mod log;
 pub mod placement;
 pub mod rng;
 pub mod runner;
+pub mod slab;
 pub mod sleeper;
 pub mod stats;
 pub mod time;
@@ -28,6 +29,7 @@ pub use hash::{HashMap, HashSet, Keyed};
 pub use placement::Placement;
 pub use rng::Rng;
 pub use runner::{Control, Runner};
+pub use slab::Slab;
 pub use sleeper::ParkSleeper;
 pub use stats::{Counter, Gauge, Histogram};
 pub use time::{Clock, RealClock, Time, VirtualClock};

@@ -19,7 +19,7 @@ use crate::statistics::{Statistics, Tally};
 use crate::timer::TimerQueue;
 use crate::transaction::{ControllerParts, Incoming, Input, KeyMaker, TransactionController, TransactionStats, TuPort};
 use crate::transport::{Connected, FailureSink, PollGroup, Received, RouteQuery, TransportTable, Wire};
-use crate::tu::{TransactionUser, TuActor, TuOptions};
+use crate::tu::{TransactionUser, TuActor, TuEvent, TuOptions};
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use rutil::{
@@ -71,7 +71,7 @@ pub const EDGES: [Edge; 11] = [
     row("timer", "transactions", "timers", 512, WhenFull::Keep),
     row("out", "transactions", "selector", 512, WhenFull::Shed),
     row("wire", "selector, scanner", "transports", 256, WhenFull::Shed),
-    row("tu", "transactions", "TU", 256, WhenFull::Hold(&["txn"])),
+    row("tu", "transactions, the program", "TU", 256, WhenFull::Hold(&["txn"])),
     row("connected", "transports", "selector", 256, WhenFull::Shed),
     row("dns", "selector", "resolver", 1024, WhenFull::Shed),
     row("hep", "scanner, selector", "exporter", 1024, WhenFull::Shed),
@@ -147,6 +147,8 @@ pub struct Core {
     pub answers: FifoSender<Answer>,
     /// What became of connections that the selector asked for.
     pub connects: FifoSender<Connected>,
+    /// What comes to the transaction users, in the order of their registration.
+    pub users: Vec<FifoSender<TuEvent>>,
     /// What its FIFOs have seen.
     pub meters: Vec<Arc<Meter>>,
     /// What its scanner counts.
@@ -210,7 +212,7 @@ fn core(
     let (to_timer, arms) = edge!("timer", Bell::silent());
     let (to_out, out) = edge!("out", Bell::silent());
     let (answers, from_resolver) = edge!("dns_done", bell.clone());
-    let (connects, connected) = edge!("connected", bell);
+    let (connects, connected) = edge!("connected", bell.clone());
     let mut meters = vec![rx.meter().clone(), from_scanner.meter().clone(), inputs.meter().clone()];
     meters.extend([arms.meter().clone(), out.meter().clone(), connected.meter().clone()]);
     let mut exporter = None;
@@ -227,7 +229,7 @@ fn core(
     let scanner_stats = Arc::<ScannerStats>::default();
     let tally = Arc::<Tally>::default();
     let mut watched = vec![rx.meter().clone(), from_scanner.meter().clone()];
-    let tus: Vec<_> = plan.users.iter().map(|_| edge!("tu", Bell::silent())).collect();
+    let tus: Vec<_> = plan.users.iter().map(|_| edge!("tu", bell.clone())).collect();
     watched.extend(tus.iter().map(|(_, events)| events.meter().clone()));
     let intake = Arc::<Intake>::default();
     let congestion = Arc::new(plan.options.overload.watch(&watched, intake.backlog.clone()));
@@ -255,10 +257,11 @@ fn core(
         sources: Sources::new(&plan.options.source_limits, plan.rng),
         control: plan.options.overload.control,
     });
+    let to_users: Vec<_> = tus.iter().map(|(to_tu, _)| to_tu.clone()).collect();
     let (mut ports, mut users) = (Vec::new(), Vec::new());
     for ((tu, (options, factory)), (to_tu, events)) in plan.users.iter_mut().enumerate().zip(tus) {
         meters.push(events.meter().clone());
-        ports.push(TuPort { options: options.clone(), events: to_tu });
+        ports.push(TuPort { options: options.clone(), events: to_tu.near() });
         users.push(TuActor::new(
             tu as u8,
             shard,
@@ -323,6 +326,7 @@ fn core(
     }
     let (scanner, transactions, bans) = (scanner_stats, transaction_stats, bans.clone());
     Core {
+        users: to_users,
         connects,
         actors,
         order,

@@ -10,7 +10,7 @@ use stack::transport::{
     Attempt, Connected, ConnectionId, Flow, Notify, Received, TransportError, TransportFailed, TransportId,
     TransportInfo, TransportTable, TransportType, Wire,
 };
-use stack::tu::TuOptions;
+use stack::tu::{TuEvent, TuOptions};
 use stack::wiring::{Core, EDGES, Plan, TuFactory, cores};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -180,6 +180,11 @@ impl Played {
     /// The resolver answers the look-up of this number.
     pub fn answer(&mut self, answer: Answer, now: Time) {
         assert!(self.core.answers.push(answer, Class::Internal, now).is_ok(), "dns_done is full");
+    }
+
+    /// The program puts something into the FIFO of a transaction user, by its number. False when there is no room.
+    pub fn post(&mut self, tu: usize, item: Box<dyn std::any::Any + Send>, now: Time) -> bool {
+        self.core.users[tu].push(TuEvent::Posted(item), Class::New, now).is_ok()
     }
 
     /// A transport says something else than that octets came in. False when `rx` has no room.

@@ -347,7 +347,7 @@ impl TransactionUser for Proxy {
             TuEvent::NoResponse { transaction, reason } => self.on_no_response(transaction, reason, stack),
             TuEvent::ClientEnded { transaction } => drop(self.accepted.remove(&transaction)),
             // A server transaction that ended takes no more responses; its branches end by themselves.
-            TuEvent::ServerEnded { .. } | TuEvent::NotDelivered { .. } => {}
+            TuEvent::ServerEnded { .. } | TuEvent::NotDelivered { .. } | TuEvent::Posted(_) => {}
         }
     }
 

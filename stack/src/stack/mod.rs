@@ -14,7 +14,7 @@ use crate::selector::resolver::ResolverHandle;
 use crate::statistics::{FifoStatistics, Statistics, TransportStatistics};
 use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats};
 use crate::transport::{TransportId, TransportInfo, TransportStats, TransportTable};
-use crate::tu::SendOptions;
+use crate::tu::{SendOptions, TuPoster};
 use crate::wiring::{self, Core, OnPanic};
 use parking_lot::Mutex;
 use rutil::{Actor, Bell, Class, Clock, Control, Meter, RealClock, Rng, Runner, Sleeper};
@@ -168,6 +168,12 @@ impl Stack {
     pub fn reply(&self, transaction: ServerTransaction, msg: impl Into<Box<Message>>) -> Result<(), Congested> {
         let shard = usize::from(transaction.shard());
         self.command(shard, Command::Respond { transaction, msg: msg.into() })
+    }
+
+    /// The way into the FIFO of a transaction user, from any thread.
+    pub fn poster(&self, tu: TuId) -> TuPoster {
+        let fifos = self.cores.iter().filter_map(|core| core.users.get(usize::from(tu.0)).cloned()).collect();
+        TuPoster::new(fifos, self.clock.clone())
     }
 
     fn command(&self, shard: usize, command: Command) -> Result<(), Congested> {

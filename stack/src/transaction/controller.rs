@@ -3,7 +3,6 @@
 use super::client::Client;
 use super::kept::Kept;
 use super::server::Server;
-use super::slab::Slab;
 use super::stats::count;
 use super::{
     Arm, ClientTransaction, Command, Incoming, Input, KeyMaker, Outgoing, ServerKey, Timer, TimerKey, TimerValues,
@@ -15,7 +14,9 @@ use crate::statistics::Tally;
 use crate::transport::{Flow, Notify, TransportError};
 use crate::tu::{SendOptions, TuEvent, TuOptions};
 use bytes::Bytes;
-use rutil::{Actor, Class, CongestionManager, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Time, Turn, Zone};
+use rutil::{
+    Actor, Class, CongestionManager, FifoReceiver, FifoSender, Full, HashMap, Keyed, Rng, Slab, Time, Turn, Zone,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

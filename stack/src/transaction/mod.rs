@@ -12,7 +12,6 @@ pub mod machine;
 mod server;
 pub mod server_invite;
 pub mod server_non_invite;
-mod slab;
 mod stats;
 #[cfg(test)]
 mod tables;

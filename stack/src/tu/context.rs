@@ -66,6 +66,11 @@ pub struct TuContext<'a> {
 }
 
 impl TuContext<'_> {
+    /// The same context for a part of the call: what wraps one can have it by value.
+    pub fn reborrow(&mut self) -> TuContext<'_> {
+        TuContext { rng: &mut *self.rng, commands: &mut *self.commands, ..*self }
+    }
+
     /// The present.
     pub fn now(&self) -> Time {
         self.now

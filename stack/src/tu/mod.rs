@@ -2,17 +2,20 @@
 
 mod actor;
 mod context;
+mod poster;
 mod rule;
 pub mod testing;
 
 pub(crate) use actor::TuActor;
 pub use context::{AddPath, NextHop, SendOptions, TuContext};
+pub use poster::TuPoster;
 pub use rule::{MessageFilterRule, TuOptions};
 
 use crate::message::Message;
 pub use crate::transaction::{ClientTransaction, ServerTransaction};
 use crate::transport::TransportError;
 use rutil::Time;
+use std::any::Any;
 
 /// The layer above transactions: a user agent, a proxy, DUM, or a program's own.
 ///
@@ -93,6 +96,8 @@ pub enum TuEvent {
         /// The transaction.
         transaction: ServerTransaction,
     },
+    /// What the program put in from another thread ([`TuPoster::post`]).
+    Posted(Box<dyn Any + Send>),
 }
 
 /// Why a request got no response.

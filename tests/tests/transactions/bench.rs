@@ -240,6 +240,7 @@ pub(crate) fn word(event: &TuEvent) -> String {
         TuEvent::NotDelivered { .. } => "not delivered".into(),
         TuEvent::ClientEnded { .. } => "client ended".into(),
         TuEvent::ServerEnded { .. } => "server ended".into(),
+        TuEvent::Posted(_) => "posted".into(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Slots with generations: a stale name finds nothing.
 
-use rutil::Chunks;
+use crate::Chunks;
 
-/// Grows to the most that were alive at once, and reuses freed slots.
-pub(crate) struct Slab<T> {
+/// Values by slot and generation. It grows to the most that were alive at once, and reuses freed slots.
+pub struct Slab<T> {
     slots: Chunks<Slot<T>>,
     free: Vec<u32>,
 }
@@ -13,18 +13,30 @@ struct Slot<T> {
     value: Option<T>,
 }
 
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Slab<T> {
-    pub(crate) fn new() -> Self {
+    /// An empty slab.
+    pub fn new() -> Self {
         Slab { slots: Chunks::new(), free: Vec::new() }
     }
 
     /// Values that are alive.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
+    /// Whether no value is alive.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Puts a value into a free slot; its slot and generation are its name.
-    pub(crate) fn insert(&mut self, value: T) -> (u32, u32) {
+    pub fn insert(&mut self, value: T) -> (u32, u32) {
         if let Some(slot) = self.free.pop() {
             let entry = &mut self.slots[slot as usize];
             entry.value = Some(value);
@@ -34,18 +46,25 @@ impl<T> Slab<T> {
         ((self.slots.len() - 1) as u32, 0)
     }
 
-    pub(crate) fn get_mut(&mut self, slot: u32, generation: u32) -> Option<&mut T> {
+    /// The value with this name.
+    pub fn get(&self, slot: u32, generation: u32) -> Option<&T> {
+        self.slots.get(slot as usize).filter(|e| e.generation == generation)?.value.as_ref()
+    }
+
+    /// The value with this name, to change it.
+    pub fn get_mut(&mut self, slot: u32, generation: u32) -> Option<&mut T> {
         let entry = self.slots.get_mut(slot as usize).filter(|e| e.generation == generation)?;
         entry.value.as_mut()
     }
 
     /// The value in a slot whatever its generation, with the generation.
-    pub(crate) fn at(&self, slot: u32) -> Option<(u32, &T)> {
+    pub fn at(&self, slot: u32) -> Option<(u32, &T)> {
         let entry = self.slots.get(slot as usize)?;
         entry.value.as_ref().map(|value| (entry.generation, value))
     }
 
-    pub(crate) fn remove(&mut self, slot: u32, generation: u32) -> Option<T> {
+    /// Takes the value out; its name finds nothing any more.
+    pub fn remove(&mut self, slot: u32, generation: u32) -> Option<T> {
         let entry = self.slots.get_mut(slot as usize).filter(|e| e.generation == generation)?;
         let value = entry.value.take()?;
         // 31 bits: a generation travels in a `Notify` key.
@@ -54,7 +73,8 @@ impl<T> Slab<T> {
         Some(value)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+    /// All values.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().filter_map(|slot| slot.value.as_ref())
     }
 }
