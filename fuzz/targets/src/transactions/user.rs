@@ -158,5 +158,6 @@ fn hear(notes: &mut Notes, event: TuEvent) {
             assert!(server.invite && !server.ended);
             server.ended = true;
         }
+        TuEvent::Posted(_) => panic!("nobody posts here"),
     }
 }

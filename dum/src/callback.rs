@@ -1,0 +1,27 @@
+//! What the application is to be told, and by which handler.
+//!
+//! While a message is worked on nothing calls the application: what it is to hear is queued, and delivered when the step
+//! is done. So a handler finds everything in order, may use any handle, and nothing it does happens in mid-step.
+
+use crate::application::Application;
+use crate::dum::Dum;
+use crate::out_of_dialog;
+
+/// Something to be told. A new kind of usage adds a variant with an enum of its own, and its `deliver`.
+pub(crate) enum Callback {
+    OutOfDialog(out_of_dialog::Callback),
+}
+
+impl From<out_of_dialog::Callback> for Callback {
+    fn from(callback: out_of_dialog::Callback) -> Self {
+        Callback::OutOfDialog(callback)
+    }
+}
+
+impl Callback {
+    pub(crate) fn deliver(self, dum: &mut Dum<'_>, app: &mut impl Application) {
+        match self {
+            Callback::OutOfDialog(callback) => callback.deliver(dum, app),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What the user agent knows: tables, timers, and what is to be told.
+
+use crate::callback::Callback;
+use crate::dialogs::Dialogs;
+use crate::handle::Usages;
+use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest};
+use crate::profile::MasterProfile;
+use crate::timers::Timers;
+use crate::usage::Usage;
+use rutil::{HashMap, Keyed, Rng};
+use stack::transaction::TimerValues;
+use stack::tu::{ClientTransaction, ServerTransaction};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// How much the user agent takes on. What is beyond is refused: with 503 if it came from outside, with
+/// [`crate::NoRoom`] if the application asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Dialog sets, and so calls and subscriptions: 100,000.
+    pub dialog_sets: usize,
+    /// Usages of one kind that have no dialog: 100,000.
+    pub requests: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { dialog_sets: 100_000, requests: 100_000 }
+    }
+}
+
+/// What a user agent is made of.
+#[derive(Clone, Debug, Default)]
+pub struct DumOptions {
+    /// What it can do.
+    pub master: MasterProfile,
+    /// How much it takes on.
+    pub limits: Limits,
+    /// T1 and what follows from it: as the stack's.
+    pub timers: TimerValues,
+}
+
+/// The state.
+pub(crate) struct Core {
+    pub(crate) master: Arc<MasterProfile>,
+    pub(crate) values: TimerValues,
+    #[allow(dead_code)]
+    pub(crate) dialogs: Dialogs,
+    /// Whose request it was. An entry leaves with the final response; of an INVITE that was accepted, with its transaction.
+    pub(crate) clients: HashMap<ClientTransaction, Usage>,
+    /// Who answers an INVITE. An entry leaves with its transaction.
+    pub(crate) servers: HashMap<ServerTransaction, Usage>,
+    pub(crate) timers: Timers,
+    pub(crate) callbacks: VecDeque<Callback>,
+    pub(crate) client_requests: Usages<ClientOutOfDialogRequest>,
+    pub(crate) server_requests: Usages<ServerOutOfDialogRequest>,
+}
+
+impl Core {
+    pub(crate) fn new(options: DumOptions, rng: &mut Rng) -> Self {
+        let DumOptions { master, limits, timers } = options;
+        let hasher = Keyed::new(rng);
+        Core {
+            master: Arc::new(master),
+            values: timers,
+            dialogs: Dialogs::new(limits.dialog_sets, rng),
+            clients: HashMap::with_hasher(hasher.clone()),
+            servers: HashMap::with_hasher(hasher),
+            timers: Timers::new(),
+            callbacks: VecDeque::new(),
+            client_requests: Usages::new(limits.requests),
+            server_requests: Usages::new(limits.requests),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Who gets what the stack says.
+
+use crate::dum::Dum;
+use crate::out_of_dialog;
+use crate::outcome::Outcome;
+use crate::validate;
+use stack::header::{Method, RetryAfter, h, p};
+use stack::message::Message;
+use stack::tu::{ClientTransaction, ServerTransaction, TuEvent};
+use std::sync::Arc;
+
+/// A request with the name that it is answered by.
+pub(crate) struct Request {
+    pub(crate) transaction: ServerTransaction,
+    pub(crate) msg: Arc<Message>,
+}
+
+/// One event of the stack.
+pub(crate) fn event(dum: &mut Dum<'_>, event: TuEvent) {
+    match event {
+        TuEvent::Request { transaction, msg } => request(dum, transaction, msg),
+        TuEvent::Response { transaction, msg } => outcome(dum, transaction, Outcome::of(msg)),
+        TuEvent::NoResponse { transaction, reason } => outcome(dum, transaction, Outcome::none(reason)),
+        TuEvent::ClientEnded { transaction } => drop(dum.core.clients.remove(&transaction)),
+        TuEvent::ServerEnded { transaction } => drop(dum.core.servers.remove(&transaction)),
+        TuEvent::Ack { msg } => ack(dum, *msg),
+        TuEvent::Cancelled { transaction, cancel } => {
+            if let Some(usage) = dum.core.servers.get(&transaction) {
+                usage.cancelled(dum, transaction, &cancel);
+            }
+        }
+        // A 2xx is repeated until its ACK comes or the usage gives up; a failure response, by the stack.
+        TuEvent::NotDelivered { .. } | TuEvent::Posted(_) => {}
+    }
+}
+
+fn outcome(dum: &mut Dum<'_>, transaction: ClientTransaction, outcome: Outcome) {
+    let Some(usage) = dum.core.clients.get(&transaction).copied() else { return };
+    // A 2xx to an INVITE may come again, from other forks too, until the transaction ends (RFC 3261 §13.2.2.4).
+    let invite = outcome.response.as_ref().is_some_and(|msg| msg.method() == Some(Method::Invite));
+    let more = outcome.is_provisional() || invite && outcome.is_success();
+    if !more {
+        dum.core.clients.remove(&transaction);
+    }
+    usage.outcome(dum, transaction, outcome);
+}
+
+fn request(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: Box<Message>) {
+    if let Err(refusal) = validate::check(&msg, &dum.core.master) {
+        let mut response = dum.make_response(&msg, refusal.status(), None);
+        refusal.describe(&msg, &mut response, &dum.core.master);
+        return dum.stack.respond(transaction, response);
+    }
+    let in_dialog = msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_some());
+    let request = Request { transaction, msg: Arc::new(*msg) };
+    if in_dialog { within_dialog(dum, request) } else { out_of_dialog(dum, request) }
+}
+
+/// A request in a dialog (RFC 3261 §12.2.2): 481 if we do not know it, 500 if its CSeq is out of order.
+fn within_dialog(dum: &mut Dum<'_>, request: Request) {
+    let Some(dialog) = dum.core.dialogs.of_request(&request.msg) else { return first_in_dialog(dum, request) };
+    let Ok(entry) = dum.core.dialogs.get_mut(dialog) else { return };
+    if let Err(error) = entry.dialog.receive_request(&request.msg) {
+        let mut response = dum.make_response(&request.msg, error.status(), None);
+        if error.status() == 500 {
+            response.set(h::RETRY_AFTER, &RetryAfter::new(dum.rng().range(11) as u32));
+        }
+        return dum.stack.respond(request.transaction, response);
+    }
+    match entry.usages.iter().copied().find(|usage| usage.takes(&request.msg)) {
+        Some(usage) => usage.request(dum, dialog, request),
+        None => out_of_dialog(dum, request),
+    }
+}
+
+/// A request in a dialog that it makes itself: the NOTIFY that overtakes the answer to its SUBSCRIBE, or comes from another
+/// fork (RFC 6665 §4.1.2.4).
+fn first_in_dialog(dum: &mut Dum<'_>, request: Request) {
+    let set = dum.core.dialogs.set_of_request(&request.msg);
+    let creator = set.and_then(|set| dum.core.dialogs.set(set).ok()?.creator);
+    match creator.filter(|usage| usage.takes(&request.msg)) {
+        Some(usage) => usage.first_request(dum, request),
+        None => dum.refuse(request.transaction, &request.msg, 481),
+    }
+}
+
+/// The ACK for a 2xx; one in no dialog is nobody's.
+fn ack(dum: &mut Dum<'_>, msg: Message) {
+    let Some(dialog) = dum.core.dialogs.of_request(&msg) else { return };
+    let Ok(entry) = dum.core.dialogs.get(dialog) else { return };
+    if let Some(usage) = entry.usages.iter().copied().find(|usage| usage.takes(&msg)) {
+        usage.ack(dum, msg);
+    }
+}
+
+/// A request that no usage takes: it begins one. A new kind of server usage adds a line.
+fn out_of_dialog(dum: &mut Dum<'_>, request: Request) {
+    match request.msg.method() {
+        // They exist in dialogs only; a CANCEL comes here when there is nothing that it could cancel (RFC 3261 §9.2).
+        Some(Method::Bye | Method::Prack | Method::Update | Method::Cancel | Method::Notify) => {
+            dum.refuse(request.transaction, &request.msg, 481);
+        }
+        _ => out_of_dialog::server::request(dum, request),
+    }
+}

@@ -1,0 +1,169 @@
+//! The user agent as the application and its usages see it during one call: state, time, and the stack.
+
+use crate::callback::Callback;
+use crate::core::Core;
+use crate::dialogs::DialogEntry;
+use crate::handle::{Handle, UsageEnded};
+use crate::profile::{MasterProfile, UserProfile};
+use crate::usage::Usage;
+use rutil::{Rng, Time};
+use stack::header::{Method, NameAddr, h, p};
+use stack::helper;
+use stack::message::Message;
+use stack::transport::{Flow, TransportInfo, TransportType};
+use stack::tu::{ClientTransaction, SendOptions, ServerTransaction, TuContext};
+use stack::uri::{Host, SipUri, Uri};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// The user agent during one call: what handlers and commands get, and what handles are used with. Whatever is done
+/// with it is done at once; what it causes to be told is told when the present callback has returned.
+pub struct Dum<'a> {
+    pub(crate) core: &'a mut Core,
+    pub(crate) stack: TuContext<'a>,
+}
+
+impl Dum<'_> {
+    /// The present.
+    pub fn now(&self) -> Time {
+        self.stack.now()
+    }
+
+    /// Randomness.
+    pub fn rng(&mut self) -> &mut Rng {
+        self.stack.rng()
+    }
+
+    /// What the user agent can do.
+    pub fn master_profile(&self) -> &Arc<MasterProfile> {
+        &self.core.master
+    }
+
+    /// From now on it can do this. Profiles that lie on the one before keep lying on that.
+    pub fn set_master_profile(&mut self, master: MasterProfile) {
+        self.core.master = Arc::new(master);
+    }
+
+    /// Tells the application, after the present step.
+    pub(crate) fn call_back(&mut self, callback: impl Into<Callback>) {
+        self.core.callbacks.push_back(callback.into());
+    }
+
+    /// Sends a request in a transaction of its own; what comes of it is told to the usage.
+    pub(crate) fn send(&mut self, usage: Usage, msg: Message, options: SendOptions) -> ClientTransaction {
+        let transaction = self.stack.send(msg, options);
+        self.core.clients.insert(transaction, usage);
+        transaction
+    }
+
+    /// Answers a request with a status and no more than what every response of ours says.
+    pub(crate) fn refuse(&mut self, transaction: ServerTransaction, request: &Message, status: u16) {
+        let response = self.make_response(request, status, None);
+        self.stack.respond(transaction, response);
+    }
+
+    /// A response with Server, and a To tag where the request has none. Responses that are to have the same tag bring it.
+    pub(crate) fn make_response(&mut self, request: &Message, status: u16, tag: Option<&str>) -> Message {
+        let new = if tag.is_none() { self.stack.new_tag() } else { String::new() };
+        let mut response = request.make_response(status, None, Some(tag.unwrap_or(&new)));
+        if let Some(name) = self.core.master.user().user_agent() {
+            response.set(h::SERVER, &*name);
+        }
+        response
+    }
+
+    /// A request in a dialog with the next CSeq, and User-Agent as the dialog set's profile has it.
+    #[allow(dead_code)]
+    pub(crate) fn make_in_dialog(
+        &mut self,
+        dialog: Handle<DialogEntry>,
+        method: &Method<'_>,
+    ) -> Result<Message, UsageEnded> {
+        let entry = self.core.dialogs.get_mut(dialog)?;
+        let mut msg = entry.dialog.make_request(method);
+        if let Some(name) = self.core.dialogs.profile_of(dialog)?.user_agent() {
+            msg.set(h::USER_AGENT, &*name);
+        }
+        Ok(msg)
+    }
+
+    /// A request out of a dialog: From, routes and User-Agent as the profile has them, a new Call-ID and From tag, CSeq
+    /// 1; with Contact, Allow and Supported if the method makes a dialog or announces what this side can do. The body, and
+    /// whatever else it is to say, is up to the caller.
+    pub fn make_request(&mut self, profile: &UserProfile, method: &Method<'_>, target: &NameAddr<'_>) -> Message {
+        let mut msg = helper::make_initial(method, target, &profile.from(), self.stack.rng());
+        let proxy = profile.outbound_proxy();
+        let routes = profile.service_route();
+        for route in proxy.iter().map(|proxy| &**proxy).chain(routes.iter()) {
+            msg.push_back(h::ROUTES, route);
+        }
+        if let Some(name) = profile.user_agent() {
+            msg.set(h::USER_AGENT, &*name);
+        }
+        if let Method::Invite | Method::Subscribe | Method::Refer | Method::Options = method {
+            let towards = proxy.as_deref().map_or(&target.uri, |proxy| &proxy.uri);
+            let contact = self.contact_towards(profile, towards);
+            msg.push_back(h::CONTACTS, &contact);
+            self.advertise(&mut msg);
+        }
+        msg
+    }
+
+    /// Writes Allow, Supported and Allow-Events (RFC 3261 §13.2.1, RFC 6665 §4.1.1).
+    pub(crate) fn advertise(&self, msg: &mut Message) {
+        let master = &self.core.master;
+        msg.push_back(h::ALLOWS, &master.allow());
+        if let Some(tags) = master.supported() {
+            msg.push_back(h::SUPPORTEDS, &tags);
+        }
+        if let Some(events) = master.allow_events() {
+            msg.push_back(h::ALLOW_EVENTS, &events);
+        }
+    }
+
+    /// The Contact of a request to a URI: at the first transport that leads to its kind.
+    pub(crate) fn contact_towards(&self, profile: &UserProfile, uri: &Uri<'_>) -> NameAddr<'static> {
+        let sip = uri.sip();
+        let kind = sip.and_then(|sip| sip.param(p::TRANSPORT)).and_then(TransportType::from_name);
+        let kind = match (kind, sip.is_some_and(|sip| sip.secure)) {
+            (Some(TransportType::Tcp) | None, true) => TransportType::Tls,
+            (kind, _) => kind.unwrap_or(TransportType::Udp),
+        };
+        let transports = self.stack.transports();
+        let transport = transports.iter().find(|t| t.kind == kind).or_else(|| transports.iter().next());
+        contact(profile, transport, None)
+    }
+
+    /// The Contact of an answer to what came by a flow.
+    #[allow(dead_code)]
+    pub(crate) fn contact_at(&self, profile: &UserProfile, flow: &Flow) -> NameAddr<'static> {
+        contact(profile, self.stack.transports().get(flow.transport), flow.local)
+    }
+}
+
+/// The profile's, or its user at a transport's address; `local` where the transport has all.
+fn contact(profile: &UserProfile, transport: Option<&TransportInfo>, local: Option<IpAddr>) -> NameAddr<'static> {
+    if let Some(contact) = profile.contact() {
+        return (*contact).clone();
+    }
+    let from = profile.from();
+    let user = from.uri.sip().and_then(|sip| sip.user.clone());
+    let mut uri = SipUri { user, ..SipUri::new(Host::Name("invalid".into())) };
+    if let Some(transport) = transport {
+        let address = match local.filter(|_| transport.is_wildcard()) {
+            Some(ip) => SocketAddr::new(ip, transport.bound.port()),
+            None => transport.advertised,
+        };
+        uri.host = match address.ip() {
+            IpAddr::V4(ip) => Host::V4(ip),
+            IpAddr::V6(ip) => Host::V6(ip),
+        };
+        uri.port = Some(address.port());
+        match transport.kind {
+            TransportType::Udp => {}
+            TransportType::Wss => uri.params.set(p::TRANSPORT, "ws"),
+            kind => uri.params.set(p::TRANSPORT, kind.as_param()),
+        }
+    }
+    NameAddr::new(Uri::Sip(uri))
+}

@@ -1,0 +1,103 @@
+//! The dialog usage manager: a transaction user with an application above it.
+
+use crate::application::Application;
+use crate::command::Command;
+use crate::core::{Core, DumOptions};
+use crate::dispatch;
+use crate::dum::Dum;
+use crate::usage::Usage;
+use rutil::{Rng, Time};
+use stack::tu::{TransactionUser, TuContext, TuEvent, TuOptions};
+
+/// reSIProcate's `DialogUsageManager`: turns messages into callbacks of the application, and what the application does
+/// with its handles into messages. It is pure: messages, commands, time and randomness come in by its methods, and what it
+/// sends is in the [`TuContext`] when they return.
+///
+/// Register it with the stack under [`DialogUsageManager::tu_options`]. One serves one shard, and a dialog's requests
+/// come to the shard of its Call-ID: place the stack's actors inline or staged ([`rutil::Placement`]).
+pub struct DialogUsageManager<A> {
+    core: Core,
+    app: A,
+}
+
+impl<A: Application> DialogUsageManager<A> {
+    /// A user agent for an application. `rng` gives the secrets of its tables.
+    pub fn new(app: A, options: DumOptions, rng: &mut Rng) -> Self {
+        DialogUsageManager { core: Core::new(options, rng), app }
+    }
+
+    /// How it is registered: all requests, merged ones refused (RFC 3261 §8.2.2.2), ends told.
+    pub fn tu_options() -> TuOptions {
+        TuOptions { refuse_merged: true, terminations: true, ..TuOptions::default() }
+    }
+
+    /// The application.
+    pub fn application(&self) -> &A {
+        &self.app
+    }
+
+    /// Does something with the application and the user agent, as a command from another thread would
+    /// ([`crate::DumHandle::command`]).
+    pub fn with<R>(&mut self, stack: &mut TuContext<'_>, what: impl FnOnce(&mut A, &mut Dum<'_>) -> R) -> R {
+        let mut dum = Dum { core: &mut self.core, stack: stack.reborrow() };
+        let result = what(&mut self.app, &mut dum);
+        while let Some(callback) = dum.core.callbacks.pop_front() {
+            callback.deliver(&mut dum, &mut self.app);
+        }
+        result
+    }
+
+    /// What is alive: for tests and statistics.
+    pub fn counts(&self) -> Counts {
+        let (dialog_sets, dialogs) = self.core.dialogs.len();
+        Counts {
+            dialog_sets,
+            dialogs,
+            requests: self.core.client_requests.len() + self.core.server_requests.len(),
+            transactions: self.core.clients.len() + self.core.servers.len(),
+        }
+    }
+}
+
+/// What is alive in a user agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Dialog sets.
+    pub dialog_sets: usize,
+    /// Dialogs.
+    pub dialogs: usize,
+    /// Requests out of a dialog that are not answered.
+    pub requests: usize,
+    /// Transactions that a usage hears of.
+    pub transactions: usize,
+}
+
+impl<A: Application> TransactionUser for DialogUsageManager<A> {
+    fn name(&self) -> &'static str {
+        "dum"
+    }
+
+    fn process(&mut self, event: TuEvent, stack: &mut TuContext<'_>) {
+        match event {
+            TuEvent::Posted(item) => match item.downcast::<Command<A>>() {
+                Ok(command) => self.with(stack, |app, dum| command.run(app, dum)),
+                Err(_) => tracing::warn!("what was posted is no command of this application"),
+            },
+            event => self.with(stack, |_, dum| dispatch::event(dum, event)),
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.core.timers.deadline()
+    }
+
+    fn wake(&mut self, stack: &mut TuContext<'_>) {
+        while let Some(fire) = self.core.timers.pop(stack.now()) {
+            self.with(stack, |_, dum| Usage::timer(dum, fire));
+        }
+    }
+
+    fn drained(&self) -> bool {
+        self.core.clients.is_empty() && self.core.servers.is_empty() && self.core.server_requests.len() == 0
+    }
+}

@@ -1,0 +1,149 @@
+//! OPTIONS and others between a user agent and what a test plays.
+
+use super::*;
+use crate::dispatch::Request;
+use crate::testing::Bench;
+use stack::header::{HeaderValue, MediaType, NameAddr, h};
+use stack::tu::testing::Harness;
+use stack::tu::{NoResponse, TuEvent};
+use std::time::Duration;
+
+pub(crate) fn client() -> ClientOutOfDialogRequest {
+    ClientOutOfDialogRequest::new(Method::Options)
+}
+
+pub(crate) fn server() -> ServerOutOfDialogRequest {
+    let msg = Message::request(&Method::Options, "sip:a");
+    ServerOutOfDialogRequest::new(Request { transaction: Harness::server(1), msg: Arc::new(msg) })
+}
+
+/// Writes down what it hears; keeps what it is asked, unless it is told to have no handler.
+#[derive(Default)]
+struct App {
+    heard: Vec<String>,
+    asked: Vec<Handle<ServerOutOfDialogRequest>>,
+    deaf: bool,
+}
+
+impl Application for App {
+    fn out_of_dialog(&mut self, _: &Method<'_>) -> Option<&mut dyn OutOfDialogHandler> {
+        if self.deaf { None } else { Some(self) }
+    }
+}
+
+impl OutOfDialogHandler for App {
+    fn on_success(&mut self, _: &mut Dum<'_>, _: Handle<ClientOutOfDialogRequest>, outcome: &Outcome) {
+        self.heard.push(format!("success {}", outcome.status));
+    }
+    fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientOutOfDialogRequest>, outcome: &Outcome) {
+        self.heard.push(format!("failure {} {}", outcome.status, outcome.response.is_some()));
+    }
+    fn on_received_request(&mut self, _: &mut Dum<'_>, request: Handle<ServerOutOfDialogRequest>, msg: &Message) {
+        self.heard.push(format!("asked {:?}", msg.method().unwrap()));
+        self.asked.push(request);
+    }
+}
+
+fn incoming(method: &Method<'_>) -> Message {
+    let (bob, alice) = (NameAddr::parse("<sip:bob@b>").unwrap(), NameAddr::parse("<sip:alice@a>").unwrap());
+    stack::helper::make_initial(method, &bob, &alice, &mut rutil::Rng::from_seed(3))
+}
+
+#[test]
+fn a_client_request_ends_with_its_final_answer() {
+    let mut bench = Bench::new(App::default());
+    let mut ask = |answer: u16| {
+        let bob = NameAddr::parse("<sip:bob@192.0.2.9>").unwrap();
+        let handle = bench.with(|_, dum| {
+            let profile = dum.master_profile().user().clone();
+            let msg = dum.make_request(&profile, &Method::Options, &bob);
+            dum.send_request(msg).unwrap()
+        });
+        let (transaction, msg) = bench.request();
+        assert!(msg.exists(h::CONTACTS) && msg.exists(h::ALLOWS));
+        assert_eq!(bench.dum.counts().requests, 1);
+        match answer {
+            0 => bench.event(TuEvent::NoResponse { transaction, reason: NoResponse::Timeout }),
+            code => {
+                bench.respond(transaction, &msg, 100);
+                bench.respond(transaction, &msg, code);
+                // Whoever answers twice is not heard.
+                bench.respond(transaction, &msg, 200);
+            }
+        }
+        assert_eq!(bench.dum.counts(), Default::default());
+        assert_eq!(format!("{handle:?}"), format!("ClientOutOfDialogRequest(0.{})", bench.generation()));
+    };
+    [200, 404, 0].into_iter().for_each(&mut ask);
+    assert_eq!(bench.dum.application().heard, ["success 200", "failure 404 true", "failure 408 false"]);
+}
+
+#[test]
+fn a_server_request_is_answered_once_and_late_answers_are_errors() {
+    let mut bench = Bench::new(App::default());
+    bench.with(|_, dum| {
+        let mut master = (**dum.master_profile()).clone();
+        master.add_method(Method::Info).add_mime_type(Method::Info, MediaType::new("text", "plain"));
+        dum.set_master_profile(master);
+    });
+    bench.ask(1, incoming(&Method::Info));
+    let request = bench.dum.application().asked[0];
+    let answered = bench.with(|_, dum| {
+        let first = request.accept(dum, 202, |msg| msg.set(h::SUBJECT, "yes"));
+        (first, request.reject(dum, 500, |_| {}))
+    });
+    assert_eq!(answered, (Ok(()), Err(crate::UsageEnded)));
+    let (to, msg) = bench.response();
+    assert_eq!((to, msg.status()), (Harness::server(1), Some(202)));
+    assert_eq!(msg.header(h::SUBJECT).unwrap().to_string(), "yes");
+    assert!(msg.header(h::TO).unwrap().param(stack::header::p::TAG).is_some());
+
+    // One that nobody answers ends with its client's patience, without an answer.
+    bench.ask(2, incoming(&Method::Info));
+    let request = bench.dum.application().asked[1];
+    bench.run(Duration::from_millis(31_900));
+    assert_eq!(bench.dum.counts().requests, 1);
+    bench.run(Duration::from_millis(200));
+    assert_eq!(bench.dum.counts(), Default::default());
+    assert_eq!(bench.with(|_, dum| request.accept(dum, 200, |_| {})), Err(crate::UsageEnded));
+    bench.nothing_sent();
+}
+
+#[test]
+fn without_a_handler_options_is_answered_and_the_rest_is_405() {
+    let mut bench = Bench::new(App { deaf: true, ..App::default() });
+    bench.ask(1, incoming(&Method::Options));
+    let (_, msg) = bench.response();
+    assert_eq!(msg.status(), Some(200));
+    let line = |name| String::from_utf8_lossy(msg.raw_values(name).next().unwrap()).into_owned();
+    assert_eq!(line("Allow"), "INVITE, ACK, CANCEL, OPTIONS, BYE, UPDATE");
+    assert_eq!((line("Accept"), line("Accept-Encoding")), ("application/sdp".into(), "identity".into()));
+    bench.ask(2, incoming(&Method::Info));
+    assert_eq!(bench.response().1.status(), Some(405));
+    // What is in a dialog that is not there, and what can only be in one.
+    let mut stray = incoming(&Method::Bye);
+    bench.ask(3, stray.clone());
+    assert_eq!(bench.response().1.status(), Some(481));
+    stray.set(h::TO, "<sip:bob@b>;tag=nobody");
+    bench.ask(4, stray);
+    assert_eq!(bench.response().1.status(), Some(481));
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn more_than_the_limit_is_refused() {
+    let limits = crate::Limits { requests: 1, ..Default::default() };
+    let mut bench = Bench::with_options(App::default(), crate::DumOptions { limits, ..Default::default() });
+    bench.ask(1, incoming(&Method::Options));
+    bench.nothing_sent();
+    bench.ask(2, incoming(&Method::Options));
+    assert_eq!(bench.response().1.status(), Some(503));
+    let bob = NameAddr::parse("<sip:bob@192.0.2.9>").unwrap();
+    let send = |dum: &mut Dum<'_>| {
+        let profile = dum.master_profile().user().clone();
+        let msg = dum.make_request(&profile, &Method::Options, &bob);
+        dum.send_request(msg)
+    };
+    assert!(bench.with(|_, dum| send(dum)).is_ok());
+    assert_eq!(bench.with(|_, dum| send(dum)), Err(crate::NoRoom));
+}

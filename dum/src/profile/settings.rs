@@ -1,0 +1,94 @@
+//! The settings of a level and their inheritance.
+
+use stack::header::NameAddr;
+use stack::uri::{Host, SipUri, Uri};
+use std::sync::Arc;
+use std::time::Duration;
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident $set:ident $unset:ident $has:ident: $type:ty = $default:expr;)*) => {
+        /// The settings of one level. Cheap values: texts and lists are shared.
+        #[derive(Clone, Debug, Default)]
+        pub struct Profile {
+            $($name: Option<$type>,)*
+        }
+
+        impl UserProfile {
+            $(
+                $(#[$doc])*
+                pub fn $name(&self) -> $type {
+                    let mut level = self;
+                    loop {
+                        match (&level.own.$name, &level.base) {
+                            (Some(value), _) => return value.clone(),
+                            (None, Some(base)) => level = base,
+                            (None, None) => return $default,
+                        }
+                    }
+                }
+
+                #[doc = concat!("Sets [`UserProfile::", stringify!($name), "`] for this level and those on it.")]
+                pub fn $set(&mut self, value: $type) -> &mut Self {
+                    self.own.$name = Some(value);
+                    self
+                }
+
+                #[doc = concat!("From now on [`UserProfile::", stringify!($name), "`] is what the level below says.")]
+                pub fn $unset(&mut self) -> &mut Self {
+                    self.own.$name = None;
+                    self
+                }
+
+                #[doc = concat!("Whether this level sets [`UserProfile::", stringify!($name), "`].")]
+                pub fn $has(&self) -> bool {
+                    self.own.$name.is_some()
+                }
+            )*
+        }
+    };
+}
+
+/// The settings of one identity: what stands in From, and how its requests are made. It may lie on another
+/// ([`UserProfile::on`]), as all do on the master profile's.
+#[derive(Clone, Debug, Default)]
+pub struct UserProfile {
+    base: Option<Arc<UserProfile>>,
+    own: Profile,
+}
+
+impl UserProfile {
+    /// A level on another, with nothing set: what is unset is that of `base`.
+    pub fn on(base: &Arc<UserProfile>) -> Self {
+        UserProfile { base: Some(base.clone()), own: Profile::default() }
+    }
+}
+
+settings! {
+    /// The address-of-record: From of requests. By default anonymous (RFC 3323 §4.1.1.3).
+    from set_from unset_from has_from: Arc<NameAddr<'static>> = anonymous();
+    /// The Contact of requests and responses that make dialogs. By default the user of From at the address of the
+    /// transport.
+    contact set_contact unset_contact has_contact: Option<Arc<NameAddr<'static>>> = None;
+    /// Where requests out of a dialog are sent first: it becomes the first Route (RFC 3261 §8.1.2).
+    outbound_proxy set_outbound_proxy unset_outbound_proxy has_outbound_proxy: Option<Arc<NameAddr<'static>>> = None;
+    /// The routes behind it, as a registrar gave them (RFC 3608).
+    service_route set_service_route unset_service_route has_service_route: Arc<[NameAddr<'static>]> = Arc::new([]);
+    /// User-Agent of requests, Server of responses.
+    user_agent set_user_agent unset_user_agent has_user_agent: Option<Arc<str>> = None;
+    /// The Expires of a REGISTER.
+    registration_time set_registration_time unset_registration_time has_registration_time: Duration
+        = Duration::from_secs(3600);
+    /// The Expires of a SUBSCRIBE.
+    subscription_time set_subscription_time unset_subscription_time has_subscription_time: Duration
+        = Duration::from_secs(3600);
+    /// The Expires of a PUBLISH.
+    publication_time set_publication_time unset_publication_time has_publication_time: Duration
+        = Duration::from_secs(3600);
+    /// The interval after which a session without a refresh ends (RFC 4028); zero: no session timer is asked for.
+    session_time set_session_time unset_session_time has_session_time: Duration = Duration::from_secs(1800);
+}
+
+fn anonymous() -> Arc<NameAddr<'static>> {
+    let uri = SipUri::new(Host::Name("anonymous.invalid".into())).with_user("anonymous");
+    Arc::new(NameAddr::new(Uri::Sip(uri)).with_display("Anonymous"))
+}
