@@ -89,7 +89,7 @@ impl TransactionUser for Middle {
                 }
             }
             TuEvent::ClientEnded { transaction } => self.forget(transaction),
-            TuEvent::ServerEnded { .. } | TuEvent::NotDelivered { .. } => {}
+            TuEvent::ServerEnded { .. } | TuEvent::NotDelivered { .. } | TuEvent::Posted(_) => {}
         }
     }
 
