@@ -1,5 +1,6 @@
 //! What a program that uses dum looks like from here.
 
+use crate::invite::InviteSessionHandler;
 use crate::out_of_dialog::OutOfDialogHandler;
 use stack::header::Method;
 
@@ -8,6 +9,11 @@ use stack::header::Method;
 /// A handler that it does not have is answered for as the RFCs want it, never with silence: each method here says how.
 /// Handlers are called one at a time, on the runner of the stack: they must not block.
 pub trait Application: Send + 'static {
+    /// Who hears of calls. Without one, INVITE is answered 405.
+    fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
+        None
+    }
+
     /// Who hears of requests with this method that belong to no dialog and to no other handler: OPTIONS, INFO and those of
     /// extensions. Without one, OPTIONS is answered 200 with what the user agent can do (RFC 3261 §11.2), other methods
     /// 405.

@@ -5,11 +5,19 @@
 
 use crate::application::Application;
 use crate::dum::Dum;
+use crate::invite;
 use crate::out_of_dialog;
 
 /// Something to be told. A new kind of usage adds a variant with an enum of its own, and its `deliver`.
 pub(crate) enum Callback {
+    Invite(invite::Callback),
     OutOfDialog(out_of_dialog::Callback),
+}
+
+impl From<invite::Callback> for Callback {
+    fn from(callback: invite::Callback) -> Self {
+        Callback::Invite(callback)
+    }
 }
 
 impl From<out_of_dialog::Callback> for Callback {
@@ -21,6 +29,7 @@ impl From<out_of_dialog::Callback> for Callback {
 impl Callback {
     pub(crate) fn deliver(self, dum: &mut Dum<'_>, app: &mut impl Application) {
         match self {
+            Callback::Invite(callback) => callback.deliver(dum, app),
             Callback::OutOfDialog(callback) => callback.deliver(dum, app),
         }
     }

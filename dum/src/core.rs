@@ -3,6 +3,8 @@
 use crate::callback::Callback;
 use crate::dialogs::Dialogs;
 use crate::handle::Usages;
+use crate::invite::InviteSession;
+use crate::invite::call::Call;
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest};
 use crate::profile::MasterProfile;
 use crate::timers::Timers;
@@ -52,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) servers: HashMap<ServerTransaction, Usage>,
     pub(crate) timers: Timers,
     pub(crate) callbacks: VecDeque<Callback>,
+    pub(crate) calls: Usages<Call>,
+    pub(crate) sessions: Usages<InviteSession>,
     pub(crate) client_requests: Usages<ClientOutOfDialogRequest>,
     pub(crate) server_requests: Usages<ServerOutOfDialogRequest>,
 }
@@ -68,6 +72,8 @@ impl Core {
             servers: HashMap::with_hasher(hasher),
             timers: Timers::new(),
             callbacks: VecDeque::new(),
+            calls: Usages::new(limits.dialog_sets),
+            sessions: Usages::new(limits.dialog_sets.saturating_mul(2)),
             client_requests: Usages::new(limits.requests),
             server_requests: Usages::new(limits.requests),
         }

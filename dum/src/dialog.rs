@@ -130,6 +130,26 @@ impl Dialog {
         })
     }
 
+    /// The dialog that a 2xx to an INVITE of ours makes, when the INVITE is not at hand any more: enough to acknowledge and
+    /// to end it. It has no Contact of this side and is not secure.
+    ///
+    /// # Errors
+    /// See [`DialogError`].
+    pub fn of_success(response: &Message) -> Result<Dialog, DialogError> {
+        Ok(Dialog {
+            id: DialogId::of_response(response)?,
+            state: DialogState::Confirmed,
+            local: response.header(h::FROM)?.into_owned(),
+            remote: response.header(h::TO)?.into_owned(),
+            contact: None,
+            remote_target: contact_of(response)?.ok_or_else(|| missing_contact(response))?.uri,
+            route_set: reversed(routes_of(response)?),
+            local_cseq: Some(response.header(h::CSEQ)?.number),
+            remote_cseq: None,
+            secure: false,
+        })
+    }
+
     /// The dialog of the side that received `request` and sends `response` (RFC 3261 §12.1.1). The route set is the
     /// request's Record-Route as it stands.
     ///
@@ -250,6 +270,12 @@ impl Dialog {
     /// The ACK for a 2xx to `invite`, a request of this side in this dialog (RFC 3261 §13.2.2.4).
     pub fn make_ack(&self, invite: &Message) -> Message {
         helper::make_ack(&self.info(), invite)
+    }
+
+    /// The ACK for a 2xx to the INVITE with this CSeq number. The credentials of the INVITE, which it is to carry too, are
+    /// up to the caller.
+    pub fn make_ack_of(&self, cseq: u32) -> Message {
+        helper::make_in_dialog(&Method::Ack, &DialogInfo { cseq, ..self.info() })
     }
 
     fn info(&self) -> DialogInfo<'_> {

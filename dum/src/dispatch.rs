@@ -1,6 +1,7 @@
 //! Who gets what the stack says.
 
 use crate::dum::Dum;
+use crate::invite;
 use crate::out_of_dialog;
 use crate::outcome::Outcome;
 use crate::validate;
@@ -21,11 +22,15 @@ pub(crate) fn event(dum: &mut Dum<'_>, event: TuEvent) {
         TuEvent::Request { transaction, msg } => request(dum, transaction, msg),
         TuEvent::Response { transaction, msg } => outcome(dum, transaction, Outcome::of(msg)),
         TuEvent::NoResponse { transaction, reason } => outcome(dum, transaction, Outcome::none(reason)),
-        TuEvent::ClientEnded { transaction } => drop(dum.core.clients.remove(&transaction)),
+        TuEvent::ClientEnded { transaction } => {
+            if let Some(usage) = dum.core.clients.remove(&transaction) {
+                usage.transaction_ended(dum, transaction);
+            }
+        }
         TuEvent::ServerEnded { transaction } => drop(dum.core.servers.remove(&transaction)),
         TuEvent::Ack { msg } => ack(dum, *msg),
         TuEvent::Cancelled { transaction, cancel } => {
-            if let Some(usage) = dum.core.servers.get(&transaction) {
+            if let Some(usage) = dum.core.servers.get(&transaction).copied() {
                 usage.cancelled(dum, transaction, &cancel);
             }
         }
@@ -100,6 +105,7 @@ fn out_of_dialog(dum: &mut Dum<'_>, request: Request) {
         Some(Method::Bye | Method::Prack | Method::Update | Method::Cancel | Method::Notify) => {
             dum.refuse(request.transaction, &request.msg, 481);
         }
+        Some(Method::Invite) => invite::server::request(dum, request),
         _ => out_of_dialog::server::request(dum, request),
     }
 }

@@ -93,6 +93,7 @@ mod dialogs;
 mod dispatch;
 mod dum;
 mod handle;
+pub mod invite;
 mod manager;
 pub mod out_of_dialog;
 mod outcome;

@@ -36,6 +36,11 @@ impl<A: Application> DialogUsageManager<A> {
         &self.app
     }
 
+    /// The application, to change it.
+    pub fn application_mut(&mut self) -> &mut A {
+        &mut self.app
+    }
+
     /// Does something with the application and the user agent, as a command from another thread would
     /// ([`crate::DumHandle::command`]).
     pub fn with<R>(&mut self, stack: &mut TuContext<'_>, what: impl FnOnce(&mut A, &mut Dum<'_>) -> R) -> R {
@@ -53,6 +58,7 @@ impl<A: Application> DialogUsageManager<A> {
         Counts {
             dialog_sets,
             dialogs,
+            sessions: self.core.sessions.len() + self.core.calls.len(),
             requests: self.core.client_requests.len() + self.core.server_requests.len(),
             transactions: self.core.clients.len() + self.core.servers.len(),
         }
@@ -66,6 +72,8 @@ pub struct Counts {
     pub dialog_sets: usize,
     /// Dialogs.
     pub dialogs: usize,
+    /// Calls, and INVITEs that were sent and may still be answered.
+    pub sessions: usize,
     /// Requests out of a dialog that are not answered.
     pub requests: usize,
     /// Transactions that a usage hears of.

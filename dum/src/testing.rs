@@ -19,7 +19,7 @@ pub(crate) const OURS: &str = "192.0.2.1:5060";
 pub(crate) struct Bench<A> {
     pub(crate) dum: DialogUsageManager<A>,
     pub(crate) stack: Harness,
-    sent: VecDeque<Command>,
+    pub(crate) sent: VecDeque<Command>,
     requests: u32,
 }
 

@@ -11,6 +11,10 @@ use std::time::Duration;
 /// What a usage waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum TimerKind {
+    /// A response of a call is sent once more.
+    Repeat,
+    /// A change that met another one is tried once more (RFC 3261 §14.1).
+    Glare,
     /// The application has not answered a request, and its client waits no longer (RFC 4320 §4.2).
     Unanswered,
 }

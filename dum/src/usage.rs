@@ -4,6 +4,8 @@ use crate::dialogs::DialogEntry;
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::handle::Handle;
+use crate::invite::call::{self, Call};
+use crate::invite::{InviteSession, in_dialog, server as invited, session};
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest, client, server};
 use crate::outcome::Outcome;
 use crate::timers::Fire;
@@ -13,22 +15,27 @@ use stack::tu::{ClientTransaction, ServerTransaction};
 /// Any usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Usage {
+    /// An INVITE that we sent, before and beside its forks.
+    Call(Handle<Call>),
+    Invite(Handle<InviteSession>),
     ClientOutOfDialog(Handle<ClientOutOfDialogRequest>),
     ServerOutOfDialog(Handle<ServerOutOfDialogRequest>),
 }
 
 impl Usage {
     /// Whether a request in its dialog is its own, by method and, where there may be several, by Event and the like.
-    pub(crate) fn takes(&self, _request: &Message) -> bool {
+    pub(crate) fn takes(&self, request: &Message) -> bool {
         match self {
-            Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => false,
+            Usage::Invite(_) => in_dialog::takes(request),
+            Usage::Call(_) | Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => false,
         }
     }
 
     /// A request in its dialog that it takes. CSeq has been checked, the remote target refreshed.
     pub(crate) fn request(self, dum: &mut Dum<'_>, _dialog: Handle<DialogEntry>, request: Request) {
         match self {
-            Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {
+            Usage::Invite(call) => in_dialog::request(dum, call, request),
+            Usage::Call(_) | Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {
                 dum.refuse(request.transaction, &request.msg, 481);
             }
         }
@@ -37,31 +44,44 @@ impl Usage {
     /// A request that it takes, in its dialog set, but in a dialog that is not there: it may make that.
     pub(crate) fn first_request(self, dum: &mut Dum<'_>, request: Request) {
         match self {
-            Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {
+            Usage::Call(_) | Usage::Invite(_) | Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {
                 dum.refuse(request.transaction, &request.msg, 481);
             }
         }
     }
 
     /// An ACK for a 2xx of its own.
-    pub(crate) fn ack(self, _dum: &mut Dum<'_>, _ack: Message) {
+    pub(crate) fn ack(self, dum: &mut Dum<'_>, ack: Message) {
         match self {
-            Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {}
+            Usage::Invite(call) => in_dialog::ack(dum, call, ack),
+            Usage::Call(_) | Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {}
         }
     }
 
     /// The client gave up an INVITE that it has not answered.
-    pub(crate) fn cancelled(self, _dum: &mut Dum<'_>, _invite: ServerTransaction, _cancel: &Message) {
+    pub(crate) fn cancelled(self, dum: &mut Dum<'_>, _invite: ServerTransaction, cancel: &Message) {
         match self {
-            Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {}
+            Usage::Invite(call) => invited::cancelled(dum, call, cancel),
+            Usage::Call(_) | Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {}
         }
     }
 
     /// A response to one of its requests, or the news that there will be none.
-    pub(crate) fn outcome(self, dum: &mut Dum<'_>, _transaction: ClientTransaction, outcome: Outcome) {
+    pub(crate) fn outcome(self, dum: &mut Dum<'_>, transaction: ClientTransaction, outcome: Outcome) {
         match self {
+            Usage::Call(handle) => call::outcome(dum, handle, transaction, outcome),
+            Usage::Invite(handle) => in_dialog::outcome(dum, handle, transaction, outcome),
             Usage::ClientOutOfDialog(handle) => client::outcome(dum, handle, outcome),
             Usage::ServerOutOfDialog(_) => {}
+        }
+    }
+
+    /// A client transaction whose 2xx may have been repeated is over.
+    pub(crate) fn transaction_ended(self, dum: &mut Dum<'_>, transaction: ClientTransaction) {
+        match self {
+            Usage::Call(handle) => call::ended(dum, handle),
+            Usage::Invite(handle) => in_dialog::transaction_ended(dum, handle, transaction),
+            Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {}
         }
     }
 
@@ -69,7 +89,8 @@ impl Usage {
     pub(crate) fn timer(dum: &mut Dum<'_>, fire: Fire) {
         match fire.usage {
             Usage::ServerOutOfDialog(handle) => server::timer(dum, handle, fire),
-            Usage::ClientOutOfDialog(_) => {}
+            Usage::Invite(handle) => session::timer(dum, handle, fire),
+            Usage::Call(_) | Usage::ClientOutOfDialog(_) => {}
         }
     }
 }

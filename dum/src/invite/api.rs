@@ -1,0 +1,229 @@
+//! What an application does with a call.
+
+use super::machine::{Event, State};
+use super::modify;
+use super::offer_answer::{Exchange, Move};
+use super::session::{self, Cause, SDP, make_answer};
+use super::{ClientInviteSession, InviteSession, ServerInviteSession, in_dialog};
+use crate::dum::Dum;
+use crate::handle::{Handle, NoRoom, UsageEnded};
+use bytes::Bytes;
+use stack::contents::sdp::Sdp;
+
+/// Why a call was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The call has ended.
+    #[error(transparent)]
+    Ended(#[from] UsageEnded),
+    /// It is not the time for it: the call is answered or is not, or another offer waits for its answer.
+    #[error("not in this state of the call")]
+    NotNow,
+    /// An answer or an offer is due first.
+    #[error("no session description was provided")]
+    NoDescription,
+    /// A limit is reached.
+    #[error("no room for another dialog")]
+    NoRoom,
+}
+
+impl From<NoRoom> for SessionError {
+    fn from(_: NoRoom) -> Self {
+        SessionError::NoRoom
+    }
+}
+
+impl From<Handle<ClientInviteSession>> for Handle<InviteSession> {
+    fn from(call: Handle<ClientInviteSession>) -> Self {
+        call.cast()
+    }
+}
+
+impl From<Handle<ServerInviteSession>> for Handle<InviteSession> {
+    fn from(call: Handle<ServerInviteSession>) -> Self {
+        call.cast()
+    }
+}
+
+impl Handle<InviteSession> {
+    /// The same call as one that we are asked to take: of one that is our own every call with it gives
+    /// [`SessionError::NotNow`].
+    pub fn as_server(self) -> Handle<ServerInviteSession> {
+        self.cast()
+    }
+}
+
+impl Session for Handle<InviteSession> {}
+impl Session for Handle<ClientInviteSession> {}
+impl Session for Handle<ServerInviteSession> {}
+
+/// What can be done with a call of either side.
+pub trait Session: Copy + Into<Handle<InviteSession>> {
+    /// The call without its side.
+    fn session(self) -> Handle<InviteSession> {
+        self.into()
+    }
+
+    /// Whether it has not ended.
+    fn is_alive(self, dum: &Dum<'_>) -> bool {
+        dum.core.sessions.get(self.into()).is_ok_and(|this| !matches!(this.state, State::Ending | State::Terminated))
+    }
+
+    /// Whether it was answered and has not ended.
+    fn is_connected(self, dum: &Dum<'_>) -> bool {
+        let answered = [State::Answering, State::Accepted, State::Connected];
+        dum.core.sessions.get(self.into()).is_ok_and(|this| answered.contains(&this.state))
+    }
+
+    /// The description of this side that was agreed last.
+    fn local_sdp(self, dum: &Dum<'_>) -> Option<Sdp> {
+        dum.core.sessions.get(self.into()).ok()?.media.local.as_ref().and_then(|body| Sdp::parse(body).ok())
+    }
+
+    /// The peer's description that was agreed last.
+    fn remote_sdp(self, dum: &Dum<'_>) -> Option<Sdp> {
+        dum.core.sessions.get(self.into()).ok()?.media.remote.as_ref().and_then(|body| Sdp::parse(body).ok())
+    }
+
+    /// Answers the peer's offer. That of the first INVITE is sent when the call is accepted, or before with
+    /// [`Handle::early_media`]; any other is sent now.
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: there is no offer to answer.
+    fn provide_answer(self, dum: &mut Dum<'_>, answer: &Sdp) -> Result<(), SessionError> {
+        provide(dum, self.into(), answer.print(), Exchange::OfferReceived)
+    }
+
+    /// Offers a session, where the peer's INVITE brought no offer, or a change of it: with a re-INVITE (RFC 3261 §14).
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: another exchange is under way.
+    fn provide_offer(self, dum: &mut Dum<'_>, offer: &Sdp) -> Result<(), SessionError> {
+        let call = self.into();
+        if !in_dialog::is_idle(alive(dum, call)?) {
+            return provide(dum, call, offer.print(), Exchange::Stable);
+        }
+        change(dum, call, Some(offer.print()), modify::Event::SendInvite)
+    }
+
+    /// Offers a change with UPDATE (RFC 3311), which the peer must answer at once.
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: another exchange is under way.
+    fn update(self, dum: &mut Dum<'_>, offer: &Sdp) -> Result<(), SessionError> {
+        change(dum, self.into(), Some(offer.print()), modify::Event::SendUpdate)
+    }
+
+    /// Asks the peer for an offer: a re-INVITE without one.
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: another exchange is under way.
+    fn request_offer(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
+        change(dum, self.into(), None, modify::Event::SendInvite)
+    }
+
+    /// Refuses the peer's offer, or its wish for one, with a 4xx to 6xx. That of the first INVITE is the call itself;
+    /// one that came in a 2xx can only be refused by ending the call (RFC 6337 §2.2).
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: there is nothing to refuse.
+    fn reject_offer(self, dum: &mut Dum<'_>, status: u16) -> Result<(), SessionError> {
+        let call = self.into();
+        let this = alive(dum, call)?;
+        match (this.state, this.modify) {
+            (State::Received | State::Ringing, _) => {
+                Handle::<ServerInviteSession>::reject(call.cast(), dum, status, |_| {})
+            }
+            (State::Answering, _) | (_, modify::State::Answering) => self.end(dum),
+            (_, modify::State::ReceivedInvite | modify::State::ReceivedUpdate) => {
+                let response = make_answer(dum, call, status.clamp(400, 699))?;
+                in_dialog::step(dum, call, modify::Event::Decline, response);
+                Ok(())
+            }
+            _ => Err(SessionError::NotNow),
+        }
+    }
+
+    /// Ends the call as its state wants it: CANCEL, BYE, 480, or BYE as soon as the ACK has come.
+    ///
+    /// # Errors
+    /// [`UsageEnded`] in [`SessionError::Ended`].
+    fn end(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
+        let call = self.into();
+        let this = alive(dum, call)?;
+        let (state, out) = (this.state, this.call);
+        let forked = out.is_some_and(|out| dum.core.calls.get(out).is_ok_and(|out| out.sessions.len() > 1));
+        match state {
+            State::Received | State::Ringing => {
+                let response = make_answer(dum, call, 480)?;
+                session::step(dum, call, Event::End, response);
+            }
+            State::Early if forked => session::step(dum, call, Event::EndFork, Cause::default()),
+            _ => {
+                // A 2xx that is not acknowledged yet is, before the BYE.
+                if dum.session(call)?.modify == modify::State::Answering {
+                    session::send_ack(dum, call);
+                }
+                session::step(dum, call, Event::End, Cause::default());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn alive<'d>(dum: &'d mut Dum<'_>, call: Handle<InviteSession>) -> Result<&'d mut InviteSession, UsageEnded> {
+    let this = dum.session(call)?;
+    if matches!(this.state, State::Ending | State::Terminated) { Err(UsageEnded) } else { Ok(this) }
+}
+
+/// A description for a request of the peer's, or for the ACK of its 2xx.
+fn provide(dum: &mut Dum<'_>, call: Handle<InviteSession>, body: Bytes, turn: Exchange) -> Result<(), SessionError> {
+    let this = alive(dum, call)?;
+    if this.media.exchange != turn {
+        return Err(SessionError::NotNow);
+    }
+    let made = if turn == Exchange::OfferReceived { Move::SendAnswer } else { Move::SendOffer };
+    match (this.state, this.modify, &mut this.asked) {
+        (State::Received | State::Ringing, _, Some(asked)) => asked.staged = Some(body),
+        (State::Answering, ..) | (_, modify::State::Answering, _) if turn == Exchange::OfferReceived => {
+            this.media.make(made, Some(body.clone()));
+            if let Some(acked) = &mut this.acked {
+                acked.body = Some(body);
+            }
+            let first = this.state == State::Answering;
+            if first {
+                session::step(dum, call, Event::Answer, Cause::default());
+            } else {
+                in_dialog::step(dum, call, modify::Event::Answer, Cause::default());
+            }
+        }
+        (_, modify::State::ReceivedInvite | modify::State::ReceivedUpdate, Some(_)) => {
+            let mut response = make_answer(dum, call, 200)?;
+            response.set_body(Some(SDP), body.clone());
+            dum.session(call)?.media.make(made, Some(body));
+            in_dialog::step(dum, call, modify::Event::Answer, response);
+        }
+        _ => return Err(SessionError::NotNow),
+    }
+    Ok(())
+}
+
+/// A re-INVITE or UPDATE of ours.
+fn change(
+    dum: &mut Dum<'_>,
+    call: Handle<InviteSession>,
+    offer: Option<Bytes>,
+    event: modify::Event,
+) -> Result<(), SessionError> {
+    let this = alive(dum, call)?;
+    if !in_dialog::is_idle(this) {
+        return Err(SessionError::NotNow);
+    }
+    // What a glare has put off is overtaken.
+    this.again = None;
+    if offer.is_some() {
+        this.media.make(Move::SendOffer, offer);
+    }
+    in_dialog::step(dum, call, event, Cause::default());
+    Ok(())
+}

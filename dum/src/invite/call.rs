@@ -1,0 +1,276 @@
+//! An INVITE that we sent, with all its forks.
+
+use super::ClientInviteSession;
+use super::callback::What;
+use super::machine::{Event, State};
+use super::offer_answer::{Exchange, Move, OfferAnswer};
+use super::session::{Acked, Cause, Credentials, InviteSession, SDP, description, step};
+use crate::dialog::Dialog;
+use crate::dialogs::{DialogEntry, DialogSet, MAX_FORKS};
+use crate::dum::Dum;
+use crate::handle::{Handle, NoRoom};
+use crate::outcome::Outcome;
+use crate::profile::UserProfile;
+use crate::usage::Usage;
+use bytes::Bytes;
+use smallvec::SmallVec;
+use stack::contents::sdp::Sdp;
+use stack::header::{Method, NameAddr, h, p};
+use stack::message::Message;
+use stack::tu::{ClientTransaction, SendOptions};
+use std::sync::Arc;
+
+/// An INVITE until its transaction ends: Timer M after a 2xx, at once after another final response.
+pub(crate) struct Call {
+    pub(super) transaction: ClientTransaction,
+    set: Handle<DialogSet>,
+    /// What dialogs are made from; not needed once there is a 2xx.
+    request: Option<Box<Message>>,
+    credentials: Credentials,
+    /// One for each fork that answered; the first is there from the beginning.
+    pub(super) sessions: SmallVec<[Handle<InviteSession>; 1]>,
+    /// Forks whose 2xx came too late, by their tags: each gets one BYE.
+    late: SmallVec<[Box<str>; 0]>,
+}
+
+impl Dum<'_> {
+    /// An INVITE with an offer, or without one: then the 2xx brings it.
+    pub fn make_invite(&mut self, profile: &UserProfile, target: &NameAddr<'_>, offer: Option<&Sdp>) -> Message {
+        let mut msg = self.make_request(profile, &Method::Invite, target);
+        if let Some(offer) = offer {
+            msg.set_body(Some(SDP), offer.print());
+        }
+        msg
+    }
+
+    /// Makes a call: sends an INVITE that [`Dum::make_invite`] made. What comes of it is told to
+    /// [`super::InviteSessionHandler`].
+    ///
+    /// # Errors
+    /// [`NoRoom`]: nothing was sent.
+    pub fn send_invite(
+        &mut self,
+        profile: &Arc<UserProfile>,
+        msg: Message,
+    ) -> Result<Handle<ClientInviteSession>, NoRoom> {
+        let mut media = OfferAnswer::default();
+        if !msg.body().is_empty() {
+            media.make(Move::SendOffer, Some(Bytes::copy_from_slice(msg.body())));
+        }
+        let session = self.core.sessions.insert(InviteSession::new(State::Calling, profile.clone(), media))?;
+        let result = self.begin(profile, msg, session);
+        if result.is_err() {
+            let _ = self.core.sessions.remove(session);
+        }
+        result.map(|()| session.cast())
+    }
+
+    fn begin(
+        &mut self,
+        profile: &Arc<UserProfile>,
+        msg: Message,
+        session: Handle<InviteSession>,
+    ) -> Result<(), NoRoom> {
+        let call_id = msg.header(h::CALL_ID).map_err(|_| NoRoom)?.as_str().to_owned();
+        let tag = msg.header(h::FROM).map_err(|_| NoRoom)?.param(p::TAG).unwrap_or_default().to_owned();
+        let set = self.core.dialogs.open(&call_id, &tag, profile.clone(), None)?;
+        let transaction = self.stack.send(msg.clone(), SendOptions::default());
+        let credentials = credentials(&msg);
+        let call = Call {
+            transaction,
+            set,
+            request: Some(Box::new(msg)),
+            credentials,
+            sessions: SmallVec::from_iter([session]),
+            late: SmallVec::new(),
+        };
+        let call = self.core.calls.insert(call)?;
+        self.core.clients.insert(transaction, Usage::Call(call));
+        if let Ok(set) = self.core.dialogs.set_mut(set) {
+            set.creator = Some(Usage::Call(call));
+        }
+        if let Ok(session) = self.session(session) {
+            session.call = Some(call);
+        }
+        Ok(())
+    }
+}
+
+fn credentials(msg: &Message) -> Credentials {
+    let of = |name: &'static str| {
+        msg.raw_values(name).map(move |value| (name, String::from_utf8_lossy(value).into_owned())).collect::<Vec<_>>()
+    };
+    [of("Authorization"), of("Proxy-Authorization")].concat()
+}
+
+/// A response to the INVITE, or none.
+pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: ClientTransaction, outcome: Outcome) {
+    let Ok(this) = dum.core.calls.get(call) else { return };
+    // The BYE for a late fork is answered too.
+    if this.transaction != transaction {
+        return;
+    }
+    match (&outcome.response, outcome.status) {
+        (Some(response), 101..200) => provisional(dum, call, response),
+        (_, ..200) => {}
+        (Some(response), 200..300) => success(dum, call, response),
+        (response, status) => {
+            let event = match (response, status) {
+                (Some(_), 300..400) => Event::Redirected,
+                (Some(_), _) => Event::Refused,
+                (None, 408) => Event::TimedOut,
+                (None, _) => Event::Unreachable,
+            };
+            failure(dum, call, event, response.as_ref());
+        }
+    }
+}
+
+/// Its transaction is over: no 2xx comes any more, none is repeated.
+pub(crate) fn ended(dum: &mut Dum<'_>, call: Handle<Call>) {
+    let Ok(this) = dum.core.calls.remove(call) else { return };
+    for session in &this.sessions {
+        if let Ok(session) = dum.session(*session) {
+            session.call = None;
+            session.acked = None;
+        }
+    }
+    dum.core.dialogs.close(this.set);
+}
+
+fn failure(dum: &mut Dum<'_>, call: Handle<Call>, event: Event, response: Option<&Arc<Message>>) {
+    let Ok(this) = dum.core.calls.get(call) else { return };
+    for session in this.sessions.clone() {
+        step(dum, session, event, response.map_or_else(Cause::default, Cause::from));
+    }
+    ended(dum, call);
+}
+
+fn provisional(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
+    if response.header(h::TO).map_or(true, |to| to.param(p::TAG).is_none()) {
+        return;
+    }
+    let Some(session) = fork_of(dum, call, response) else { return };
+    let early = matches!(dum.session(session), Ok(s) if matches!(s.state, State::Calling | State::Early));
+    step(dum, session, Event::Provisional, response);
+    if let (true, Ok(Some((body, sdp)))) = (early, description(response)) {
+        let Ok(this) = dum.session(session) else { return };
+        if this.media.exchange == Exchange::OfferSent && this.preview.as_ref() != Some(&body) {
+            this.preview = Some(body);
+            dum.tell(session, What::EarlyMedia(sdp), None);
+        }
+    }
+}
+
+fn success(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
+    let Ok(this) = dum.core.calls.get(call) else { return };
+    let first = this.request.is_some();
+    let known = dum.core.dialogs.of_response(response);
+    let session = if first { fork_of(dum, call, response) } else { known.and_then(|entry| invite_of(dum, entry)) };
+    let Some(session) = session else { return late(dum, call, response) };
+    if let Some(Ok(entry)) = known.map(|entry| dum.core.dialogs.get_mut(entry))
+        && first
+        && entry.dialog.receive_response(response).is_err()
+    {
+        return late(dum, call, response);
+    }
+    if !first {
+        return step(dum, session, Event::Success, response);
+    }
+    let Ok(this) = dum.core.calls.get_mut(call) else { return };
+    this.request = None;
+    let (transaction, credentials, others) = (this.transaction, this.credentials.clone(), this.sessions.clone());
+    let cseq = response.header(h::CSEQ).map_or(1, |cseq| cseq.number);
+    accepted(dum, session, response, Acked { transaction, cseq, body: None, credentials });
+    for other in others.into_iter().filter(|other| *other != session) {
+        step(dum, other, Event::Overtaken, Cause::default());
+    }
+}
+
+/// The first 2xx of a call: what its body is, and what follows.
+fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Message>, acked: Acked) {
+    let body = description(response);
+    let Ok(session) = dum.session(call) else { return };
+    session.acked = Some(Box::new(acked));
+    let preview = session.preview.take();
+    let (event, told) = match (session.media.exchange, body) {
+        (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
+            session.media.make(Move::ReceiveAnswer, Some(body));
+            (Event::Success, Some(What::Answer(sdp)))
+        }
+        // Some peers send the answer in a provisional response only.
+        (Exchange::OfferSent, Ok(None)) if preview.is_some() => {
+            let answer = preview.as_ref().and_then(|body| Sdp::parse(body).ok());
+            session.media.make(Move::ReceiveAnswer, preview);
+            (Event::Success, answer.map(|sdp| What::Answer(Box::new(sdp))))
+        }
+        (Exchange::Stable, Ok(Some((body, sdp)))) if session.media.local.is_none() => {
+            session.media.make(Move::ReceiveOffer, Some(body));
+            (Event::SuccessOffer, Some(What::Offer(sdp)))
+        }
+        (Exchange::Stable, Ok(_)) if session.media.local.is_some() => (Event::Success, None),
+        _ => (Event::SuccessIllegal, None),
+    };
+    step(dum, call, event, response);
+    if let Some(told) = told.filter(|_| matches!(dum.session(call), Ok(s) if s.state != State::Ending)) {
+        dum.tell(call, told, None);
+    }
+}
+
+/// The call that a response belongs to. A fork that is new gets one of its own, unless the INVITE was given up.
+fn fork_of(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) -> Option<Handle<InviteSession>> {
+    if let Some(entry) = dum.core.dialogs.of_response(response) {
+        return invite_of(dum, entry);
+    }
+    let this = dum.core.calls.get(call).ok()?;
+    let (set, first, forks) = (this.set, *this.sessions.first()?, this.sessions.len());
+    let dialog = Dialog::uac(this.request.as_ref()?, response).ok()?;
+    let original = dum.session(first).ok()?;
+    if original.dialog.is_none() {
+        let entry = dum.core.dialogs.add(set, dialog, Usage::Invite(first)).ok()?;
+        dum.session(first).ok()?.dialog = Some(entry);
+        return Some(first);
+    }
+    if original.state == State::Cancelling || forks == MAX_FORKS {
+        return None;
+    }
+    let media =
+        OfferAnswer { exchange: original.media.exchange, offer: original.media.offer.clone(), ..Default::default() };
+    let mut session = InviteSession::new(State::Calling, original.profile.clone(), media);
+    session.call = Some(call);
+    let session = dum.core.sessions.insert(session).ok()?;
+    let Ok(entry) = dum.core.dialogs.add(set, dialog, Usage::Invite(session)) else {
+        let _ = dum.core.sessions.remove(session);
+        return None;
+    };
+    dum.session(session).ok()?.dialog = Some(entry);
+    dum.core.calls.get_mut(call).ok()?.sessions.push(session);
+    dum.tell(session, What::Fork(first), None);
+    Some(session)
+}
+
+fn invite_of(dum: &Dum<'_>, entry: Handle<DialogEntry>) -> Option<Handle<InviteSession>> {
+    let usages = &dum.core.dialogs.get(entry).ok()?.usages;
+    usages.iter().find_map(|usage| if let Usage::Invite(call) = usage { Some(*call) } else { None })
+}
+
+/// A 2xx of a fork that nobody waits for: it is acknowledged and ended (RFC 3261 §13.2.2.4).
+fn late(dum: &mut Dum<'_>, call: Handle<Call>, response: &Message) {
+    let Ok(this) = dum.core.calls.get_mut(call) else { return };
+    // It is the first: with it the INVITE is over, and nobody can be answered any more.
+    let over = this.request.take().map(|_| this.sessions.clone());
+    if let Ok(mut dialog) = Dialog::of_success(response) {
+        let mut ack = dialog.make_ack_of(response.header(h::CSEQ).map_or(1, |cseq| cseq.number));
+        this.credentials.iter().for_each(|(name, value)| ack.append_line(name, value));
+        dum.stack.send_stateless(ack, SendOptions::default());
+        let tag = &dialog.id().remote_tag;
+        if this.late.len() < MAX_FORKS && !this.late.iter().any(|known| **known == **tag) {
+            this.late.push(tag.as_str().into());
+            let bye = dialog.make_request(&Method::Bye);
+            dum.send(Usage::Call(call), bye, SendOptions::default());
+        }
+    }
+    for session in over.into_iter().flatten() {
+        step(dum, session, Event::Refused, Cause::default());
+    }
+}

@@ -1,0 +1,67 @@
+//! What the application is told of a call.
+
+use super::{EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
+use crate::application::Application;
+use crate::dum::Dum;
+use crate::handle::Handle;
+use crate::outcome::Outcome;
+use stack::contents::sdp::Sdp;
+use stack::message::Message;
+use std::sync::Arc;
+
+/// Something to be told of a call.
+pub(crate) struct Callback {
+    pub(super) call: Handle<InviteSession>,
+    pub(super) what: What,
+    pub(super) msg: Option<Arc<Message>>,
+}
+
+pub(super) enum What {
+    New,
+    Provisional,
+    EarlyMedia(Box<Sdp>),
+    Fork(Handle<InviteSession>),
+    Connected,
+    Confirmed,
+    Offer(Box<Sdp>),
+    OfferRequired,
+    Answer(Box<Sdp>),
+    OfferRejected(Outcome),
+    Terminated(EndReason),
+}
+
+impl Callback {
+    pub(crate) fn deliver(self, dum: &mut Dum<'_>, app: &mut impl Application) {
+        match app.invite_sessions() {
+            Some(handler) => self.tell(dum, handler),
+            // Nobody takes calls: RFC 3261 §8.2.1.
+            None if matches!(self.what, What::New) => {
+                let _ = Handle::<ServerInviteSession>::reject(self.call.cast(), dum, 405, |_| {});
+            }
+            None => {}
+        }
+    }
+
+    fn tell(self, dum: &mut Dum<'_>, handler: &mut dyn InviteSessionHandler) {
+        let Callback { call, what, msg } = self;
+        let msg = msg.as_deref();
+        // What a handler did may have ended the call before the rest of the same message is told.
+        if !matches!(what, What::Terminated(_)) && !call.is_alive(dum) {
+            return;
+        }
+        match (what, msg) {
+            (What::New, Some(invite)) => handler.on_new_session(dum, call.cast(), invite),
+            (What::Provisional, Some(msg)) => handler.on_provisional(dum, call.cast(), msg),
+            (What::EarlyMedia(sdp), _) => handler.on_early_media(dum, call.cast(), &sdp),
+            (What::Fork(original), _) => handler.on_fork(dum, original.cast(), call.cast()),
+            (What::Connected, Some(msg)) => handler.on_connected(dum, call, msg),
+            (What::Confirmed, Some(ack)) => handler.on_confirmed(dum, call, ack),
+            (What::Offer(sdp), _) => handler.on_offer(dum, call, &sdp),
+            (What::OfferRequired, _) => handler.on_offer_required(dum, call),
+            (What::Answer(sdp), _) => handler.on_answer(dum, call, &sdp),
+            (What::OfferRejected(outcome), _) => handler.on_offer_rejected(dum, call, &outcome),
+            (What::Terminated(reason), msg) => handler.on_terminated(dum, call, reason, msg),
+            (What::New | What::Provisional | What::Connected | What::Confirmed, None) => {}
+        }
+    }
+}

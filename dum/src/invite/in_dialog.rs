@@ -1,0 +1,298 @@
+//! Requests within a call, of both sides: BYE, re-INVITE, UPDATE and the ACK.
+
+use super::callback::What;
+use super::machine::{self, Event, State};
+use super::modify::{self, Action};
+use super::offer_answer::{Exchange, Move};
+use super::session::{self, Acked, Asked, Cause, InviteSession};
+use crate::dispatch::Request;
+use crate::dum::Dum;
+use crate::handle::Handle;
+use crate::outcome::Outcome;
+use crate::usage::Usage;
+use stack::contents::sdp::Sdp;
+use stack::header::{Method, RetryAfter, h};
+use stack::message::Message;
+use stack::tu::ClientTransaction;
+use std::sync::Arc;
+
+/// Whether a request in the dialog belongs to the call.
+pub(crate) fn takes(request: &Message) -> bool {
+    matches!(request.method(), Some(Method::Invite | Method::Ack | Method::Bye | Method::Update))
+}
+
+/// A request in the dialog.
+pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
+    let Ok(this) = dum.session(call) else { return };
+    let ending = matches!(this.state, State::Ending | State::Terminated);
+    match request.msg.method() {
+        Some(Method::Bye) => bye(dum, call, &request),
+        _ if ending => dum.refuse(request.transaction, &request.msg, 481),
+        Some(Method::Invite) => change(dum, call, request, modify::Event::GotInvite),
+        Some(Method::Update) if request.msg.body().is_empty() => refreshed(dum, call, request),
+        _ => change(dum, call, request, modify::Event::GotUpdate),
+    }
+}
+
+fn bye(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Request) {
+    dum.refuse(request.transaction, &request.msg, 200);
+    // RFC 3261 §15.1.2: what is pending is answered 487. The first INVITE is the machine's business.
+    let Ok(this) = dum.session(call) else { return };
+    if this.modify != modify::State::Idle && this.asked.is_some() {
+        let out = session::make_answer(dum, call, 487).ok();
+        session::send_final(dum, call, out);
+    }
+    session::step(dum, call, Event::Bye, &request.msg);
+}
+
+/// UPDATE without an offer: the remote target is refreshed already (RFC 3311 §5.2).
+fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
+    let Request { transaction, msg } = request;
+    let Ok(this) = dum.session(call) else { return };
+    let asked = Asked { transaction, msg, tag: "".into(), staged: None };
+    let before = this.asked.replace(Box::new(asked));
+    let response = session::make_answer(dum, call, 200);
+    if let Ok(this) = dum.session(call) {
+        this.asked = before;
+    }
+    if let Ok(response) = response {
+        dum.stack.respond(transaction, response);
+    }
+}
+
+/// A request that may change the session.
+fn change(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request, event: modify::Event) {
+    let Request { transaction, msg } = request;
+    let Ok(description) = session::description(&msg) else { return dum.refuse(transaction, &msg, 400) };
+    let Ok(this) = dum.session(call) else { return };
+    let (next, actions) = match this.state {
+        State::Connected => modify::step(this.modify, event),
+        // Our own INVITE, or the ACK for our 2xx, is under way.
+        _ => (this.modify, &[Action::Refuse491][..]),
+    };
+    this.modify = next;
+    let refusal = match actions {
+        [Action::Refuse491] => dum.make_response(&msg, 491, None),
+        [Action::Refuse500] => {
+            let mut response = dum.make_response(&msg, 500, None);
+            response.set(h::RETRY_AFTER, &RetryAfter::new(dum.rng().range(11) as u32));
+            response
+        }
+        _ => return offered(dum, call, Request { transaction, msg }, description),
+    };
+    dum.stack.respond(transaction, refusal);
+}
+
+/// It is the application's turn.
+fn offered(
+    dum: &mut Dum<'_>,
+    call: Handle<InviteSession>,
+    request: Request,
+    description: Option<(bytes::Bytes, Box<Sdp>)>,
+) {
+    let Request { transaction, msg } = request;
+    if msg.method() == Some(Method::Invite) {
+        dum.core.servers.insert(transaction, Usage::Invite(call));
+    }
+    let Ok(this) = dum.session(call) else { return };
+    this.asked = Some(Box::new(Asked { transaction, msg, tag: "".into(), staged: None }));
+    let what = match description {
+        Some((body, sdp)) => {
+            this.media.make(Move::ReceiveOffer, Some(body));
+            What::Offer(sdp)
+        }
+        None => What::OfferRequired,
+    };
+    dum.tell(call, what, None);
+}
+
+/// One step of a change that is under way; false when it has to wait.
+pub(super) fn step(
+    dum: &mut Dum<'_>,
+    call: Handle<InviteSession>,
+    event: modify::Event,
+    cause: impl Into<Cause>,
+) -> bool {
+    let mut cause = cause.into();
+    let Ok(this) = dum.session(call) else { return false };
+    if event == modify::Event::Again && this.modify == modify::State::Idle && !try_again(this) {
+        return true;
+    }
+    let (next, actions) = modify::step(this.modify, event);
+    this.modify = next;
+    for action in actions {
+        if *action == Action::Busy {
+            return false;
+        }
+        act(dum, call, *action, &mut cause);
+    }
+    true
+}
+
+/// After a glare the offer is made once more, if nothing has changed meanwhile; whether there is one.
+fn try_again(this: &mut InviteSession) -> bool {
+    match this.again.take() {
+        Some(Some(offer)) if this.state == State::Connected => this.media.make(Move::SendOffer, Some(offer)),
+        again => again.is_some() && this.state == State::Connected,
+    }
+}
+
+fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &mut Cause) {
+    match action {
+        Action::SendInvite | Action::SendUpdate => {
+            let method = if action == Action::SendInvite { Method::Invite } else { Method::Update };
+            let offer = dum.session(call).ok().and_then(|this| this.media.offer.clone());
+            if let (Ok(sent), Ok(this)) = (session::send(dum, call, &method, offer), dum.session(call)) {
+                this.sent = Some(sent);
+            }
+        }
+        Action::SendAck => session::send_ack(dum, call),
+        Action::SendSuccess => {
+            let invite = matches!(dum.session(call), Ok(this) if this.modify == modify::State::Unacknowledged);
+            if invite {
+                let t1 = dum.core.values.t1;
+                session::send_repeated(dum, call, cause.out.take(), t1);
+                session::forget_request(dum, call);
+            } else {
+                session::send_final(dum, call, cause.out.take());
+            }
+        }
+        Action::SendFailure => session::send_final(dum, call, cause.out.take()),
+        Action::Send487 => {
+            let out = session::make_answer(dum, call, 487).ok();
+            session::send_final(dum, call, out);
+        }
+        Action::RollBack => {
+            if let Ok(this) = dum.session(call) {
+                this.media.make(Move::Refused, None);
+            }
+        }
+        Action::ArmGlare => session::arm_glare(dum, call),
+        Action::StopRepeating => session::stop_repeating(dum, call),
+        // These are done where their event comes from.
+        Action::TellOffer | Action::TellRefused | Action::Refuse491 | Action::Refuse500 | Action::Busy => {}
+    }
+}
+
+/// The ACK for a 2xx of ours, the first or that of a re-INVITE.
+pub(crate) fn ack(dum: &mut Dum<'_>, call: Handle<InviteSession>, ack: Message) {
+    let number = ack.header(h::CSEQ).map_or(0, |cseq| cseq.number);
+    let Ok(this) = dum.session(call) else { return };
+    let ours = |repeated: &session::Repeated| repeated.cseq == number && repeated.response.status() == Some(200);
+    if !this.repeated.as_deref().is_some_and(ours) {
+        return;
+    }
+    let answer = match (this.media.exchange, session::description(&ack)) {
+        (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
+            this.media.make(Move::ReceiveAnswer, Some(body)).then_some(Some(sdp))
+        }
+        (Exchange::OfferSent, _) => None,
+        _ => Some(None),
+    };
+    let ack = Arc::new(ack);
+    let modified = this.modify == modify::State::Unacknowledged;
+    let Some(answer) = answer else { return session::step(dum, call, Event::AckIllegal, &ack) };
+    if modified {
+        step(dum, call, modify::Event::Ack, &ack);
+    } else {
+        session::step(dum, call, Event::Ack, &ack);
+    }
+    if let Some(sdp) = answer {
+        dum.tell(call, What::Answer(sdp), None);
+    }
+}
+
+/// A response to a request of ours in the dialog, or none.
+pub(crate) fn outcome(
+    dum: &mut Dum<'_>,
+    call: Handle<InviteSession>,
+    transaction: ClientTransaction,
+    outcome: Outcome,
+) {
+    let Ok(this) = dum.session(call) else { return };
+    if outcome.is_provisional() {
+        return;
+    }
+    if this.bye == Some(transaction) {
+        return session::step(dum, call, Event::ByeDone, Cause::default());
+    }
+    if this.acked.as_ref().is_some_and(|acked| acked.transaction == transaction) {
+        // The 2xx again: its ACK was lost.
+        return session::send_ack(dum, call);
+    }
+    if this.sent != Some(transaction) {
+        return;
+    }
+    this.sent = None;
+    match &outcome.response {
+        Some(response) if outcome.is_success() => success(dum, call, transaction, response),
+        _ => failure(dum, call, outcome),
+    }
+}
+
+fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTransaction, response: &Arc<Message>) {
+    let Ok(this) = dum.core.sessions.get_mut(call) else { return };
+    if let Some(Ok(entry)) = this.dialog.map(|dialog| dum.core.dialogs.get_mut(dialog)) {
+        // A Contact that cannot be read leaves the target as it is.
+        let _ = entry.dialog.receive_response(response);
+    }
+    if response.method() == Some(Method::Invite) {
+        let cseq = response.header(h::CSEQ).map_or(0, |cseq| cseq.number);
+        this.acked = Some(Box::new(Acked { transaction, cseq, body: None, credentials: Vec::new() }));
+    }
+    let (event, told) = match (this.media.exchange, session::description(response)) {
+        (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
+            this.media.make(Move::ReceiveAnswer, Some(body));
+            (modify::Event::Success, What::Answer(sdp))
+        }
+        (Exchange::Stable, Ok(Some((body, sdp)))) if this.acked.is_some() => {
+            this.media.make(Move::ReceiveOffer, Some(body));
+            (modify::Event::SuccessOffer, What::Offer(sdp))
+        }
+        _ => {
+            step(dum, call, modify::Event::Success, response);
+            return session::step(dum, call, Event::AckIllegal, response);
+        }
+    };
+    step(dum, call, event, response);
+    dum.tell(call, told, None);
+}
+
+fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome) {
+    let Ok(this) = dum.session(call) else { return };
+    let event = match outcome.status {
+        491 => {
+            this.again = Some(this.media.offer.clone());
+            modify::Event::Pending
+        }
+        _ => modify::Event::Refused,
+    };
+    let cause = || outcome.response.as_ref().map_or_else(Cause::default, Cause::from);
+    step(dum, call, event, cause());
+    // RFC 3261 §12.2.1.2, RFC 5057 §5.1.
+    match outcome.status {
+        481 => session::step(dum, call, Event::Gone, cause()),
+        408 | 503 if outcome.response.is_none() || outcome.status == 408 => {
+            session::step(dum, call, Event::Silent, cause());
+        }
+        491 => {}
+        _ => dum.tell(call, What::OfferRejected(outcome), None),
+    }
+}
+
+/// A transaction of its own is over: its 2xx is not repeated any more.
+pub(crate) fn transaction_ended(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTransaction) {
+    let Ok(this) = dum.session(call) else { return };
+    if this.acked.as_ref().is_some_and(|acked| acked.transaction == transaction)
+        && this.modify != modify::State::Answering
+    {
+        this.acked = None;
+    }
+}
+
+/// Whether the application may change the session now.
+pub(super) fn is_idle(this: &InviteSession) -> bool {
+    this.state == machine::State::Connected
+        && this.modify == modify::State::Idle
+        && this.media.exchange == Exchange::Stable
+}

@@ -1,0 +1,273 @@
+//! A call from its INVITE to its end.
+//!
+//! ```text
+//!   Calling ──1xx──► Early                          Received ──1xx──► Ringing
+//!      │ \             │  \                             │  \             │
+//!      │  End          │   End                          │   Reject,      │  CANCEL, BYE: 487
+//!      │    ▼          │    ▼                           │   CANCEL: 487  │
+//!      │  Cancelling ◄─┼──── (CANCEL sent)              │     ▼          ▼
+//!      │    │   2xx    │                                │   Terminated
+//!      │    └─► Ending │ 2xx                     Accept │
+//!      │2xx    (ACK,   ▼                                ▼        no ACK
+//!      └────────BYE)► Connected ◄────────ACK──────── Accepted ──────────► Ending (BYE)
+//!                      │  ▲                             │ End
+//!   2xx with offer     │  │ Answer (ACK)                ▼          ACK
+//!   ─────────► Answering──┘                          HangingUp ─────────► Ending (BYE)
+//!                      │
+//!          End: BYE    │ BYE
+//!     Ending ◄─────────┴──────► Terminated
+//! ```
+//!
+//! The left half is the caller's, the right half the callee's; from Connected on they are one. A callee does not send BYE
+//! before the ACK or the end of its patience (RFC 3261 §15).
+
+use Action as A;
+use Event as E;
+use State::*;
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum State {
+    /// INVITE sent, nothing heard that makes a dialog.
+    Calling,
+    /// An early dialog, caller's side.
+    Early,
+    /// The application gave up; CANCEL is sent or held back by the stack until a 1xx comes.
+    Cancelling,
+    /// A 2xx brought an offer; the ACK waits for the answer.
+    Answering,
+    /// INVITE received, nothing answered.
+    Received,
+    /// A provisional response was sent.
+    Ringing,
+    /// 2xx sent, repeated until its ACK.
+    Accepted,
+    /// The same, and BYE follows the ACK.
+    HangingUp,
+    /// Both sides have it.
+    Connected,
+    /// BYE sent.
+    Ending,
+    /// Over.
+    Terminated,
+}
+
+/// What happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Event {
+    /// 101 to 199 with a To tag.
+    Provisional,
+    /// A 2xx, the first or again; the answer is in it or was before.
+    Success,
+    /// A 2xx with an offer.
+    SuccessOffer,
+    /// A 2xx whose body, or lack of one, breaks offer and answer.
+    SuccessIllegal,
+    /// 400 to 699.
+    Refused,
+    /// 3xx.
+    Redirected,
+    /// No final response came.
+    TimedOut,
+    /// The INVITE could not be sent.
+    Unreachable,
+    /// Another fork has sent a 2xx.
+    Overtaken,
+    /// The application answers the offer of the 2xx.
+    Answer,
+    /// The application sends a provisional response.
+    Ring,
+    /// The application accepts.
+    Accept,
+    /// The application refuses.
+    Reject,
+    /// CANCEL came.
+    Cancel,
+    /// ACK for the 2xx.
+    Ack,
+    /// The same, without the answer that it had to bring.
+    AckIllegal,
+    /// 64·T1 without ACK.
+    NoAck,
+    /// The application ends it.
+    End,
+    /// The application ends one of several early dialogs.
+    EndFork,
+    /// BYE came.
+    Bye,
+    /// The session timer ran out (RFC 4028 §10).
+    #[allow(dead_code)]
+    Expired,
+    /// A request in the dialog was answered with 481: it is gone over there (RFC 3261 §12.2.1.2).
+    Gone,
+    /// A request in the dialog was answered with 408 or not at all.
+    Silent,
+    /// BYE was answered, or never will be.
+    ByeDone,
+}
+
+/// Why a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// We sent BYE.
+    LocalBye,
+    /// The peer sent BYE.
+    RemoteBye,
+    /// We gave up before there was an answer.
+    LocalCancel,
+    /// The caller gave up.
+    RemoteCancel,
+    /// We refused.
+    Rejected,
+    /// The peer refused: 4xx, 5xx or 6xx.
+    Refused,
+    /// The peer sent us elsewhere: 3xx.
+    Redirected,
+    /// No answer came in time.
+    Timeout,
+    /// The INVITE could not be sent.
+    Transport,
+    /// Another fork of the same INVITE was answered first.
+    OtherFork,
+    /// Our 2xx was never acknowledged.
+    NoAck,
+    /// The session was not refreshed in time (RFC 4028).
+    SessionExpired,
+    /// The peer knows nothing of the dialog any more: 481.
+    Gone,
+    /// Offer and answer did not fit each other (RFC 3264).
+    IllegalNegotiation,
+    /// A request with Replaces took its place (RFC 3891).
+    Replaced,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Action {
+    /// Tell the application of a provisional response.
+    TellProvisional,
+    /// Tell it that the call is answered.
+    TellConnected,
+    /// Tell it that the ACK came.
+    TellConfirmed,
+    /// Tell it that the call has ended: nothing follows, and its handle leads nowhere.
+    Tell(EndReason),
+    /// Acknowledge the 2xx, the first or a repeated one.
+    SendAck,
+    /// End the dialog.
+    SendBye,
+    /// Give up the INVITE.
+    SendCancel,
+    /// Send the provisional response that was made.
+    SendProvisional,
+    /// Send the 2xx that was made, and repeat it.
+    SendSuccess,
+    /// Send the refusal that was made.
+    SendFailure,
+    /// Answer the INVITE with 487.
+    Send487,
+    /// Repeat nothing any more.
+    StopRepeating,
+    /// Forget it.
+    Remove,
+}
+
+#[cfg(test)]
+pub(crate) const STATES: [State; 11] =
+    [Calling, Early, Cancelling, Answering, Received, Ringing, Accepted, HangingUp, Connected, Ending, Terminated];
+
+#[cfg(test)]
+pub(crate) const EVENTS: [Event; 24] = [
+    E::Provisional,
+    E::Success,
+    E::SuccessOffer,
+    E::SuccessIllegal,
+    E::Refused,
+    E::Redirected,
+    E::TimedOut,
+    E::Unreachable,
+    E::Overtaken,
+    E::Answer,
+    E::Ring,
+    E::Accept,
+    E::Reject,
+    E::Cancel,
+    E::Ack,
+    E::AckIllegal,
+    E::NoAck,
+    E::End,
+    E::EndFork,
+    E::Bye,
+    E::Expired,
+    E::Gone,
+    E::Silent,
+    E::ByeDone,
+];
+
+/// One step.
+pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action]) {
+    use EndReason as R;
+    match (state, event) {
+        (Calling | Early, E::Provisional) => (Early, &[A::TellProvisional]),
+        (Calling | Early, E::Success) => (Connected, &[A::SendAck, A::TellConnected]),
+        (Calling | Early, E::SuccessOffer) => (Answering, &[A::TellConnected]),
+        (Calling | Early | Answering, E::SuccessIllegal) => {
+            (Ending, &[A::SendAck, A::SendBye, A::Tell(R::IllegalNegotiation)])
+        }
+        (Calling | Early, E::Refused) => (Terminated, &[A::Tell(R::Refused), A::Remove]),
+        (Calling | Early, E::Redirected) => (Terminated, &[A::Tell(R::Redirected), A::Remove]),
+        (Calling | Early, E::TimedOut) => (Terminated, &[A::Tell(R::Timeout), A::Remove]),
+        (Calling | Early, E::Unreachable) => (Terminated, &[A::Tell(R::Transport), A::Remove]),
+        (Calling | Early, E::Overtaken) => (Terminated, &[A::Tell(R::OtherFork), A::Remove]),
+        (Calling | Early, E::End) => (Cancelling, &[A::SendCancel]),
+        // RFC 3261 §15: a caller may end one early dialog alone.
+        (Early, E::EndFork) => (Ending, &[A::SendBye, A::Tell(R::LocalBye)]),
+        (Early, E::Bye) => (Terminated, &[A::SendCancel, A::Tell(R::RemoteBye), A::Remove]),
+        // §9.1: the 2xx crossed the CANCEL.
+        (Cancelling, E::Success | E::SuccessOffer | E::SuccessIllegal) => {
+            (Ending, &[A::SendAck, A::SendBye, A::Tell(R::LocalCancel)])
+        }
+        (Cancelling, E::Refused | E::Redirected | E::TimedOut | E::Unreachable | E::Overtaken) => {
+            (Terminated, &[A::Tell(R::LocalCancel), A::Remove])
+        }
+        (Answering, E::Answer) => (Connected, &[A::SendAck]),
+        (Answering, E::End) => (Ending, &[A::SendAck, A::SendBye, A::Tell(R::LocalBye)]),
+        (Answering, E::Bye) => (Terminated, &[A::SendAck, A::Tell(R::RemoteBye), A::Remove]),
+
+        (Received | Ringing, E::Ring) => (Ringing, &[A::SendProvisional]),
+        (Received | Ringing, E::Accept) => (Accepted, &[A::SendSuccess, A::TellConnected]),
+        (Received | Ringing, E::Reject | E::End) => {
+            (Terminated, &[A::StopRepeating, A::SendFailure, A::Tell(R::Rejected), A::Remove])
+        }
+        (Received | Ringing, E::Cancel) => {
+            (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::RemoteCancel), A::Remove])
+        }
+        // §15.1.2: what is pending is answered 487.
+        (Ringing, E::Bye) => (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::RemoteBye), A::Remove]),
+        (Accepted, E::Ack) => (Connected, &[A::StopRepeating, A::TellConfirmed]),
+        (Accepted, E::AckIllegal) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::IllegalNegotiation)]),
+        // §13.3.1.4: the session is over, BYE says so.
+        (Accepted, E::NoAck) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::NoAck)]),
+        (Accepted, E::End) => (HangingUp, &[]),
+        (HangingUp, E::Ack | E::AckIllegal | E::NoAck) => {
+            (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::LocalBye)])
+        }
+        (Accepted | HangingUp, E::Bye) => (Terminated, &[A::StopRepeating, A::Tell(R::RemoteBye), A::Remove]),
+
+        // §13.2.2.4: every 2xx is acknowledged.
+        (Connected | Ending, E::Success | E::SuccessOffer | E::SuccessIllegal) => (state, &[A::SendAck]),
+        (Connected, E::End) => (Ending, &[A::SendBye, A::Tell(R::LocalBye)]),
+        (Connected, E::NoAck) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::NoAck)]),
+        (Connected, E::AckIllegal) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::IllegalNegotiation)]),
+        (Connected, E::Bye) => (Terminated, &[A::StopRepeating, A::Tell(R::RemoteBye), A::Remove]),
+        (Accepted | HangingUp | Connected, E::Expired) => {
+            (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::SessionExpired)])
+        }
+        (Early | Accepted | HangingUp | Connected, E::Gone) => {
+            (Terminated, &[A::StopRepeating, A::Tell(R::Gone), A::Remove])
+        }
+        (Accepted | HangingUp | Connected, E::Silent) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::Timeout)]),
+        (Ending, E::ByeDone) => (Terminated, &[A::Remove]),
+        (same, _) => (same, &[]),
+    }
+}

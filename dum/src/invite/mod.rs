@@ -1,0 +1,105 @@
+//! Calls: INVITE sessions of both sides (reSIProcate's `ClientInviteSession` and `ServerInviteSession`).
+//!
+//! A call is one [`Handle`] from its INVITE to its end. What differs before it is answered is in the types
+//! [`ClientInviteSession`] and [`ServerInviteSession`]; what both can do is in [`Session`]. Three machines, each in a file
+//! with its figure: the call (`machine.rs`), its offers and answers (`offer_answer.rs`), and what changes it afterwards
+//! (`modify.rs`).
+//!
+//! Bodies are session descriptions ([`stack::contents::sdp::Sdp`]). Where an offer came, [`Session::provide_answer`] or
+//! [`Session::reject_offer`] is due; where one is asked for, [`Session::provide_offer`].
+
+mod api;
+pub(crate) mod call;
+mod callback;
+pub(crate) mod in_dialog;
+mod machine;
+mod modify;
+mod offer_answer;
+pub(crate) mod server;
+pub(crate) mod session;
+#[cfg(test)]
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use api::{Session, SessionError};
+pub(crate) use callback::Callback;
+pub use machine::EndReason;
+pub use session::InviteSession;
+
+use crate::dum::Dum;
+use crate::handle::Handle;
+use crate::outcome::Outcome;
+use stack::contents::sdp::Sdp;
+use stack::message::Message;
+
+/// A call that we make.
+#[derive(Debug)]
+pub enum ClientInviteSession {}
+
+/// A call that we are asked to take.
+#[derive(Debug)]
+pub enum ServerInviteSession {}
+
+/// Hears of calls.
+///
+/// Of a call that we make: `on_provisional` and `on_early_media` any number of times, for each fork that answers;
+/// `on_connected` and, with the answer, `on_answer`; `on_terminated`. Of one that we are asked to take: `on_new_session`,
+/// then `on_offer` or `on_offer_required`; after [`Handle::accept`] `on_connected`, and `on_confirmed` when the ACK has
+/// come; `on_terminated`. After `on_terminated` the handle leads nowhere.
+pub trait InviteSessionHandler {
+    /// A call came. [`Handle::provisional`], [`Handle::accept`], [`Handle::reject`] or [`Handle::redirect`] answer it, now
+    /// or later. By default it is refused with 480.
+    fn on_new_session(&mut self, dum: &mut Dum<'_>, call: Handle<ServerInviteSession>, _invite: &Message) {
+        let _ = call.reject(dum, 480, |_| {});
+    }
+
+    /// A provisional response with a To tag: an early dialog.
+    fn on_provisional(&mut self, _dum: &mut Dum<'_>, _call: Handle<ClientInviteSession>, _response: &Message) {}
+
+    /// A provisional response brought a description: what is heard before the call is answered. It may come again, and
+    /// counts as the answer if the 2xx brings none.
+    fn on_early_media(&mut self, _dum: &mut Dum<'_>, _call: Handle<ClientInviteSession>, _sdp: &Sdp) {}
+
+    /// The INVITE of `original` was forked: another peer answers it, in a call of its own. When one of them takes the call,
+    /// the others end ([`EndReason::OtherFork`]).
+    fn on_fork(
+        &mut self,
+        _dum: &mut Dum<'_>,
+        _original: Handle<ClientInviteSession>,
+        _fork: Handle<ClientInviteSession>,
+    ) {
+    }
+
+    /// The call is answered, by the peer or by us.
+    fn on_connected(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _msg: &Message) {}
+
+    /// The ACK for our answer has come: the peer has it.
+    fn on_confirmed(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _ack: &Message) {}
+
+    /// The peer offers a session, or a change of it. By default it is refused with 488.
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _offer: &Sdp) {
+        let _ = call.reject_offer(dum, 488);
+    }
+
+    /// The peer's INVITE brought no offer: it asks for ours. By default it is refused with 488.
+    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+        let _ = call.reject_offer(dum, 488);
+    }
+
+    /// Our offer is answered.
+    fn on_answer(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _answer: &Sdp) {}
+
+    /// Our offer of a change is refused, or nobody answers it: what was agreed before still counts.
+    fn on_offer_rejected(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _outcome: &Outcome) {}
+
+    /// The call is over. `msg` is what ended it, if a message did: the final response, the BYE, the CANCEL.
+    fn on_terminated(
+        &mut self,
+        _dum: &mut Dum<'_>,
+        _call: Handle<InviteSession>,
+        _reason: EndReason,
+        _msg: Option<&Message>,
+    ) {
+    }
+}

@@ -1,0 +1,141 @@
+//! A session that changes: re-INVITE (RFC 3261 §14) and UPDATE (RFC 3311), one exchange at a time.
+//!
+//! ```text
+//!                SendInvite                GotInvite                  Answer
+//!   SentInvite ◄──────────── Idle ───────────────────► ReceivedInvite ──────► Unacknowledged
+//!    │ │  2xx: ACK             ▲ ▲ ▲                        │ Decline, Cancel        │ ACK
+//!    │ └───────────────────────┘ │ └────────────────────────┴────────────────────────┘
+//!    │ 2xx with offer  Answer: ACK        GotUpdate                  Answer, Decline
+//!    └──────► Answering ─────────┤  Idle ───────────► ReceivedUpdate ────────────────► Idle
+//!                    SendUpdate  │
+//!   SentUpdate ◄──────────── Idle┘   491 to either: Idle, and once more after a while (glare)
+//! ```
+
+use Action as A;
+use Event as E;
+use State::*;
+
+/// What is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum State {
+    #[default]
+    Idle,
+    SentInvite,
+    /// The 2xx to our re-INVITE without offer brought one; the ACK waits for the answer.
+    Answering,
+    SentUpdate,
+    ReceivedInvite,
+    /// Our 2xx is repeated until its ACK.
+    Unacknowledged,
+    ReceivedUpdate,
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Event {
+    SendInvite,
+    SendUpdate,
+    /// 2xx to what we sent.
+    Success,
+    /// The same to a re-INVITE, with an offer.
+    SuccessOffer,
+    /// 491 to what we sent.
+    Pending,
+    /// Any other final response to what we sent.
+    Refused,
+    GotInvite,
+    /// UPDATE with an offer.
+    GotUpdate,
+    /// The application answers, or offers where it was asked to.
+    Answer,
+    /// It refuses.
+    Decline,
+    /// CANCEL came for the re-INVITE.
+    Cancel,
+    /// ACK for our 2xx.
+    Ack,
+    /// It never came.
+    NoAck,
+    /// The glare timer.
+    Again,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Action {
+    SendInvite,
+    SendUpdate,
+    SendAck,
+    /// Send the 2xx that was made: to INVITE it is repeated.
+    SendSuccess,
+    SendFailure,
+    Send487,
+    /// The request waits for one of ours: 491 (RFC 3261 §14.2, RFC 3311 §5.2).
+    Refuse491,
+    /// The request waits for one of its own side: 500 with Retry-After (same places).
+    Refuse500,
+    /// The application hears of the offer, or is asked for one.
+    TellOffer,
+    /// The application hears that its offer was refused; what was agreed before counts.
+    TellRefused,
+    /// What was offered is forgotten.
+    RollBack,
+    /// Try once more later (RFC 3261 §14.1).
+    ArmGlare,
+    StopRepeating,
+    /// Not now.
+    Busy,
+}
+
+#[cfg(test)]
+pub(crate) const STATES: [State; 7] =
+    [Idle, SentInvite, Answering, SentUpdate, ReceivedInvite, Unacknowledged, ReceivedUpdate];
+
+#[cfg(test)]
+pub(crate) const EVENTS: [Event; 14] = [
+    E::SendInvite,
+    E::SendUpdate,
+    E::Success,
+    E::SuccessOffer,
+    E::Pending,
+    E::Refused,
+    E::GotInvite,
+    E::GotUpdate,
+    E::Answer,
+    E::Decline,
+    E::Cancel,
+    E::Ack,
+    E::NoAck,
+    E::Again,
+];
+
+/// One step.
+pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action]) {
+    match (state, event) {
+        (Idle, E::SendInvite) => (SentInvite, &[A::SendInvite]),
+        (Idle, E::Again) => (SentInvite, &[A::SendInvite]),
+        (Idle, E::SendUpdate) => (SentUpdate, &[A::SendUpdate]),
+        (Idle, E::GotInvite) => (ReceivedInvite, &[A::TellOffer]),
+        (Idle, E::GotUpdate) => (ReceivedUpdate, &[A::TellOffer]),
+
+        (SentInvite, E::Success) => (Idle, &[A::SendAck]),
+        (SentInvite, E::SuccessOffer) => (Answering, &[A::TellOffer]),
+        (Answering, E::Answer) => (Idle, &[A::SendAck]),
+        (SentUpdate, E::Success | E::SuccessOffer) => (Idle, &[]),
+        (SentInvite | SentUpdate, E::Pending) => (Idle, &[A::RollBack, A::ArmGlare]),
+        (SentInvite | SentUpdate, E::Refused) => (Idle, &[A::RollBack, A::TellRefused]),
+
+        (ReceivedInvite, E::Answer) => (Unacknowledged, &[A::SendSuccess]),
+        (ReceivedUpdate, E::Answer) => (Idle, &[A::SendSuccess]),
+        (ReceivedInvite | ReceivedUpdate, E::Decline) => (Idle, &[A::RollBack, A::SendFailure]),
+        (ReceivedInvite, E::Cancel) => (Idle, &[A::RollBack, A::Send487]),
+        (Unacknowledged, E::Ack) => (Idle, &[A::StopRepeating]),
+        (Unacknowledged, E::NoAck) => (Idle, &[A::StopRepeating]),
+
+        (SentInvite | Answering | SentUpdate | Unacknowledged, E::GotInvite | E::GotUpdate) => (state, &[A::Refuse491]),
+        (ReceivedInvite | ReceivedUpdate, E::GotInvite | E::GotUpdate) => (state, &[A::Refuse500]),
+        (_, E::SendInvite | E::SendUpdate | E::Answer | E::Decline) => (state, &[A::Busy]),
+        (_, E::Again) => (state, &[A::ArmGlare]),
+        (same, _) => (same, &[]),
+    }
+}

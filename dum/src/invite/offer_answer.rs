@@ -1,0 +1,129 @@
+//! Offer and answer (RFC 3264, RFC 6337): who has offered, and what was agreed.
+//!
+//! ```text
+//!                 SendOffer                    ReceiveOffer
+//!    OfferSent ◄───────────── Stable ─────────────────────► OfferReceived
+//!        │   ReceiveAnswer       ▲  ▲      SendAnswer            │
+//!        └──────agreed───────────┘  └────────agreed──────────────┘
+//!        └──────Refused──────────┘  └────────Refused─────────────┘   what was agreed before stays (RFC 6141)
+//! ```
+
+use Exchange::*;
+use Move as M;
+use bytes::Bytes;
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Exchange {
+    /// Nobody's: either side may offer.
+    #[default]
+    Stable,
+    /// The peer's to answer.
+    OfferSent,
+    /// Ours to answer.
+    OfferReceived,
+}
+
+/// What a side does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Move {
+    SendOffer,
+    SendAnswer,
+    ReceiveOffer,
+    ReceiveAnswer,
+    /// The request with the offer was refused, by either side.
+    Refused,
+}
+
+/// What a move comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Effect {
+    /// The description is kept until it is answered.
+    Propose,
+    /// Both descriptions count from now on.
+    Agree,
+    /// What was proposed is forgotten.
+    RollBack,
+    /// It was not this side's turn.
+    Illegal,
+}
+
+#[cfg(test)]
+pub(crate) const STATES: [Exchange; 3] = [Stable, OfferSent, OfferReceived];
+
+#[cfg(test)]
+pub(crate) const EVENTS: [Move; 5] = [M::SendOffer, M::SendAnswer, M::ReceiveOffer, M::ReceiveAnswer, M::Refused];
+
+/// One step.
+pub(crate) const fn step(state: Exchange, event: Move) -> (Exchange, Effect) {
+    match (state, event) {
+        (Stable, M::SendOffer) => (OfferSent, Effect::Propose),
+        (Stable, M::ReceiveOffer) => (OfferReceived, Effect::Propose),
+        (OfferSent, M::ReceiveAnswer) => (Stable, Effect::Agree),
+        (OfferReceived, M::SendAnswer) => (Stable, Effect::Agree),
+        (OfferSent | OfferReceived, M::Refused) => (Stable, Effect::RollBack),
+        (same, _) => (same, Effect::Illegal),
+    }
+}
+
+/// The machine with its descriptions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OfferAnswer {
+    pub(crate) exchange: Exchange,
+    /// What was agreed last: of this side, of the other.
+    pub(crate) local: Option<Bytes>,
+    pub(crate) remote: Option<Bytes>,
+    /// The offer that is not answered.
+    pub(crate) offer: Option<Bytes>,
+}
+
+impl OfferAnswer {
+    /// A description is sent or received, or what carried the offer was refused; whether it was legal. An illegal move
+    /// changes nothing.
+    pub(crate) fn make(&mut self, event: Move, body: Option<Bytes>) -> bool {
+        let (next, effect) = step(self.exchange, event);
+        match effect {
+            Effect::Illegal => return false,
+            Effect::Propose => self.offer = body,
+            Effect::RollBack => self.offer = None,
+            Effect::Agree => {
+                let offer = self.offer.take();
+                (self.local, self.remote) = if event == M::SendAnswer { (body, offer) } else { (offer, body) };
+            }
+        }
+        self.exchange = next;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(moves: &[(Move, &'static str)]) -> (OfferAnswer, Vec<bool>) {
+        let mut oa = OfferAnswer::default();
+        let legal = moves.iter().map(|(event, body)| oa.make(*event, Some(Bytes::from_static(body.as_bytes()))));
+        let legal = legal.collect();
+        (oa, legal)
+    }
+
+    #[test]
+    fn what_is_agreed_stays_until_the_next_answer() {
+        let (oa, legal) = made(&[(M::SendOffer, "o1"), (M::ReceiveAnswer, "a1"), (M::ReceiveOffer, "o2")]);
+        assert_eq!(legal, [true; 3]);
+        assert_eq!((oa.local.as_deref(), oa.remote.as_deref()), (Some(&b"o1"[..]), Some(&b"a1"[..])));
+        let (oa, legal) = made(&[
+            (M::SendOffer, "o1"),
+            (M::ReceiveAnswer, "a1"),
+            (M::ReceiveOffer, "o2"),
+            (M::SendOffer, "glare"),
+            (M::Refused, ""),
+            (M::SendAnswer, "late"),
+            (M::ReceiveOffer, "o3"),
+            (M::SendAnswer, "a3"),
+        ]);
+        assert_eq!(legal, [true, true, true, false, true, false, true, true]);
+        assert_eq!((oa.local.as_deref(), oa.remote.as_deref()), (Some(&b"a3"[..]), Some(&b"o3"[..])));
+        assert_eq!(oa.offer, None);
+    }
+}

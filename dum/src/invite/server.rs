@@ -1,0 +1,148 @@
+//! A call that we are asked to take, until it is answered.
+
+use super::callback::What;
+use super::machine::{Event, State};
+use super::offer_answer::{Exchange, Move, OfferAnswer};
+use super::session::{Asked, InviteSession, SDP, make_answer, step};
+use super::{ServerInviteSession, SessionError, session};
+use crate::dialog::Dialog;
+use crate::dispatch::Request;
+use crate::dum::Dum;
+use crate::handle::{Handle, UsageEnded};
+use crate::usage::Usage;
+use stack::header::{Method, NameAddr, h};
+use stack::message::Message;
+
+/// An INVITE out of a dialog.
+pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
+    let Request { transaction, msg } = request;
+    let Ok(description) = session::description(&msg) else { return dum.refuse(transaction, &msg, 400) };
+    if !msg.header(h::CONTACTS).next().is_some_and(|contact| contact.is_ok_and(|contact| contact.addr().is_some())) {
+        // RFC 3261 §8.1.1.8: an INVITE has a Contact.
+        return dum.refuse(transaction, &msg, 400);
+    }
+    let mut media = OfferAnswer::default();
+    let (body, offer) = description.unzip();
+    if body.is_some() {
+        media.make(Move::ReceiveOffer, body);
+    }
+    let profile = dum.core.master.user().clone();
+    let mut call = InviteSession::new(State::Received, profile, media);
+    let tag = dum.stack.new_tag().into();
+    call.asked = Some(Box::new(Asked { transaction, msg: msg.clone(), tag, staged: None }));
+    let Ok(call) = dum.core.sessions.insert(call) else { return dum.refuse(transaction, &msg, 503) };
+    dum.core.servers.insert(transaction, Usage::Invite(call));
+    dum.tell(call, What::New, Some(msg));
+    dum.tell(call, offer.map_or(What::OfferRequired, What::Offer), None);
+}
+
+impl Handle<ServerInviteSession> {
+    /// Sends a provisional response; it is repeated every minute (RFC 3261 §13.3.1.1).
+    ///
+    /// # Errors
+    /// [`SessionError`]: it is answered already, or has ended.
+    pub fn provisional(self, dum: &mut Dum<'_>, status: u16) -> Result<(), SessionError> {
+        ring(dum, self, status, false)
+    }
+
+    /// The same with the answer that [`super::Session::provide_answer`] gave: what is heard before the call is answered.
+    ///
+    /// # Errors
+    /// [`SessionError`], also when there is no answer.
+    pub fn early_media(self, dum: &mut Dum<'_>, status: u16) -> Result<(), SessionError> {
+        ring(dum, self, status, true)
+    }
+
+    /// Takes the call: 200 with the answer or offer that was provided, repeated until its ACK.
+    ///
+    /// # Errors
+    /// [`SessionError`], also when nothing was provided.
+    pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
+        let call = self.cast();
+        let asked = pending(dum, self)?;
+        let body = asked.staged.clone().ok_or(SessionError::NoDescription)?;
+        let mut response = make_answer(dum, call, 200)?;
+        response.set_body(Some(SDP), body.clone());
+        enter_dialog(dum, call, &response)?;
+        let this = dum.session(call)?;
+        let made = if this.media.exchange == Exchange::OfferReceived { Move::SendAnswer } else { Move::SendOffer };
+        this.media.make(made, Some(body));
+        if let Some(Ok(entry)) = this.dialog.map(|dialog| dum.core.dialogs.get_mut(dialog)) {
+            entry.dialog.confirm();
+        }
+        let msg = dum.session(call)?.asked.as_ref().map(|asked| asked.msg.clone());
+        step(dum, call, Event::Accept, session::Cause { msg, out: Some(response) });
+        Ok(())
+    }
+
+    /// Refuses the call, with what `edit` adds to the response.
+    ///
+    /// # Errors
+    /// [`SessionError`]: it is answered already, or has ended.
+    pub fn reject(self, dum: &mut Dum<'_>, status: u16, edit: impl FnOnce(&mut Message)) -> Result<(), SessionError> {
+        pending(dum, self)?;
+        let mut response = make_answer(dum, self.cast(), status.clamp(300, 699))?;
+        if status == 405 {
+            response.push_back(h::ALLOWS, &dum.core.master.allow());
+        }
+        edit(&mut response);
+        step(dum, self.cast(), Event::Reject, response);
+        Ok(())
+    }
+
+    /// Sends the caller elsewhere: 302 with these contacts (RFC 3261 §21.3.3).
+    ///
+    /// # Errors
+    /// [`SessionError`]: it is answered already, or has ended.
+    pub fn redirect(self, dum: &mut Dum<'_>, contacts: &[NameAddr<'_>]) -> Result<(), SessionError> {
+        self.reject(dum, 302, |response| contacts.iter().for_each(|contact| response.push_back(h::CONTACTS, contact)))
+    }
+}
+
+/// What waits for an answer.
+fn pending<'d>(dum: &'d mut Dum<'_>, call: Handle<ServerInviteSession>) -> Result<&'d mut Asked, SessionError> {
+    let this = dum.session(call.cast())?;
+    match (this.state, &mut this.asked) {
+        (State::Received | State::Ringing, Some(asked)) => Ok(asked),
+        (State::Ending | State::Terminated, _) => Err(SessionError::Ended(UsageEnded)),
+        _ => Err(SessionError::NotNow),
+    }
+}
+
+fn ring(dum: &mut Dum<'_>, call: Handle<ServerInviteSession>, status: u16, media: bool) -> Result<(), SessionError> {
+    let staged = pending(dum, call)?.staged.clone();
+    let mut response = make_answer(dum, call.cast(), status.clamp(101, 199))?;
+    if media {
+        response.set_body(Some(SDP), staged.ok_or(SessionError::NoDescription)?);
+    }
+    enter_dialog(dum, call.cast(), &response)?;
+    step(dum, call.cast(), Event::Ring, response);
+    Ok(())
+}
+
+/// The first response with a tag makes the dialog.
+fn enter_dialog(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Message) -> Result<(), SessionError> {
+    let this = dum.session(call)?;
+    let (None, Some(asked)) = (this.dialog, &this.asked) else { return Ok(()) };
+    let (msg, tag, profile) = (asked.msg.clone(), asked.tag.clone(), this.profile.clone());
+    let dialog = Dialog::uas(&msg, response).map_err(|_| SessionError::NotNow)?;
+    let usage = Usage::Invite(call);
+    let set = dum.core.dialogs.open(&dialog.id().call_id, &tag, profile, None).map_err(|_| SessionError::NoRoom)?;
+    let Ok(entry) = dum.core.dialogs.add(set, dialog, usage) else {
+        dum.core.dialogs.close(set);
+        return Err(SessionError::NoRoom);
+    };
+    dum.session(call)?.dialog = Some(entry);
+    Ok(())
+}
+
+/// CANCEL came for an INVITE of it, the first or a later one; the stack has answered the CANCEL.
+pub(crate) fn cancelled(dum: &mut Dum<'_>, call: Handle<InviteSession>, cancel: &Message) {
+    let cause = || session::Cause { msg: Some(std::sync::Arc::new(cancel.clone())), out: None };
+    let Ok(this) = dum.session(call) else { return };
+    if matches!(this.state, State::Received | State::Ringing) {
+        step(dum, call, Event::Cancel, cause());
+    } else if this.asked.as_ref().is_some_and(|asked| asked.msg.method() == Some(Method::Invite)) {
+        super::in_dialog::step(dum, call, super::modify::Event::Cancel, cause());
+    }
+}

@@ -1,0 +1,345 @@
+//! The state of one call, and what its machines ask for.
+
+use super::call::Call;
+use super::callback::{Callback, What};
+use super::machine::{self, Action, Event, State};
+use super::modify;
+use super::offer_answer::OfferAnswer;
+use crate::dialogs::DialogEntry;
+use crate::dum::Dum;
+use crate::handle::{Handle, UsageEnded};
+use crate::profile::UserProfile;
+use crate::timers::{Alarm, Fire, TimerKind};
+use crate::usage::Usage;
+use bytes::Bytes;
+use stack::contents::sdp::Sdp;
+use stack::header::{Method, h};
+use stack::message::Message;
+use stack::tu::{ClientTransaction, SendOptions, ServerTransaction};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A provisional response is repeated so often, or proxies would give up (RFC 3261 §13.3.1.1).
+const REPEAT_1XX: Duration = Duration::from_secs(60);
+
+/// A call of either side.
+pub struct InviteSession {
+    pub(super) state: State,
+    pub(super) modify: modify::State,
+    pub(super) media: OfferAnswer,
+    /// The description of a provisional response that was not reliable.
+    pub(super) preview: Option<Bytes>,
+    /// Whose Call-ID it is (RFC 3261 §14.1).
+    pub(super) caller: bool,
+    pub(super) profile: Arc<UserProfile>,
+    pub(super) dialog: Option<Handle<DialogEntry>>,
+    /// The INVITE that we sent, as long as its transaction.
+    pub(super) call: Option<Handle<Call>>,
+    /// What we are to answer.
+    pub(super) asked: Option<Box<Asked>>,
+    /// The 2xx to INVITE that we sent, or the last provisional response: what is repeated.
+    pub(super) repeated: Option<Box<Repeated>>,
+    /// The ACK that we sent last.
+    pub(super) acked: Option<Box<Acked>>,
+    /// Our re-INVITE or UPDATE.
+    pub(super) sent: Option<ClientTransaction>,
+    pub(super) bye: Option<ClientTransaction>,
+    /// What a glare has put off; `None` in it asks for an offer.
+    pub(super) again: Option<Option<Bytes>>,
+    pub(super) repeat: Alarm,
+    pub(super) glare: Alarm,
+}
+
+/// A request that waits for our final response.
+pub(super) struct Asked {
+    pub(super) transaction: ServerTransaction,
+    pub(super) msg: Arc<Message>,
+    /// The To tag of its responses.
+    pub(super) tag: Box<str>,
+    /// What the 2xx is to bring.
+    pub(super) staged: Option<Bytes>,
+}
+
+/// A response that is sent again.
+pub(super) struct Repeated {
+    pub(super) transaction: ServerTransaction,
+    pub(super) response: Message,
+    pub(super) cseq: u32,
+    pub(super) interval: Duration,
+    /// How long it has been repeated.
+    pub(super) waited: Duration,
+}
+
+/// What an ACK is made of once more.
+pub(super) struct Acked {
+    pub(super) transaction: ClientTransaction,
+    pub(super) cseq: u32,
+    pub(super) body: Option<Bytes>,
+    pub(super) credentials: Credentials,
+}
+
+/// The credentials of an INVITE; its ACK carries them too (RFC 3261 §22.1).
+pub(super) type Credentials = Vec<(&'static str, String)>;
+
+impl InviteSession {
+    pub(super) fn new(state: State, profile: Arc<UserProfile>, media: OfferAnswer) -> Self {
+        InviteSession {
+            state,
+            modify: modify::State::Idle,
+            media,
+            preview: None,
+            caller: matches!(state, State::Calling),
+            profile,
+            dialog: None,
+            call: None,
+            asked: None,
+            repeated: None,
+            acked: None,
+            sent: None,
+            bye: None,
+            again: None,
+            repeat: Alarm::OFF,
+            glare: Alarm::OFF,
+        }
+    }
+}
+
+/// What a step works with: the message that caused it, and the one that was made for it.
+#[derive(Default)]
+pub(super) struct Cause {
+    pub(super) msg: Option<Arc<Message>>,
+    pub(super) out: Option<Message>,
+}
+
+impl From<&Arc<Message>> for Cause {
+    fn from(msg: &Arc<Message>) -> Self {
+        Cause { msg: Some(msg.clone()), out: None }
+    }
+}
+
+impl From<Message> for Cause {
+    fn from(out: Message) -> Self {
+        Cause { msg: None, out: Some(out) }
+    }
+}
+
+impl Dum<'_> {
+    pub(super) fn session(&mut self, call: Handle<InviteSession>) -> Result<&mut InviteSession, UsageEnded> {
+        self.core.sessions.get_mut(call)
+    }
+
+    pub(super) fn tell(&mut self, call: Handle<InviteSession>, what: What, msg: Option<Arc<Message>>) {
+        self.call_back(Callback { call, what, msg });
+    }
+}
+
+/// One step of the call.
+pub(super) fn step(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event, cause: impl Into<Cause>) {
+    let mut cause = cause.into();
+    let Ok(session) = dum.session(call) else { return };
+    let (next, actions) = machine::step(session.state, event);
+    session.state = next;
+    for action in actions {
+        act(dum, call, *action, &mut cause);
+    }
+}
+
+fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &mut Cause) {
+    let msg = || cause.msg.clone();
+    match action {
+        Action::TellProvisional => dum.tell(call, What::Provisional, msg()),
+        Action::TellConnected => dum.tell(call, What::Connected, msg()),
+        Action::TellConfirmed => dum.tell(call, What::Confirmed, msg()),
+        Action::Tell(reason) => dum.tell(call, What::Terminated(reason), msg()),
+        Action::SendAck => send_ack(dum, call),
+        Action::SendBye => {
+            if let Ok(transaction) = send(dum, call, &Method::Bye, None)
+                && let Ok(session) = dum.session(call)
+            {
+                session.bye = Some(transaction);
+            }
+        }
+        Action::SendCancel => {
+            let out = dum.session(call).ok().and_then(|session| session.call);
+            if let Some(Ok(out)) = out.map(|out| dum.core.calls.get(out)) {
+                dum.stack.cancel(out.transaction, None);
+            }
+        }
+        Action::SendProvisional => send_repeated(dum, call, cause.out.take(), REPEAT_1XX),
+        Action::SendSuccess => {
+            let t1 = dum.core.values.t1;
+            send_repeated(dum, call, cause.out.take(), t1);
+            forget_request(dum, call);
+        }
+        Action::SendFailure => send_final(dum, call, cause.out.take()),
+        Action::Send487 => {
+            let out = make_answer(dum, call, 487).ok();
+            send_final(dum, call, out);
+        }
+        Action::StopRepeating => stop_repeating(dum, call),
+        Action::Remove => remove(dum, call),
+    }
+}
+
+/// A request in the dialog, with a body if there is one.
+pub(super) fn send(
+    dum: &mut Dum<'_>,
+    call: Handle<InviteSession>,
+    method: &Method<'_>,
+    body: Option<Bytes>,
+) -> Result<ClientTransaction, UsageEnded> {
+    let dialog = dum.session(call)?.dialog.ok_or(UsageEnded)?;
+    let mut msg = dum.make_in_dialog(dialog, method)?;
+    if let Method::Invite | Method::Update = method {
+        dum.advertise(&mut msg);
+    }
+    if let Some(body) = body {
+        msg.set_body(Some(SDP), body);
+    }
+    Ok(dum.send(Usage::Invite(call), msg, SendOptions::default()))
+}
+
+/// The type of every body that a session sends.
+pub(super) const SDP: &str = "application/sdp";
+
+/// The ACK of the last 2xx, as [`InviteSession::acked`] has it.
+pub(super) fn send_ack(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let Ok(session) = dum.core.sessions.get(call) else { return };
+    let (Some(acked), Some(dialog)) = (&session.acked, session.dialog) else { return };
+    let Ok(entry) = dum.core.dialogs.get(dialog) else { return };
+    let mut ack = entry.dialog.make_ack_of(acked.cseq);
+    acked.credentials.iter().for_each(|(name, value)| ack.append_line(name, value));
+    if let Some(body) = &acked.body {
+        ack.set_body(Some(SDP), body.clone());
+    }
+    dum.stack.send_stateless(ack, SendOptions::default());
+}
+
+/// The answer to what we are asked, with the tag that all answers to it have, and Contact where it makes or refreshes the
+/// dialog.
+pub(super) fn make_answer(dum: &mut Dum<'_>, call: Handle<InviteSession>, status: u16) -> Result<Message, UsageEnded> {
+    let session = dum.core.sessions.get(call)?;
+    let asked = session.asked.as_ref().ok_or(UsageEnded)?;
+    let (msg, tag, profile) = (asked.msg.clone(), asked.tag.clone(), session.profile.clone());
+    let mut response = dum.make_response(&msg, status, Some(&tag));
+    if (101..300).contains(&status) {
+        let contact = match msg.source() {
+            Some(source) => dum.contact_at(&profile, &source.flow),
+            None => dum.contact_towards(
+                &profile,
+                &msg.request_uri().map_or_else(|_| profile.from().uri.clone(), |u| u.into_owned()),
+            ),
+        };
+        response.push_back(h::CONTACTS, &contact);
+        dum.advertise(&mut response);
+    }
+    Ok(response)
+}
+
+/// Sends a response and keeps it to be sent again.
+pub(super) fn send_repeated(dum: &mut Dum<'_>, call: Handle<InviteSession>, out: Option<Message>, interval: Duration) {
+    let (Some(response), now) = (out, dum.now()) else { return };
+    let Ok(session) = dum.core.sessions.get_mut(call) else { return };
+    let Some(asked) = &session.asked else { return };
+    let transaction = asked.transaction;
+    let cseq = asked.msg.header(h::CSEQ).map_or(0, |cseq| cseq.number);
+    dum.stack.respond(transaction, response.clone());
+    session.repeated = Some(Box::new(Repeated { transaction, response, cseq, interval, waited: Duration::ZERO }));
+    dum.core.timers.set(&mut session.repeat, fire(call, TimerKind::Repeat), now, interval);
+}
+
+pub(super) fn send_final(dum: &mut Dum<'_>, call: Handle<InviteSession>, out: Option<Message>) {
+    let asked = dum.session(call).ok().and_then(|session| session.asked.take());
+    if let (Some(asked), Some(response)) = (asked, out) {
+        dum.stack.respond(asked.transaction, response);
+    }
+}
+
+/// The 2xx is sent: of the request nothing is needed any more.
+pub(super) fn forget_request(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    if let Ok(session) = dum.session(call) {
+        session.asked = None;
+    }
+}
+
+pub(super) fn stop_repeating(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    if let Ok(session) = dum.session(call) {
+        session.repeated = None;
+        session.repeat.clear();
+    }
+}
+
+fn fire(call: Handle<InviteSession>, kind: TimerKind) -> Fire {
+    Fire { usage: Usage::Invite(call), kind }
+}
+
+fn remove(dum: &mut Dum<'_>, handle: Handle<InviteSession>) {
+    let Ok(session) = dum.core.sessions.remove(handle) else { return };
+    if let Some(Ok(call)) = session.call.map(|call| dum.core.calls.get_mut(call)) {
+        call.sessions.retain(|s| *s != handle);
+    }
+    if let Some(dialog) = session.dialog {
+        dum.core.dialogs.leave(dialog, Usage::Invite(handle));
+    }
+}
+
+/// One of its timers.
+pub(crate) fn timer(dum: &mut Dum<'_>, call: Handle<InviteSession>, fire: Fire) {
+    let now = dum.now();
+    let Ok(session) = dum.core.sessions.get_mut(call) else { return };
+    match fire.kind {
+        TimerKind::Repeat if dum.core.timers.is_due(&mut session.repeat, fire, now) => repeat(dum, call),
+        TimerKind::Glare if dum.core.timers.is_due(&mut session.glare, fire, now) => {
+            super::in_dialog::step(dum, call, modify::Event::Again, Cause::default());
+        }
+        _ => {}
+    }
+}
+
+/// Sends the response once more: a 2xx after T1, doubling to T2, for 64·T1 (RFC 3261 §13.3.1.4).
+fn repeat(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let (values, now) = (dum.core.values, dum.now());
+    let Ok(session) = dum.core.sessions.get_mut(call) else { return };
+    let Some(repeated) = &mut session.repeated else { return };
+    repeated.waited += repeated.interval;
+    let success = repeated.response.status().is_some_and(|code| code >= 200);
+    if success && repeated.waited >= values.long() {
+        if session.modify == modify::State::Unacknowledged {
+            super::in_dialog::step(dum, call, modify::Event::NoAck, Cause::default());
+        }
+        return step(dum, call, Event::NoAck, Cause::default());
+    }
+    if success {
+        repeated.interval = (repeated.interval * 2).min(values.t2).min(values.long() - repeated.waited);
+    }
+    let (transaction, response, interval) = (repeated.transaction, repeated.response.clone(), repeated.interval);
+    dum.core.timers.set(&mut session.repeat, fire(call, TimerKind::Repeat), now, interval);
+    dum.stack.respond(transaction, response);
+}
+
+/// Sets the glare timer: the owner of the Call-ID waits longer (RFC 3261 §14.1).
+pub(super) fn arm_glare(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let now = dum.now();
+    let random = dum.rng().range(201);
+    let Ok(session) = dum.core.sessions.get_mut(call) else { return };
+    let millis = if session.caller { 2100 + 10 * (random % 191) } else { 10 * random };
+    let after = Duration::from_millis(millis);
+    dum.core.timers.set(&mut session.glare, fire(call, TimerKind::Glare), now, after);
+}
+
+/// The body of a message, if it is a description.
+///
+/// # Errors
+/// It cannot be read, or is of another type.
+pub(super) fn description(msg: &Message) -> Result<Option<(Bytes, Box<Sdp>)>, ()> {
+    if msg.body().is_empty() {
+        return Ok(None);
+    }
+    if !msg.header(h::CONTENT_TYPE).is_ok_and(|media| media.is("application", "sdp")) {
+        return Err(());
+    }
+    // A copy: a share would keep the whole message.
+    let body = Bytes::copy_from_slice(msg.body());
+    let sdp = Sdp::parse(&body).map_err(drop)?;
+    Ok(Some((body, Box::new(sdp))))
+}

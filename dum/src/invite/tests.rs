@@ -1,0 +1,246 @@
+//! Forks, and what comes that should not.
+
+use super::*;
+use crate::testing::Bench;
+use crate::{Application, Counts};
+use stack::header::{HeaderValue, Method, NameAddr, h, p};
+use stack::transaction::Command;
+use stack::tu::testing::Harness;
+use stack::tu::{ClientTransaction, TuEvent};
+
+/// Writes down what it hears, with the number of the call.
+#[derive(Default)]
+struct App {
+    heard: Vec<String>,
+    calls: Vec<Handle<InviteSession>>,
+}
+
+impl App {
+    fn hear(&mut self, call: Handle<InviteSession>, what: &str) {
+        let at = self.calls.iter().position(|known| *known == call).unwrap_or_else(|| {
+            self.calls.push(call);
+            self.calls.len() - 1
+        });
+        self.heard.push(format!("{at} {what}"));
+    }
+}
+
+impl Application for App {
+    fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
+        Some(self)
+    }
+}
+
+impl InviteSessionHandler for App {
+    fn on_new_session(&mut self, _: &mut Dum<'_>, call: Handle<ServerInviteSession>, _: &Message) {
+        self.hear(call.session(), "new");
+    }
+    fn on_provisional(&mut self, _: &mut Dum<'_>, call: Handle<ClientInviteSession>, msg: &Message) {
+        self.hear(call.session(), &msg.status().unwrap().to_string());
+    }
+    fn on_fork(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
+        self.hear(fork.session(), "fork");
+    }
+    /// The test answers.
+    fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Sdp) {}
+    fn on_connected(&mut self, _: &mut Dum<'_>, call: Handle<InviteSession>, _: &Message) {
+        self.hear(call, "connected");
+    }
+    fn on_terminated(&mut self, _: &mut Dum<'_>, call: Handle<InviteSession>, why: EndReason, _: Option<&Message>) {
+        self.hear(call, &format!("{why:?}"));
+    }
+}
+
+const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+
+fn addr(text: &str) -> NameAddr<'_> {
+    NameAddr::parse(text).unwrap()
+}
+
+/// A call with an offer, and its INVITE.
+fn calling() -> (Bench<App>, ClientTransaction, Message) {
+    let mut bench = Bench::new(App::default());
+    bench.with(|app, dum| {
+        let profile = dum.master_profile().user().clone();
+        let offer = Sdp::parse(&SDP.into()).unwrap();
+        let invite = dum.make_invite(&profile, &addr("<sip:bob@192.0.2.9>"), Some(&offer));
+        app.calls.push(dum.send_invite(&profile, invite).unwrap().session());
+    });
+    let (transaction, invite) = bench.request();
+    (bench, transaction, invite)
+}
+
+/// A response of a fork.
+fn fork(bench: &mut Bench<App>, (transaction, invite): (ClientTransaction, &Message), code: u16, tag: &str) {
+    let mut msg = invite.make_response(code, None, Some(tag));
+    msg.push_back(h::CONTACTS, &format!("<sip:{tag}@192.0.2.9>"));
+    if code == 200 {
+        msg.set_body(Some("application/sdp"), SDP);
+    }
+    bench.event(TuEvent::Response { transaction, msg: msg.into() });
+}
+
+/// What was sent, with the user part that it was sent to.
+fn sent(bench: &mut Bench<App>) -> Vec<String> {
+    let shown = |msg: &Message| {
+        let user = msg.request_uri().ok().and_then(|uri| uri.sip()?.user.as_deref().map(str::to_owned));
+        format!("{} {}", msg.method().unwrap().as_str(), user.unwrap_or_default())
+    };
+    let all = std::mem::take(&mut bench.sent);
+    let text = |command: Command| match command {
+        Command::Send { msg, .. } | Command::SendStateless { msg, .. } => shown(&msg),
+        Command::Respond { msg, .. } => msg.status().unwrap().to_string(),
+        other => format!("{other:?}").chars().take_while(|c| c.is_alphabetic()).collect(),
+    };
+    all.into_iter().map(text).collect()
+}
+
+fn heard(bench: &mut Bench<App>) -> Vec<String> {
+    std::mem::take(&mut bench.dum.application_mut().heard)
+}
+
+#[test]
+fn the_first_fork_that_answers_has_the_call_and_others_are_ended() {
+    let (mut bench, transaction, invite) = calling();
+    let to = (transaction, &invite);
+    fork(&mut bench, to, 180, "one");
+    fork(&mut bench, to, 183, "two");
+    fork(&mut bench, to, 180, "one");
+    assert_eq!(heard(&mut bench), ["0 180", "1 fork", "1 183", "0 180"]);
+    assert_eq!(bench.dum.counts(), Counts { dialog_sets: 1, dialogs: 2, sessions: 3, transactions: 1, requests: 0 });
+    fork(&mut bench, to, 200, "two");
+    assert_eq!(
+        (heard(&mut bench), sent(&mut bench)),
+        (vec!["1 connected".into(), "0 OtherFork".into()], vec!["ACK two".to_owned()])
+    );
+    // The 2xx again, and that of the fork that lost, and of one that nobody has heard of: each is acknowledged as often
+    // as it comes and ended once.
+    fork(&mut bench, to, 200, "two");
+    assert_eq!(sent(&mut bench), ["ACK two"]);
+    for tag in ["one", "three"] {
+        fork(&mut bench, to, 200, tag);
+        fork(&mut bench, to, 200, tag);
+        assert_eq!(sent(&mut bench), [format!("ACK {tag}"), format!("BYE {tag}"), format!("ACK {tag}")]);
+    }
+    assert_eq!(heard(&mut bench), [""; 0]);
+    bench.event(TuEvent::ClientEnded { transaction });
+    let call = bench.dum.application().calls[1];
+    bench.with(|_, dum| call.end(dum)).unwrap();
+    let (bye, msg) = bench.request();
+    bench.respond(bye, &msg, 200);
+    assert_eq!(heard(&mut bench), ["1 LocalBye"]);
+    let counts = bench.dum.counts();
+    assert_eq!((counts.dialog_sets, counts.dialogs, counts.sessions), (0, 0, 0));
+}
+
+#[test]
+fn one_early_dialog_of_several_is_ended_by_bye_and_the_last_by_cancel() {
+    let (mut bench, transaction, invite) = calling();
+    let to = (transaction, &invite);
+    fork(&mut bench, to, 180, "one");
+    fork(&mut bench, to, 180, "two");
+    let [one, two] = bench.dum.application().calls[..] else { panic!("two calls") };
+    bench.with(|_, dum| two.end(dum)).unwrap();
+    let (bye, msg) = bench.request();
+    assert_eq!(msg.request_uri_text(), b"sip:two@192.0.2.9");
+    bench.respond(bye, &msg, 200);
+    bench.with(|_, dum| one.end(dum)).unwrap();
+    assert_eq!(sent(&mut bench), ["Cancel"]);
+    // What comes from further forks now is not told; their 2xx are ended.
+    fork(&mut bench, to, 180, "three");
+    fork(&mut bench, to, 200, "three");
+    assert_eq!(sent(&mut bench), ["ACK three", "BYE three"]);
+    assert_eq!(heard(&mut bench), ["0 180", "1 fork", "1 180", "1 LocalBye", "0 LocalCancel"]);
+    bench.event(TuEvent::ClientEnded { transaction });
+    assert_eq!(bench.dum.counts().sessions, 0);
+}
+
+#[test]
+fn a_failure_ends_all_forks() {
+    let (mut bench, transaction, invite) = calling();
+    for tag in ["one", "two"] {
+        fork(&mut bench, (transaction, &invite), 180, tag);
+    }
+    fork(&mut bench, (transaction, &invite), 486, "one");
+    assert_eq!(heard(&mut bench)[3..], ["0 Refused", "1 Refused"]);
+    assert_eq!(bench.dum.counts(), Counts::default());
+    // Nobody is left to hear of what comes late.
+    fork(&mut bench, (transaction, &invite), 200, "one");
+    assert_eq!((sent(&mut bench), bench.dum.counts()), (Vec::new(), Counts::default()));
+}
+
+/// An INVITE that comes, with changes.
+fn asked(edit: impl FnOnce(&mut Message)) -> Message {
+    let mut msg = stack::helper::make_invite(
+        &addr("<sip:bob@192.0.2.1>"),
+        &addr("<sip:alice@192.0.2.9>"),
+        &addr("<sip:alice@192.0.2.9>"),
+        &mut rutil::Rng::from_seed(9),
+    );
+    msg.set_body(Some("application/sdp"), SDP);
+    edit(&mut msg);
+    msg
+}
+
+#[test]
+fn an_invite_that_cannot_be_read_is_refused_and_leaves_nothing() {
+    let mut bench = Bench::new(App::default());
+    type Edit = (fn(&mut Message), u16);
+    let edits: [Edit; 5] = [
+        (|msg| msg.set_body(Some("application/sdp"), "nonsense"), 400),
+        (|msg| msg.set_body(Some("text/plain"), "hello"), 415),
+        (|msg| msg.remove(h::CONTACTS), 400),
+        (|msg| msg.push_back(h::REQUIRES, "magic"), 420),
+        (|msg| msg.set(h::TO, "<sip:bob@192.0.2.1>;tag=unknown"), 481),
+    ];
+    for (at, (edit, status)) in edits.into_iter().enumerate() {
+        bench.ask(at as u32, asked(edit));
+        assert_eq!(bench.response().1.status(), Some(status), "{at}");
+    }
+    assert_eq!((heard(&mut bench), bench.dum.counts()), (Vec::new(), Counts::default()));
+}
+
+#[test]
+fn requests_out_of_order_or_in_no_dialog_are_refused() {
+    let mut bench = Bench::new(App::default());
+    bench.ask(1, asked(|_| {}));
+    let call = bench.dum.application().calls[0].as_server();
+    bench
+        .with(|_, dum| call.provide_answer(dum, &Sdp::parse(&SDP.into()).unwrap()).and_then(|()| call.accept(dum)))
+        .unwrap();
+    let (_, ok) = bench.response();
+    let tag = ok.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+    let within = |method: &Method<'_>, number: u32, tag: &str| {
+        let mut msg = stack::helper::make_initial(
+            method,
+            &addr("<sip:bob@192.0.2.1>"),
+            &addr("<sip:x>"),
+            &mut rutil::Rng::from_seed(9),
+        );
+        let invite = asked(|_| {});
+        msg.set(h::FROM, &invite.header(h::FROM).unwrap());
+        msg.set(h::CALL_ID, invite.header(h::CALL_ID).unwrap().as_str());
+        msg.set(h::TO, &format!("<sip:bob@192.0.2.1>;tag={tag}"));
+        msg.set(h::CSEQ, &format!("{number} {}", method.as_str()));
+        msg
+    };
+    // An ACK with another number is not the one that is waited for.
+    bench.event(TuEvent::Ack { msg: within(&Method::Ack, 7, &tag).into() });
+    assert_eq!(heard(&mut bench), ["0 new", "0 connected"]);
+    bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
+    bench.ask(2, within(&Method::Bye, 5, "elsewhere"));
+    assert_eq!(bench.response().1.status(), Some(481));
+    bench.ask(3, within(&Method::Update, 5, &tag));
+    assert_eq!(bench.response().1.status(), Some(200));
+    bench.ask(4, within(&Method::Bye, 4, &tag));
+    let (_, refused) = bench.response();
+    assert_eq!((refused.status(), refused.header(h::RETRY_AFTER).is_ok()), (Some(500), true));
+    // Twice or late, an ACK changes nothing.
+    bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
+    bench.ask(5, within(&Method::Bye, 6, &tag));
+    let (to, msg) = bench.response();
+    assert_eq!((to, msg.status()), (Harness::server(5), Some(200)));
+    assert_eq!(heard(&mut bench), ["0 RemoteBye"]);
+    let counts = bench.dum.counts();
+    assert_eq!((counts.dialog_sets, counts.dialogs, counts.sessions), (0, 0, 0));
+}

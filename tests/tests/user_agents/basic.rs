@@ -1,0 +1,143 @@
+//! RFC 3665: session establishment between two user agents, as far as no proxy is needed.
+
+use crate::world::{ALICE, BOB, World, port, sdp};
+use dum::invite::Session;
+
+#[test]
+fn rfc_3665_3_1_successful_session_establishment() {
+    let mut world = World::new();
+    world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    assert_eq!(world.heard(BOB), ["new", "offer 1000"]);
+    world.act(BOB, |bob, dum| bob.incoming().provisional(dum, 180)).unwrap();
+    world.run(1000);
+    assert_eq!(world.heard(ALICE), ["provisional 180"]);
+    world.act(BOB, |bob, dum| {
+        bob.incoming().provide_answer(dum, &sdp(2000)).unwrap();
+        bob.incoming().accept(dum).unwrap();
+    });
+    world.run(100);
+    assert_eq!(world.heard(ALICE), ["connected", "answer 2000"]);
+    assert_eq!(world.heard(BOB), ["connected", "confirmed"]);
+    let agreed = |world: &mut World, node| {
+        world.act(node, |phone, dum| {
+            assert!(phone.last().is_connected(dum));
+            let ports = (phone.last().local_sdp(dum), phone.last().remote_sdp(dum));
+            (port(&ports.0.unwrap()), port(&ports.1.unwrap()))
+        })
+    };
+    assert_eq!((agreed(&mut world, ALICE), agreed(&mut world, BOB)), ((1000, 2000), (2000, 1000)));
+    world.act(BOB, |bob, dum| bob.last().end(dum)).unwrap();
+    assert_eq!(world.heard(BOB), ["terminated LocalBye"]);
+    world.run(100);
+    assert_eq!(world.heard(ALICE), ["terminated RemoteBye"]);
+    assert_eq!(world.trace(), ["a INVITE+", "b 180 INVITE", "b 200+ INVITE", "a ACK", "b BYE", "a 200 BYE"]);
+    world.ends_clean();
+}
+
+#[test]
+fn an_offer_in_the_2xx_is_answered_in_the_ack() {
+    let mut world = World::new();
+    world.call(ALICE, BOB, None);
+    world.run(50);
+    assert_eq!(world.heard(BOB), ["new", "offer required"]);
+    let early = world.act(BOB, |bob, dum| bob.incoming().accept(dum));
+    assert_eq!(early, Err(dum::invite::SessionError::NoDescription));
+    world.act(BOB, |bob, dum| {
+        bob.incoming().provide_offer(dum, &sdp(2000)).unwrap();
+        bob.incoming().accept(dum).unwrap();
+    });
+    world.run(50);
+    assert_eq!(world.heard(ALICE), ["connected", "offer 2000"]);
+    // While Alice thinks, Bob repeats his answer.
+    world.run(1000);
+    world.act(ALICE, |alice, dum| alice.last().provide_answer(dum, &sdp(1000))).unwrap();
+    world.run(3000);
+    assert_eq!(world.heard(BOB), ["connected", "confirmed", "answer 1000"]);
+    assert_eq!(world.trace(), ["a INVITE", "b 200+ INVITE", "b 200+ INVITE", "a ACK+"]);
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.run(50);
+    assert_eq!(
+        (world.heard(ALICE), world.heard(BOB)),
+        (vec!["terminated LocalBye".into()], vec!["terminated RemoteBye".into()])
+    );
+    world.ends_clean();
+}
+
+#[test]
+fn rfc_3665_3_8_and_3_9_unsuccessful_no_answer_and_busy() {
+    // 3.8: Alice gives up.
+    let mut world = World::new();
+    world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    world.act(BOB, |bob, dum| bob.incoming().provisional(dum, 180)).unwrap();
+    world.run(50);
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.run(50);
+    assert_eq!(world.heard(ALICE), ["provisional 180", "terminated LocalCancel"]);
+    assert_eq!(world.heard(BOB), ["new", "offer 1000", "terminated RemoteCancel"]);
+    let expected = ["a INVITE+", "b 180 INVITE", "a CANCEL", "b 200 CANCEL", "b 487 INVITE", "a ACK"];
+    assert_eq!(world.trace(), expected);
+    // 3.9: Bob is busy.
+    world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    world.act(BOB, |bob, dum| bob.incoming().reject(dum, 486, |_| {})).unwrap();
+    world.run(50);
+    assert_eq!(
+        (world.heard(ALICE), world.heard(BOB).last().unwrap().as_str()),
+        (vec!["terminated Refused".into()], "terminated Rejected")
+    );
+    assert_eq!(world.trace(), ["a INVITE+", "b 486 INVITE", "a ACK"]);
+    // 3.10: nobody is there.
+    world.lose(|_| true);
+    world.call(ALICE, BOB, Some(1000));
+    world.run(40_000);
+    assert_eq!(world.heard(ALICE), ["terminated Timeout"]);
+    world.ends_clean();
+}
+
+#[test]
+fn early_media_and_a_redirection() {
+    let mut world = World::new();
+    world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    world.act(BOB, |bob, dum| {
+        let call = bob.incoming();
+        call.provide_answer(dum, &sdp(2000)).unwrap();
+        call.early_media(dum, 183).unwrap();
+    });
+    // It is repeated every minute.
+    world.run(130_000);
+    assert_eq!(world.heard(ALICE), ["provisional 183", "early media 2000", "provisional 183", "provisional 183"]);
+    assert_eq!(world.trace(), ["a INVITE+", "b 183+ INVITE", "b 183+ INVITE", "b 183+ INVITE"]);
+    world.act(BOB, |bob, dum| bob.incoming().redirect(dum, &[crate::world::aor(2)])).unwrap();
+    world.run(50);
+    assert_eq!(world.heard(ALICE), ["terminated Redirected"]);
+    assert_eq!(world.trace(), ["b 302 INVITE", "a ACK"]);
+    world.ends_clean();
+}
+
+#[test]
+fn a_handle_that_has_ended_is_an_error_and_nothing_else() {
+    let mut world = World::established();
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.run(200_000);
+    let ended = dum::invite::SessionError::Ended(dum::UsageEnded);
+    for node in [ALICE, BOB] {
+        world.act(node, move |phone, dum| {
+            let call = phone.last();
+            assert!(!call.is_alive(dum) && !call.is_connected(dum) && call.local_sdp(dum).is_none());
+            assert_eq!(call.end(dum), Err(ended));
+            assert_eq!(call.provide_offer(dum, &sdp(1)), Err(ended));
+            assert_eq!(call.provide_answer(dum, &sdp(1)), Err(ended));
+            assert_eq!(call.reject_offer(dum, 488), Err(ended));
+            assert_eq!(phone.incoming().accept(dum), Err(ended));
+        });
+    }
+    // Another call takes the slot; the old name does not lead to it.
+    let old = world.act(ALICE, |alice, _| alice.last());
+    world.call(ALICE, BOB, Some(1000));
+    assert!(world.act(ALICE, move |alice, dum| !old.is_alive(dum) && alice.last().is_alive(dum)));
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.ends_clean();
+}

@@ -1,0 +1,118 @@
+//! Sessions that change: re-INVITE, UPDATE, hold, glare.
+
+use crate::world::{ALICE, BOB, World, directed, port, sdp};
+use dum::invite::{Session, SessionError};
+use stack::contents::sdp::Direction;
+
+#[test]
+fn rfc_3665_3_7_a_session_is_changed_by_re_invite() {
+    let mut world = World::established();
+    world.act(BOB, |bob, dum| bob.last().provide_offer(dum, &sdp(2002))).unwrap();
+    world.run(50);
+    assert_eq!(world.heard(ALICE), ["offer 2002"]);
+    assert_eq!(world.act(ALICE, |alice, dum| alice.last().provide_offer(dum, &sdp(1))), Err(SessionError::NotNow));
+    world.act(ALICE, |alice, dum| alice.last().provide_answer(dum, &sdp(1002))).unwrap();
+    world.run(50);
+    assert_eq!(world.heard(BOB), ["answer 1002"]);
+    assert_eq!(world.trace(), ["b INVITE+", "a 200+ INVITE", "b ACK"]);
+    // Held and taken back, from the other side and with UPDATE.
+    world.act(ALICE, |alice, dum| alice.last().update(dum, &directed(1002, Direction::SendOnly))).unwrap();
+    world.run(50);
+    world.act(BOB, |bob, dum| bob.last().provide_answer(dum, &directed(2002, Direction::RecvOnly))).unwrap();
+    world.run(50);
+    assert_eq!(world.trace(), ["a UPDATE+", "b 200+ UPDATE"]);
+    let held =
+        world.act(BOB, |bob, dum| bob.last().remote_sdp(dum).unwrap().media().next().map(|media| media.direction()));
+    assert_eq!(held, Some(Direction::SendOnly));
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.ends_clean();
+}
+
+#[test]
+fn a_refused_change_leaves_what_was_agreed() {
+    let mut world = World::established();
+    world.act(ALICE, |alice, dum| alice.last().provide_offer(dum, &sdp(1002))).unwrap();
+    world.run(50);
+    world.act(BOB, |bob, dum| bob.last().reject_offer(dum, 488)).unwrap();
+    world.run(50);
+    assert_eq!(world.trace(), ["a INVITE+", "b 488 INVITE", "a ACK"]);
+    assert_eq!(world.heard(ALICE), ["offer rejected 488"]);
+    let agreed = |phone: &mut crate::world::Phone, dum: &mut dum::Dum<'_>| {
+        (port(&phone.last().local_sdp(dum).unwrap()), port(&phone.last().remote_sdp(dum).unwrap()))
+    };
+    assert_eq!((world.act(ALICE, agreed), world.act(BOB, agreed)), ((1000, 2000), (2000, 1000)));
+    // And the next one is made as if nothing had been.
+    world.act(BOB, |bob, dum| bob.last().request_offer(dum)).unwrap();
+    world.run(50);
+    world.act(ALICE, |alice, dum| alice.last().provide_offer(dum, &sdp(1004))).unwrap();
+    world.run(50);
+    world.act(BOB, |bob, dum| bob.last().provide_answer(dum, &sdp(2004))).unwrap();
+    world.run(50);
+    assert_eq!(world.trace(), ["b INVITE", "a 200+ INVITE", "b ACK+"]);
+    assert_eq!(
+        (world.heard(ALICE), world.heard(BOB)),
+        (vec!["offer required".into(), "answer 2004".into()], vec!["offer 1002".into(), "offer 1004".into()])
+    );
+    assert_eq!((world.act(ALICE, agreed), world.act(BOB, agreed)), ((1004, 2004), (2004, 1004)));
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.ends_clean();
+}
+
+#[test]
+fn two_changes_that_meet_are_refused_and_one_comes_first_the_second_time() {
+    let mut world = World::established();
+    world.act(ALICE, |alice, dum| alice.last().provide_offer(dum, &sdp(1002))).unwrap();
+    world.act(BOB, |bob, dum| bob.last().provide_offer(dum, &sdp(2002))).unwrap();
+    world.run(40);
+    assert_eq!(world.trace(), ["a INVITE+", "b INVITE+", "a 491 INVITE", "b 491 INVITE", "a ACK", "b ACK"]);
+    // Bob, whose Call-ID it is not, waits at most two seconds, Alice at least 2.1 (RFC 3261 §14.1).
+    world.run(2020);
+    assert_eq!(world.heard(ALICE), ["offer 2002"]);
+    world.act(ALICE, |alice, dum| alice.last().provide_answer(dum, &sdp(1000))).unwrap();
+    world.run(2500);
+    assert_eq!(world.heard(BOB), ["answer 1000", "offer 1002"]);
+    world.act(BOB, |bob, dum| bob.last().provide_answer(dum, &sdp(2002))).unwrap();
+    world.run(50);
+    assert_eq!(world.heard(ALICE), ["answer 2002"]);
+    let expected = ["b INVITE+", "a 100 INVITE", "a 200+ INVITE", "b ACK"];
+    assert_eq!(world.trace(), [&expected[..], &["a INVITE+", "b 100 INVITE", "b 200+ INVITE", "a ACK"]].concat());
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.ends_clean();
+}
+
+#[test]
+fn a_dialog_that_is_gone_over_there_ends_here() {
+    let mut world = World::established();
+    world.lose(|shown| shown.starts_with("b BYE"));
+    world.act(BOB, |bob, dum| bob.last().end(dum)).unwrap();
+    world.run(40_000);
+    world.lose(|_| false);
+    world.trace();
+    world.act(ALICE, |alice, dum| alice.last().provide_offer(dum, &sdp(1002))).unwrap();
+    world.run(100);
+    assert_eq!(world.trace(), ["a INVITE+", "b 481 INVITE", "a ACK"]);
+    assert_eq!(world.heard(ALICE), ["terminated Gone"]);
+    world.ends_clean();
+}
+
+#[test]
+fn a_change_that_nobody_answers_ends_the_call() {
+    let mut world = World::established();
+    world.act(ALICE, |alice, dum| alice.last().update(dum, &sdp(1002))).unwrap();
+    world.lose(|shown| shown.starts_with('b'));
+    world.run(33_000);
+    assert_eq!(world.heard(ALICE), ["terminated Timeout"]);
+    world.ends_clean();
+}
+
+#[test]
+fn a_bye_while_a_change_waits_for_its_answer() {
+    let mut world = World::established();
+    world.act(ALICE, |alice, dum| alice.last().provide_offer(dum, &sdp(1002))).unwrap();
+    world.run(50);
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.run(50);
+    assert_eq!(world.trace(), ["a INVITE+", "a BYE", "b 200 BYE", "b 487 INVITE", "a ACK"]);
+    assert_eq!(world.heard(BOB), ["offer 1002", "terminated RemoteBye"]);
+    world.ends_clean();
+}

@@ -1,0 +1,300 @@
+//! Phones, and the network between them.
+
+use bytes::Bytes;
+use dum::invite::{ClientInviteSession, EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
+use dum::{Application, DialogUsageManager, Dum, DumOptions, Handle, Outcome, UserProfile};
+use rutil::{Rng, Time};
+use stack::StackOptions;
+use stack::contents::sdp::{Direction, Format, Local, Sdp, Stream};
+use stack::header::{HeaderValue, NameAddr};
+use stack::message::Message;
+use stack::transport::TransportType;
+use stack::tu::TransactionUser;
+use stack::wiring::TuFactory;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tests::played::Played;
+
+/// The way from one to another.
+pub(crate) const LATENCY: Duration = Duration::from_millis(10);
+
+pub(crate) const ALICE: usize = 0;
+pub(crate) const BOB: usize = 1;
+const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+
+pub(crate) fn address(node: usize) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, node as u8 + 1], 5060))
+}
+
+/// The name that others call it by.
+pub(crate) fn aor(node: usize) -> NameAddr<'static> {
+    NameAddr::parse(&format!("<sip:{}@{}>", NAMES[node], address(node))).unwrap().into_owned()
+}
+
+/// A description of one audio stream. The port tells offers and answers of a test apart.
+pub(crate) fn sdp(port: u16) -> Sdp {
+    directed(port, Direction::SendRecv)
+}
+
+pub(crate) fn directed(port: u16, direction: Direction) -> Sdp {
+    let local = Local { username: "-", session_id: 1, version: 1, address: [192, 0, 2, 99].into(), name: "" };
+    let formats = [Format { format: "0", rtpmap: None, fmtp: None }];
+    Sdp::offer(&local, &[Stream { kind: "audio", port, proto: "RTP/AVP", formats: &formats, direction }]).unwrap()
+}
+
+pub(crate) fn port(sdp: &Sdp) -> u16 {
+    sdp.media().next().map_or(0, |media| media.line().port)
+}
+
+/// An application that writes down what it hears, and leaves all decisions to the test.
+pub(crate) struct Phone {
+    heard: Vec<String>,
+    /// Calls in the order in which they began.
+    pub(crate) calls: Vec<Handle<InviteSession>>,
+    pub(crate) profile: Arc<UserProfile>,
+}
+
+impl Phone {
+    fn hear(&mut self, what: impl Into<String>) {
+        self.heard.push(what.into());
+    }
+
+    pub(crate) fn last(&self) -> Handle<InviteSession> {
+        *self.calls.last().expect("a call")
+    }
+
+    pub(crate) fn incoming(&self) -> Handle<ServerInviteSession> {
+        self.last().as_server()
+    }
+}
+
+impl Application for Phone {
+    fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
+        Some(self)
+    }
+}
+
+impl InviteSessionHandler for Phone {
+    fn on_new_session(&mut self, _: &mut Dum<'_>, call: Handle<ServerInviteSession>, _: &Message) {
+        self.hear("new");
+        self.calls.push(call.session());
+    }
+    fn on_provisional(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, response: &Message) {
+        self.hear(format!("provisional {}", response.status().unwrap()));
+    }
+    fn on_early_media(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, sdp: &Sdp) {
+        self.hear(format!("early media {}", port(sdp)));
+    }
+    fn on_fork(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
+        self.hear("fork");
+        self.calls.push(fork.session());
+    }
+    fn on_connected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
+        self.hear("connected");
+    }
+    fn on_confirmed(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
+        self.hear("confirmed");
+    }
+    fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, offer: &Sdp) {
+        self.hear(format!("offer {}", port(offer)));
+    }
+    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {
+        self.hear("offer required");
+    }
+    fn on_answer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, answer: &Sdp) {
+        self.hear(format!("answer {}", port(answer)));
+    }
+    fn on_offer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, outcome: &Outcome) {
+        self.hear(format!("offer rejected {}", outcome.status));
+    }
+    fn on_terminated(
+        &mut self,
+        dum: &mut Dum<'_>,
+        call: Handle<InviteSession>,
+        reason: EndReason,
+        _: Option<&Message>,
+    ) {
+        assert!(!call.is_alive(dum), "it has ended");
+        self.hear(format!("terminated {reason:?}"));
+    }
+}
+
+/// A user agent that the test can look into.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<DialogUsageManager<Phone>>>);
+
+impl TransactionUser for Shared {
+    fn name(&self) -> &'static str {
+        "dum"
+    }
+    fn process(&mut self, event: stack::tu::TuEvent, stack: &mut stack::tu::TuContext<'_>) {
+        self.0.lock().unwrap().process(event, stack);
+    }
+    fn deadline(&self) -> Option<Time> {
+        self.0.lock().unwrap().deadline()
+    }
+    fn wake(&mut self, stack: &mut stack::tu::TuContext<'_>) {
+        self.0.lock().unwrap().wake(stack);
+    }
+}
+
+struct Packet {
+    at: Time,
+    from: usize,
+    to: usize,
+    bytes: Bytes,
+}
+
+type Filter = Box<dyn FnMut(&str) -> bool>;
+
+pub(crate) struct World {
+    nodes: Vec<Played>,
+    users: Vec<Shared>,
+    pub(crate) now: Time,
+    packets: Vec<Packet>,
+    trace: Vec<String>,
+    lose: Filter,
+}
+
+impl World {
+    /// Alice, Bob and Carol.
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With a change of what they can do.
+    pub(crate) fn with(change: impl Fn(&mut DumOptions)) -> Self {
+        let (mut nodes, mut users) = (Vec::new(), Vec::new());
+        for node in 0..NAMES.len() {
+            let mut options = DumOptions::default();
+            change(&mut options);
+            let mut profile = options.master.user_profile();
+            profile.set_from(Arc::new(aor(node)));
+            options.master.user_mut().set_from(Arc::new(aor(node)));
+            let phone = Phone { heard: Vec::new(), calls: Vec::new(), profile: Arc::new(profile) };
+            let manager = DialogUsageManager::new(phone, options, &mut Rng::from_seed(node as u64));
+            let shared = Shared(Arc::new(Mutex::new(manager)));
+            let user = shared.clone();
+            let make: TuFactory = Box::new(move |_| Box::new(user.clone()));
+            let tu = DialogUsageManager::<Phone>::tu_options();
+            let on = [(TransportType::Udp, address(node))];
+            nodes.push(Played::new(&StackOptions::default(), &on, &mut [(tu, make)], node as u64 + 1));
+            users.push(shared);
+        }
+        World { nodes, users, now: Time::ZERO, packets: Vec::new(), trace: Vec::new(), lose: Box::new(|_| false) }
+    }
+
+    /// From now on messages are lost for which this says so; it sees what the trace shows of them.
+    pub(crate) fn lose(&mut self, which: impl FnMut(&str) -> bool + 'static) {
+        self.lose = Box::new(which);
+    }
+
+    /// An application does something, at this moment.
+    pub(crate) fn act<R: Send + 'static>(
+        &mut self,
+        node: usize,
+        what: impl FnOnce(&mut Phone, &mut Dum<'_>) -> R + Send + 'static,
+    ) -> R {
+        let result = Arc::new(Mutex::new(None));
+        let slot = result.clone();
+        let command = dum::posted::<Phone>(move |phone, dum| *slot.lock().unwrap() = Some(what(phone, dum)));
+        assert!(self.nodes[node].post(0, command, self.now));
+        self.settle();
+        result.lock().unwrap().take().expect("the command was not run")
+    }
+
+    /// Alice or another calls Bob, with an offer of this port.
+    pub(crate) fn call(&mut self, from: usize, to: usize, offer: Option<u16>) {
+        self.act(from, move |phone, dum| {
+            let profile = phone.profile.clone();
+            let invite = dum.make_invite(&profile, &aor(to), offer.map(sdp).as_ref());
+            phone.calls.push(dum.send_invite(&profile, invite).unwrap().session());
+        });
+    }
+
+    /// Bob rings, answers with this port, and both have the call.
+    pub(crate) fn answer(&mut self, node: usize, answer: u16) {
+        self.act(node, move |phone, dum| {
+            phone.incoming().provisional(dum, 180).unwrap();
+            phone.incoming().provide_answer(dum, &sdp(answer)).unwrap();
+            phone.incoming().accept(dum).unwrap();
+        });
+    }
+
+    /// An established call from Alice (1000) to Bob (2000), with nothing in trace and ears.
+    pub(crate) fn established() -> Self {
+        let mut world = World::new();
+        world.call(ALICE, BOB, Some(1000));
+        world.run(100);
+        world.answer(BOB, 2000);
+        world.run(100);
+        world.trace();
+        (0..NAMES.len()).for_each(|node| drop(world.heard(node)));
+        world
+    }
+
+    fn settle(&mut self) {
+        for (from, (node, name)) in self.nodes.iter_mut().zip(NAMES).enumerate() {
+            node.settle(self.now);
+            for sent in node.take_sent(self.now) {
+                let shown = format!("{} {}", &name[..1], show(&sent.bytes));
+                let to = (0..NAMES.len()).find(|to| address(*to) == sent.peer);
+                let lost = (self.lose)(&shown);
+                self.trace.push(if lost { format!("{shown} lost") } else { shown });
+                if let (Some(to), false) = (to, lost) {
+                    self.packets.push(Packet { at: self.now + LATENCY, from, to, bytes: sent.bytes });
+                }
+            }
+        }
+    }
+
+    /// Lets so many milliseconds pass.
+    pub(crate) fn run(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        loop {
+            self.settle();
+            let timers = self.nodes.iter().filter_map(Played::deadline);
+            let Some(next) = timers.chain(self.packets.iter().map(|p| p.at)).min().filter(|at| *at <= end) else {
+                break;
+            };
+            self.now = self.now.max(next);
+            // In the order in which they were sent.
+            while let Some(at) = self.packets.iter().position(|packet| packet.at <= self.now) {
+                let Packet { from, to, bytes, .. } = self.packets.remove(at);
+                self.nodes[to].receive(0, address(from), 0, bytes, self.now);
+                self.nodes[to].settle(self.now);
+            }
+        }
+        self.now = end;
+        self.settle();
+    }
+
+    /// The messages since the last call: who sent it, method or status, `+` for a body.
+    pub(crate) fn trace(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.trace)
+    }
+
+    pub(crate) fn heard(&mut self, node: usize) -> Vec<String> {
+        std::mem::take(&mut self.users[node].0.lock().unwrap().application_mut().heard)
+    }
+
+    /// Long after everything, nothing is left anywhere.
+    pub(crate) fn ends_clean(mut self) {
+        self.run(200_000);
+        for (node, user) in self.users.iter().enumerate() {
+            assert_eq!(user.0.lock().unwrap().counts(), dum::Counts::default(), "{}", NAMES[node]);
+        }
+    }
+}
+
+/// `INVITE+`, `200+ INVITE`, `ACK`.
+fn show(bytes: &Bytes) -> String {
+    let msg = Message::parse(bytes.clone()).unwrap();
+    let body = if msg.body().is_empty() { "" } else { "+" };
+    let method = msg.method().map_or(String::new(), |method| method.as_str().to_owned());
+    match msg.status() {
+        Some(code) => format!("{code}{body} {method}"),
+        None => format!("{method}{body}"),
+    }
+}
