@@ -113,4 +113,4 @@ pub use dum::Dum;
 pub use handle::{Handle, NoRoom, UsageEnded};
 pub use manager::{Counts, DialogUsageManager};
 pub use outcome::Outcome;
-pub use profile::{MasterProfile, Profile, UserProfile};
+pub use profile::{MasterProfile, Profile, Reliability, UserProfile};

@@ -3,8 +3,8 @@
 use super::machine::{Event, State};
 use super::modify;
 use super::offer_answer::{Exchange, Move};
-use super::session::{self, Cause, SDP, make_answer};
-use super::{ClientInviteSession, InviteSession, ServerInviteSession, in_dialog};
+use super::session::{self, Cause, SDP, Slot, make_answer};
+use super::{ClientInviteSession, InviteSession, ServerInviteSession, in_dialog, reliable};
 use crate::dum::Dum;
 use crate::handle::{Handle, NoRoom, UsageEnded};
 use bytes::Bytes;
@@ -103,7 +103,10 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         if !in_dialog::is_idle(alive(dum, call)?) {
             return provide(dum, call, offer.print(), Exchange::Stable);
         }
-        change(dum, call, Some(offer.print()), modify::Event::SendInvite)
+        // RFC 3311 §5.1: in an early dialog there is no other way.
+        let early = alive(dum, call)?.state != State::Connected;
+        let event = if early { modify::Event::SendUpdate } else { modify::Event::SendInvite };
+        change(dum, call, Some(offer.print()), event)
     }
 
     /// Offers a change with UPDATE (RFC 3311), which the peer must answer at once.
@@ -131,15 +134,16 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         let call = self.into();
         let this = alive(dum, call)?;
         match (this.state, this.modify) {
-            (State::Received | State::Ringing, _) => {
-                Handle::<ServerInviteSession>::reject(call.cast(), dum, status, |_| {})
-            }
-            (State::Answering, _) | (_, modify::State::Answering) => self.end(dum),
             (_, modify::State::ReceivedInvite | modify::State::ReceivedUpdate) => {
-                let response = make_answer(dum, call, status.clamp(400, 699))?;
+                let slot = if this.modify == modify::State::ReceivedUpdate { Slot::Update } else { Slot::Invite };
+                let response = make_answer(dum, call, slot, status.clamp(400, 699))?;
                 in_dialog::step(dum, call, modify::Event::Decline, response);
                 Ok(())
             }
+            (State::Received | State::Ringing, _) => {
+                Handle::<ServerInviteSession>::reject(call.cast(), dum, status, |_| {})
+            }
+            (State::Early | State::Answering, _) | (_, modify::State::Answering) => self.end(dum),
             _ => Err(SessionError::NotNow),
         }
     }
@@ -155,7 +159,7 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         let forked = out.is_some_and(|out| dum.core.calls.get(out).is_ok_and(|out| out.sessions.len() > 1));
         match state {
             State::Received | State::Ringing => {
-                let response = make_answer(dum, call, 480)?;
+                let response = make_answer(dum, call, Slot::Invite, 480)?;
                 session::step(dum, call, Event::End, response);
             }
             State::Early if forked => session::step(dum, call, Event::EndFork, Cause::default()),
@@ -183,9 +187,23 @@ fn provide(dum: &mut Dum<'_>, call: Handle<InviteSession>, body: Bytes, turn: Ex
         return Err(SessionError::NotNow);
     }
     let made = if turn == Exchange::OfferReceived { Move::SendAnswer } else { Move::SendOffer };
-    match (this.state, this.modify, &mut this.asked) {
-        (State::Received | State::Ringing, _, Some(asked)) => asked.staged = Some(body),
-        (State::Answering, ..) | (_, modify::State::Answering, _) if turn == Exchange::OfferReceived => {
+    match (this.state, this.modify) {
+        (_, modify::State::ReceivedInvite | modify::State::ReceivedUpdate) => {
+            let slot = if this.modify == modify::State::ReceivedUpdate { Slot::Update } else { Slot::Invite };
+            let mut response = make_answer(dum, call, slot, 200)?;
+            response.set_body(Some(SDP), body.clone());
+            dum.session(call)?.media.make(made, Some(body));
+            in_dialog::step(dum, call, modify::Event::Answer, response);
+        }
+        (State::Received | State::Ringing, _) => {
+            this.asked.as_mut().ok_or(SessionError::NotNow)?.staged = Some(body);
+        }
+        (State::Early, _) if turn == Exchange::OfferReceived => {
+            if !reliable::answer(dum, call, &body) {
+                return Err(SessionError::NotNow);
+            }
+        }
+        (State::Answering, _) | (_, modify::State::Answering) if turn == Exchange::OfferReceived => {
             this.media.make(made, Some(body.clone()));
             if let Some(acked) = &mut this.acked {
                 acked.body = Some(body);
@@ -196,12 +214,6 @@ fn provide(dum: &mut Dum<'_>, call: Handle<InviteSession>, body: Bytes, turn: Ex
             } else {
                 in_dialog::step(dum, call, modify::Event::Answer, Cause::default());
             }
-        }
-        (_, modify::State::ReceivedInvite | modify::State::ReceivedUpdate, Some(_)) => {
-            let mut response = make_answer(dum, call, 200)?;
-            response.set_body(Some(SDP), body.clone());
-            dum.session(call)?.media.make(made, Some(body));
-            in_dialog::step(dum, call, modify::Event::Answer, response);
         }
         _ => return Err(SessionError::NotNow),
     }
@@ -216,7 +228,8 @@ fn change(
     event: modify::Event,
 ) -> Result<(), SessionError> {
     let this = alive(dum, call)?;
-    if !in_dialog::is_idle(this) {
+    let early = this.state != State::Connected;
+    if !in_dialog::is_idle(this) || early && event == modify::Event::SendInvite {
         return Err(SessionError::NotNow);
     }
     // What a glare has put off is overtaken.

@@ -4,13 +4,14 @@ use super::ClientInviteSession;
 use super::callback::What;
 use super::machine::{Event, State};
 use super::offer_answer::{Exchange, Move, OfferAnswer};
+use super::reliable::{self, Received};
 use super::session::{Acked, Cause, Credentials, InviteSession, SDP, description, step};
 use crate::dialog::Dialog;
 use crate::dialogs::{DialogEntry, DialogSet, MAX_FORKS};
 use crate::dum::Dum;
 use crate::handle::{Handle, NoRoom};
 use crate::outcome::Outcome;
-use crate::profile::UserProfile;
+use crate::profile::{Reliability, UserProfile};
 use crate::usage::Usage;
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 pub(crate) struct Call {
     pub(super) transaction: ClientTransaction,
     set: Handle<DialogSet>,
+    cseq: u32,
     /// What dialogs are made from; not needed once there is a 2xx.
     request: Option<Box<Message>>,
     credentials: Credentials,
@@ -33,12 +35,22 @@ pub(crate) struct Call {
     late: SmallVec<[Box<str>; 0]>,
 }
 
+impl Call {
+    /// The number of the INVITE.
+    pub(super) fn cseq(&self) -> u32 {
+        self.cseq
+    }
+}
+
 impl Dum<'_> {
     /// An INVITE with an offer, or without one: then the 2xx brings it.
     pub fn make_invite(&mut self, profile: &UserProfile, target: &NameAddr<'_>, offer: Option<&Sdp>) -> Message {
         let mut msg = self.make_request(profile, &Method::Invite, target);
         if let Some(offer) = offer {
             msg.set_body(Some(SDP), offer.print());
+        }
+        if profile.reliability() == Reliability::Required {
+            msg.push_back(h::REQUIRES, "100rel");
         }
         msg
     }
@@ -79,6 +91,7 @@ impl Dum<'_> {
         let call = Call {
             transaction,
             set,
+            cseq: msg.header(h::CSEQ).map_or(1, |cseq| cseq.number),
             request: Some(Box::new(msg)),
             credentials,
             sessions: SmallVec::from_iter([session]),
@@ -151,6 +164,18 @@ fn provisional(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
         return;
     }
     let Some(session) = fork_of(dum, call, response) else { return };
+    let Ok(this) = dum.session(session) else { return };
+    if this.state == State::Cancelling {
+        return;
+    }
+    match reliable::received(this, response) {
+        Received::Stale => return,
+        Received::Next(rseq) => {
+            step(dum, session, Event::Provisional, response);
+            return reliable::acknowledge(dum, session, rseq, response);
+        }
+        Received::Unreliable => {}
+    }
     let early = matches!(dum.session(session), Ok(s) if matches!(s.state, State::Calling | State::Early));
     step(dum, session, Event::Provisional, response);
     if let (true, Ok(Some((body, sdp)))) = (early, description(response)) {

@@ -1,10 +1,11 @@
 //! Requests within a call, of both sides: BYE, re-INVITE, UPDATE and the ACK.
 
 use super::callback::What;
-use super::machine::{self, Event, State};
+use super::machine::{Event, State};
 use super::modify::{self, Action};
 use super::offer_answer::{Exchange, Move};
-use super::session::{self, Acked, Asked, Cause, InviteSession};
+use super::reliable;
+use super::session::{self, Acked, Asked, Cause, InviteSession, Slot};
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::handle::Handle;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 /// Whether a request in the dialog belongs to the call.
 pub(crate) fn takes(request: &Message) -> bool {
-    matches!(request.method(), Some(Method::Invite | Method::Ack | Method::Bye | Method::Update))
+    matches!(request.method(), Some(Method::Invite | Method::Ack | Method::Bye | Method::Update | Method::Prack))
 }
 
 /// A request in the dialog.
@@ -28,6 +29,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: R
     match request.msg.method() {
         Some(Method::Bye) => bye(dum, call, &request),
         _ if ending => dum.refuse(request.transaction, &request.msg, 481),
+        Some(Method::Prack) => reliable::prack(dum, call, request),
         Some(Method::Invite) => change(dum, call, request, modify::Event::GotInvite),
         Some(Method::Update) if request.msg.body().is_empty() => refreshed(dum, call, request),
         _ => change(dum, call, request, modify::Event::GotUpdate),
@@ -38,9 +40,11 @@ fn bye(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Request) {
     dum.refuse(request.transaction, &request.msg, 200);
     // RFC 3261 §15.1.2: what is pending is answered 487. The first INVITE is the machine's business.
     let Ok(this) = dum.session(call) else { return };
-    if this.modify != modify::State::Idle && this.asked.is_some() {
-        let out = session::make_answer(dum, call, 487).ok();
-        session::send_final(dum, call, out);
+    if this.modify != modify::State::Idle {
+        for slot in [Slot::Invite, Slot::Update] {
+            let out = session::make_answer(dum, call, slot, 487).ok();
+            session::send_final(dum, call, slot, out);
+        }
     }
     session::step(dum, call, Event::Bye, &request.msg);
 }
@@ -50,10 +54,10 @@ fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
     let Request { transaction, msg } = request;
     let Ok(this) = dum.session(call) else { return };
     let asked = Asked { transaction, msg, tag: "".into(), staged: None };
-    let before = this.asked.replace(Box::new(asked));
-    let response = session::make_answer(dum, call, 200);
+    let before = this.update.replace(Box::new(asked));
+    let response = session::make_answer(dum, call, Slot::Update, 200);
     if let Ok(this) = dum.session(call) {
-        this.asked = before;
+        this.update = before;
     }
     if let Ok(response) = response {
         dum.stack.respond(transaction, response);
@@ -61,12 +65,17 @@ fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
 }
 
 /// A request that may change the session.
-fn change(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request, event: modify::Event) {
+pub(super) fn change(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request, event: modify::Event) {
     let Request { transaction, msg } = request;
     let Ok(description) = session::description(&msg) else { return dum.refuse(transaction, &msg, 400) };
     let Ok(this) = dum.session(call) else { return };
-    let (next, actions) = match this.state {
-        State::Connected => modify::step(this.modify, event),
+    let (next, actions) = match (this.state, this.media.exchange) {
+        (State::Connected, _) => modify::step(this.modify, event),
+        // RFC 3311 §5.2: in an early dialog too, once the first offer is answered.
+        (State::Early | State::Ringing, Exchange::Stable) if event == modify::Event::GotUpdate => {
+            modify::step(this.modify, event)
+        }
+        (State::Early | State::Ringing, Exchange::OfferReceived) => (this.modify, &[Action::Refuse500][..]),
         // Our own INVITE, or the ACK for our 2xx, is under way.
         _ => (this.modify, &[Action::Refuse491][..]),
     };
@@ -91,11 +100,13 @@ fn offered(
     description: Option<(bytes::Bytes, Box<Sdp>)>,
 ) {
     let Request { transaction, msg } = request;
-    if msg.method() == Some(Method::Invite) {
+    let invite = msg.method() == Some(Method::Invite);
+    if invite {
         dum.core.servers.insert(transaction, Usage::Invite(call));
     }
     let Ok(this) = dum.session(call) else { return };
-    this.asked = Some(Box::new(Asked { transaction, msg, tag: "".into(), staged: None }));
+    let slot = if invite { Slot::Invite } else { Slot::Update };
+    *this.slot(slot) = Some(Box::new(Asked { transaction, msg, tag: "".into(), staged: None }));
     let what = match description {
         Some((body, sdp)) => {
             this.media.make(Move::ReceiveOffer, Some(body));
@@ -118,13 +129,14 @@ pub(super) fn step(
     if event == modify::Event::Again && this.modify == modify::State::Idle && !try_again(this) {
         return true;
     }
+    let slot = if this.modify == modify::State::ReceivedUpdate { Slot::Update } else { Slot::Invite };
     let (next, actions) = modify::step(this.modify, event);
     this.modify = next;
     for action in actions {
         if *action == Action::Busy {
             return false;
         }
-        act(dum, call, *action, &mut cause);
+        act(dum, call, *action, slot, &mut cause);
     }
     true
 }
@@ -137,7 +149,7 @@ fn try_again(this: &mut InviteSession) -> bool {
     }
 }
 
-fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &mut Cause) {
+fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, slot: Slot, cause: &mut Cause) {
     match action {
         Action::SendInvite | Action::SendUpdate => {
             let method = if action == Action::SendInvite { Method::Invite } else { Method::Update };
@@ -148,19 +160,18 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
         }
         Action::SendAck => session::send_ack(dum, call),
         Action::SendSuccess => {
-            let invite = matches!(dum.session(call), Ok(this) if this.modify == modify::State::Unacknowledged);
-            if invite {
+            if slot == Slot::Invite {
                 let t1 = dum.core.values.t1;
                 session::send_repeated(dum, call, cause.out.take(), t1);
                 session::forget_request(dum, call);
             } else {
-                session::send_final(dum, call, cause.out.take());
+                session::send_final(dum, call, slot, cause.out.take());
             }
         }
-        Action::SendFailure => session::send_final(dum, call, cause.out.take()),
+        Action::SendFailure => session::send_final(dum, call, slot, cause.out.take()),
         Action::Send487 => {
-            let out = session::make_answer(dum, call, 487).ok();
-            session::send_final(dum, call, out);
+            let out = session::make_answer(dum, call, slot, 487).ok();
+            session::send_final(dum, call, slot, out);
         }
         Action::RollBack => {
             if let Ok(this) = dum.session(call) {
@@ -292,7 +303,7 @@ pub(crate) fn transaction_ended(dum: &mut Dum<'_>, call: Handle<InviteSession>, 
 
 /// Whether the application may change the session now.
 pub(super) fn is_idle(this: &InviteSession) -> bool {
-    this.state == machine::State::Connected
-        && this.modify == modify::State::Idle
-        && this.media.exchange == Exchange::Stable
+    let early = matches!(this.state, State::Early | State::Ringing) && this.media.local.is_some();
+    let open = this.state == State::Connected || early;
+    open && this.modify == modify::State::Idle && this.media.exchange == Exchange::Stable
 }

@@ -15,6 +15,7 @@ pub(crate) mod in_dialog;
 mod machine;
 mod modify;
 mod offer_answer;
+mod reliable;
 pub(crate) mod server;
 pub(crate) mod session;
 #[cfg(test)]

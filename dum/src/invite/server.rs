@@ -3,8 +3,8 @@
 use super::callback::What;
 use super::machine::{Event, State};
 use super::offer_answer::{Exchange, Move, OfferAnswer};
-use super::session::{Asked, InviteSession, SDP, make_answer, step};
-use super::{ServerInviteSession, SessionError, session};
+use super::session::{Asked, InviteSession, SDP, Slot, make_answer, step};
+use super::{ServerInviteSession, SessionError, reliable, session};
 use crate::dialog::Dialog;
 use crate::dispatch::Request;
 use crate::dum::Dum;
@@ -28,6 +28,12 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     }
     let profile = dum.core.master.user().clone();
     let mut call = InviteSession::new(State::Received, profile, media);
+    if reliable::wanted(&call, &msg).is_none() {
+        // RFC 3261 §21.4.16.
+        let mut response = dum.make_response(&msg, 421, None);
+        response.push_back(h::REQUIRES, "100rel");
+        return dum.stack.respond(transaction, response);
+    }
     let tag = dum.stack.new_tag().into();
     call.asked = Some(Box::new(Asked { transaction, msg: msg.clone(), tag, staged: None }));
     let Ok(call) = dum.core.sessions.insert(call) else { return dum.refuse(transaction, &msg, 503) };
@@ -58,21 +64,17 @@ impl Handle<ServerInviteSession> {
     /// # Errors
     /// [`SessionError`], also when nothing was provided.
     pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
-        let call = self.cast();
-        let asked = pending(dum, self)?;
-        let body = asked.staged.clone().ok_or(SessionError::NoDescription)?;
-        let mut response = make_answer(dum, call, 200)?;
-        response.set_body(Some(SDP), body.clone());
-        enter_dialog(dum, call, &response)?;
-        let this = dum.session(call)?;
-        let made = if this.media.exchange == Exchange::OfferReceived { Move::SendAnswer } else { Move::SendOffer };
-        this.media.make(made, Some(body));
-        if let Some(Ok(entry)) = this.dialog.map(|dialog| dum.core.dialogs.get_mut(dialog)) {
-            entry.dialog.confirm();
+        let ready = pending(dum, self)?.staged.is_some();
+        let this = dum.session(self.cast())?;
+        if !ready && (this.media.exchange != Exchange::Stable || this.media.local.is_none()) {
+            return Err(SessionError::NoDescription);
         }
-        let msg = dum.session(call)?.asked.as_ref().map(|asked| asked.msg.clone());
-        step(dum, call, Event::Accept, session::Cause { msg, out: Some(response) });
-        Ok(())
+        match reliable::admit(this, reliable::Event::Accept, (200, false)) {
+            Some(true) => accept_now(dum, self),
+            // The PRACK for what was sent before is waited for.
+            Some(false) => Ok(()),
+            None => Err(SessionError::NotNow),
+        }
     }
 
     /// Refuses the call, with what `edit` adds to the response.
@@ -81,7 +83,7 @@ impl Handle<ServerInviteSession> {
     /// [`SessionError`]: it is answered already, or has ended.
     pub fn reject(self, dum: &mut Dum<'_>, status: u16, edit: impl FnOnce(&mut Message)) -> Result<(), SessionError> {
         pending(dum, self)?;
-        let mut response = make_answer(dum, self.cast(), status.clamp(300, 699))?;
+        let mut response = make_answer(dum, self.cast(), Slot::Invite, status.clamp(300, 699))?;
         if status == 405 {
             response.push_back(h::ALLOWS, &dum.core.master.allow());
         }
@@ -109,14 +111,73 @@ fn pending<'d>(dum: &'d mut Dum<'_>, call: Handle<ServerInviteSession>) -> Resul
     }
 }
 
-fn ring(dum: &mut Dum<'_>, call: Handle<ServerInviteSession>, status: u16, media: bool) -> Result<(), SessionError> {
-    let staged = pending(dum, call)?.staged.clone();
-    let mut response = make_answer(dum, call.cast(), status.clamp(101, 199))?;
-    if media {
-        response.set_body(Some(SDP), staged.ok_or(SessionError::NoDescription)?);
+/// Sends the 2xx, with what was provided unless a reliable provisional response has brought it.
+pub(super) fn accept_now(dum: &mut Dum<'_>, call: Handle<ServerInviteSession>) -> Result<(), SessionError> {
+    let asked = pending(dum, call)?;
+    let (body, msg, call) = (asked.staged.clone(), Some(asked.msg.clone()), call.cast());
+    let mut response = make_answer(dum, call, Slot::Invite, 200)?;
+    if let Some(body) = &body {
+        response.set_body(Some(SDP), body.clone());
     }
-    enter_dialog(dum, call.cast(), &response)?;
-    step(dum, call.cast(), Event::Ring, response);
+    enter_dialog(dum, call, &response)?;
+    let this = dum.session(call)?;
+    if body.is_some() {
+        this.media.make(describe(this.media.exchange), body);
+    }
+    if let Some(Ok(entry)) = this.dialog.map(|dialog| dum.core.dialogs.get_mut(dialog)) {
+        entry.dialog.confirm();
+    }
+    step(dum, call, Event::Accept, session::Cause { msg, out: Some(response) });
+    Ok(())
+}
+
+/// What a description of ours is, seen from what came before.
+fn describe(exchange: Exchange) -> Move {
+    if exchange == Exchange::OfferReceived { Move::SendAnswer } else { Move::SendOffer }
+}
+
+/// A provisional response: sent, or behind others that wait for their PRACK.
+pub(super) fn ring(
+    dum: &mut Dum<'_>,
+    call: Handle<ServerInviteSession>,
+    status: u16,
+    media: bool,
+) -> Result<(), SessionError> {
+    let asked = pending(dum, call)?;
+    let (staged, invite, call) = (asked.staged.clone(), asked.msg.clone(), call.cast());
+    if media && staged.is_none() {
+        return Err(SessionError::NoDescription);
+    }
+    let this = dum.session(call)?;
+    let reliable = reliable::wanted(this, &invite) == Some(true);
+    // RFC 3261 §13.2.1: the first offer is in a response that is sent reliably.
+    if media && !reliable && this.media.exchange == Exchange::Stable {
+        return Err(SessionError::NotNow);
+    }
+    if reliable {
+        match reliable::admit(this, reliable::Event::Ring, (status, media)) {
+            Some(true) => {}
+            Some(false) => return Ok(()),
+            None => return Err(SessionError::NotNow),
+        }
+    }
+    let mut response = make_answer(dum, call, Slot::Invite, status.clamp(101, 199))?;
+    if reliable {
+        reliable::stamp(dum, call, &mut response);
+    }
+    if let Some(body) = staged.filter(|_| media) {
+        response.set_body(Some(SDP), body.clone());
+        if reliable {
+            let this = dum.session(call)?;
+            this.media.make(describe(this.media.exchange), Some(body));
+            // The 2xx need not say it again.
+            if let Some(asked) = &mut this.asked {
+                asked.staged = None;
+            }
+        }
+    }
+    enter_dialog(dum, call, &response)?;
+    step(dum, call, Event::Ring, response);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use super::callback::{Callback, What};
 use super::machine::{self, Action, Event, State};
 use super::modify;
 use super::offer_answer::OfferAnswer;
+use super::reliable::{self, Reliable};
 use crate::dialogs::DialogEntry;
 use crate::dum::Dum;
 use crate::handle::{Handle, UsageEnded};
@@ -35,8 +36,10 @@ pub struct InviteSession {
     pub(super) dialog: Option<Handle<DialogEntry>>,
     /// The INVITE that we sent, as long as its transaction.
     pub(super) call: Option<Handle<Call>>,
-    /// What we are to answer.
+    /// The INVITE that we are to answer, the first or a later one.
     pub(super) asked: Option<Box<Asked>>,
+    /// The UPDATE, or PRACK, that we are to answer: one may come while the first INVITE waits.
+    pub(super) update: Option<Box<Asked>>,
     /// The 2xx to INVITE that we sent, or the last provisional response: what is repeated.
     pub(super) repeated: Option<Box<Repeated>>,
     /// The ACK that we sent last.
@@ -44,6 +47,8 @@ pub struct InviteSession {
     /// Our re-INVITE or UPDATE.
     pub(super) sent: Option<ClientTransaction>,
     pub(super) bye: Option<ClientTransaction>,
+    /// RFC 3262, when it is used.
+    pub(super) reliable: Option<Box<Reliable>>,
     /// What a glare has put off; `None` in it asks for an offer.
     pub(super) again: Option<Option<Bytes>>,
     pub(super) repeat: Alarm,
@@ -81,7 +86,21 @@ pub(super) struct Acked {
 /// The credentials of an INVITE; its ACK carries them too (RFC 3261 §22.1).
 pub(super) type Credentials = Vec<(&'static str, String)>;
 
+/// Which of two requests an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    Invite,
+    Update,
+}
+
 impl InviteSession {
+    pub(super) fn slot(&mut self, slot: Slot) -> &mut Option<Box<Asked>> {
+        match slot {
+            Slot::Invite => &mut self.asked,
+            Slot::Update => &mut self.update,
+        }
+    }
+
     pub(super) fn new(state: State, profile: Arc<UserProfile>, media: OfferAnswer) -> Self {
         InviteSession {
             state,
@@ -93,10 +112,12 @@ impl InviteSession {
             dialog: None,
             call: None,
             asked: None,
+            update: None,
             repeated: None,
             acked: None,
             sent: None,
             bye: None,
+            reliable: None,
             again: None,
             repeat: Alarm::OFF,
             glare: Alarm::OFF,
@@ -153,6 +174,11 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
         Action::Tell(reason) => dum.tell(call, What::Terminated(reason), msg()),
         Action::SendAck => send_ack(dum, call),
         Action::SendBye => {
+            // What the peer asked for is not to come any more.
+            for slot in [Slot::Invite, Slot::Update] {
+                let out = make_answer(dum, call, slot, 487).ok();
+                send_final(dum, call, slot, out);
+            }
             if let Ok(transaction) = send(dum, call, &Method::Bye, None)
                 && let Ok(session) = dum.session(call)
             {
@@ -165,16 +191,20 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
                 dum.stack.cancel(out.transaction, None);
             }
         }
-        Action::SendProvisional => send_repeated(dum, call, cause.out.take(), REPEAT_1XX),
+        Action::SendProvisional => {
+            let reliable = cause.out.as_ref().is_some_and(|response| response.exists(h::RSEQ));
+            let interval = if reliable { dum.core.values.t1 } else { REPEAT_1XX };
+            send_repeated(dum, call, cause.out.take(), interval);
+        }
         Action::SendSuccess => {
             let t1 = dum.core.values.t1;
             send_repeated(dum, call, cause.out.take(), t1);
             forget_request(dum, call);
         }
-        Action::SendFailure => send_final(dum, call, cause.out.take()),
+        Action::SendFailure => send_final(dum, call, Slot::Invite, cause.out.take()),
         Action::Send487 => {
-            let out = make_answer(dum, call, 487).ok();
-            send_final(dum, call, out);
+            let out = make_answer(dum, call, Slot::Invite, 487).ok();
+            send_final(dum, call, Slot::Invite, out);
         }
         Action::StopRepeating => stop_repeating(dum, call),
         Action::Remove => remove(dum, call),
@@ -217,10 +247,16 @@ pub(super) fn send_ack(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
 
 /// The answer to what we are asked, with the tag that all answers to it have, and Contact where it makes or refreshes the
 /// dialog.
-pub(super) fn make_answer(dum: &mut Dum<'_>, call: Handle<InviteSession>, status: u16) -> Result<Message, UsageEnded> {
-    let session = dum.core.sessions.get(call)?;
-    let asked = session.asked.as_ref().ok_or(UsageEnded)?;
-    let (msg, tag, profile) = (asked.msg.clone(), asked.tag.clone(), session.profile.clone());
+pub(super) fn make_answer(
+    dum: &mut Dum<'_>,
+    call: Handle<InviteSession>,
+    slot: Slot,
+    status: u16,
+) -> Result<Message, UsageEnded> {
+    let session = dum.session(call)?;
+    let profile = session.profile.clone();
+    let asked = session.slot(slot).as_ref().ok_or(UsageEnded)?;
+    let (msg, tag) = (asked.msg.clone(), asked.tag.clone());
     let mut response = dum.make_response(&msg, status, Some(&tag));
     if (101..300).contains(&status) {
         let contact = match msg.source() {
@@ -248,8 +284,8 @@ pub(super) fn send_repeated(dum: &mut Dum<'_>, call: Handle<InviteSession>, out:
     dum.core.timers.set(&mut session.repeat, fire(call, TimerKind::Repeat), now, interval);
 }
 
-pub(super) fn send_final(dum: &mut Dum<'_>, call: Handle<InviteSession>, out: Option<Message>) {
-    let asked = dum.session(call).ok().and_then(|session| session.asked.take());
+pub(super) fn send_final(dum: &mut Dum<'_>, call: Handle<InviteSession>, slot: Slot, out: Option<Message>) {
+    let asked = dum.session(call).ok().and_then(|session| session.slot(slot).take());
     if let (Some(asked), Some(response)) = (asked, out) {
         dum.stack.respond(asked.transaction, response);
     }
@@ -303,14 +339,20 @@ fn repeat(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let Some(repeated) = &mut session.repeated else { return };
     repeated.waited += repeated.interval;
     let success = repeated.response.status().is_some_and(|code| code >= 200);
+    let reliable = repeated.response.exists(h::RSEQ);
+    if reliable && repeated.waited >= values.long() {
+        return reliable::go_on(dum, call, reliable::Event::NoPrack);
+    }
     if success && repeated.waited >= values.long() {
         if session.modify == modify::State::Unacknowledged {
             super::in_dialog::step(dum, call, modify::Event::NoAck, Cause::default());
         }
         return step(dum, call, Event::NoAck, Cause::default());
     }
-    if success {
-        repeated.interval = (repeated.interval * 2).min(values.t2).min(values.long() - repeated.waited);
+    if success || reliable {
+        // RFC 3262 §3 has no T2.
+        let most = if success { values.t2 } else { values.long() };
+        repeated.interval = (repeated.interval * 2).min(most).min(values.long() - repeated.waited);
     }
     let (transaction, response, interval) = (repeated.transaction, repeated.response.clone(), repeated.interval);
     dum.core.timers.set(&mut session.repeat, fire(call, TimerKind::Repeat), now, interval);

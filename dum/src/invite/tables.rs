@@ -3,7 +3,7 @@
 //!
 //! `cargo test -p dum tables -- --nocapture` prints what the machines do.
 
-use super::{machine, modify, offer_answer};
+use super::{machine, modify, offer_answer, reliable};
 use std::fmt::{Debug, Write};
 
 fn print<S: Copy + PartialEq + Debug, E: Copy + Debug, A: Debug>(
@@ -61,6 +61,12 @@ fn offers_and_answers() {
     let (states, events) = (offer_answer::STATES, offer_answer::EVENTS);
     let printed = print(&states, &events, offer_answer::step, |effect| *effect == offer_answer::Effect::Illegal);
     compare("offers and answers", &printed, OFFER_ANSWER);
+}
+
+#[test]
+fn reliable_provisional() {
+    let printed = print(&reliable::STATES, &reliable::EVENTS, reliable::step, |actions| actions.is_empty());
+    compare("reliable", &printed, RELIABLE);
 }
 
 const CALL: &str = "\
@@ -233,4 +239,21 @@ OfferSent
 OfferReceived
   SendAnswer     Stable         Agree
   Refused        Stable         RollBack
+";
+
+const RELIABLE: &str = "\
+2 pairs change nothing
+Idle
+  Ring           Waiting        Send
+  Accept         Idle           Accept
+Waiting
+  Ring           Waiting        Queue
+  Prack          Idle           StopRepeating, Next
+  Accept         Holding
+  NoPrack        Idle           StopRepeating, Refuse
+Holding
+  Ring           Holding        Busy
+  Prack          Idle           StopRepeating, Accept
+  Accept         Holding        Busy
+  NoPrack        Idle           StopRepeating, Refuse
 ";

@@ -86,6 +86,12 @@ impl MasterProfile {
         self
     }
 
+    /// Understands reliable provisional responses (RFC 3262): PRACK and the option tag `100rel`. Whether ours are is for
+    /// the profile to say ([`UserProfile::reliability`]).
+    pub fn add_100rel(&mut self) -> &mut Self {
+        self.add_method(Method::Prack).add_option_tag("100rel")
+    }
+
     /// Takes bodies of a type with a method; others are refused with 415 (RFC 3261 §8.2.3).
     pub fn add_mime_type(&mut self, method: Method<'static>, media: MediaType<'static>) -> &mut Self {
         self.mime_types.push((method, media));

@@ -7,7 +7,7 @@ mod master;
 mod settings;
 
 pub use master::MasterProfile;
-pub use settings::{Profile, UserProfile};
+pub use settings::{Profile, Reliability, UserProfile};
 
 #[cfg(test)]
 mod tests {

@@ -48,6 +48,18 @@ macro_rules! settings {
     };
 }
 
+/// How provisional responses to INVITE are sent (RFC 3262).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reliability {
+    /// Not reliably, unless the caller requires it.
+    #[default]
+    Never,
+    /// Reliably, if the caller can.
+    Supported,
+    /// Reliably: who cannot is refused with 421, and calls of ours require it.
+    Required,
+}
+
 /// The settings of one identity: what stands in From, and how its requests are made. It may lie on another
 /// ([`UserProfile::on`]), as all do on the master profile's.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +96,8 @@ settings! {
     /// The Expires of a PUBLISH.
     publication_time set_publication_time unset_publication_time has_publication_time: Duration
         = Duration::from_secs(3600);
+    /// Whether provisional responses to INVITE are reliable. [`crate::MasterProfile::add_100rel`] comes first.
+    reliability set_reliability unset_reliability has_reliability: Reliability = Reliability::Never;
     /// The interval after which a session without a refresh ends (RFC 4028); zero: no session timer is asked for.
     session_time set_session_time unset_session_time has_session_time: Duration = Duration::from_secs(1800);
 }

@@ -4,4 +4,5 @@
 mod basic;
 mod changes;
 mod races;
+mod reliable;
 mod world;
