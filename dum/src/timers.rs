@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(crate) enum TimerKind {
     /// A response of a call is sent once more.
     Repeat,
+    /// The session is to be refreshed, or was not (RFC 4028).
+    Session,
     /// A change that met another one is tried once more (RFC 3261 §14.1).
     Glare,
     /// The application has not answered a request, and its client waits no longer (RFC 4320 §4.2).

@@ -181,7 +181,12 @@ fn alive<'d>(dum: &'d mut Dum<'_>, call: Handle<InviteSession>) -> Result<&'d mu
 }
 
 /// A description for a request of the peer's, or for the ACK of its 2xx.
-fn provide(dum: &mut Dum<'_>, call: Handle<InviteSession>, body: Bytes, turn: Exchange) -> Result<(), SessionError> {
+pub(super) fn provide(
+    dum: &mut Dum<'_>,
+    call: Handle<InviteSession>,
+    body: Bytes,
+    turn: Exchange,
+) -> Result<(), SessionError> {
     let this = alive(dum, call)?;
     if this.media.exchange != turn {
         return Err(SessionError::NotNow);
@@ -192,6 +197,10 @@ fn provide(dum: &mut Dum<'_>, call: Handle<InviteSession>, body: Bytes, turn: Ex
             let slot = if this.modify == modify::State::ReceivedUpdate { Slot::Update } else { Slot::Invite };
             let mut response = make_answer(dum, call, slot, 200)?;
             response.set_body(Some(SDP), body.clone());
+            let request = dum.session(call)?.slot(slot).as_ref().map(|asked| asked.msg.clone());
+            if let Some(request) = request {
+                in_dialog::regrant(dum, call, &request, &mut response);
+            }
             dum.session(call)?.media.make(made, Some(body));
             in_dialog::step(dum, call, modify::Event::Answer, response);
         }

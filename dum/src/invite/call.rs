@@ -5,7 +5,8 @@ use super::callback::What;
 use super::machine::{Event, State};
 use super::offer_answer::{Exchange, Move, OfferAnswer};
 use super::reliable::{self, Received};
-use super::session::{Acked, Cause, Credentials, InviteSession, SDP, description, step};
+use super::session::{Acked, Cause, Credentials, InviteSession, SDP, description, step, updates};
+use super::session_timer;
 use crate::dialog::Dialog;
 use crate::dialogs::{DialogEntry, DialogSet, MAX_FORKS};
 use crate::dum::Dum;
@@ -31,6 +32,8 @@ pub(crate) struct Call {
     credentials: Credentials,
     /// One for each fork that answered; the first is there from the beginning.
     pub(super) sessions: SmallVec<[Handle<InviteSession>; 1]>,
+    /// It was sent once more for a 422.
+    repaired: bool,
     /// Forks whose 2xx came too late, by their tags: each gets one BYE.
     late: SmallVec<[Box<str>; 0]>,
 }
@@ -48,6 +51,10 @@ impl Dum<'_> {
         let mut msg = self.make_request(profile, &Method::Invite, target);
         if let Some(offer) = offer {
             msg.set_body(Some(SDP), offer.print());
+        }
+        let wish = session_timer::wish(self, profile);
+        if wish > 0 {
+            msg.set(h::SESSION_EXPIRES, &wish.max(session_timer::MIN_SE));
         }
         if profile.reliability() == Reliability::Required {
             msg.push_back(h::REQUIRES, "100rel");
@@ -95,6 +102,7 @@ impl Dum<'_> {
             request: Some(Box::new(msg)),
             credentials,
             sessions: SmallVec::from_iter([session]),
+            repaired: false,
             late: SmallVec::new(),
         };
         let call = self.core.calls.insert(call)?;
@@ -127,6 +135,14 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: Client
         (Some(response), 101..200) => provisional(dum, call, response),
         (_, ..200) => {}
         (Some(response), 200..300) => success(dum, call, response),
+        // RFC 4028 §7.3: longer than any server on the way asks for.
+        (Some(response), 422) if this.request.is_some() && !this.repaired => {
+            let least = response.header(h::MIN_SE).map_or(session_timer::MIN_SE, |value| value.seconds);
+            resend(dum, call, |msg| {
+                msg.set(h::SESSION_EXPIRES, &least.max(session_timer::MIN_SE));
+                msg.set(h::MIN_SE, &least);
+            });
+        }
         (response, status) => {
             let event = match (response, status) {
                 (Some(_), 300..400) => Event::Redirected,
@@ -137,6 +153,20 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: Client
             failure(dum, call, event, response.as_ref());
         }
     }
+}
+
+/// Sends the INVITE once more with a change, as another attempt at the same call: the next CSeq, the same Call-ID and tag
+/// (RFC 3261 §8.1.3.5).
+fn resend(dum: &mut Dum<'_>, call: Handle<Call>, change: impl FnOnce(&mut Message)) {
+    let Ok(this) = dum.core.calls.get_mut(call) else { return };
+    let Some(request) = &mut this.request else { return };
+    this.cseq += 1;
+    this.repaired = true;
+    request.set(h::CSEQ, &format_args!("{} INVITE", this.cseq));
+    change(request);
+    let transaction = dum.stack.send(request.clone(), SendOptions::default());
+    this.transaction = transaction;
+    dum.core.clients.insert(transaction, Usage::Call(call));
 }
 
 /// Its transaction is over: no 2xx comes any more, none is repeated.
@@ -218,6 +248,7 @@ fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Messa
     let Ok(session) = dum.session(call) else { return };
     session.acked = Some(Box::new(acked));
     let preview = session.preview.take();
+    session.peer_updates = updates(response);
     let (event, told) = match (session.media.exchange, body) {
         (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
             session.media.make(Move::ReceiveAnswer, Some(body));
@@ -236,6 +267,7 @@ fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Messa
         (Exchange::Stable, Ok(_)) if session.media.local.is_some() => (Event::Success, None),
         _ => (Event::SuccessIllegal, None),
     };
+    session_timer::start(dum, call, session_timer::granted(response));
     step(dum, call, event, response);
     if let Some(told) = told.filter(|_| matches!(dum.session(call), Ok(s) if s.state != State::Ending)) {
         dum.tell(call, told, None);

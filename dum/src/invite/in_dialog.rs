@@ -1,11 +1,13 @@
 //! Requests within a call, of both sides: BYE, re-INVITE, UPDATE and the ACK.
 
+use super::api;
 use super::callback::What;
 use super::machine::{Event, State};
 use super::modify::{self, Action};
 use super::offer_answer::{Exchange, Move};
 use super::reliable;
 use super::session::{self, Acked, Asked, Cause, InviteSession, Slot};
+use super::session_timer;
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::handle::Handle;
@@ -51,16 +53,31 @@ fn bye(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Request) {
 
 /// UPDATE without an offer: the remote target is refreshed already (RFC 3311 §5.2).
 fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
-    let Request { transaction, msg } = request;
+    let Request { transaction, msg: request } = request;
     let Ok(this) = dum.session(call) else { return };
-    let asked = Asked { transaction, msg, tag: "".into(), staged: None };
+    let asked = Asked { transaction, msg: request.clone(), tag: "".into(), staged: None };
     let before = this.update.replace(Box::new(asked));
     let response = session::make_answer(dum, call, Slot::Update, 200);
     if let Ok(this) = dum.session(call) {
         this.update = before;
     }
-    if let Ok(response) = response {
+    if let Ok(mut response) = response {
+        regrant(dum, call, &request, &mut response);
         dum.stack.respond(transaction, response);
+    }
+}
+
+/// A request that the peer refreshes the session with: the 2xx says what counts from now on (RFC 4028 §9).
+pub(super) fn regrant(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Message, response: &mut Message) {
+    let Ok(this) = dum.session(call) else { return };
+    let profile = this.profile.clone();
+    if !dum.core.master.has_option_tag("timer") {
+        return;
+    }
+    let wish = session_timer::wish(dum, &profile);
+    if let Ok(Some(timer)) = session_timer::Asked::of(request).agree(wish) {
+        timer.grant(response);
+        session_timer::start(dum, call, Some(timer));
     }
 }
 
@@ -109,7 +126,13 @@ fn offered(
     *this.slot(slot) = Some(Box::new(Asked { transaction, msg, tag: "".into(), staged: None }));
     let what = match description {
         Some((body, sdp)) => {
+            // What was agreed already is only confirmed: it refreshes the session (RFC 4028 §7.4).
+            let again = this.media.local.clone().filter(|_| this.media.remote.as_ref() == Some(&body));
             this.media.make(Move::ReceiveOffer, Some(body));
+            if let Some(answer) = again {
+                let _ = api::provide(dum, call, answer, Exchange::OfferReceived);
+                return;
+            }
             What::Offer(sdp)
         }
         None => What::OfferRequired,
@@ -231,6 +254,10 @@ pub(crate) fn outcome(
         // The 2xx again: its ACK was lost.
         return session::send_ack(dum, call);
     }
+    if this.refresh == Some(transaction) {
+        this.refresh = None;
+        return refreshed_by_us(dum, call, &outcome);
+    }
     if this.sent != Some(transaction) {
         return;
     }
@@ -238,6 +265,17 @@ pub(crate) fn outcome(
     match &outcome.response {
         Some(response) if outcome.is_success() => success(dum, call, transaction, response),
         _ => failure(dum, call, outcome),
+    }
+}
+
+/// The UPDATE that refreshes the session was answered, or not (RFC 4028 §10). What else there may be of it, the timer ends.
+fn refreshed_by_us(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) {
+    let cause = outcome.response.as_ref().map_or_else(Cause::default, Cause::from);
+    match (outcome.status, &outcome.response) {
+        (200..300, Some(response)) => session_timer::start(dum, call, session_timer::granted(response)),
+        (481, _) => session::step(dum, call, Event::Gone, cause),
+        (408, _) | (_, None) => session::step(dum, call, Event::Silent, cause),
+        _ => {}
     }
 }
 
@@ -265,6 +303,9 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
             return session::step(dum, call, Event::AckIllegal, response);
         }
     };
+    if response.exists(h::SESSION_EXPIRES) {
+        session_timer::start(dum, call, session_timer::granted(response));
+    }
     step(dum, call, event, response);
     dum.tell(call, told, None);
 }

@@ -96,7 +96,6 @@ pub(crate) enum Event {
     /// BYE came.
     Bye,
     /// The session timer ran out (RFC 4028 §10).
-    #[allow(dead_code)]
     Expired,
     /// A request in the dialog was answered with 481: it is gone over there (RFC 3261 §12.2.1.2).
     Gone,

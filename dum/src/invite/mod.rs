@@ -18,6 +18,7 @@ mod offer_answer;
 mod reliable;
 pub(crate) mod server;
 pub(crate) mod session;
+mod session_timer;
 #[cfg(test)]
 mod tables;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::callback::What;
 use super::machine::{Event, State};
 use super::offer_answer::{Exchange, Move, OfferAnswer};
 use super::session::{Asked, InviteSession, SDP, Slot, make_answer, step};
-use super::{ServerInviteSession, SessionError, reliable, session};
+use super::{ServerInviteSession, SessionError, reliable, session, session_timer};
 use crate::dialog::Dialog;
 use crate::dispatch::Request;
 use crate::dum::Dum;
@@ -36,6 +36,17 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     }
     let tag = dum.stack.new_tag().into();
     call.asked = Some(Box::new(Asked { transaction, msg: msg.clone(), tag, staged: None }));
+    let wish = session_timer::wish(dum, &call.profile);
+    match session_timer::Asked::of(&msg).agree(wish) {
+        // Where this side knows nothing of it, the caller is on its own.
+        Ok(timer) => call.timer = timer.filter(|_| dum.core.master.has_option_tag("timer")),
+        Err(least) => {
+            let mut response = dum.make_response(&msg, 422, None);
+            response.set(h::MIN_SE, &least);
+            return dum.stack.respond(transaction, response);
+        }
+    }
+    call.peer_updates = session::updates(&msg);
     let Ok(call) = dum.core.sessions.insert(call) else { return dum.refuse(transaction, &msg, 503) };
     dum.core.servers.insert(transaction, Usage::Invite(call));
     dum.tell(call, What::New, Some(msg));
@@ -127,6 +138,11 @@ pub(super) fn accept_now(dum: &mut Dum<'_>, call: Handle<ServerInviteSession>) -
     if let Some(Ok(entry)) = this.dialog.map(|dialog| dum.core.dialogs.get_mut(dialog)) {
         entry.dialog.confirm();
     }
+    let timer = dum.session(call)?.timer;
+    if let Some(timer) = &timer {
+        timer.grant(&mut response);
+    }
+    session_timer::start(dum, call, timer);
     step(dum, call, Event::Accept, session::Cause { msg, out: Some(response) });
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::machine::{self, Action, Event, State};
 use super::modify;
 use super::offer_answer::OfferAnswer;
 use super::reliable::{self, Reliable};
+use super::session_timer::{self, SessionTimer};
 use crate::dialogs::DialogEntry;
 use crate::dum::Dum;
 use crate::handle::{Handle, UsageEnded};
@@ -49,10 +50,16 @@ pub struct InviteSession {
     pub(super) bye: Option<ClientTransaction>,
     /// RFC 3262, when it is used.
     pub(super) reliable: Option<Box<Reliable>>,
+    /// RFC 4028, when it is used, and the refresh that is under way.
+    pub(super) timer: Option<SessionTimer>,
+    pub(super) refresh: Option<ClientTransaction>,
+    /// Whether the peer's Allow has UPDATE.
+    pub(super) peer_updates: bool,
     /// What a glare has put off; `None` in it asks for an offer.
     pub(super) again: Option<Option<Bytes>>,
     pub(super) repeat: Alarm,
     pub(super) glare: Alarm,
+    pub(super) expiry: Alarm,
 }
 
 /// A request that waits for our final response.
@@ -118,9 +125,13 @@ impl InviteSession {
             sent: None,
             bye: None,
             reliable: None,
+            timer: None,
+            refresh: None,
+            peer_updates: false,
             again: None,
             repeat: Alarm::OFF,
             glare: Alarm::OFF,
+            expiry: Alarm::OFF,
         }
     }
 }
@@ -222,6 +233,7 @@ pub(super) fn send(
     let mut msg = dum.make_in_dialog(dialog, method)?;
     if let Method::Invite | Method::Update = method {
         dum.advertise(&mut msg);
+        session_timer::ask(dum, call, &mut msg);
     }
     if let Some(body) = body {
         msg.set_body(Some(SDP), body);
@@ -305,7 +317,7 @@ pub(super) fn stop_repeating(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     }
 }
 
-fn fire(call: Handle<InviteSession>, kind: TimerKind) -> Fire {
+pub(super) fn fire(call: Handle<InviteSession>, kind: TimerKind) -> Fire {
     Fire { usage: Usage::Invite(call), kind }
 }
 
@@ -325,6 +337,9 @@ pub(crate) fn timer(dum: &mut Dum<'_>, call: Handle<InviteSession>, fire: Fire) 
     let Ok(session) = dum.core.sessions.get_mut(call) else { return };
     match fire.kind {
         TimerKind::Repeat if dum.core.timers.is_due(&mut session.repeat, fire, now) => repeat(dum, call),
+        TimerKind::Session if dum.core.timers.is_due(&mut session.expiry, fire, now) => {
+            session_timer::fired(dum, call);
+        }
         TimerKind::Glare if dum.core.timers.is_due(&mut session.glare, fire, now) => {
             super::in_dialog::step(dum, call, modify::Event::Again, Cause::default());
         }
@@ -367,6 +382,11 @@ pub(super) fn arm_glare(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let millis = if session.caller { 2100 + 10 * (random % 191) } else { 10 * random };
     let after = Duration::from_millis(millis);
     dum.core.timers.set(&mut session.glare, fire(call, TimerKind::Glare), now, after);
+}
+
+/// Whether who sent a message takes UPDATE.
+pub(super) fn updates(msg: &Message) -> bool {
+    msg.header(h::ALLOWS).flatten().any(|method| method == Method::Update)
 }
 
 /// The body of a message, if it is a description.

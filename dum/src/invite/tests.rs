@@ -156,6 +156,35 @@ fn one_early_dialog_of_several_is_ended_by_bye_and_the_last_by_cancel() {
 }
 
 #[test]
+fn a_422_is_asked_again_with_what_it_wants() {
+    let mut bench = Bench::new(App::default());
+    let handle = bench.with(|_, dum| {
+        let mut master = (**dum.master_profile()).clone();
+        master.add_option_tag("timer");
+        dum.set_master_profile(master);
+        let profile = dum.master_profile().user().clone();
+        let invite = dum.make_invite(&profile, &addr("<sip:bob@192.0.2.9>"), None);
+        dum.send_invite(&profile, invite).unwrap()
+    });
+    let (transaction, invite) = bench.request();
+    assert_eq!(invite.header(h::SESSION_EXPIRES).unwrap().seconds, 1800);
+    let mut small = invite.make_response(422, None, Some("proxy"));
+    small.set(h::MIN_SE, &3600);
+    bench.event(TuEvent::Response { transaction, msg: small.into() });
+    let (second, again) = bench.request();
+    let (expires, least) =
+        (again.header(h::SESSION_EXPIRES).unwrap().seconds, again.header(h::MIN_SE).unwrap().seconds);
+    assert_eq!((expires, least, again.header(h::CSEQ).unwrap().number), (3600, 3600, 2));
+    assert_eq!(again.header(h::CALL_ID).unwrap(), invite.header(h::CALL_ID).unwrap());
+    // The call is the same one; a second 422 is a refusal.
+    fork(&mut bench, (second, &again), 180, "one");
+    assert!(bench.with(|_, dum| handle.is_alive(dum)));
+    fork(&mut bench, (second, &again), 422, "one");
+    assert_eq!(heard(&mut bench), ["0 180", "0 Refused"]);
+    assert_eq!(bench.dum.counts(), Counts::default());
+}
+
+#[test]
 fn a_failure_ends_all_forks() {
     let (mut bench, transaction, invite) = calling();
     for tag in ["one", "two"] {

@@ -5,4 +5,5 @@ mod basic;
 mod changes;
 mod races;
 mod reliable;
+mod timers;
 mod world;

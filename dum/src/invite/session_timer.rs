@@ -1,0 +1,222 @@
+//! Session timers (RFC 4028): what is agreed in INVITE and UPDATE, and what follows from it.
+//!
+//! ```text
+//!   caller:  Session-Expires: 1800 ──INVITE──►  callee: 422 with Min-SE if that is too short
+//!                                  ◄──2xx─────          Session-Expires: 1800;refresher=uac or uas
+//!   who refreshes: UPDATE or re-INVITE after half of it; who does not: BYE shortly before its end (§10)
+//! ```
+
+use super::machine::{Event, State};
+use super::modify;
+use super::session::{self, Cause, InviteSession, fire};
+use super::{in_dialog, offer_answer::Exchange};
+use crate::dum::Dum;
+use crate::handle::Handle;
+use crate::timers::TimerKind;
+use stack::header::{DeltaParams, Method, Token, h, p};
+use stack::message::Message;
+use std::time::Duration;
+
+/// Nothing shorter is allowed (§4).
+pub(super) const MIN_SE: u32 = 90;
+
+/// Its option tag.
+const TIMER: &str = "timer";
+
+/// What both sides have agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SessionTimer {
+    /// Seconds after which a session without a refresh is over.
+    pub(super) interval: u32,
+    /// Whether this side refreshes.
+    pub(super) ours: bool,
+    /// Half of it has passed and the refresh is on its way.
+    pub(super) refreshing: bool,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Session-Expires, if there is one.
+    interval: Option<u32>,
+    /// Who shall refresh, if it says so: whether the side that sent the request.
+    requester: Option<bool>,
+    min: Option<u32>,
+    /// Whether that side knows session timers.
+    supported: bool,
+}
+
+impl Asked {
+    /// Reads a request.
+    pub(super) fn of(msg: &Message) -> Self {
+        let expires = msg.header(h::SESSION_EXPIRES).ok();
+        Asked {
+            interval: expires.as_ref().map(|value| value.seconds),
+            requester: expires.as_ref().and_then(refresher),
+            min: msg.header(h::MIN_SE).ok().map(|value| value.seconds),
+            supported: msg.header(h::SUPPORTEDS).flatten().any(|tag: Token<'_>| tag.is(TIMER)),
+        }
+    }
+
+    /// What the side that was asked agrees to; `own` is what it would like, 0 for nothing (§9).
+    ///
+    /// # Errors
+    /// The least that it accepts: 422.
+    pub(super) fn agree(self, own: u32) -> Result<Option<SessionTimer>, u32> {
+        if self.interval.is_some_and(|asked| asked < MIN_SE) {
+            return Err(MIN_SE);
+        }
+        let least = self.min.unwrap_or(MIN_SE).max(MIN_SE);
+        let interval = match (self.interval, own) {
+            (Some(asked), 0) => asked,
+            (Some(asked), own) => asked.min(own.max(least)),
+            (None, 0) => return Ok(None),
+            (None, own) => own.max(least),
+        };
+        // Table 2 of §9: who does not know of it cannot refresh.
+        let requester = self.supported && self.requester.unwrap_or(true);
+        Ok(Some(SessionTimer { interval, ours: !requester, refreshing: false }))
+    }
+}
+
+/// Whether `refresher` says uac.
+fn refresher(value: &DeltaParams<'_>) -> Option<bool> {
+    match value.param(p::REFRESHER) {
+        Some(who) if who.eq_ignore_ascii_case("uac") => Some(true),
+        Some(who) if who.eq_ignore_ascii_case("uas") => Some(false),
+        _ => None,
+    }
+}
+
+/// What a 2xx says to the side that asked (§7.2).
+pub(super) fn granted(response: &Message) -> Option<SessionTimer> {
+    let value = response.header(h::SESSION_EXPIRES).ok()?;
+    let interval = value.seconds.max(MIN_SE);
+    Some(SessionTimer { interval, ours: refresher(&value).unwrap_or(true), refreshing: false })
+}
+
+impl SessionTimer {
+    /// When to look next: to refresh, or to end what was not refreshed (§10).
+    fn wait(&self) -> Duration {
+        let whole = u64::from(self.interval);
+        let last = whole - (whole / 3).min(32);
+        Duration::from_secs(match (self.ours, self.refreshing) {
+            (true, false) => whole / 2,
+            (true, true) => last - whole / 2,
+            (false, _) => last,
+        })
+    }
+
+    /// Writes it into the 2xx that grants it; `Require` only where the peer is to refresh (§9).
+    pub(super) fn grant(&self, response: &mut Message) {
+        let who = if self.ours { "uas" } else { "uac" };
+        response.set(h::SESSION_EXPIRES, &format_args!("{};refresher={who}", self.interval));
+        if !self.ours {
+            response.push_back(h::REQUIRES, TIMER);
+        }
+    }
+}
+
+/// What the user agent would like: the profile's time, if it knows of session timers at all.
+pub(super) fn wish(dum: &Dum<'_>, profile: &crate::profile::UserProfile) -> u32 {
+    match dum.core.master.has_option_tag(TIMER) {
+        true => u32::try_from(profile.session_time().as_secs()).unwrap_or(u32::MAX),
+        false => 0,
+    }
+}
+
+/// Writes into an INVITE or UPDATE what this side asks for: before anything is agreed what the profile says, later what was
+/// agreed (§7.1, §7.4).
+pub(super) fn ask(dum: &Dum<'_>, call: Handle<InviteSession>, msg: &mut Message) {
+    let Ok(this) = dum.core.sessions.get(call) else { return };
+    if let Some(timer) = this.timer {
+        let who = if timer.ours { "uac" } else { "uas" };
+        msg.set(h::SESSION_EXPIRES, &format_args!("{};refresher={who}", timer.interval));
+        msg.set(h::MIN_SE, &MIN_SE);
+    }
+}
+
+/// From now on this counts; nothing, if nothing was agreed.
+pub(super) fn start(dum: &mut Dum<'_>, call: Handle<InviteSession>, timer: Option<SessionTimer>) {
+    let now = dum.now();
+    let Ok(this) = dum.core.sessions.get_mut(call) else { return };
+    this.timer = timer;
+    match timer {
+        Some(timer) => {
+            dum.core.timers.set(&mut this.expiry, fire(call, TimerKind::Session), now, timer.wait());
+        }
+        None => this.expiry.clear(),
+    }
+}
+
+/// Half of it has passed, or nearly all.
+pub(super) fn fired(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let Ok(this) = dum.session(call) else { return };
+    let Some(mut timer) = this.timer else { return };
+    if !timer.ours || timer.refreshing {
+        return session::step(dum, call, Event::Expired, Cause::default());
+    }
+    timer.refreshing = true;
+    let idle =
+        this.state == State::Connected && this.modify == modify::State::Idle && this.media.exchange == Exchange::Stable;
+    start(dum, call, Some(timer));
+    // An exchange that is under way refreshes it too.
+    if idle {
+        refresh(dum, call);
+    }
+}
+
+/// An UPDATE without a description, where the peer allows it; else a re-INVITE with the same offer (§7.4).
+fn refresh(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let Ok(this) = dum.session(call) else { return };
+    if this.peer_updates {
+        if let (Ok(sent), Ok(this)) = (session::send(dum, call, &Method::Update, None), dum.session(call)) {
+            this.refresh = Some(sent);
+        }
+    } else {
+        let offer = this.media.local.clone();
+        if offer.is_some() {
+            this.media.make(super::offer_answer::Move::SendOffer, offer);
+        }
+        in_dialog::step(dum, call, modify::Event::SendInvite, Cause::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(interval: Option<u32>, requester: Option<bool>, min: Option<u32>, supported: bool) -> Asked {
+        Asked { interval, requester, min, supported }
+    }
+
+    /// The tables of RFC 4028 §9.
+    #[test]
+    fn what_is_agreed() {
+        let timer = |interval, ours| Ok(Some(SessionTimer { interval, ours, refreshing: false }));
+        for (request, own, agreed) in [
+            (asked(None, None, None, false), 0, Ok(None)),
+            (asked(None, None, None, true), 0, Ok(None)),
+            // The caller knows nothing of it: the callee refreshes.
+            (asked(None, None, None, false), 1800, timer(1800, true)),
+            (asked(Some(600), None, None, false), 1800, timer(600, true)),
+            (asked(None, None, None, true), 1800, timer(1800, false)),
+            (asked(Some(3600), None, None, true), 1800, timer(1800, false)),
+            (asked(Some(3600), Some(true), None, true), 1800, timer(1800, false)),
+            (asked(Some(3600), Some(false), None, true), 1800, timer(1800, true)),
+            // It may be shortened, but not below what the way demands.
+            (asked(Some(3600), None, Some(2400), true), 1800, timer(2400, false)),
+            (asked(Some(3600), None, None, true), 0, timer(3600, false)),
+            (asked(Some(60), None, None, true), 1800, Err(90)),
+        ] {
+            assert_eq!(request.agree(own), agreed, "{request:?} {own}");
+        }
+    }
+
+    #[test]
+    fn when_it_is_refreshed_and_when_it_is_over() {
+        let wait = |interval, ours, refreshing| SessionTimer { interval, ours, refreshing }.wait().as_secs();
+        assert_eq!((wait(1800, true, false), wait(1800, true, true), wait(1800, false, false)), (900, 868, 1768));
+        assert_eq!((wait(90, true, false), wait(90, true, true), wait(90, false, false)), (45, 15, 60));
+    }
+}
