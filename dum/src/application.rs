@@ -2,6 +2,7 @@
 
 use crate::invite::InviteSessionHandler;
 use crate::out_of_dialog::OutOfDialogHandler;
+use crate::refer::ReferHandler;
 use stack::header::Method;
 
 /// The program: it says which handlers it has, and usually is all of them itself (`Some(self)`).
@@ -11,6 +12,11 @@ use stack::header::Method;
 pub trait Application: Send + 'static {
     /// Who hears of calls. Without one, INVITE is answered 405.
     fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
+        None
+    }
+
+    /// Who hears of transfers. Without one, REFER is answered 405.
+    fn refers(&mut self) -> Option<&mut dyn ReferHandler> {
         None
     }
 

@@ -7,11 +7,19 @@ use crate::application::Application;
 use crate::dum::Dum;
 use crate::invite;
 use crate::out_of_dialog;
+use crate::refer;
 
 /// Something to be told. A new kind of usage adds a variant with an enum of its own, and its `deliver`.
 pub(crate) enum Callback {
     Invite(invite::Callback),
     OutOfDialog(out_of_dialog::Callback),
+    Refer(refer::Callback),
+}
+
+impl From<refer::Callback> for Callback {
+    fn from(callback: refer::Callback) -> Self {
+        Callback::Refer(callback)
+    }
 }
 
 impl From<invite::Callback> for Callback {
@@ -30,6 +38,7 @@ impl Callback {
     pub(crate) fn deliver(self, dum: &mut Dum<'_>, app: &mut impl Application) {
         match self {
             Callback::Invite(callback) => callback.deliver(dum, app),
+            Callback::Refer(callback) => callback.deliver(dum, app),
             Callback::OutOfDialog(callback) => callback.deliver(dum, app),
         }
     }

@@ -7,6 +7,7 @@ use crate::invite::InviteSession;
 use crate::invite::call::Call;
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest};
 use crate::profile::MasterProfile;
+use crate::refer::{ClientRefer, ServerRefer};
 use crate::timers::Timers;
 use crate::usage::Usage;
 use rutil::{HashMap, Keyed, Rng};
@@ -56,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) callbacks: VecDeque<Callback>,
     pub(crate) calls: Usages<Call>,
     pub(crate) sessions: Usages<InviteSession>,
+    pub(crate) client_refers: Usages<ClientRefer>,
+    pub(crate) server_refers: Usages<ServerRefer>,
     pub(crate) client_requests: Usages<ClientOutOfDialogRequest>,
     pub(crate) server_requests: Usages<ServerOutOfDialogRequest>,
 }
@@ -74,6 +77,8 @@ impl Core {
             callbacks: VecDeque::new(),
             calls: Usages::new(limits.dialog_sets),
             sessions: Usages::new(limits.dialog_sets.saturating_mul(2)),
+            client_refers: Usages::new(limits.dialog_sets),
+            server_refers: Usages::new(limits.dialog_sets),
             client_requests: Usages::new(limits.requests),
             server_requests: Usages::new(limits.requests),
         }

@@ -4,6 +4,7 @@ use crate::dum::Dum;
 use crate::invite;
 use crate::out_of_dialog;
 use crate::outcome::Outcome;
+use crate::refer;
 use crate::validate;
 use stack::header::{Method, RetryAfter, h, p};
 use stack::message::Message;
@@ -72,7 +73,8 @@ fn within_dialog(dum: &mut Dum<'_>, request: Request) {
         }
         return dum.stack.respond(request.transaction, response);
     }
-    match entry.usages.iter().copied().find(|usage| usage.takes(&request.msg)) {
+    let usages = entry.usages.clone();
+    match usages.into_iter().find(|usage| usage.takes(dum.core, &request.msg)) {
         Some(usage) => usage.request(dum, dialog, request),
         None => out_of_dialog(dum, request),
     }
@@ -83,7 +85,7 @@ fn within_dialog(dum: &mut Dum<'_>, request: Request) {
 fn first_in_dialog(dum: &mut Dum<'_>, request: Request) {
     let set = dum.core.dialogs.set_of_request(&request.msg);
     let creator = set.and_then(|set| dum.core.dialogs.set(set).ok()?.creator);
-    match creator.filter(|usage| usage.takes(&request.msg)) {
+    match creator.filter(|usage| usage.takes(dum.core, &request.msg)) {
         Some(usage) => usage.first_request(dum, request),
         None => dum.refuse(request.transaction, &request.msg, 481),
     }
@@ -93,7 +95,7 @@ fn first_in_dialog(dum: &mut Dum<'_>, request: Request) {
 fn ack(dum: &mut Dum<'_>, msg: Message) {
     let Some(dialog) = dum.core.dialogs.of_request(&msg) else { return };
     let Ok(entry) = dum.core.dialogs.get(dialog) else { return };
-    if let Some(usage) = entry.usages.iter().copied().find(|usage| usage.takes(&msg)) {
+    if let Some(usage) = entry.usages.iter().copied().find(|usage| usage.takes(dum.core, &msg)) {
         usage.ack(dum, msg);
     }
 }
@@ -106,6 +108,7 @@ fn out_of_dialog(dum: &mut Dum<'_>, request: Request) {
             dum.refuse(request.transaction, &request.msg, 481);
         }
         Some(Method::Invite) => invite::server::request(dum, request),
+        Some(Method::Refer) => refer::server::request(dum, None, None, request),
         _ => out_of_dialog::server::request(dum, request),
     }
 }

@@ -98,6 +98,7 @@ mod manager;
 pub mod out_of_dialog;
 mod outcome;
 mod profile;
+pub mod refer;
 #[cfg(test)]
 mod testing;
 mod timers;

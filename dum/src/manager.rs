@@ -59,6 +59,7 @@ impl<A: Application> DialogUsageManager<A> {
             dialog_sets,
             dialogs,
             sessions: self.core.sessions.len() + self.core.calls.len(),
+            refers: self.core.client_refers.len() + self.core.server_refers.len(),
             requests: self.core.client_requests.len() + self.core.server_requests.len(),
             transactions: self.core.clients.len() + self.core.servers.len(),
         }
@@ -74,6 +75,8 @@ pub struct Counts {
     pub dialogs: usize,
     /// Calls, and INVITEs that were sent and may still be answered.
     pub sessions: usize,
+    /// Transfers.
+    pub refers: usize,
     /// Requests out of a dialog that are not answered.
     pub requests: usize,
     /// Transactions that a usage hears of.

@@ -1,5 +1,6 @@
-//! Who hears of a message or a timer. A new kind of usage adds a variant here, and a line to each `match`.
+//! Who hears of a message or a timer. A new kind of usage adds a variant here, and a line to each `match` that means it.
 
+use crate::core::Core;
 use crate::dialogs::DialogEntry;
 use crate::dispatch::Request;
 use crate::dum::Dum;
@@ -8,6 +9,7 @@ use crate::invite::call::{self, Call};
 use crate::invite::{InviteSession, in_dialog, server as invited, session};
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest, client, server};
 use crate::outcome::Outcome;
+use crate::refer::{self, ClientRefer, ServerRefer};
 use crate::timers::Fire;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, ServerTransaction};
@@ -18,51 +20,47 @@ pub(crate) enum Usage {
     /// An INVITE that we sent, before and beside its forks.
     Call(Handle<Call>),
     Invite(Handle<InviteSession>),
+    ClientRefer(Handle<ClientRefer>),
+    ServerRefer(Handle<ServerRefer>),
     ClientOutOfDialog(Handle<ClientOutOfDialogRequest>),
     ServerOutOfDialog(Handle<ServerOutOfDialogRequest>),
 }
 
 impl Usage {
     /// Whether a request in its dialog is its own, by method and, where there may be several, by Event and the like.
-    pub(crate) fn takes(&self, request: &Message) -> bool {
+    pub(crate) fn takes(&self, core: &Core, request: &Message) -> bool {
         match self {
             Usage::Invite(_) => in_dialog::takes(request),
-            Usage::Call(_) | Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => false,
+            Usage::ClientRefer(handle) => refer::client::takes(core, *handle, request),
+            _ => false,
         }
     }
 
     /// A request in its dialog that it takes. CSeq has been checked, the remote target refreshed.
     pub(crate) fn request(self, dum: &mut Dum<'_>, _dialog: Handle<DialogEntry>, request: Request) {
         match self {
-            Usage::Invite(call) => in_dialog::request(dum, call, request),
-            Usage::Call(_) | Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {
-                dum.refuse(request.transaction, &request.msg, 481);
-            }
+            Usage::Invite(handle) => in_dialog::request(dum, handle, request),
+            Usage::ClientRefer(handle) => refer::client::notified(dum, handle, &request),
+            _ => dum.refuse(request.transaction, &request.msg, 481),
         }
     }
 
     /// A request that it takes, in its dialog set, but in a dialog that is not there: it may make that.
     pub(crate) fn first_request(self, dum: &mut Dum<'_>, request: Request) {
-        match self {
-            Usage::Call(_) | Usage::Invite(_) | Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {
-                dum.refuse(request.transaction, &request.msg, 481);
-            }
-        }
+        dum.refuse(request.transaction, &request.msg, 481);
     }
 
     /// An ACK for a 2xx of its own.
     pub(crate) fn ack(self, dum: &mut Dum<'_>, ack: Message) {
-        match self {
-            Usage::Invite(call) => in_dialog::ack(dum, call, ack),
-            Usage::Call(_) | Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {}
+        if let Usage::Invite(handle) = self {
+            in_dialog::ack(dum, handle, ack);
         }
     }
 
     /// The client gave up an INVITE that it has not answered.
     pub(crate) fn cancelled(self, dum: &mut Dum<'_>, _invite: ServerTransaction, cancel: &Message) {
-        match self {
-            Usage::Invite(call) => invited::cancelled(dum, call, cancel),
-            Usage::Call(_) | Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {}
+        if let Usage::Invite(handle) = self {
+            invited::cancelled(dum, handle, cancel);
         }
     }
 
@@ -71,6 +69,8 @@ impl Usage {
         match self {
             Usage::Call(handle) => call::outcome(dum, handle, transaction, outcome),
             Usage::Invite(handle) => in_dialog::outcome(dum, handle, transaction, outcome),
+            Usage::ClientRefer(handle) => refer::client::outcome(dum, handle, outcome),
+            Usage::ServerRefer(handle) => refer::server::outcome(dum, handle, &outcome),
             Usage::ClientOutOfDialog(handle) => client::outcome(dum, handle, outcome),
             Usage::ServerOutOfDialog(_) => {}
         }
@@ -79,17 +79,19 @@ impl Usage {
     /// A client transaction whose 2xx may have been repeated is over.
     pub(crate) fn transaction_ended(self, dum: &mut Dum<'_>, transaction: ClientTransaction) {
         match self {
-            Usage::Call(handle) => call::ended(dum, handle),
+            Usage::Call(handle) => call::transaction_ended(dum, handle, transaction),
             Usage::Invite(handle) => in_dialog::transaction_ended(dum, handle, transaction),
-            Usage::ClientOutOfDialog(_) | Usage::ServerOutOfDialog(_) => {}
+            _ => {}
         }
     }
 
     /// One of its timers has fired; whether its alarm means it is for the usage to ask ([`crate::timers::Timers::is_due`]).
     pub(crate) fn timer(dum: &mut Dum<'_>, fire: Fire) {
         match fire.usage {
-            Usage::ServerOutOfDialog(handle) => server::timer(dum, handle, fire),
             Usage::Invite(handle) => session::timer(dum, handle, fire),
+            Usage::ClientRefer(handle) => refer::client::timer(dum, handle, fire),
+            Usage::ServerRefer(handle) => refer::server::timer(dum, handle, fire),
+            Usage::ServerOutOfDialog(handle) => server::timer(dum, handle, fire),
             Usage::Call(_) | Usage::ClientOutOfDialog(_) => {}
         }
     }

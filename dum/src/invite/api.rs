@@ -7,8 +7,12 @@ use super::session::{self, Cause, SDP, Slot, make_answer};
 use super::{ClientInviteSession, InviteSession, ServerInviteSession, in_dialog, reliable};
 use crate::dum::Dum;
 use crate::handle::{Handle, NoRoom, UsageEnded};
+use crate::refer::{self, ClientRefer};
+use crate::usage::Usage;
 use bytes::Bytes;
 use stack::contents::sdp::Sdp;
+use stack::header::{DialogRef, Method, NameAddr};
+use stack::tu::SendOptions;
 
 /// Why a call was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -148,6 +152,57 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         }
     }
 
+    /// Sends INFO in the call (RFC 6086); [`super::InviteSessionHandler::on_request_answered`] tells the answer.
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: there is no dialog yet, or eight requests wait for their answers.
+    fn info(self, dum: &mut Dum<'_>, content_type: &str, body: impl Into<Bytes>) -> Result<(), SessionError> {
+        request(dum, self.into(), &Method::Info, content_type, body.into())
+    }
+
+    /// Sends MESSAGE in the call (RFC 3428), as [`Session::info`].
+    ///
+    /// # Errors
+    /// As [`Session::info`].
+    fn message(self, dum: &mut Dum<'_>, content_type: &str, body: impl Into<Bytes>) -> Result<(), SessionError> {
+        request(dum, self.into(), &Method::Message, content_type, body.into())
+    }
+
+    /// Asks the peer to make a call elsewhere (RFC 3515): a transfer, when our call is ended behind it.
+    /// [`crate::refer::ReferHandler`] is told how that goes; with `subscribe` false, only whether the peer will
+    /// (RFC 4488).
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: there is no dialog yet.
+    fn refer(
+        self,
+        dum: &mut Dum<'_>,
+        refer_to: &NameAddr<'_>,
+        subscribe: bool,
+    ) -> Result<Handle<ClientRefer>, SessionError> {
+        let dialog = alive(dum, self.into())?.dialog.ok_or(SessionError::NotNow)?;
+        refer::client::send(dum, dialog, refer_to, subscribe)
+    }
+
+    /// Asks the peer to take our place in another call of ours (an attended transfer, RFC 5589 §7): Refer-To names the
+    /// other call's peer, with Replaces.
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: one of the calls has no dialog yet.
+    fn refer_to_call(
+        self,
+        dum: &mut Dum<'_>,
+        other: impl Into<Handle<InviteSession>>,
+    ) -> Result<Handle<ClientRefer>, SessionError> {
+        let refer_to = refer::client::replacing(dum, other.into()).ok_or(SessionError::NotNow)?;
+        self.refer(dum, &refer_to, true)
+    }
+
+    /// The value of Replaces (RFC 3891) that names this call to its peer: an INVITE with it takes its place.
+    fn replaces(self, dum: &Dum<'_>) -> Option<DialogRef<'static>> {
+        refer::client::replaces(dum, self.into())
+    }
+
     /// Ends the call as its state wants it: CANCEL, BYE, 480, or BYE as soon as the ACK has come.
     ///
     /// # Errors
@@ -178,6 +233,25 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
 fn alive<'d>(dum: &'d mut Dum<'_>, call: Handle<InviteSession>) -> Result<&'d mut InviteSession, UsageEnded> {
     let this = dum.session(call)?;
     if matches!(this.state, State::Ending | State::Terminated) { Err(UsageEnded) } else { Ok(this) }
+}
+
+/// INFO and MESSAGE that wait for their answers.
+const MAX_REQUESTS: usize = 8;
+
+fn request(
+    dum: &mut Dum<'_>,
+    call: Handle<InviteSession>,
+    method: &Method<'static>,
+    content_type: &str,
+    body: Bytes,
+) -> Result<(), SessionError> {
+    let this = alive(dum, call)?;
+    let dialog = this.dialog.filter(|_| this.requests.len() < MAX_REQUESTS).ok_or(SessionError::NotNow)?;
+    let mut msg = dum.make_in_dialog(dialog, method)?;
+    msg.set_body(Some(content_type), body);
+    let transaction = dum.send(Usage::Invite(call), msg, SendOptions::default());
+    dum.session(call)?.requests.push((transaction, method.clone()));
+    Ok(())
 }
 
 /// A description for a request of the peer's, or for the ACK of its 2xx.

@@ -169,8 +169,15 @@ fn resend(dum: &mut Dum<'_>, call: Handle<Call>, change: impl FnOnce(&mut Messag
     dum.core.clients.insert(transaction, Usage::Call(call));
 }
 
+/// A transaction of it is over; an attempt before the last one means nothing.
+pub(crate) fn transaction_ended(dum: &mut Dum<'_>, call: Handle<Call>, transaction: ClientTransaction) {
+    if dum.core.calls.get(call).is_ok_and(|this| this.transaction == transaction) {
+        ended(dum, call);
+    }
+}
+
 /// Its transaction is over: no 2xx comes any more, none is repeated.
-pub(crate) fn ended(dum: &mut Dum<'_>, call: Handle<Call>) {
+fn ended(dum: &mut Dum<'_>, call: Handle<Call>) {
     let Ok(this) = dum.core.calls.remove(call) else { return };
     for session in &this.sessions {
         if let Ok(session) = dum.session(*session) {

@@ -6,7 +6,9 @@ use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::outcome::Outcome;
 use stack::contents::sdp::Sdp;
+use stack::header::Method;
 use stack::message::Message;
+use stack::tu::ServerTransaction;
 use std::sync::Arc;
 
 /// Something to be told of a call.
@@ -27,6 +29,9 @@ pub(super) enum What {
     OfferRequired,
     Answer(Box<Sdp>),
     OfferRejected(Outcome),
+    /// INFO or MESSAGE, and where its answer goes.
+    Request(ServerTransaction),
+    Answered(Method<'static>, Outcome),
     Terminated(EndReason),
 }
 
@@ -47,6 +52,9 @@ impl Callback {
         let msg = msg.as_deref();
         // What a handler did may have ended the call before the rest of the same message is told.
         if !matches!(what, What::Terminated(_)) && !call.is_alive(dum) {
+            if let (What::Request(transaction), Some(msg)) = (what, msg) {
+                dum.refuse(transaction, msg, 481);
+            }
             return;
         }
         match (what, msg) {
@@ -60,8 +68,16 @@ impl Callback {
             (What::OfferRequired, _) => handler.on_offer_required(dum, call),
             (What::Answer(sdp), _) => handler.on_answer(dum, call, &sdp),
             (What::OfferRejected(outcome), _) => handler.on_offer_rejected(dum, call, &outcome),
+            (What::Request(transaction), Some(msg)) => {
+                let status = match msg.method() {
+                    Some(Method::Info) => handler.on_info(dum, call, msg),
+                    _ => handler.on_message(dum, call, msg),
+                };
+                dum.refuse(transaction, msg, status.clamp(200, 699));
+            }
+            (What::Answered(method, outcome), _) => handler.on_request_answered(dum, call, &method, &outcome),
             (What::Terminated(reason), msg) => handler.on_terminated(dum, call, reason, msg),
-            (What::New | What::Provisional | What::Connected | What::Confirmed, None) => {}
+            (What::New | What::Provisional | What::Connected | What::Confirmed | What::Request(_), None) => {}
         }
     }
 }

@@ -21,16 +21,22 @@ use std::sync::Arc;
 
 /// Whether a request in the dialog belongs to the call.
 pub(crate) fn takes(request: &Message) -> bool {
-    matches!(request.method(), Some(Method::Invite | Method::Ack | Method::Bye | Method::Update | Method::Prack))
+    use Method::{Ack, Bye, Info, Invite, Message, Prack, Refer, Update};
+    matches!(request.method(), Some(Invite | Ack | Bye | Update | Prack | Info | Message | Refer))
 }
 
 /// A request in the dialog.
 pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
     let Ok(this) = dum.session(call) else { return };
+    let dialog = this.dialog;
     let ending = matches!(this.state, State::Ending | State::Terminated);
     match request.msg.method() {
         Some(Method::Bye) => bye(dum, call, &request),
         _ if ending => dum.refuse(request.transaction, &request.msg, 481),
+        Some(Method::Refer) => crate::refer::server::request(dum, dialog, Some(call), request),
+        Some(Method::Info | Method::Message) => {
+            dum.tell(call, What::Request(request.transaction), Some(request.msg));
+        }
         Some(Method::Prack) => reliable::prack(dum, call, request),
         Some(Method::Invite) => change(dum, call, request, modify::Event::GotInvite),
         Some(Method::Update) if request.msg.body().is_empty() => refreshed(dum, call, request),
@@ -257,6 +263,14 @@ pub(crate) fn outcome(
     if this.refresh == Some(transaction) {
         this.refresh = None;
         return refreshed_by_us(dum, call, &outcome);
+    }
+    if let Some(at) = this.requests.iter().position(|(sent, _)| *sent == transaction) {
+        let (_, method) = this.requests.remove(at);
+        dum.tell(call, What::Answered(method, outcome.clone()), None);
+        if outcome.status == 481 {
+            session::step(dum, call, Event::Gone, outcome.response.as_ref().map_or_else(Cause::default, Cause::from));
+        }
+        return;
     }
     if this.sent != Some(transaction) {
         return;

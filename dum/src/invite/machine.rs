@@ -101,6 +101,8 @@ pub(crate) enum Event {
     Gone,
     /// A request in the dialog was answered with 408 or not at all.
     Silent,
+    /// Another call has taken its place (RFC 3891).
+    Replaced,
     /// BYE was answered, or never will be.
     ByeDone,
 }
@@ -176,7 +178,7 @@ pub(crate) const STATES: [State; 11] =
     [Calling, Early, Cancelling, Answering, Received, Ringing, Accepted, HangingUp, Connected, Ending, Terminated];
 
 #[cfg(test)]
-pub(crate) const EVENTS: [Event; 24] = [
+pub(crate) const EVENTS: [Event; 25] = [
     E::Provisional,
     E::Success,
     E::SuccessOffer,
@@ -200,6 +202,7 @@ pub(crate) const EVENTS: [Event; 24] = [
     E::Expired,
     E::Gone,
     E::Silent,
+    E::Replaced,
     E::ByeDone,
 ];
 
@@ -266,6 +269,9 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
             (Terminated, &[A::StopRepeating, A::Tell(R::Gone), A::Remove])
         }
         (Accepted | HangingUp | Connected, E::Silent) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::Timeout)]),
+        (Accepted | Connected, E::Replaced) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::Replaced)]),
+        // RFC 3891 §3: it was ringing elsewhere.
+        (Early, E::Replaced) => (Cancelling, &[A::SendCancel]),
         (Ending, E::ByeDone) => (Terminated, &[A::Remove]),
         (same, _) => (same, &[]),
     }

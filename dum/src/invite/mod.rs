@@ -29,10 +29,13 @@ pub(crate) use callback::Callback;
 pub use machine::EndReason;
 pub use session::InviteSession;
 
+use crate::dialogs::DialogEntry;
 use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::outcome::Outcome;
+use crate::refer::ServerRefer;
 use stack::contents::sdp::Sdp;
+use stack::header::Method;
 use stack::message::Message;
 
 /// A call that we make.
@@ -42,6 +45,18 @@ pub enum ClientInviteSession {}
 /// A call that we are asked to take.
 #[derive(Debug)]
 pub enum ServerInviteSession {}
+
+/// The dialog of a call.
+pub(crate) fn dialog_of(dum: &Dum<'_>, call: Handle<InviteSession>) -> Option<Handle<DialogEntry>> {
+    dum.core.sessions.get(call).ok()?.dialog
+}
+
+/// From now on a REFER is told how a call goes.
+pub(crate) fn follow(dum: &mut Dum<'_>, call: Handle<ClientInviteSession>, refer: Handle<ServerRefer>) {
+    if let Ok(this) = dum.session(call.cast()) {
+        this.refer = Some(refer);
+    }
+}
 
 /// Hears of calls.
 ///
@@ -94,6 +109,27 @@ pub trait InviteSessionHandler {
 
     /// Our offer of a change is refused, or nobody answers it: what was agreed before still counts.
     fn on_offer_rejected(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _outcome: &Outcome) {}
+
+    /// INFO came in the call (RFC 6086); what is returned is the status that it is answered with. By default 405: without
+    /// a handler there is no package that it could be of.
+    fn on_info(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _info: &Message) -> u16 {
+        405
+    }
+
+    /// MESSAGE came in the call (RFC 3428); what is returned is the status that it is answered with. By default 405.
+    fn on_message(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _message: &Message) -> u16 {
+        405
+    }
+
+    /// INFO or MESSAGE of ours was answered, or will never be.
+    fn on_request_answered(
+        &mut self,
+        _dum: &mut Dum<'_>,
+        _call: Handle<InviteSession>,
+        _method: &Method<'_>,
+        _outcome: &Outcome,
+    ) {
+    }
 
     /// The call is over. `msg` is what ended it, if a message did: the final response, the BYE, the CANCEL.
     fn on_terminated(

@@ -10,7 +10,7 @@ use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::handle::{Handle, UsageEnded};
 use crate::usage::Usage;
-use stack::header::{Method, NameAddr, h};
+use stack::header::{Method, NameAddr, h, p};
 use stack::message::Message;
 
 /// An INVITE out of a dialog.
@@ -26,6 +26,10 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     if body.is_some() {
         media.make(Move::ReceiveOffer, body);
     }
+    let replaces = match replaced(dum, &msg) {
+        Ok(replaces) => replaces,
+        Err(status) => return dum.refuse(transaction, &msg, status),
+    };
     let profile = dum.core.master.user().clone();
     let mut call = InviteSession::new(State::Received, profile, media);
     if reliable::wanted(&call, &msg).is_none() {
@@ -34,6 +38,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
         response.push_back(h::REQUIRES, "100rel");
         return dum.stack.respond(transaction, response);
     }
+    call.replaces = replaces;
     let tag = dum.stack.new_tag().into();
     call.asked = Some(Box::new(Asked { transaction, msg: msg.clone(), tag, staged: None }));
     let wish = session_timer::wish(dum, &call.profile);
@@ -88,6 +93,11 @@ impl Handle<ServerInviteSession> {
         }
     }
 
+    /// The call that this one takes the place of when it is accepted (RFC 3891); that one then ends by itself.
+    pub fn replaced_call(self, dum: &Dum<'_>) -> Option<Handle<InviteSession>> {
+        dum.core.sessions.get(self.cast()).ok()?.replaces
+    }
+
     /// Refuses the call, with what `edit` adds to the response.
     ///
     /// # Errors
@@ -109,6 +119,29 @@ impl Handle<ServerInviteSession> {
     /// [`SessionError`]: it is answered already, or has ended.
     pub fn redirect(self, dum: &mut Dum<'_>, contacts: &[NameAddr<'_>]) -> Result<(), SessionError> {
         self.reject(dum, 302, |response| contacts.iter().for_each(|contact| response.push_back(h::CONTACTS, contact)))
+    }
+}
+
+/// The call that an INVITE is to take the place of (RFC 3891 §3).
+///
+/// # Errors
+/// The status that refuses it.
+fn replaced(dum: &Dum<'_>, invite: &Message) -> Result<Option<Handle<InviteSession>>, u16> {
+    if !invite.exists(h::REPLACES) || !dum.core.master.has_option_tag("replaces") {
+        return Ok(None);
+    }
+    let replaces = invite.header(h::REPLACES).map_err(|_| 400u16)?;
+    let (Some(to), Some(from)) = (replaces.param(p::TO_TAG), replaces.param(p::FROM_TAG)) else { return Err(400) };
+    let dialog = dum.core.dialogs.find(replaces.call_id.as_str(), to, from).ok_or(481u16)?;
+    let usages = &dum.core.dialogs.get(dialog).map_err(|_| 481u16)?.usages;
+    let call = usages.iter().find_map(|usage| if let Usage::Invite(call) = usage { Some(*call) } else { None });
+    let call = call.ok_or(481u16)?;
+    match dum.core.sessions.get(call).map_err(|_| 481u16)?.state {
+        State::Ending | State::Terminated => Err(603),
+        State::Accepted | State::Connected if replaces.param(p::EARLY_ONLY) => Err(486),
+        State::Accepted | State::Connected | State::Early => Ok(Some(call)),
+        // Early, and not ours.
+        _ => Err(481),
     }
 }
 
@@ -138,12 +171,15 @@ pub(super) fn accept_now(dum: &mut Dum<'_>, call: Handle<ServerInviteSession>) -
     if let Some(Ok(entry)) = this.dialog.map(|dialog| dum.core.dialogs.get_mut(dialog)) {
         entry.dialog.confirm();
     }
-    let timer = dum.session(call)?.timer;
+    let (timer, replaces) = (dum.session(call)?.timer, dum.session(call)?.replaces);
     if let Some(timer) = &timer {
         timer.grant(&mut response);
     }
     session_timer::start(dum, call, timer);
     step(dum, call, Event::Accept, session::Cause { msg, out: Some(response) });
+    if let Some(old) = replaces {
+        step(dum, old, Event::Replaced, session::Cause::default());
+    }
     Ok(())
 }
 

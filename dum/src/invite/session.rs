@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::callback::{Callback, What};
-use super::machine::{self, Action, Event, State};
+use super::machine::{self, Action, EndReason, Event, State};
 use super::modify;
 use super::offer_answer::OfferAnswer;
 use super::reliable::{self, Reliable};
@@ -11,9 +11,11 @@ use crate::dialogs::DialogEntry;
 use crate::dum::Dum;
 use crate::handle::{Handle, UsageEnded};
 use crate::profile::UserProfile;
+use crate::refer::ServerRefer;
 use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
 use bytes::Bytes;
+use smallvec::SmallVec;
 use stack::contents::sdp::Sdp;
 use stack::header::{Method, h};
 use stack::message::Message;
@@ -48,6 +50,12 @@ pub struct InviteSession {
     /// Our re-INVITE or UPDATE.
     pub(super) sent: Option<ClientTransaction>,
     pub(super) bye: Option<ClientTransaction>,
+    /// INFO and MESSAGE that are not answered.
+    pub(super) requests: SmallVec<[(ClientTransaction, Method<'static>); 0]>,
+    /// Who is told how the call goes.
+    pub(super) refer: Option<Handle<ServerRefer>>,
+    /// The call that ends when this one is accepted (RFC 3891).
+    pub(super) replaces: Option<Handle<InviteSession>>,
     /// RFC 3262, when it is used.
     pub(super) reliable: Option<Box<Reliable>>,
     /// RFC 4028, when it is used, and the refresh that is under way.
@@ -124,6 +132,9 @@ impl InviteSession {
             acked: None,
             sent: None,
             bye: None,
+            requests: SmallVec::new(),
+            refer: None,
+            replaces: None,
             reliable: None,
             timer: None,
             refresh: None,
@@ -172,8 +183,26 @@ pub(super) fn step(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event,
     let (next, actions) = machine::step(session.state, event);
     session.state = next;
     for action in actions {
+        refer_progress(dum, call, *action, cause.msg.as_deref());
         act(dum, call, *action, &mut cause);
     }
+}
+
+/// Whoever sent us to make this call is told how it goes.
+fn refer_progress(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, msg: Option<&Message>) {
+    let Ok(this) = dum.session(call) else { return };
+    let Some(refer) = this.refer else { return };
+    let status = msg.and_then(Message::status);
+    let status = match action {
+        Action::TellProvisional => status.unwrap_or(180),
+        Action::TellConnected => 200,
+        Action::Tell(EndReason::Timeout) => 408,
+        Action::Tell(EndReason::Transport) => 503,
+        Action::Tell(_) => status.filter(|code| *code >= 300).unwrap_or(487),
+        _ => return,
+    };
+    // It may have ended long ago.
+    let _ = refer.notify(dum, status);
 }
 
 fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &mut Cause) {

@@ -70,7 +70,7 @@ fn reliable_provisional() {
 }
 
 const CALL: &str = "\
-189 pairs change nothing
+197 pairs change nothing
 Calling
   Provisional    Early          TellProvisional
   Success        Connected      SendAck, TellConnected
@@ -96,6 +96,7 @@ Early
   EndFork        Ending         SendBye, Tell(LocalBye)
   Bye            Terminated     SendCancel, Tell(RemoteBye), Remove
   Gone           Terminated     StopRepeating, Tell(Gone), Remove
+  Replaced       Cancelling     SendCancel
 Cancelling
   Success        Ending         SendAck, SendBye, Tell(LocalCancel)
   SuccessOffer   Ending         SendAck, SendBye, Tell(LocalCancel)
@@ -132,6 +133,7 @@ Accepted
   Expired        Ending         StopRepeating, SendBye, Tell(SessionExpired)
   Gone           Terminated     StopRepeating, Tell(Gone), Remove
   Silent         Ending         StopRepeating, SendBye, Tell(Timeout)
+  Replaced       Ending         StopRepeating, SendBye, Tell(Replaced)
 HangingUp
   Ack            Ending         StopRepeating, SendBye, Tell(LocalBye)
   AckIllegal     Ending         StopRepeating, SendBye, Tell(LocalBye)
@@ -151,6 +153,7 @@ Connected
   Expired        Ending         StopRepeating, SendBye, Tell(SessionExpired)
   Gone           Terminated     StopRepeating, Tell(Gone), Remove
   Silent         Ending         StopRepeating, SendBye, Tell(Timeout)
+  Replaced       Ending         StopRepeating, SendBye, Tell(Replaced)
 Ending
   Success        Ending         SendAck
   SuccessOffer   Ending         SendAck

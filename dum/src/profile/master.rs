@@ -86,6 +86,13 @@ impl MasterProfile {
         self
     }
 
+    /// Understands transfers: REFER with its NOTIFY (RFC 3515), and Replaces (RFC 3891).
+    pub fn add_transfer(&mut self) -> &mut Self {
+        let frag = MediaType::new("message", "sipfrag");
+        self.add_method(Method::Refer).add_method(Method::Notify).add_mime_type(Method::Notify, frag);
+        self.add_event("refer").add_option_tag("replaces").add_option_tag("norefersub")
+    }
+
     /// Understands reliable provisional responses (RFC 3262): PRACK and the option tag `100rel`. Whether ours are is for
     /// the profile to say ([`UserProfile::reliability`]).
     pub fn add_100rel(&mut self) -> &mut Self {

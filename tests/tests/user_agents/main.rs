@@ -6,4 +6,5 @@ mod changes;
 mod races;
 mod reliable;
 mod timers;
+mod transfer;
 mod world;

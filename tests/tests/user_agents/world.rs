@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use dum::invite::{ClientInviteSession, EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
+use dum::refer::{ClientRefer, ReferHandler, ServerRefer};
 use dum::{Application, DialogUsageManager, Dum, DumOptions, Handle, Outcome, UserProfile};
 use rutil::{Rng, Time};
 use stack::StackOptions;
 use stack::contents::sdp::{Direction, Format, Local, Sdp, Stream};
-use stack::header::{HeaderValue, NameAddr};
+use stack::header::{HeaderValue, Method, NameAddr, h};
 use stack::message::Message;
 use stack::transport::TransportType;
 use stack::tu::TransactionUser;
@@ -21,6 +22,7 @@ pub(crate) const LATENCY: Duration = Duration::from_millis(10);
 
 pub(crate) const ALICE: usize = 0;
 pub(crate) const BOB: usize = 1;
+pub(crate) const CAROL: usize = 2;
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 
 pub(crate) fn address(node: usize) -> SocketAddr {
@@ -52,6 +54,8 @@ pub(crate) struct Phone {
     heard: Vec<String>,
     /// Calls in the order in which they began.
     pub(crate) calls: Vec<Handle<InviteSession>>,
+    /// Transfers that it was asked for.
+    pub(crate) refers: Vec<Handle<ServerRefer>>,
     pub(crate) profile: Arc<UserProfile>,
 }
 
@@ -70,6 +74,9 @@ impl Phone {
 }
 
 impl Application for Phone {
+    fn refers(&mut self) -> Option<&mut dyn ReferHandler> {
+        Some(self)
+    }
     fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
         Some(self)
     }
@@ -105,6 +112,19 @@ impl InviteSessionHandler for Phone {
     fn on_answer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, answer: &Sdp) {
         self.hear(format!("answer {}", port(answer)));
     }
+    fn on_message(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, message: &Message) -> u16 {
+        self.hear(format!("message {}", String::from_utf8_lossy(message.body())));
+        200
+    }
+    fn on_request_answered(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<InviteSession>,
+        method: &Method<'_>,
+        outcome: &Outcome,
+    ) {
+        self.hear(format!("{} {}", outcome.status, method.as_str()));
+    }
     fn on_offer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, outcome: &Outcome) {
         self.hear(format!("offer rejected {}", outcome.status));
     }
@@ -117,6 +137,33 @@ impl InviteSessionHandler for Phone {
     ) {
         assert!(!call.is_alive(dum), "it has ended");
         self.hear(format!("terminated {reason:?}"));
+    }
+}
+
+impl ReferHandler for Phone {
+    fn on_refer(
+        &mut self,
+        _: &mut Dum<'_>,
+        refer: Handle<ServerRefer>,
+        call: Option<Handle<InviteSession>>,
+        msg: &Message,
+    ) {
+        assert!(call.is_some());
+        let to = msg.header(h::REFER_TO).unwrap();
+        self.hear(format!("refer to {to}"));
+        self.refers.push(refer);
+    }
+    fn on_refer_accepted(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, _: &Message) {
+        self.hear("refer accepted");
+    }
+    fn on_refer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, outcome: &Outcome) {
+        self.hear(format!("refer rejected {}", outcome.status));
+    }
+    fn on_refer_progress(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: u16) {
+        self.hear(format!("refer {status}"));
+    }
+    fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>) {
+        self.hear(format!("refer ended {status:?}"));
     }
 }
 
@@ -172,7 +219,7 @@ impl World {
             let mut profile = options.master.user_profile();
             profile.set_from(Arc::new(aor(node)));
             options.master.user_mut().set_from(Arc::new(aor(node)));
-            let phone = Phone { heard: Vec::new(), calls: Vec::new(), profile: Arc::new(profile) };
+            let phone = Phone { heard: Vec::new(), calls: Vec::new(), refers: Vec::new(), profile: Arc::new(profile) };
             let manager = DialogUsageManager::new(phone, options, &mut Rng::from_seed(node as u64));
             let shared = Shared(Arc::new(Mutex::new(manager)));
             let user = shared.clone();

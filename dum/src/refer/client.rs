@@ -1,0 +1,157 @@
+//! A REFER that we sent, and what the peer tells of it.
+
+use super::{Callback, EVENT, EXPIRES};
+use crate::core::Core;
+use crate::dialogs::DialogEntry;
+use crate::dispatch::Request;
+use crate::dum::Dum;
+use crate::handle::Handle;
+use crate::invite::{InviteSession, SessionError};
+use crate::outcome::Outcome;
+use crate::timers::{Alarm, Fire, TimerKind};
+use crate::usage::Usage;
+use stack::contents::sipfrag::SipFrag;
+use stack::header::{DialogRef, Method, NameAddr, h, p};
+use stack::message::Message;
+use stack::tu::SendOptions;
+use stack::uri::Uri;
+use std::time::Duration;
+
+/// A REFER that we sent, as long as something may be told of it.
+#[derive(Debug)]
+pub struct ClientRefer {
+    dialog: Handle<DialogEntry>,
+    /// Its CSeq: the `id` of its events (RFC 3515 §2.4.6).
+    cseq: u32,
+    subscribe: bool,
+    accepted: bool,
+    status: Option<u16>,
+    patience: Alarm,
+}
+
+/// Sends a REFER in the dialog of a call.
+pub(crate) fn send(
+    dum: &mut Dum<'_>,
+    dialog: Handle<DialogEntry>,
+    refer_to: &NameAddr<'_>,
+    subscribe: bool,
+) -> Result<Handle<ClientRefer>, SessionError> {
+    let mut msg = dum.make_in_dialog(dialog, &Method::Refer)?;
+    let cseq = msg.header(h::CSEQ).map_or(0, |cseq| cseq.number);
+    msg.set(h::REFER_TO, refer_to);
+    let local = msg.header(h::FROM).map(|from| NameAddr::new(from.uri.into_owned()));
+    if let Ok(local) = local {
+        msg.set(h::REFERRED_BY, &local);
+    }
+    if !subscribe {
+        msg.set(h::REFER_SUB, "false");
+        msg.push_back(h::SUPPORTEDS, "norefersub");
+    }
+    let (accepted, status, patience) = (false, None, Alarm::OFF);
+    let usage = ClientRefer { dialog, cseq, subscribe, accepted, status, patience };
+    let refer = dum.core.client_refers.insert(usage)?;
+    if let Err(error) = dum.core.dialogs.join(dialog, Usage::ClientRefer(refer)) {
+        let _ = dum.core.client_refers.remove(refer);
+        return Err(error.into());
+    }
+    dum.send(Usage::ClientRefer(refer), msg, SendOptions::default());
+    Ok(refer)
+}
+
+/// Whether a request is a NOTIFY for it: by the id of its event, or without one.
+pub(crate) fn takes(core: &Core, refer: Handle<ClientRefer>, request: &Message) -> bool {
+    let Ok(this) = core.client_refers.get(refer) else { return false };
+    let event = request.header(h::EVENT);
+    request.method() == Some(Method::Notify)
+        && event.is_ok_and(|event| {
+            let id = event.param(p::ID).map(str::parse::<u32>);
+            event.is(EVENT) && id.is_none_or(|id| id == Ok(this.cseq))
+        })
+}
+
+/// The REFER was answered.
+pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, outcome: Outcome) {
+    let Ok(this) = dum.core.client_refers.get_mut(refer) else { return };
+    if outcome.is_provisional() {
+        return;
+    }
+    let Some(response) = outcome.response.clone().filter(|_| outcome.is_success()) else {
+        end(dum, refer);
+        return dum.call_back(Callback::Rejected { refer, outcome });
+    };
+    this.accepted = true;
+    let quiet = response.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
+    let over = quiet || !this.subscribe;
+    dum.call_back(Callback::Accepted { refer, msg: response });
+    if over {
+        end(dum, refer);
+    } else if matches!(dum.core.client_refers.get(refer), Ok(this) if this.status.is_none()) {
+        // RFC 6665 §4.1.2.4: Timer N.
+        wait(dum, refer, dum.core.values.long());
+    }
+}
+
+/// A NOTIFY of it.
+pub(crate) fn notified(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, request: &Request) {
+    let msg = &request.msg;
+    let Ok(state) = msg.header(h::SUBSCRIPTION_STATE) else { return dum.refuse(request.transaction, msg, 400) };
+    let frag = SipFrag::parse(&msg.body_bytes()).ok();
+    let status = frag.as_ref().and_then(|frag| frag.status_line().map(|line| line.code));
+    dum.refuse(request.transaction, msg, 200);
+    let Ok(this) = dum.core.client_refers.get_mut(refer) else { return };
+    this.status = status.or(this.status);
+    let last = this.status;
+    if let Some(status) = status {
+        dum.call_back(Callback::Progress { refer, status });
+    }
+    if state.is("terminated") {
+        end(dum, refer);
+        dum.call_back(Callback::Ended { refer, status: last });
+    } else {
+        let left = state.param(p::EXPIRES).map_or(EXPIRES, |seconds| Duration::from_secs(seconds.into()));
+        wait(dum, refer, left.min(EXPIRES * 20));
+    }
+}
+
+fn wait(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, patience: Duration) {
+    let now = dum.now();
+    let fire = Fire { usage: Usage::ClientRefer(refer), kind: TimerKind::Subscription };
+    if let Ok(this) = dum.core.client_refers.get_mut(refer) {
+        dum.core.timers.set(&mut this.patience, fire, now, patience);
+    }
+}
+
+/// Nothing was told in time.
+pub(crate) fn timer(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, fire: Fire) {
+    let now = dum.now();
+    let Ok(this) = dum.core.client_refers.get_mut(refer) else { return };
+    if dum.core.timers.is_due(&mut this.patience, fire, now) {
+        let status = this.status;
+        end(dum, refer);
+        dum.call_back(Callback::Ended { refer, status });
+    }
+}
+
+fn end(dum: &mut Dum<'_>, refer: Handle<ClientRefer>) {
+    if let Ok(this) = dum.core.client_refers.remove(refer) {
+        dum.core.dialogs.leave(this.dialog, Usage::ClientRefer(refer));
+    }
+}
+
+/// Where a call leads, with what takes its place (RFC 3891 §4): the Refer-To of an attended transfer.
+pub(crate) fn replacing(dum: &Dum<'_>, call: Handle<InviteSession>) -> Option<NameAddr<'static>> {
+    let dialog = crate::invite::dialog_of(dum, call)?;
+    let entry = dum.core.dialogs.get(dialog).ok()?;
+    let mut target = entry.dialog.remote_target().clone();
+    let Uri::Sip(uri) = &mut target else { return None };
+    uri.headers.push("Replaces", &replaces(dum, call)?.to_string());
+    Some(NameAddr::new(target))
+}
+
+/// The value of Replaces that names a call to its peer.
+pub(crate) fn replaces(dum: &Dum<'_>, call: Handle<InviteSession>) -> Option<DialogRef<'static>> {
+    let dialog = crate::invite::dialog_of(dum, call)?;
+    let id = dum.core.dialogs.get(dialog).ok()?.dialog.id();
+    let call_id = stack::header::CallId::new(id.call_id.clone());
+    Some(DialogRef::new(call_id).with(p::TO_TAG, &id.remote_tag).with(p::FROM_TAG, &id.local_tag))
+}

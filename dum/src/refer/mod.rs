@@ -1,0 +1,86 @@
+//! Transfer: REFER (RFC 3515) and its implicit subscription, of both sides.
+//!
+//! ```text
+//!   client:  Sent ──2xx──► Subscribed ──NOTIFY: progress──► ... ──NOTIFY terminated──► ended
+//!             └──else──► rejected   └──no NOTIFY, time is up──► ended
+//!   server:  Asked ──accept: 202──► Active ──NOTIFY for each status──► ... ──final status──► ended
+//!             └──reject──► ended       └──norefersub: 202 and no more (RFC 4488)──► ended
+//! ```
+//!
+//! It is a usage of its own in the call's dialog (RFC 5057): the call may end, and the rest of the transfer is still told.
+
+pub(crate) mod client;
+pub(crate) mod server;
+
+pub use client::ClientRefer;
+pub use server::ServerRefer;
+
+use crate::application::Application;
+use crate::dum::Dum;
+use crate::handle::Handle;
+use crate::invite::InviteSession;
+use crate::outcome::Outcome;
+use stack::message::Message;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the implicit subscription lasts if nobody says otherwise.
+pub(crate) const EXPIRES: Duration = Duration::from_secs(180);
+
+/// The event package (RFC 3515 §2.4.4).
+pub(crate) const EVENT: &str = "refer";
+
+/// Hears of transfers.
+pub trait ReferHandler {
+    /// The peer asks us to make a request elsewhere; `call` is the call that it asks in. [`Handle::accept`],
+    /// [`Handle::follow`] or [`Handle::reject`] answer it. By default it is refused with 603.
+    fn on_refer(
+        &mut self,
+        dum: &mut Dum<'_>,
+        refer: Handle<ServerRefer>,
+        _call: Option<Handle<InviteSession>>,
+        _msg: &Message,
+    ) {
+        let _ = refer.reject(dum, 603);
+    }
+
+    /// Our REFER is accepted. Without a subscription this is all that is heard of it.
+    fn on_refer_accepted(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _response: &Message) {}
+
+    /// Our REFER is refused, or not answered; its usage has ended.
+    fn on_refer_rejected(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _outcome: &Outcome) {}
+
+    /// How far the peer's request is: the status that it was answered with last.
+    fn on_refer_progress(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _status: u16) {}
+
+    /// The peer tells no more; the usage has ended. `status` is the last that was told.
+    fn on_refer_ended(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _status: Option<u16>) {}
+}
+
+/// What the application is to be told.
+pub(crate) enum Callback {
+    Asked { refer: Handle<ServerRefer>, call: Option<Handle<InviteSession>>, msg: Arc<Message> },
+    Accepted { refer: Handle<ClientRefer>, msg: Arc<Message> },
+    Rejected { refer: Handle<ClientRefer>, outcome: Outcome },
+    Progress { refer: Handle<ClientRefer>, status: u16 },
+    Ended { refer: Handle<ClientRefer>, status: Option<u16> },
+}
+
+impl Callback {
+    pub(crate) fn deliver(self, dum: &mut Dum<'_>, app: &mut impl Application) {
+        let Some(handler) = app.refers() else {
+            if let Callback::Asked { refer, .. } = self {
+                // RFC 3261 §8.2.1.
+                let _ = refer.reject(dum, 405);
+            }
+            return;
+        };
+        match self {
+            Callback::Asked { refer, call, msg } => handler.on_refer(dum, refer, call, &msg),
+            Callback::Accepted { refer, msg } => handler.on_refer_accepted(dum, refer, &msg),
+            Callback::Rejected { refer, outcome } => handler.on_refer_rejected(dum, refer, &outcome),
+            Callback::Progress { refer, status } => handler.on_refer_progress(dum, refer, status),
+            Callback::Ended { refer, status } => handler.on_refer_ended(dum, refer, status),
+        }
+    }
+}

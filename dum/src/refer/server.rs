@@ -1,0 +1,208 @@
+//! A REFER that we received.
+
+use super::{Callback, EVENT, EXPIRES};
+use crate::dialog::Dialog;
+use crate::dialogs::DialogEntry;
+use crate::dispatch::Request;
+use crate::dum::Dum;
+use crate::handle::Handle;
+use crate::invite::{ClientInviteSession, InviteSession, SessionError, follow};
+use crate::outcome::Outcome;
+use crate::profile::UserProfile;
+use crate::timers::{Alarm, Fire, TimerKind};
+use crate::usage::Usage;
+use stack::contents::sdp::Sdp;
+use stack::contents::sipfrag::SipFrag;
+use stack::header::{Method, NameAddr, h};
+use stack::message::{Message, reason_phrase};
+use stack::tu::{SendOptions, ServerTransaction};
+use std::sync::Arc;
+
+/// A REFER that we received, until its last NOTIFY.
+#[derive(Debug)]
+pub struct ServerRefer {
+    /// As long as it is not answered.
+    asked: Option<ServerTransaction>,
+    msg: Arc<Message>,
+    dialog: Option<Handle<DialogEntry>>,
+    /// The peer wants to be told (RFC 4488).
+    subscribe: bool,
+    patience: Alarm,
+}
+
+/// A REFER came, in a call or in no dialog.
+pub(crate) fn request(
+    dum: &mut Dum<'_>,
+    dialog: Option<Handle<DialogEntry>>,
+    call: Option<Handle<InviteSession>>,
+    request: Request,
+) {
+    let Request { transaction, msg } = request;
+    if msg.header(h::REFER_TO).is_err() {
+        // RFC 3515 §2.4.2: exactly one.
+        return dum.refuse(transaction, &msg, 400);
+    }
+    let subscribe = !msg.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
+    let usage =
+        ServerRefer { asked: Some(transaction), msg: msg.clone(), dialog: None, subscribe, patience: Alarm::OFF };
+    let Ok(refer) = dum.core.server_refers.insert(usage) else { return dum.refuse(transaction, &msg, 503) };
+    if let Some(dialog) = dialog {
+        if dum.core.dialogs.join(dialog, Usage::ServerRefer(refer)).is_err() {
+            let _ = dum.core.server_refers.remove(refer);
+            return dum.refuse(transaction, &msg, 503);
+        }
+        if let Ok(this) = dum.core.server_refers.get_mut(refer) {
+            this.dialog = Some(dialog);
+        }
+    }
+    wait(dum, refer, dum.core.values.long());
+    dum.call_back(Callback::Asked { refer, call, msg });
+}
+
+impl Handle<ServerRefer> {
+    /// Accepts it: 202 and, if the peer wants to be told, a first NOTIFY with 100. [`Handle::notify`] tells the rest.
+    ///
+    /// # Errors
+    /// [`SessionError`]: it is answered already, or has ended.
+    pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
+        let this = dum.core.server_refers.get_mut(self)?;
+        let transaction = this.asked.take().ok_or(SessionError::NotNow)?;
+        let (msg, subscribe) = (this.msg.clone(), this.subscribe);
+        let mut response = dum.make_response(&msg, 202, None);
+        if let Some(source) = msg.source() {
+            let contact = dum.contact_at(&dum.core.master.user().clone(), &source.flow);
+            response.push_back(h::CONTACTS, &contact);
+        }
+        if !subscribe {
+            response.set(h::REFER_SUB, "false");
+            dum.stack.respond(transaction, response);
+            end(dum, self);
+            return Ok(());
+        }
+        enter_dialog(dum, self, &msg, &response)?;
+        dum.stack.respond(transaction, response);
+        wait(dum, self, EXPIRES);
+        self.notify(dum, 100)
+    }
+
+    /// Refuses it; the usage ends.
+    ///
+    /// # Errors
+    /// [`SessionError`]: it is answered already, or has ended.
+    pub fn reject(self, dum: &mut Dum<'_>, status: u16) -> Result<(), SessionError> {
+        let this = dum.core.server_refers.get_mut(self)?;
+        let transaction = this.asked.take().ok_or(SessionError::NotNow)?;
+        let msg = this.msg.clone();
+        dum.refuse(transaction, &msg, status.clamp(300, 699));
+        end(dum, self);
+        Ok(())
+    }
+
+    /// Tells the peer how what it asked for was answered; a final status is the last that is told, and ends the usage.
+    ///
+    /// # Errors
+    /// [`SessionError::Ended`]: nobody is told any more. [`SessionError::NotNow`]: it is not accepted yet.
+    pub fn notify(self, dum: &mut Dum<'_>, status: u16) -> Result<(), SessionError> {
+        let this = dum.core.server_refers.get_mut(self)?;
+        let (None, Some(dialog)) = (this.asked, this.dialog) else { return Err(SessionError::NotNow) };
+        let id = this.msg.header(h::CSEQ).map_or(0, |cseq| cseq.number);
+        let mut msg = dum.make_in_dialog(dialog, &Method::Notify)?;
+        msg.set(h::EVENT, &format_args!("{EVENT};id={id}"));
+        match status {
+            ..200 => msg.set(h::SUBSCRIPTION_STATE, &format_args!("active;expires={}", EXPIRES.as_secs())),
+            _ => msg.set(h::SUBSCRIPTION_STATE, "terminated;reason=noresource"),
+        }
+        let frag = SipFrag::status(status.clamp(100, 699), reason_phrase(status));
+        if let Ok(frag) = frag {
+            msg.set_body(Some("message/sipfrag;version=2.0"), frag.print());
+        }
+        dum.send(Usage::ServerRefer(self), msg, SendOptions::default());
+        if status >= 200 {
+            end(dum, self);
+        }
+        Ok(())
+    }
+
+    /// Does what the peer asks for: accepts, calls where Refer-To says, with its Replaces and our offer, and tells the
+    /// peer by itself how that goes.
+    ///
+    /// # Errors
+    /// [`SessionError`]: it is answered already, has ended, or leads nowhere that can be called; then it is not answered.
+    pub fn follow(
+        self,
+        dum: &mut Dum<'_>,
+        profile: &Arc<UserProfile>,
+        offer: Option<&Sdp>,
+    ) -> Result<Handle<ClientInviteSession>, SessionError> {
+        let this = dum.core.server_refers.get(self)?;
+        let (msg, false) = (this.msg.clone(), this.asked.is_none()) else { return Err(SessionError::NotNow) };
+        let refer_to = msg.header(h::REFER_TO).map_err(|_| SessionError::NotNow)?;
+        let Some(uri) = refer_to.uri.sip() else { return Err(SessionError::NotNow) };
+        let replaces = uri.headers.get("Replaces").map(|value| String::from_utf8_lossy(&value).into_owned());
+        let target = NameAddr { display: refer_to.display.clone(), ..NameAddr::new(refer_to.uri.clone()) };
+        let mut invite = dum.make_invite(profile, &target, offer);
+        if let Some(replaces) = replaces {
+            invite.set(h::REPLACES, &replaces);
+            invite.push_back(h::REQUIRES, "replaces");
+        }
+        // RFC 3892 §2.1.
+        for value in msg.raw_values("Referred-By") {
+            invite.append_line("Referred-By", &String::from_utf8_lossy(value));
+        }
+        let call = dum.send_invite(profile, invite)?;
+        self.accept(dum)?;
+        follow(dum, call, self);
+        Ok(call)
+    }
+}
+
+/// Out of a dialog the 202 makes one (RFC 3515 §2.4.2, RFC 6665 §4.4.1).
+fn enter_dialog(
+    dum: &mut Dum<'_>,
+    refer: Handle<ServerRefer>,
+    msg: &Message,
+    response: &Message,
+) -> Result<(), SessionError> {
+    if dum.core.server_refers.get(refer)?.dialog.is_some() {
+        return Ok(());
+    }
+    let dialog = Dialog::uas(msg, response).map_err(|_| SessionError::NotNow)?;
+    let (id, profile) = (dialog.id().clone(), dum.core.master.user().clone());
+    let set = dum.core.dialogs.open(&id.call_id, &id.local_tag, profile, None)?;
+    let added = dum.core.dialogs.add(set, dialog, Usage::ServerRefer(refer));
+    if added.is_err() {
+        dum.core.dialogs.close(set);
+    }
+    dum.core.server_refers.get_mut(refer)?.dialog = Some(added?);
+    Ok(())
+}
+
+/// One of its NOTIFYs was answered: 481 says that nobody listens (RFC 6665 §4.2.2).
+pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, outcome: &Outcome) {
+    if outcome.status == 481 || outcome.response.is_none() {
+        end(dum, refer);
+    }
+}
+
+fn wait(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, patience: std::time::Duration) {
+    let now = dum.now();
+    let fire = Fire { usage: Usage::ServerRefer(refer), kind: TimerKind::Subscription };
+    if let Ok(this) = dum.core.server_refers.get_mut(refer) {
+        dum.core.timers.set(&mut this.patience, fire, now, patience);
+    }
+}
+
+/// It was not answered, or told no end.
+pub(crate) fn timer(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, fire: Fire) {
+    let now = dum.now();
+    let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
+    if dum.core.timers.is_due(&mut this.patience, fire, now) {
+        end(dum, refer);
+    }
+}
+
+fn end(dum: &mut Dum<'_>, refer: Handle<ServerRefer>) {
+    if let Ok(ServerRefer { dialog: Some(dialog), .. }) = dum.core.server_refers.remove(refer) {
+        dum.core.dialogs.leave(dialog, Usage::ServerRefer(refer));
+    }
+}
