@@ -7,6 +7,131 @@
 //!
 //! Bodies are session descriptions ([`stack::contents::sdp::Sdp`]). Where an offer came, [`Session::provide_answer`] or
 //! [`Session::reject_offer`] is due; where one is asked for, [`Session::provide_offer`].
+//!
+//! A callee, complete, that answers every call with the audio that it is offered:
+//! ```
+//! use dum::invite::{InviteSession, InviteSessionHandler, ServerInviteSession, Session};
+//! use dum::{Application, DialogUsageManager, Dum, DumOptions, Handle};
+//! use rutil::Rng;
+//! use stack::contents::sdp::{Direction, Format, Local, Sdp, Stream};
+//! use stack::message::Message;
+//! use stack::{Stack, TransportSpec};
+//!
+//! struct Answerer;
+//!
+//! impl Application for Answerer {
+//!     fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
+//!         Some(self)
+//!     }
+//! }
+//!
+//! impl InviteSessionHandler for Answerer {
+//!     fn on_new_session(&mut self, dum: &mut Dum<'_>, call: Handle<ServerInviteSession>, _: &Message) {
+//!         let _ = call.provisional(dum, 180);
+//!     }
+//!
+//!     fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
+//!         let here = Local { username: "-", session_id: 1, version: 1, address: [127, 0, 0, 1].into(), name: "" };
+//!         let pcmu = [Format { format: "0", rtpmap: None, fmtp: None }];
+//!         let direction = Direction::SendRecv;
+//!         let audio = Stream { kind: "audio", port: 40_000, proto: "RTP/AVP", formats: &pcmu, direction };
+//!         let Ok(answer) = Sdp::answer_to(offer, &here, &[audio]) else { return };
+//!         let _ = call.provide_answer(dum, &answer);
+//!         // A later offer is answered by now; the first one waits for this.
+//!         let _ = call.as_server().accept(dum);
+//!     }
+//! }
+//!
+//! let (mut builder, mut rng) = (Stack::builder(), Rng::from_os()?);
+//! builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse()?));
+//! builder.register_tu(DialogUsageManager::<Answerer>::tu_options(), move |_| {
+//!     DialogUsageManager::new(Answerer, DumOptions::default(), &mut rng)
+//! });
+//! let stack = builder.start()?;
+//! # let callee = stack.transports().iter().next().expect("one transport").bound;
+//! # let caller = std::net::UdpSocket::bind("127.0.0.1:0")?;
+//! # caller.set_read_timeout(Some(std::time::Duration::from_secs(5)))?;
+//! # let own = caller.local_addr()?;
+//! # let body = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 5000 RTP/AVP 0 8\r\n";
+//! # let invite = format!("INVITE sip:{callee} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+//! #     From: <sip:me@{own}>;tag=1\r\nTo: <sip:{callee}>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\nContact: <sip:me@{own}>\r\n\
+//! #     Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+//! # caller.send_to(invite.as_bytes(), callee)?;
+//! # let mut buffer = [0; 4096];
+//! # let mut answer = String::new();
+//! # while !answer.starts_with("SIP/2.0 200 OK") {
+//! #     let (len, _) = caller.recv_from(&mut buffer)?;
+//! #     answer = String::from_utf8_lossy(&buffer[..len]).into_owned();
+//! # }
+//! # assert!(answer.contains("m=audio 40000 RTP/AVP 0\r\n"), "{answer}");
+//! # drop(stack);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A caller, complete, that hangs up as soon as somebody answers:
+//! ```
+//! use dum::invite::{EndReason, InviteSession, InviteSessionHandler, Session};
+//! use dum::{Application, DialogUsageManager, Dum, DumHandle, DumOptions, Handle};
+//! use rutil::Rng;
+//! use stack::contents::sdp::Sdp;
+//! use stack::header::{HeaderValue, NameAddr};
+//! use stack::message::Message;
+//! use stack::{Stack, TransportSpec};
+//! use std::sync::mpsc::{Sender, channel};
+//!
+//! struct Caller(Sender<EndReason>);
+//!
+//! impl Application for Caller {
+//!     fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
+//!         Some(self)
+//!     }
+//! }
+//!
+//! impl InviteSessionHandler for Caller {
+//!     fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Sdp) {
+//!         let _ = call.end(dum);
+//!     }
+//!
+//!     fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, why: EndReason, _: Option<&Message>) {
+//!         let _ = self.0.send(why);
+//!     }
+//! }
+//!
+//! let (ends, end) = channel();
+//! let (mut builder, mut rng) = (Stack::builder(), Rng::from_os()?);
+//! builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse()?));
+//! let user = builder.register_tu(DialogUsageManager::<Caller>::tu_options(), move |_| {
+//!     DialogUsageManager::new(Caller(ends.clone()), DumOptions::default(), &mut rng)
+//! });
+//! let stack = builder.start()?;
+//! # // The callee: it answers with a canned description.
+//! # let callee = std::net::UdpSocket::bind("127.0.0.1:0")?;
+//! # let bob = format!("<sip:bob@{}>", callee.local_addr()?);
+//! # let contact = bob.clone();
+//! # callee.set_read_timeout(Some(std::time::Duration::from_secs(5)))?;
+//! let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 5000 RTP/AVP 0 8\r\n";
+//! DumHandle::<Caller>::new(stack.poster(user)).command(move |_, dum| {
+//!     let profile = dum.master_profile().user().clone();
+//!     let target = NameAddr::parse(&bob).expect("a URI");
+//!     let offer = Sdp::parse(&offer.into()).expect("a description");
+//!     let invite = dum.make_invite(&profile, &target, Some(&offer));
+//!     dum.send_invite(&profile, invite).expect("there is room for one");
+//! })?;
+//! # let mut buffer = [0; 4096];
+//! # loop {
+//! #     let (len, from) = callee.recv_from(&mut buffer)?;
+//! #     let request = Message::parse(&buffer[..len])?;
+//! #     let Some(method) = request.method() else { continue };
+//! #     if method.as_str() == "ACK" { continue }
+//! #     let mut response = request.make_response(200, None, Some("bob"));
+//! #     response.push_back(stack::header::h::CONTACTS, &contact);
+//! #     if method.as_str() == "INVITE" { response.set_body(Some("application/sdp"), offer) }
+//! #     callee.send_to(&response.to_bytes(), from)?;
+//! #     if method.as_str() == "BYE" { break }
+//! # }
+//! assert_eq!(end.recv()?, EndReason::LocalBye);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod api;
 pub(crate) mod call;

@@ -20,4 +20,5 @@ mod repro;
 mod sipp;
 mod tls;
 mod torture;
+mod user_agent;
 mod websocket;

@@ -63,7 +63,7 @@ fn rfc_5589_7_3_an_attended_transfer_replaces_the_second_call() {
     world.run(50);
     world.act(BOB, |bob, dum| bob.calls[0].refer_to_call(dum, bob.calls[1]).map(drop)).unwrap();
     world.run(50);
-    (world.heard(ALICE), world.heard(BOB), world.heard(CAROL));
+    [ALICE, BOB, CAROL].into_iter().for_each(|node| drop(world.heard(node)));
     offer_and_follow(&mut world, ALICE, 1002);
     world.run(50);
     assert_eq!(world.heard(CAROL), ["new", "offer 1002"]);
