@@ -3,6 +3,7 @@
 
 mod basic;
 mod changes;
+mod chaos;
 mod races;
 mod reliable;
 mod timers;

@@ -202,6 +202,8 @@ pub(crate) struct World {
     packets: Vec<Packet>,
     trace: Vec<String>,
     lose: Filter,
+    /// The network loses, repeats and delays.
+    disturbed: Option<Rng>,
 }
 
 impl World {
@@ -229,12 +231,37 @@ impl World {
             nodes.push(Played::new(&StackOptions::default(), &on, &mut [(tu, make)], node as u64 + 1));
             users.push(shared);
         }
-        World { nodes, users, now: Time::ZERO, packets: Vec::new(), trace: Vec::new(), lose: Box::new(|_| false) }
+        World {
+            nodes,
+            users,
+            now: Time::ZERO,
+            packets: Vec::new(),
+            trace: Vec::new(),
+            lose: Box::new(|_| false),
+            disturbed: None,
+        }
     }
 
     /// From now on messages are lost for which this says so; it sees what the trace shows of them.
     pub(crate) fn lose(&mut self, which: impl FnMut(&str) -> bool + 'static) {
         self.lose = Box::new(which);
+    }
+
+    /// From now on a tenth of the messages is lost, some come twice, and each takes its own time.
+    pub(crate) fn disturb(&mut self, rng: Rng) {
+        self.disturbed = Some(rng);
+    }
+
+    /// The network is well again.
+    pub(crate) fn calm(&mut self) {
+        self.disturbed = None;
+    }
+
+    /// When the copies of a message arrive.
+    fn arrivals(&mut self) -> Vec<Time> {
+        let Some(rng) = &mut self.disturbed else { return vec![self.now + LATENCY] };
+        let copies = 1 + u32::from(rng.chance(0.05)) - u32::from(rng.chance(0.1));
+        (0..copies).map(|_| self.now + Duration::from_millis(5 + rng.range(60))).collect()
     }
 
     /// An application does something, at this moment.
@@ -282,15 +309,16 @@ impl World {
     }
 
     fn settle(&mut self) {
-        for (from, (node, name)) in self.nodes.iter_mut().zip(NAMES).enumerate() {
-            node.settle(self.now);
-            for sent in node.take_sent(self.now) {
+        for (from, name) in NAMES.iter().enumerate() {
+            self.nodes[from].settle(self.now);
+            for sent in self.nodes[from].take_sent(self.now) {
                 let shown = format!("{} {}", &name[..1], show(&sent.bytes));
                 let to = (0..NAMES.len()).find(|to| address(*to) == sent.peer);
                 let lost = (self.lose)(&shown);
                 self.trace.push(if lost { format!("{shown} lost") } else { shown });
-                if let (Some(to), false) = (to, lost) {
-                    self.packets.push(Packet { at: self.now + LATENCY, from, to, bytes: sent.bytes });
+                let Some(to) = to.filter(|_| !lost) else { continue };
+                for at in self.arrivals() {
+                    self.packets.push(Packet { at, from, to, bytes: sent.bytes.clone() });
                 }
             }
         }
