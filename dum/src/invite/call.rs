@@ -4,6 +4,7 @@ use super::ClientInviteSession;
 use super::callback::What;
 use super::machine::{Event, State};
 use super::offer_answer::{Exchange, Move, OfferAnswer};
+use super::redirect::{self, Redirect};
 use super::reliable::{self, Received};
 use super::session::{Acked, Cause, Credentials, InviteSession, SDP, description, step, updates};
 use super::session_timer;
@@ -28,10 +29,12 @@ pub(crate) struct Call {
     set: Handle<DialogSet>,
     cseq: u32,
     /// What dialogs are made from; not needed once there is a 2xx.
-    request: Option<Box<Message>>,
+    pub(super) request: Option<Box<Message>>,
     credentials: Credentials,
     /// One for each fork that answered; the first is there from the beginning.
     pub(super) sessions: SmallVec<[Handle<InviteSession>; 1]>,
+    /// Where 3xx responses have sent it.
+    pub(super) redirect: Option<Box<Redirect>>,
     /// It was sent once more for a 422.
     repaired: bool,
     /// Forks whose 2xx came too late, by their tags: each gets one BYE.
@@ -102,6 +105,7 @@ impl Dum<'_> {
             request: Some(Box::new(msg)),
             credentials,
             sessions: SmallVec::from_iter([session]),
+            redirect: None,
             repaired: false,
             late: SmallVec::new(),
         };
@@ -126,7 +130,7 @@ fn credentials(msg: &Message) -> Credentials {
 
 /// A response to the INVITE, or none.
 pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: ClientTransaction, outcome: Outcome) {
-    let Ok(this) = dum.core.calls.get(call) else { return };
+    let Ok(this) = dum.core.calls.get_mut(call) else { return };
     // The BYE for a late fork is answered too.
     if this.transaction != transaction {
         return;
@@ -137,12 +141,14 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: Client
         (Some(response), 200..300) => success(dum, call, response),
         // RFC 4028 §7.3: longer than any server on the way asks for.
         (Some(response), 422) if this.request.is_some() && !this.repaired => {
+            this.repaired = true;
             let least = response.header(h::MIN_SE).map_or(session_timer::MIN_SE, |value| value.seconds);
             resend(dum, call, |msg| {
                 msg.set(h::SESSION_EXPIRES, &least.max(session_timer::MIN_SE));
                 msg.set(h::MIN_SE, &least);
             });
         }
+        (Some(response), 300..) if redirect::offer(dum, call, response) => {}
         (response, status) => {
             let event = match (response, status) {
                 (Some(_), 300..400) => Event::Redirected,
@@ -157,11 +163,10 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: Client
 
 /// Sends the INVITE once more with a change, as another attempt at the same call: the next CSeq, the same Call-ID and tag
 /// (RFC 3261 §8.1.3.5).
-fn resend(dum: &mut Dum<'_>, call: Handle<Call>, change: impl FnOnce(&mut Message)) {
+pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, change: impl FnOnce(&mut Message)) {
     let Ok(this) = dum.core.calls.get_mut(call) else { return };
     let Some(request) = &mut this.request else { return };
     this.cseq += 1;
-    this.repaired = true;
     request.set(h::CSEQ, &format_args!("{} INVITE", this.cseq));
     change(request);
     let transaction = dum.stack.send(request.clone(), SendOptions::default());
@@ -188,7 +193,7 @@ fn ended(dum: &mut Dum<'_>, call: Handle<Call>) {
     dum.core.dialogs.close(this.set);
 }
 
-fn failure(dum: &mut Dum<'_>, call: Handle<Call>, event: Event, response: Option<&Arc<Message>>) {
+pub(super) fn failure(dum: &mut Dum<'_>, call: Handle<Call>, event: Event, response: Option<&Arc<Message>>) {
     let Ok(this) = dum.core.calls.get(call) else { return };
     for session in this.sessions.clone() {
         step(dum, session, event, response.map_or_else(Cause::default, Cause::from));

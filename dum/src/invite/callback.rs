@@ -1,5 +1,6 @@
 //! What the application is told of a call.
 
+use super::redirect;
 use super::{EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
 use crate::application::Application;
 use crate::dum::Dum;
@@ -23,6 +24,7 @@ pub(super) enum What {
     Provisional,
     EarlyMedia(Box<Sdp>),
     Fork(Handle<InviteSession>),
+    Redirected,
     Connected,
     Confirmed,
     Offer(Box<Sdp>),
@@ -49,6 +51,12 @@ impl Callback {
 
     fn tell(self, dum: &mut Dum<'_>, handler: &mut dyn InviteSessionHandler) {
         let Callback { call, what, msg } = self;
+        if let (What::Redirected, Some(response)) = (&what, &msg) {
+            return match handler.on_redirected(dum, call.cast(), response) {
+                true => redirect::follow(dum, call),
+                false => redirect::decline(dum, call, response),
+            };
+        }
         let msg = msg.as_deref();
         // What a handler did may have ended the call before the rest of the same message is told.
         if !matches!(what, What::Terminated(_)) && !call.is_alive(dum) {
@@ -77,6 +85,7 @@ impl Callback {
             }
             (What::Answered(method, outcome), _) => handler.on_request_answered(dum, call, &method, &outcome),
             (What::Terminated(reason), msg) => handler.on_terminated(dum, call, reason, msg),
+            (What::Redirected, _) => {}
             (What::New | What::Provisional | What::Connected | What::Confirmed | What::Request(_), None) => {}
         }
     }

@@ -140,6 +140,7 @@ pub(crate) mod in_dialog;
 mod machine;
 mod modify;
 mod offer_answer;
+mod redirect;
 mod reliable;
 pub(crate) mod server;
 pub(crate) mod session;
@@ -211,6 +212,12 @@ pub trait InviteSessionHandler {
         _original: Handle<ClientInviteSession>,
         _fork: Handle<ClientInviteSession>,
     ) {
+    }
+
+    /// The call is sent elsewhere: a 3xx with targets. By default they are tried, best first, as the same call (RFC 3261
+    /// §8.1.3.4); with `false` the call ends ([`EndReason::Redirected`]).
+    fn on_redirected(&mut self, _dum: &mut Dum<'_>, _call: Handle<ClientInviteSession>, _response: &Message) -> bool {
+        true
     }
 
     /// The call is answered, by the peer or by us.

@@ -1,7 +1,8 @@
 //! RFC 3665: session establishment between two user agents, as far as no proxy is needed.
 
-use crate::world::{ALICE, BOB, World, port, sdp};
+use crate::world::{ALICE, BOB, CAROL, World, aor, port, sdp};
 use dum::invite::Session;
+use stack::header::{HeaderValue, NameAddr};
 
 #[test]
 fn rfc_3665_3_1_successful_session_establishment() {
@@ -114,6 +115,32 @@ fn early_media_and_a_redirection() {
     world.run(50);
     assert_eq!(world.heard(ALICE), ["terminated Redirected"]);
     assert_eq!(world.trace(), ["b 302 INVITE", "a ACK"]);
+    world.ends_clean();
+}
+
+#[test]
+fn rfc_3665_3_6_a_redirected_call_goes_where_it_is_sent() {
+    let mut world = World::new();
+    world.act(ALICE, |alice, _| alice.follows = true);
+    world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    world.act(BOB, |bob, dum| bob.incoming().provisional(dum, 180)).unwrap();
+    world.run(50);
+    // To somebody who is busy first, then to himself, who was tried, then to Carol.
+    world.act(BOB, |bob, dum| {
+        let busy = NameAddr::parse("<sip:busy@192.0.2.3:5060>").unwrap();
+        bob.incoming().redirect(dum, &[busy, aor(BOB), aor(CAROL)]).unwrap();
+    });
+    world.run(50);
+    world.act(CAROL, |carol, dum| carol.incoming().reject(dum, 486, |_| {})).unwrap();
+    world.run(50);
+    world.answer(CAROL, 3000);
+    world.run(100);
+    let expected = ["a INVITE+", "b 180 INVITE", "b 302 INVITE", "a ACK", "a INVITE+", "c 486 INVITE", "a ACK"];
+    let trace: Vec<_> = world.trace().into_iter().filter(|shown| !shown.contains("100 INVITE")).collect();
+    assert_eq!(trace, [&expected[..], &["a INVITE+", "c 180 INVITE", "c 200+ INVITE", "a ACK"]].concat());
+    assert_eq!(world.heard(ALICE), ["provisional 180", "provisional 180", "connected", "answer 3000"]);
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
     world.ends_clean();
 }
 

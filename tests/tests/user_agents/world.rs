@@ -57,6 +57,8 @@ pub(crate) struct Phone {
     /// Transfers that it was asked for.
     pub(crate) refers: Vec<Handle<ServerRefer>>,
     pub(crate) profile: Arc<UserProfile>,
+    /// It goes where it is sent.
+    pub(crate) follows: bool,
 }
 
 impl Phone {
@@ -89,6 +91,9 @@ impl InviteSessionHandler for Phone {
     }
     fn on_provisional(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, response: &Message) {
         self.hear(format!("provisional {}", response.status().unwrap()));
+    }
+    fn on_redirected(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, _: &Message) -> bool {
+        self.follows
     }
     fn on_early_media(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, sdp: &Sdp) {
         self.hear(format!("early media {}", port(sdp)));
@@ -221,7 +226,13 @@ impl World {
             let mut profile = options.master.user_profile();
             profile.set_from(Arc::new(aor(node)));
             options.master.user_mut().set_from(Arc::new(aor(node)));
-            let phone = Phone { heard: Vec::new(), calls: Vec::new(), refers: Vec::new(), profile: Arc::new(profile) };
+            let phone = Phone {
+                heard: Vec::new(),
+                calls: Vec::new(),
+                refers: Vec::new(),
+                profile: Arc::new(profile),
+                follows: false,
+            };
             let manager = DialogUsageManager::new(phone, options, &mut Rng::from_seed(node as u64));
             let shared = Shared(Arc::new(Mutex::new(manager)));
             let user = shared.clone();

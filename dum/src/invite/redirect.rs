@@ -1,0 +1,132 @@
+//! Calls that are sent elsewhere: the targets of 3xx responses, tried one after the other (RFC 3261 §8.1.3.4;
+//! reSIProcate's `RedirectManager`).
+
+use super::call::{self, Call};
+use super::callback::What;
+use super::machine::{Event, State};
+use super::offer_answer::{Move, OfferAnswer};
+use super::session::{Cause, InviteSession, step};
+use crate::dum::Dum;
+use crate::handle::Handle;
+use crate::usage::Usage;
+use bytes::Bytes;
+use stack::header::{Contact, QValue, h, p};
+use stack::message::Message;
+use stack::uri::Uri;
+use std::sync::Arc;
+
+/// Targets of a call, those that were tried included.
+const MAX_TARGETS: usize = 16;
+
+/// Where a call may still go.
+#[derive(Default)]
+pub(super) struct Redirect {
+    /// Best last.
+    targets: Vec<(QValue, Uri<'static>)>,
+    tried: Vec<Uri<'static>>,
+}
+
+impl Redirect {
+    /// Takes the Contacts of a response, but for targets that were tried or are known (§8.1.3.4).
+    fn add(&mut self, response: &Message) {
+        for contact in response.header(h::CONTACTS).flatten() {
+            let Contact::Addr(contact) = contact else { continue };
+            let known = self.tried.iter().chain(self.targets.iter().map(|(_, uri)| uri));
+            let again = known.into_iter().any(|uri| uri.equivalent(&contact.uri));
+            if again || contact.uri.sip().is_none() || self.tried.len() + self.targets.len() == MAX_TARGETS {
+                continue;
+            }
+            let q = contact.param(p::Q).unwrap_or(QValue::new(1000));
+            // Equal ones keep their order.
+            let at = self.targets.partition_point(|(known, _)| *known < q);
+            self.targets.insert(at, (q, contact.uri.into_owned()));
+        }
+    }
+
+    fn next(&mut self) -> Option<Uri<'static>> {
+        let (_, uri) = self.targets.pop()?;
+        self.tried.push(uri.clone());
+        Some(uri)
+    }
+}
+
+/// A 3xx came, or a target failed: whether there is another one to try. The application is asked first.
+pub(super) fn offer(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) -> bool {
+    let redirected = response.status().is_some_and(|code| code < 400);
+    let Ok(this) = dum.core.calls.get_mut(call) else { return false };
+    let Some(request) = &this.request else { return false };
+    if redirected {
+        let redirect = this.redirect.get_or_insert_default();
+        if redirect.tried.is_empty()
+            && let Ok(uri) = request.request_uri()
+        {
+            redirect.tried.push(uri.into_owned());
+        }
+        redirect.add(response);
+    }
+    let more = this.redirect.as_ref().is_some_and(|redirect| !redirect.targets.is_empty());
+    let Some(&session) = this.sessions.first().filter(|_| more) else { return false };
+    if !matches!(dum.session(session), Ok(this) if matches!(this.state, State::Calling | State::Early)) {
+        return false;
+    }
+    if redirected {
+        dum.tell(session, What::Redirected, Some(response.clone()));
+    } else {
+        follow(dum, session);
+    }
+    true
+}
+
+/// Tries the next target, as the same call. Early dialogs of the attempt before are over.
+pub(super) fn follow(dum: &mut Dum<'_>, session: Handle<InviteSession>) {
+    let Some(call) = dum.session(session).ok().and_then(|this| this.call) else { return };
+    let Ok(this) = dum.core.calls.get_mut(call) else { return };
+    let target = this.redirect.as_mut().and_then(|redirect| redirect.next());
+    let body = this.request.as_ref().map(|request| Bytes::copy_from_slice(request.body()));
+    let (Some(target), others) = (target, this.sessions.clone()) else { return };
+    for other in others.into_iter().filter(|other| *other != session) {
+        step(dum, other, Event::Redirected, Cause::default());
+    }
+    let Ok(this) = dum.session(session) else { return };
+    this.state = State::Calling;
+    this.media = OfferAnswer::default();
+    if let Some(body) = body.filter(|body| !body.is_empty()) {
+        this.media.make(Move::SendOffer, Some(body));
+    }
+    (this.preview, this.reliable) = (None, None);
+    if let Some(dialog) = this.dialog.take() {
+        dum.core.dialogs.leave(dialog, Usage::Invite(session));
+    }
+    call::resend(dum, call, |invite| invite.set_request_uri(&target));
+}
+
+/// The application does not want it: the call ends as it would have.
+pub(super) fn decline(dum: &mut Dum<'_>, session: Handle<InviteSession>, response: &Arc<Message>) {
+    if let Some(call) = dum.session(session).ok().and_then(|this| this.call) {
+        call::failure(dum, call, Event::Redirected, Some(response));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_tried_by_preference_and_none_twice() {
+        let mut response = Message::status_line(302, None);
+        for contact in ["<sip:c@x>;q=0.1", "*", "<sip:a@x>", "<sip:b@x>;q=0.5", "<sip:a2@x>", "<sip:A@X>", "<tel:1>"] {
+            response.push_back(h::CONTACTS, contact);
+        }
+        let mut redirect = Redirect::default();
+        redirect.add(&response);
+        redirect.add(&response);
+        let all: Vec<_> = std::iter::from_fn(|| redirect.next()).map(|uri| uri.to_string()).collect();
+        assert_eq!(all, ["sip:a@x", "sip:a2@x", "sip:A@X", "sip:b@x", "sip:c@x"]);
+        redirect.add(&response);
+        assert!(redirect.next().is_none(), "each was tried");
+        let mut many = Message::status_line(300, None);
+        (0..100).for_each(|n| many.push_back(h::CONTACTS, &format!("<sip:{n}@x>")));
+        redirect.add(&many);
+        assert_eq!(redirect.tried.len() + redirect.targets.len(), MAX_TARGETS);
+    }
+}
