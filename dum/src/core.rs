@@ -47,7 +47,6 @@ pub struct DumOptions {
 pub(crate) struct Core {
     pub(crate) master: Arc<MasterProfile>,
     pub(crate) values: TimerValues,
-    #[allow(dead_code)]
     pub(crate) dialogs: Dialogs,
     /// Whose request it was. An entry leaves with the final response; of an INVITE that was accepted, with its transaction.
     pub(crate) clients: HashMap<ClientTransaction, Usage>,

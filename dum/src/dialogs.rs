@@ -48,7 +48,6 @@ pub(crate) struct Dialogs {
     by_dialog: HashMap<u128, Handle<DialogEntry>>,
 }
 
-#[allow(dead_code)]
 impl Dialogs {
     pub(crate) fn new(limit: usize, rng: &mut Rng) -> Self {
         let hasher = Keyed::new(rng);

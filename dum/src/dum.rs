@@ -73,7 +73,6 @@ impl Dum<'_> {
     }
 
     /// A request in a dialog with the next CSeq, and User-Agent as the dialog set's profile has it.
-    #[allow(dead_code)]
     pub(crate) fn make_in_dialog(
         &mut self,
         dialog: Handle<DialogEntry>,
@@ -135,7 +134,6 @@ impl Dum<'_> {
     }
 
     /// The Contact of an answer to what came by a flow.
-    #[allow(dead_code)]
     pub(crate) fn contact_at(&self, profile: &UserProfile, flow: &Flow) -> NameAddr<'static> {
         contact(profile, self.stack.transports().get(flow.transport), flow.local)
     }

@@ -25,7 +25,6 @@ pub struct NoRoom;
 
 impl<U> Handle<U> {
     /// The same slot under another type: for usages of two roles that share a table.
-    #[allow(dead_code)]
     pub(crate) const fn cast<V>(self) -> Handle<V> {
         Handle { slot: self.slot, generation: self.generation, usage: PhantomData }
     }
@@ -85,7 +84,6 @@ impl<T> Usages<T> {
         self.slab.get(handle.slot, handle.generation).ok_or(UsageEnded)
     }
 
-    #[allow(dead_code)]
     pub(crate) fn get_mut(&mut self, handle: Handle<T>) -> Result<&mut T, UsageEnded> {
         self.slab.get_mut(handle.slot, handle.generation).ok_or(UsageEnded)
     }

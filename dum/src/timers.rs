@@ -43,15 +43,8 @@ impl Alarm {
     pub(crate) const OFF: Alarm = Alarm { due: Time::MAX, armed: Time::MAX };
 
     /// From now on it means nothing.
-    #[allow(dead_code)]
     pub(crate) fn clear(&mut self) {
         self.due = Time::MAX;
-    }
-
-    /// Whether it is set.
-    #[allow(dead_code)]
-    pub(crate) fn is_set(&self) -> bool {
-        self.due != Time::MAX
     }
 }
 
@@ -119,7 +112,7 @@ mod tests {
                 due.extend(timers.is_due(&mut alarm, fire, now).then_some(s));
             }
         }
-        assert_eq!((due, alarm.is_set(), timers.deadline()), (vec![9], false, None));
+        assert_eq!((due, timers.deadline()), (vec![9], None));
         // An earlier time needs an entry of its own; the stale one finds nothing.
         timers.set(&mut alarm, fire, Time::ZERO, second * 40);
         timers.set(&mut alarm, fire, Time::ZERO, second * 30);

@@ -10,7 +10,7 @@ use crate::handle::{Handle, NoRoom, UsageEnded};
 use crate::refer::{self, ClientRefer};
 use crate::usage::Usage;
 use bytes::Bytes;
-use stack::contents::sdp::Sdp;
+use stack::contents::sdp::{Direction, Media, Sdp};
 use stack::header::{DialogRef, Method, NameAddr};
 use stack::tu::SendOptions;
 
@@ -129,6 +129,32 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         change(dum, self.into(), None, modify::Event::SendInvite)
     }
 
+    /// Holds the call: offers what was agreed without receiving (RFC 3264 §8.4).
+    ///
+    /// # Errors
+    /// As [`Session::provide_offer`].
+    fn hold(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
+        let offer = directed(self.local_sdp(dum), false).ok_or(SessionError::NotNow)?;
+        self.provide_offer(dum, &offer)
+    }
+
+    /// Takes a held call back: offers to receive again.
+    ///
+    /// # Errors
+    /// As [`Session::provide_offer`].
+    fn resume(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
+        let offer = directed(self.local_sdp(dum), true).ok_or(SessionError::NotNow)?;
+        self.provide_offer(dum, &offer)
+    }
+
+    /// Whether the peer holds the call: it receives none of the streams that are in use, or says so with the address
+    /// 0.0.0.0 as of old.
+    fn is_held(self, dum: &Dum<'_>) -> bool {
+        let Some(sdp) = self.remote_sdp(dum) else { return false };
+        let mut media = sdp.media().filter(|media| !media.is_rejected()).peekable();
+        media.peek().is_some() && media.all(|media| !receives(&media))
+    }
+
     /// Refuses the peer's offer, or its wish for one, with a 4xx to 6xx. That of the first INVITE is the call itself;
     /// one that came in a 2xx can only be refused by ending the call (RFC 6337 §2.2).
     ///
@@ -228,6 +254,23 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         }
         Ok(())
     }
+}
+
+fn receives(media: &Media<'_>) -> bool {
+    let address = media.connection().and_then(|connection| connection.address.ip());
+    media.direction().receives() && !address.is_some_and(|ip| ip.is_unspecified())
+}
+
+/// The next version of a description, in which all streams are received or none.
+fn directed(agreed: Option<Sdp>, receive: bool) -> Option<Sdp> {
+    let agreed = agreed?;
+    let mut offer = agreed.clone();
+    let directions: Vec<_> = agreed.media().map(|media| Direction::new(media.direction().sends(), receive)).collect();
+    for (at, direction) in directions.into_iter().enumerate() {
+        offer.media_mut(at)?.set_direction(direction);
+    }
+    offer.continue_from(&agreed).ok()?;
+    Some(offer)
 }
 
 fn alive<'d>(dum: &'d mut Dum<'_>, call: Handle<InviteSession>) -> Result<&'d mut InviteSession, UsageEnded> {

@@ -114,9 +114,10 @@ impl Dum<'_> {
         if let Ok(set) = self.core.dialogs.set_mut(set) {
             set.creator = Some(Usage::Call(call));
         }
-        if let Ok(session) = self.session(session) {
-            session.call = Some(call);
+        if let Ok(this) = self.session(session) {
+            this.call = Some(call);
         }
+        session_timer::wait_for_answer(self, session);
         Ok(())
     }
 }
@@ -210,6 +211,8 @@ fn provisional(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
     if this.state == State::Cancelling {
         return;
     }
+    session_timer::wait_for_answer(dum, session);
+    let Ok(this) = dum.session(session) else { return };
     match reliable::received(this, response) {
         Received::Stale => return,
         Received::Next(rseq) => {

@@ -6,6 +6,7 @@ use super::callback::What;
 use super::machine::{Event, State};
 use super::offer_answer::{Move, OfferAnswer};
 use super::session::{Cause, InviteSession, step};
+use super::session_timer;
 use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::usage::Usage;
@@ -97,6 +98,7 @@ pub(super) fn follow(dum: &mut Dum<'_>, session: Handle<InviteSession>) {
     if let Some(dialog) = this.dialog.take() {
         dum.core.dialogs.leave(dialog, Usage::Invite(session));
     }
+    session_timer::wait_for_answer(dum, session);
     call::resend(dum, call, |invite| invite.set_request_uri(&target));
 }
 

@@ -9,9 +9,11 @@ use crate::dialog::Dialog;
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::handle::{Handle, UsageEnded};
+use crate::profile::UserProfile;
 use crate::usage::Usage;
 use stack::header::{Method, NameAddr, h, p};
 use stack::message::Message;
+use std::sync::Arc;
 
 /// An INVITE out of a dialog.
 pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
@@ -54,6 +56,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     call.peer_updates = session::updates(&msg);
     let Ok(call) = dum.core.sessions.insert(call) else { return dum.refuse(transaction, &msg, 503) };
     dum.core.servers.insert(transaction, Usage::Invite(call));
+    session_timer::wait_for_answer(dum, call);
     dum.tell(call, What::New, Some(msg));
     dum.tell(call, offer.map_or(What::OfferRequired, What::Offer), None);
 }
@@ -96,6 +99,20 @@ impl Handle<ServerInviteSession> {
     /// The call that this one takes the place of when it is accepted (RFC 3891); that one then ends by itself.
     pub fn replaced_call(self, dum: &Dum<'_>) -> Option<Handle<InviteSession>> {
         dum.core.sessions.get(self.cast()).ok()?.replaces
+    }
+
+    /// Answers by a profile of its own: Contact, times and what else it sets. By default it is the master profile's.
+    ///
+    /// # Errors
+    /// [`SessionError`]: a response was sent, or the call has ended.
+    pub fn set_profile(self, dum: &mut Dum<'_>, profile: &Arc<UserProfile>) -> Result<(), SessionError> {
+        pending(dum, self)?;
+        let this = dum.session(self.cast())?;
+        if this.dialog.is_some() {
+            return Err(SessionError::NotNow);
+        }
+        this.profile = profile.clone();
+        Ok(())
     }
 
     /// Refuses the call, with what `edit` adds to the response.
@@ -251,7 +268,7 @@ fn enter_dialog(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Messa
 
 /// CANCEL came for an INVITE of it, the first or a later one; the stack has answered the CANCEL.
 pub(crate) fn cancelled(dum: &mut Dum<'_>, call: Handle<InviteSession>, cancel: &Message) {
-    let cause = || session::Cause { msg: Some(std::sync::Arc::new(cancel.clone())), out: None };
+    let cause = || session::Cause { msg: Some(Arc::new(cancel.clone())), out: None };
     let Ok(this) = dum.session(call) else { return };
     if matches!(this.state, State::Received | State::Ringing) {
         step(dum, call, Event::Cancel, cause());

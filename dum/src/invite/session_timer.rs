@@ -9,7 +9,7 @@
 use super::machine::{Event, State};
 use super::modify;
 use super::session::{self, Cause, InviteSession, fire};
-use super::{in_dialog, offer_answer::Exchange};
+use super::{Session, in_dialog, offer_answer::Exchange};
 use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::timers::TimerKind;
@@ -149,9 +149,25 @@ pub(super) fn start(dum: &mut Dum<'_>, call: Handle<InviteSession>, timer: Optio
     }
 }
 
+/// A call that nobody answers here is refused after so long: its caller is gone without a word.
+const UNANSWERED: Duration = Duration::from_secs(3600);
+
+/// A call that is not answered yet waits from now on; the alarm is free until it is.
+pub(super) fn wait_for_answer(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let now = dum.now();
+    let Ok(this) = dum.core.sessions.get_mut(call) else { return };
+    let patience = if this.caller { this.profile.stale_call_time() } else { UNANSWERED };
+    dum.core.timers.set(&mut this.expiry, fire(call, TimerKind::Session), now, patience);
+}
+
 /// Half of it has passed, or nearly all.
 pub(super) fn fired(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let Ok(this) = dum.session(call) else { return };
+    if matches!(this.state, State::Calling | State::Early | State::Received | State::Ringing) {
+        // What else there is to say, the end of the call says.
+        let _ = call.end(dum);
+        return;
+    }
     let Some(mut timer) = this.timer else { return };
     if !timer.ours || timer.refreshing {
         return session::step(dum, call, Event::Expired, Cause::default());

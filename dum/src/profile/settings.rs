@@ -98,6 +98,9 @@ settings! {
         = Duration::from_secs(3600);
     /// Whether provisional responses to INVITE are reliable. [`crate::MasterProfile::add_100rel`] comes first.
     reliability set_reliability unset_reliability has_reliability: Reliability = Reliability::Never;
+    /// How long a call of ours may go without any response before it is given up; each provisional response begins it
+    /// anew, as Timer C does in proxies (RFC 3261 §16.6).
+    stale_call_time set_stale_call_time unset_stale_call_time has_stale_call_time: Duration = Duration::from_secs(185);
     /// The interval after which a session without a refresh ends (RFC 4028); zero: no session timer is asked for.
     session_time set_session_time unset_session_time has_session_time: Duration = Duration::from_secs(1800);
 }

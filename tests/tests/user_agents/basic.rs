@@ -119,6 +119,31 @@ fn early_media_and_a_redirection() {
 }
 
 #[test]
+fn a_call_that_nobody_takes_is_given_up_by_both() {
+    let mut world = World::new();
+    world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    world.act(BOB, |bob, dum| bob.incoming().provisional(dum, 180)).unwrap();
+    // As long as Bob rings she waits.
+    world.run(500_000);
+    world.lose(|shown| shown.starts_with('b'));
+    world.run(100_000);
+    assert_eq!(world.trace().last().map(String::as_str), Some("b 180 INVITE lost"));
+    world.run(140_000);
+    assert_eq!(world.heard(ALICE).last().map(String::as_str), Some("terminated LocalCancel"));
+    assert_eq!(world.heard(BOB).last().map(String::as_str), Some("terminated RemoteCancel"));
+    world.lose(|_| false);
+    world.run(60_000);
+    // And Bob, when Alice is gone without a word.
+    world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    world.lose(|_| true);
+    world.run(3_700_000);
+    assert_eq!(world.heard(BOB).last().map(String::as_str), Some("terminated Rejected"));
+    world.ends_clean();
+}
+
+#[test]
 fn rfc_3665_3_6_a_redirected_call_goes_where_it_is_sent() {
     let mut world = World::new();
     world.act(ALICE, |alice, _| alice.follows = true);

@@ -28,6 +28,44 @@ fn rfc_3665_3_7_a_session_is_changed_by_re_invite() {
     world.ends_clean();
 }
 
+/// RFC 5359 §2.1, between two.
+#[test]
+fn a_call_is_held_by_one_then_by_both_and_taken_back() {
+    let mut world = World::established();
+    let held = |world: &mut World| [ALICE, BOB].map(|node| world.act(node, |phone, dum| phone.last().is_held(dum)));
+    let answer = |world: &mut World, node, direction| {
+        world.run(50);
+        let port = if node == ALICE { 1000 } else { 2000 };
+        world.act(node, move |phone, dum| phone.last().provide_answer(dum, &directed(port, direction))).unwrap();
+        world.run(50);
+    };
+    world.act(ALICE, |alice, dum| alice.last().hold(dum)).unwrap();
+    answer(&mut world, BOB, Direction::RecvOnly);
+    assert_eq!(held(&mut world), [false, true]);
+    world.act(BOB, |bob, dum| bob.last().hold(dum)).unwrap();
+    answer(&mut world, ALICE, Direction::Inactive);
+    assert_eq!(held(&mut world), [true, true]);
+    // Alice takes back what she may: Bob still holds.
+    world.act(ALICE, |alice, dum| alice.last().resume(dum)).unwrap();
+    answer(&mut world, BOB, Direction::SendOnly);
+    assert_eq!(held(&mut world), [true, false]);
+    world.act(BOB, |bob, dum| bob.last().resume(dum)).unwrap();
+    answer(&mut world, ALICE, Direction::SendRecv);
+    assert_eq!(held(&mut world), [false, false]);
+    let version = world.act(BOB, |bob, dum| bob.last().local_sdp(dum).unwrap().origin().unwrap().version);
+    assert!(version > 1, "each offer is a new version: {version}");
+    // A peer of old holds with 0.0.0.0 (RFC 2543).
+    world.act(ALICE, |alice, dum| {
+        let mut old = sdp(1000);
+        old.media_mut(0).unwrap().set_connection([0, 0, 0, 0].into());
+        alice.last().provide_offer(dum, &old).unwrap();
+    });
+    answer(&mut world, BOB, Direction::SendRecv);
+    assert_eq!(held(&mut world), [false, true]);
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.ends_clean();
+}
+
 #[test]
 fn a_refused_change_leaves_what_was_agreed() {
     let mut world = World::established();
