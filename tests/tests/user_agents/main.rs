@@ -6,6 +6,7 @@ mod changes;
 mod chaos;
 mod races;
 mod reliable;
+mod third_party;
 mod timers;
 mod transfer;
 mod world;
