@@ -17,9 +17,10 @@ use crate::usage::Usage;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use stack::contents::sdp::Sdp;
-use stack::header::{Method, h};
+use stack::header::{Method, NameAddr, h};
 use stack::message::Message;
 use stack::tu::{ClientTransaction, SendOptions, ServerTransaction};
+use stack::uri::Uri;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -300,17 +301,23 @@ pub(super) fn make_answer(
     let (msg, tag) = (asked.msg.clone(), asked.tag.clone());
     let mut response = dum.make_response(&msg, status, Some(&tag));
     if (101..300).contains(&status) {
-        let contact = match msg.source() {
-            Some(source) => dum.contact_at(&profile, &source.flow),
-            None => dum.contact_towards(
-                &profile,
-                &msg.request_uri().map_or_else(|_| profile.from().uri.clone(), |u| u.into_owned()),
-            ),
-        };
-        response.push_back(h::CONTACTS, &contact);
+        response.push_back(h::CONTACTS, &contact_for(dum, &profile, &msg));
         dum.advertise(&mut response);
     }
     Ok(response)
+}
+
+/// The Contact of an answer: where the request came to, and whom it was for.
+fn contact_for(dum: &Dum<'_>, profile: &UserProfile, request: &Message) -> NameAddr<'static> {
+    let asked = request.request_uri().map_or_else(|_| profile.from().uri.clone(), Uri::into_owned);
+    let mut contact = match request.source() {
+        Some(source) => dum.contact_at(profile, &source.flow),
+        None => dum.contact_towards(profile, &asked),
+    };
+    if let (None, Uri::Sip(own), Some(asked)) = (profile.contact(), &mut contact.uri, asked.sip()) {
+        own.user = asked.user.clone();
+    }
+    contact
 }
 
 /// Sends a response and keeps it to be sent again.
@@ -433,4 +440,16 @@ pub(super) fn description(msg: &Message) -> Result<Option<(Bytes, Box<Sdp>)>, ()
     let body = Bytes::copy_from_slice(msg.body());
     let sdp = Sdp::parse(&body).map_err(drop)?;
     Ok(Some((body, Box::new(sdp))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With texts and descriptions on the heap some 3 kB in all.
+    #[test]
+    fn a_call_stays_small() {
+        let sizes = (size_of::<InviteSession>(), size_of::<DialogEntry>());
+        assert!(sizes.0 <= 448 && sizes.1 <= 864, "{sizes:?}");
+    }
 }
