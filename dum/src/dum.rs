@@ -111,9 +111,9 @@ impl Dum<'_> {
     /// Writes Allow, Supported and Allow-Events (RFC 3261 §13.2.1, RFC 6665 §4.1.1).
     pub(crate) fn advertise(&self, msg: &mut Message) {
         let master = &self.core.master;
-        msg.push_back(h::ALLOWS, &master.allow());
+        msg.push_back(h::ALLOWS, master.allow());
         if let Some(tags) = master.supported() {
-            msg.push_back(h::SUPPORTEDS, &tags);
+            msg.push_back(h::SUPPORTEDS, tags);
         }
         if let Some(events) = master.allow_events() {
             msg.push_back(h::ALLOW_EVENTS, &events);

@@ -38,7 +38,7 @@ impl Refusal {
     pub(crate) fn describe(&self, request: &Message, response: &mut Message, master: &MasterProfile) {
         match self {
             Refusal::Malformed | Refusal::Scheme => {}
-            Refusal::Method => response.push_back(h::ALLOWS, &master.allow()),
+            Refusal::Method => response.push_back(h::ALLOWS, master.allow()),
             Refusal::Extension(tags) => response.push_back(h::UNSUPPORTEDS, &tags.join(", ")),
             Refusal::Type => {
                 response.push_back(h::ACCEPTS, &request.method().map_or(String::new(), |m| master.accept(&m)));

@@ -123,7 +123,7 @@ impl Handle<ServerInviteSession> {
         pending(dum, self)?;
         let mut response = make_answer(dum, self.cast(), Slot::Invite, status.clamp(300, 699))?;
         if status == 405 {
-            response.push_back(h::ALLOWS, &dum.core.master.allow());
+            response.push_back(h::ALLOWS, dum.core.master.allow());
         }
         edit(&mut response);
         step(dum, self.cast(), Event::Reject, response);

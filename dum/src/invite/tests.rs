@@ -201,6 +201,38 @@ fn a_failure_ends_all_forks() {
     assert_eq!((sent(&mut bench), bench.dum.counts()), (Vec::new(), Counts::default()));
 }
 
+#[test]
+fn answers_that_break_the_rules_end_the_call() {
+    type Edit = fn(&mut Message);
+    let cases: [(Edit, &[&str], &str); 5] = [
+        // Without a Contact there is nowhere to send an ACK.
+        (|msg| msg.remove(h::CONTACTS), &[], "0 Refused"),
+        (|msg| msg.set_body(Some("application/sdp"), "v=nonsense"), &["ACK x", "BYE x"], "0 IllegalNegotiation"),
+        (|msg| msg.set_body(None, ""), &["ACK x", "BYE x"], "0 IllegalNegotiation"),
+        (|msg| msg.set_body(Some("text/plain"), "hello"), &["ACK x", "BYE x"], "0 IllegalNegotiation"),
+        // Of RFC 2543, without a tag: that is a dialog.
+        (|msg| msg.set(h::TO, "<sip:bob@192.0.2.9>"), &["ACK x"], "0 connected"),
+    ];
+    for (edit, expected, told) in cases {
+        let (mut bench, transaction, invite) = calling();
+        let mut msg = invite.make_response(200, None, Some("x"));
+        msg.push_back(h::CONTACTS, "<sip:x@192.0.2.9>");
+        msg.set_body(Some("application/sdp"), SDP);
+        edit(&mut msg);
+        for _ in 0..2 {
+            bench.event(TuEvent::Response { transaction, msg: msg.clone().into() });
+        }
+        // The second one finds what the first has left.
+        let first: Vec<_> = sent(&mut bench).into_iter().take(expected.len()).collect();
+        assert_eq!(
+            (heard(&mut bench), first),
+            (vec![told.to_owned()], expected.iter().map(ToString::to_string).collect())
+        );
+        bench.event(TuEvent::ClientEnded { transaction });
+        assert!(bench.dum.counts().sessions <= 1, "the BYE is not answered yet");
+    }
+}
+
 /// An INVITE that comes, with changes.
 fn asked(edit: impl FnOnce(&mut Message)) -> Message {
     let mut msg = stack::helper::make_invite(

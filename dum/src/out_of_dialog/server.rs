@@ -60,7 +60,7 @@ fn respond(
         response.push_back(h::ACCEPT_ENCODINGS, &master.accept_encoding());
     }
     if status == 405 {
-        response.push_back(h::ALLOWS, &dum.core.master.allow());
+        response.push_back(h::ALLOWS, dum.core.master.allow());
     }
     edit(&mut response);
     dum.stack.respond(transaction, response);

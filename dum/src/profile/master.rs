@@ -16,6 +16,9 @@ pub struct MasterProfile {
     encodings: Vec<String>,
     languages: Vec<String>,
     events: Vec<String>,
+    /// The values of Allow and Supported: nearly every message has them.
+    allow: String,
+    supported: String,
 }
 
 impl Default for MasterProfile {
@@ -24,7 +27,7 @@ impl Default for MasterProfile {
     fn default() -> Self {
         use Method::{Ack, Bye, Cancel, Invite, Options, Prack, Update};
         let sdp = MediaType::new("application", "sdp");
-        MasterProfile {
+        let mut master = MasterProfile {
             user: Arc::default(),
             methods: vec![Invite, Ack, Cancel, Options, Bye, Update],
             schemes: vec!["sip".into(), "sips".into()],
@@ -33,7 +36,11 @@ impl Default for MasterProfile {
             encodings: Vec::new(),
             languages: Vec::new(),
             events: Vec::new(),
-        }
+            allow: String::new(),
+            supported: String::new(),
+        };
+        master.write();
+        master
     }
 }
 
@@ -57,6 +64,7 @@ impl MasterProfile {
     pub fn add_method(&mut self, method: Method<'static>) -> &mut Self {
         if !self.methods.contains(&method) {
             self.methods.push(method);
+            self.write();
         }
         self
     }
@@ -64,6 +72,7 @@ impl MasterProfile {
     /// No longer takes requests with a method.
     pub fn remove_method(&mut self, method: &Method<'_>) -> &mut Self {
         self.methods.retain(|known| known != method);
+        self.write();
         self
     }
 
@@ -82,6 +91,7 @@ impl MasterProfile {
     pub fn add_option_tag(&mut self, tag: &str) -> &mut Self {
         if !self.has_option_tag(tag) {
             self.option_tags.push(tag.to_owned());
+            self.write();
         }
         self
     }
@@ -159,13 +169,18 @@ impl MasterProfile {
     }
 
     /// The value of Allow.
-    pub(crate) fn allow(&self) -> String {
-        self.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+    pub(crate) fn allow(&self) -> &str {
+        &self.allow
     }
 
     /// The value of Supported, if there is anything.
-    pub(crate) fn supported(&self) -> Option<String> {
-        (!self.option_tags.is_empty()).then(|| self.option_tags.join(", "))
+    pub(crate) fn supported(&self) -> Option<&str> {
+        (!self.supported.is_empty()).then_some(&self.supported)
+    }
+
+    fn write(&mut self) {
+        self.allow = self.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        self.supported = self.option_tags.join(", ");
     }
 
     /// The value of Allow-Events, if there is anything.
