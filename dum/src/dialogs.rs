@@ -12,6 +12,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use smallvec::SmallVec;
 use stack::header::{h, p};
 use stack::message::Message;
+use std::any::Any;
 use std::hash::Hasher;
 use std::sync::Arc;
 
@@ -21,6 +22,10 @@ pub(crate) const MAX_FORKS: usize = 32;
 /// Usages of one dialog.
 pub(crate) const MAX_USAGES: usize = 32;
 
+/// What the application keeps with a dialog or a dialog set: reSIProcate's `AppDialog` and `AppDialogSet`. It is dropped with
+/// its dialog.
+pub type AppData = Option<Box<dyn Any + Send>>;
+
 /// All dialogs that one request made.
 pub(crate) struct DialogSet {
     key: u128,
@@ -28,6 +33,7 @@ pub(crate) struct DialogSet {
     /// Who hears of what is in none of its dialogs: the usage that sent the request, as long as it waits for more.
     pub(crate) creator: Option<Usage>,
     pub(crate) dialogs: SmallVec<[Handle<DialogEntry>; 1]>,
+    pub(crate) data: AppData,
 }
 
 /// A dialog and who is in it.
@@ -36,6 +42,7 @@ pub(crate) struct DialogEntry {
     pub(crate) set: Handle<DialogSet>,
     pub(crate) dialog: Dialog,
     pub(crate) usages: SmallVec<[Usage; 2]>,
+    pub(crate) data: AppData,
 }
 
 /// The tables. Dialogs are found by a keyed hash of what they are known by: sixteen octets instead of three texts, and no
@@ -69,7 +76,7 @@ impl Dialogs {
         creator: Option<Usage>,
     ) -> Result<Handle<DialogSet>, NoRoom> {
         let key = self.key(call_id, local_tag, None);
-        let set = self.sets.insert(DialogSet { key, profile, creator, dialogs: SmallVec::new() })?;
+        let set = self.sets.insert(DialogSet { key, profile, creator, dialogs: SmallVec::new(), data: None })?;
         self.by_set.insert(key, set);
         Ok(set)
     }
@@ -87,7 +94,7 @@ impl Dialogs {
             return Err(NoRoom);
         }
         let usages = SmallVec::from_iter([usage]);
-        let entry = self.dialogs.insert(DialogEntry { key, set, dialog, usages })?;
+        let entry = self.dialogs.insert(DialogEntry { key, set, dialog, usages, data: None })?;
         self.by_dialog.insert(key, entry);
         if let Ok(set) = self.sets.get_mut(set) {
             set.dialogs.push(entry);

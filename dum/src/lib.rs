@@ -110,6 +110,7 @@ pub use application::Application;
 pub use command::{Congested, DumHandle, posted};
 pub use dialog::{Dialog, DialogError, DialogState, InDialogError, MAX_ROUTES};
 pub use dialog_id::{DialogId, DialogSetId};
+pub use dialogs::AppData;
 pub use dum::Dum;
 pub use handle::{Handle, NoRoom, UsageEnded};
 pub use manager::{Counts, DialogUsageManager};

@@ -5,6 +5,7 @@ use super::modify;
 use super::offer_answer::{Exchange, Move};
 use super::session::{self, Cause, SDP, Slot, make_answer};
 use super::{ClientInviteSession, InviteSession, ServerInviteSession, in_dialog, reliable};
+use crate::dialogs::AppData;
 use crate::dum::Dum;
 use crate::handle::{Handle, NoRoom, UsageEnded};
 use crate::refer::{self, ClientRefer};
@@ -77,6 +78,18 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
     fn is_connected(self, dum: &Dum<'_>) -> bool {
         let answered = [State::Answering, State::Accepted, State::Connected];
         dum.core.sessions.get(self.into()).is_ok_and(|this| answered.contains(&this.state))
+    }
+
+    /// What the application keeps with the call's dialog; none before there is one.
+    fn app_dialog<'d>(self, dum: &'d mut Dum<'_>) -> Option<&'d mut AppData> {
+        let dialog = super::dialog_of(dum, self.into())?;
+        Some(&mut dum.core.dialogs.get_mut(dialog).ok()?.data)
+    }
+
+    /// What the application keeps with the call's dialog set: of one that we make, all forks have it in common.
+    fn app_dialog_set<'d>(self, dum: &'d mut Dum<'_>) -> Option<&'d mut AppData> {
+        let set = super::set_of(dum, self.into())?;
+        Some(&mut dum.core.dialogs.set_mut(set).ok()?.data)
     }
 
     /// The description of this side that was agreed last.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// An INVITE until its transaction ends: Timer M after a 2xx, at once after another final response.
 pub(crate) struct Call {
     pub(super) transaction: ClientTransaction,
-    set: Handle<DialogSet>,
+    pub(super) set: Handle<DialogSet>,
     cseq: u32,
     /// What dialogs are made from; not needed once there is a 2xx.
     pub(super) request: Option<Box<Message>>,

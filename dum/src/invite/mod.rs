@@ -155,7 +155,7 @@ pub(crate) use callback::Callback;
 pub use machine::EndReason;
 pub use session::InviteSession;
 
-use crate::dialogs::DialogEntry;
+use crate::dialogs::{DialogEntry, DialogSet};
 use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::outcome::Outcome;
@@ -175,6 +175,16 @@ pub enum ServerInviteSession {}
 /// The dialog of a call.
 pub(crate) fn dialog_of(dum: &Dum<'_>, call: Handle<InviteSession>) -> Option<Handle<DialogEntry>> {
     dum.core.sessions.get(call).ok()?.dialog
+}
+
+/// The dialog set of a call.
+fn set_of(dum: &Dum<'_>, call: Handle<InviteSession>) -> Option<Handle<DialogSet>> {
+    let this = dum.core.sessions.get(call).ok()?;
+    match (this.dialog, this.call) {
+        (Some(dialog), _) => Some(dum.core.dialogs.get(dialog).ok()?.set),
+        (None, Some(call)) => Some(dum.core.calls.get(call).ok()?.set),
+        (None, None) => None,
+    }
 }
 
 /// From now on a REFER is told how a call goes.

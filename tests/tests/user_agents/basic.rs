@@ -3,6 +3,7 @@
 use crate::world::{ALICE, BOB, CAROL, World, aor, port, sdp};
 use dum::invite::Session;
 use stack::header::{HeaderValue, NameAddr};
+use std::sync::Arc;
 
 #[test]
 fn rfc_3665_3_1_successful_session_establishment() {
@@ -116,6 +117,32 @@ fn early_media_and_a_redirection() {
     assert_eq!(world.heard(ALICE), ["terminated Redirected"]);
     assert_eq!(world.trace(), ["b 302 INVITE", "a ACK"]);
     world.ends_clean();
+}
+
+#[test]
+fn what_the_application_keeps_with_a_dialog_goes_with_it() {
+    let mut world = World::new();
+    world.call(ALICE, BOB, Some(1000));
+    let kept = Arc::new(());
+    let (of_set, of_dialog) = (kept.clone(), kept.clone());
+    world.act(ALICE, move |alice, dum| {
+        assert!(alice.last().app_dialog(dum).is_none(), "there is none yet");
+        *alice.last().app_dialog_set(dum).unwrap() = Some(Box::new(of_set));
+    });
+    world.run(50);
+    world.answer(BOB, 2000);
+    world.run(50);
+    world.act(ALICE, move |alice, dum| {
+        *alice.last().app_dialog(dum).unwrap() = Some(Box::new(of_dialog));
+        let data = alice.last().app_dialog_set(dum).unwrap();
+        assert!(data.as_ref().is_some_and(|data| data.is::<Arc<()>>()));
+    });
+    assert_eq!(Arc::strong_count(&kept), 3);
+    world.act(BOB, |bob, dum| bob.last().end(dum)).unwrap();
+    world.run(100);
+    assert_eq!(Arc::strong_count(&kept), 2, "the set waits for further 2xx");
+    world.ends_clean();
+    assert_eq!(Arc::strong_count(&kept), 1);
 }
 
 #[test]
