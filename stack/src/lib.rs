@@ -2,6 +2,7 @@
 //! timer queue and transport selector are actors joined by bounded FIFOs.
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod contents;
 pub mod flow_token;
 pub mod grammar;
