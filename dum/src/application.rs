@@ -3,6 +3,7 @@
 use crate::invite::InviteSessionHandler;
 use crate::out_of_dialog::OutOfDialogHandler;
 use crate::refer::ReferHandler;
+use crate::registration::ClientRegistrationHandler;
 use stack::header::Method;
 
 /// The program: it says which handlers it has, and usually is all of them itself (`Some(self)`).
@@ -17,6 +18,12 @@ pub trait Application: Send + 'static {
 
     /// Who hears of transfers. Without one, REFER is answered 405.
     fn refers(&mut self) -> Option<&mut dyn ReferHandler> {
+        None
+    }
+
+    /// Who hears of registrations that this side keeps. Without one they are kept all the same, and given up where another
+    /// try would be refused again.
+    fn client_registrations(&mut self) -> Option<&mut dyn ClientRegistrationHandler> {
         None
     }
 

@@ -8,17 +8,25 @@ use crate::dum::Dum;
 use crate::invite;
 use crate::out_of_dialog;
 use crate::refer;
+use crate::registration;
 
 /// Something to be told. A new kind of usage adds a variant with an enum of its own, and its `deliver`.
 pub(crate) enum Callback {
     Invite(invite::Callback),
     OutOfDialog(out_of_dialog::Callback),
     Refer(refer::Callback),
+    Registration(registration::Callback),
 }
 
 impl From<refer::Callback> for Callback {
     fn from(callback: refer::Callback) -> Self {
         Callback::Refer(callback)
+    }
+}
+
+impl From<registration::Callback> for Callback {
+    fn from(callback: registration::Callback) -> Self {
+        Callback::Registration(callback)
     }
 }
 
@@ -39,6 +47,7 @@ impl Callback {
         match self {
             Callback::Invite(callback) => callback.deliver(dum, app),
             Callback::Refer(callback) => callback.deliver(dum, app),
+            Callback::Registration(callback) => callback.deliver(dum, app),
             Callback::OutOfDialog(callback) => callback.deliver(dum, app),
         }
     }

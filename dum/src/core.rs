@@ -1,5 +1,6 @@
 //! What the user agent knows: tables, timers, and what is to be told.
 
+use crate::auth::client::ClientAuth;
 use crate::callback::Callback;
 use crate::dialogs::Dialogs;
 use crate::handle::Usages;
@@ -8,6 +9,7 @@ use crate::invite::call::Call;
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest};
 use crate::profile::MasterProfile;
 use crate::refer::{ClientRefer, ServerRefer};
+use crate::registration::ClientRegistration;
 use crate::timers::Timers;
 use crate::usage::Usage;
 use rutil::{HashMap, Keyed, Rng};
@@ -52,12 +54,14 @@ pub(crate) struct Core {
     pub(crate) clients: HashMap<ClientTransaction, Usage>,
     /// Who answers an INVITE. An entry leaves with its transaction.
     pub(crate) servers: HashMap<ServerTransaction, Usage>,
+    pub(crate) client_auth: ClientAuth,
     pub(crate) timers: Timers,
     pub(crate) callbacks: VecDeque<Callback>,
     pub(crate) calls: Usages<Call>,
     pub(crate) sessions: Usages<InviteSession>,
     pub(crate) client_refers: Usages<ClientRefer>,
     pub(crate) server_refers: Usages<ServerRefer>,
+    pub(crate) client_registrations: Usages<ClientRegistration>,
     pub(crate) client_requests: Usages<ClientOutOfDialogRequest>,
     pub(crate) server_requests: Usages<ServerOutOfDialogRequest>,
 }
@@ -72,12 +76,14 @@ impl Core {
             dialogs: Dialogs::new(limits.dialog_sets, rng),
             clients: HashMap::with_hasher(hasher.clone()),
             servers: HashMap::with_hasher(hasher),
+            client_auth: ClientAuth::new(limits.requests, rng),
             timers: Timers::new(),
             callbacks: VecDeque::new(),
             calls: Usages::new(limits.dialog_sets),
             sessions: Usages::new(limits.dialog_sets.saturating_mul(2)),
             client_refers: Usages::new(limits.dialog_sets),
             server_refers: Usages::new(limits.dialog_sets),
+            client_registrations: Usages::new(limits.requests),
             client_requests: Usages::new(limits.requests),
             server_requests: Usages::new(limits.requests),
         }

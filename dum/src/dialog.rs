@@ -262,9 +262,15 @@ impl Dialog {
     /// [`Dialog::make_ack`].
     pub fn make_request(&mut self, method: &Method<'_>) -> Message {
         if !matches!(method, Method::Ack | Method::Cancel) {
-            self.local_cseq = Some(self.local_cseq.map_or(1, |last| last.saturating_add(1)));
+            self.next_cseq();
         }
         helper::make_in_dialog(method, &self.info())
+    }
+
+    /// The next CSeq number: for a request of this dialog that is sent once more with a change (RFC 3261 §8.1.3.5).
+    pub fn next_cseq(&mut self) -> u32 {
+        let next = self.local_cseq.map_or(1, |last| last.saturating_add(1));
+        *self.local_cseq.insert(next)
     }
 
     /// The ACK for a 2xx to `invite`, a request of this side in this dialog (RFC 3261 §13.2.2.4).

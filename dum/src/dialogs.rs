@@ -189,6 +189,11 @@ impl Dialogs {
     }
 
     /// Sets and dialogs.
+    /// By what a request of ours and its responses are known, in a dialog or out of one: Call-ID and From tag.
+    pub(crate) fn key_of_request(&self, msg: &Message) -> Option<u128> {
+        self.key_of(msg, false, false)
+    }
+
     pub(crate) fn len(&self) -> (usize, usize) {
         (self.sets.len(), self.dialogs.len())
     }

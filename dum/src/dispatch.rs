@@ -1,5 +1,6 @@
 //! Who gets what the stack says.
 
+use crate::auth::client as auth;
 use crate::dum::Dum;
 use crate::invite;
 use crate::out_of_dialog;
@@ -24,6 +25,7 @@ pub(crate) fn event(dum: &mut Dum<'_>, event: TuEvent) {
         TuEvent::Response { transaction, msg } => outcome(dum, transaction, Outcome::of(msg)),
         TuEvent::NoResponse { transaction, reason } => outcome(dum, transaction, Outcome::none(reason)),
         TuEvent::ClientEnded { transaction } => {
+            dum.core.client_auth.forget(transaction);
             if let Some(usage) = dum.core.clients.remove(&transaction) {
                 usage.transaction_ended(dum, transaction);
             }
@@ -48,7 +50,19 @@ fn outcome(dum: &mut Dum<'_>, transaction: ClientTransaction, outcome: Outcome) 
     if !more {
         dum.core.clients.remove(&transaction);
     }
+    if let (401 | 407, Some(response)) = (outcome.status, &outcome.response)
+        && auth::answered(dum, transaction, usage, response)
+    {
+        return;
+    }
+    if let Some(response) = outcome.response.as_ref().filter(|_| outcome.is_success()) {
+        auth::succeeded(dum, response);
+    }
+    let last = !outcome.is_provisional();
     usage.outcome(dum, transaction, outcome);
+    if last {
+        dum.core.client_auth.forget(transaction);
+    }
 }
 
 fn request(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: Box<Message>) {

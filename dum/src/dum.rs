@@ -1,5 +1,6 @@
 //! The user agent as the application and its usages see it during one call: state, time, and the stack.
 
+use crate::auth::client as auth;
 use crate::callback::Callback;
 use crate::core::Core;
 use crate::dialogs::DialogEntry;
@@ -50,9 +51,13 @@ impl Dum<'_> {
     }
 
     /// Sends a request in a transaction of its own; what comes of it is told to the usage.
-    pub(crate) fn send(&mut self, usage: Usage, msg: Message, options: SendOptions) -> ClientTransaction {
+    pub(crate) fn send(&mut self, usage: Usage, mut msg: Message, options: SendOptions) -> ClientTransaction {
+        let kept = auth::prepare(self, usage, &mut msg).map(|profile| (profile, Box::new(msg.clone())));
         let transaction = self.stack.send(msg, options);
         self.core.clients.insert(transaction, usage);
+        if let Some((profile, msg)) = kept {
+            auth::keep(self, transaction, msg, options, profile);
+        }
         transaction
     }
 

@@ -84,6 +84,7 @@
 #![forbid(unsafe_code)]
 
 mod application;
+pub mod auth;
 mod callback;
 mod command;
 mod core;
@@ -99,6 +100,7 @@ pub mod out_of_dialog;
 mod outcome;
 mod profile;
 pub mod refer;
+pub mod registration;
 #[cfg(test)]
 mod testing;
 mod timers;

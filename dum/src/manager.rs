@@ -60,7 +60,9 @@ impl<A: Application> DialogUsageManager<A> {
             dialogs,
             sessions: self.core.sessions.len() + self.core.calls.len(),
             refers: self.core.client_refers.len() + self.core.server_refers.len(),
+            registrations: self.core.client_registrations.len(),
             requests: self.core.client_requests.len() + self.core.server_requests.len(),
+            kept: self.core.client_auth.len(),
             transactions: self.core.clients.len() + self.core.servers.len(),
         }
     }
@@ -77,8 +79,12 @@ pub struct Counts {
     pub sessions: usize,
     /// Transfers.
     pub refers: usize,
+    /// Registrations.
+    pub registrations: usize,
     /// Requests out of a dialog that are not answered.
     pub requests: usize,
+    /// Requests that are kept to be sent again if they are challenged.
+    pub kept: usize,
     /// Transactions that a usage hears of.
     pub transactions: usize,
 }

@@ -17,6 +17,8 @@ pub(crate) enum TimerKind {
     Session,
     /// A change that met another one is tried once more (RFC 3261 §14.1).
     Glare,
+    /// A registration is to be refreshed, or tried again.
+    Registration,
     /// What a subscription waits for.
     Subscription,
     /// The application has not answered a request, and its client waits no longer (RFC 4320 §4.2).

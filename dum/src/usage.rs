@@ -9,10 +9,14 @@ use crate::invite::call::{self, Call};
 use crate::invite::{InviteSession, in_dialog, server as invited, session};
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest, client, server};
 use crate::outcome::Outcome;
+use crate::profile::UserProfile;
 use crate::refer::{self, ClientRefer, ServerRefer};
+use crate::registration::ClientRegistration;
+use crate::registration::client as registering;
 use crate::timers::Fire;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, ServerTransaction};
+use std::sync::Arc;
 
 /// Any usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +26,7 @@ pub(crate) enum Usage {
     Invite(Handle<InviteSession>),
     ClientRefer(Handle<ClientRefer>),
     ServerRefer(Handle<ServerRefer>),
+    ClientRegistration(Handle<ClientRegistration>),
     ClientOutOfDialog(Handle<ClientOutOfDialogRequest>),
     ServerOutOfDialog(Handle<ServerOutOfDialogRequest>),
 }
@@ -71,8 +76,32 @@ impl Usage {
             Usage::Invite(handle) => in_dialog::outcome(dum, handle, transaction, outcome),
             Usage::ClientRefer(handle) => refer::client::outcome(dum, handle, outcome),
             Usage::ServerRefer(handle) => refer::server::outcome(dum, handle, &outcome),
+            Usage::ClientRegistration(handle) => registering::outcome(dum, handle, transaction, outcome),
             Usage::ClientOutOfDialog(handle) => client::outcome(dum, handle, outcome),
             Usage::ServerOutOfDialog(_) => {}
+        }
+    }
+
+    /// The profile by which it sends.
+    pub(crate) fn profile(&self, core: &Core) -> Option<Arc<UserProfile>> {
+        match self {
+            Usage::Call(handle) => call::profile(core, *handle),
+            Usage::Invite(handle) => core.sessions.get(*handle).ok().map(|this| this.profile().clone()),
+            Usage::ClientRefer(handle) => refer::client::profile(core, *handle),
+            Usage::ServerRefer(handle) => refer::server::profile(core, *handle),
+            Usage::ClientRegistration(handle) => registering::profile(core, *handle),
+            Usage::ClientOutOfDialog(handle) => core.client_requests.get(*handle).ok()?.profile.clone(),
+            Usage::ServerOutOfDialog(_) => None,
+        }
+    }
+
+    /// A request of its own was sent once more, with another number.
+    pub(crate) fn resent(self, core: &mut Core, old: ClientTransaction, new: ClientTransaction, cseq: u32) {
+        match self {
+            Usage::Invite(handle) => session::resent(core, handle, old, new),
+            Usage::ClientRefer(handle) => refer::client::resent(core, handle, cseq),
+            Usage::ClientRegistration(handle) => registering::resent(core, handle, new, cseq),
+            _ => {}
         }
     }
 
@@ -91,6 +120,7 @@ impl Usage {
             Usage::Invite(handle) => session::timer(dum, handle, fire),
             Usage::ClientRefer(handle) => refer::client::timer(dum, handle, fire),
             Usage::ServerRefer(handle) => refer::server::timer(dum, handle, fire),
+            Usage::ClientRegistration(handle) => registering::timer(dum, handle, fire),
             Usage::ServerOutOfDialog(handle) => server::timer(dum, handle, fire),
             Usage::Call(_) | Usage::ClientOutOfDialog(_) => {}
         }

@@ -8,6 +8,8 @@ use super::redirect::{self, Redirect};
 use super::reliable::{self, Received};
 use super::session::{Acked, Cause, Credentials, InviteSession, SDP, description, step, updates};
 use super::session_timer;
+use crate::auth::client as auth;
+use crate::core::Core;
 use crate::dialog::Dialog;
 use crate::dialogs::{DialogEntry, DialogSet, MAX_FORKS};
 use crate::dum::Dum;
@@ -37,6 +39,8 @@ pub(crate) struct Call {
     pub(super) redirect: Option<Box<Redirect>>,
     /// It was sent once more for a 422.
     repaired: bool,
+    /// How often it was sent once more for a challenge.
+    answers: u8,
     /// Forks whose 2xx came too late, by their tags: each gets one BYE.
     late: SmallVec<[Box<str>; 0]>,
 }
@@ -107,6 +111,7 @@ impl Dum<'_> {
             sessions: SmallVec::from_iter([session]),
             redirect: None,
             repaired: false,
+            answers: 0,
             late: SmallVec::new(),
         };
         let call = self.core.calls.insert(call)?;
@@ -122,11 +127,42 @@ impl Dum<'_> {
     }
 }
 
-fn credentials(msg: &Message) -> Credentials {
+/// The credentials of a request, as they are to stand in its ACK.
+pub(super) fn credentials(msg: &Message) -> Credentials {
     let of = |name: &'static str| {
         msg.raw_values(name).map(move |value| (name, String::from_utf8_lossy(value).into_owned())).collect::<Vec<_>>()
     };
     [of("Authorization"), of("Proxy-Authorization")].concat()
+}
+
+/// The profile by which it is made.
+pub(crate) fn profile(core: &Core, call: Handle<Call>) -> Option<Arc<UserProfile>> {
+    let set = core.calls.get(call).ok()?.set;
+    core.dialogs.set(set).ok().map(|set| set.profile.clone())
+}
+
+/// A 401 or 407: whether the INVITE is sent once more with an answer. None, if it is not the INVITE that was refused.
+pub(crate) fn challenged(
+    dum: &mut Dum<'_>,
+    call: Handle<Call>,
+    transaction: ClientTransaction,
+    response: &Message,
+) -> Option<bool> {
+    let this = dum.core.calls.get(call).ok().filter(|this| this.transaction == transaction)?;
+    let (Some(request), answers) = (&this.request, this.answers) else { return Some(false) };
+    let (mut request, first) = (request.clone(), *this.sessions.first()?);
+    let profile = profile(dum.core, call)?;
+    // Who has hung up does not call once more.
+    let open = matches!(dum.session(first), Ok(first) if matches!(first.state, State::Calling | State::Early));
+    if !open || !auth::answer_invite(dum, &profile, &mut request, response, answers) {
+        return Some(false);
+    }
+    let this = dum.core.calls.get_mut(call).ok()?;
+    this.answers += 1;
+    this.credentials = credentials(&request);
+    this.request = Some(request);
+    resend(dum, call, |_| {});
+    Some(true)
 }
 
 /// A response to the INVITE, or none.

@@ -301,7 +301,8 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
     }
     if response.method() == Some(Method::Invite) {
         let cseq = response.header(h::CSEQ).map_or(0, |cseq| cseq.number);
-        this.acked = Some(Box::new(Acked { transaction, cseq, body: None, credentials: Vec::new() }));
+        let credentials = dum.core.client_auth.request(transaction).map(super::call::credentials).unwrap_or_default();
+        this.acked = Some(Box::new(Acked { transaction, cseq, body: None, credentials }));
     }
     let (event, told) = match (this.media.exchange, session::description(response)) {
         (Exchange::OfferSent, Ok(Some((body, sdp)))) => {

@@ -7,6 +7,7 @@ use super::modify;
 use super::offer_answer::OfferAnswer;
 use super::reliable::{self, Reliable};
 use super::session_timer::{self, SessionTimer};
+use crate::core::Core;
 use crate::dialogs::DialogEntry;
 use crate::dum::Dum;
 use crate::handle::{Handle, UsageEnded};
@@ -110,6 +111,11 @@ pub(super) enum Slot {
 }
 
 impl InviteSession {
+    /// The profile by which it sends.
+    pub(crate) fn profile(&self) -> &Arc<UserProfile> {
+        &self.profile
+    }
+
     pub(super) fn slot(&mut self, slot: Slot) -> &mut Option<Box<Asked>> {
         match slot {
             Slot::Invite => &mut self.asked,
@@ -250,6 +256,14 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
         Action::StopRepeating => stop_repeating(dum, call),
         Action::Remove => remove(dum, call),
     }
+}
+
+/// A request in the dialog was sent once more.
+pub(crate) fn resent(core: &mut Core, call: Handle<InviteSession>, old: ClientTransaction, new: ClientTransaction) {
+    let Ok(this) = core.sessions.get_mut(call) else { return };
+    let requests = this.requests.iter_mut().map(|(sent, _)| sent);
+    let known = [&mut this.sent, &mut this.bye, &mut this.refresh].into_iter().flatten().chain(requests);
+    known.filter(|sent| **sent == old).for_each(|sent| *sent = new);
 }
 
 /// A request in the dialog, with a body if there is one.

@@ -4,20 +4,23 @@ use super::Callback;
 use crate::dum::Dum;
 use crate::handle::{Handle, NoRoom};
 use crate::outcome::Outcome;
+use crate::profile::UserProfile;
 use crate::usage::Usage;
 use stack::header::Method;
 use stack::message::Message;
 use stack::tu::SendOptions;
+use std::sync::Arc;
 
 /// A request that was sent out of a dialog, until its final answer.
 #[derive(Debug)]
 pub struct ClientOutOfDialogRequest {
     method: Method<'static>,
+    pub(crate) profile: Option<Arc<UserProfile>>,
 }
 
 impl ClientOutOfDialogRequest {
-    pub(crate) fn new(method: Method<'static>) -> Self {
-        ClientOutOfDialogRequest { method }
+    pub(crate) fn new(method: Method<'static>, profile: Option<Arc<UserProfile>>) -> Self {
+        ClientOutOfDialogRequest { method, profile }
     }
 }
 
@@ -28,8 +31,28 @@ impl Dum<'_> {
     /// # Errors
     /// [`NoRoom`]: nothing was sent.
     pub fn send_request(&mut self, msg: Message) -> Result<Handle<ClientOutOfDialogRequest>, NoRoom> {
+        self.send_request_of(None, msg)
+    }
+
+    /// The same for a profile whose credentials answer challenges.
+    ///
+    /// # Errors
+    /// [`NoRoom`]: nothing was sent.
+    pub fn send_request_as(
+        &mut self,
+        profile: &Arc<UserProfile>,
+        msg: Message,
+    ) -> Result<Handle<ClientOutOfDialogRequest>, NoRoom> {
+        self.send_request_of(Some(profile.clone()), msg)
+    }
+
+    fn send_request_of(
+        &mut self,
+        profile: Option<Arc<UserProfile>>,
+        msg: Message,
+    ) -> Result<Handle<ClientOutOfDialogRequest>, NoRoom> {
         let method = msg.method().map_or(Method::Other("".into()), Method::into_owned);
-        let handle = self.core.client_requests.insert(ClientOutOfDialogRequest::new(method))?;
+        let handle = self.core.client_requests.insert(ClientOutOfDialogRequest::new(method, profile))?;
         self.send(Usage::ClientOutOfDialog(handle), msg, SendOptions::default());
         Ok(handle)
     }
@@ -40,7 +63,7 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, request: Handle<ClientOutOfDialogReques
     if outcome.is_provisional() {
         return;
     }
-    if let Ok(ClientOutOfDialogRequest { method }) = dum.core.client_requests.remove(request) {
+    if let Ok(ClientOutOfDialogRequest { method, .. }) = dum.core.client_requests.remove(request) {
         dum.call_back(Callback::Ended { request, method, outcome });
     }
 }

@@ -9,7 +9,7 @@ use stack::tu::{NoResponse, TuEvent};
 use std::time::Duration;
 
 pub(crate) fn client() -> ClientOutOfDialogRequest {
-    ClientOutOfDialogRequest::new(Method::Options)
+    ClientOutOfDialogRequest::new(Method::Options, None)
 }
 
 pub(crate) fn server() -> ServerOutOfDialogRequest {

@@ -1,5 +1,6 @@
 //! The settings of a level and their inheritance.
 
+use crate::auth::Credential;
 use stack::header::NameAddr;
 use stack::uri::{Host, SipUri, Uri};
 use std::sync::Arc;
@@ -85,11 +86,18 @@ settings! {
     outbound_proxy set_outbound_proxy unset_outbound_proxy has_outbound_proxy: Option<Arc<NameAddr<'static>>> = None;
     /// The routes behind it, as a registrar gave them (RFC 3608).
     service_route set_service_route unset_service_route has_service_route: Arc<[NameAddr<'static>]> = Arc::new([]);
+    /// What is answered to 401 and 407: user names and secrets by realm. By default there is nothing to answer.
+    credentials set_credentials unset_credentials has_credentials: Arc<[Credential]> = Arc::new([]);
     /// User-Agent of requests, Server of responses.
     user_agent set_user_agent unset_user_agent has_user_agent: Option<Arc<str>> = None;
     /// The Expires of a REGISTER.
     registration_time set_registration_time unset_registration_time has_registration_time: Duration
         = Duration::from_secs(3600);
+    /// Which device this is, a URN without `<>` (RFC 5626 §4.1): `+sip.instance` of what it registers.
+    instance_id set_instance_id unset_instance_id has_instance_id: Option<Arc<str>> = None;
+    /// Which of the device's flows it registers by (RFC 5626 §4.2), from 1; 0: registrations are not by flow. It needs
+    /// [`UserProfile::instance_id`].
+    reg_id set_reg_id unset_reg_id has_reg_id: u32 = 0;
     /// The Expires of a SUBSCRIBE.
     subscription_time set_subscription_time unset_subscription_time has_subscription_time: Duration
         = Duration::from_secs(3600);

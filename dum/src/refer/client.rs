@@ -8,6 +8,7 @@ use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::invite::{InviteSession, SessionError};
 use crate::outcome::Outcome;
+use crate::profile::UserProfile;
 use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
 use stack::contents::sipfrag::SipFrag;
@@ -15,6 +16,7 @@ use stack::header::{DialogRef, Method, NameAddr, h, p};
 use stack::message::Message;
 use stack::tu::SendOptions;
 use stack::uri::Uri;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A REFER that we sent, as long as something may be told of it.
@@ -56,6 +58,18 @@ pub(crate) fn send(
     }
     dum.send(Usage::ClientRefer(refer), msg, SendOptions::default());
     Ok(refer)
+}
+
+/// The profile by which it is sent.
+pub(crate) fn profile(core: &Core, refer: Handle<ClientRefer>) -> Option<Arc<UserProfile>> {
+    core.dialogs.profile_of(core.client_refers.get(refer).ok()?.dialog).ok().cloned()
+}
+
+/// It was sent once more, with another number: the one of its events now.
+pub(crate) fn resent(core: &mut Core, refer: Handle<ClientRefer>, cseq: u32) {
+    if let Ok(this) = core.client_refers.get_mut(refer) {
+        this.cseq = cseq;
+    }
 }
 
 /// Whether a request is a NOTIFY for it: by the id of its event, or without one.

@@ -1,6 +1,7 @@
 //! A REFER that we received.
 
 use super::{Callback, EVENT, EXPIRES};
+use crate::core::Core;
 use crate::dialog::Dialog;
 use crate::dialogs::DialogEntry;
 use crate::dispatch::Request;
@@ -28,6 +29,11 @@ pub struct ServerRefer {
     /// The peer wants to be told (RFC 4488).
     subscribe: bool,
     patience: Alarm,
+}
+
+/// The profile by which its NOTIFYs are sent.
+pub(crate) fn profile(core: &Core, refer: Handle<ServerRefer>) -> Option<Arc<UserProfile>> {
+    core.dialogs.profile_of(core.server_refers.get(refer).ok()?.dialog?).ok().cloned()
 }
 
 /// A REFER came, in a call or in no dialog.

@@ -1,0 +1,468 @@
+//! Bindings that this side keeps alive at a registrar.
+
+use super::machine::{Action, Event, Op, State, step};
+use super::{Callback, RegistrationError, times};
+use crate::core::Core;
+use crate::dialog::MAX_ROUTES;
+use crate::dum::Dum;
+use crate::handle::{Handle, NoRoom, UsageEnded};
+use crate::outcome::Outcome;
+use crate::profile::UserProfile;
+use crate::timers::{Alarm, Fire, TimerKind};
+use crate::usage::Usage;
+use stack::header::{Contact, Method, NameAddr, h, p};
+use stack::helper;
+use stack::message::Message;
+use stack::tu::{ClientTransaction, SendOptions};
+use stack::uri::{SipUri, Uri};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bindings of one registration, and bindings in an answer that are read.
+pub const MAX_BINDINGS: usize = 64;
+
+/// One address-of-record at one registrar, with the bindings of this side. All its requests have one Call-ID and one line
+/// of CSeq numbers (RFC 3261 §10.2.4).
+#[derive(Debug)]
+pub struct ClientRegistration {
+    profile: Arc<UserProfile>,
+    registrar: Uri<'static>,
+    /// With its tag.
+    from: NameAddr<'static>,
+    call_id: String,
+    cseq: u32,
+    state: State,
+    queued: Option<Op>,
+    transaction: Option<ClientTransaction>,
+    mine: Vec<NameAddr<'static>>,
+    leaving: Vec<NameAddr<'static>>,
+    /// What the registrar said last.
+    known: Vec<NameAddr<'static>>,
+    service_route: Arc<[NameAddr<'static>]>,
+    gruu: Option<Uri<'static>>,
+    /// Asked for, in seconds: the profile's, or more after a 423.
+    expires: u32,
+    granted: u32,
+    failures: u32,
+    alarm: Alarm,
+}
+
+impl Dum<'_> {
+    /// Registers the profile's user at the registrar of its domain (RFC 3261 §10.2), and keeps the binding alive until
+    /// [`Handle::end`]. What comes of it is told to [`super::ClientRegistrationHandler`].
+    ///
+    /// The Contact is the profile's ([`UserProfile::contact`]), else the address of the transport; with
+    /// [`UserProfile::instance_id`] and [`UserProfile::reg_id`] it is one of RFC 5626. The same profile may register more
+    /// than once: over several flows with a `reg_id` each.
+    ///
+    /// # Errors
+    /// [`RegistrationError`]: nothing was sent.
+    pub fn register(&mut self, profile: &Arc<UserProfile>) -> Result<Handle<ClientRegistration>, RegistrationError> {
+        let registration = self.begin_registration(profile)?;
+        command(self, registration, Op::Register)?;
+        Ok(registration)
+    }
+
+    /// Asks the registrar which bindings there are (RFC 3261 §10.2.3), without adding one. [`Handle::refresh`] adds this
+    /// side's later.
+    ///
+    /// # Errors
+    /// [`RegistrationError`]: nothing was sent.
+    pub fn query_registrations(
+        &mut self,
+        profile: &Arc<UserProfile>,
+    ) -> Result<Handle<ClientRegistration>, RegistrationError> {
+        let registration = self.begin_registration(profile)?;
+        self.core.client_registrations.get_mut(registration)?.mine.clear();
+        command(self, registration, Op::Query)?;
+        Ok(registration)
+    }
+
+    fn begin_registration(
+        &mut self,
+        profile: &Arc<UserProfile>,
+    ) -> Result<Handle<ClientRegistration>, RegistrationError> {
+        let aor = (*profile.from()).clone();
+        let domain = aor.uri.sip().ok_or(RegistrationError::NotSip)?;
+        let registrar = Uri::Sip(SipUri { user: None, password: None, ..domain.clone() });
+        let contact = self.contact_of_registration(profile, &registrar);
+        let expires = u32::try_from(profile.registration_time().as_secs()).unwrap_or(u32::MAX);
+        let rng = self.stack.rng();
+        let registration = ClientRegistration {
+            profile: profile.clone(),
+            registrar,
+            from: aor.with(p::TAG, rng.token::<12>().as_str()),
+            call_id: rng.token::<24>().as_str().to_owned(),
+            cseq: 0,
+            state: State::Idle,
+            queued: None,
+            transaction: None,
+            mine: vec![contact],
+            leaving: Vec::new(),
+            known: Vec::new(),
+            service_route: Arc::new([]),
+            gruu: None,
+            expires,
+            granted: 0,
+            failures: 0,
+            alarm: Alarm::OFF,
+        };
+        Ok(self.core.client_registrations.insert(registration)?)
+    }
+
+    fn contact_of_registration(&self, profile: &UserProfile, registrar: &Uri<'_>) -> NameAddr<'static> {
+        let proxy = profile.outbound_proxy();
+        let contact = self.contact_towards(profile, proxy.as_deref().map_or(registrar, |proxy| &proxy.uri));
+        with_instance(profile, contact)
+    }
+}
+
+/// RFC 5626 §4.2, RFC 5627 §4.2: which device it is, and which of its flows.
+fn with_instance(profile: &UserProfile, contact: NameAddr<'static>) -> NameAddr<'static> {
+    let Some(instance) = profile.instance_id() else { return contact };
+    let contact = contact.with(p::INSTANCE, format_args!("\"<{instance}>\""));
+    match profile.reg_id() {
+        0 => contact,
+        id => contact.with(p::REG_ID, id),
+    }
+}
+
+impl Handle<ClientRegistration> {
+    /// Adds a binding to those of this side, and refreshes all.
+    ///
+    /// # Errors
+    /// [`RegistrationError`]: the usage has ended, or has [`MAX_BINDINGS`].
+    pub fn add_binding(self, dum: &mut Dum<'_>, contact: NameAddr<'static>) -> Result<(), RegistrationError> {
+        let this = dum.core.client_registrations.get_mut(self)?;
+        if this.mine.len() == MAX_BINDINGS {
+            return Err(RegistrationError::NoRoom);
+        }
+        let contact = with_instance(&this.profile, contact);
+        this.mine.retain(|known| !known.uri.equivalent(&contact.uri));
+        this.mine.push(contact);
+        Ok(command(dum, self, Op::Register)?)
+    }
+
+    /// Removes one binding of this side (RFC 3261 §10.2.2); the others stay.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn remove_binding(self, dum: &mut Dum<'_>, contact: &Uri<'_>) -> Result<(), UsageEnded> {
+        let this = dum.core.client_registrations.get_mut(self)?;
+        let Some(at) = this.mine.iter().position(|known| known.uri.equivalent(contact)) else { return Ok(()) };
+        let gone = this.mine.remove(at);
+        this.leaving.push(gone);
+        command(dum, self, Op::Remove)
+    }
+
+    /// Refreshes the bindings of this side now; after a query it adds the one that the profile says.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn refresh(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        let this = dum.core.client_registrations.get(self)?;
+        if this.mine.is_empty() {
+            let (profile, registrar) = (this.profile.clone(), this.registrar.clone());
+            let contact = dum.contact_of_registration(&profile, &registrar);
+            dum.core.client_registrations.get_mut(self)?.mine.push(contact);
+        }
+        command(dum, self, Op::Register)
+    }
+
+    /// Asks which bindings there are; the answer is told as a success.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn query(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        command(dum, self, Op::Query)
+    }
+
+    /// Removes all bindings of the address, those of other devices too (`Contact: *`); the usage ends with the answer.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn remove_all(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        command(dum, self, Op::RemoveAll)
+    }
+
+    /// Removes the bindings of this side; the usage ends with the answer.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn end(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        command(dum, self, Op::End)
+    }
+
+    /// Ends the usage and sends nothing: the bindings expire by themselves.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn stop(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        dum.core.client_registrations.remove(self).map(drop)
+    }
+
+    /// The flow to the registrar is gone (RFC 5626 §4.5): the bindings are registered anew at once, over whatever flow
+    /// leads there now.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn flow_failed(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        dum.core.client_registrations.get(self)?;
+        happen(dum, self, Event::FlowFailed);
+        Ok(())
+    }
+
+    /// The bindings of the address, of all devices, as the registrar listed them last ([`MAX_BINDINGS`] at most).
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn bindings<'d>(self, dum: &'d Dum<'_>) -> Result<&'d [NameAddr<'static>], UsageEnded> {
+        dum.core.client_registrations.get(self).map(|this| &*this.known)
+    }
+
+    /// How long the bindings of this side live, as the registrar said last.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn expires(self, dum: &Dum<'_>) -> Result<Duration, UsageEnded> {
+        dum.core.client_registrations.get(self).map(|this| Duration::from_secs(this.granted.into()))
+    }
+
+    /// The profile for what is sent as the registered user: the one that was registered, with the registrar's
+    /// Service-Route (RFC 3608 §5) and, if it gave one, the public GRUU as Contact (RFC 5627 §4.3).
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn profile(self, dum: &Dum<'_>) -> Result<Arc<UserProfile>, UsageEnded> {
+        let this = dum.core.client_registrations.get(self)?;
+        let mut profile = UserProfile::on(&this.profile);
+        if !this.service_route.is_empty() {
+            profile.set_service_route(this.service_route.clone());
+        }
+        if let Some(gruu) = &this.gruu {
+            profile.set_contact(Some(Arc::new(NameAddr::new(gruu.clone()))));
+        }
+        Ok(Arc::new(profile))
+    }
+}
+
+/// The profile by which it sends.
+pub(crate) fn profile(core: &Core, registration: Handle<ClientRegistration>) -> Option<Arc<UserProfile>> {
+    core.client_registrations.get(registration).ok().map(|this| this.profile.clone())
+}
+
+/// It was sent once more, for a challenge.
+pub(crate) fn resent(core: &mut Core, registration: Handle<ClientRegistration>, new: ClientTransaction, cseq: u32) {
+    if let Ok(this) = core.client_registrations.get_mut(registration) {
+        (this.transaction, this.cseq) = (Some(new), cseq);
+    }
+}
+
+fn command(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op) -> Result<(), UsageEnded> {
+    dum.core.client_registrations.get(registration)?;
+    happen(dum, registration, Event::Command(op));
+    Ok(())
+}
+
+fn happen(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, event: Event) {
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
+    let (state, action) = step(this.state, event);
+    this.state = state;
+    match action {
+        Action::None | Action::AskRetry | Action::Failed => {}
+        Action::Queue(op) => this.queued = Some(op),
+        Action::Send(op) => send(dum, registration, op),
+        Action::Succeeded => set_alarm(dum, registration, None),
+        Action::Removed => drop(dum.core.client_registrations.remove(registration)),
+    }
+}
+
+/// The refresh, or another try after a time.
+fn set_alarm(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, retry: Option<Duration>) {
+    let now = dum.now();
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
+    let after = match (retry, this.state) {
+        (Some(after), _) => after,
+        (None, State::Registered) => times::refresh(this.granted, dum.stack.rng()),
+        _ => return this.alarm.clear(),
+    };
+    let fire = Fire { usage: Usage::ClientRegistration(registration), kind: TimerKind::Registration };
+    dum.core.timers.set(&mut this.alarm, fire, now, after);
+}
+
+fn send(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op) {
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
+    this.alarm.clear();
+    this.cseq += 1;
+    let mut msg = this.request(op);
+    if let Some(proxy) = this.profile.outbound_proxy() {
+        msg.push_back(h::ROUTES, &*proxy);
+    }
+    if let Some(name) = this.profile.user_agent() {
+        msg.set(h::USER_AGENT, &*name);
+    }
+    let transaction = dum.send(Usage::ClientRegistration(registration), msg, SendOptions::default());
+    if let Ok(this) = dum.core.client_registrations.get_mut(registration) {
+        this.transaction = Some(transaction);
+    }
+}
+
+impl ClientRegistration {
+    fn request(&self, op: Op) -> Message {
+        let (method, to) = (&Method::Register, self.profile.from());
+        let mut msg = helper::make_request(method, &self.registrar, &self.from, &to, &self.call_id, self.cseq);
+        let expires = match op {
+            Op::Register => {
+                self.mine.iter().for_each(|contact| msg.push_back(h::CONTACTS, contact));
+                Some(self.expires)
+            }
+            Op::Remove => {
+                let gone = self.leaving.iter().map(|contact| contact.clone().with(p::EXPIRES, 0));
+                gone.for_each(|contact| msg.push_back(h::CONTACTS, &contact));
+                None
+            }
+            Op::End => {
+                self.mine.iter().for_each(|contact| msg.push_back(h::CONTACTS, contact));
+                Some(0)
+            }
+            Op::RemoveAll => {
+                msg.push_back(h::CONTACTS, &Contact::Star);
+                Some(0)
+            }
+            Op::Query => None,
+        };
+        if let Some(expires) = expires {
+            msg.set(h::EXPIRES, &expires);
+        }
+        if self.profile.instance_id().is_some() {
+            // RFC 5626 §4.2.1, RFC 5627 §4.2.
+            msg.push_back(h::SUPPORTEDS, if self.profile.reg_id() > 0 { "path, outbound, gruu" } else { "path, gruu" });
+        } else {
+            msg.push_back(h::SUPPORTEDS, "path");
+        }
+        msg
+    }
+
+    /// What a 2xx says.
+    fn learn(&mut self, op: Op, response: &Message) {
+        let contacts = response.header(h::CONTACTS).flatten().filter_map(Contact::into_addr);
+        self.known = contacts.take(MAX_BINDINGS).map(NameAddr::into_owned).collect();
+        let routes = response.header(h::SERVICE_ROUTES).flatten().take(MAX_ROUTES);
+        self.service_route = routes.map(NameAddr::into_owned).collect();
+        let own = |known: &&NameAddr<'_>| self.mine.iter().any(|mine| mine.uri.equivalent(&known.uri));
+        let gruu = self
+            .known
+            .iter()
+            .filter(own)
+            .find_map(|known| Uri::parse(&known.param(p::PUB_GRUU)?).ok().map(Uri::into_owned));
+        self.gruu = gruu;
+        let listed = self.known.iter().filter(own).filter_map(|known| known.param(p::EXPIRES)).min();
+        let header = response.header(h::EXPIRES).ok();
+        // RFC 3261 §10.2.4: what the registrar chose counts. A query grants nothing, it says what is left.
+        let silent = if op == Op::Register { self.expires } else { self.granted };
+        self.granted = listed.or(header.map(|expires| expires.0)).unwrap_or(silent);
+    }
+}
+
+/// A response, or none.
+pub(crate) fn outcome(
+    dum: &mut Dum<'_>,
+    registration: Handle<ClientRegistration>,
+    transaction: ClientTransaction,
+    outcome: Outcome,
+) {
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
+    let State::Sending(op) = this.state else { return };
+    if outcome.is_provisional() || this.transaction != Some(transaction) {
+        return;
+    }
+    this.transaction = None;
+    match &outcome.response {
+        Some(response) if outcome.is_success() => success(dum, registration, op, response.clone()),
+        Some(response) if outcome.status == 423 => match response.header(h::MIN_EXPIRES) {
+            // RFC 3261 §10.2.8: the same again, for as long as the registrar wants.
+            Ok(least) if least.0 > this.expires && op == Op::Register => {
+                this.expires = least.0;
+                happen(dum, registration, Event::TooBrief);
+            }
+            _ => refused(dum, registration, outcome),
+        },
+        _ => refused(dum, registration, outcome),
+    }
+}
+
+fn success(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op, response: Arc<Message>) {
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
+    this.learn(op, &response);
+    this.failures = 0;
+    if op == Op::Remove {
+        this.leaving.clear();
+    }
+    let bound = !this.mine.is_empty();
+    happen(dum, registration, Event::Success { bound });
+    let told = match op {
+        Op::RemoveAll | Op::End => Callback::Removed { registration },
+        _ => Callback::Success { registration, response },
+    };
+    dum.call_back(told);
+    next(dum, registration);
+}
+
+/// What waited for the request before it.
+fn next(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>) -> bool {
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return false };
+    match this.queued.take() {
+        Some(op) => {
+            happen(dum, registration, Event::Command(op));
+            true
+        }
+        None => false,
+    }
+}
+
+fn refused(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, outcome: Outcome) {
+    happen(dum, registration, Event::Refused);
+    if next(dum, registration) {
+        return;
+    }
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
+    let suggested = times::retry(&outcome, this.failures, dum.stack.rng());
+    this.failures = this.failures.saturating_add(1);
+    dum.call_back(Callback::Refused { registration, outcome, suggested });
+}
+
+/// What the handler decided about another try. False: the usage has ended.
+pub(super) fn decided(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, retry: Option<Duration>) -> bool {
+    // It may have given another command instead.
+    if !dum.core.client_registrations.get(registration).is_ok_and(|this| matches!(this.state, State::Waiting(_))) {
+        return true;
+    }
+    if retry.is_some() {
+        set_alarm(dum, registration, retry);
+        return true;
+    }
+    happen(dum, registration, Event::GaveUp);
+    let _ = dum.core.client_registrations.remove(registration);
+    false
+}
+
+/// The refresh is due, or another try.
+pub(crate) fn timer(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, fire: Fire) {
+    let now = dum.now();
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
+    if dum.core.timers.is_due(&mut this.alarm, fire, now) {
+        happen(dum, registration, Event::Timer);
+    }
+}
+
+impl From<NoRoom> for RegistrationError {
+    fn from(_: NoRoom) -> Self {
+        RegistrationError::NoRoom
+    }
+}
+
+impl From<UsageEnded> for RegistrationError {
+    fn from(_: UsageEnded) -> Self {
+        RegistrationError::Ended
+    }
+}

@@ -1,0 +1,129 @@
+//! What a client registration does next.
+//!
+//! ```text
+//!            ┌──────────────────────── 423: with the registrar's Min-Expires ─┐
+//!            ▼                                                                │
+//!   Idle ──command──► Sending ──2xx──► Registered (or Idle: nothing bound) ───┘
+//!                      ▲   │ │              │ refresh is due, flow is gone, command
+//!                      │   │ └─2xx to end, remove_all─► Ended    │
+//!      time, command   │   │ other                             ▼
+//!                      │   ▼                                  Sending
+//!                     Waiting ──the handler gives up──► Ended
+//! ```
+
+/// What a REGISTER is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    /// Adds or refreshes the bindings of this side.
+    Register,
+    /// Asks which there are.
+    Query,
+    /// Removes some.
+    Remove,
+    /// Removes those of all devices (`*`), and ends.
+    RemoveAll,
+    /// Removes those of this side, and ends.
+    End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Idle,
+    Sending(Op),
+    Registered,
+    Waiting(Op),
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    Command(Op),
+    /// A 2xx; whether bindings of this side are there.
+    Success {
+        bound: bool,
+    },
+    /// 423, with a longer time to ask for.
+    TooBrief,
+    /// Another final response, or none.
+    Refused,
+    /// It is time for the refresh, or for another try.
+    Timer,
+    /// The handler does not want another try.
+    GaveUp,
+    /// The flow to the registrar is gone (RFC 5626 §4.5).
+    FlowFailed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    None,
+    Send(Op),
+    /// It comes after the one that is on its way.
+    Queue(Op),
+    /// Tell of a success; the next refresh is to be set.
+    Succeeded,
+    /// Tell of the end that was asked for.
+    Removed,
+    /// Ask the handler whether and when to try again.
+    AskRetry,
+    /// Tell of the failure.
+    Failed,
+}
+
+pub(super) fn step(state: State, event: Event) -> (State, Action) {
+    use State::{Ended, Idle, Registered, Sending, Waiting};
+    match (state, event) {
+        (Sending(_), Event::Command(op)) => (state, Action::Queue(op)),
+        (Idle | Registered | Waiting(_), Event::Command(op)) => (Sending(op), Action::Send(op)),
+        (Sending(Op::RemoveAll | Op::End), Event::Success { .. }) => (Ended, Action::Removed),
+        (Sending(_), Event::Success { bound: true }) => (Registered, Action::Succeeded),
+        (Sending(_), Event::Success { bound: false }) => (Idle, Action::Succeeded),
+        (Sending(op), Event::TooBrief) => (state, Action::Send(op)),
+        (Sending(op), Event::Refused) => (Waiting(op), Action::AskRetry),
+        (Waiting(op), Event::Timer) => (Sending(op), Action::Send(op)),
+        (Registered, Event::Timer | Event::FlowFailed) => (Sending(Op::Register), Action::Send(Op::Register)),
+        (Waiting(_), Event::GaveUp) => (Ended, Action::Failed),
+        _ => (state, Action::None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_hears_every_event() {
+        use Event::{Command, FlowFailed, GaveUp, Refused, Success, Timer, TooBrief};
+        use Op::{End, Query, Register, Remove, RemoveAll};
+        use State::{Ended, Idle, Registered, Sending, Waiting};
+        let send = |op| (Sending(op), Action::Send(op));
+        let bound = Success { bound: true };
+        for (state, event, expected) in [
+            (Idle, Command(Register), send(Register)),
+            (Idle, Timer, (Idle, Action::None)),
+            (Idle, FlowFailed, (Idle, Action::None)),
+            (Registered, Command(Query), send(Query)),
+            (Registered, Timer, send(Register)),
+            (Registered, FlowFailed, send(Register)),
+            (Registered, bound, (Registered, Action::None)),
+            (Sending(Register), Command(End), (Sending(Register), Action::Queue(End))),
+            (Sending(Register), bound, (Registered, Action::Succeeded)),
+            (Sending(Remove), Success { bound: false }, (Idle, Action::Succeeded)),
+            (Sending(End), bound, (Ended, Action::Removed)),
+            (Sending(RemoveAll), Success { bound: false }, (Ended, Action::Removed)),
+            (Sending(Register), TooBrief, send(Register)),
+            (Sending(Query), Refused, (Waiting(Query), Action::AskRetry)),
+            (Sending(Register), Timer, (Sending(Register), Action::None)),
+            (Sending(Register), FlowFailed, (Sending(Register), Action::None)),
+            (Waiting(Register), Timer, send(Register)),
+            (Waiting(Register), Command(End), send(End)),
+            (Waiting(Register), GaveUp, (Ended, Action::Failed)),
+            (Waiting(Register), FlowFailed, (Waiting(Register), Action::None)),
+            (Registered, GaveUp, (Registered, Action::None)),
+            (Ended, Command(Register), (Ended, Action::None)),
+            (Ended, Timer, (Ended, Action::None)),
+        ] {
+            assert_eq!(step(state, event), expected, "{state:?} {event:?}");
+        }
+    }
+}

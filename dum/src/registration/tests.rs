@@ -1,0 +1,269 @@
+//! Registrations at a registrar that a test plays.
+
+use super::*;
+use crate::auth::tests::{addr, profile};
+use crate::testing::Bench;
+use crate::{Application, Limits, UsageEnded, UserProfile};
+use stack::auth::{Algorithm, Challenge, Presented};
+use stack::header::{Contact, h, p};
+use stack::tu::{ClientTransaction, NoResponse, TuEvent};
+use std::sync::Arc;
+
+#[derive(Default)]
+struct App {
+    heard: Vec<String>,
+    /// The handler's own decision.
+    stubborn: Option<Duration>,
+}
+
+impl Application for App {
+    fn client_registrations(&mut self) -> Option<&mut dyn ClientRegistrationHandler> {
+        Some(self)
+    }
+}
+
+impl ClientRegistrationHandler for App {
+    fn on_success(&mut self, dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, _: &Message) {
+        self.heard.push(format!("success {:?}", registration.expires(dum).unwrap()));
+    }
+    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>) {
+        self.heard.push("removed".into());
+    }
+    fn on_request_retry(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<ClientRegistration>,
+        outcome: &Outcome,
+        suggested: Option<Duration>,
+    ) -> Option<Duration> {
+        self.heard.push(format!("retry {} {}", outcome.status, suggested.is_some()));
+        self.stubborn.or(suggested)
+    }
+    fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, outcome: &Outcome) {
+        self.heard.push(format!("failure {}", outcome.status));
+    }
+}
+
+type Phone = Bench<App>;
+
+fn register(bench: &mut Phone, profile: &Arc<UserProfile>) -> Handle<ClientRegistration> {
+    bench.with(|_, dum| dum.register(profile)).unwrap()
+}
+
+/// Answers with the Contacts that were asked for, each for so long; what else it says is up to `edit`.
+fn grant(bench: &mut Phone, expires: u32, edit: impl FnOnce(&mut Message)) -> Message {
+    let (transaction, request) = bench.request();
+    let mut msg = request.make_response(200, None, Some("registrar"));
+    for contact in request.header(h::CONTACTS).flatten().filter_map(Contact::into_addr) {
+        msg.push_back(h::CONTACTS, &contact.with(p::EXPIRES, expires));
+    }
+    edit(&mut msg);
+    bench.event(TuEvent::Response { transaction, msg: msg.into() });
+    request
+}
+
+fn refuse(bench: &mut Phone, status: u16, edit: impl FnOnce(&mut Message)) -> Message {
+    let (transaction, request) = bench.request();
+    let mut msg = request.make_response(status, None, Some("registrar"));
+    edit(&mut msg);
+    bench.event(TuEvent::Response { transaction, msg: msg.into() });
+    request
+}
+
+fn heard(bench: &mut Phone) -> Vec<String> {
+    bench.with(|app, _| std::mem::take(&mut app.heard))
+}
+
+fn line(msg: &Message, name: &str) -> String {
+    let all: Vec<_> = msg.raw_values(name).map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+    all.join(", ")
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[test]
+fn a_binding_is_kept_alive_and_taken_away() {
+    let mut bench = Phone::new(App::default());
+    let handle = register(&mut bench, &profile());
+    let first = grant(&mut bench, 600, |_| {});
+    assert_eq!(first.request_uri_text(), b"sip:example.com");
+    assert_eq!(line(&first, "Contact"), "<sip:alice@192.0.2.1:5060>");
+    assert_eq!((line(&first, "To"), line(&first, "Expires")), ("<sip:alice@example.com>".into(), "3600".into()));
+    assert_eq!(heard(&mut bench), ["success 600s"]);
+    // Refreshed in time, as the same registration.
+    bench.run(seconds(500));
+    bench.nothing_sent();
+    bench.run(seconds(41));
+    let second = grant(&mut bench, 60, |_| {});
+    assert_eq!(line(&second, "Call-ID"), line(&first, "Call-ID"));
+    assert_eq!((line(&second, "From"), line(&second, "CSeq")), (line(&first, "From"), "2 REGISTER".into()));
+    assert_eq!(bench.with(|_, dum| handle.expires(dum)), Ok(seconds(60)));
+    bench.run(seconds(56));
+    grant(&mut bench, 3600, |_| {});
+    bench.with(|_, dum| handle.end(dum)).unwrap();
+    let last = grant(&mut bench, 0, |_| {});
+    assert_eq!((line(&last, "Expires"), line(&last, "Contact")), ("0".into(), line(&first, "Contact")));
+    assert_eq!(heard(&mut bench), ["success 60s", "success 3600s", "removed"]);
+    assert_eq!(bench.with(|_, dum| handle.refresh(dum)), Err(UsageEnded));
+    assert_eq!(bench.dum.counts(), Default::default());
+    bench.run(seconds(7200));
+    bench.nothing_sent();
+}
+
+#[test]
+fn a_password_is_shown_when_it_is_asked_for_and_then_at_once() {
+    let mut bench = Phone::new(App::default());
+    register(&mut bench, &profile());
+    let challenge = Challenge::new("example.com", "n1", Algorithm::SHA_256);
+    refuse(&mut bench, 401, |msg| msg.push_back(h::WWW_AUTHENTICATES, &challenge.to_auth()));
+    let count = |msg: &Message| Presented::read(&msg.first(h::AUTHORIZATIONS).unwrap()).unwrap().count;
+    let second = grant(&mut bench, 100, |_| {});
+    assert_eq!((count(&second), line(&second, "CSeq")), (Some(1), "2 REGISTER".into()));
+    bench.run(seconds(91));
+    let third = grant(&mut bench, 100, |msg| msg.push_back(h::AUTHENTICATION_INFOS, "nextnonce=\"n2\""));
+    assert_eq!((count(&third), line(&third, "CSeq")), (Some(2), "3 REGISTER".into()));
+    bench.run(seconds(91));
+    let fourth = grant(&mut bench, 100, |_| {});
+    assert_eq!(
+        (count(&fourth), Presented::read(&fourth.first(h::AUTHORIZATIONS).unwrap()).unwrap().nonce),
+        (Some(1), "n2".into())
+    );
+}
+
+#[test]
+fn a_time_that_is_too_brief_is_made_longer_once() {
+    let mut bench = Phone::new(App::default());
+    let mut brief = UserProfile::on(&profile());
+    brief.set_registration_time(seconds(30));
+    register(&mut bench, &Arc::new(brief));
+    let first = refuse(&mut bench, 423, |msg| msg.set(h::MIN_EXPIRES, &120));
+    let second = grant(&mut bench, 120, |_| {});
+    assert_eq!((line(&first, "Expires"), line(&second, "Expires")), ("30".into(), "120".into()));
+    assert_eq!(line(&second, "CSeq"), "2 REGISTER");
+    // A registrar that wants what it was given is broken.
+    bench.run(seconds(110));
+    refuse(&mut bench, 423, |msg| msg.set(h::MIN_EXPIRES, &120));
+    assert_eq!(heard(&mut bench), ["success 120s", "retry 423 false", "failure 423"]);
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn failures_are_tried_again_as_the_registrar_or_the_handler_wants() {
+    let mut bench = Phone::new(App::default());
+    register(&mut bench, &profile());
+    refuse(&mut bench, 503, |msg| msg.set(h::RETRY_AFTER, &7));
+    bench.run(Duration::from_millis(6_900));
+    bench.nothing_sent();
+    bench.run(Duration::from_millis(200));
+    let (transaction, _) = bench.request();
+    bench.event(TuEvent::NoResponse { transaction, reason: NoResponse::Timeout });
+    // The second failure in a row: 30 to 60 s.
+    bench.run(seconds(29));
+    bench.nothing_sent();
+    bench.run(seconds(32));
+    refuse(&mut bench, 403, |_| {});
+    assert_eq!(heard(&mut bench), ["retry 503 true", "retry 408 true", "retry 403 false", "failure 403"]);
+    assert_eq!(bench.dum.counts(), Default::default());
+    // A handler that does not take no for an answer.
+    bench.with(|app, _| app.stubborn = Some(seconds(5)));
+    let handle = register(&mut bench, &profile());
+    refuse(&mut bench, 403, |_| {});
+    bench.run(seconds(6));
+    refuse(&mut bench, 403, |_| {});
+    // A command does not wait for the next try.
+    bench.with(|_, dum| handle.end(dum)).unwrap();
+    grant(&mut bench, 0, |_| {});
+    assert_eq!(heard(&mut bench), ["retry 403 false", "retry 403 false", "removed"]);
+    bench.run(seconds(60));
+    bench.nothing_sent();
+}
+
+#[test]
+fn bindings_come_and_go_one_by_one_and_commands_wait_for_answers() {
+    let mut bench = Phone::new(App::default());
+    let handle = register(&mut bench, &profile());
+    bench.with(|_, dum| handle.add_binding(dum, addr("<sip:alice@192.0.2.7>").into_owned())).unwrap();
+    assert_eq!(bench.sent.len(), 1, "the second waits");
+    grant(&mut bench, 600, |_| {});
+    let both = grant(&mut bench, 600, |msg| msg.push_back(h::CONTACTS, "<sip:desk@192.0.2.3>;expires=9"));
+    assert_eq!(line(&both, "Contact"), "<sip:alice@192.0.2.1:5060>, <sip:alice@192.0.2.7>");
+    bench.with(|_, dum| {
+        assert_eq!(handle.bindings(dum).unwrap().len(), 3);
+        assert_eq!(handle.expires(dum), Ok(seconds(600)), "what is another device's does not count");
+        handle.remove_binding(dum, &addr("<sip:alice@192.0.2.1:5060>").uri).unwrap();
+    });
+    let gone = grant(&mut bench, 0, |msg| msg.push_back(h::CONTACTS, "<sip:alice@192.0.2.7>;expires=500"));
+    assert_eq!(
+        (line(&gone, "Contact"), line(&gone, "Expires")),
+        ("<sip:alice@192.0.2.1:5060>;expires=0".into(), "".into())
+    );
+    bench.run(seconds(451));
+    let refresh = grant(&mut bench, 600, |_| {});
+    assert_eq!(line(&refresh, "Contact"), "<sip:alice@192.0.2.7>");
+    bench.with(|_, dum| handle.remove_all(dum)).unwrap();
+    let all = grant(&mut bench, 0, |_| {});
+    assert_eq!((line(&all, "Contact"), line(&all, "Expires")), ("*".into(), "0".into()));
+    assert_eq!(heard(&mut bench).last().unwrap(), "removed");
+    // A query binds nothing and is not refreshed.
+    let handle = bench.with(|_, dum| dum.query_registrations(&profile())).unwrap();
+    let query = grant(&mut bench, 0, |msg| msg.push_back(h::CONTACTS, "<sip:desk@192.0.2.3>;expires=9"));
+    assert_eq!((line(&query, "Contact"), line(&query, "Expires")), (String::new(), String::new()));
+    bench.run(seconds(10_000));
+    bench.nothing_sent();
+    bench.with(|_, dum| assert_eq!(handle.bindings(dum).unwrap()[0].uri.to_string(), "sip:desk@192.0.2.3"));
+    bench.with(|_, dum| handle.stop(dum)).unwrap();
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn what_the_registrar_gives_is_in_the_profile_of_later_requests() {
+    let mut bench = Phone::new(App::default());
+    let mut device = UserProfile::on(&profile());
+    device.set_instance_id(Some("urn:uuid:0C67446E".into())).set_reg_id(2);
+    device.set_outbound_proxy(Some(Arc::new(addr("<sip:edge.example.com;lr>").into_owned())));
+    let handle = register(&mut bench, &Arc::new(device));
+    let (transaction, request) = bench.request();
+    assert_eq!(line(&request, "Contact"), "<sip:alice@192.0.2.1:5060>;+sip.instance=\"<urn:uuid:0C67446E>\";reg-id=2");
+    assert_eq!(line(&request, "Supported"), "path, outbound, gruu");
+    assert_eq!(line(&request, "Route"), "<sip:edge.example.com;lr>");
+    let mut msg = request.make_response(200, None, Some("registrar"));
+    let gruu = "\"sip:alice@example.com;gr=urn:uuid:0C67446E\"";
+    msg.push_back(h::CONTACTS, &format_args!("<sip:alice@192.0.2.1:5060>;expires=60;pub-gruu={gruu}"));
+    msg.push_back(h::SERVICE_ROUTES, "<sip:core.example.com;lr>");
+    bench.event(TuEvent::Response { transaction, msg: msg.into() });
+    let options = bench.with(|_, dum| {
+        let profile = handle.profile(dum).unwrap();
+        dum.make_request(&profile, &stack::header::Method::Options, &addr("<sip:bob@example.com>"))
+    });
+    assert_eq!(line(&options, "Route"), "<sip:edge.example.com;lr>, <sip:core.example.com;lr>");
+    assert_eq!(line(&options, "Contact"), "<sip:alice@example.com;gr=urn:uuid:0C67446E>");
+    // RFC 3608 §6.1: REGISTER itself does not take it.
+    bench.with(|_, dum| handle.flow_failed(dum)).unwrap();
+    let again = grant(&mut bench, 60, |_| {});
+    assert_eq!(
+        (line(&again, "Route"), line(&again, "CSeq")),
+        ("<sip:edge.example.com;lr>".into(), "2 REGISTER".into())
+    );
+}
+
+#[test]
+fn registrations_have_a_limit_and_are_apart_from_each_other() {
+    let limits = Limits { requests: 2, ..Default::default() };
+    let mut bench = Phone::with_options(App::default(), crate::DumOptions { limits, ..Default::default() });
+    let one = register(&mut bench, &profile());
+    let two = register(&mut bench, &profile());
+    assert_eq!(bench.with(|_, dum| dum.register(&profile())), Err(RegistrationError::NoRoom));
+    let first = grant(&mut bench, 100, |_| {});
+    let second = grant(&mut bench, 1000, |_| {});
+    assert_ne!(line(&first, "Call-ID"), line(&second, "Call-ID"));
+    bench.with(|_, dum| one.stop(dum)).unwrap();
+    bench.run(seconds(500));
+    bench.nothing_sent();
+    assert_eq!(bench.with(|_, dum| two.expires(dum)), Ok(seconds(1000)));
+    // An answer that nobody waits for.
+    let stray = ClientTransaction::new(0, 1);
+    bench.respond(stray, &first, 200);
+    assert_eq!(bench.dum.counts().registrations, 1);
+}
