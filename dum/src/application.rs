@@ -1,9 +1,10 @@
 //! What a program that uses dum looks like from here.
 
+use crate::auth::ServerAuthHandler;
 use crate::invite::InviteSessionHandler;
 use crate::out_of_dialog::OutOfDialogHandler;
 use crate::refer::ReferHandler;
-use crate::registration::ClientRegistrationHandler;
+use crate::registration::{ClientRegistrationHandler, ServerRegistrationHandler};
 use stack::header::Method;
 
 /// The program: it says which handlers it has, and usually is all of them itself (`Some(self)`).
@@ -21,9 +22,19 @@ pub trait Application: Send + 'static {
         None
     }
 
+    /// Who says which requests are to be authenticated. Without one, none is.
+    fn server_auth(&mut self) -> Option<&mut dyn ServerAuthHandler> {
+        None
+    }
+
     /// Who hears of registrations that this side keeps. Without one they are kept all the same, and given up where another
     /// try would be refused again.
     fn client_registrations(&mut self) -> Option<&mut dyn ClientRegistrationHandler> {
+        None
+    }
+
+    /// Who is the registrar. Without one, REGISTER is answered 405. [`crate::MasterProfile::add_method`] comes first.
+    fn server_registrations(&mut self) -> Option<&mut dyn ServerRegistrationHandler> {
         None
     }
 

@@ -9,7 +9,7 @@ use crate::invite::call::Call;
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest};
 use crate::profile::MasterProfile;
 use crate::refer::{ClientRefer, ServerRefer};
-use crate::registration::ClientRegistration;
+use crate::registration::{ClientRegistration, ServerRegistration};
 use crate::timers::Timers;
 use crate::usage::Usage;
 use rutil::{HashMap, Keyed, Rng};
@@ -62,6 +62,7 @@ pub(crate) struct Core {
     pub(crate) client_refers: Usages<ClientRefer>,
     pub(crate) server_refers: Usages<ServerRefer>,
     pub(crate) client_registrations: Usages<ClientRegistration>,
+    pub(crate) server_registrations: Usages<ServerRegistration>,
     pub(crate) client_requests: Usages<ClientOutOfDialogRequest>,
     pub(crate) server_requests: Usages<ServerOutOfDialogRequest>,
 }
@@ -84,6 +85,7 @@ impl Core {
             client_refers: Usages::new(limits.dialog_sets),
             server_refers: Usages::new(limits.dialog_sets),
             client_registrations: Usages::new(limits.requests),
+            server_registrations: Usages::new(limits.requests),
             client_requests: Usages::new(limits.requests),
             server_requests: Usages::new(limits.requests),
         }

@@ -6,6 +6,7 @@ use crate::invite;
 use crate::out_of_dialog;
 use crate::outcome::Outcome;
 use crate::refer;
+use crate::registration;
 use crate::validate;
 use stack::header::{Method, RetryAfter, h, p};
 use stack::message::Message;
@@ -123,6 +124,7 @@ fn out_of_dialog(dum: &mut Dum<'_>, request: Request) {
         }
         Some(Method::Invite) => invite::server::request(dum, request),
         Some(Method::Refer) => refer::server::request(dum, None, None, request),
+        Some(Method::Register) => registration::server::request(dum, request),
         _ => out_of_dialog::server::request(dum, request),
     }
 }

@@ -1,6 +1,7 @@
 //! The dialog usage manager: a transaction user with an application above it.
 
 use crate::application::Application;
+use crate::auth::server::admit;
 use crate::command::Command;
 use crate::core::{Core, DumOptions};
 use crate::dispatch;
@@ -60,7 +61,7 @@ impl<A: Application> DialogUsageManager<A> {
             dialogs,
             sessions: self.core.sessions.len() + self.core.calls.len(),
             refers: self.core.client_refers.len() + self.core.server_refers.len(),
-            registrations: self.core.client_registrations.len(),
+            registrations: self.core.client_registrations.len() + self.core.server_registrations.len(),
             requests: self.core.client_requests.len() + self.core.server_requests.len(),
             kept: self.core.client_auth.len(),
             transactions: self.core.clients.len() + self.core.servers.len(),
@@ -100,7 +101,11 @@ impl<A: Application> TransactionUser for DialogUsageManager<A> {
                 Ok(command) => self.with(stack, |app, dum| command.run(app, dum)),
                 Err(_) => tracing::warn!("what was posted is no command of this application"),
             },
-            event => self.with(stack, |_, dum| dispatch::event(dum, event)),
+            event => self.with(stack, |app, dum| {
+                if admit(app, dum, &event) {
+                    dispatch::event(dum, event);
+                }
+            }),
         }
     }
 
@@ -115,6 +120,9 @@ impl<A: Application> TransactionUser for DialogUsageManager<A> {
     }
 
     fn drained(&self) -> bool {
-        self.core.clients.is_empty() && self.core.servers.is_empty() && self.core.server_requests.len() == 0
+        self.core.server_registrations.len() == 0
+            && self.core.clients.is_empty()
+            && self.core.servers.is_empty()
+            && self.core.server_requests.len() == 0
     }
 }

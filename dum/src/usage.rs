@@ -11,8 +11,8 @@ use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest, c
 use crate::outcome::Outcome;
 use crate::profile::UserProfile;
 use crate::refer::{self, ClientRefer, ServerRefer};
-use crate::registration::ClientRegistration;
 use crate::registration::client as registering;
+use crate::registration::{self, ClientRegistration, ServerRegistration};
 use crate::timers::Fire;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, ServerTransaction};
@@ -27,6 +27,7 @@ pub(crate) enum Usage {
     ClientRefer(Handle<ClientRefer>),
     ServerRefer(Handle<ServerRefer>),
     ClientRegistration(Handle<ClientRegistration>),
+    ServerRegistration(Handle<ServerRegistration>),
     ClientOutOfDialog(Handle<ClientOutOfDialogRequest>),
     ServerOutOfDialog(Handle<ServerOutOfDialogRequest>),
 }
@@ -78,7 +79,7 @@ impl Usage {
             Usage::ServerRefer(handle) => refer::server::outcome(dum, handle, &outcome),
             Usage::ClientRegistration(handle) => registering::outcome(dum, handle, transaction, outcome),
             Usage::ClientOutOfDialog(handle) => client::outcome(dum, handle, outcome),
-            Usage::ServerOutOfDialog(_) => {}
+            Usage::ServerRegistration(_) | Usage::ServerOutOfDialog(_) => {}
         }
     }
 
@@ -91,7 +92,7 @@ impl Usage {
             Usage::ServerRefer(handle) => refer::server::profile(core, *handle),
             Usage::ClientRegistration(handle) => registering::profile(core, *handle),
             Usage::ClientOutOfDialog(handle) => core.client_requests.get(*handle).ok()?.profile.clone(),
-            Usage::ServerOutOfDialog(_) => None,
+            Usage::ServerRegistration(_) | Usage::ServerOutOfDialog(_) => None,
         }
     }
 
@@ -121,6 +122,7 @@ impl Usage {
             Usage::ClientRefer(handle) => refer::client::timer(dum, handle, fire),
             Usage::ServerRefer(handle) => refer::server::timer(dum, handle, fire),
             Usage::ClientRegistration(handle) => registering::timer(dum, handle, fire),
+            Usage::ServerRegistration(handle) => registration::server::timer(dum, handle, fire),
             Usage::ServerOutOfDialog(handle) => server::timer(dum, handle, fire),
             Usage::Call(_) | Usage::ClientOutOfDialog(_) => {}
         }

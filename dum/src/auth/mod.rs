@@ -1,8 +1,12 @@
-//! Digest authentication (RFC 3261 §22): [`client`] answers challenges for every usage.
+//! Digest authentication (RFC 3261 §22): challenges are answered for every usage by the profile's [`Credential`]s, and a
+//! [`ServerAuthManager`] makes them.
 
 pub(crate) mod client;
+pub(crate) mod server;
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub use server::{ServerAuthHandler, ServerAuthManager, ServerAuthOptions, Verdict};
 
 use stack::auth::Secret;
 

@@ -1,10 +1,11 @@
 //! What is told of registrations.
 
-use super::{ClientRegistration, client};
+use super::{ClientRegistration, ServerRegistration, client, server};
 use crate::application::Application;
 use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::outcome::Outcome;
+use stack::header::h;
 use stack::message::Message;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,28 +13,46 @@ use std::time::Duration;
 /// What the application is to be told.
 pub(crate) enum Callback {
     Success { registration: Handle<ClientRegistration>, response: Arc<Message> },
+    Received { registration: Handle<ServerRegistration>, msg: Arc<Message> },
+    Accepted { registration: Handle<ServerRegistration> },
     Removed { registration: Handle<ClientRegistration> },
     Refused { registration: Handle<ClientRegistration>, outcome: Outcome, suggested: Option<Duration> },
 }
 
 impl Callback {
     pub(crate) fn deliver(self, dum: &mut Dum<'_>, app: &mut impl Application) {
-        let handler = app.client_registrations();
-        match (self, handler) {
-            (Callback::Success { registration, response }, Some(handler)) => {
-                handler.on_success(dum, registration, &response);
-            }
-            (Callback::Removed { registration }, Some(handler)) => handler.on_removed(dum, registration),
-            (Callback::Refused { registration, outcome, suggested }, Some(handler)) => {
-                let retry = handler.on_request_retry(dum, registration, &outcome, suggested);
-                if !client::decided(dum, registration, retry) {
-                    handler.on_failure(dum, registration, &outcome);
+        match self {
+            Callback::Received { registration, msg } => match app.server_registrations() {
+                Some(handler) => server::received(dum, handler, registration, &msg),
+                None => {
+                    let allow = dum.master_profile().allow().to_owned();
+                    let _ = registration.reject(dum, 405, |msg| msg.push_back(h::ALLOWS, &allow));
+                }
+            },
+            Callback::Accepted { registration } => {
+                if let Some(handler) = app.server_registrations() {
+                    server::accepted(dum, handler, registration);
                 }
             }
-            (Callback::Refused { registration, suggested, .. }, None) => {
-                client::decided(dum, registration, suggested);
+            Callback::Success { registration, response } => {
+                if let Some(handler) = app.client_registrations() {
+                    handler.on_success(dum, registration, &response);
+                }
             }
-            (_, None) => {}
+            Callback::Removed { registration } => {
+                if let Some(handler) = app.client_registrations() {
+                    handler.on_removed(dum, registration);
+                }
+            }
+            Callback::Refused { registration, outcome, suggested } => match app.client_registrations() {
+                Some(handler) => {
+                    let retry = handler.on_request_retry(dum, registration, &outcome, suggested);
+                    if !client::decided(dum, registration, retry) {
+                        handler.on_failure(dum, registration, &outcome);
+                    }
+                }
+                None => drop(client::decided(dum, registration, suggested)),
+            },
         }
     }
 }

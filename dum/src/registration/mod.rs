@@ -1,14 +1,119 @@
-//! Registrations (RFC 3261 §10): a [`ClientRegistration`] keeps bindings alive at a registrar.
+//! Registrations (RFC 3261 §10): a [`ClientRegistration`] keeps bindings alive at a registrar, a
+//! [`ServerRegistration`] is a REGISTER that a registrar answers.
+//!
+//! A user agent that registers with a password and takes the binding away again:
+//! ```
+//! # // The other side, so that this can be run: a registrar in the same process.
+//! # mod other {
+//! #     use dum::auth::{ServerAuthHandler, ServerAuthManager, ServerAuthOptions};
+//! #     use dum::registration::{MemoryRegistrations, RegistrationPersistence, ServerRegistrationHandler};
+//! #     use dum::{Application, DialogUsageManager, DumOptions};
+//! #     use rutil::Rng;
+//! #     use stack::auth::{Algorithm, Secret};
+//! #     use stack::{Stack, TransportSpec};
+//! #     struct Registrar(MemoryRegistrations, ServerAuthManager);
+//! #     impl Application for Registrar {
+//! #         fn server_auth(&mut self) -> Option<&mut dyn ServerAuthHandler> {
+//! #             Some(self)
+//! #         }
+//! #         fn server_registrations(&mut self) -> Option<&mut dyn ServerRegistrationHandler> {
+//! #             Some(self)
+//! #         }
+//! #     }
+//! #     impl ServerAuthHandler for Registrar {
+//! #         fn manager(&mut self) -> &mut ServerAuthManager {
+//! #             &mut self.1
+//! #         }
+//! #         fn secret(&mut self, user: &str, _: Algorithm) -> Option<Secret> {
+//! #             (user == "alice").then(|| Secret::password("wonderland"))
+//! #         }
+//! #     }
+//! #     impl ServerRegistrationHandler for Registrar {
+//! #         fn persistence(&mut self) -> &mut dyn RegistrationPersistence {
+//! #             &mut self.0
+//! #         }
+//! #     }
+//! #     pub fn registrar() -> (Stack, String) {
+//! #         let (mut builder, mut rng) = (Stack::builder(), Rng::from_os().unwrap());
+//! #         builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse().unwrap()));
+//! #         let mut options = DumOptions::default();
+//! #         options.master.add_method(stack::header::Method::Register);
+//! #         builder.register_tu(DialogUsageManager::<Registrar>::tu_options(), move |_| {
+//! #             let auth = ServerAuthManager::new(ServerAuthOptions::new("example.com"), &mut rng);
+//! #             let app = Registrar(MemoryRegistrations::new(10, &mut rng), auth);
+//! #             DialogUsageManager::new(app, options.clone(), &mut rng)
+//! #         });
+//! #         let stack = builder.start().unwrap();
+//! #         let address = format!("<sip:{};lr>", stack.transports().iter().next().unwrap().bound);
+//! #         (stack, address)
+//! #     }
+//! # }
+//! use dum::auth::Credential;
+//! use dum::registration::{ClientRegistration, ClientRegistrationHandler};
+//! use dum::{Application, DialogUsageManager, Dum, DumHandle, DumOptions, Handle};
+//! use rutil::Rng;
+//! use stack::header::{HeaderValue, NameAddr};
+//! use stack::message::Message;
+//! use stack::{Stack, TransportSpec};
+//! use std::sync::Arc;
+//! use std::sync::mpsc::{Sender, channel};
+//!
+//! struct Phone(Sender<&'static str>);
+//!
+//! impl Application for Phone {
+//!     fn client_registrations(&mut self) -> Option<&mut dyn ClientRegistrationHandler> {
+//!         Some(self)
+//!     }
+//! }
+//!
+//! impl ClientRegistrationHandler for Phone {
+//!     fn on_success(&mut self, dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, _: &Message) {
+//!         let _ = self.0.send("registered");
+//!         // From here on it is refreshed by itself. This one has seen enough.
+//!         let _ = registration.end(dum);
+//!     }
+//!
+//!     fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>) {
+//!         let _ = self.0.send("removed");
+//!     }
+//! }
+//!
+//! # let (_registrar, proxy) = other::registrar();
+//! let (tell, told) = channel();
+//! let (mut builder, mut rng) = (Stack::builder(), Rng::from_os()?);
+//! builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse()?));
+//! let user = builder.register_tu(DialogUsageManager::<Phone>::tu_options(), move |_| {
+//!     DialogUsageManager::new(Phone(tell.clone()), DumOptions::default(), &mut rng)
+//! });
+//! let stack = builder.start()?;
+//! DumHandle::<Phone>::new(stack.poster(user)).command(move |_, dum| {
+//!     let address = |text| Arc::new(NameAddr::parse(text).expect("an address").into_owned());
+//!     let mut profile = dum.master_profile().user_profile();
+//!     profile.set_from(address("<sip:alice@example.com>")).set_outbound_proxy(Some(address(&proxy)));
+//!     profile.set_credentials([Credential::new("example.com", "alice", "wonderland")].into());
+//!     dum.register(&Arc::new(profile)).expect("there is room for one");
+//! })?;
+//! assert_eq!((told.recv()?, told.recv()?), ("registered", "removed"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod bindings;
 mod callback;
 pub(crate) mod client;
 mod machine;
+pub(crate) mod server;
+#[cfg(test)]
+mod server_tests;
+mod store;
 #[cfg(test)]
 mod tests;
 pub(crate) mod times;
 
+pub use bindings::{Binding, RegisterRefusal, RegistrarLimits};
 pub(crate) use callback::Callback;
 pub use client::{ClientRegistration, MAX_BINDINGS};
+pub use server::ServerRegistration;
+pub use store::{MemoryRegistrations, RegistrationPersistence, StoreFull};
 
 use crate::dum::Dum;
 use crate::handle::Handle;
@@ -54,4 +159,43 @@ pub trait ClientRegistrationHandler {
 
     /// It was given up; the usage has ended.
     fn on_failure(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>, _outcome: &Outcome) {}
+}
+
+/// Is the registrar of the addresses that this side is responsible for. Each method is called with a REGISTER that is well
+/// formed and in order, and is to answer by [`Handle::accept`] or [`Handle::reject`], now or within 32 s; the default
+/// accepts. Whose addresses they are, and who may change them, is for the handler to see
+/// ([`crate::auth::ServerAuthManager`]).
+pub trait ServerRegistrationHandler {
+    /// Where the bindings are kept.
+    fn persistence(&mut self) -> &mut dyn RegistrationPersistence;
+
+    /// For how long an address is bound, and how often.
+    fn limits(&self) -> RegistrarLimits {
+        RegistrarLimits::default()
+    }
+
+    /// At least one binding is new.
+    fn on_add(&mut self, dum: &mut Dum<'_>, registration: Handle<ServerRegistration>, _register: &Message) {
+        let _ = registration.accept(dum, |_| {});
+    }
+
+    /// Bindings are refreshed; others may be removed.
+    fn on_refresh(&mut self, dum: &mut Dum<'_>, registration: Handle<ServerRegistration>, _register: &Message) {
+        let _ = registration.accept(dum, |_| {});
+    }
+
+    /// Bindings are removed.
+    fn on_remove(&mut self, dum: &mut Dum<'_>, registration: Handle<ServerRegistration>, _register: &Message) {
+        let _ = registration.accept(dum, |_| {});
+    }
+
+    /// All bindings of the address are removed (`*`).
+    fn on_remove_all(&mut self, dum: &mut Dum<'_>, registration: Handle<ServerRegistration>, _register: &Message) {
+        let _ = registration.accept(dum, |_| {});
+    }
+
+    /// Somebody asks for the bindings.
+    fn on_query(&mut self, dum: &mut Dum<'_>, registration: Handle<ServerRegistration>, _register: &Message) {
+        let _ = registration.accept(dum, |_| {});
+    }
 }
