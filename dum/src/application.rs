@@ -3,6 +3,7 @@
 use crate::auth::ServerAuthHandler;
 use crate::invite::InviteSessionHandler;
 use crate::out_of_dialog::OutOfDialogHandler;
+use crate::publication::{ClientPublicationHandler, ServerPublicationHandler};
 use crate::refer::ReferHandler;
 use crate::registration::{ClientRegistrationHandler, ServerRegistrationHandler};
 use stack::header::Method;
@@ -24,6 +25,18 @@ pub trait Application: Send + 'static {
 
     /// Who says which requests are to be authenticated. Without one, none is.
     fn server_auth(&mut self) -> Option<&mut dyn ServerAuthHandler> {
+        None
+    }
+
+    /// Who hears of documents that this side publishes. Without one they are kept published all the same, and given up
+    /// where another try would be refused again.
+    fn client_publications(&mut self) -> Option<&mut dyn ClientPublicationHandler> {
+        None
+    }
+
+    /// Who is the server of event packages. Without one, PUBLISH is answered 405. [`crate::MasterProfile::add_method`] and
+    /// [`crate::MasterProfile::add_event`] come first.
+    fn server_publications(&mut self) -> Option<&mut dyn ServerPublicationHandler> {
         None
     }
 

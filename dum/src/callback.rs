@@ -7,6 +7,7 @@ use crate::application::Application;
 use crate::dum::Dum;
 use crate::invite;
 use crate::out_of_dialog;
+use crate::publication;
 use crate::refer;
 use crate::registration;
 
@@ -15,6 +16,7 @@ pub(crate) enum Callback {
     Invite(invite::Callback),
     OutOfDialog(out_of_dialog::Callback),
     Refer(refer::Callback),
+    Publication(publication::Callback),
     Registration(registration::Callback),
 }
 
@@ -27,6 +29,12 @@ impl From<refer::Callback> for Callback {
 impl From<registration::Callback> for Callback {
     fn from(callback: registration::Callback) -> Self {
         Callback::Registration(callback)
+    }
+}
+
+impl From<publication::Callback> for Callback {
+    fn from(callback: publication::Callback) -> Self {
+        Callback::Publication(callback)
     }
 }
 
@@ -48,6 +56,7 @@ impl Callback {
             Callback::Invite(callback) => callback.deliver(dum, app),
             Callback::Refer(callback) => callback.deliver(dum, app),
             Callback::Registration(callback) => callback.deliver(dum, app),
+            Callback::Publication(callback) => callback.deliver(dum, app),
             Callback::OutOfDialog(callback) => callback.deliver(dum, app),
         }
     }

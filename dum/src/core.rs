@@ -8,6 +8,7 @@ use crate::invite::InviteSession;
 use crate::invite::call::Call;
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest};
 use crate::profile::MasterProfile;
+use crate::publication::{ClientPublication, ServerPublication};
 use crate::refer::{ClientRefer, ServerRefer};
 use crate::registration::{ClientRegistration, ServerRegistration};
 use crate::timers::Timers;
@@ -63,6 +64,8 @@ pub(crate) struct Core {
     pub(crate) server_refers: Usages<ServerRefer>,
     pub(crate) client_registrations: Usages<ClientRegistration>,
     pub(crate) server_registrations: Usages<ServerRegistration>,
+    pub(crate) client_publications: Usages<ClientPublication>,
+    pub(crate) server_publications: Usages<ServerPublication>,
     pub(crate) client_requests: Usages<ClientOutOfDialogRequest>,
     pub(crate) server_requests: Usages<ServerOutOfDialogRequest>,
 }
@@ -86,6 +89,8 @@ impl Core {
             server_refers: Usages::new(limits.dialog_sets),
             client_registrations: Usages::new(limits.requests),
             server_registrations: Usages::new(limits.requests),
+            client_publications: Usages::new(limits.requests),
+            server_publications: Usages::new(limits.requests),
             client_requests: Usages::new(limits.requests),
             server_requests: Usages::new(limits.requests),
         }

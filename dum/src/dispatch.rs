@@ -5,6 +5,7 @@ use crate::dum::Dum;
 use crate::invite;
 use crate::out_of_dialog;
 use crate::outcome::Outcome;
+use crate::publication;
 use crate::refer;
 use crate::registration;
 use crate::validate;
@@ -124,6 +125,7 @@ fn out_of_dialog(dum: &mut Dum<'_>, request: Request) {
         }
         Some(Method::Invite) => invite::server::request(dum, request),
         Some(Method::Refer) => refer::server::request(dum, None, None, request),
+        Some(Method::Publish) => publication::server::request(dum, request),
         Some(Method::Register) => registration::server::request(dum, request),
         _ => out_of_dialog::server::request(dum, request),
     }

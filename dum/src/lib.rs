@@ -99,6 +99,7 @@ mod manager;
 pub mod out_of_dialog;
 mod outcome;
 mod profile;
+pub mod publication;
 pub mod refer;
 pub mod registration;
 #[cfg(test)]

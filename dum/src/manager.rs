@@ -63,6 +63,7 @@ impl<A: Application> DialogUsageManager<A> {
             refers: self.core.client_refers.len() + self.core.server_refers.len(),
             registrations: self.core.client_registrations.len() + self.core.server_registrations.len(),
             requests: self.core.client_requests.len() + self.core.server_requests.len(),
+            publications: self.core.client_publications.len() + self.core.server_publications.len(),
             kept: self.core.client_auth.len(),
             transactions: self.core.clients.len() + self.core.servers.len(),
         }
@@ -80,6 +81,8 @@ pub struct Counts {
     pub sessions: usize,
     /// Transfers.
     pub refers: usize,
+    /// Publications.
+    pub publications: usize,
     /// Registrations.
     pub registrations: usize,
     /// Requests out of a dialog that are not answered.
@@ -121,6 +124,7 @@ impl<A: Application> TransactionUser for DialogUsageManager<A> {
 
     fn drained(&self) -> bool {
         self.core.server_registrations.len() == 0
+            && self.core.server_publications.len() == 0
             && self.core.clients.is_empty()
             && self.core.servers.is_empty()
             && self.core.server_requests.len() == 0

@@ -17,6 +17,8 @@ pub(crate) enum TimerKind {
     Session,
     /// A change that met another one is tried once more (RFC 3261 §14.1).
     Glare,
+    /// A publication is to be refreshed, or tried again.
+    Publication,
     /// A registration is to be refreshed, or tried again.
     Registration,
     /// What a subscription waits for.

@@ -10,6 +10,7 @@ use crate::invite::{InviteSession, in_dialog, server as invited, session};
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest, client, server};
 use crate::outcome::Outcome;
 use crate::profile::UserProfile;
+use crate::publication::{self, ClientPublication, ServerPublication};
 use crate::refer::{self, ClientRefer, ServerRefer};
 use crate::registration::client as registering;
 use crate::registration::{self, ClientRegistration, ServerRegistration};
@@ -27,6 +28,8 @@ pub(crate) enum Usage {
     ClientRefer(Handle<ClientRefer>),
     ServerRefer(Handle<ServerRefer>),
     ClientRegistration(Handle<ClientRegistration>),
+    ClientPublication(Handle<ClientPublication>),
+    ServerPublication(Handle<ServerPublication>),
     ServerRegistration(Handle<ServerRegistration>),
     ClientOutOfDialog(Handle<ClientOutOfDialogRequest>),
     ServerOutOfDialog(Handle<ServerOutOfDialogRequest>),
@@ -77,9 +80,10 @@ impl Usage {
             Usage::Invite(handle) => in_dialog::outcome(dum, handle, transaction, outcome),
             Usage::ClientRefer(handle) => refer::client::outcome(dum, handle, outcome),
             Usage::ServerRefer(handle) => refer::server::outcome(dum, handle, &outcome),
+            Usage::ClientPublication(handle) => publication::client::outcome(dum, handle, transaction, outcome),
             Usage::ClientRegistration(handle) => registering::outcome(dum, handle, transaction, outcome),
             Usage::ClientOutOfDialog(handle) => client::outcome(dum, handle, outcome),
-            Usage::ServerRegistration(_) | Usage::ServerOutOfDialog(_) => {}
+            Usage::ServerPublication(_) | Usage::ServerRegistration(_) | Usage::ServerOutOfDialog(_) => {}
         }
     }
 
@@ -92,7 +96,8 @@ impl Usage {
             Usage::ServerRefer(handle) => refer::server::profile(core, *handle),
             Usage::ClientRegistration(handle) => registering::profile(core, *handle),
             Usage::ClientOutOfDialog(handle) => core.client_requests.get(*handle).ok()?.profile.clone(),
-            Usage::ServerRegistration(_) | Usage::ServerOutOfDialog(_) => None,
+            Usage::ClientPublication(handle) => publication::client::profile(core, *handle),
+            Usage::ServerPublication(_) | Usage::ServerRegistration(_) | Usage::ServerOutOfDialog(_) => None,
         }
     }
 
@@ -101,6 +106,7 @@ impl Usage {
         match self {
             Usage::Invite(handle) => session::resent(core, handle, old, new),
             Usage::ClientRefer(handle) => refer::client::resent(core, handle, cseq),
+            Usage::ClientPublication(handle) => publication::client::resent(core, handle, new, cseq),
             Usage::ClientRegistration(handle) => registering::resent(core, handle, new, cseq),
             _ => {}
         }
@@ -121,6 +127,8 @@ impl Usage {
             Usage::Invite(handle) => session::timer(dum, handle, fire),
             Usage::ClientRefer(handle) => refer::client::timer(dum, handle, fire),
             Usage::ServerRefer(handle) => refer::server::timer(dum, handle, fire),
+            Usage::ClientPublication(handle) => publication::client::timer(dum, handle, fire),
+            Usage::ServerPublication(handle) => publication::server::timer(dum, handle, fire),
             Usage::ClientRegistration(handle) => registering::timer(dum, handle, fire),
             Usage::ServerRegistration(handle) => registration::server::timer(dum, handle, fire),
             Usage::ServerOutOfDialog(handle) => server::timer(dum, handle, fire),

@@ -1,0 +1,60 @@
+//! What is told of publications.
+
+use super::{ClientPublication, ServerPublication, client, server};
+use crate::application::Application;
+use crate::dum::Dum;
+use crate::handle::Handle;
+use crate::outcome::Outcome;
+use stack::header::h;
+use stack::message::Message;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the application is to be told.
+pub(crate) enum Callback {
+    Success { publication: Handle<ClientPublication>, response: Arc<Message> },
+    Removed { publication: Handle<ClientPublication> },
+    Refused { publication: Handle<ClientPublication>, outcome: Outcome, suggested: Option<Duration> },
+    Received { publication: Handle<ServerPublication>, msg: Arc<Message> },
+    Accepted { publication: Handle<ServerPublication> },
+}
+
+impl Callback {
+    pub(crate) fn deliver(self, dum: &mut Dum<'_>, app: &mut impl Application) {
+        match self {
+            Callback::Received { publication, msg } => match app.server_publications() {
+                Some(handler) => server::received(dum, handler, publication, &msg),
+                None => {
+                    let allow = dum.master_profile().allow().to_owned();
+                    let _ = publication.reject(dum, 405, |msg| msg.push_back(h::ALLOWS, &allow));
+                }
+            },
+            Callback::Accepted { publication } => {
+                if let Some(handler) = app.server_publications() {
+                    server::accepted(dum, handler, publication);
+                }
+            }
+            Callback::Success { publication, response } => {
+                if let Some(handler) = app.client_publications() {
+                    handler.on_success(dum, publication, &response);
+                }
+            }
+            Callback::Removed { publication } => {
+                if let Some(handler) = app.client_publications() {
+                    handler.on_removed(dum, publication);
+                }
+            }
+            Callback::Refused { publication, outcome, suggested } => match app.client_publications() {
+                Some(handler) => {
+                    let retry = handler.on_request_retry(dum, publication, &outcome, suggested);
+                    if !client::decided(dum, publication, retry) {
+                        handler.on_failure(dum, publication, &outcome);
+                    }
+                }
+                None => {
+                    client::decided(dum, publication, suggested);
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! A document that this side publishes and keeps published.
+
+use super::Callback;
+use super::machine::{Action, Event, Op, State, step};
+use crate::core::Core;
+use crate::dum::Dum;
+use crate::handle::{Handle, NoRoom, UsageEnded};
+use crate::outcome::Outcome;
+use crate::profile::UserProfile;
+use crate::registration::times;
+use crate::timers::{Alarm, Fire, TimerKind};
+use crate::usage::Usage;
+use bytes::Bytes;
+use stack::header::{Method, NameAddr, h};
+use stack::message::Message;
+use stack::tu::{ClientTransaction, SendOptions};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The event state of one resource, as this side publishes it.
+#[derive(Debug)]
+pub struct ClientPublication {
+    profile: Arc<UserProfile>,
+    /// The first request without its body: later ones say the same with the next number.
+    template: Box<Message>,
+    content_type: String,
+    body: Bytes,
+    etag: Option<String>,
+    state: State,
+    queued: Option<Op>,
+    transaction: Option<ClientTransaction>,
+    cseq: u32,
+    /// Asked for, in seconds: the profile's, or more after a 423.
+    expires: u32,
+    granted: u32,
+    failures: u32,
+    alarm: Alarm,
+}
+
+impl Dum<'_> {
+    /// Publishes a document of an event package for a resource (RFC 3903 §4.1), and keeps it published until
+    /// [`Handle::end`]. What comes of it is told to [`super::ClientPublicationHandler`].
+    ///
+    /// # Errors
+    /// [`NoRoom`]: nothing was sent.
+    pub fn publish(
+        &mut self,
+        profile: &Arc<UserProfile>,
+        resource: &NameAddr<'_>,
+        event: &str,
+        content_type: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<Handle<ClientPublication>, NoRoom> {
+        let mut template = self.make_request(profile, &Method::Publish, resource);
+        template.set(h::EVENT, event);
+        let publication = ClientPublication {
+            profile: profile.clone(),
+            template: Box::new(template),
+            content_type: content_type.to_owned(),
+            body: body.into(),
+            etag: None,
+            state: State::Sending(Op::Initial),
+            queued: None,
+            transaction: None,
+            cseq: 0,
+            expires: u32::try_from(profile.publication_time().as_secs()).unwrap_or(u32::MAX),
+            granted: 0,
+            failures: 0,
+            alarm: Alarm::OFF,
+        };
+        let publication = self.core.client_publications.insert(publication)?;
+        send(self, publication, Op::Initial);
+        Ok(publication)
+    }
+}
+
+impl Handle<ClientPublication> {
+    /// Publishes another document in the place of the one before.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn update(self, dum: &mut Dum<'_>, content_type: &str, body: impl Into<Bytes>) -> Result<(), UsageEnded> {
+        let this = dum.core.client_publications.get_mut(self)?;
+        (this.content_type, this.body) = (content_type.to_owned(), body.into());
+        command(dum, self, Op::Modify)
+    }
+
+    /// Refreshes it now.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn refresh(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        command(dum, self, Op::Refresh)
+    }
+
+    /// Removes it; the usage ends with the answer.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn end(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        command(dum, self, Op::Remove)
+    }
+
+    /// Ends the usage and sends nothing: what was published expires by itself.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn stop(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        dum.core.client_publications.remove(self).map(drop)
+    }
+}
+
+/// The profile by which it sends.
+pub(crate) fn profile(core: &Core, publication: Handle<ClientPublication>) -> Option<Arc<UserProfile>> {
+    core.client_publications.get(publication).ok().map(|this| this.profile.clone())
+}
+
+/// It was sent once more, for a challenge.
+pub(crate) fn resent(core: &mut Core, publication: Handle<ClientPublication>, new: ClientTransaction, cseq: u32) {
+    if let Ok(this) = core.client_publications.get_mut(publication) {
+        (this.transaction, this.cseq) = (Some(new), cseq);
+    }
+}
+
+fn command(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op) -> Result<(), UsageEnded> {
+    dum.core.client_publications.get(publication)?;
+    happen(dum, publication, Event::Command(op));
+    Ok(())
+}
+
+fn happen(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Event) {
+    let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
+    let (state, action) = step(this.state, event);
+    this.state = state;
+    match action {
+        Action::None | Action::AskRetry | Action::Failed => {}
+        // A refresh says less than what waits already.
+        Action::Queue(Op::Refresh) => drop(this.queued.get_or_insert(Op::Refresh)),
+        Action::Queue(op) => this.queued = Some(op),
+        Action::Send(op) => send(dum, publication, op),
+        Action::Succeeded => {
+            let after = times::refresh(this.granted, dum.stack.rng());
+            set_alarm(dum, publication, after);
+        }
+        Action::Removed => {
+            let _ = dum.core.client_publications.remove(publication);
+            dum.call_back(Callback::Removed { publication });
+        }
+    }
+}
+
+fn set_alarm(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, after: Duration) {
+    let now = dum.now();
+    let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
+    let fire = Fire { usage: Usage::ClientPublication(publication), kind: TimerKind::Publication };
+    dum.core.timers.set(&mut this.alarm, fire, now, after);
+}
+
+fn send(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op) {
+    let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
+    this.alarm.clear();
+    this.cseq += 1;
+    let mut msg = (*this.template).clone();
+    msg.set(h::CSEQ, &format_args!("{} PUBLISH", this.cseq));
+    msg.set(h::EXPIRES, &if op == Op::Remove { 0 } else { this.expires });
+    if op == Op::Initial {
+        this.etag = None;
+    }
+    if let Some(etag) = &this.etag {
+        msg.set(h::SIP_IF_MATCH, etag);
+    }
+    // RFC 3903 §4.3, §4.5: only what is new has a body.
+    if matches!(op, Op::Initial | Op::Modify) {
+        msg.set_body(Some(&this.content_type), this.body.clone());
+    }
+    let transaction = dum.send(Usage::ClientPublication(publication), msg, SendOptions::default());
+    if let Ok(this) = dum.core.client_publications.get_mut(publication) {
+        this.transaction = Some(transaction);
+    }
+}
+
+/// A response, or none.
+pub(crate) fn outcome(
+    dum: &mut Dum<'_>,
+    publication: Handle<ClientPublication>,
+    transaction: ClientTransaction,
+    outcome: Outcome,
+) {
+    let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
+    let State::Sending(op) = this.state else { return };
+    if outcome.is_provisional() || this.transaction != Some(transaction) {
+        return;
+    }
+    this.transaction = None;
+    match (&outcome.response, outcome.status) {
+        (Some(response), 200..300) => success(dum, publication, op, response.clone()),
+        (Some(_), 412) if op != Op::Initial => happen(dum, publication, Event::Forgotten),
+        (Some(response), 423) => match response.header(h::MIN_EXPIRES) {
+            // RFC 3903 §4.6 step 423: the same again, for as long as the server wants.
+            Ok(least) if least.0 > this.expires && op != Op::Remove => {
+                this.expires = least.0;
+                happen(dum, publication, Event::TooBrief);
+            }
+            _ => refused(dum, publication, outcome),
+        },
+        _ => refused(dum, publication, outcome),
+    }
+}
+
+fn success(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op, response: Arc<Message>) {
+    let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
+    this.failures = 0;
+    this.granted = response.header(h::EXPIRES).map_or(this.expires, |expires| expires.0);
+    if let Ok(etag) = response.header(h::SIP_ETAG) {
+        this.etag = Some(etag.value.into_owned());
+    }
+    happen(dum, publication, Event::Success);
+    if op != Op::Remove {
+        dum.call_back(Callback::Success { publication, response });
+        next(dum, publication);
+    }
+}
+
+/// What waited for the request before it.
+fn next(dum: &mut Dum<'_>, publication: Handle<ClientPublication>) -> bool {
+    let Ok(this) = dum.core.client_publications.get_mut(publication) else { return false };
+    let Some(op) = this.queued.take() else { return false };
+    happen(dum, publication, Event::Command(op));
+    true
+}
+
+fn refused(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, outcome: Outcome) {
+    happen(dum, publication, Event::Refused);
+    if next(dum, publication) {
+        return;
+    }
+    let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
+    let suggested = times::retry(&outcome, this.failures, dum.stack.rng());
+    this.failures = this.failures.saturating_add(1);
+    dum.call_back(Callback::Refused { publication, outcome, suggested });
+}
+
+/// What the handler decided about another try. False: the usage has ended.
+pub(super) fn decided(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, retry: Option<Duration>) -> bool {
+    // It may have given another command instead.
+    if !dum.core.client_publications.get(publication).is_ok_and(|this| matches!(this.state, State::Waiting(_))) {
+        return true;
+    }
+    if let Some(after) = retry {
+        set_alarm(dum, publication, after);
+        return true;
+    }
+    happen(dum, publication, Event::GaveUp);
+    let _ = dum.core.client_publications.remove(publication);
+    false
+}
+
+/// The refresh is due, or another try.
+pub(crate) fn timer(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, fire: Fire) {
+    let now = dum.now();
+    let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
+    if dum.core.timers.is_due(&mut this.alarm, fire, now) {
+        happen(dum, publication, Event::Timer);
+    }
+}

@@ -1,0 +1,204 @@
+//! A presence user agent and its server, against each other and against what a test plays.
+
+use super::*;
+use crate::auth::tests::{addr, profile};
+use crate::testing::Bench;
+use crate::{Application, DumOptions, UsageEnded};
+use rutil::Rng;
+use stack::header::{MediaType, Method};
+use stack::transaction::Command;
+use stack::tu::TuEvent;
+
+const PIDF: &str = "application/pidf+xml";
+
+/// Both sides: what it publishes and what others publish with it.
+struct App {
+    heard: Vec<String>,
+    store: MemoryPublications,
+}
+
+impl Application for App {
+    fn client_publications(&mut self) -> Option<&mut dyn ClientPublicationHandler> {
+        Some(self)
+    }
+    fn server_publications(&mut self) -> Option<&mut dyn ServerPublicationHandler> {
+        Some(self)
+    }
+}
+
+impl ClientPublicationHandler for App {
+    fn on_success(&mut self, _: &mut Dum<'_>, _: Handle<ClientPublication>, _: &Message) {
+        self.heard.push("success".into());
+    }
+    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientPublication>) {
+        self.heard.push("removed".into());
+    }
+    fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientPublication>, outcome: &Outcome) {
+        self.heard.push(format!("failure {}", outcome.status));
+    }
+}
+
+impl ServerPublicationHandler for App {
+    fn persistence(&mut self) -> &mut dyn PublicationPersistence {
+        &mut self.store
+    }
+    fn on_update(&mut self, dum: &mut Dum<'_>, publication: Handle<ServerPublication>, _: &Message) {
+        self.heard.push("update".into());
+        publication.accept(dum, |_| {}).unwrap();
+    }
+}
+
+fn bench() -> Bench<App> {
+    let mut options = DumOptions::default();
+    options.master.add_method(Method::Publish).add_event("presence");
+    options.master.add_mime_type(Method::Publish, MediaType::new("application", "pidf+xml"));
+    Bench::with_options(App { heard: Vec::new(), store: MemoryPublications::new(2, &mut Rng::from_seed(1)) }, options)
+}
+
+fn publish(bench: &mut Bench<App>) -> Handle<ClientPublication> {
+    let alice = addr("<sip:alice@example.com>");
+    bench.with(|_, dum| dum.publish(&profile(), &alice, "presence", PIDF, "open")).unwrap()
+}
+
+fn answer(bench: &mut Bench<App>, status: u16, lines: &[(&str, &str)]) -> Message {
+    let (transaction, request) = bench.request();
+    let mut msg = request.make_response(status, None, Some("server"));
+    lines.iter().for_each(|(name, value)| msg.append_line(name, value));
+    bench.event(TuEvent::Response { transaction, msg: msg.into() });
+    request
+}
+
+fn line(msg: &Message, name: &str) -> String {
+    msg.raw_values(name).next().map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
+}
+
+/// CSeq, SIP-If-Match, Expires and body of what was sent.
+fn said(msg: &Message) -> (String, String, String, String) {
+    let body = String::from_utf8_lossy(msg.body()).into_owned();
+    (line(msg, "CSeq"), line(msg, "SIP-If-Match"), line(msg, "Expires"), body)
+}
+
+fn words(cseq: &str, etag: &str, expires: &str, body: &str) -> (String, String, String, String) {
+    (format!("{cseq} PUBLISH"), etag.into(), expires.into(), body.into())
+}
+
+#[test]
+fn a_document_is_refreshed_changed_and_removed_by_its_tag() {
+    let mut bench = bench();
+    let handle = publish(&mut bench);
+    let first = answer(&mut bench, 200, &[("SIP-ETag", "e1"), ("Expires", "100")]);
+    assert_eq!((said(&first), line(&first, "Event")), (words("1", "", "3600", "open"), "presence".into()));
+    bench.run(Duration::from_secs(91));
+    let refresh = answer(&mut bench, 200, &[("SIP-ETag", "e2"), ("Expires", "100")]);
+    assert_eq!((said(&refresh), line(&refresh, "Content-Type")), (words("2", "e1", "3600", ""), String::new()));
+    bench.with(|_, dum| {
+        handle.update(dum, PIDF, "busy").unwrap();
+        handle.update(dum, PIDF, "closed").unwrap();
+    });
+    let busy = answer(&mut bench, 200, &[("SIP-ETag", "e3")]);
+    let closed = answer(&mut bench, 200, &[("SIP-ETag", "e4")]);
+    assert_eq!((said(&busy), said(&closed)), (words("3", "e2", "3600", "busy"), words("4", "e3", "3600", "closed")));
+    bench.with(|_, dum| handle.end(dum)).unwrap();
+    assert_eq!(said(&answer(&mut bench, 200, &[])), words("5", "e4", "0", ""));
+    assert_eq!(bench.dum.application().heard, ["success", "success", "success", "success", "removed"]);
+    assert_eq!(bench.with(|_, dum| handle.end(dum)), Err(UsageEnded));
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn what_the_server_forgot_is_published_anew_and_too_brief_is_made_longer() {
+    let mut bench = bench();
+    publish(&mut bench);
+    answer(&mut bench, 423, &[("Min-Expires", "7200")]);
+    let longer = answer(&mut bench, 200, &[("SIP-ETag", "e1"), ("Expires", "7200")]);
+    assert_eq!(said(&longer), words("2", "", "7200", "open"));
+    bench.run(Duration::from_secs(6500));
+    let refresh = answer(&mut bench, 412, &[]);
+    assert_eq!(said(&refresh), words("3", "e1", "7200", ""));
+    let anew = answer(&mut bench, 412, &[]);
+    assert_eq!(said(&anew), words("4", "", "7200", "open"));
+    // A 412 for what named no tag makes no sense and ends it.
+    assert_eq!(bench.dum.application().heard, ["success", "failure 412"]);
+    // Failures of the server are waited out.
+    publish(&mut bench);
+    answer(&mut bench, 500, &[("Retry-After", "4")]);
+    bench.run(Duration::from_secs(5));
+    answer(&mut bench, 404, &[]);
+    assert_eq!(bench.dum.application().heard.last().unwrap(), "failure 404");
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn the_server_takes_what_has_the_right_tag_and_refuses_the_rest() {
+    let mut bench = bench();
+    let mut tag = String::new();
+    for (uri, lines, body, status, what) in [
+        ("a", vec![("Event", "presence")], "open", 200, "initial"),
+        ("a", vec![("Event", "presence"), ("SIP-If-Match", "*last")], "", 200, "refresh"),
+        ("a", vec![("Event", "presence"), ("SIP-If-Match", "*last"), ("Expires", "90")], "busy", 200, "update"),
+        ("a", vec![("Event", "presence"), ("SIP-If-Match", "nothing")], "busy", 412, ""),
+        ("b", vec![("Event", "presence"), ("SIP-If-Match", "*last")], "busy", 412, "of another resource"),
+        ("a", vec![("Event", "presence"), ("SIP-If-Match", "*last"), ("Expires", "59")], "", 423, ""),
+        ("a", vec![("Event", "presence")], "", 400, "an initial one without a body"),
+        ("a", vec![], "open", 489, ""),
+        ("a", vec![("Event", "weather")], "open", 489, ""),
+        ("b", vec![("Event", "presence")], "open", 200, "initial"),
+        ("c", vec![("Event", "presence")], "open", 503, "the store is full"),
+        ("b", vec![("Event", "presence"), ("SIP-If-Match", "*last"), ("Expires", "0")], "", 200, "removed"),
+        ("c", vec![("Event", "presence")], "open", 200, "initial"),
+    ] {
+        let uri = format!("<sip:{uri}@example.com>");
+        let mut msg =
+            stack::helper::make_initial(&Method::Publish, &addr(&uri), &addr("<sip:a@a>"), &mut Rng::from_seed(1));
+        let named = |value: &str| if value == "*last" { tag.clone() } else { value.to_owned() };
+        lines.iter().for_each(|(name, value)| msg.append_line(name, &named(value)));
+        if !body.is_empty() {
+            msg.set_body(Some(PIDF), body);
+        }
+        bench.ask(1, Message::parse(msg.to_bytes()).unwrap());
+        let (_, response) = bench.response();
+        assert_eq!(response.status(), Some(status), "{uri} {lines:?} {what}");
+        assert_eq!(line(&response, "Min-Expires"), if status == 423 { "60" } else { "" });
+        assert_eq!(line(&response, "Allow-Events"), if status == 489 { "presence" } else { "" });
+        let new = line(&response, "SIP-ETag");
+        assert_eq!(new.is_empty(), status != 200);
+        if status == 200 {
+            assert_ne!(new, tag, "each version has its own");
+            tag = new;
+        }
+    }
+    let resource = Resource { aor: addr("<sip:a@example.com>").uri.aor_key(), event: "presence".into() };
+    let documents = bench.with(|app, dum| app.store.read(&resource, dum.now()));
+    assert_eq!((documents.len(), &*documents[0].body, documents[0].content_type.as_str()), (1, &b"busy"[..], PIDF));
+    bench.run(Duration::from_secs(91));
+    assert!(bench.with(|app, dum| app.store.read(&resource, dum.now())).is_empty());
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn both_sides_understand_each_other() {
+    let (mut phone, mut server) = (bench(), bench());
+    let handle = publish(&mut phone);
+    let mut statuses = Vec::new();
+    for round in 0..4 {
+        while let Some(Command::Send { transaction, msg, .. }) = phone.sent.pop_front() {
+            server.ask(1, Message::parse(msg.to_bytes()).unwrap());
+            let answer = server.response().1;
+            statuses.push(answer.status().unwrap());
+            let msg = Message::parse(answer.to_bytes()).unwrap();
+            phone.event(TuEvent::Response { transaction, msg: msg.into() });
+        }
+        match round {
+            0 => phone.with(|_, dum| handle.update(dum, PIDF, "busy")).unwrap(),
+            1 => {
+                phone.run(Duration::from_secs(3300));
+                server.run(Duration::from_secs(3300));
+            }
+            2 => phone.with(|_, dum| handle.end(dum)).unwrap(),
+            _ => {}
+        }
+    }
+    assert_eq!(statuses, [200, 200, 200, 200]);
+    assert_eq!(phone.dum.application().heard, ["success", "success", "success", "removed"]);
+    assert!(server.dum.application().store.is_empty() && server.sent.is_empty());
+}
