@@ -16,6 +16,7 @@ mod name_server;
 mod outbound;
 mod overload;
 mod phone;
+mod registered;
 mod repro;
 mod sipp;
 mod tls;
