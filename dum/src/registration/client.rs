@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 use crate::profile::UserProfile;
 use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
-use stack::header::{Contact, Method, NameAddr, h, p};
+use stack::header::{Contact, HeaderValue, Method, NameAddr, h, p};
 use stack::helper;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, SendOptions};
@@ -26,20 +26,19 @@ pub const MAX_BINDINGS: usize = 64;
 #[derive(Debug)]
 pub struct ClientRegistration {
     profile: Arc<UserProfile>,
-    registrar: Uri<'static>,
-    /// With its tag.
-    from: NameAddr<'static>,
-    call_id: String,
+    /// The From tag.
+    tag: Box<str>,
+    call_id: Box<str>,
     cseq: u32,
     state: State,
     queued: Option<Op>,
     transaction: Option<ClientTransaction>,
     mine: Vec<NameAddr<'static>>,
     leaving: Vec<NameAddr<'static>>,
-    /// What the registrar said last.
-    known: Vec<NameAddr<'static>>,
-    service_route: Arc<[NameAddr<'static>]>,
-    gruu: Option<Uri<'static>>,
+    /// What the registrar said last, as it stood: of a hundred thousand registrations few are asked.
+    known: Box<[Box<str>]>,
+    service_route: Option<Arc<[NameAddr<'static>]>>,
+    gruu: Option<Box<str>>,
     /// Asked for, in seconds: the profile's, or more after a 423.
     expires: u32,
     granted: u32,
@@ -82,25 +81,22 @@ impl Dum<'_> {
         &mut self,
         profile: &Arc<UserProfile>,
     ) -> Result<Handle<ClientRegistration>, RegistrationError> {
-        let aor = (*profile.from()).clone();
-        let domain = aor.uri.sip().ok_or(RegistrationError::NotSip)?;
-        let registrar = Uri::Sip(SipUri { user: None, password: None, ..domain.clone() });
+        let registrar = registrar(profile).ok_or(RegistrationError::NotSip)?;
         let contact = self.contact_of_registration(profile, &registrar);
         let expires = u32::try_from(profile.registration_time().as_secs()).unwrap_or(u32::MAX);
         let rng = self.stack.rng();
         let registration = ClientRegistration {
             profile: profile.clone(),
-            registrar,
-            from: aor.with(p::TAG, rng.token::<12>().as_str()),
-            call_id: rng.token::<24>().as_str().to_owned(),
+            tag: rng.token::<12>().as_str().into(),
+            call_id: rng.token::<24>().as_str().into(),
             cseq: 0,
             state: State::Idle,
             queued: None,
             transaction: None,
             mine: vec![contact],
             leaving: Vec::new(),
-            known: Vec::new(),
-            service_route: Arc::new([]),
+            known: Box::default(),
+            service_route: None,
             gruu: None,
             expires,
             granted: 0,
@@ -115,6 +111,13 @@ impl Dum<'_> {
         let contact = self.contact_towards(profile, proxy.as_deref().map_or(registrar, |proxy| &proxy.uri));
         with_instance(profile, contact)
     }
+}
+
+/// The registrar of the profile's user (RFC 3261 §10.2: the domain alone).
+fn registrar(profile: &UserProfile) -> Option<Uri<'static>> {
+    let aor = profile.from();
+    let domain = aor.uri.sip()?;
+    Some(Uri::Sip(SipUri { user: None, password: None, ..domain.clone() }))
 }
 
 /// RFC 5626 §4.2, RFC 5627 §4.2: which device it is, and which of its flows.
@@ -162,7 +165,8 @@ impl Handle<ClientRegistration> {
     pub fn refresh(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
         let this = dum.core.client_registrations.get(self)?;
         if this.mine.is_empty() {
-            let (profile, registrar) = (this.profile.clone(), this.registrar.clone());
+            let profile = this.profile.clone();
+            let registrar = registrar(&profile).ok_or(UsageEnded)?;
             let contact = dum.contact_of_registration(&profile, &registrar);
             dum.core.client_registrations.get_mut(self)?.mine.push(contact);
         }
@@ -216,8 +220,9 @@ impl Handle<ClientRegistration> {
     ///
     /// # Errors
     /// [`UsageEnded`].
-    pub fn bindings<'d>(self, dum: &'d Dum<'_>) -> Result<&'d [NameAddr<'static>], UsageEnded> {
-        dum.core.client_registrations.get(self).map(|this| &*this.known)
+    pub fn bindings(self, dum: &Dum<'_>) -> Result<Vec<NameAddr<'static>>, UsageEnded> {
+        let known = &dum.core.client_registrations.get(self)?.known;
+        Ok(known.iter().filter_map(|text| NameAddr::parse(text).ok().map(NameAddr::into_owned)).collect())
     }
 
     /// How long the bindings of this side live, as the registrar said last.
@@ -236,11 +241,11 @@ impl Handle<ClientRegistration> {
     pub fn profile(self, dum: &Dum<'_>) -> Result<Arc<UserProfile>, UsageEnded> {
         let this = dum.core.client_registrations.get(self)?;
         let mut profile = UserProfile::on(&this.profile);
-        if !this.service_route.is_empty() {
-            profile.set_service_route(this.service_route.clone());
+        if let Some(route) = &this.service_route {
+            profile.set_service_route(route.clone());
         }
-        if let Some(gruu) = &this.gruu {
-            profile.set_contact(Some(Arc::new(NameAddr::new(gruu.clone()))));
+        if let Some(Ok(gruu)) = this.gruu.as_deref().map(Uri::parse) {
+            profile.set_contact(Some(Arc::new(NameAddr::new(gruu.into_owned()))));
         }
         Ok(Arc::new(profile))
     }
@@ -294,7 +299,7 @@ fn send(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op) {
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
     this.alarm.clear();
     this.cseq += 1;
-    let mut msg = this.request(op);
+    let Some(mut msg) = this.request(op) else { return };
     if let Some(proxy) = this.profile.outbound_proxy() {
         msg.push_back(h::ROUTES, &*proxy);
     }
@@ -308,9 +313,10 @@ fn send(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op) {
 }
 
 impl ClientRegistration {
-    fn request(&self, op: Op) -> Message {
-        let (method, to) = (&Method::Register, self.profile.from());
-        let mut msg = helper::make_request(method, &self.registrar, &self.from, &to, &self.call_id, self.cseq);
+    fn request(&self, op: Op) -> Option<Message> {
+        let (method, registrar, to) = (&Method::Register, registrar(&self.profile)?, self.profile.from());
+        let from = (*to).clone().with(p::TAG, &self.tag);
+        let mut msg = helper::make_request(method, &registrar, &from, &to, &self.call_id, self.cseq);
         let expires = match op {
             Op::Register => {
                 self.mine.iter().for_each(|contact| msg.push_back(h::CONTACTS, contact));
@@ -340,23 +346,22 @@ impl ClientRegistration {
         } else {
             msg.push_back(h::SUPPORTEDS, "path");
         }
-        msg
+        Some(msg)
     }
 
     /// What a 2xx says.
     fn learn(&mut self, op: Op, response: &Message) {
         let contacts = response.header(h::CONTACTS).flatten().filter_map(Contact::into_addr);
-        self.known = contacts.take(MAX_BINDINGS).map(NameAddr::into_owned).collect();
-        let routes = response.header(h::SERVICE_ROUTES).flatten().take(MAX_ROUTES);
-        self.service_route = routes.map(NameAddr::into_owned).collect();
+        let known: Vec<_> = contacts.take(MAX_BINDINGS).collect();
         let own = |known: &&NameAddr<'_>| self.mine.iter().any(|mine| mine.uri.equivalent(&known.uri));
-        let gruu = self
-            .known
-            .iter()
-            .filter(own)
-            .find_map(|known| Uri::parse(&known.param(p::PUB_GRUU)?).ok().map(Uri::into_owned));
+        let gruu = known.iter().filter(own).find_map(|known| known.param(p::PUB_GRUU));
+        let gruu = gruu.map(|gruu| gruu.into());
+        let listed = known.iter().filter(own).filter_map(|known| known.param(p::EXPIRES)).min();
+        self.known = known.iter().map(|known| known.to_string().into()).collect();
         self.gruu = gruu;
-        let listed = self.known.iter().filter(own).filter_map(|known| known.param(p::EXPIRES)).min();
+        let routes = response.header(h::SERVICE_ROUTES).flatten().take(MAX_ROUTES);
+        let routes: Vec<_> = routes.map(NameAddr::into_owned).collect();
+        self.service_route = (!routes.is_empty()).then(|| routes.into());
         let header = response.header(h::EXPIRES).ok();
         // RFC 3261 §10.2.4: what the registrar chose counts. A query grants nothing, it says what is left.
         let silent = if op == Op::Register { self.expires } else { self.granted };
