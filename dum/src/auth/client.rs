@@ -67,7 +67,10 @@ impl ClientAuth {
 
     /// The request was answered for good.
     pub(crate) fn forget(&mut self, transaction: ClientTransaction) {
-        self.sent.remove(&transaction);
+        // Most user agents have no credentials: not even a hash is computed for them.
+        if !self.sent.is_empty() {
+            self.sent.remove(&transaction);
+        }
     }
 
     /// The request as it was sent last.

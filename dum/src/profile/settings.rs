@@ -87,7 +87,7 @@ settings! {
     /// The routes behind it, as a registrar gave them (RFC 3608).
     service_route set_service_route unset_service_route has_service_route: Arc<[NameAddr<'static>]> = Arc::new([]);
     /// What is answered to 401 and 407: user names and secrets by realm. By default there is nothing to answer.
-    credentials set_credentials unset_credentials has_credentials: Arc<[Credential]> = Arc::new([]);
+    credentials set_credentials unset_credentials has_credentials: Arc<[Credential]> = Arc::default();
     /// User-Agent of requests, Server of responses.
     user_agent set_user_agent unset_user_agent has_user_agent: Option<Arc<str>> = None;
     /// The Expires of a REGISTER.
