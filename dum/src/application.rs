@@ -3,6 +3,7 @@
 use crate::invite::InviteSessionHandler;
 use crate::out_of_dialog::OutOfDialogHandler;
 use crate::refer::ReferHandler;
+use crate::subscription::{ClientSubscriptionHandler, ServerSubscriptionHandler};
 use stack::header::Method;
 
 /// The program: it says which handlers it has, and usually is all of them itself (`Some(self)`).
@@ -17,6 +18,17 @@ pub trait Application: Send + 'static {
 
     /// Who hears of transfers. Without one, REFER is answered 405.
     fn refers(&mut self) -> Option<&mut dyn ReferHandler> {
+        None
+    }
+
+    /// Who hears of subscriptions of ours to an event package.
+    fn client_subscriptions(&mut self, _package: &str) -> Option<&mut dyn ClientSubscriptionHandler> {
+        None
+    }
+
+    /// Who hears of subscriptions of others to an event package. Without one, SUBSCRIBE is answered 489 with
+    /// Allow-Events (RFC 6665 §4.2.1.1).
+    fn server_subscriptions(&mut self, _package: &str) -> Option<&mut dyn ServerSubscriptionHandler> {
         None
     }
 

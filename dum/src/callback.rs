@@ -8,12 +8,20 @@ use crate::dum::Dum;
 use crate::invite;
 use crate::out_of_dialog;
 use crate::refer;
+use crate::subscription;
 
 /// Something to be told. A new kind of usage adds a variant with an enum of its own, and its `deliver`.
 pub(crate) enum Callback {
     Invite(invite::Callback),
     OutOfDialog(out_of_dialog::Callback),
     Refer(refer::Callback),
+    Subscription(subscription::Callback),
+}
+
+impl From<subscription::Callback> for Callback {
+    fn from(callback: subscription::Callback) -> Self {
+        Callback::Subscription(callback)
+    }
 }
 
 impl From<refer::Callback> for Callback {
@@ -39,6 +47,7 @@ impl Callback {
         match self {
             Callback::Invite(callback) => callback.deliver(dum, app),
             Callback::Refer(callback) => callback.deliver(dum, app),
+            Callback::Subscription(callback) => callback.deliver(dum, app),
             Callback::OutOfDialog(callback) => callback.deliver(dum, app),
         }
     }

@@ -8,6 +8,7 @@ use crate::invite::call::Call;
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest};
 use crate::profile::MasterProfile;
 use crate::refer::{ClientRefer, ServerRefer};
+use crate::subscription::{ClientSubscription, ClientSubscriptionSet, ServerSubscription};
 use crate::timers::Timers;
 use crate::usage::Usage;
 use rutil::{HashMap, Keyed, Rng};
@@ -58,6 +59,9 @@ pub(crate) struct Core {
     pub(crate) sessions: Usages<InviteSession>,
     pub(crate) client_refers: Usages<ClientRefer>,
     pub(crate) server_refers: Usages<ServerRefer>,
+    pub(crate) subscription_sets: Usages<ClientSubscriptionSet>,
+    pub(crate) client_subscriptions: Usages<ClientSubscription>,
+    pub(crate) server_subscriptions: Usages<ServerSubscription>,
     pub(crate) client_requests: Usages<ClientOutOfDialogRequest>,
     pub(crate) server_requests: Usages<ServerOutOfDialogRequest>,
 }
@@ -78,6 +82,9 @@ impl Core {
             sessions: Usages::new(limits.dialog_sets.saturating_mul(2)),
             client_refers: Usages::new(limits.dialog_sets),
             server_refers: Usages::new(limits.dialog_sets),
+            subscription_sets: Usages::new(limits.dialog_sets),
+            client_subscriptions: Usages::new(limits.dialog_sets.saturating_mul(2)),
+            server_subscriptions: Usages::new(limits.dialog_sets),
             client_requests: Usages::new(limits.requests),
             server_requests: Usages::new(limits.requests),
         }

@@ -5,6 +5,7 @@ use crate::invite;
 use crate::out_of_dialog;
 use crate::outcome::Outcome;
 use crate::refer;
+use crate::subscription;
 use crate::validate;
 use stack::header::{Method, RetryAfter, h, p};
 use stack::message::Message;
@@ -108,6 +109,7 @@ fn out_of_dialog(dum: &mut Dum<'_>, request: Request) {
             dum.refuse(request.transaction, &request.msg, 481);
         }
         Some(Method::Invite) => invite::server::request(dum, request),
+        Some(Method::Subscribe) => subscription::server::request(dum, request),
         Some(Method::Refer) => refer::server::request(dum, None, None, request),
         _ => out_of_dialog::server::request(dum, request),
     }

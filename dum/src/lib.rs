@@ -99,6 +99,7 @@ pub mod out_of_dialog;
 mod outcome;
 mod profile;
 pub mod refer;
+pub mod subscription;
 #[cfg(test)]
 mod testing;
 mod timers;
@@ -115,4 +116,4 @@ pub use dum::Dum;
 pub use handle::{Handle, NoRoom, UsageEnded};
 pub use manager::{Counts, DialogUsageManager};
 pub use outcome::Outcome;
-pub use profile::{MasterProfile, Profile, Reliability, UserProfile};
+pub use profile::{EventPackage, MasterProfile, Profile, Reliability, UserProfile};

@@ -60,6 +60,9 @@ impl<A: Application> DialogUsageManager<A> {
             dialogs,
             sessions: self.core.sessions.len() + self.core.calls.len(),
             refers: self.core.client_refers.len() + self.core.server_refers.len(),
+            subscriptions: self.core.subscription_sets.len()
+                + self.core.client_subscriptions.len()
+                + self.core.server_subscriptions.len(),
             requests: self.core.client_requests.len() + self.core.server_requests.len(),
             transactions: self.core.clients.len() + self.core.servers.len(),
         }
@@ -77,6 +80,8 @@ pub struct Counts {
     pub sessions: usize,
     /// Transfers.
     pub refers: usize,
+    /// Subscriptions of both sides, and SUBSCRIBEs that were sent and may still bring more.
+    pub subscriptions: usize,
     /// Requests out of a dialog that are not answered.
     pub requests: usize,
     /// Transactions that a usage hears of.

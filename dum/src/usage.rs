@@ -10,6 +10,9 @@ use crate::invite::{InviteSession, in_dialog, server as invited, session};
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest, client, server};
 use crate::outcome::Outcome;
 use crate::refer::{self, ClientRefer, ServerRefer};
+use crate::subscription::client::{self as subscribed, ClientSubscription};
+use crate::subscription::server::{self as notifier, ServerSubscription};
+use crate::subscription::set::{self as subscribing, ClientSubscriptionSet};
 use crate::timers::Fire;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, ServerTransaction};
@@ -22,6 +25,10 @@ pub(crate) enum Usage {
     Invite(Handle<InviteSession>),
     ClientRefer(Handle<ClientRefer>),
     ServerRefer(Handle<ServerRefer>),
+    /// A SUBSCRIBE that we sent, before and beside its forks.
+    Subscribing(Handle<ClientSubscriptionSet>),
+    ClientSubscription(Handle<ClientSubscription>),
+    ServerSubscription(Handle<ServerSubscription>),
     ClientOutOfDialog(Handle<ClientOutOfDialogRequest>),
     ServerOutOfDialog(Handle<ServerOutOfDialogRequest>),
 }
@@ -32,6 +39,9 @@ impl Usage {
         match self {
             Usage::Invite(_) => in_dialog::takes(request),
             Usage::ClientRefer(handle) => refer::client::takes(core, *handle, request),
+            Usage::Subscribing(handle) => subscribing::takes(core, *handle, request),
+            Usage::ClientSubscription(handle) => subscribed::takes(core, *handle, request),
+            Usage::ServerSubscription(handle) => notifier::takes(core, *handle, request),
             _ => false,
         }
     }
@@ -41,13 +51,18 @@ impl Usage {
         match self {
             Usage::Invite(handle) => in_dialog::request(dum, handle, request),
             Usage::ClientRefer(handle) => refer::client::notified(dum, handle, &request),
+            Usage::ClientSubscription(handle) => subscribed::notified(dum, handle, request),
+            Usage::ServerSubscription(handle) => notifier::refreshed(dum, handle, request),
             _ => dum.refuse(request.transaction, &request.msg, 481),
         }
     }
 
     /// A request that it takes, in its dialog set, but in a dialog that is not there: it may make that.
     pub(crate) fn first_request(self, dum: &mut Dum<'_>, request: Request) {
-        dum.refuse(request.transaction, &request.msg, 481);
+        match self {
+            Usage::Subscribing(handle) => subscribing::notified(dum, handle, request),
+            _ => dum.refuse(request.transaction, &request.msg, 481),
+        }
     }
 
     /// An ACK for a 2xx of its own.
@@ -71,6 +86,9 @@ impl Usage {
             Usage::Invite(handle) => in_dialog::outcome(dum, handle, transaction, outcome),
             Usage::ClientRefer(handle) => refer::client::outcome(dum, handle, outcome),
             Usage::ServerRefer(handle) => refer::server::outcome(dum, handle, &outcome),
+            Usage::Subscribing(handle) => subscribing::outcome(dum, handle, transaction, &outcome),
+            Usage::ClientSubscription(handle) => subscribed::outcome(dum, handle, transaction, &outcome),
+            Usage::ServerSubscription(handle) => notifier::outcome(dum, handle, &outcome),
             Usage::ClientOutOfDialog(handle) => client::outcome(dum, handle, outcome),
             Usage::ServerOutOfDialog(_) => {}
         }
@@ -91,6 +109,9 @@ impl Usage {
             Usage::Invite(handle) => session::timer(dum, handle, fire),
             Usage::ClientRefer(handle) => refer::client::timer(dum, handle, fire),
             Usage::ServerRefer(handle) => refer::server::timer(dum, handle, fire),
+            Usage::Subscribing(handle) => subscribing::timer(dum, handle, fire),
+            Usage::ClientSubscription(handle) => subscribed::timer(dum, handle, fire),
+            Usage::ServerSubscription(handle) => notifier::timer(dum, handle, fire),
             Usage::ServerOutOfDialog(handle) => server::timer(dum, handle, fire),
             Usage::Call(_) | Usage::ClientOutOfDialog(_) => {}
         }
