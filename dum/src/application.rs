@@ -2,6 +2,7 @@
 
 use crate::invite::InviteSessionHandler;
 use crate::out_of_dialog::OutOfDialogHandler;
+use crate::pager::PagerMessageHandler;
 use crate::refer::ReferHandler;
 use crate::subscription::{ClientSubscriptionHandler, ServerSubscriptionHandler};
 use stack::header::Method;
@@ -29,6 +30,12 @@ pub trait Application: Send + 'static {
     /// Who hears of subscriptions of others to an event package. Without one, SUBSCRIBE is answered 489 with
     /// Allow-Events (RFC 6665 §4.2.1.1).
     fn server_subscriptions(&mut self, _package: &str) -> Option<&mut dyn ServerSubscriptionHandler> {
+        None
+    }
+
+    /// Who hears of messages out of a dialog, sent and received. Without one, MESSAGE goes to
+    /// [`Application::out_of_dialog`].
+    fn pager_messages(&mut self) -> Option<&mut dyn PagerMessageHandler> {
         None
     }
 

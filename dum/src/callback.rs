@@ -7,6 +7,7 @@ use crate::application::Application;
 use crate::dum::Dum;
 use crate::invite;
 use crate::out_of_dialog;
+use crate::pager;
 use crate::refer;
 use crate::subscription;
 
@@ -16,6 +17,13 @@ pub(crate) enum Callback {
     OutOfDialog(out_of_dialog::Callback),
     Refer(refer::Callback),
     Subscription(subscription::Callback),
+    Pager(pager::Callback),
+}
+
+impl From<pager::Callback> for Callback {
+    fn from(callback: pager::Callback) -> Self {
+        Callback::Pager(callback)
+    }
 }
 
 impl From<subscription::Callback> for Callback {
@@ -48,6 +56,7 @@ impl Callback {
             Callback::Invite(callback) => callback.deliver(dum, app),
             Callback::Refer(callback) => callback.deliver(dum, app),
             Callback::Subscription(callback) => callback.deliver(dum, app),
+            Callback::Pager(callback) => callback.deliver(dum, app),
             Callback::OutOfDialog(callback) => callback.deliver(dum, app),
         }
     }

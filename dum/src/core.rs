@@ -6,6 +6,7 @@ use crate::handle::Usages;
 use crate::invite::InviteSession;
 use crate::invite::call::Call;
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest};
+use crate::pager::ClientPagerMessage;
 use crate::profile::MasterProfile;
 use crate::refer::{ClientRefer, ServerRefer};
 use crate::subscription::{ClientSubscription, ClientSubscriptionSet, ServerSubscription};
@@ -62,6 +63,7 @@ pub(crate) struct Core {
     pub(crate) subscription_sets: Usages<ClientSubscriptionSet>,
     pub(crate) client_subscriptions: Usages<ClientSubscription>,
     pub(crate) server_subscriptions: Usages<ServerSubscription>,
+    pub(crate) pagers: Usages<ClientPagerMessage>,
     pub(crate) client_requests: Usages<ClientOutOfDialogRequest>,
     pub(crate) server_requests: Usages<ServerOutOfDialogRequest>,
 }
@@ -85,6 +87,7 @@ impl Core {
             subscription_sets: Usages::new(limits.dialog_sets),
             client_subscriptions: Usages::new(limits.dialog_sets.saturating_mul(2)),
             server_subscriptions: Usages::new(limits.dialog_sets),
+            pagers: Usages::new(limits.requests),
             client_requests: Usages::new(limits.requests),
             server_requests: Usages::new(limits.requests),
         }

@@ -97,6 +97,7 @@ pub mod invite;
 mod manager;
 pub mod out_of_dialog;
 mod outcome;
+pub mod pager;
 mod profile;
 pub mod refer;
 pub mod subscription;

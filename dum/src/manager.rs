@@ -63,7 +63,7 @@ impl<A: Application> DialogUsageManager<A> {
             subscriptions: self.core.subscription_sets.len()
                 + self.core.client_subscriptions.len()
                 + self.core.server_subscriptions.len(),
-            requests: self.core.client_requests.len() + self.core.server_requests.len(),
+            requests: self.core.pagers.len() + self.core.client_requests.len() + self.core.server_requests.len(),
             transactions: self.core.clients.len() + self.core.servers.len(),
         }
     }
@@ -82,7 +82,7 @@ pub struct Counts {
     pub refers: usize,
     /// Subscriptions of both sides, and SUBSCRIBEs that were sent and may still bring more.
     pub subscriptions: usize,
-    /// Requests out of a dialog that are not answered.
+    /// Requests out of a dialog that are not answered, and who we send messages to.
     pub requests: usize,
     /// Transactions that a usage hears of.
     pub transactions: usize,

@@ -9,6 +9,7 @@ use crate::invite::call::{self, Call};
 use crate::invite::{InviteSession, in_dialog, server as invited, session};
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest, client, server};
 use crate::outcome::Outcome;
+use crate::pager::{self, ClientPagerMessage};
 use crate::refer::{self, ClientRefer, ServerRefer};
 use crate::subscription::client::{self as subscribed, ClientSubscription};
 use crate::subscription::server::{self as notifier, ServerSubscription};
@@ -29,6 +30,7 @@ pub(crate) enum Usage {
     Subscribing(Handle<ClientSubscriptionSet>),
     ClientSubscription(Handle<ClientSubscription>),
     ServerSubscription(Handle<ServerSubscription>),
+    Pager(Handle<ClientPagerMessage>),
     ClientOutOfDialog(Handle<ClientOutOfDialogRequest>),
     ServerOutOfDialog(Handle<ServerOutOfDialogRequest>),
 }
@@ -89,6 +91,7 @@ impl Usage {
             Usage::Subscribing(handle) => subscribing::outcome(dum, handle, transaction, &outcome),
             Usage::ClientSubscription(handle) => subscribed::outcome(dum, handle, transaction, &outcome),
             Usage::ServerSubscription(handle) => notifier::outcome(dum, handle, &outcome),
+            Usage::Pager(handle) => pager::client::outcome(dum, handle, outcome),
             Usage::ClientOutOfDialog(handle) => client::outcome(dum, handle, outcome),
             Usage::ServerOutOfDialog(_) => {}
         }
@@ -113,7 +116,7 @@ impl Usage {
             Usage::ClientSubscription(handle) => subscribed::timer(dum, handle, fire),
             Usage::ServerSubscription(handle) => notifier::timer(dum, handle, fire),
             Usage::ServerOutOfDialog(handle) => server::timer(dum, handle, fire),
-            Usage::Call(_) | Usage::ClientOutOfDialog(_) => {}
+            Usage::Call(_) | Usage::Pager(_) | Usage::ClientOutOfDialog(_) => {}
         }
     }
 }
