@@ -103,6 +103,11 @@ impl MasterProfile {
         self.add_event("refer").add_option_tag("replaces").add_option_tag("norefersub")
     }
 
+    /// Understands remote control of calls: NOTIFY with the events `talk` and `hold`.
+    pub fn add_remote_control(&mut self) -> &mut Self {
+        self.add_method(Method::Notify).add_event("talk").add_event("hold")
+    }
+
     /// Understands reliable provisional responses (RFC 3262): PRACK and the option tag `100rel`. Whether ours are is for
     /// the profile to say ([`UserProfile::reliability`]).
     pub fn add_100rel(&mut self) -> &mut Self {

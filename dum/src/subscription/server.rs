@@ -84,7 +84,7 @@ fn asked(msg: &Message) -> Option<u32> {
 }
 
 /// 489 with what would have been known (RFC 6665 §4.2.1.1).
-fn bad_event(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: &Message) {
+pub(crate) fn bad_event(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: &Message) {
     let mut response = dum.make_response(msg, 489, None);
     if let Some(events) = dum.core.master.allow_events() {
         response.push_back(h::ALLOW_EVENTS, &events);
