@@ -10,6 +10,62 @@
 //!
 //! *Notifier.* A SUBSCRIBE makes a [`ServerSubscription`], to be accepted or rejected. [`Handle::notify`] tells the state;
 //! one NOTIFY is under way at a time, and while it is, the last state takes the place of those before.
+//!
+//! Somebody watches whether a user agent, here their own, can be reached:
+//! ```
+//! use dum::subscription::*;
+//! use dum::{Application, DialogUsageManager, Dum, DumHandle, DumOptions, EventPackage, Handle};
+//! use rutil::Rng;
+//! use stack::contents::event::{EventDocument, Pidf, pidf::{Basic, Tuple}};
+//! use stack::header::{HeaderValue, MediaType, NameAddr};
+//! use stack::message::Message;
+//! use stack::{Stack, TransportSpec};
+//! use std::sync::mpsc::{Sender, channel};
+//!
+//! struct Presence(Sender<Option<Basic>>);
+//!
+//! impl Application for Presence {
+//!     fn client_subscriptions(&mut self, _: &str) -> Option<&mut dyn ClientSubscriptionHandler> {
+//!         Some(self)
+//!     }
+//!     fn server_subscriptions(&mut self, _: &str) -> Option<&mut dyn ServerSubscriptionHandler> {
+//!         Some(self)
+//!     }
+//! }
+//!
+//! impl ClientSubscriptionHandler for Presence {
+//!     fn on_update_active(&mut self, _: &mut Dum<'_>, _: Handle<ClientSubscription>, notify: &Message) {
+//!         let Ok(pidf) = Pidf::parse(notify.body()) else { return };
+//!         self.0.send(pidf.tuples.first().and_then(|tuple| tuple.basic)).expect("somebody waits");
+//!     }
+//! }
+//!
+//! impl ServerSubscriptionHandler for Presence {
+//!     fn on_new_subscription(&mut self, dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, _: &Message) {
+//!         let tuples = vec![Tuple::new("desk", Basic::Open)];
+//!         let pidf = Pidf { entity: "sip:own".into(), tuples, ..Pidf::default() };
+//!         sub.accept(dum, SubscriptionState::Active, Some(&pidf.to_contents())).expect("nobody else answers");
+//!     }
+//! }
+//!
+//! let (states, state) = channel();
+//! let (mut builder, mut rng, mut options) = (Stack::builder(), Rng::from_os()?, DumOptions::default());
+//! let presence = EventPackage::new("presence").with_type(MediaType::new("application", "pidf+xml"));
+//! options.master.add_package(presence);
+//! builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse()?));
+//! let user = builder.register_tu(DialogUsageManager::<Presence>::tu_options(), move |_| {
+//!     DialogUsageManager::new(Presence(states.clone()), options.clone(), &mut rng)
+//! });
+//! let stack = builder.start()?;
+//! let own = format!("<sip:{}>", stack.transports().iter().next().expect("one transport").bound);
+//! DumHandle::<Presence>::new(stack.poster(user)).command(move |_, dum| {
+//!     let profile = dum.master_profile().user().clone();
+//!     let subscribe = dum.make_subscribe(&profile, &NameAddr::parse(&own).expect("a URI"), "presence");
+//!     dum.send_subscribe(&profile, subscribe).expect("there is room for one");
+//! })?;
+//! assert_eq!(state.recv()?, Some(Basic::Open));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub(crate) mod callback;
 pub(crate) mod client;
