@@ -81,7 +81,8 @@ impl Dum<'_> {
         msg: Message,
     ) -> Result<Handle<ClientSubscriptionSet>, NoRoom> {
         let event = EventId::of(&msg).map_err(|_| NoRoom)?;
-        let expires = msg.header(h::EXPIRES).map_or(0, |expires| expires.0);
+        let wish = || profile.subscription_time().as_secs().try_into().unwrap_or(u32::MAX);
+        let expires = msg.header(h::EXPIRES).map_or_else(|_| wish(), |expires| expires.0);
         let handle = self.core.subscription_sets.insert(ClientSubscriptionSet {
             event,
             profile: profile.clone(),
@@ -273,6 +274,8 @@ fn over(dum: &mut Dum<'_>, handle: Handle<ClientSubscriptionSet>, end: Subscript
     if this.ending || this.expires == 0 {
         return remove(dum, handle);
     }
+    // A late answer to the SUBSCRIBE means nothing any more.
+    this.transaction = None;
     this.timer_n.clear();
     let package = this.event.package.clone();
     dum.call_back(Callback::Retry { package, set: handle, end, retry });

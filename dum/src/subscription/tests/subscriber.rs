@@ -141,6 +141,20 @@ fn nothing_comes_of_it() {
 }
 
 #[test]
+fn an_answer_after_the_end_changes_nothing() {
+    let mut bench = bench();
+    subscribe(&mut bench, 600);
+    let (transaction, request) = bench.request();
+    let over = notify(&request, "one", 1, "terminated;reason=probation;retry-after=30");
+    assert_eq!(ask(&mut bench, over), 200);
+    assert_eq!(heard(&mut bench), ["new", "over Terminated(Probation) ", "retry Some(30)"]);
+    answer(&mut bench, (transaction, &request), 500, OK);
+    assert!(heard(&mut bench).is_empty());
+    bench.run(Duration::from_secs(31));
+    assert_eq!((bench.sent.len(), counts(&bench)), (1, (1, 0)));
+}
+
+#[test]
 fn a_notifier_that_always_deactivates_makes_no_loop() {
     let mut bench = bench();
     subscribe(&mut bench, 600);
