@@ -3,9 +3,11 @@
 use crate::auth::ServerAuthHandler;
 use crate::invite::InviteSessionHandler;
 use crate::out_of_dialog::OutOfDialogHandler;
+use crate::pager::PagerMessageHandler;
 use crate::publication::{ClientPublicationHandler, ServerPublicationHandler};
 use crate::refer::ReferHandler;
 use crate::registration::{ClientRegistrationHandler, ServerRegistrationHandler};
+use crate::subscription::{ClientSubscriptionHandler, ServerSubscriptionHandler};
 use stack::header::Method;
 
 /// The program: it says which handlers it has, and usually is all of them itself (`Some(self)`).
@@ -48,6 +50,23 @@ pub trait Application: Send + 'static {
 
     /// Who is the registrar. Without one, REGISTER is answered 405. [`crate::MasterProfile::add_method`] comes first.
     fn server_registrations(&mut self) -> Option<&mut dyn ServerRegistrationHandler> {
+        None
+    }
+
+    /// Who hears of subscriptions of ours to an event package.
+    fn client_subscriptions(&mut self, _package: &str) -> Option<&mut dyn ClientSubscriptionHandler> {
+        None
+    }
+
+    /// Who hears of subscriptions of others to an event package. Without one, SUBSCRIBE is answered 489 with
+    /// Allow-Events (RFC 6665 §4.2.1.1).
+    fn server_subscriptions(&mut self, _package: &str) -> Option<&mut dyn ServerSubscriptionHandler> {
+        None
+    }
+
+    /// Who hears of messages out of a dialog, sent and received. Without one, MESSAGE goes to
+    /// [`Application::out_of_dialog`].
+    fn pager_messages(&mut self) -> Option<&mut dyn PagerMessageHandler> {
         None
     }
 

@@ -7,17 +7,33 @@ use crate::application::Application;
 use crate::dum::Dum;
 use crate::invite;
 use crate::out_of_dialog;
+use crate::pager;
 use crate::publication;
 use crate::refer;
 use crate::registration;
+use crate::subscription;
 
 /// Something to be told. A new kind of usage adds a variant with an enum of its own, and its `deliver`.
 pub(crate) enum Callback {
     Invite(invite::Callback),
     OutOfDialog(out_of_dialog::Callback),
     Refer(refer::Callback),
+    Subscription(subscription::Callback),
+    Pager(pager::Callback),
     Publication(publication::Callback),
     Registration(registration::Callback),
+}
+
+impl From<pager::Callback> for Callback {
+    fn from(callback: pager::Callback) -> Self {
+        Callback::Pager(callback)
+    }
+}
+
+impl From<subscription::Callback> for Callback {
+    fn from(callback: subscription::Callback) -> Self {
+        Callback::Subscription(callback)
+    }
 }
 
 impl From<refer::Callback> for Callback {
@@ -57,6 +73,8 @@ impl Callback {
             Callback::Refer(callback) => callback.deliver(dum, app),
             Callback::Registration(callback) => callback.deliver(dum, app),
             Callback::Publication(callback) => callback.deliver(dum, app),
+            Callback::Subscription(callback) => callback.deliver(dum, app),
+            Callback::Pager(callback) => callback.deliver(dum, app),
             Callback::OutOfDialog(callback) => callback.deliver(dum, app),
         }
     }

@@ -7,10 +7,12 @@ use crate::handle::Usages;
 use crate::invite::InviteSession;
 use crate::invite::call::Call;
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest};
+use crate::pager::ClientPagerMessage;
 use crate::profile::MasterProfile;
 use crate::publication::{ClientPublication, ServerPublication};
 use crate::refer::{ClientRefer, ServerRefer};
 use crate::registration::{ClientRegistration, ServerRegistration};
+use crate::subscription::{ClientSubscription, ClientSubscriptionSet, ServerSubscription};
 use crate::timers::Timers;
 use crate::usage::Usage;
 use rutil::{HashMap, Keyed, Rng};
@@ -66,6 +68,10 @@ pub(crate) struct Core {
     pub(crate) server_registrations: Usages<ServerRegistration>,
     pub(crate) client_publications: Usages<ClientPublication>,
     pub(crate) server_publications: Usages<ServerPublication>,
+    pub(crate) subscription_sets: Usages<ClientSubscriptionSet>,
+    pub(crate) client_subscriptions: Usages<ClientSubscription>,
+    pub(crate) server_subscriptions: Usages<ServerSubscription>,
+    pub(crate) pagers: Usages<ClientPagerMessage>,
     pub(crate) client_requests: Usages<ClientOutOfDialogRequest>,
     pub(crate) server_requests: Usages<ServerOutOfDialogRequest>,
 }
@@ -91,6 +97,10 @@ impl Core {
             server_registrations: Usages::new(limits.requests),
             client_publications: Usages::new(limits.requests),
             server_publications: Usages::new(limits.requests),
+            subscription_sets: Usages::new(limits.dialog_sets),
+            client_subscriptions: Usages::new(limits.dialog_sets.saturating_mul(2)),
+            server_subscriptions: Usages::new(limits.dialog_sets),
+            pagers: Usages::new(limits.requests),
             client_requests: Usages::new(limits.requests),
             server_requests: Usages::new(limits.requests),
         }

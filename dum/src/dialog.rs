@@ -181,6 +181,33 @@ impl Dialog {
         })
     }
 
+    /// The dialog of the side that sent `subscribe` and received `notify`: the NOTIFY makes it, not the response
+    /// (RFC 6665 §4.4.1). The route set is the NOTIFY's Record-Route as it stands.
+    ///
+    /// # Errors
+    /// See [`DialogError`].
+    pub fn of_notify(subscribe: &Message, notify: &Message) -> Result<Dialog, DialogError> {
+        if notify.method() != Some(Method::Notify) {
+            return Err(DialogError::Method);
+        }
+        let (id, ours) = (DialogId::of_request(notify)?, DialogId::of_request(subscribe)?);
+        if (&ours.call_id, &ours.remote_tag) != (&id.call_id, &id.local_tag) {
+            return Err(DialogError::Mismatch);
+        }
+        Ok(Dialog {
+            id,
+            state: DialogState::Confirmed,
+            local: notify.header(h::TO)?.into_owned(),
+            remote: notify.header(h::FROM)?.into_owned(),
+            contact: contact_of(subscribe)?,
+            remote_target: contact_of(notify)?.ok_or_else(|| missing_contact(notify))?.uri,
+            route_set: routes_of(notify)?,
+            local_cseq: Some(subscribe.header(h::CSEQ)?.number),
+            remote_cseq: Some(notify.header(h::CSEQ)?.number),
+            secure: is_secure(subscribe, notify),
+        })
+    }
+
     /// What it is known by.
     pub fn id(&self) -> &DialogId {
         &self.id

@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 use crate::publication;
 use crate::refer;
 use crate::registration;
+use crate::subscription;
 use crate::validate;
 use stack::header::{Method, RetryAfter, h, p};
 use stack::message::Message;
@@ -124,6 +125,7 @@ fn out_of_dialog(dum: &mut Dum<'_>, request: Request) {
             dum.refuse(request.transaction, &request.msg, 481);
         }
         Some(Method::Invite) => invite::server::request(dum, request),
+        Some(Method::Subscribe) => subscription::server::request(dum, request),
         Some(Method::Refer) => refer::server::request(dum, None, None, request),
         Some(Method::Publish) => publication::server::request(dum, request),
         Some(Method::Register) => registration::server::request(dum, request),

@@ -98,10 +98,12 @@ pub mod invite;
 mod manager;
 pub mod out_of_dialog;
 mod outcome;
+pub mod pager;
 mod profile;
 pub mod publication;
 pub mod refer;
 pub mod registration;
+pub mod subscription;
 #[cfg(test)]
 mod testing;
 mod timers;
@@ -118,4 +120,4 @@ pub use dum::Dum;
 pub use handle::{Handle, NoRoom, UsageEnded};
 pub use manager::{Counts, DialogUsageManager};
 pub use outcome::Outcome;
-pub use profile::{MasterProfile, Profile, Reliability, UserProfile};
+pub use profile::{EventPackage, MasterProfile, Profile, Reliability, UserProfile};

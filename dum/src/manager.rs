@@ -62,9 +62,12 @@ impl<A: Application> DialogUsageManager<A> {
             sessions: self.core.sessions.len() + self.core.calls.len(),
             refers: self.core.client_refers.len() + self.core.server_refers.len(),
             registrations: self.core.client_registrations.len() + self.core.server_registrations.len(),
-            requests: self.core.client_requests.len() + self.core.server_requests.len(),
             publications: self.core.client_publications.len() + self.core.server_publications.len(),
             kept: self.core.client_auth.len(),
+            subscriptions: self.core.subscription_sets.len()
+                + self.core.client_subscriptions.len()
+                + self.core.server_subscriptions.len(),
+            requests: self.core.pagers.len() + self.core.client_requests.len() + self.core.server_requests.len(),
             transactions: self.core.clients.len() + self.core.servers.len(),
         }
     }
@@ -85,7 +88,9 @@ pub struct Counts {
     pub publications: usize,
     /// Registrations.
     pub registrations: usize,
-    /// Requests out of a dialog that are not answered.
+    /// Subscriptions of both sides, and SUBSCRIBEs that were sent and may still bring more.
+    pub subscriptions: usize,
+    /// Requests out of a dialog that are not answered, and who we send messages to.
     pub requests: usize,
     /// Requests that are kept to be sent again if they are challenged.
     pub kept: usize,

@@ -21,8 +21,10 @@ pub(crate) enum TimerKind {
     Publication,
     /// A registration is to be refreshed, or tried again.
     Registration,
-    /// What a subscription waits for.
+    /// A subscription is to be refreshed, or ends.
     Subscription,
+    /// A NOTIFY is due: it was not received (RFC 6665 §4.1.2.4), or is to be sent once more.
+    Notify,
     /// The application has not answered a request, and its client waits no longer (RFC 4320 §4.2).
     Unanswered,
 }
@@ -45,6 +47,11 @@ pub(crate) struct Alarm {
 impl Alarm {
     /// Not set.
     pub(crate) const OFF: Alarm = Alarm { due: Time::MAX, armed: Time::MAX };
+
+    /// Whether it is set.
+    pub(crate) fn is_set(&self) -> bool {
+        self.due != Time::MAX
+    }
 
     /// From now on it means nothing.
     pub(crate) fn clear(&mut self) {

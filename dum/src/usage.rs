@@ -9,11 +9,15 @@ use crate::invite::call::{self, Call};
 use crate::invite::{InviteSession, in_dialog, server as invited, session};
 use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest, client, server};
 use crate::outcome::Outcome;
+use crate::pager::{self, ClientPagerMessage};
 use crate::profile::UserProfile;
 use crate::publication::{self, ClientPublication, ServerPublication};
 use crate::refer::{self, ClientRefer, ServerRefer};
 use crate::registration::client as registering;
 use crate::registration::{self, ClientRegistration, ServerRegistration};
+use crate::subscription::client::{self as subscribed, ClientSubscription};
+use crate::subscription::server::{self as notifier, ServerSubscription};
+use crate::subscription::set::{self as subscribing, ClientSubscriptionSet};
 use crate::timers::Fire;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, ServerTransaction};
@@ -31,6 +35,11 @@ pub(crate) enum Usage {
     ClientPublication(Handle<ClientPublication>),
     ServerPublication(Handle<ServerPublication>),
     ServerRegistration(Handle<ServerRegistration>),
+    /// A SUBSCRIBE that we sent, before and beside its forks.
+    Subscribing(Handle<ClientSubscriptionSet>),
+    ClientSubscription(Handle<ClientSubscription>),
+    ServerSubscription(Handle<ServerSubscription>),
+    Pager(Handle<ClientPagerMessage>),
     ClientOutOfDialog(Handle<ClientOutOfDialogRequest>),
     ServerOutOfDialog(Handle<ServerOutOfDialogRequest>),
 }
@@ -41,6 +50,9 @@ impl Usage {
         match self {
             Usage::Invite(_) => in_dialog::takes(request),
             Usage::ClientRefer(handle) => refer::client::takes(core, *handle, request),
+            Usage::Subscribing(handle) => subscribing::takes(core, *handle, request),
+            Usage::ClientSubscription(handle) => subscribed::takes(core, *handle, request),
+            Usage::ServerSubscription(handle) => notifier::takes(core, *handle, request),
             _ => false,
         }
     }
@@ -50,13 +62,18 @@ impl Usage {
         match self {
             Usage::Invite(handle) => in_dialog::request(dum, handle, request),
             Usage::ClientRefer(handle) => refer::client::notified(dum, handle, &request),
+            Usage::ClientSubscription(handle) => subscribed::notified(dum, handle, request),
+            Usage::ServerSubscription(handle) => notifier::refreshed(dum, handle, request),
             _ => dum.refuse(request.transaction, &request.msg, 481),
         }
     }
 
     /// A request that it takes, in its dialog set, but in a dialog that is not there: it may make that.
     pub(crate) fn first_request(self, dum: &mut Dum<'_>, request: Request) {
-        dum.refuse(request.transaction, &request.msg, 481);
+        match self {
+            Usage::Subscribing(handle) => subscribing::notified(dum, handle, request),
+            _ => dum.refuse(request.transaction, &request.msg, 481),
+        }
     }
 
     /// An ACK for a 2xx of its own.
@@ -82,6 +99,10 @@ impl Usage {
             Usage::ServerRefer(handle) => refer::server::outcome(dum, handle, &outcome),
             Usage::ClientPublication(handle) => publication::client::outcome(dum, handle, transaction, outcome),
             Usage::ClientRegistration(handle) => registering::outcome(dum, handle, transaction, outcome),
+            Usage::Subscribing(handle) => subscribing::outcome(dum, handle, transaction, &outcome),
+            Usage::ClientSubscription(handle) => subscribed::outcome(dum, handle, transaction, &outcome),
+            Usage::ServerSubscription(handle) => notifier::outcome(dum, handle, &outcome),
+            Usage::Pager(handle) => pager::client::outcome(dum, handle, outcome),
             Usage::ClientOutOfDialog(handle) => client::outcome(dum, handle, outcome),
             Usage::ServerPublication(_) | Usage::ServerRegistration(_) | Usage::ServerOutOfDialog(_) => {}
         }
@@ -97,6 +118,10 @@ impl Usage {
             Usage::ClientRegistration(handle) => registering::profile(core, *handle),
             Usage::ClientOutOfDialog(handle) => core.client_requests.get(*handle).ok()?.profile.clone(),
             Usage::ClientPublication(handle) => publication::client::profile(core, *handle),
+            Usage::Subscribing(handle) => subscribing::profile(core, *handle),
+            Usage::ClientSubscription(handle) => subscribed::profile(core, *handle),
+            Usage::ServerSubscription(handle) => notifier::profile(core, *handle),
+            Usage::Pager(handle) => core.pagers.get(*handle).ok().map(|this| this.profile.clone()),
             Usage::ServerPublication(_) | Usage::ServerRegistration(_) | Usage::ServerOutOfDialog(_) => None,
         }
     }
@@ -108,6 +133,9 @@ impl Usage {
             Usage::ClientRefer(handle) => refer::client::resent(core, handle, cseq),
             Usage::ClientPublication(handle) => publication::client::resent(core, handle, new, cseq),
             Usage::ClientRegistration(handle) => registering::resent(core, handle, new, cseq),
+            Usage::Subscribing(handle) => subscribing::resent(core, handle, new, cseq),
+            Usage::ClientSubscription(handle) => subscribed::resent(core, handle, new),
+            Usage::Pager(handle) => pager::client::resent(core, handle, new, cseq),
             _ => {}
         }
     }
@@ -131,8 +159,11 @@ impl Usage {
             Usage::ServerPublication(handle) => publication::server::timer(dum, handle, fire),
             Usage::ClientRegistration(handle) => registering::timer(dum, handle, fire),
             Usage::ServerRegistration(handle) => registration::server::timer(dum, handle, fire),
+            Usage::Subscribing(handle) => subscribing::timer(dum, handle, fire),
+            Usage::ClientSubscription(handle) => subscribed::timer(dum, handle, fire),
+            Usage::ServerSubscription(handle) => notifier::timer(dum, handle, fire),
             Usage::ServerOutOfDialog(handle) => server::timer(dum, handle, fire),
-            Usage::Call(_) | Usage::ClientOutOfDialog(_) => {}
+            Usage::Call(_) | Usage::Pager(_) | Usage::ClientOutOfDialog(_) => {}
         }
     }
 }

@@ -4,9 +4,10 @@ use super::*;
 use crate::invite::{EndReason, InviteSession, InviteSessionHandler, Session};
 use crate::out_of_dialog::{ClientOutOfDialogRequest, OutOfDialogHandler};
 use crate::testing::Bench;
-use crate::{Application, Dum, Handle, Outcome, UserProfile};
+use crate::{Application, Dum, DumOptions, EventPackage, Handle, Outcome, UserProfile};
 use stack::auth::{Algorithm, Challenge, Presented, Qop};
 use stack::contents::sdp::Sdp;
+use stack::contents::{Contents, Text};
 use stack::header::{Auth, HeaderValue, Method, NameAddr, h};
 use stack::message::Message;
 use stack::transaction::Command;
@@ -214,4 +215,55 @@ fn a_credential_that_names_the_realm_comes_first() {
     assert_eq!(of_realm(&credentials[1..], "b"), None);
     let text = format!("{credentials:?} {:?}", Auth::new("Digest"));
     assert!(!text.contains("\"x\"") && !text.contains("\"y\""));
+}
+
+#[test]
+fn messages_to_somebody_answer_and_go_on_with_the_nonce() {
+    let mut bench = Bench::new(App::default());
+    bench.with(|_, dum| {
+        let pager = dum.make_pager(&profile(), &addr("<sip:bob@example.com>")).unwrap();
+        ["one", "two"].map(|words| pager.page(dum, Contents::Text(Text::new(words))).unwrap());
+    });
+    let first = bench.request();
+    refuse(&mut bench, first, 401, &[Challenge::new("example.com", "n1", Algorithm::MD5)]);
+    for (words, cseq, count) in [("one", 2, 1), ("two", 3, 2)] {
+        let (transaction, msg) = bench.request();
+        assert_eq!((msg.body(), msg.header(h::CSEQ).unwrap().number), (words.as_bytes(), cseq));
+        assert_eq!(only(&msg).count, Some(count));
+        bench.respond(transaction, &msg, 200);
+    }
+    bench.nothing_sent();
+}
+
+#[test]
+fn a_subscription_answers_and_its_refreshes_have_credentials_at_once() {
+    let mut options = DumOptions::default();
+    options.master.add_package(EventPackage::new("presence"));
+    let mut bench = Bench::with_options(App::default(), options);
+    bench.with(|_, dum| {
+        let msg = dum.make_subscribe(&profile(), &addr("<sip:bob@example.com>"), "presence");
+        dum.send_subscribe(&profile(), msg).unwrap();
+    });
+    let first = bench.request();
+    refuse(&mut bench, first, 401, &[Challenge::new("example.com", "n1", Algorithm::MD5)]);
+    let (transaction, msg) = bench.request();
+    assert_eq!((msg.header(h::CSEQ).unwrap().number, only(&msg).count), (2, Some(1)));
+    let mut notify = Message::request(&Method::Notify, "sip:alice@192.0.2.1");
+    notify.set(h::FROM, "<sip:bob@example.com>;tag=bob");
+    notify.set(h::TO, &msg.header(h::FROM).unwrap().to_string());
+    notify.set(h::CALL_ID, msg.header(h::CALL_ID).unwrap().as_str());
+    notify.set(h::CSEQ, "1 NOTIFY");
+    notify.push_back(h::CONTACTS, "<sip:bob@192.0.2.9>");
+    notify.set(h::EVENT, "presence");
+    notify.set(h::SUBSCRIPTION_STATE, "active;expires=600");
+    bench.ask(1, notify);
+    assert_eq!(bench.response().1.status(), Some(200));
+    let mut success = msg.make_response(200, None, Some("bob"));
+    success.append_line("Expires", "600");
+    bench.event(TuEvent::Response { transaction, msg: success.into() });
+    while bench.sent.is_empty() {
+        bench.run(std::time::Duration::from_secs(1));
+    }
+    let (_, refresh) = bench.request();
+    assert_eq!((refresh.header(h::CSEQ).unwrap().number, only(&refresh).count), (3, Some(2)));
 }

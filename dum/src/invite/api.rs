@@ -4,7 +4,7 @@ use super::machine::{Event, State};
 use super::modify;
 use super::offer_answer::{Exchange, Move};
 use super::session::{self, Cause, SDP, Slot, make_answer};
-use super::{ClientInviteSession, InviteSession, ServerInviteSession, in_dialog, reliable};
+use super::{ClientInviteSession, InviteSession, RemoteControl, ServerInviteSession, in_dialog, reliable};
 use crate::dialogs::AppData;
 use crate::dum::Dum;
 use crate::handle::{Handle, NoRoom, UsageEnded};
@@ -13,6 +13,7 @@ use crate::usage::Usage;
 use bytes::Bytes;
 use stack::contents::sdp::{Direction, Media, Sdp};
 use stack::header::{DialogRef, Method, NameAddr};
+use stack::message::Message;
 use stack::tu::SendOptions;
 
 /// Why a call was not done.
@@ -196,7 +197,7 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
     /// # Errors
     /// [`SessionError::NotNow`]: there is no dialog yet, or eight requests wait for their answers.
     fn info(self, dum: &mut Dum<'_>, content_type: &str, body: impl Into<Bytes>) -> Result<(), SessionError> {
-        request(dum, self.into(), &Method::Info, content_type, body.into())
+        request(dum, self.into(), &Method::Info, |msg| msg.set_body(Some(content_type), body))
     }
 
     /// Sends MESSAGE in the call (RFC 3428), as [`Session::info`].
@@ -204,7 +205,16 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
     /// # Errors
     /// As [`Session::info`].
     fn message(self, dum: &mut Dum<'_>, content_type: &str, body: impl Into<Bytes>) -> Result<(), SessionError> {
-        request(dum, self.into(), &Method::Message, content_type, body.into())
+        request(dum, self.into(), &Method::Message, |msg| msg.set_body(Some(content_type), body))
+    }
+
+    /// Has the peer answer the call or take it back, or hold it: NOTIFY with the event `talk` or `hold`, as
+    /// [`Session::info`].
+    ///
+    /// # Errors
+    /// As [`Session::info`].
+    fn remote_control(self, dum: &mut Dum<'_>, control: RemoteControl) -> Result<(), SessionError> {
+        request(dum, self.into(), &Method::Notify, |msg| control.describe(msg))
     }
 
     /// Asks the peer to make a call elsewhere (RFC 3515): a transfer, when our call is ended behind it.
@@ -291,20 +301,19 @@ fn alive<'d>(dum: &'d mut Dum<'_>, call: Handle<InviteSession>) -> Result<&'d mu
     if matches!(this.state, State::Ending | State::Terminated) { Err(UsageEnded) } else { Ok(this) }
 }
 
-/// INFO and MESSAGE that wait for their answers.
+/// INFO, MESSAGE and NOTIFY that wait for their answers.
 const MAX_REQUESTS: usize = 8;
 
 fn request(
     dum: &mut Dum<'_>,
     call: Handle<InviteSession>,
     method: &Method<'static>,
-    content_type: &str,
-    body: Bytes,
+    describe: impl FnOnce(&mut Message),
 ) -> Result<(), SessionError> {
     let this = alive(dum, call)?;
     let dialog = this.dialog.filter(|_| this.requests.len() < MAX_REQUESTS).ok_or(SessionError::NotNow)?;
     let mut msg = dum.make_in_dialog(dialog, method)?;
-    msg.set_body(Some(content_type), body);
+    describe(&mut msg);
     let transaction = dum.send(Usage::Invite(call), msg, SendOptions::default());
     dum.session(call)?.requests.push((transaction, method.clone()));
     Ok(())

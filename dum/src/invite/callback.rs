@@ -1,7 +1,7 @@
 //! What the application is told of a call.
 
 use super::redirect;
-use super::{EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
+use super::{EndReason, InviteSession, InviteSessionHandler, RemoteControl, ServerInviteSession, Session};
 use crate::application::Application;
 use crate::dum::Dum;
 use crate::handle::Handle;
@@ -31,7 +31,7 @@ pub(super) enum What {
     OfferRequired,
     Answer(Box<Sdp>),
     OfferRejected(Outcome),
-    /// INFO or MESSAGE, and where its answer goes.
+    /// INFO, MESSAGE or a remote control's NOTIFY, and where its answer goes.
     Request(ServerTransaction),
     Answered(Method<'static>, Outcome),
     Terminated(EndReason),
@@ -79,6 +79,10 @@ impl Callback {
             (What::Request(transaction), Some(msg)) => {
                 let status = match msg.method() {
                     Some(Method::Info) => handler.on_info(dum, call, msg),
+                    Some(Method::Notify) => {
+                        let control = RemoteControl::of(msg);
+                        control.map_or(489, |control| handler.on_remote_control(dum, call, control))
+                    }
                     _ => handler.on_message(dum, call, msg),
                 };
                 dum.refuse(transaction, msg, status.clamp(200, 699));

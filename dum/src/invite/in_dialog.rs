@@ -1,5 +1,6 @@
 //! Requests within a call, of both sides: BYE, re-INVITE, UPDATE and the ACK.
 
+use super::RemoteControl;
 use super::api;
 use super::callback::What;
 use super::machine::{Event, State};
@@ -22,7 +23,11 @@ use std::sync::Arc;
 /// Whether a request in the dialog belongs to the call.
 pub(crate) fn takes(request: &Message) -> bool {
     use Method::{Ack, Bye, Info, Invite, Message, Prack, Refer, Update};
-    matches!(request.method(), Some(Invite | Ack | Bye | Update | Prack | Info | Message | Refer))
+    match request.method() {
+        // Others are of subscriptions.
+        Some(Method::Notify) => RemoteControl::of(request).is_some(),
+        method => matches!(method, Some(Invite | Ack | Bye | Update | Prack | Info | Message | Refer)),
+    }
 }
 
 /// A request in the dialog.
@@ -34,7 +39,10 @@ pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: R
         Some(Method::Bye) => bye(dum, call, &request),
         _ if ending => dum.refuse(request.transaction, &request.msg, 481),
         Some(Method::Refer) => crate::refer::server::request(dum, dialog, Some(call), request),
-        Some(Method::Info | Method::Message) => {
+        Some(Method::Notify) if !RemoteControl::is_known(&request.msg, &dum.core.master) => {
+            crate::subscription::server::bad_event(dum, request.transaction, &request.msg);
+        }
+        Some(Method::Info | Method::Message | Method::Notify) => {
             dum.tell(call, What::Request(request.transaction), Some(request.msg));
         }
         Some(Method::Prack) => reliable::prack(dum, call, request),

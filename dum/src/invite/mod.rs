@@ -142,6 +142,7 @@ mod modify;
 mod offer_answer;
 mod redirect;
 mod reliable;
+mod remote_control;
 pub(crate) mod server;
 pub(crate) mod session;
 mod session_timer;
@@ -153,6 +154,7 @@ mod tests;
 pub use api::{Session, SessionError};
 pub(crate) use callback::Callback;
 pub use machine::EndReason;
+pub use remote_control::RemoteControl;
 pub use session::InviteSession;
 
 use crate::dialogs::{DialogEntry, DialogSet};
@@ -261,6 +263,13 @@ pub trait InviteSessionHandler {
     /// MESSAGE came in the call (RFC 3428); what is returned is the status that it is answered with. By default 405.
     fn on_message(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _message: &Message) -> u16 {
         405
+    }
+
+    /// The peer asks us to do something with the call, as who clicks in a program does: to answer it or take it back, or
+    /// to hold it. What is returned is the status that it is answered with. By default 489.
+    /// [`crate::MasterProfile::add_remote_control`] comes first.
+    fn on_remote_control(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _control: RemoteControl) -> u16 {
+        489
     }
 
     /// INFO or MESSAGE of ours was answered, or will never be.

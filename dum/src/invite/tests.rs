@@ -1,8 +1,9 @@
 //! Forks, and what comes that should not.
 
 use super::*;
+use crate::subscription::{ServerSubscription, ServerSubscriptionEnd, ServerSubscriptionHandler, SubscriptionState};
 use crate::testing::Bench;
-use crate::{Application, Counts};
+use crate::{Application, Counts, DumOptions, EventPackage};
 use stack::header::{HeaderValue, Method, NameAddr, h, p};
 use stack::transaction::Command;
 use stack::tu::testing::Harness;
@@ -13,6 +14,7 @@ use stack::tu::{ClientTransaction, TuEvent};
 struct App {
     heard: Vec<String>,
     calls: Vec<Handle<InviteSession>>,
+    subscription: Option<Handle<ServerSubscription>>,
 }
 
 impl App {
@@ -29,6 +31,19 @@ impl Application for App {
     fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
         Some(self)
     }
+    fn server_subscriptions(&mut self, _: &str) -> Option<&mut dyn ServerSubscriptionHandler> {
+        Some(self)
+    }
+}
+
+impl ServerSubscriptionHandler for App {
+    fn on_new_subscription(&mut self, dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, _: &Message) {
+        sub.accept(dum, SubscriptionState::Active, None).unwrap();
+        self.subscription = Some(sub);
+    }
+    fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, end: ServerSubscriptionEnd) {
+        self.heard.push(format!("{end:?}"));
+    }
 }
 
 impl InviteSessionHandler for App {
@@ -43,6 +58,12 @@ impl InviteSessionHandler for App {
     }
     /// The test answers.
     fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Sdp) {}
+    /// A click answers the call.
+    fn on_remote_control(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, control: RemoteControl) -> u16 {
+        self.hear(call, &format!("{control:?}"));
+        let answered = call.provide_answer(dum, &Sdp::parse(&SDP.into()).unwrap());
+        if answered.and_then(|()| call.as_server().accept(dum)).is_ok() { 200 } else { 480 }
+    }
     fn on_connected(&mut self, _: &mut Dum<'_>, call: Handle<InviteSession>, _: &Message) {
         self.hear(call, "connected");
     }
@@ -264,6 +285,18 @@ fn an_invite_that_cannot_be_read_is_refused_and_leaves_nothing() {
     assert_eq!((heard(&mut bench), bench.dum.counts()), (Vec::new(), Counts::default()));
 }
 
+/// A request in the dialog of [`asked`], where our tag is this one.
+fn within(method: &Method<'_>, number: u32, tag: &str) -> Message {
+    let invite = asked(|_| {});
+    let (bob, anybody) = (addr("<sip:bob@192.0.2.1>"), addr("<sip:x>"));
+    let mut msg = stack::helper::make_initial(method, &bob, &anybody, &mut rutil::Rng::from_seed(9));
+    msg.set(h::FROM, &invite.header(h::FROM).unwrap());
+    msg.set(h::CALL_ID, invite.header(h::CALL_ID).unwrap().as_str());
+    msg.set(h::TO, &format!("<sip:bob@192.0.2.1>;tag={tag}"));
+    msg.set(h::CSEQ, &format!("{number} {}", method.as_str()));
+    msg
+}
+
 #[test]
 fn requests_out_of_order_or_in_no_dialog_are_refused() {
     let mut bench = Bench::new(App::default());
@@ -274,20 +307,6 @@ fn requests_out_of_order_or_in_no_dialog_are_refused() {
         .unwrap();
     let (_, ok) = bench.response();
     let tag = ok.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
-    let within = |method: &Method<'_>, number: u32, tag: &str| {
-        let mut msg = stack::helper::make_initial(
-            method,
-            &addr("<sip:bob@192.0.2.1>"),
-            &addr("<sip:x>"),
-            &mut rutil::Rng::from_seed(9),
-        );
-        let invite = asked(|_| {});
-        msg.set(h::FROM, &invite.header(h::FROM).unwrap());
-        msg.set(h::CALL_ID, invite.header(h::CALL_ID).unwrap().as_str());
-        msg.set(h::TO, &format!("<sip:bob@192.0.2.1>;tag={tag}"));
-        msg.set(h::CSEQ, &format!("{number} {}", method.as_str()));
-        msg
-    };
     // An ACK with another number is not the one that is waited for.
     bench.event(TuEvent::Ack { msg: within(&Method::Ack, 7, &tag).into() });
     assert_eq!(heard(&mut bench), ["0 new", "0 connected"]);
@@ -307,4 +326,92 @@ fn requests_out_of_order_or_in_no_dialog_are_refused() {
     assert_eq!(heard(&mut bench), ["0 RemoteBye"]);
     let counts = bench.dum.counts();
     assert_eq!((counts.dialog_sets, counts.dialogs, counts.sessions), (0, 0, 0));
+}
+
+#[test]
+fn a_click_answers_the_call_that_rings() {
+    let mut options = DumOptions::default();
+    options.master.add_remote_control();
+    let mut bench = Bench::with_options(App::default(), options);
+    bench.ask(1, asked(|_| {}));
+    let call = bench.dum.application().calls[0].as_server();
+    bench.with(|_, dum| call.provisional(dum, 180)).unwrap();
+    let tag = bench.response().1.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+    let click = |event: &str, number: u32| {
+        let mut msg = within(&Method::Notify, number, &tag);
+        msg.set(h::EVENT, event);
+        msg
+    };
+    bench.ask(2, click("weather", 2));
+    assert_eq!(bench.response().1.status(), Some(481), "there is no such subscription");
+    bench.ask(3, click("talk", 3));
+    assert_eq!(heard(&mut bench), ["0 new", "0 Talk", "0 connected"]);
+    let answers = [bench.response(), bench.response()].map(|(to, msg)| (to, msg.status()));
+    assert_eq!(answers, [(Harness::server(1), Some(200)), (Harness::server(3), Some(200))]);
+    // We can click too; the peer's answer is told like those to INFO.
+    bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
+    bench.with(|_, dum| call.session().remote_control(dum, RemoteControl::Hold)).unwrap();
+    let (_, msg) = bench.request();
+    assert_eq!((msg.method(), &*msg.header(h::EVENT).unwrap().value), (Some(Method::Notify), "hold"));
+    // Who does not understand it says so.
+    bench.with(|_, dum| {
+        let mut master = crate::MasterProfile::default();
+        master.add_method(Method::Notify).add_event("refer");
+        dum.set_master_profile(master);
+    });
+    bench.ask(4, click("hold", 4));
+    let (_, refused) = bench.response();
+    assert_eq!((refused.status(), refused.raw_values("Allow-Events").next()), (Some(489), Some(&b"refer"[..])));
+}
+
+#[test]
+fn a_call_and_a_subscription_in_its_dialog_end_independently() {
+    let established = || {
+        let mut options = DumOptions::default();
+        options.master.add_package(EventPackage::new("kpml"));
+        let mut bench = Bench::with_options(App::default(), options);
+        bench.ask(1, asked(|_| {}));
+        let call = bench.dum.application().calls[0].as_server();
+        let answer = Sdp::parse(&SDP.into()).unwrap();
+        bench.with(|_, dum| call.provide_answer(dum, &answer).and_then(|()| call.accept(dum))).unwrap();
+        let tag = bench.response().1.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+        bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
+        bench.ask(2, subscribe(&tag, 2, 600));
+        assert_eq!(bench.response().1.status(), Some(200));
+        let (transaction, first) = bench.request();
+        bench.respond(transaction, &first, 200);
+        assert_eq!((bench.dum.counts().dialogs, bench.dum.counts().subscriptions), (1, 1));
+        heard(&mut bench);
+        (bench, tag)
+    };
+    fn subscribe(tag: &str, number: u32, expires: u32) -> Message {
+        let mut msg = within(&Method::Subscribe, number, tag);
+        msg.set(h::EVENT, "kpml");
+        msg.set(h::EXPIRES, &expires);
+        msg.push_back(h::CONTACTS, "<sip:alice@192.0.2.9>");
+        msg
+    }
+    // The call ends; the subscription is still told.
+    let (mut bench, tag) = established();
+    bench.ask(3, within(&Method::Bye, 3, &tag));
+    assert_eq!(bench.response().1.status(), Some(200));
+    assert_eq!(heard(&mut bench), ["0 RemoteBye"]);
+    let sub = bench.dum.application().subscription.unwrap();
+    bench.with(|_, dum| sub.notify(dum, SubscriptionState::Active, None)).unwrap();
+    let (transaction, notify) = bench.request();
+    assert_eq!(
+        notify.header(h::TO).unwrap().param(p::TAG),
+        within(&Method::Bye, 1, "").header(h::FROM).unwrap().param(p::TAG)
+    );
+    bench.respond(transaction, &notify, 481);
+    assert_eq!(heard(&mut bench), ["NotifyFailed(481)"]);
+    assert_eq!((bench.dum.counts().dialogs, bench.dum.counts().dialog_sets), (0, 0));
+    // The subscription ends; the call goes on.
+    let (mut bench, tag) = established();
+    bench.ask(3, subscribe(&tag, 3, 0));
+    assert_eq!(bench.response().1.status(), Some(200));
+    assert_eq!(bench.request().1.method(), Some(Method::Notify));
+    assert_eq!((heard(&mut bench), bench.dum.counts().dialogs), (vec!["ByClient".to_owned()], 1));
+    bench.ask(4, within(&Method::Update, 4, &tag));
+    assert_eq!(bench.response().1.status(), Some(200));
 }

@@ -51,10 +51,20 @@ impl Callback {
                 Some(handler) => handler.on_failure(dum, request, &outcome),
                 None => {}
             },
+            Callback::Received { request, msg } if msg.method() == Some(Method::Message) && pages(app) => {
+                if let Some(handler) = app.pager_messages() {
+                    handler.on_message_arrived(dum, request.cast(), &msg);
+                }
+            }
             Callback::Received { request, msg } => match msg.method().and_then(|method| app.out_of_dialog(&method)) {
                 Some(handler) => handler.on_received_request(dum, request, &msg),
                 None => server::answer_unheard(dum, request, &msg),
             },
         }
     }
+}
+
+/// Whether MESSAGE has a handler of its own.
+fn pages(app: &mut impl Application) -> bool {
+    app.pager_messages().is_some()
 }

@@ -1,6 +1,6 @@
 //! What this user agent can do, and the level below all user profiles.
 
-use super::UserProfile;
+use super::{EventPackage, UserProfile};
 use stack::header::{MediaType, Method};
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub struct MasterProfile {
     mime_types: Vec<(Method<'static>, MediaType<'static>)>,
     encodings: Vec<String>,
     languages: Vec<String>,
-    events: Vec<String>,
+    events: Vec<EventPackage>,
     /// The values of Allow and Supported: nearly every message has them.
     allow: String,
     supported: String,
@@ -103,6 +103,11 @@ impl MasterProfile {
         self.add_event("refer").add_option_tag("replaces").add_option_tag("norefersub")
     }
 
+    /// Understands remote control of calls: NOTIFY with the events `talk` and `hold`.
+    pub fn add_remote_control(&mut self) -> &mut Self {
+        self.add_method(Method::Notify).add_event("talk").add_event("hold")
+    }
+
     /// Understands reliable provisional responses (RFC 3262): PRACK and the option tag `100rel`. Whether ours are is for
     /// the profile to say ([`UserProfile::reliability`]).
     pub fn add_100rel(&mut self) -> &mut Self {
@@ -127,10 +132,29 @@ impl MasterProfile {
         self
     }
 
-    /// Knows an event package (RFC 6665 §7.2).
+    /// Knows an event package by its name alone (RFC 6665 §7.2).
     pub fn add_event(&mut self, package: &str) -> &mut Self {
-        self.events.push(package.to_owned());
+        if !self.has_event(package) {
+            self.events.push(EventPackage::new(package));
+        }
         self
+    }
+
+    /// Knows an event package, as subscriber and as notifier: SUBSCRIBE and NOTIFY are taken, with the bodies that the
+    /// package has. Who hears of it is for [`crate::Application`] to say.
+    pub fn add_package(&mut self, package: EventPackage) -> &mut Self {
+        self.add_method(Method::Subscribe).add_method(Method::Notify);
+        for media in package.accept() {
+            self.add_mime_type(Method::Notify, media.clone());
+        }
+        self.events.retain(|known| known.name() != package.name());
+        self.events.push(package);
+        self
+    }
+
+    /// What is known of an event package. Names are compared octet by octet (RFC 6665 §8.2.1).
+    pub fn package(&self, name: &str) -> Option<&EventPackage> {
+        self.events.iter().find(|known| known.name() == name)
     }
 
     /// Whether it takes requests with a method.
@@ -165,7 +189,7 @@ impl MasterProfile {
 
     /// Whether it knows an event package.
     pub fn has_event(&self, package: &str) -> bool {
-        self.events.iter().any(|known| known == package)
+        self.package(package).is_some()
     }
 
     /// The value of Allow.
@@ -185,7 +209,7 @@ impl MasterProfile {
 
     /// The value of Allow-Events, if there is anything.
     pub(crate) fn allow_events(&self) -> Option<String> {
-        (!self.events.is_empty()).then(|| self.events.join(", "))
+        (!self.events.is_empty()).then(|| self.events.iter().map(EventPackage::name).collect::<Vec<_>>().join(", "))
     }
 
     /// The value of Accept for a method; it may be empty (RFC 3261 §20.1).

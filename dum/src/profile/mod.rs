@@ -4,9 +4,11 @@
 //! that of its user, that on the master profile's, and below it are the defaults.
 
 mod master;
+mod package;
 mod settings;
 
 pub use master::MasterProfile;
+pub use package::EventPackage;
 pub use settings::{Profile, Reliability, UserProfile};
 
 #[cfg(test)]

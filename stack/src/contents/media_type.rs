@@ -47,7 +47,7 @@ impl<'a> MediaType<'a> {
     /// `application/octet-stream` (RFC 2046 §4.5.1).
     pub const OCTETS: MediaType<'static> = MediaType::known("application", "octet-stream");
 
-    const fn known(kind: &'static str, subtype: &'static str) -> MediaType<'static> {
+    pub(super) const fn known(kind: &'static str, subtype: &'static str) -> MediaType<'static> {
         MediaType { kind: Cow::Borrowed(kind), subtype: Cow::Borrowed(subtype), parameters: Vec::new() }
     }
 

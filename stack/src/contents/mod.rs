@@ -4,6 +4,7 @@
 //! nobody changed anything. Parts of a multipart body are read when they are asked for, so a bad one does not spoil
 //! the others.
 
+pub mod event;
 pub mod media_type;
 pub mod multipart;
 pub mod sdp;

@@ -1,0 +1,267 @@
+//! A subscription of ours in one dialog (RFC 6665 §4.1).
+
+use super::machine::{Action, Event, State, step};
+use super::set::{self, ClientSubscriptionSet};
+use super::state::Notified;
+use super::{Callback, SubscriptionEnd};
+use crate::core::Core;
+use crate::dialogs::DialogEntry;
+use crate::dispatch::Request;
+use crate::dum::Dum;
+use crate::handle::{Handle, UsageEnded};
+use crate::outcome::Outcome;
+use crate::profile::UserProfile;
+use crate::timers::{Alarm, Fire, TimerKind};
+use crate::usage::Usage;
+use rutil::Time;
+use stack::header::{Method, h};
+use stack::message::Message;
+use stack::tu::{ClientTransaction, SendOptions};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A subscription of ours: of the dialog that one NOTIFY made. A SUBSCRIBE that forks makes several.
+#[derive(Debug)]
+pub struct ClientSubscription {
+    pub(super) set: Handle<ClientSubscriptionSet>,
+    pub(super) dialog: Handle<DialogEntry>,
+    state: State,
+    /// The SUBSCRIBE under way.
+    transaction: Option<ClientTransaction>,
+    /// Until when it lasts, as far as we have heard.
+    until: Time,
+    /// The next refresh; while one is under way, the end.
+    alarm: Alarm,
+    timer_n: Alarm,
+    /// What will be told when it is over, if we know already.
+    retry_after: Option<u32>,
+    end: Option<SubscriptionEnd>,
+}
+
+impl ClientSubscription {
+    pub(super) fn new(set: Handle<ClientSubscriptionSet>, dialog: Handle<DialogEntry>, until: Time) -> Self {
+        let (state, alarm, timer_n) = (State::Subscribed, Alarm::OFF, Alarm::OFF);
+        ClientSubscription {
+            set,
+            dialog,
+            state,
+            transaction: None,
+            until,
+            alarm,
+            timer_n,
+            retry_after: None,
+            end: None,
+        }
+    }
+}
+
+/// The profile by which it sends.
+pub(crate) fn profile(core: &Core, sub: Handle<ClientSubscription>) -> Option<Arc<UserProfile>> {
+    core.dialogs.profile_of(core.client_subscriptions.get(sub).ok()?.dialog).ok().cloned()
+}
+
+/// The SUBSCRIBE under way was sent once more.
+pub(crate) fn resent(core: &mut Core, sub: Handle<ClientSubscription>, new: ClientTransaction) {
+    if let Ok(this) = core.client_subscriptions.get_mut(sub) {
+        this.transaction = Some(new);
+    }
+}
+
+impl Handle<ClientSubscription> {
+    /// Asks for the state now: a SUBSCRIBE, which also prolongs it. While one is under way nothing is sent.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn refresh(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        dum.core.client_subscriptions.get(self)?;
+        happen(dum, self, Event::Due, None);
+        Ok(())
+    }
+
+    /// Ends it: a SUBSCRIBE with Expires 0. NOTIFYs are told until the last one, which is told as
+    /// [`SubscriptionEnd::Local`].
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn end(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        let this = dum.core.client_subscriptions.get_mut(self)?;
+        this.end = Some(SubscriptionEnd::Local);
+        happen(dum, self, Event::End, None);
+        Ok(())
+    }
+
+    /// The SUBSCRIBE that it comes from.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn set(self, dum: &Dum<'_>) -> Result<Handle<ClientSubscriptionSet>, UsageEnded> {
+        Ok(dum.core.client_subscriptions.get(self)?.set)
+    }
+}
+
+/// Whether a request in the dialog is one of its NOTIFYs.
+pub(crate) fn takes(core: &Core, sub: Handle<ClientSubscription>, request: &Message) -> bool {
+    let set = core.client_subscriptions.get(sub).and_then(|this| core.subscription_sets.get(this.set));
+    request.method() == Some(Method::Notify) && set.is_ok_and(|set| set.event.matches(request))
+}
+
+/// A NOTIFY of it.
+pub(crate) fn notified(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, request: Request) {
+    let Request { transaction, msg } = request;
+    // RFC 6665 §8.2.3: it stands in every NOTIFY.
+    let Ok(notified) = Notified::of(&msg) else { return dum.refuse(transaction, &msg, 400) };
+    dum.refuse(transaction, &msg, 200);
+    let now = dum.now();
+    let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
+    match notified {
+        Notified::Live { state, expires } => {
+            if let Some(seconds) = expires {
+                this.until = now + Duration::from_secs(seconds.into());
+            }
+            let package = set::package(dum, sub);
+            dum.call_back(Callback::Update { package, sub, state, msg });
+            happen(dum, sub, Event::Notify, None);
+        }
+        Notified::Terminated { reason, retry_after } => {
+            this.end.get_or_insert(SubscriptionEnd::Terminated(reason));
+            this.retry_after = retry_after;
+            happen(dum, sub, Event::Terminated, Some(msg));
+        }
+    }
+}
+
+/// A SUBSCRIBE of it was answered, or not.
+pub(crate) fn outcome(
+    dum: &mut Dum<'_>,
+    sub: Handle<ClientSubscription>,
+    transaction: ClientTransaction,
+    outcome: &Outcome,
+) {
+    let now = dum.now();
+    let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
+    if this.transaction != Some(transaction) || outcome.is_provisional() {
+        return;
+    }
+    this.transaction = None;
+    let response = outcome.response.as_deref();
+    let event = match outcome.status {
+        200..300 => {
+            if let Some(Ok(expires)) = response.map(|msg| msg.header(h::EXPIRES)) {
+                this.until = now + Duration::from_secs(expires.0.into());
+            }
+            Event::Success
+        }
+        status if ends_usage(status) => {
+            this.end.get_or_insert(SubscriptionEnd::Refused(status));
+            Event::Gone
+        }
+        status => {
+            this.retry_after = response.and_then(|msg| msg.header(h::RETRY_AFTER).ok()).map(|after| after.seconds);
+            if status == 423 && set::lengthen(dum, sub, response) { Event::TooBrief } else { Event::Refused }
+        }
+    };
+    happen(dum, sub, event, outcome.response.clone());
+}
+
+/// Whether a refusal of a refresh ends the subscription, or its dialog with it (RFC 5057 §5.1).
+const fn ends_usage(status: u16) -> bool {
+    matches!(status, 404 | 405 | 410 | 416 | 480..=485 | 489 | 501 | 502 | 604)
+}
+
+/// One step.
+pub(super) fn happen(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, event: Event, msg: Option<Arc<Message>>) {
+    let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
+    let (next, actions) = step(this.state, event);
+    this.state = next;
+    for action in actions {
+        match action {
+            Action::SendRefresh => send(dum, sub, None),
+            Action::SendEnd => send(dum, sub, Some(0)),
+            Action::StopTimerN => {
+                if let Ok(this) = dum.core.client_subscriptions.get_mut(sub) {
+                    this.timer_n.clear();
+                }
+            }
+            Action::ArmRefresh => arm_refresh(dum, sub),
+            Action::ArmRetry => arm_retry(dum, sub),
+            Action::Finish => finish(dum, sub, event, msg.clone()),
+        }
+    }
+}
+
+/// A SUBSCRIBE in the dialog, with Timer N (RFC 6665 §4.1.2.2).
+fn send(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, expires: Option<u32>) {
+    let Ok(this) = dum.core.client_subscriptions.get(sub) else { return };
+    let Ok(mut msg) = dum.make_in_dialog(this.dialog, &Method::Subscribe) else { return };
+    set::describe(dum, sub, &mut msg);
+    if let Some(seconds) = expires {
+        msg.set(h::EXPIRES, &seconds);
+    }
+    let transaction = dum.send(Usage::ClientSubscription(sub), msg, SendOptions::default());
+    let (now, long) = (dum.now(), dum.core.values.long());
+    let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
+    this.transaction = Some(transaction);
+    dum.core.timers.set(&mut this.timer_n, fire(sub, TimerKind::Notify), now, long);
+    if this.state == State::Ending {
+        this.alarm.clear();
+    } else {
+        dum.core.timers.set(&mut this.alarm, fire(sub, TimerKind::Subscription), now, this.until - now);
+    }
+}
+
+/// Refreshes are spread: nine tenths of the time that is left, five seconds before its end at the latest, less up to a
+/// fifth.
+fn arm_refresh(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>) {
+    let now = dum.now();
+    let spread = dum.rng().range(201) as u32;
+    let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
+    let left = this.until - now;
+    let latest = (left * 9 / 10).min(left.saturating_sub(Duration::from_secs(5))).max(left / 2);
+    dum.core.timers.set(&mut this.alarm, fire(sub, TimerKind::Subscription), now, latest * (1000 - spread) / 1000);
+}
+
+/// After half of the time that is left, or when the notifier said.
+fn arm_retry(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>) {
+    let now = dum.now();
+    let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
+    let left = this.until - now;
+    let told = Duration::from_secs(this.retry_after.take().unwrap_or_default().into());
+    let after = told.max(left / 2).max(Duration::from_secs(1)).min(left);
+    dum.core.timers.set(&mut this.alarm, fire(sub, TimerKind::Subscription), now, after);
+}
+
+fn fire(sub: Handle<ClientSubscription>, kind: TimerKind) -> Fire {
+    Fire { usage: Usage::ClientSubscription(sub), kind }
+}
+
+/// One of its timers.
+pub(crate) fn timer(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, fire: Fire) {
+    let now = dum.now();
+    let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
+    let event = match fire.kind {
+        TimerKind::Subscription if dum.core.timers.is_due(&mut this.alarm, fire, now) => {
+            if this.state == State::Refreshing || this.until <= now { Event::Expired } else { Event::Due }
+        }
+        TimerKind::Notify if dum.core.timers.is_due(&mut this.timer_n, fire, now) => Event::TimerN,
+        _ => return,
+    };
+    happen(dum, sub, event, None);
+}
+
+/// It is over.
+fn finish(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, event: Event, msg: Option<Arc<Message>>) {
+    let package = set::package(dum, sub);
+    let Ok(this) = dum.core.client_subscriptions.remove(sub) else { return };
+    dum.core.dialogs.leave(this.dialog, Usage::ClientSubscription(sub));
+    let end = this.end.unwrap_or(SubscriptionEnd::Timeout);
+    // A message is told with the end that it brought.
+    let msg = msg.filter(|_| matches!(event, Event::Terminated | Event::Gone));
+    dum.call_back(Callback::Terminated { package, sub, end, msg });
+    let retry = match end {
+        SubscriptionEnd::Terminated(reason) => reason.retry(this.retry_after),
+        // RFC 6665 §4.1.2.2: the notifier has lost it.
+        SubscriptionEnd::Refused(481) | SubscriptionEnd::Timeout => Some(Duration::ZERO),
+        SubscriptionEnd::Refused(_) | SubscriptionEnd::Local => None,
+    };
+    set::subscription_ended(dum, this.set, sub, end, retry);
+}

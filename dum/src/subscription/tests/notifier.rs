@@ -1,0 +1,218 @@
+//! What a notifier makes of subscribers that a test plays.
+
+use super::*;
+use std::time::Duration;
+
+fn incoming(event: &str, expires: Option<u32>) -> Message {
+    let (bob, alice) = (NameAddr::parse("<sip:bob@b>").unwrap(), NameAddr::parse("<sip:alice@a>").unwrap());
+    let mut msg = stack::helper::make_initial(&Method::Subscribe, &bob, &alice, &mut rutil::Rng::from_seed(3));
+    msg.push_back(h::CONTACTS, "<sip:alice@192.0.2.9>");
+    if !event.is_empty() {
+        msg.set(h::EVENT, event);
+    }
+    if let Some(seconds) = expires {
+        msg.set(h::EXPIRES, &seconds);
+    }
+    msg
+}
+
+/// A SUBSCRIBE in the dialog that an answer made.
+fn again(answered: &Message, cseq: u32, expires: u32) -> Message {
+    let mut msg = incoming("presence", Some(expires));
+    let to = answered.header(h::TO).unwrap().to_string();
+    msg.set(h::TO, &to);
+    msg.set(h::CSEQ, &format_args!("{cseq} SUBSCRIBE"));
+    msg
+}
+
+fn serve(bench: &mut Bench<App>, number: usize, state: SubscriptionState, words: &str) {
+    let told = bench.with(|app, dum| app.served[number].notify(dum, state, Some(&text(words))));
+    told.unwrap();
+}
+
+/// A subscription that was accepted: its answer, and its first NOTIFY is answered too.
+fn accepted() -> (Bench<App>, Message) {
+    let mut bench = bench();
+    bench.ask(1, incoming("presence", Some(600)));
+    bench.with(|app, dum| app.served[0].accept(dum, SubscriptionState::Active, Some(&text("one")))).unwrap();
+    let (_, answered) = bench.response();
+    let (transaction, first) = bench.request();
+    bench.respond(transaction, &first, 200);
+    (bench, answered)
+}
+
+#[test]
+fn events_that_nobody_serves_are_489() {
+    let mut bench = bench();
+    for (event, deaf, status) in
+        [("weather", false, 489), ("dialog", false, 489), ("presence", true, 489), ("", false, 489), ("@", false, 400)]
+    {
+        bench.dum.application_mut().deaf = deaf;
+        let mut msg = incoming("", Some(600));
+        if !event.is_empty() {
+            msg.append_line("Event", event);
+        }
+        bench.ask(1, msg);
+        let (_, answered) = bench.response();
+        assert_eq!(answered.status(), Some(status), "{event}");
+        let events = if status == 489 { "presence, dialog" } else { "" };
+        assert_eq!(value(&answered, "Allow-Events"), events);
+    }
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn the_answer_says_how_long_and_the_notify_follows() {
+    for (asked, granted) in [(None, 3600), (Some(600), 600), (Some(100_000), 3600)] {
+        let mut bench = bench();
+        bench.ask(1, incoming("presence;id=4", asked));
+        bench.with(|app, dum| app.served[0].accept(dum, SubscriptionState::Pending, None)).unwrap();
+        let (_, answered) = bench.response();
+        assert_eq!((answered.status(), value(&answered, "Expires")), (Some(200), granted.to_string()));
+        assert!(answered.exists(h::CONTACTS));
+        let (_, first) = bench.request();
+        assert_eq!(value(&first, "Event"), "presence;id=4");
+        assert_eq!(value(&first, "Subscription-State"), format!("pending;expires={granted}"));
+    }
+    let mut bench = bench();
+    bench.ask(1, incoming("presence", Some(59)));
+    let (_, answered) = bench.response();
+    assert_eq!((answered.status(), value(&answered, "Min-Expires")), (Some(423), "60".into()));
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn one_notify_is_under_way_and_the_last_state_follows() {
+    let (mut bench, _) = accepted();
+    serve(&mut bench, 0, SubscriptionState::Active, "two");
+    serve(&mut bench, 0, SubscriptionState::Active, "three");
+    serve(&mut bench, 0, SubscriptionState::Active, "four");
+    let (transaction, msg) = bench.request();
+    assert_eq!(body(&msg), "two");
+    bench.nothing_sent();
+    bench.run(Duration::from_secs(10));
+    bench.respond(transaction, &msg, 200);
+    let (transaction, msg) = bench.request();
+    assert_eq!((body(&msg), value(&msg, "Subscription-State")), ("four".into(), "active;expires=590".into()));
+    bench.respond(transaction, &msg, 200);
+    bench.nothing_sent();
+    // The last one waits for its turn as well.
+    serve(&mut bench, 0, SubscriptionState::Active, "five");
+    let end = |app: &mut App, dum: &mut Dum<'_>| app.served[0].terminate(dum, TerminateReason::NoResource, None, None);
+    bench.with(end).unwrap();
+    assert_eq!(bench.with(end), Err(UsageEnded.into()));
+    let (transaction, msg) = bench.request();
+    assert!(heard(&mut bench).iter().all(|what| what == "asked"));
+    bench.respond(transaction, &msg, 200);
+    assert_eq!(value(&bench.request().1, "Subscription-State"), "terminated;reason=noresource");
+    assert_eq!(heard(&mut bench), ["end Local(NoResource)"]);
+    assert_eq!((bench.dum.counts().subscriptions, bench.dum.counts().dialogs), (0, 0));
+}
+
+#[test]
+fn a_refused_notify_ends_it_unless_it_says_when_to_come_back() {
+    let (mut bench, _) = accepted();
+    serve(&mut bench, 0, SubscriptionState::Active, "two");
+    let (transaction, msg) = bench.request();
+    answer(&mut bench, (transaction, &msg), 503, ("Retry-After", "30"));
+    serve(&mut bench, 0, SubscriptionState::Active, "three");
+    bench.run(Duration::from_secs(29));
+    bench.nothing_sent();
+    bench.run(Duration::from_secs(2));
+    let (transaction, msg) = bench.request();
+    assert_eq!(body(&msg), "three");
+    answer(&mut bench, (transaction, &msg), 500, ("X", "y"));
+    assert_eq!(heard(&mut bench), ["asked", "end NotifyFailed(500)"]);
+    // 481 is the end whatever it says; so is silence.
+    let (mut bench, _) = accepted();
+    serve(&mut bench, 0, SubscriptionState::Active, "two");
+    let (transaction, msg) = bench.request();
+    answer(&mut bench, (transaction, &msg), 481, ("Retry-After", "30"));
+    assert_eq!(heard(&mut bench), ["asked", "end NotifyFailed(481)"]);
+    let (mut bench, answered) = accepted();
+    serve(&mut bench, 0, SubscriptionState::Active, "two");
+    let (transaction, _) = bench.request();
+    bench.event(TuEvent::NoResponse { transaction, reason: stack::tu::NoResponse::Timeout });
+    assert_eq!(heard(&mut bench), ["asked", "end NotifyFailed(408)"]);
+    // A refresh of what is gone.
+    assert_eq!(ask(&mut bench, again(&answered, 2, 600)), 481);
+    // One that wants to be left alone for longer than it lasts.
+    let (mut bench, _) = accepted();
+    serve(&mut bench, 0, SubscriptionState::Active, "two");
+    let (transaction, msg) = bench.request();
+    answer(&mut bench, (transaction, &msg), 503, ("Retry-After", "4000000000"));
+    bench.run(Duration::from_secs(601));
+    assert_eq!(heard(&mut bench), ["asked", "end Expired"]);
+    bench.nothing_sent();
+}
+
+#[test]
+fn every_refresh_has_its_notify() {
+    let (mut bench, answered) = accepted();
+    bench.run(Duration::from_secs(300));
+    assert_eq!(ask(&mut bench, again(&answered, 2, 60)), 200);
+    let (_, msg) = bench.request();
+    assert_eq!((body(&msg), value(&msg, "Subscription-State")), ("one".into(), "active;expires=60".into()));
+    // It comes once more before that is answered: one NOTIFY for both, afterwards.
+    assert_eq!(ask(&mut bench, again(&answered, 3, 90)), 200);
+    bench.nothing_sent();
+    bench.ask(1, again(&answered, 4, 30));
+    assert_eq!(value(&bench.response().1, "Min-Expires"), "60");
+    assert_eq!(ask(&mut bench, again(&answered, 1, 600)), 500, "out of order");
+    assert_eq!(heard(&mut bench), ["asked", "refreshed", "refreshed"]);
+}
+
+#[test]
+fn what_nobody_answers_and_what_makes_no_dialog() {
+    let mut bench = bench();
+    bench.ask(1, incoming("presence", Some(600)));
+    bench.run(Duration::from_secs(33));
+    assert_eq!(heard(&mut bench), ["asked", "end Unanswered"]);
+    bench.nothing_sent();
+    let mut homeless = incoming("presence", Some(600));
+    homeless.remove(h::CONTACTS);
+    bench.ask(2, homeless);
+    let accepted = bench.with(|app, dum| app.served[1].accept(dum, SubscriptionState::Active, None));
+    assert!(matches!(accepted, Err(SubscriptionError::Dialog(_))));
+    assert_eq!(bench.response().1.status(), Some(400));
+    // Rejected, and what may not be done before and after.
+    bench.ask(3, incoming("presence", Some(600)));
+    let results = bench.with(|app, dum| {
+        let sub = app.served[2];
+        let early = sub.notify(dum, SubscriptionState::Active, None);
+        let refused = sub.reject(dum, 403, |msg| msg.set(h::SUBJECT, "no"));
+        (early, refused, sub.accept(dum, SubscriptionState::Active, None))
+    });
+    assert_eq!(results, (Err(SubscriptionError::NotNow), Ok(()), Err(UsageEnded.into())));
+    assert_eq!(bench.response().1.status(), Some(403));
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn two_subscriptions_in_a_dialog_end_independently() {
+    let (mut bench, answered) = accepted();
+    let mut second = again(&answered, 2, 600);
+    second.set(h::EVENT, "presence;id=2");
+    bench.ask(1, second.clone());
+    bench.with(|app, dum| app.served[1].accept(dum, SubscriptionState::Active, None)).unwrap();
+    assert_eq!(bench.response().1.status(), Some(200));
+    let (transaction, msg) = bench.request();
+    assert_eq!((value(&msg, "Event"), bench.dum.counts().dialogs), ("presence;id=2".into(), 1));
+    bench.respond(transaction, &msg, 200);
+    // The first one ends; the second goes on in the same dialog.
+    assert_eq!(ask(&mut bench, again(&answered, 3, 0)), 200);
+    assert_eq!(value(&bench.request().1, "Subscription-State"), "terminated;reason=timeout");
+    second.set(h::CSEQ, "4 SUBSCRIBE");
+    assert_eq!(ask(&mut bench, second), 200);
+    let (_, msg) = bench.request();
+    assert_eq!((value(&msg, "Event"), bench.dum.counts().subscriptions), ("presence;id=2".into(), 1));
+}
+
+#[test]
+fn subscriptions_have_limits() {
+    let limits = crate::Limits { dialog_sets: 1, ..Default::default() };
+    let mut bench = Bench::with_options(App::default(), DumOptions { limits, ..options() });
+    bench.ask(1, incoming("presence", Some(600)));
+    bench.nothing_sent();
+    assert_eq!(ask(&mut bench, incoming("presence", Some(600))), 503);
+}
