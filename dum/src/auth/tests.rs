@@ -222,7 +222,9 @@ fn messages_to_somebody_answer_and_go_on_with_the_nonce() {
     let mut bench = Bench::new(App::default());
     bench.with(|_, dum| {
         let pager = dum.make_pager(&profile(), &addr("<sip:bob@example.com>")).unwrap();
-        ["one", "two"].map(|words| pager.page(dum, Contents::Text(Text::new(words))).unwrap());
+        for words in ["one", "two"] {
+            pager.page(dum, Contents::Text(Text::new(words))).unwrap();
+        }
     });
     let first = bench.request();
     refuse(&mut bench, first, 401, &[Challenge::new("example.com", "n1", Algorithm::MD5)]);
