@@ -73,7 +73,11 @@ fn limit(dir: &Path, quota: u32) -> io::Result<()> {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The kernel lets go of the last process a moment after it was waited for.
+        // What a program leaves behind that was ended by force, as Kamailio leaves its children.
+        for pid in self.processes() {
+            let _ = std::process::Command::new("kill").args(["-9", &pid]).status();
+        }
+        // The kernel lets go of the last process a moment after it has ended.
         for _ in 0..100 {
             if fs::remove_dir(&self.0).is_ok() {
                 return;
