@@ -1,5 +1,6 @@
 //! Real programs: our own `repro`, and the peers that it is tested against.
 
+mod folder;
 mod jssip;
 mod process;
 mod repro;

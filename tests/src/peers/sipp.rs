@@ -1,14 +1,13 @@
 //! SIPp with our own scenarios of `tests/sipp`.
 
-use std::env;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::folder::Folder;
 use super::{Process, Unfinished};
 use crate::now;
 
@@ -68,15 +67,15 @@ pub enum SippError {
 impl Sipp<'_> {
     /// Starts it; one that waits for requests is there when this returns.
     pub fn start(&self) -> Result<Running, SippError> {
-        let folder = Folder::create().map_err(SippError::Start)?;
+        let folder = Folder::create("sipp").map_err(SippError::Start)?;
         let mut command = Command::new("sipp");
-        command.args(["-nostdin", "-trace_stat", "-trace_err", "-fd", "1", "-stf"]).arg(folder.0.join("stat.csv"));
-        command.arg("-error_file").arg(folder.0.join("errors.log"));
+        command.args(["-nostdin", "-trace_stat", "-trace_err", "-fd", "1", "-stf"]).arg(folder.path().join("stat.csv"));
+        command.arg("-error_file").arg(folder.path().join("errors.log"));
         command.arg("-sf").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(self.scenario));
         command.args(["-i", &self.local.ip().to_string(), "-p", &self.local.port().to_string()]);
         command.args(["-t", self.transport, "-m", &self.calls.to_string(), "-r", &self.rate.to_string()]);
         command.args(self.more).args(self.remote.map(|r| r.to_string()));
-        let mut process = Process::start(command.current_dir(&folder.0)).map_err(SippError::Start)?;
+        let mut process = Process::start(command.current_dir(folder.path())).map_err(SippError::Start)?;
         let deadline = now() + START_LIMIT;
         while self.remote.is_none() && !self.is_bound() {
             if process.exited().is_some() || now() >= deadline {
@@ -108,11 +107,11 @@ impl Sipp<'_> {
 impl Running {
     /// Waits for its end, which is after the last call; kills it if that takes longer than `limit`.
     pub fn finish(self, limit: Duration) -> Result<CallStats, SippError> {
-        let errors = self.folder.0.join("errors.log");
+        let errors = self.folder.path().join("errors.log");
         let explain = |output: String| format!("{output}\n{}", fs::read_to_string(&errors).unwrap_or_default());
         match self.process.finish(limit) {
             Ok((status, output)) => {
-                let csv = fs::read_to_string(self.folder.0.join("stat.csv")).unwrap_or_default();
+                let csv = fs::read_to_string(self.folder.path().join("stat.csv")).unwrap_or_default();
                 parse_stats(&csv).ok_or_else(|| SippError::NoStats(explain(format!("{status}\n{output}"))))
             }
             Err(Unfinished { output }) => Err(SippError::Unfinished(explain(output))),
@@ -140,27 +139,6 @@ fn parse_stats(csv: &str) -> Option<CallStats> {
         failed: column("FailedCall(C)")?,
         retransmissions: column("Retransmissions(C)")?,
     })
-}
-
-/// A folder for one run's files, removed afterwards.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create() -> io::Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let count = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("sip-tests-sipp-{}-{count}", std::process::id()));
-        fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What stays behind is in the folder for temporary files.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 #[cfg(test)]
