@@ -28,6 +28,7 @@ pub(crate) struct Peer {
 /// All peers.
 pub(crate) const PEERS: &[Peer] = &[
     Peer { program: "sipp", package: "sip-tester" },
+    Peer { program: "baresip", package: "baresip-core" },
     // For JsSIP, which the tests install by npm in `tests/peers-js`.
     Peer { program: "node", package: "nodejs" },
     Peer { program: "npm", package: "npm" },

@@ -1,11 +1,13 @@
 //! Real programs: our own `repro`, and the peers that it is tested against.
 
+mod baresip;
 mod folder;
 mod jssip;
 mod process;
 mod repro;
 mod sipp;
 
+pub use baresip::Baresip;
 pub use jssip::jssip;
 pub use process::{Process, Unfinished};
 pub use repro::{Repro, repro_binary};
