@@ -4,7 +4,7 @@ use super::Server;
 use crate::location::Found;
 use crate::processors::ProcessorResult;
 use crate::registrar::{Registered, Registrar};
-use stack::header::{HeaderValue, Many, Method, p};
+use stack::header::{HeaderValue, Many, Method, h, p};
 use stack::message::Message;
 use stack::selector::{Located, Target, locate};
 use stack::transport::Flow;
@@ -178,9 +178,12 @@ impl<'s, 'c> RequestContext<'s, 'c> {
         match self.route {
             None => at(NextHop::RequestUri).is_some_and(|place| store.is_endpoint(place)),
             Some(_) => {
-                // A name of ours, as a GRUU is, leads back here from wherever it is sent.
-                let user = self.uri.ours || at(NextHop::RequestUri).is_some_and(|place| store.is_behind_proxy(place));
-                user && at(NextHop::Route).is_some_and(|next| store.is_endpoint(next))
+                // A name of ours, as a GRUU is, leads back here from wherever it is sent; with an `maddr` it does not.
+                let ours = self.uri.ours && !self.uri.has_maddr;
+                let user = ours || at(NextHop::RequestUri).is_some_and(|place| store.is_behind_proxy(place));
+                // That proxy trusts us: what it sent on to another Route would go there in our name.
+                let last = request.header(h::ROUTES).nth(1).is_none();
+                user && last && at(NextHop::Route).is_some_and(|next| store.is_endpoint(next))
             }
         }
     }

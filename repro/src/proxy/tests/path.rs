@@ -91,6 +91,15 @@ fn a_path_of_a_stranger_is_not_looked_at() {
     bench.forwarded(bye("sip:bob@example.com;gr=urn:uuid:1", "sip:192.0.2.8"));
     assert_eq!(bench.status(bye("sip:+1900@10.0.0.10", "sip:192.0.2.8")), 403);
     assert_eq!(bench.status(bye("sip:bob@10.0.0.9", "sip:192.0.2.77")), 403);
+    // That proxy would carry it on for us: to another Route, back here as one of its own, or to an `maddr`.
+    for behind in ["<sip:198.51.100.9;lr>", "<sip:192.0.2.1;lr>"] {
+        for user in ["sip:bob@10.0.0.9", "sip:bob@example.com", "sip:+1900@198.51.100.9"] {
+            let routes = format!("<sip:192.0.2.1;lr>, <sip:192.0.2.8;lr>, {behind}");
+            let lines = format!("To: <sip:bob@example.com>;tag=1\r\nRoute: {routes}\r\n");
+            assert_eq!(bench.status(request("BYE", user, &lines)), 403, "{user} {routes}");
+        }
+    }
+    assert_eq!(bench.status(bye("sip:bob@example.com;maddr=198.51.100.9", "sip:192.0.2.8")), 403);
     // Its address means something there alone: not that of a host here.
     let direct = "To: <sip:bob@example.com>;tag=1\r\nRoute: <sip:192.0.2.1;lr>\r\n";
     assert_eq!(bench.status(request("BYE", "sip:bob@10.0.0.9", direct)), 403);
