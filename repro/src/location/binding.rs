@@ -183,10 +183,9 @@ impl Binding {
     }
 
     pub(super) fn places(&self) -> SmallVec<[Place; 2]> {
-        let contact = self.contact.map(|contact| match self.by {
-            By::Path(_) => Place::Behind(contact),
-            _ => Place::Near(contact),
-        });
-        contact.into_iter().chain(self.neighbour.map(Place::Near)).collect()
+        let through = matches!(self.by, By::Path(_));
+        let contact = self.contact.map(|at| if through { Place::Behind(at) } else { Place::Near(at) });
+        let neighbour = self.neighbour.map(|at| if through { Place::Proxy(at) } else { Place::Near(at) });
+        contact.into_iter().chain(neighbour).collect()
     }
 }

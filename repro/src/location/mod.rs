@@ -68,7 +68,9 @@ pub type Record = SmallVec<[Binding; 1]>;
 enum Place {
     /// We send there.
     Near(Target),
-    /// The last proxy of a Path does.
+    /// A Path begins there: we send there what goes on to somewhere else.
+    Proxy(Target),
+    /// The last proxy of a Path sends there.
     Behind(Target),
 }
 
@@ -191,9 +193,14 @@ impl LocationStore {
         Ok(record)
     }
 
-    /// Whether the contact of some binding is at this place, its REGISTER came from there, or its Path leads there.
+    /// Whether the contact of some binding is at this place, or its REGISTER came from there directly.
     pub fn is_endpoint(&self, target: Target) -> bool {
         self.endpoints.read().contains_key(&Place::Near(target))
+    }
+
+    /// Whether the Path of some binding leads there first.
+    pub fn is_proxy(&self, target: Target) -> bool {
+        self.endpoints.read().contains_key(&Place::Proxy(target))
     }
 
     /// Whether the contact of some binding is at this place behind another proxy, in the addresses that are known there.

@@ -157,10 +157,11 @@ impl<'s, 'c> RequestContext<'s, 'c> {
         self.server.is_open() || self.peer().is_some_and(|peer| self.server.trusts(peer.ip()))
     }
 
-    /// Whether its sender is a registered user's device.
+    /// Whether its sender is a registered user's device, or the proxy that requests to one go through.
     pub fn comes_from_endpoint(&self) -> bool {
         let Some(flow) = self.request.source().map(|source| source.flow) else { return false };
-        self.server.location().is_endpoint(Target { kind: flow.kind, address: flow.peer })
+        let (store, place) = (self.server.location(), Target { kind: flow.kind, address: flow.peer });
+        store.is_endpoint(place) || store.is_proxy(place)
     }
 
     /// Whether it belongs to a dialog that we recorded, and goes to a registered user's device. What counts is where its
@@ -183,7 +184,7 @@ impl<'s, 'c> RequestContext<'s, 'c> {
                 let user = ours || at(NextHop::RequestUri).is_some_and(|place| store.is_behind_proxy(place));
                 // That proxy trusts us: what it sent on to another Route would go there in our name.
                 let last = request.header(h::ROUTES).nth(1).is_none();
-                user && last && at(NextHop::Route).is_some_and(|next| store.is_endpoint(next))
+                user && last && at(NextHop::Route).is_some_and(|next| store.is_proxy(next))
             }
         }
     }

@@ -103,6 +103,16 @@ fn a_path_of_a_stranger_is_not_looked_at() {
     // Its address means something there alone: not that of a host here.
     let direct = "To: <sip:bob@example.com>;tag=1\r\nRoute: <sip:192.0.2.1;lr>\r\n";
     assert_eq!(bench.status(request("BYE", "sip:bob@10.0.0.9", direct)), 403);
+    // Nor has that proxy users of its own here; but what it sends is sent for its users.
+    assert_eq!(bench.status(request("BYE", "sip:+1900@192.0.2.8", direct)), 403);
+    let config =
+        Config { trusted_peers: vec![trusted], domains: bench.server.config().domains.clone(), ..Config::default() };
+    let mut other = Bench::with("192.0.2.1:5060", config);
+    other.peer = "192.0.2.9:5060";
+    let lines = "Supported: path\r\nPath: <sip:203.0.113.8;lr>\r\nContact: <sip:bob@10.0.0.9>\r\n";
+    assert_eq!(other.status(request("REGISTER", "sip:example.com", &format!("{THROUGH}{lines}"))), 200);
+    other.peer = "203.0.113.8:5060";
+    other.forwarded(request("INVITE", "sip:carol@198.51.100.9", ""));
     bench.peer = "10.0.0.9:5060";
     assert_eq!(bench.status(request("INVITE", "sip:+1900@198.51.100.9", "")), 403);
 }
