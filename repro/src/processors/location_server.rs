@@ -61,9 +61,8 @@ fn alive(context: &RequestContext<'_, '_>, aor: &str, found: Found) -> Found {
             std::iter::once(contact).chain(older.map(|older| *older).into_iter().flatten()).collect();
         flows.retain(|flow| {
             let silent = is_silent(context, flow);
-            if let (true, By::Flow(by)) = (silent, &flow.by) {
+            if silent {
                 context.server.location().remove(aor, flow);
-                context.stack.transports().heard().forget(by);
             }
             !silent
         });

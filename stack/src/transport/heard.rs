@@ -13,8 +13,8 @@ const MOST: usize = 65_536;
 /// How often a full table is searched for what is silent.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// The UDP flows whose devices have promised keep-alives. An entry leaves when its flow is given up, or for another when
-/// it has been silent for too long. Only keep-alives are looked for here, so that no message needs the lock; and nobody
+/// The UDP flows whose devices have promised keep-alives. An entry leaves for another when it has been
+/// silent for too long: until then it says so to every user who is reached by it. Only keep-alives are looked for here, so that no message needs the lock; and nobody
 /// takes it while there are no such flows.
 #[derive(Debug, Default)]
 pub struct HeardFlows {
@@ -72,15 +72,6 @@ impl HeardFlows {
             && self.count.load(Ordering::Relaxed) > 0
             && self.flows.read().get(&(flow.transport, flow.peer)).is_some_and(|heard| heard.is_silent(now))
     }
-
-    /// Nothing is to be sent on the flow any more.
-    pub fn forget(&self, flow: &Flow) {
-        if flow.kind == TransportType::Udp && self.count.load(Ordering::Relaxed) > 0 {
-            let mut flows = self.flows.write();
-            flows.remove(&(flow.transport, flow.peer));
-            self.count.store(flows.len(), Ordering::Relaxed);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -105,11 +96,9 @@ mod tests {
         flows.keep_alive(&flow(2), at(60));
         assert!(!flows.is_silent(&flow(1), at(70)) && flows.is_silent(&flow(1), at(71)));
         assert!(!flows.is_silent(&flow(2), at(1000)), "it has promised nothing");
-        // It is heard again, or is gone.
+        // It is heard again.
         flows.keep_alive(&flow(1), at(100));
         assert!(!flows.is_silent(&flow(1), at(101)));
-        flows.forget(&flow(1));
-        assert!(!flows.is_silent(&flow(1), at(1000)));
     }
 
     #[test]
@@ -121,9 +110,6 @@ mod tests {
         let known = |number| flows.is_silent(&flow(number), Time::MAX);
         flows.expect(&flow(1_000_000), WITHIN, Time::ZERO);
         assert!(!known(1_000_000), "all of them live");
-        flows.forget(&flow(7));
-        flows.expect(&flow(1_000_001), WITHIN, Time::ZERO);
-        assert!(known(1_000_001) && flows.flows.read().len() == MOST);
         flows.expect(&flow(1_000_002), WITHIN, Time::from_millis(9_000));
         flows.expect(&flow(1_000_003), WITHIN, Time::from_millis(41_000));
         assert!(known(1_000_003) && !known(0) && known(2_000) && !known(1_000_002));

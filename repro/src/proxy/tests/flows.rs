@@ -252,6 +252,26 @@ fn a_silent_flow_over_udp_is_forgotten() {
     assert_eq!(bench.status(request("MESSAGE", "sip:bob@127.0.0.1", "")), 480);
 }
 
+/// RFC 5626 §4.4: one line of a telephone that is called says nothing of the keep-alives of the others.
+#[test]
+fn a_silent_flow_is_silent_for_all_of_its_users() {
+    let mut bench = bench();
+    let udp = Flow { transport: TransportId(0), kind: TransportType::Udp, connection: ConnectionId(0), ..ws(1) };
+    bench.came_by = Some(udp);
+    for user in ["bob", "carol"] {
+        let lines = format!(
+            "To: <sip:{user}@127.0.0.1>\r\nSupported: path, outbound\r\n\
+             Contact: <sip:{user}@10.0.0.1:40001;ob>;reg-id=1;+sip.instance={DEVICE}\r\n"
+        );
+        assert_eq!(bench.status(request("REGISTER", "sip:127.0.0.1", &lines)), 200);
+    }
+    bench.came_by = None;
+    bench.pass(41);
+    for user in ["bob", "carol"] {
+        assert_eq!(bench.status(request("MESSAGE", &format!("sip:{user}@127.0.0.1"), "")), 480, "{user}");
+    }
+}
+
 /// Three flows of one device; the newest is the third.
 fn three_flows() -> Bench {
     let mut bench = bench();
