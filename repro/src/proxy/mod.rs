@@ -36,6 +36,7 @@ use slab::Slab;
 use stack::header::h;
 use stack::message::Message;
 use stack::transaction::TimerValues;
+use stack::transport::TransportError;
 use stack::tu::{
     AddPath, ClientTransaction, MessageFilterRule, NoResponse, ServerTransaction, TransactionUser, TuContext, TuEvent,
     TuOptions,
@@ -308,13 +309,19 @@ impl Proxy {
         tracing::debug!(?client, %reason, "no response");
         let Some(branch) = self.branch(client) else { return };
         let (if_lost, by) = (branch.if_lost, branch.fallback.as_ref().map(|fallback| &fallback.flow.by));
-        // Where a Path begins may be away for a moment; what names a connection ends with it.
-        let dead = matches!(by, Some(By::Flow(_))) && reason.is_dead_flow();
-        let next = dead || matches!(by, Some(By::Path(_))) && reason != NoResponse::Timeout;
+        // Where a Path begins may be away for a moment, or the way there; what names a connection ends with it.
+        let (dead, next) = match by {
+            Some(By::Flow(_)) if reason.is_dead_flow() => (true, true),
+            Some(By::Flow(_)) => (false, reason == NoResponse::Transport(TransportError::Unreachable)),
+            Some(By::Path(_)) => (false, reason != NoResponse::Timeout),
+            Some(By::Uri) | None => (false, false),
+        };
         if next && self.try_next_flow(client, dead, stack) {
             return;
         }
-        let code = if matches!(reason, NoResponse::Transport(_)) { if_lost } else { reason.status() };
+        // Who is told 430 forgets the flow (RFC 5626 §5.3.1): our own trouble is no reason for that.
+        let lost = matches!(reason, NoResponse::Transport(_)) && (if_lost != 430 || reason.is_dead_flow());
+        let code = if lost { if_lost } else { reason.status() };
         self.end_branch(client, Best::Local(code), stack);
     }
 

@@ -115,10 +115,11 @@ pub enum NoResponse {
 }
 
 impl NoResponse {
-    /// Whether it tells that there is nobody at the other end of a flow (RFC 5626 §5.3.1).
+    /// Whether it tells that there is nobody at the other end of a flow (RFC 5626 §5.3.1). What is unreachable may be so for
+    /// want of a route here.
     pub const fn is_dead_flow(self) -> bool {
-        use TransportError::{ConnectionLost, NoConnection, Refused, Unreachable};
-        matches!(self, NoResponse::Transport(ConnectionLost | NoConnection | Refused | Unreachable))
+        use TransportError::{ConnectionLost, NoConnection, Refused};
+        matches!(self, NoResponse::Transport(ConnectionLost | NoConnection | Refused))
     }
 
     /// The status that stands for it (RFC 3261 §8.1.3.1, §16.9).

@@ -122,6 +122,10 @@ fn a_flow_that_is_gone_is_430_and_a_forged_one_403() {
     assert_eq!(codes(&bench.no_response(client, LOST)), [430]);
     let (client, _, _) = bench.forwarded(bye(&alice));
     assert_eq!(codes(&bench.no_response(client, NoResponse::Timeout)), [] as [u16; 0]);
+    for ours in [TransportError::Unreachable, TransportError::Congested] {
+        let (client, _, _) = bench.forwarded(bye(&alice));
+        assert_eq!(codes(&bench.no_response(client, NoResponse::Transport(ours))), [500], "the flow may live");
+    }
     assert_eq!(bench.status(bye(&alice.replace("flow-0", "flow-1"))), 403);
     assert_eq!(bench.status(bye("<sip:flow-00@127.0.0.1:8080;lr>")), 403);
     // A user that is no token means nothing.
@@ -330,6 +334,22 @@ fn what_the_device_says_by_one_flow_counts() {
         let congested = NoResponse::Transport(TransportError::Congested);
         assert_eq!(codes(&bench.no_response(client, congested)), [480]);
         assert_eq!(by_connection(bench.request(request("INVITE", "sip:bob@127.0.0.1", ""))).2, 3);
+    }
+}
+
+/// A link of ours that is down for a moment takes no registration away.
+#[test]
+fn what_is_unreachable_is_passed_over_and_kept() {
+    let mut bench = three_flows();
+    let unreachable = NoResponse::Transport(TransportError::Unreachable);
+    for _ in 0..2 {
+        let (mut client, _, mut at) = by_connection(bench.request(request("INVITE", "sip:bob@127.0.0.1", "")));
+        for next in [2, 1] {
+            assert_eq!(at, next + 1);
+            (client, _, at) = by_connection(bench.no_response(client, unreachable));
+        }
+        assert_eq!((at, codes(&bench.no_response(client, unreachable))), (1, vec![480]));
+        bench.assert_forgotten();
     }
 }
 
