@@ -48,9 +48,8 @@ impl Processor for LocationServer {
 
 /// Whether it is a flow over UDP whose keep-alives stay away (RFC 5626 §4.4).
 fn is_silent(context: &RequestContext<'_, '_>, contact: &Located) -> bool {
-    let (heard, now) = (context.stack.transports().heard(), context.stack.now());
     let older = || contact.older.iter().flat_map(|older| older.iter());
-    std::iter::once(contact).chain(older()).any(|flow| matches!(&flow.by, By::Flow(flow) if heard.is_silent(flow, now)))
+    std::iter::once(contact).chain(older()).any(|flow| matches!(&flow.by, By::Flow(flow) if context.is_silent(flow)))
 }
 
 /// Forgets the flows that are silent; what is left of each device.

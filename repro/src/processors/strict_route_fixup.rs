@@ -50,6 +50,13 @@ impl Processor for StrictRouteFixup {
             }
         }
         context.flow = own.leads_to(context.request.source().map(|source| source.flow));
+        if context.flow.as_ref().is_some_and(|flow| context.is_silent(flow)) {
+            // A name of ours may lead to the device by another flow.
+            if !context.uri.ours {
+                return context.respond(430);
+            }
+            context.flow = None;
+        }
         match top_route(context) {
             Ok(top) => {
                 context.route = top.map(|top| top.loose);

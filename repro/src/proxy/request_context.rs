@@ -141,6 +141,11 @@ impl<'s, 'c> RequestContext<'s, 'c> {
         self.server.is_ours(host, port, self.stack.transports())
     }
 
+    /// Whether a flow over UDP has brought none of the keep-alives that were promised (RFC 5626 §4.4).
+    pub fn is_silent(&self, flow: &Flow) -> bool {
+        self.stack.transports().heard().is_silent(flow, self.stack.now())
+    }
+
     /// Whether the Request-URI names the proxy itself.
     pub fn is_to_proxy(&self) -> bool {
         self.uri.ours && !self.uri.has_user

@@ -256,6 +256,33 @@ fn a_silent_flow_over_udp_is_forgotten() {
     assert_eq!(bench.status(request("MESSAGE", "sip:bob@127.0.0.1", "")), 480);
 }
 
+/// RFC 5626 §5.3.1: whoever registered the device with our Path is told, and takes its next flow.
+#[test]
+fn a_flow_over_udp_that_a_route_names_is_430_when_it_is_silent() {
+    let mut bench = bench();
+    let udp = Flow { transport: TransportId(0), kind: TransportType::Udp, connection: ConnectionId(0), ..ws(1) };
+    let path = own(&mut bench, udp);
+    bench.came_by = Some(udp);
+    let contact = format!("Contact: <sip:bob@10.0.0.1;ob>;reg-id=1;+sip.instance={DEVICE}\r\n");
+    let lines = format!("Supported: path, outbound\r\n{contact}");
+    let (client, registered, _) = bench.forwarded(request("REGISTER", "sip:example.org", &lines));
+    let mut granted = response(&registered, 200);
+    granted.append_line("Require", "outbound");
+    granted.append_line("Contact", contact.trim_end().trim_start_matches("Contact: "));
+    let outs = bench.event(TuEvent::Response { transaction: client, msg: granted });
+    assert_eq!(codes(&outs), [200]);
+    bench.came_by = None;
+    let to = |uri: &str| request("MESSAGE", uri, &format!("Route: {path}\r\n"));
+    bench.pass(40);
+    assert_eq!(bench.forwarded(to("sip:bob@10.0.0.1;ob")).2.next_hop, NextHop::Flow(udp));
+    bench.pass(1);
+    assert_eq!(bench.status(to("sip:bob@10.0.0.1;ob")), 430);
+    // A GRUU knows where the device is now.
+    register_flow(&mut bench, tcp(2), "sip:bob@10.0.0.1:40001;transport=tcp;ob", 2, "Supported: path, outbound\r\n");
+    let gruu = format!("sip:bob@127.0.0.1;gr={}", DEVICE.trim_matches(['"', '<', '>']));
+    assert_eq!(bench.forwarded(to(&gruu)).2.next_hop, NextHop::Flow(tcp(2)));
+}
+
 /// RFC 5626 §4.4: one line of a telephone that is called says nothing of the keep-alives of the others.
 #[test]
 fn a_silent_flow_is_silent_for_all_of_its_users() {
