@@ -126,7 +126,7 @@ impl Proxy {
             return stack.respond_status(transaction, 440);
         }
         let mut context = ResponseContext::new(transaction, invite);
-        if forwarding.options.path == AddPath::Flow {
+        if forwarding.options.path == AddPath::Flow && registrar::registers_flow(&forwarding.request) {
             context.device = forwarding.request.source().map(|source| Box::new(source.flow));
         }
         let slot = self.contexts.insert(context);

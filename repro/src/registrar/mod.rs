@@ -10,7 +10,7 @@ mod path;
 pub use error::RegisterError;
 pub use gruu::GRUU;
 pub(crate) use gruu::urn;
-pub use outbound::{OUTBOUND, keep_alives_through, supports};
+pub use outbound::{OUTBOUND, keep_alives_through, registers_flow, supports};
 pub use path::PATH;
 
 use crate::config;

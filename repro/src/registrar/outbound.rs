@@ -2,7 +2,7 @@
 
 use super::RegisterError;
 use super::path::Path;
-use stack::header::{HeaderError, Token, h};
+use stack::header::{Contact, HeaderError, Token, h, p};
 use stack::message::Message;
 use stack::transport::{Flow, TransportType};
 use stack::tu::TuContext;
@@ -44,6 +44,15 @@ pub(super) fn flow_timer(flow: &Flow, configured: u32) -> Option<u32> {
 /// How long a device may be silent that was told this.
 pub(super) fn silence(timer: u32) -> Duration {
     Duration::from_secs(u64::from(timer) + u64::from(GRACE))
+}
+
+/// Whether a REGISTER asks for a flow: who only takes one away sends no keep-alives for it.
+pub fn registers_flow(request: &Message) -> bool {
+    let header = request.header(h::EXPIRES).ok().map(|seconds| seconds.0);
+    request.header(h::CONTACTS).any(|contact| match contact {
+        Ok(Contact::Addr(addr)) => addr.param(p::REG_ID).is_some() && addr.param(p::EXPIRES).or(header) != Some(0),
+        _ => false,
+    })
 }
 
 /// RFC 5626 §4.4: the answer of another registrar to a device whose flow ends here. We are who hears its keep-alives: so it

@@ -169,12 +169,17 @@ fn a_device_that_registers_through_us_is_told_to_send_keep_alives() {
         Flow { transport: TransportId(transport), kind, connection: ConnectionId(7), peer, local: None }
     };
     let (tcp, ws) = (flow(TransportType::Tcp, 1), flow(TransportType::Ws, 2));
+    let (gone, other) = (DEVICE.replace("\r\n", ";expires=0\r\n"), DEVICE.replace("\r\n", ";expires=60\r\n"));
     for (came_by, lines, granted, told, expected) in [
         (tcp, DEVICE, "Require: outbound\r\n", Some(120), Some(130)),
         (tcp, DEVICE, "Require: outbound\r\nFlow-Timer: 60\r\n", Some(60), Some(70)),
         (tcp, DEVICE, "", None, None),
         (tcp, "Contact: <sip:bob@10.0.0.9>\r\n", "Require: outbound\r\n", None, None),
         (ws, DEVICE, "Require: outbound\r\n", None, None),
+        // Who takes its flow away will be silent.
+        (tcp, &gone, "Require: outbound\r\n", None, None),
+        (tcp, &format!("{DEVICE}Expires: 0\r\n"), "Require: outbound\r\n", None, None),
+        (tcp, &format!("{gone}{other}Expires: 0\r\n"), "Require: outbound\r\n", Some(120), Some(130)),
     ] {
         let mut bench = Bench::new();
         bench.came_by = Some(came_by);
