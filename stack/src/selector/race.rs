@@ -8,6 +8,7 @@
 //!                                                     all have failed, or it takes too long ──> lost
 //! ```
 
+use super::failover::Cause;
 use crate::transport::TransportError;
 use rutil::Time;
 use std::time::Duration;
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 enum Attempt {
     Waiting,
     Connecting,
-    Failed,
+    Failed(TransportError),
 }
 
 /// What happens.
@@ -80,8 +81,8 @@ impl Race {
                 let Some(attempt) = self.attempts.get_mut(at).filter(|attempt| **attempt == Attempt::Connecting) else {
                     return Step::Wait;
                 };
-                *attempt = Attempt::Failed;
-                if self.attempts.iter().all(|attempt| *attempt == Attempt::Failed) {
+                *attempt = Attempt::Failed(error);
+                if self.attempts.iter().all(|attempt| matches!(attempt, Attempt::Failed(_))) {
                     return Step::Lost(error);
                 }
                 // Nobody waits for the delay of one that has failed (RFC 8305 §5).
@@ -108,7 +109,18 @@ impl Race {
 
     /// Whether an attempt has failed.
     pub(super) fn has_failed(&self, at: usize) -> bool {
-        self.attempts.get(at) == Some(&Attempt::Failed)
+        matches!(self.attempts.get(at), Some(Attempt::Failed(_)))
+    }
+
+    /// What is to be held against the address of an attempt that is not up; nothing if it was not begun, or for what is our
+    /// own trouble.
+    pub(super) fn cause(&self, at: usize) -> Option<Cause> {
+        use TransportError::{Congested, Handshake, NoTransport};
+        match self.attempts.get(at)? {
+            Attempt::Waiting | Attempt::Failed(Congested | NoTransport) => None,
+            Attempt::Failed(Handshake) => Some(Cause::NotProved),
+            Attempt::Connecting | Attempt::Failed(_) => Some(Cause::Failed),
+        }
     }
 }
 
@@ -158,6 +170,22 @@ mod tests {
     fn a_failure_of_one_leaves_the_other() {
         plays(&[(250, Due, Connect(1)), (260, Failed(1, REFUSED), Wait), (900, Up(0), Won(0))]);
         plays(&[(250, Due, Connect(1)), (260, Failed(1, REFUSED), Wait), (900, Failed(0, REFUSED), Lost(REFUSED))]);
+    }
+
+    #[test]
+    fn each_address_answers_for_itself() {
+        use TransportError::{Congested, Handshake, NoTransport};
+        for (first, last, causes) in [
+            (REFUSED, Congested, [Some(Cause::Failed), None]),
+            (NoTransport, REFUSED, [None, Some(Cause::Failed)]),
+            (REFUSED, Handshake, [Some(Cause::Failed), Some(Cause::NotProved)]),
+            (Handshake, REFUSED, [Some(Cause::NotProved), Some(Cause::Failed)]),
+        ] {
+            let race = plays(&[(3, Failed(0, first), Connect(1)), (4, Failed(1, last), Lost(last))]);
+            assert_eq!([race.cause(0), race.cause(1)], causes);
+        }
+        let race = plays(&[(3, Due, Wait)]);
+        assert_eq!([race.cause(0), race.cause(1)], [Some(Cause::Failed), None], "too slow, and never asked");
     }
 
     #[test]

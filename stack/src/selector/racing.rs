@@ -1,7 +1,6 @@
 //! Requests that wait for a race between the addresses of one host (RFC 8305), and the connections that run in it.
 
 use super::actor::{Request, TransportSelector};
-use super::failover::Cause;
 use super::locate::Candidate;
 use super::race::{Event, Race, Step};
 use crate::transport::{Attempt, Connected, ConnectionId, TransportError, TransportType, Wire};
@@ -150,7 +149,7 @@ impl TransportSelector {
         let Running { request, racing, left, race } = running;
         for (at, one) in racing.iter().enumerate() {
             if at < winner || race.has_failed(at) {
-                self.put_last(one.target, Cause::Failed, now);
+                self.hold_against(&race, at, one, now);
             }
         }
         let Some(first) = racing.get(winner).copied() else { return self.try_targets(request, left, now) };
@@ -159,11 +158,16 @@ impl TransportSelector {
         self.send_first(request, order, connection, now);
     }
 
+    fn hold_against(&mut self, race: &Race, at: usize, one: &Candidate, now: Time) {
+        if let Some(cause) = race.cause(at) {
+            self.put_last(one.target, cause, now);
+        }
+    }
+
     fn lost(&mut self, id: u64, running: Running, error: TransportError, now: Time) {
         self.give_up(id, &running, None, now);
-        let Running { request, racing, left, .. } = running;
-        let cause = if error == TransportError::Handshake { Cause::NotProved } else { Cause::Failed };
-        racing.iter().for_each(|one| self.put_last(one.target, cause, now));
+        let Running { request, racing, left, race } = running;
+        racing.iter().enumerate().for_each(|(at, one)| self.hold_against(&race, at, one, now));
         match left.is_empty() {
             true => self.not_sent(&request, NoResponse::Transport(error), now),
             false => self.try_targets(request, left, now),

@@ -127,6 +127,31 @@ fn when_none_comes_up_the_request_fails_with_the_last_reason() {
 
 /// The transports owe an answer; should it be lost, the request does not wait for ever.
 #[test]
+fn our_own_congestion_is_held_against_nobody() {
+    use TransportError::{Congested, Handshake, Refused};
+    for (v6_error, v4_error, expected) in
+        [(Congested, Congested, 0), (Refused, Congested, 1), (Congested, Refused, 1), (Refused, Handshake, 1)]
+    {
+        let mut bench = racing("OPTIONS");
+        let v6 = one_asked(&mut bench, V6);
+        fails(&mut bench, v6, v6_error);
+        let v4 = one_asked(&mut bench, V4);
+        fails(&mut bench, v4, v4_error);
+        assert_eq!(bench.stack.statistics(bench.now).dns.greylisted, expected, "{v6_error:?} {v4_error:?}");
+    }
+    // Nor when another is up.
+    let mut bench = racing("OPTIONS");
+    let v6 = one_asked(&mut bench, V6);
+    fails(&mut bench, v6, Congested);
+    let v4 = one_asked(&mut bench, V4);
+    up(&mut bench, v4, 7);
+    assert_eq!(
+        (bench.one_sent().peer.to_string(), bench.stack.statistics(bench.now).dns.greylisted),
+        (V4.to_owned(), 0)
+    );
+}
+
+#[test]
 fn a_race_that_nobody_decides_ends() {
     let mut bench = racing("INVITE");
     assert!(!bench.stack.drained());
