@@ -338,6 +338,8 @@ impl TransactionController {
         let (state, actions) = client.state.step(event);
         if let Event::Response(200..) = event {
             match client.is_pending() {
+                // Our own CANCELs are nobody's request; and one that fails over has been counted there.
+                true if client.tu == NO_TU => {}
                 true => self.tally.final_after(matches!(state, State::Invite(_)), now.since(client.began)),
                 false if actions.contains(&Action::PassUp) => {}
                 false => count(&self.stats.absorbed_responses),

@@ -29,6 +29,12 @@ fn before_a_provisional_response_cancel_waits() {
     bench.receive(answer(&invite, 487));
     assert_eq!(first_line(&bench.one_sent()), "ACK sip:bob@192.0.2.9");
     assert_eq!(bench.told(0), [told(100, "180"), told(2000, "487")]);
+    let seen = bench.stack.statistics(bench.now);
+    assert_eq!(
+        (seen.invite_times.count(), seen.non_invite_times.count()),
+        (1, 0),
+        "nobody waits for a CANCEL's answer"
+    );
     bench.run_to(60_000);
     assert_eq!((bench.alive(), bench.told(0)), ((0, 0), vec![]));
 }

@@ -84,6 +84,8 @@ fn a_503_leads_to_the_next_target() {
     respond(&mut bench, second, 200);
     assert_eq!(bench.told(0), [told(0, "180"), told(400, "200")]);
     assert_eq!(bench.alive().0, 2);
+    // One call, one time.
+    assert_eq!(bench.stack.statistics(bench.now).invite_times.count(), 1);
     bench.run_to(40_000);
     assert_eq!((bench.told(0), bench.alive().0), (vec![told(32_400, "client ended")], 0));
     assert_eq!(bench.stack.transactions().octets_kept, 0);
