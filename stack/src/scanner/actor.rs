@@ -221,10 +221,13 @@ impl MessageHeaderScanner {
             // What CSeq says decides which transaction it is: a response without a good one is nobody's.
             let cseq = msg.header(h::CSEQ).ok()?;
             let transaction = ClientTransaction::from_branch(via.param(p::BRANCH)?)?;
+            if usize::from(transaction.shard()) >= self.parts.txn.len() {
+                return None;
+            }
             self.parts.tally.response_received(Some(&cseq.method), msg.status());
             Some(transaction)
         };
-        match ours(&msg).filter(|id| usize::from(id.shard()) < self.parts.txn.len()) {
+        match ours(&msg) {
             Some(transaction) => {
                 count(&self.parts.stats.responses);
                 let incoming = Incoming::Response { msg, transaction };

@@ -46,6 +46,27 @@ fn a_call_and_what_was_repeated() {
     assert!(later.states.is_empty() && later.uptime == Duration::from_secs(100), "{:?}", later.states);
 }
 
+/// A response that names a shard which is not there is nobody's.
+#[test]
+fn a_forged_branch_counts_as_garbage() {
+    let mut bench = Bench::new();
+    bench.send(request("OPTIONS"));
+    let sent = bench.one_sent();
+    let forged = |shard: &str| {
+        let text = String::from_utf8_lossy(&answer(&sent, 200)).into_owned();
+        let at = text.find("z9hG4bK").expect("our branch") + "z9hG4bK".len();
+        format!("{}{shard}{}", &text[..at], &text[at + shard.len()..])
+    };
+    let counted = |bench: &Bench| {
+        let seen = statistics(bench);
+        (seen.responses_of_class(2, false).0, seen.scanner.responses, seen.scanner.garbage)
+    };
+    bench.receive(forged("ff"));
+    assert_eq!(counted(&bench), (0, 0, 1));
+    bench.receive(forged("00"));
+    assert_eq!(counted(&bench), (1, 1, 1));
+}
+
 #[test]
 fn what_came_in_and_how_it_was_answered() {
     let mut bench = Bench::new();
