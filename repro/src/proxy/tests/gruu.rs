@@ -9,6 +9,17 @@ const DESK: &str = "<sip:bob@127.0.0.1:9001>;+sip.instance=\"<urn:uuid:desk>\"";
 const MOBILE: &str = "<sip:bob@127.0.0.1:9002>;+sip.instance=\"<urn:uuid:mobile>\"";
 
 /// A REGISTER of bob's, and the Contacts of its answer.
+fn answer_to_register(bench: &mut Bench, contact: &str, call_id: &str, cseq: u32, supported: &str) -> Box<Message> {
+    let lines = format!("To: <sip:bob@127.0.0.1>\r\nSupported: {supported}\r\nContact: {contact}\r\n");
+    let mut msg = request("REGISTER", "sip:127.0.0.1", &lines);
+    msg.set(h::CALL_ID, call_id);
+    msg.set(h::CSEQ, &CSeq::new(cseq, Method::Register));
+    match bench.request(msg).pop() {
+        Some(Out::Answer(_, _, Some(answer))) => answer,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn register(
     bench: &mut Bench,
     contact: &str,
@@ -16,16 +27,9 @@ fn register(
     cseq: u32,
     supported: &str,
 ) -> (u16, Vec<Contact<'static>>) {
-    let lines = format!("To: <sip:bob@127.0.0.1>\r\nSupported: {supported}\r\nContact: {contact}\r\n");
-    let mut msg = request("REGISTER", "sip:127.0.0.1", &lines);
-    msg.set(h::CALL_ID, call_id);
-    msg.set(h::CSEQ, &CSeq::new(cseq, Method::Register));
-    match bench.request(msg).pop() {
-        Some(Out::Answer(_, code, Some(answer))) => {
-            (code, answer.header(h::CONTACTS).map(|contact| contact.unwrap().into_owned()).collect())
-        }
-        other => panic!("{other:?}"),
-    }
+    let answer = answer_to_register(bench, contact, call_id, cseq, supported);
+    let contacts = answer.header(h::CONTACTS).map(|contact| contact.unwrap().into_owned()).collect();
+    (answer.status().unwrap(), contacts)
 }
 
 /// The public and the temporary GRUU of a contact.
@@ -194,9 +198,17 @@ fn the_names_fit_into_a_datagram() {
     let registrar = crate::config::Registrar { max_contacts: 1000, ..Default::default() };
     let mut bench = Bench::with("127.0.0.1:5060", Config { registrar, ..Config::default() });
     let device = |n: u32| format!("<sip:{n}@127.0.0.1>;+sip.instance=\"<{}{n}>\"", "%".repeat(900));
-    let codes: Vec<u16> = (100..140).map(|n| register(&mut bench, &device(n), "many", n, "gruu").0).collect();
-    let fit = codes.iter().take_while(|code| **code == 200).count();
-    assert!(fit > 10 && codes[fit..].iter().all(|code| *code == 513), "{codes:?}");
+    let answers: Vec<(u16, usize)> = (100..140)
+        .map(|n| {
+            let answer = answer_to_register(&mut bench, &device(n), "many", n, "gruu");
+            (answer.status().unwrap(), answer.to_bytes().len())
+        })
+        .collect();
+    let fit = answers.iter().take_while(|(code, _)| *code == 200).count();
+    assert!(fit > 10 && answers[fit..].iter().all(|(code, _)| *code == 513), "{answers:?}");
+    // No longer than a datagram, and one more would not have fitted.
+    let (one, most) = (answers[1].1 - answers[0].1, answers[fit - 1].1);
+    assert!(most <= 65_507 && most + one + 100 > 65_507, "{answers:?}");
     // Who does not ask for names has room for more.
     assert_eq!(register(&mut bench, &device(150), "many", 150, "path").0, 200);
 }
