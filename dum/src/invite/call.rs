@@ -318,7 +318,7 @@ fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Messa
         (Exchange::Stable, Ok(_)) if session.media.local.is_some() => (Event::Success, None),
         _ => (Event::SuccessIllegal, None),
     };
-    session_timer::start(dum, call, session_timer::granted(response));
+    session_timer::granted(dum, call, response);
     step(dum, call, event, response);
     if let Some(told) = told.filter(|_| matches!(dum.session(call), Ok(s) if s.state != State::Ending)) {
         dum.tell(call, told, None);

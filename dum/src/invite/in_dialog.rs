@@ -294,7 +294,7 @@ pub(crate) fn outcome(
 fn refreshed_by_us(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) {
     let cause = outcome.response.as_ref().map_or_else(Cause::default, Cause::from);
     match (outcome.status, &outcome.response) {
-        (200..300, Some(response)) => session_timer::start(dum, call, session_timer::granted(response)),
+        (200..300, Some(response)) => session_timer::granted(dum, call, response),
         (481, _) => session::step(dum, call, Event::Gone, cause),
         (408, _) | (_, None) => session::step(dum, call, Event::Silent, cause),
         _ => {}
@@ -327,7 +327,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
         }
     };
     if response.exists(h::SESSION_EXPIRES) {
-        session_timer::start(dum, call, session_timer::granted(response));
+        session_timer::granted(dum, call, response);
     }
     step(dum, call, event, response);
     dum.tell(call, told, None);

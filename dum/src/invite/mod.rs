@@ -136,6 +136,8 @@
 mod api;
 pub(crate) mod call;
 mod callback;
+#[cfg(test)]
+mod crossing_tests;
 pub(crate) mod in_dialog;
 mod machine;
 mod modify;

@@ -88,11 +88,14 @@ fn refresher(value: &DeltaParams<'_>) -> Option<bool> {
     }
 }
 
-/// What a 2xx says to the side that asked (§7.2).
-pub(super) fn granted(response: &Message) -> Option<SessionTimer> {
-    let value = response.header(h::SESSION_EXPIRES).ok()?;
-    let interval = value.seconds.max(MIN_SE);
-    Some(SessionTimer { interval, ours: refresher(&value).unwrap_or(true), refreshing: false })
+/// What a 2xx says to the side that asked counts from now on (§7.2); where this side knows nothing of it, nothing does.
+pub(super) fn granted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Message) {
+    let value = response.header(h::SESSION_EXPIRES).ok().filter(|_| dum.core.master.has_option_tag(TIMER));
+    let timer = value.map(|value| {
+        let interval = value.seconds.max(MIN_SE);
+        SessionTimer { interval, ours: refresher(&value).unwrap_or(true), refreshing: false }
+    });
+    start(dum, call, timer);
 }
 
 impl SessionTimer {

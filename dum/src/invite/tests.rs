@@ -11,10 +11,12 @@ use stack::tu::{ClientTransaction, TuEvent};
 
 /// Writes down what it hears, with the number of the call.
 #[derive(Default)]
-struct App {
+pub(super) struct App {
     heard: Vec<String>,
-    calls: Vec<Handle<InviteSession>>,
+    pub(super) calls: Vec<Handle<InviteSession>>,
     subscription: Option<Handle<ServerSubscription>>,
+    /// It ends a call that is sent elsewhere.
+    pub(super) gives_up: bool,
 }
 
 impl App {
@@ -56,6 +58,12 @@ impl InviteSessionHandler for App {
     fn on_fork(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
         self.hear(fork.session(), "fork");
     }
+    fn on_redirected(&mut self, dum: &mut Dum<'_>, call: Handle<ClientInviteSession>, _: &Message) -> bool {
+        if self.gives_up {
+            call.end(dum).unwrap();
+        }
+        true
+    }
     /// The test answers.
     fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Sdp) {}
     /// A click answers the call.
@@ -72,15 +80,20 @@ impl InviteSessionHandler for App {
     }
 }
 
-const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+pub(super) const SDP: &str =
+    "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
 
-fn addr(text: &str) -> NameAddr<'_> {
+pub(super) fn addr(text: &str) -> NameAddr<'_> {
     NameAddr::parse(text).unwrap()
 }
 
 /// A call with an offer, and its INVITE.
-fn calling() -> (Bench<App>, ClientTransaction, Message) {
-    let mut bench = Bench::new(App::default());
+pub(super) fn calling() -> (Bench<App>, ClientTransaction, Message) {
+    calling_with(DumOptions::default())
+}
+
+pub(super) fn calling_with(options: DumOptions) -> (Bench<App>, ClientTransaction, Message) {
+    let mut bench = Bench::with_options(App::default(), options);
     bench.with(|app, dum| {
         let profile = dum.master_profile().user().clone();
         let offer = Sdp::parse(&SDP.into()).unwrap();
@@ -92,7 +105,7 @@ fn calling() -> (Bench<App>, ClientTransaction, Message) {
 }
 
 /// A response of a fork.
-fn fork(bench: &mut Bench<App>, (transaction, invite): (ClientTransaction, &Message), code: u16, tag: &str) {
+pub(super) fn fork(bench: &mut Bench<App>, (transaction, invite): (ClientTransaction, &Message), code: u16, tag: &str) {
     let mut msg = invite.make_response(code, None, Some(tag));
     msg.push_back(h::CONTACTS, &format!("<sip:{tag}@192.0.2.9>"));
     if code == 200 {
@@ -102,7 +115,7 @@ fn fork(bench: &mut Bench<App>, (transaction, invite): (ClientTransaction, &Mess
 }
 
 /// What was sent, with the user part that it was sent to.
-fn sent(bench: &mut Bench<App>) -> Vec<String> {
+pub(super) fn sent(bench: &mut Bench<App>) -> Vec<String> {
     let shown = |msg: &Message| {
         let user = msg.request_uri().ok().and_then(|uri| uri.sip()?.user.as_deref().map(str::to_owned));
         format!("{} {}", msg.method().unwrap().as_str(), user.unwrap_or_default())
@@ -116,7 +129,7 @@ fn sent(bench: &mut Bench<App>) -> Vec<String> {
     all.into_iter().map(text).collect()
 }
 
-fn heard(bench: &mut Bench<App>) -> Vec<String> {
+pub(super) fn heard(bench: &mut Bench<App>) -> Vec<String> {
     std::mem::take(&mut bench.dum.application_mut().heard)
 }
 
@@ -255,7 +268,7 @@ fn answers_that_break_the_rules_end_the_call() {
 }
 
 /// An INVITE that comes, with changes.
-fn asked(edit: impl FnOnce(&mut Message)) -> Message {
+pub(super) fn asked(edit: impl FnOnce(&mut Message)) -> Message {
     let mut msg = stack::helper::make_invite(
         &addr("<sip:bob@192.0.2.1>"),
         &addr("<sip:alice@192.0.2.9>"),
@@ -286,7 +299,7 @@ fn an_invite_that_cannot_be_read_is_refused_and_leaves_nothing() {
 }
 
 /// A request in the dialog of [`asked`], where our tag is this one.
-fn within(method: &Method<'_>, number: u32, tag: &str) -> Message {
+pub(super) fn within(method: &Method<'_>, number: u32, tag: &str) -> Message {
     let invite = asked(|_| {});
     let (bob, anybody) = (addr("<sip:bob@192.0.2.1>"), addr("<sip:x>"));
     let mut msg = stack::helper::make_initial(method, &bob, &anybody, &mut rutil::Rng::from_seed(9));
