@@ -79,10 +79,7 @@ impl Dum<'_> {
         profile: &Arc<UserProfile>,
         msg: Message,
     ) -> Result<Handle<ClientInviteSession>, NoRoom> {
-        let mut media = OfferAnswer::default();
-        if !msg.body().is_empty() {
-            media.make(Move::SendOffer, Some(Bytes::copy_from_slice(msg.body())));
-        }
+        let media = OfferAnswer::of_invite(Bytes::copy_from_slice(msg.body()));
         let session = self.core.sessions.insert(InviteSession::new(State::Calling, profile.clone(), media))?;
         let result = self.begin(profile, msg, session);
         if result.is_err() {
@@ -150,18 +147,17 @@ pub(crate) fn challenged(
 ) -> Option<bool> {
     let this = dum.core.calls.get(call).ok().filter(|this| this.transaction == transaction)?;
     let (Some(request), answers) = (&this.request, this.answers) else { return Some(false) };
-    let (mut request, first) = (request.clone(), *this.sessions.first()?);
+    let mut request = request.clone();
     let profile = profile(dum.core, call)?;
     // Who has hung up does not call once more.
-    let open = matches!(dum.session(first), Ok(first) if matches!(first.state, State::Calling | State::Early));
-    if !open || !auth::answer_invite(dum, &profile, &mut request, response, answers) {
+    if !is_wanted(dum, call) || !auth::answer_invite(dum, &profile, &mut request, response, answers) {
         return Some(false);
     }
     let this = dum.core.calls.get_mut(call).ok()?;
     this.answers += 1;
     this.credentials = credentials(&request);
     this.request = Some(request);
-    resend(dum, call, |_| {});
+    resend(dum, call, Event::Refused, |_| {});
     Some(true)
 }
 
@@ -177,10 +173,11 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: Client
         (_, ..200) => {}
         (Some(response), 200..300) => success(dum, call, response),
         // RFC 4028 §7.3: longer than any server on the way asks for.
-        (Some(response), 422) if this.request.is_some() && !this.repaired => {
+        (Some(response), 422) if !this.repaired && is_wanted(dum, call) => {
+            let Ok(this) = dum.core.calls.get_mut(call) else { return };
             this.repaired = true;
             let least = response.header(h::MIN_SE).map_or(session_timer::MIN_SE, |value| value.seconds);
-            resend(dum, call, |msg| {
+            resend(dum, call, Event::Refused, |msg| {
                 msg.set(h::SESSION_EXPIRES, &least.max(session_timer::MIN_SE));
                 msg.set(h::MIN_SE, &least);
             });
@@ -198,9 +195,28 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: Client
     }
 }
 
+/// Whether it may be sent once more: it is not answered, and the application has not ended it.
+pub(super) fn is_wanted(dum: &Dum<'_>, call: Handle<Call>) -> bool {
+    let Ok(this) = dum.core.calls.get(call) else { return false };
+    let first = this.sessions.first().and_then(|first| dum.core.sessions.get(*first).ok());
+    this.request.is_some() && first.is_some_and(|first| matches!(first.state, State::Calling | State::Early))
+}
+
 /// Sends the INVITE once more with a change, as another attempt at the same call: the next CSeq, the same Call-ID and tag
-/// (RFC 3261 §8.1.3.5).
-pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, change: impl FnOnce(&mut Message)) {
+/// (RFC 3261 §8.1.3.5). Early dialogs of the attempt before are over, by this event.
+pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change: impl FnOnce(&mut Message)) {
+    let Ok(this) = dum.core.calls.get(call) else { return };
+    let body = this.request.as_ref().map(|request| Bytes::copy_from_slice(request.body()));
+    let (Some(body), [first, others @ ..]) = (body, &*this.sessions.clone()) else { return };
+    others.iter().for_each(|other| step(dum, *other, over, Cause::default()));
+    let Ok(this) = dum.session(*first) else { return };
+    this.state = State::Calling;
+    this.media = OfferAnswer::of_invite(body);
+    (this.preview, this.reliable) = (None, None);
+    if let Some(dialog) = this.dialog.take() {
+        dum.core.dialogs.leave(dialog, Usage::Invite(*first));
+    }
+    session_timer::wait_for_answer(dum, *first);
     let Ok(this) = dum.core.calls.get_mut(call) else { return };
     let Some(request) = &mut this.request else { return };
     this.cseq += 1;

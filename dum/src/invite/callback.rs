@@ -45,7 +45,12 @@ impl Callback {
             None if matches!(self.what, What::New) => {
                 let _ = Handle::<ServerInviteSession>::reject(self.call.cast(), dum, 405, |_| {});
             }
-            None => {}
+            // Nor says that they are to stay where they are.
+            None => {
+                if let (What::Redirected, Some(response)) = (&self.what, &self.msg) {
+                    redirect::follow(dum, self.call, response);
+                }
+            }
         }
     }
 
@@ -53,7 +58,7 @@ impl Callback {
         let Callback { call, what, msg } = self;
         if let (What::Redirected, Some(response)) = (&what, &msg) {
             return match handler.on_redirected(dum, call.cast(), response) {
-                true => redirect::follow(dum, call),
+                true => redirect::follow(dum, call, response),
                 false => redirect::decline(dum, call, response),
             };
         }

@@ -1,7 +1,9 @@
 //! Messages that cross each other, come twice, or come from peers that keep to no rule.
 
-use super::tests::{App, SDP, calling, heard, sent};
+use super::tests::{App, SDP, addr, asked, calling, fork, heard, sent};
+use super::*;
 use crate::testing::Bench;
+use crate::{Application, Counts};
 use stack::header::h;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, TuEvent};
@@ -22,4 +24,56 @@ fn a_session_timer_that_nobody_asked_for_ends_no_call() {
     ok(&mut bench, (transaction, &invite), |msg| msg.set(h::SESSION_EXPIRES, "100;refresher=uas"));
     bench.run(Duration::from_secs(7200));
     assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["ACK one".to_owned()], vec!["0 connected".to_owned()]));
+}
+
+#[test]
+fn a_call_that_was_ended_is_not_sent_again() {
+    // The CANCEL is held back until a 1xx; what comes is a wish for another INVITE.
+    let (mut bench, transaction, invite) = calling();
+    let call = bench.dum.application().calls[0];
+    bench.with(|_, dum| call.end(dum)).unwrap();
+    fork(&mut bench, (transaction, &invite), 422, "one");
+    assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["Cancel".to_owned()], vec!["0 LocalCancel".to_owned()]));
+    assert_eq!(bench.dum.counts(), Counts::default());
+    // The application ends it while it is asked whether to go on.
+    let (mut bench, transaction, invite) = calling();
+    bench.dum.application_mut().gives_up = true;
+    fork(&mut bench, (transaction, &invite), 302, "elsewhere");
+    assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["Cancel".to_owned()], vec!["0 LocalCancel".to_owned()]));
+    assert_eq!(bench.dum.counts(), Counts::default());
+}
+
+#[test]
+fn a_redirection_that_nobody_hears_of_is_followed() {
+    struct Deaf;
+    impl Application for Deaf {}
+    let mut bench = Bench::new(Deaf);
+    bench.with(|_, dum| {
+        let profile = dum.master_profile().user().clone();
+        let invite = dum.make_invite(&profile, &addr("<sip:bob@192.0.2.9>"), None);
+        dum.send_invite(&profile, invite).unwrap();
+    });
+    let (transaction, invite) = bench.request();
+    let mut moved = invite.make_response(302, None, Some("one"));
+    moved.push_back(h::CONTACTS, "<sip:carol@192.0.2.8>");
+    bench.event(TuEvent::Response { transaction, msg: moved.into() });
+    let (transaction, invite) = bench.request();
+    assert_eq!(invite.request_uri_text(), b"sip:carol@192.0.2.8");
+    bench.respond(transaction, &invite, 486);
+    assert_eq!(bench.dum.counts(), Counts::default());
+}
+
+#[test]
+fn the_early_dialogs_of_an_attempt_end_with_its_422() {
+    let (mut bench, transaction, invite) = calling();
+    for tag in ["one", "two"] {
+        fork(&mut bench, (transaction, &invite), 180, tag);
+    }
+    fork(&mut bench, (transaction, &invite), 422, "one");
+    let (transaction, invite) = bench.request();
+    assert_eq!((bench.dum.counts().dialogs, bench.dum.counts().sessions), (0, 2));
+    fork(&mut bench, (transaction, &invite), 180, "three");
+    assert_eq!(heard(&mut bench), ["0 180", "1 fork", "1 180", "1 Refused", "0 180"]);
+    fork(&mut bench, (transaction, &invite), 486, "three");
+    assert_eq!((sent(&mut bench), bench.dum.counts()), (Vec::new(), Counts::default()));
 }

@@ -78,6 +78,15 @@ pub(crate) struct OfferAnswer {
 }
 
 impl OfferAnswer {
+    /// That of an INVITE of ours with this body, before anybody has answered it.
+    pub(crate) fn of_invite(body: Bytes) -> Self {
+        let mut media = OfferAnswer::default();
+        if !body.is_empty() {
+            media.make(M::SendOffer, Some(body));
+        }
+        media
+    }
+
     /// A description is sent or received, or what carried the offer was refused; whether it was legal. An illegal move
     /// changes nothing.
     pub(crate) fn make(&mut self, event: Move, body: Option<Bytes>) -> bool {

@@ -3,14 +3,10 @@
 
 use super::call::{self, Call};
 use super::callback::What;
-use super::machine::{Event, State};
-use super::offer_answer::{Move, OfferAnswer};
-use super::session::{Cause, InviteSession, step};
-use super::session_timer;
+use super::machine::Event;
+use super::session::InviteSession;
 use crate::dum::Dum;
 use crate::handle::Handle;
-use crate::usage::Usage;
-use bytes::Bytes;
 use stack::header::{Contact, QValue, h, p};
 use stack::message::Message;
 use stack::uri::Uri;
@@ -67,39 +63,26 @@ pub(super) fn offer(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Messag
     }
     let more = this.redirect.as_ref().is_some_and(|redirect| !redirect.targets.is_empty());
     let Some(&session) = this.sessions.first().filter(|_| more) else { return false };
-    if !matches!(dum.session(session), Ok(this) if matches!(this.state, State::Calling | State::Early)) {
+    if !call::is_wanted(dum, call) {
         return false;
     }
     if redirected {
         dum.tell(session, What::Redirected, Some(response.clone()));
     } else {
-        follow(dum, session);
+        follow(dum, session, response);
     }
     true
 }
 
-/// Tries the next target, as the same call. Early dialogs of the attempt before are over.
-pub(super) fn follow(dum: &mut Dum<'_>, session: Handle<InviteSession>) {
+/// Tries the next target, as the same call, unless the application has ended it meanwhile.
+pub(super) fn follow(dum: &mut Dum<'_>, session: Handle<InviteSession>, response: &Arc<Message>) {
     let Some(call) = dum.session(session).ok().and_then(|this| this.call) else { return };
+    let wanted = call::is_wanted(dum, call);
     let Ok(this) = dum.core.calls.get_mut(call) else { return };
-    let target = this.redirect.as_mut().and_then(|redirect| redirect.next());
-    let body = this.request.as_ref().map(|request| Bytes::copy_from_slice(request.body()));
-    let (Some(target), others) = (target, this.sessions.clone()) else { return };
-    for other in others.into_iter().filter(|other| *other != session) {
-        step(dum, other, Event::Redirected, Cause::default());
+    match this.redirect.as_mut().filter(|_| wanted).and_then(|redirect| redirect.next()) {
+        Some(target) => call::resend(dum, call, Event::Redirected, |invite| invite.set_request_uri(&target)),
+        None => decline(dum, session, response),
     }
-    let Ok(this) = dum.session(session) else { return };
-    this.state = State::Calling;
-    this.media = OfferAnswer::default();
-    if let Some(body) = body.filter(|body| !body.is_empty()) {
-        this.media.make(Move::SendOffer, Some(body));
-    }
-    (this.preview, this.reliable) = (None, None);
-    if let Some(dialog) = this.dialog.take() {
-        dum.core.dialogs.leave(dialog, Usage::Invite(session));
-    }
-    session_timer::wait_for_answer(dum, session);
-    call::resend(dum, call, |invite| invite.set_request_uri(&target));
 }
 
 /// The application does not want it: the call ends as it would have.
