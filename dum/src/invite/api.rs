@@ -4,7 +4,7 @@ use super::machine::{Event, State};
 use super::modify;
 use super::offer_answer::{Exchange, Move};
 use super::session::{self, Cause, SDP, Slot, make_answer};
-use super::{ClientInviteSession, InviteSession, RemoteControl, ServerInviteSession, in_dialog, reliable};
+use super::{ClientInviteSession, InviteSession, RemoteControl, ServerInviteSession, call, in_dialog, reliable};
 use crate::dialogs::AppData;
 use crate::dum::Dum;
 use crate::handle::{Handle, NoRoom, UsageEnded};
@@ -260,7 +260,7 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         let call = self.into();
         let this = alive(dum, call)?;
         let (state, out) = (this.state, this.call);
-        let forked = out.is_some_and(|out| dum.core.calls.get(out).is_ok_and(|out| out.sessions.len() > 1));
+        let forked = out.is_some_and(|out| call::has_other(dum, out, call));
         match state {
             State::Received | State::Ringing => {
                 let response = make_answer(dum, call, Slot::Invite, 480)?;

@@ -195,6 +195,15 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: Client
     }
 }
 
+/// Whether another fork than this one may still take it.
+pub(super) fn has_other(dum: &Dum<'_>, call: Handle<Call>, fork: Handle<InviteSession>) -> bool {
+    let Ok(this) = dum.core.calls.get(call) else { return false };
+    let mut others = this.sessions.iter().filter(|other| **other != fork);
+    others.any(|other| {
+        dum.core.sessions.get(*other).is_ok_and(|other| !matches!(other.state, State::Ending | State::Terminated))
+    })
+}
+
 /// Whether it may be sent once more: it is not answered, and the application has not ended it.
 pub(super) fn is_wanted(dum: &Dum<'_>, call: Handle<Call>) -> bool {
     let Ok(this) = dum.core.calls.get(call) else { return false };
@@ -247,7 +256,8 @@ fn ended(dum: &mut Dum<'_>, call: Handle<Call>) {
 }
 
 pub(super) fn failure(dum: &mut Dum<'_>, call: Handle<Call>, event: Event, response: Option<&Arc<Message>>) {
-    let Ok(this) = dum.core.calls.get(call) else { return };
+    let Ok(this) = dum.core.calls.get_mut(call) else { return };
+    this.request = None;
     for session in this.sessions.clone() {
         step(dum, session, event, response.map_or_else(Cause::default, Cause::from));
     }

@@ -45,7 +45,7 @@ impl Callback {
             None if matches!(self.what, What::New) => {
                 let _ = Handle::<ServerInviteSession>::reject(self.call.cast(), dum, 405, |_| {});
             }
-            // Nor says that they are to stay where they are.
+            // Nor is anybody against it.
             None => {
                 if let (What::Redirected, Some(response)) = (&self.what, &self.msg) {
                     redirect::follow(dum, self.call, response);

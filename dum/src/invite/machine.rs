@@ -224,7 +224,7 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Calling | Early, E::End) => (Cancelling, &[A::SendCancel]),
         // RFC 3261 §15: a caller may end one early dialog alone.
         (Early, E::EndFork) => (Ending, &[A::SendBye, A::Tell(R::LocalBye)]),
-        (Early, E::Bye) => (Terminated, &[A::SendCancel, A::Tell(R::RemoteBye), A::Remove]),
+        (Early, E::Bye) => (Terminated, &[A::Tell(R::RemoteBye), A::Remove]),
         // §9.1: the 2xx crossed the CANCEL.
         (Cancelling, E::Success | E::SuccessOffer | E::SuccessIllegal) => {
             (Ending, &[A::SendAck, A::SendBye, A::Tell(R::LocalCancel)])

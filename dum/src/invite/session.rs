@@ -375,6 +375,10 @@ fn remove(dum: &mut Dum<'_>, handle: Handle<InviteSession>) {
     let Ok(session) = dum.core.sessions.remove(handle) else { return };
     if let Some(Ok(call)) = session.call.map(|call| dum.core.calls.get_mut(call)) {
         call.sessions.retain(|s| *s != handle);
+        // Nobody is left who could be answered.
+        if call.sessions.is_empty() && call.request.is_some() {
+            dum.stack.cancel(call.transaction, None);
+        }
     }
     if let Some(dialog) = session.dialog {
         dum.core.dialogs.leave(dialog, Usage::Invite(handle));

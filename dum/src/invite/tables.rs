@@ -94,7 +94,7 @@ Early
   Overtaken      Terminated     Tell(OtherFork), Remove
   End            Cancelling     SendCancel
   EndFork        Ending         SendBye, Tell(LocalBye)
-  Bye            Terminated     SendCancel, Tell(RemoteBye), Remove
+  Bye            Terminated     Tell(RemoteBye), Remove
   Gone           Terminated     StopRepeating, Tell(Gone), Remove
   Replaced       Cancelling     SendCancel
 Cancelling
