@@ -208,6 +208,17 @@ impl Dialog {
         })
     }
 
+    /// Whether a request that was received can make a dialog: what [`Dialog::uas`] reads of it.
+    ///
+    /// # Errors
+    /// See [`DialogError`].
+    pub(crate) fn check(request: &Message) -> Result<(), DialogError> {
+        DialogId::of_request(request)?;
+        contact_of(request)?.ok_or_else(|| missing_contact(request))?;
+        request.header(h::CSEQ)?;
+        routes_of(request).map(drop)
+    }
+
     /// What it is known by.
     pub fn id(&self) -> &DialogId {
         &self.id

@@ -1,10 +1,10 @@
 //! Messages that cross each other, come twice, or come from peers that keep to no rule.
 
-use super::tests::{App, SDP, addr, asked, calling, fork, heard, sent};
+use super::tests::{App, SDP, addr, calling, fork, heard, sent};
 use super::*;
 use crate::testing::Bench;
-use crate::{Application, Counts};
-use stack::header::h;
+use crate::{Application, Counts, DumOptions};
+use stack::header::{h, p};
 use stack::message::Message;
 use stack::tu::{ClientTransaction, TuEvent};
 use std::time::Duration;
@@ -101,4 +101,30 @@ fn the_invite_is_given_up_with_its_last_early_dialog() {
     );
     fork(&mut bench, (transaction, &invite), 487, "one");
     assert_eq!((sent(&mut bench), bench.dum.counts()), (Vec::new(), Counts::default()));
+}
+
+#[test]
+fn a_refer_that_can_make_no_dialog_is_refused() {
+    let mut options = DumOptions::default();
+    options.master.add_transfer();
+    let mut bench = Bench::with_options(App::default(), options);
+    let edits: [fn(&mut Message); 2] = [
+        |_| {},
+        |msg| {
+            msg.push_back(h::CONTACTS, "<sip:alice@192.0.2.9>");
+            msg.append_line("Record-Route", "<<");
+        },
+    ];
+    for (at, edit) in edits.into_iter().enumerate() {
+        let mut msg = stack::helper::make_initial(
+            &Method::Refer,
+            &addr("<sip:bob@192.0.2.1>"),
+            &addr("<sip:alice@192.0.2.9>"),
+            &mut rutil::Rng::from_seed(9),
+        );
+        msg.set(h::REFER_TO, "<sip:carol@192.0.2.8>");
+        edit(&mut msg);
+        bench.ask(at as u32, msg);
+        assert_eq!((bench.response().1.status(), bench.dum.counts()), (Some(400), Counts::default()), "{at}");
+    }
 }

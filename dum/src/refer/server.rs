@@ -44,8 +44,8 @@ pub(crate) fn request(
     request: Request,
 ) {
     let Request { transaction, msg } = request;
-    if msg.header(h::REFER_TO).is_err() {
-        // RFC 3515 §2.4.2: exactly one.
+    if msg.header(h::REFER_TO).is_err() || dialog.is_none() && Dialog::check(&msg).is_err() {
+        // RFC 3515 §2.4.2: exactly one; and out of a dialog it is to make one.
         return dum.refuse(transaction, &msg, 400);
     }
     let subscribe = !msg.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
@@ -72,7 +72,7 @@ impl Handle<ServerRefer> {
     /// [`SessionError`]: it is answered already, or has ended.
     pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
         let this = dum.core.server_refers.get_mut(self)?;
-        let transaction = this.asked.take().ok_or(SessionError::NotNow)?;
+        let transaction = this.asked.ok_or(SessionError::NotNow)?;
         let (msg, subscribe) = (this.msg.clone(), this.subscribe);
         let mut response = dum.make_response(&msg, 202, None);
         if let Some(source) = msg.source() {
@@ -86,6 +86,7 @@ impl Handle<ServerRefer> {
             return Ok(());
         }
         enter_dialog(dum, self, &msg, &response)?;
+        dum.core.server_refers.get_mut(self)?.asked = None;
         dum.stack.respond(transaction, response);
         wait(dum, self, EXPIRES);
         self.notify(dum, 100)
@@ -134,6 +135,7 @@ impl Handle<ServerRefer> {
     ///
     /// # Errors
     /// [`SessionError`]: it is answered already, has ended, or leads nowhere that can be called; then it is not answered.
+    /// Where there is no room for another call, it is accepted, and the peer is told 503.
     pub fn follow(
         self,
         dum: &mut Dum<'_>,
@@ -155,8 +157,15 @@ impl Handle<ServerRefer> {
         for value in msg.raw_values("Referred-By") {
             invite.append_line("Referred-By", &String::from_utf8_lossy(value));
         }
-        let call = dum.send_invite(profile, invite)?;
         self.accept(dum)?;
+        let call = match dum.send_invite(profile, invite) {
+            Ok(call) => call,
+            Err(error) => {
+                // Who does not listen need not hear of it.
+                let _ = self.notify(dum, 503);
+                return Err(error.into());
+            }
+        };
         follow(dum, call, self);
         Ok(call)
     }

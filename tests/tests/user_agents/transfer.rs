@@ -46,7 +46,7 @@ fn rfc_5589_6_1_a_blind_transfer_is_told_to_its_end() {
     assert_eq!(world.heard(ALICE), ["terminated RemoteBye", "provisional 180", "connected", "answer 3000"]);
     let bob = ["refer accepted", "refer 100", "terminated LocalBye", "refer 180", "refer 200", "refer ended Some(200)"];
     assert_eq!(world.heard(BOB), bob);
-    let expected = ["b REFER", "a INVITE+", "a 202 REFER", "a NOTIFY+", "b 200 NOTIFY", "b BYE", "a 200 BYE"];
+    let expected = ["b REFER", "a 202 REFER", "a NOTIFY+", "a INVITE+", "b 200 NOTIFY", "b BYE", "a 200 BYE"];
     let trace: Vec<_> = world.trace().into_iter().filter(|shown| shown != "c 100 INVITE").collect();
     assert_eq!(trace[..7], expected);
     world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
