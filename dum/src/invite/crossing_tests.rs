@@ -18,6 +18,15 @@ fn ok(bench: &mut Bench<App>, (transaction, request): (ClientTransaction, &Messa
     bench.event(TuEvent::Response { transaction, msg: msg.into() });
 }
 
+/// A call that was answered, and its INVITE.
+fn connected() -> (Bench<App>, ClientTransaction, Message, Handle<InviteSession>) {
+    let (mut bench, transaction, invite) = calling();
+    ok(&mut bench, (transaction, &invite), |_| {});
+    assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["ACK one".to_owned()], vec!["0 connected".to_owned()]));
+    let call = bench.dum.application().calls[0];
+    (bench, transaction, invite, call)
+}
+
 #[test]
 fn a_session_timer_that_nobody_asked_for_ends_no_call() {
     let (mut bench, transaction, invite) = calling();
@@ -127,4 +136,17 @@ fn a_refer_that_can_make_no_dialog_is_refused() {
         bench.ask(at as u32, msg);
         assert_eq!((bench.response().1.status(), bench.dum.counts()), (Some(400), Counts::default()), "{at}");
     }
+}
+
+#[test]
+fn a_2xx_that_comes_again_is_not_acknowledged_before_its_offer_is_answered() {
+    let (mut bench, _, _, call) = connected();
+    bench.with(|_, dum| call.request_offer(dum)).unwrap();
+    let (transaction, invite) = bench.request();
+    ok(&mut bench, (transaction, &invite), |_| {});
+    ok(&mut bench, (transaction, &invite), |_| {});
+    bench.nothing_sent();
+    bench.with(|_, dum| call.provide_answer(dum, &Sdp::parse(&SDP.into()).unwrap())).unwrap();
+    ok(&mut bench, (transaction, &invite), |_| {});
+    assert_eq!(sent(&mut bench), ["ACK one", "ACK one"]);
 }

@@ -265,8 +265,11 @@ pub(crate) fn outcome(
         return session::step(dum, call, Event::ByeDone, Cause::default());
     }
     if this.acked.as_ref().is_some_and(|acked| acked.transaction == transaction) {
-        // The 2xx again: its ACK was lost.
-        return session::send_ack(dum, call);
+        // The 2xx again: its ACK was lost, or waits for the answer that it is to bring.
+        if this.modify != modify::State::Answering {
+            session::send_ack(dum, call);
+        }
+        return;
     }
     if this.refresh == Some(transaction) {
         this.refresh = None;
