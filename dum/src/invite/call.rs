@@ -358,7 +358,10 @@ fn fork_of(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) -> Op
     }
     let this = dum.core.calls.get(call).ok()?;
     let (set, first, forks) = (this.set, *this.sessions.first()?, this.sessions.len());
-    let dialog = Dialog::uac(this.request.as_ref()?, response).ok()?;
+    let request = this.request.as_ref()?;
+    let dialog = Dialog::uac(request, response).ok()?;
+    // What others have answered is nothing to this one.
+    let media = OfferAnswer::of_invite(Bytes::copy_from_slice(request.body()));
     let original = dum.session(first).ok()?;
     if original.dialog.is_none() {
         let entry = dum.core.dialogs.add(set, dialog, Usage::Invite(first)).ok()?;
@@ -368,8 +371,6 @@ fn fork_of(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) -> Op
     if original.state == State::Cancelling || forks == MAX_FORKS {
         return None;
     }
-    let media =
-        OfferAnswer { exchange: original.media.exchange, offer: original.media.offer.clone(), ..Default::default() };
     let mut session = InviteSession::new(State::Calling, original.profile.clone(), media);
     session.call = Some(call);
     let session = dum.core.sessions.insert(session).ok()?;

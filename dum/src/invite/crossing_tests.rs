@@ -150,3 +150,26 @@ fn a_2xx_that_comes_again_is_not_acknowledged_before_its_offer_is_answered() {
     ok(&mut bench, (transaction, &invite), |_| {});
     assert_eq!(sent(&mut bench), ["ACK one", "ACK one"]);
 }
+
+/// A provisional response that is sent reliably, with a description.
+fn reliable(bench: &mut Bench<App>, (transaction, invite): (ClientTransaction, &Message), tag: &str) {
+    let mut msg = invite.make_response(183, None, Some(tag));
+    msg.push_back(h::CONTACTS, &format!("<sip:{tag}@192.0.2.9>"));
+    msg.set(h::RSEQ, &7);
+    msg.push_back(h::REQUIRES, "100rel");
+    msg.set_body(Some("application/sdp"), SDP);
+    bench.event(TuEvent::Response { transaction, msg: msg.into() });
+}
+
+#[test]
+fn each_fork_answers_the_offer_of_the_invite() {
+    let (mut bench, transaction, invite) = calling();
+    for tag in ["one", "two"] {
+        reliable(&mut bench, (transaction, &invite), tag);
+        assert_eq!(sent(&mut bench), [format!("PRACK {tag}")]);
+    }
+    let calls = bench.dum.application().calls.clone();
+    assert!(bench.with(|_, dum| calls.iter().all(|call| call.remote_sdp(dum).is_some())));
+    fork(&mut bench, (transaction, &invite), 200, "two");
+    assert_eq!(sent(&mut bench), ["ACK two"]);
+}
