@@ -327,6 +327,8 @@ fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Messa
     let preview = session.preview.take();
     session.peer_updates = updates(response);
     let (event, told) = match (session.media.exchange, body) {
+        // A reliable provisional response has brought what the 2xx need not say; another exchange may be under way.
+        _ if session.media.local.is_some() => (Event::Success, None),
         (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
             session.media.make(Move::ReceiveAnswer, Some(body));
             (Event::Success, Some(What::Answer(sdp)))
@@ -337,11 +339,10 @@ fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Messa
             session.media.make(Move::ReceiveAnswer, preview);
             (Event::Success, answer.map(|sdp| What::Answer(Box::new(sdp))))
         }
-        (Exchange::Stable, Ok(Some((body, sdp)))) if session.media.local.is_none() => {
+        (Exchange::Stable, Ok(Some((body, sdp)))) => {
             session.media.make(Move::ReceiveOffer, Some(body));
             (Event::SuccessOffer, Some(What::Offer(sdp)))
         }
-        (Exchange::Stable, Ok(_)) if session.media.local.is_some() => (Event::Success, None),
         _ => (Event::SuccessIllegal, None),
     };
     session_timer::granted(dum, call, response);

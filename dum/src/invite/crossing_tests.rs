@@ -4,7 +4,7 @@ use super::tests::{App, SDP, addr, calling, fork, heard, sent};
 use super::*;
 use crate::testing::Bench;
 use crate::{Application, Counts, DumOptions};
-use stack::header::{h, p};
+use stack::header::h;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, TuEvent};
 use std::time::Duration;
@@ -172,4 +172,22 @@ fn each_fork_answers_the_offer_of_the_invite() {
     assert!(bench.with(|_, dum| calls.iter().all(|call| call.remote_sdp(dum).is_some())));
     fork(&mut bench, (transaction, &invite), 200, "two");
     assert_eq!(sent(&mut bench), ["ACK two"]);
+}
+
+#[test]
+fn a_2xx_that_crosses_an_early_update_is_no_answer_to_it() {
+    let (mut bench, transaction, invite) = calling();
+    reliable(&mut bench, (transaction, &invite), "one");
+    let call = bench.dum.application().calls[0];
+    let (_, prack) = bench.request();
+    assert_eq!(prack.method(), Some(Method::Prack));
+    bench.with(|_, dum| call.provide_offer(dum, &Sdp::parse(&SDP.into()).unwrap())).unwrap();
+    let (update, msg) = bench.request();
+    ok(&mut bench, (transaction, &invite), |msg| msg.set_body(None, ""));
+    assert_eq!(
+        (sent(&mut bench), &heard(&mut bench)[1..]),
+        (vec!["ACK one".to_owned()], &["0 connected".to_owned()][..])
+    );
+    ok(&mut bench, (update, &msg), |_| {});
+    assert!(bench.with(|_, dum| call.hold(dum)).is_ok(), "nothing is under way any more");
 }
