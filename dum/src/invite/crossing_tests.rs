@@ -1,6 +1,6 @@
 //! Messages that cross each other, come twice, or come from peers that keep to no rule.
 
-use super::tests::{App, SDP, addr, calling, fork, heard, sent};
+use super::tests::{App, SDP, addr, asked, calling, fork, heard, sent};
 use super::*;
 use crate::testing::Bench;
 use crate::{Application, Counts, DumOptions};
@@ -190,4 +190,33 @@ fn a_2xx_that_crosses_an_early_update_is_no_answer_to_it() {
     );
     ok(&mut bench, (update, &msg), |_| {});
     assert!(bench.with(|_, dum| call.hold(dum)).is_ok(), "nothing is under way any more");
+}
+
+/// A request of the peer in the dialog of a call of ours.
+fn of_peer(invite: &Message, method: &Method<'_>, number: u32) -> Message {
+    let (us, them) = (addr("<sip:alice@192.0.2.1>"), addr("<sip:bob@192.0.2.9>"));
+    let mut msg = stack::helper::make_initial(method, &us, &them, &mut rutil::Rng::from_seed(9));
+    msg.set(h::TO, &invite.header(h::FROM).unwrap());
+    msg.set(h::FROM, "<sip:bob@192.0.2.9>;tag=one");
+    msg.set(h::CALL_ID, invite.header(h::CALL_ID).unwrap().as_str());
+    msg.set(h::CSEQ, &format!("{number} {}", method.as_str()));
+    msg.push_back(h::CONTACTS, "<sip:one@192.0.2.9>");
+    msg.set_body(Some("application/sdp"), SDP);
+    msg
+}
+
+#[test]
+fn a_call_that_is_gone_answers_what_it_was_asked() {
+    for method in [Method::Invite, Method::Update] {
+        let (mut bench, _, invite, call) = connected();
+        bench.with(|_, dum| call.info(dum, "text/plain", "?")).unwrap();
+        let (info, msg) = bench.request();
+        // A change that is not what was agreed: the application has to answer.
+        let mut change = of_peer(&invite, &method, 5);
+        change.set_body(Some("application/sdp"), SDP.replace("4000", "4002"));
+        bench.ask(3, change);
+        bench.nothing_sent();
+        bench.respond(info, &msg, 481);
+        assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["487".to_owned()], vec!["0 Gone".to_owned()]));
+    }
 }

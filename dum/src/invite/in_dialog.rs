@@ -54,14 +54,6 @@ pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: R
 
 fn bye(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Request) {
     dum.refuse(request.transaction, &request.msg, 200);
-    // RFC 3261 §15.1.2: what is pending is answered 487. The first INVITE is the machine's business.
-    let Ok(this) = dum.session(call) else { return };
-    if this.modify != modify::State::Idle {
-        for slot in [Slot::Invite, Slot::Update] {
-            let out = session::make_answer(dum, call, slot, 487).ok();
-            session::send_final(dum, call, slot, out);
-        }
-    }
     session::step(dum, call, Event::Bye, &request.msg);
 }
 

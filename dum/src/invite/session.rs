@@ -221,11 +221,7 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
         Action::Tell(reason) => dum.tell(call, What::Terminated(reason), msg()),
         Action::SendAck => send_ack(dum, call),
         Action::SendBye => {
-            // What the peer asked for is not to come any more.
-            for slot in [Slot::Invite, Slot::Update] {
-                let out = make_answer(dum, call, slot, 487).ok();
-                send_final(dum, call, slot, out);
-            }
+            answer_what_is_left(dum, call);
             if let Ok(transaction) = send(dum, call, &Method::Bye, None)
                 && let Ok(session) = dum.session(call)
             {
@@ -371,7 +367,16 @@ pub(super) fn fire(call: Handle<InviteSession>, kind: TimerKind) -> Fire {
     Fire { usage: Usage::Invite(call), kind }
 }
 
+/// What the peer asked for is not to come any more (RFC 3261 §15.1.2).
+fn answer_what_is_left(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    for slot in [Slot::Invite, Slot::Update] {
+        let out = make_answer(dum, call, slot, 487).ok();
+        send_final(dum, call, slot, out);
+    }
+}
+
 fn remove(dum: &mut Dum<'_>, handle: Handle<InviteSession>) {
+    answer_what_is_left(dum, handle);
     let Ok(session) = dum.core.sessions.remove(handle) else { return };
     if let Some(Ok(call)) = session.call.map(|call| dum.core.calls.get_mut(call)) {
         call.sessions.retain(|s| *s != handle);
