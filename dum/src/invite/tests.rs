@@ -381,7 +381,7 @@ fn a_click_answers_the_call_that_rings() {
 fn a_call_and_a_subscription_in_its_dialog_end_independently() {
     let established = || {
         let mut options = DumOptions::default();
-        options.master.add_package(EventPackage::new("kpml"));
+        options.master.add_transfer().add_package(EventPackage::new("kpml"));
         let mut bench = Bench::with_options(App::default(), options);
         bench.ask(1, asked(|_| {}));
         let call = bench.dum.application().calls[0].as_server();
@@ -409,6 +409,13 @@ fn a_call_and_a_subscription_in_its_dialog_end_independently() {
     bench.ask(3, within(&Method::Bye, 3, &tag));
     assert_eq!(bench.response().1.status(), Some(200));
     assert_eq!(heard(&mut bench), ["0 RemoteBye"]);
+    for (number, method) in [(4, Method::Invite), (5, Method::Refer)] {
+        let mut late = within(&method, number, &tag);
+        late.push_back(h::CONTACTS, "<sip:alice@192.0.2.9>");
+        late.set(h::REFER_TO, "<sip:carol@192.0.2.8>");
+        bench.ask(number, late);
+        assert_eq!((bench.response().1.status(), heard(&mut bench).len()), (Some(481), 0), "{number}");
+    }
     let sub = bench.dum.application().subscription.unwrap();
     bench.with(|_, dum| sub.notify(dum, SubscriptionState::Active, None)).unwrap();
     let (transaction, notify) = bench.request();
