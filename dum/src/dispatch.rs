@@ -93,7 +93,7 @@ fn within_dialog(dum: &mut Dum<'_>, request: Request) {
     let usages = entry.usages.clone();
     match usages.into_iter().find(|usage| usage.takes(dum.core, &request.msg)) {
         Some(usage) => usage.request(dum, dialog, request),
-        // Its usage has ended: a call or a transfer does not begin in the dialog of another (RFC 5057 §5.1).
+        // Its usage has ended: a call or a transfer does not begin in the dialog of another.
         None if matches!(request.msg.method(), Some(Method::Invite | Method::Refer)) => {
             dum.refuse(request.transaction, &request.msg, 481);
         }

@@ -2,7 +2,8 @@
 //!
 //! Nothing is cancelled: what fires is looked up by usage (slot and generation) and kind, and its alarm says whether it
 //! still means anything. An alarm that is moved to a later time costs nothing until the earlier one fires, so a peer that
-//! refreshes a thousand times fills no wheel.
+//! refreshes a thousand times fills no wheel; and an alarm that is far away is looked at every minute, so what a usage
+//! leaves in the wheel is gone a minute after it.
 
 use crate::usage::Usage;
 use rutil::{Time, Wheel};
@@ -59,6 +60,9 @@ impl Alarm {
     }
 }
 
+/// An entry in the wheel is no later than this.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// The wheel.
 pub(crate) struct Timers {
     wheel: Wheel<Fire>,
@@ -72,24 +76,29 @@ impl Timers {
     /// Sets an alarm; one that was set is moved.
     pub(crate) fn set(&mut self, alarm: &mut Alarm, fire: Fire, now: Time, after: Duration) {
         alarm.due = now + after;
-        self.arm(alarm, fire);
+        self.arm(alarm, fire, now);
     }
 
-    fn arm(&mut self, alarm: &mut Alarm, fire: Fire) {
-        if alarm.due < alarm.armed {
-            alarm.armed = alarm.due;
-            self.wheel.arm(alarm.due, fire);
+    fn arm(&mut self, alarm: &mut Alarm, fire: Fire, now: Time) {
+        let at = alarm.due.min(now + LOOK);
+        if alarm.is_set() && at < alarm.armed {
+            alarm.armed = at;
+            self.wheel.arm(at, fire);
         }
     }
 
     /// Whether an alarm whose entry has fired is due. It is off then; one that was moved is armed for its new time.
     pub(crate) fn is_due(&mut self, alarm: &mut Alarm, fire: Fire, now: Time) -> bool {
+        // An entry from before the alarm was moved to an earlier time: another one looks after it.
+        if alarm.armed > now {
+            return false;
+        }
         alarm.armed = Time::MAX;
         if alarm.due <= now {
             *alarm = Alarm::OFF;
             return true;
         }
-        self.arm(alarm, fire);
+        self.arm(alarm, fire, now);
         false
     }
 
@@ -133,5 +142,29 @@ mod tests {
         timers.set(&mut alarm, fire, at(40), second);
         alarm.clear();
         assert!(timers.pop(at(41)).is_some_and(|fire| !timers.is_due(&mut alarm, fire, at(41))));
+        assert_eq!(timers.deadline(), None);
+    }
+
+    #[test]
+    fn what_is_far_away_has_one_entry_and_that_for_a_minute() {
+        let usage = Usage::ServerOutOfDialog(Usages::new(1).insert(crate::out_of_dialog::tests::server()).unwrap());
+        let fire = Fire { usage, kind: TimerKind::Unanswered };
+        let (mut timers, mut alarm) = (Timers::new(), Alarm::OFF);
+        let mut due = Vec::new();
+        for s in 0..400 {
+            let now = Time::ZERO + Duration::from_secs(s);
+            if s < 10 {
+                // Now near, now far.
+                timers.set(&mut alarm, fire, now, Duration::from_secs(if s % 2 == 0 { 300 } else { 40 - 2 * s }));
+            } else if s == 10 {
+                timers.set(&mut alarm, fire, now, Duration::from_secs(300));
+            }
+            assert!(timers.deadline().is_none_or(|at| at <= now + LOOK));
+            while let Some(fire) = timers.pop(now) {
+                due.extend(timers.is_due(&mut alarm, fire, now).then_some(s));
+            }
+            assert!(s < 100 || timers.wheel.len() <= 1, "{s}");
+        }
+        assert_eq!((due, timers.deadline()), (vec![310], None));
     }
 }

@@ -1,6 +1,6 @@
 //! Messages that cross each other, come twice, or come from peers that keep to no rule.
 
-use super::tests::{App, SDP, addr, asked, calling, fork, heard, sent};
+use super::tests::{App, SDP, addr, calling, calling_with, fork, heard, sent};
 use super::*;
 use crate::testing::Bench;
 use crate::{Application, Counts, DumOptions};
@@ -219,4 +219,14 @@ fn a_call_that_is_gone_answers_what_it_was_asked() {
         bench.respond(info, &msg, 481);
         assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["487".to_owned()], vec!["0 Gone".to_owned()]));
     }
+}
+
+#[test]
+fn no_peer_makes_a_session_last_for_ever() {
+    let mut options = DumOptions::default();
+    options.master.add_option_tag("timer");
+    let (mut bench, transaction, invite) = calling_with(options);
+    ok(&mut bench, (transaction, &invite), |msg| msg.set(h::SESSION_EXPIRES, "4294967295;refresher=uas"));
+    bench.run(Duration::from_secs(86_400));
+    assert_eq!(heard(&mut bench), ["0 connected", "0 SessionExpired"]);
 }

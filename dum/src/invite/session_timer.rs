@@ -20,6 +20,9 @@ use std::time::Duration;
 /// Nothing shorter is allowed (§4).
 pub(super) const MIN_SE: u32 = 90;
 
+/// Longer than that nobody is waited for, whatever the peer says.
+const MAX_SE: u32 = 24 * 3600;
+
 /// Its option tag.
 const TIMER: &str = "timer";
 
@@ -92,7 +95,7 @@ fn refresher(value: &DeltaParams<'_>) -> Option<bool> {
 pub(super) fn granted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Message) {
     let value = response.header(h::SESSION_EXPIRES).ok().filter(|_| dum.core.master.has_option_tag(TIMER));
     let timer = value.map(|value| {
-        let interval = value.seconds.max(MIN_SE);
+        let interval = value.seconds.clamp(MIN_SE, MAX_SE);
         SessionTimer { interval, ours: refresher(&value).unwrap_or(true), refreshing: false }
     });
     start(dum, call, timer);
