@@ -19,8 +19,8 @@ use std::sync::Arc;
 pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     let Request { transaction, msg } = request;
     let Ok(description) = session::description(&msg) else { return dum.refuse(transaction, &msg, 400) };
-    if !msg.header(h::CONTACTS).next().is_some_and(|contact| contact.is_ok_and(|contact| contact.addr().is_some())) {
-        // RFC 3261 §8.1.1.8: an INVITE has a Contact.
+    if Dialog::check(&msg).is_err() {
+        // No Contact (RFC 3261 §8.1.1.8), or a route that nobody can follow: it could not be accepted.
         return dum.refuse(transaction, &msg, 400);
     }
     let mut media = OfferAnswer::default();
@@ -223,15 +223,14 @@ pub(super) fn ring(
     if media && !reliable && this.media.exchange == Exchange::Stable {
         return Err(SessionError::NotNow);
     }
+    let mut response = make_answer(dum, call, Slot::Invite, status.clamp(101, 199))?;
+    enter_dialog(dum, call, &response)?;
     if reliable {
-        match reliable::admit(this, reliable::Event::Ring, (status, media)) {
+        match reliable::admit(dum.session(call)?, reliable::Event::Ring, (status, media)) {
             Some(true) => {}
             Some(false) => return Ok(()),
             None => return Err(SessionError::NotNow),
         }
-    }
-    let mut response = make_answer(dum, call, Slot::Invite, status.clamp(101, 199))?;
-    if reliable {
         reliable::stamp(dum, call, &mut response);
     }
     if let Some(body) = staged.filter(|_| media) {
@@ -245,7 +244,6 @@ pub(super) fn ring(
             }
         }
     }
-    enter_dialog(dum, call, &response)?;
     step(dum, call, Event::Ring, response);
     Ok(())
 }

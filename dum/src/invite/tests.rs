@@ -284,10 +284,12 @@ pub(super) fn asked(edit: impl FnOnce(&mut Message)) -> Message {
 fn an_invite_that_cannot_be_read_is_refused_and_leaves_nothing() {
     let mut bench = Bench::new(App::default());
     type Edit = (fn(&mut Message), u16);
-    let edits: [Edit; 5] = [
+    let edits: [Edit; 7] = [
         (|msg| msg.set_body(Some("application/sdp"), "nonsense"), 400),
         (|msg| msg.set_body(Some("text/plain"), "hello"), 415),
         (|msg| msg.remove(h::CONTACTS), 400),
+        (|msg| (0..65).for_each(|n| msg.push_back(h::RECORD_ROUTES, &format!("<sip:p{n}@192.0.2.8;lr>"))), 400),
+        (|msg| msg.append_line("Record-Route", "<<"), 400),
         (|msg| msg.push_back(h::REQUIRES, "magic"), 420),
         (|msg| msg.set(h::TO, "<sip:bob@192.0.2.1>;tag=unknown"), 481),
     ];
