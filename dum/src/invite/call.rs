@@ -249,7 +249,8 @@ fn ended(dum: &mut Dum<'_>, call: Handle<Call>) {
     for session in &this.sessions {
         if let Ok(session) = dum.session(*session) {
             session.call = None;
-            session.acked = None;
+            // The ACK of a re-INVITE is not the first one's.
+            session.acked.take_if(|acked| acked.transaction == this.transaction);
         }
     }
     dum.core.dialogs.close(this.set);

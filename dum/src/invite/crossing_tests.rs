@@ -230,3 +230,14 @@ fn no_peer_makes_a_session_last_for_ever() {
     bench.run(Duration::from_secs(86_400));
     assert_eq!(heard(&mut bench), ["0 connected", "0 SessionExpired"]);
 }
+
+#[test]
+fn the_end_of_the_first_invite_leaves_the_ack_of_a_later_one() {
+    let (mut bench, first, _, call) = connected();
+    bench.with(|_, dum| call.request_offer(dum)).unwrap();
+    let (transaction, invite) = bench.request();
+    ok(&mut bench, (transaction, &invite), |_| {});
+    bench.event(TuEvent::ClientEnded { transaction: first });
+    bench.with(|_, dum| call.provide_answer(dum, &Sdp::parse(&SDP.into()).unwrap())).unwrap();
+    assert_eq!(sent(&mut bench), ["ACK one"]);
+}
