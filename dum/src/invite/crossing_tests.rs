@@ -1,10 +1,10 @@
 //! Messages that cross each other, come twice, or come from peers that keep to no rule.
 
-use super::tests::{App, SDP, addr, calling, calling_with, fork, heard, sent};
+use super::tests::{App, SDP, addr, asked, calling, calling_with, fork, heard, sent, within};
 use super::*;
 use crate::testing::Bench;
 use crate::{Application, Counts, DumOptions};
-use stack::header::h;
+use stack::header::{h, p};
 use stack::message::Message;
 use stack::tu::{ClientTransaction, TuEvent};
 use std::time::Duration;
@@ -240,4 +240,28 @@ fn the_end_of_the_first_invite_leaves_the_ack_of_a_later_one() {
     bench.event(TuEvent::ClientEnded { transaction: first });
     bench.with(|_, dum| call.provide_answer(dum, &Sdp::parse(&SDP.into()).unwrap())).unwrap();
     assert_eq!(sent(&mut bench), ["ACK one"]);
+}
+
+/// The tag of our answers to [`asked`], which rings.
+fn ringing(bench: &mut Bench<App>) -> String {
+    let call = bench.dum.application().calls[0].as_server();
+    bench.with(|_, dum| call.provisional(dum, 180)).unwrap();
+    bench.response().1.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned()
+}
+
+#[test]
+fn a_call_that_rings_has_no_session_timer() {
+    let mut options = DumOptions::default();
+    options.master.add_option_tag("timer");
+    let mut bench = Bench::with_options(App::default(), options);
+    bench.ask(1, asked(|_| {}));
+    let tag = ringing(&mut bench);
+    let mut update = within(&Method::Update, 2, &tag);
+    update.set(h::SESSION_EXPIRES, "100;refresher=uac");
+    update.push_back(h::SUPPORTEDS, "timer");
+    bench.ask(2, update);
+    let (_, answer) = bench.response();
+    assert_eq!((answer.status(), answer.exists(h::SESSION_EXPIRES)), (Some(200), false));
+    bench.run(Duration::from_secs(200));
+    assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["180".to_owned(); 3], vec!["0 new".to_owned()]));
 }

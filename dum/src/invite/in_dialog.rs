@@ -76,8 +76,8 @@ fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
 /// A request that the peer refreshes the session with: the 2xx says what counts from now on (RFC 4028 §9).
 pub(super) fn regrant(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Message, response: &mut Message) {
     let Ok(this) = dum.session(call) else { return };
-    let profile = this.profile.clone();
-    if !dum.core.master.has_option_tag("timer") {
+    let (profile, answered) = (this.profile.clone(), this.is_answered());
+    if !answered || !dum.core.master.has_option_tag("timer") {
         return;
     }
     let wish = session_timer::wish(dum, &profile);
@@ -321,7 +321,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
             return session::step(dum, call, Event::AckIllegal, response);
         }
     };
-    if response.exists(h::SESSION_EXPIRES) {
+    if response.exists(h::SESSION_EXPIRES) && this.is_answered() {
         session_timer::granted(dum, call, response);
     }
     step(dum, call, event, response);

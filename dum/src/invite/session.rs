@@ -123,6 +123,11 @@ impl InviteSession {
         }
     }
 
+    /// Whether it was answered: before that no session lasts that could be refreshed (RFC 4028 §4).
+    pub(super) fn is_answered(&self) -> bool {
+        !matches!(self.state, State::Calling | State::Early | State::Received | State::Ringing)
+    }
+
     pub(super) fn new(state: State, profile: Arc<UserProfile>, media: OfferAnswer) -> Self {
         InviteSession {
             state,

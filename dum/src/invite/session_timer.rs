@@ -135,7 +135,7 @@ pub(super) fn wish(dum: &Dum<'_>, profile: &crate::profile::UserProfile) -> u32 
 /// agreed (§7.1, §7.4).
 pub(super) fn ask(dum: &Dum<'_>, call: Handle<InviteSession>, msg: &mut Message) {
     let Ok(this) = dum.core.sessions.get(call) else { return };
-    if let Some(timer) = this.timer {
+    if let Some(timer) = this.timer.filter(|_| this.is_answered()) {
         let who = if timer.ours { "uac" } else { "uas" };
         msg.set(h::SESSION_EXPIRES, &format_args!("{};refresher={who}", timer.interval));
         msg.set(h::MIN_SE, &MIN_SE);
@@ -169,7 +169,7 @@ pub(super) fn wait_for_answer(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
 /// Half of it has passed, or nearly all.
 pub(super) fn fired(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let Ok(this) = dum.session(call) else { return };
-    if matches!(this.state, State::Calling | State::Early | State::Received | State::Ringing) {
+    if !this.is_answered() {
         // What else there is to say, the end of the call says.
         let _ = call.end(dum);
         return;
