@@ -3,7 +3,7 @@
 use super::tests::{App, SDP, addr, asked, calling, calling_with, fork, heard, sent, within};
 use super::*;
 use crate::testing::Bench;
-use crate::{Application, Counts, DumOptions};
+use crate::{Application, Counts, DumOptions, Reliability};
 use stack::header::{h, p};
 use stack::message::Message;
 use stack::tu::{ClientTransaction, TuEvent};
@@ -264,4 +264,30 @@ fn a_call_that_rings_has_no_session_timer() {
     assert_eq!((answer.status(), answer.exists(h::SESSION_EXPIRES)), (Some(200), false));
     bench.run(Duration::from_secs(200));
     assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["180".to_owned(); 3], vec!["0 new".to_owned()]));
+}
+
+#[test]
+fn a_reliable_180_is_sent_anew_every_minute() {
+    let mut options = DumOptions::default();
+    options.master.add_100rel();
+    options.master.user_mut().set_reliability(Reliability::Supported);
+    let mut bench = Bench::with_options(App::default(), options);
+    bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "100rel")));
+    let call = bench.dum.application().calls[0].as_server();
+    bench.with(|_, dum| call.provisional(dum, 180)).unwrap();
+    let mut numbers = Vec::new();
+    for number in 2..=4 {
+        let (_, ringing) = bench.response();
+        let (tag, rseq) =
+            (ringing.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned(), ringing.header(h::RSEQ).unwrap().0);
+        numbers.push(rseq);
+        let mut prack = within(&Method::Prack, number, &tag);
+        prack.set(h::RACK, &format!("{rseq} 1 INVITE"));
+        bench.ask(number, prack);
+        assert_eq!((bench.response().1.status(), ringing.status()), (Some(200), Some(180)));
+        bench.run(Duration::from_millis(59_900));
+        bench.nothing_sent();
+        bench.run(Duration::from_millis(200));
+    }
+    assert!(numbers.is_sorted_by(|one, next| one + 1 == *next), "{numbers:?}");
 }

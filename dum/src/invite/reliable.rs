@@ -100,6 +100,8 @@ pub(super) struct Reliable {
     /// The callee's: of the last response sent. The caller's: of the last one received.
     rseq: u32,
     queue: VecDeque<(u16, bool)>,
+    /// The callee's: the status of the last response sent.
+    status: u16,
     /// The caller's: a provisional response with an offer, whose PRACK waits for the answer.
     unanswered: Option<u32>,
 }
@@ -130,6 +132,7 @@ pub(super) fn admit(this: &mut InviteSession, event: Event, what: (u16, bool)) -
         [A::Busy] => return None,
         [A::Queue] if reliable.queue.len() == MAX_QUEUE => return None,
         [A::Queue] => reliable.queue.push_back(what),
+        [A::Send] => reliable.status = what.0,
         _ => {}
     }
     reliable.state = next;
@@ -174,8 +177,9 @@ pub(super) fn go_on(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event
             A::StopRepeating => session::stop_repeating(dum, call),
             A::Next => {
                 let next = dum.session(call).ok().and_then(|this| this.reliable.as_mut()?.queue.pop_front());
-                if let Some((status, media)) = next {
-                    let _ = server::ring(dum, call.cast::<ServerInviteSession>(), status, media);
+                match next {
+                    Some((status, media)) => drop(server::ring(dum, call.cast(), status, media)),
+                    None => session::ring_again(dum, call),
                 }
             }
             A::Accept => drop(server::accept_now(dum, call.cast::<ServerInviteSession>())),
@@ -185,6 +189,15 @@ pub(super) fn go_on(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event
             }
             A::Send | A::Queue | A::Busy => {}
         }
+    }
+}
+
+/// A minute after the last one was acknowledged: a new one, or proxies would give up (RFC 3261 §13.3.1.1).
+pub(super) fn again(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let Ok(this) = dum.session(call) else { return };
+    if let Some(status) = this.reliable.as_ref().filter(|reliable| !reliable.is_waiting()).map(|it| it.status) {
+        // It may have been answered meanwhile.
+        let _ = server::ring(dum, call.cast(), status, false);
     }
 }
 

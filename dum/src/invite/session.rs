@@ -347,6 +347,13 @@ pub(super) fn send_repeated(dum: &mut Dum<'_>, call: Handle<InviteSession>, out:
     dum.core.timers.set(&mut session.repeat, fire(call, TimerKind::Repeat), now, interval);
 }
 
+/// The last provisional response was acknowledged, so there is nothing to repeat; but after a while the next one is due.
+pub(super) fn ring_again(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let now = dum.now();
+    let Ok(session) = dum.core.sessions.get_mut(call) else { return };
+    dum.core.timers.set(&mut session.repeat, fire(call, TimerKind::Repeat), now, REPEAT_1XX);
+}
+
 pub(super) fn send_final(dum: &mut Dum<'_>, call: Handle<InviteSession>, slot: Slot, out: Option<Message>) {
     let asked = dum.session(call).ok().and_then(|session| session.slot(slot).take());
     if let (Some(asked), Some(response)) = (asked, out) {
@@ -415,7 +422,7 @@ pub(crate) fn timer(dum: &mut Dum<'_>, call: Handle<InviteSession>, fire: Fire) 
 fn repeat(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let (values, now) = (dum.core.values, dum.now());
     let Ok(session) = dum.core.sessions.get_mut(call) else { return };
-    let Some(repeated) = &mut session.repeated else { return };
+    let Some(repeated) = &mut session.repeated else { return reliable::again(dum, call) };
     repeated.waited += repeated.interval;
     let success = repeated.response.status().is_some_and(|code| code >= 200);
     let reliable = repeated.response.exists(h::RSEQ);
