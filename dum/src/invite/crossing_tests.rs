@@ -291,3 +291,34 @@ fn a_reliable_180_is_sent_anew_every_minute() {
     }
     assert!(numbers.is_sorted_by(|one, next| one + 1 == *next), "{numbers:?}");
 }
+
+#[test]
+fn a_refresh_that_fails_is_tried_again() {
+    let mut options = DumOptions::default();
+    options.master.add_option_tag("timer");
+    let (mut bench, transaction, invite) = calling_with(options);
+    let grant = |msg: &mut Message| {
+        msg.set(h::SESSION_EXPIRES, "100;refresher=uac");
+        msg.push_back(h::ALLOWS, "UPDATE");
+    };
+    ok(&mut bench, (transaction, &invite), grant);
+    assert_eq!(sent(&mut bench), ["ACK one"]);
+    let call = bench.dum.application().calls[0];
+    bench.run(Duration::from_secs(50));
+    let (first, msg) = bench.request();
+    bench.respond(first, &msg, 500);
+    bench.run(Duration::from_secs(10));
+    let (second, msg) = bench.request();
+    ok(&mut bench, (second, &msg), |msg| {
+        grant(msg);
+        msg.set_body(None, "");
+    });
+    bench.run(Duration::from_secs(45));
+    bench.nothing_sent();
+    // What is changed without a word of it lasts as long as nobody ends it (RFC 4028 §7.2).
+    bench.with(|_, dum| call.hold(dum)).unwrap();
+    let (transaction, invite) = bench.request();
+    ok(&mut bench, (transaction, &invite), |_| {});
+    bench.run(Duration::from_secs(7200));
+    assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["ACK one".to_owned()], vec!["0 connected".to_owned()]));
+}

@@ -321,7 +321,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
             return session::step(dum, call, Event::AckIllegal, response);
         }
     };
-    if response.exists(h::SESSION_EXPIRES) && this.is_answered() {
+    if this.is_answered() {
         session_timer::granted(dum, call, response);
     }
     step(dum, call, event, response);

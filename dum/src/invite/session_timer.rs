@@ -6,10 +6,10 @@
 //!   who refreshes: UPDATE or re-INVITE after half of it; who does not: BYE shortly before its end (§10)
 //! ```
 
-use super::machine::{Event, State};
+use super::machine::Event;
 use super::modify;
 use super::session::{self, Cause, InviteSession, fire};
-use super::{Session, in_dialog, offer_answer::Exchange};
+use super::{Session, in_dialog};
 use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::timers::TimerKind;
@@ -23,6 +23,9 @@ pub(super) const MIN_SE: u32 = 90;
 /// Longer than that nobody is waited for, whatever the peer says.
 const MAX_SE: u32 = 24 * 3600;
 
+/// So often a refresh may be tried, before the session is over.
+const TRIES: u32 = 4;
+
 /// Its option tag.
 const TIMER: &str = "timer";
 
@@ -33,8 +36,8 @@ pub(super) struct SessionTimer {
     pub(super) interval: u32,
     /// Whether this side refreshes.
     pub(super) ours: bool,
-    /// Half of it has passed and the refresh is on its way.
-    pub(super) refreshing: bool,
+    /// Refreshes that were due since the last one that was granted.
+    pub(super) tries: u32,
 }
 
 /// What a request asks for.
@@ -78,7 +81,7 @@ impl Asked {
         };
         // Table 2 of §9: who does not know of it cannot refresh.
         let requester = self.supported && self.requester.unwrap_or(true);
-        Ok(Some(SessionTimer { interval, ours: !requester, refreshing: false }))
+        Ok(Some(SessionTimer { interval, ours: !requester, tries: 0 }))
     }
 }
 
@@ -96,21 +99,21 @@ pub(super) fn granted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: 
     let value = response.header(h::SESSION_EXPIRES).ok().filter(|_| dum.core.master.has_option_tag(TIMER));
     let timer = value.map(|value| {
         let interval = value.seconds.clamp(MIN_SE, MAX_SE);
-        SessionTimer { interval, ours: refresher(&value).unwrap_or(true), refreshing: false }
+        SessionTimer { interval, ours: refresher(&value).unwrap_or(true), tries: 0 }
     });
     start(dum, call, timer);
 }
 
 impl SessionTimer {
-    /// When to look next: to refresh, or to end what was not refreshed (§10).
+    /// When to look next: to refresh, to try it once more, or to end what was not refreshed (§10).
     fn wait(&self) -> Duration {
         let whole = u64::from(self.interval);
-        let last = whole - (whole / 3).min(32);
-        Duration::from_secs(match (self.ours, self.refreshing) {
-            (true, false) => whole / 2,
-            (true, true) => last - whole / 2,
+        let (half, last) = (Duration::from_secs(whole) / 2, Duration::from_secs(whole - (whole / 3).min(32)));
+        match (self.ours, self.tries) {
+            (true, 0) => half,
+            (true, _) => (last - half) / TRIES,
             (false, _) => last,
-        })
+        }
     }
 
     /// Writes it into the 2xx that grants it; `Require` only where the peer is to refresh (§9).
@@ -175,12 +178,11 @@ pub(super) fn fired(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
         return;
     }
     let Some(mut timer) = this.timer else { return };
-    if !timer.ours || timer.refreshing {
+    if !timer.ours || timer.tries == TRIES {
         return session::step(dum, call, Event::Expired, Cause::default());
     }
-    timer.refreshing = true;
-    let idle =
-        this.state == State::Connected && this.modify == modify::State::Idle && this.media.exchange == Exchange::Stable;
+    timer.tries += 1;
+    let idle = in_dialog::is_idle(this) && this.refresh.is_none();
     start(dum, call, Some(timer));
     // An exchange that is under way refreshes it too.
     if idle {
@@ -215,7 +217,7 @@ mod tests {
     /// The tables of RFC 4028 §9.
     #[test]
     fn what_is_agreed() {
-        let timer = |interval, ours| Ok(Some(SessionTimer { interval, ours, refreshing: false }));
+        let timer = |interval, ours| Ok(Some(SessionTimer { interval, ours, tries: 0 }));
         for (request, own, agreed) in [
             (asked(None, None, None, false), 0, Ok(None)),
             (asked(None, None, None, true), 0, Ok(None)),
@@ -237,8 +239,8 @@ mod tests {
 
     #[test]
     fn when_it_is_refreshed_and_when_it_is_over() {
-        let wait = |interval, ours, refreshing| SessionTimer { interval, ours, refreshing }.wait().as_secs();
-        assert_eq!((wait(1800, true, false), wait(1800, true, true), wait(1800, false, false)), (900, 868, 1768));
-        assert_eq!((wait(90, true, false), wait(90, true, true), wait(90, false, false)), (45, 15, 60));
+        let wait = |interval, ours, tries| SessionTimer { interval, ours, tries }.wait().as_millis();
+        assert_eq!((wait(1800, true, 0), wait(1800, true, 1), wait(1800, false, 0)), (900_000, 217_000, 1_768_000));
+        assert_eq!((wait(90, true, 0), wait(90, true, 4), wait(90, false, 0)), (45_000, 3_750, 60_000));
     }
 }
