@@ -374,7 +374,8 @@ fn fork_of(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) -> Op
         return None;
     }
     let mut session = InviteSession::new(State::Calling, original.profile.clone(), media);
-    session.call = Some(call);
+    // Whoever sent us hears of all of them.
+    (session.call, session.refer) = (Some(call), original.refer);
     let session = dum.core.sessions.insert(session).ok()?;
     let Ok(entry) = dum.core.dialogs.add(set, dialog, Usage::Invite(session)) else {
         let _ = dum.core.sessions.remove(session);

@@ -2,10 +2,12 @@
 
 use super::tests::{App, SDP, addr, asked, calling, calling_with, fork, heard, sent, within};
 use super::*;
+use crate::refer::ServerRefer;
 use crate::testing::Bench;
 use crate::{Application, Counts, DumOptions, Reliability};
 use stack::header::{h, p};
 use stack::message::Message;
+use stack::transaction::Command;
 use stack::tu::{ClientTransaction, TuEvent};
 use std::time::Duration;
 
@@ -321,4 +323,75 @@ fn a_refresh_that_fails_is_tried_again() {
     ok(&mut bench, (transaction, &invite), |_| {});
     bench.run(Duration::from_secs(7200));
     assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["ACK one".to_owned()], vec!["0 connected".to_owned()]));
+}
+
+/// A REFER out of a dialog, not answered.
+fn referred() -> (Bench<App>, Handle<ServerRefer>) {
+    let mut options = DumOptions::default();
+    options.master.add_transfer();
+    let mut bench = Bench::with_options(App::default(), options);
+    let mut refer = stack::helper::make_initial(
+        &Method::Refer,
+        &addr("<sip:bob@192.0.2.1>"),
+        &addr("<sip:alice@192.0.2.9>"),
+        &mut rutil::Rng::from_seed(9),
+    );
+    refer.set(h::REFER_TO, "<sip:carol@192.0.2.8>");
+    refer.push_back(h::CONTACTS, "<sip:alice@192.0.2.9>");
+    bench.ask(1, refer);
+    let refer = bench.dum.application().refer.unwrap();
+    (bench, refer)
+}
+
+/// What the NOTIFYs that were sent say.
+fn told(bench: &mut Bench<App>) -> Vec<String> {
+    let shown = |command| match command {
+        Command::Send { msg, .. } if msg.method() == Some(Method::Notify) => {
+            let state = msg.header(h::SUBSCRIPTION_STATE).unwrap().to_string();
+            let frag = String::from_utf8_lossy(msg.body()).lines().next().unwrap().to_owned();
+            Some(format!("{frag}, {state}"))
+        }
+        _ => None,
+    };
+    std::mem::take(&mut bench.sent).into_iter().filter_map(shown).collect()
+}
+
+#[test]
+fn a_transfer_to_many_phones_is_told_as_the_one_that_answers() {
+    let (mut bench, refer) = referred();
+    let offer = Sdp::parse(&SDP.into()).unwrap();
+    bench.with(|_, dum| {
+        let profile = dum.master_profile().user().clone();
+        refer.follow(dum, &profile, Some(&offer)).unwrap();
+    });
+    let (_, accepted) = bench.response();
+    let (_, trying) = bench.request();
+    let (transaction, invite) = bench.request();
+    assert_eq!((accepted.status(), trying.method()), (Some(202), Some(Method::Notify)));
+    for (code, tag) in [(180, "one"), (183, "two"), (200, "two")] {
+        fork(&mut bench, (transaction, &invite), code, tag);
+    }
+    let active = "active;expires=180";
+    let expected = [
+        format!("SIP/2.0 180 Ringing, {active}"),
+        format!("SIP/2.0 183 Session Progress, {active}"),
+        "SIP/2.0 200 OK, terminated;reason=noresource".to_owned(),
+    ];
+    assert_eq!(told(&mut bench), expected);
+    // One fork that is ended is not the end of it; the last one is.
+    let (mut bench, refer) = referred();
+    bench.with(|_, dum| {
+        let profile = dum.master_profile().user().clone();
+        refer.follow(dum, &profile, Some(&offer)).unwrap();
+    });
+    let (_, _) = (bench.response(), bench.request());
+    let (transaction, invite) = bench.request();
+    fork(&mut bench, (transaction, &invite), 180, "one");
+    fork(&mut bench, (transaction, &invite), 180, "two");
+    told(&mut bench);
+    let one = bench.dum.application().calls[0];
+    bench.with(|_, dum| one.end(dum)).unwrap();
+    assert_eq!(told(&mut bench), [""; 0]);
+    fork(&mut bench, (transaction, &invite), 486, "two");
+    assert_eq!(told(&mut bench), ["SIP/2.0 486 Busy Here, terminated;reason=noresource"]);
 }

@@ -1,6 +1,6 @@
 //! The state of one call, and what its machines ask for.
 
-use super::call::Call;
+use super::call::{self, Call};
 use super::callback::{Callback, What};
 use super::machine::{self, Action, EndReason, Event, State};
 use super::modify;
@@ -201,9 +201,13 @@ pub(super) fn step(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event,
 }
 
 /// Whoever sent us to make this call is told how it goes.
-fn refer_progress(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, msg: Option<&Message>) {
-    let Ok(this) = dum.session(call) else { return };
-    let Some(refer) = this.refer else { return };
+fn refer_progress(dum: &mut Dum<'_>, handle: Handle<InviteSession>, action: Action, msg: Option<&Message>) {
+    let Ok(this) = dum.session(handle) else { return };
+    let (Some(refer), out) = (this.refer, this.call) else { return };
+    if matches!(action, Action::Tell(_)) && out.is_some_and(|out| call::has_other(dum, out, handle)) {
+        // Another fork may still be answered.
+        return;
+    }
     let status = msg.and_then(Message::status);
     let status = match action {
         Action::TellProvisional => status.unwrap_or(180),

@@ -1,6 +1,7 @@
 //! Forks, and what comes that should not.
 
 use super::*;
+use crate::refer::{ReferHandler, ServerRefer};
 use crate::subscription::{ServerSubscription, ServerSubscriptionEnd, ServerSubscriptionHandler, SubscriptionState};
 use crate::testing::Bench;
 use crate::{Application, Counts, DumOptions, EventPackage};
@@ -15,6 +16,7 @@ pub(super) struct App {
     heard: Vec<String>,
     pub(super) calls: Vec<Handle<InviteSession>>,
     subscription: Option<Handle<ServerSubscription>>,
+    pub(super) refer: Option<Handle<ServerRefer>>,
     /// It ends a call that is sent elsewhere.
     pub(super) gives_up: bool,
 }
@@ -33,8 +35,17 @@ impl Application for App {
     fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
         Some(self)
     }
+    fn refers(&mut self) -> Option<&mut dyn ReferHandler> {
+        Some(self)
+    }
     fn server_subscriptions(&mut self, _: &str) -> Option<&mut dyn ServerSubscriptionHandler> {
         Some(self)
+    }
+}
+
+impl ReferHandler for App {
+    fn on_refer(&mut self, _: &mut Dum<'_>, refer: Handle<ServerRefer>, _: Option<Handle<InviteSession>>, _: &Message) {
+        self.refer = Some(refer);
     }
 }
 
