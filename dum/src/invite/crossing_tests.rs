@@ -395,3 +395,17 @@ fn a_transfer_to_many_phones_is_told_as_the_one_that_answers() {
     fork(&mut bench, (transaction, &invite), 486, "two");
     assert_eq!(told(&mut bench), ["SIP/2.0 486 Busy Here, terminated;reason=noresource"]);
 }
+
+#[test]
+fn a_transfer_lasts_as_long_as_something_is_told_and_ends_with_a_word() {
+    let (mut bench, refer) = referred();
+    bench.with(|_, dum| refer.accept(dum)).unwrap();
+    bench.run(Duration::from_secs(100));
+    bench.with(|_, dum| refer.notify(dum, 180)).unwrap();
+    told(&mut bench);
+    bench.run(Duration::from_secs(179));
+    assert_eq!((told(&mut bench).len(), bench.dum.counts().refers), (0, 1));
+    bench.run(Duration::from_secs(2));
+    assert_eq!(told(&mut bench), ["SIP/2.0 180 Ringing, terminated;reason=timeout"]);
+    assert_eq!((bench.dum.counts().refers, bench.dum.counts().dialogs), (0, 0));
+}

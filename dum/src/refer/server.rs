@@ -28,6 +28,8 @@ pub struct ServerRefer {
     dialog: Option<Handle<DialogEntry>>,
     /// The peer wants to be told (RFC 4488).
     subscribe: bool,
+    /// What was told last.
+    status: u16,
     patience: Alarm,
 }
 
@@ -49,8 +51,8 @@ pub(crate) fn request(
         return dum.refuse(transaction, &msg, 400);
     }
     let subscribe = !msg.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
-    let usage =
-        ServerRefer { asked: Some(transaction), msg: msg.clone(), dialog: None, subscribe, patience: Alarm::OFF };
+    let (asked, patience) = (Some(transaction), Alarm::OFF);
+    let usage = ServerRefer { asked, msg: msg.clone(), dialog: None, subscribe, status: 100, patience };
     let Ok(refer) = dum.core.server_refers.insert(usage) else { return dum.refuse(transaction, &msg, 503) };
     if let Some(dialog) = dialog {
         if dum.core.dialogs.join(dialog, Usage::ServerRefer(refer)).is_err() {
@@ -88,7 +90,6 @@ impl Handle<ServerRefer> {
         enter_dialog(dum, self, &msg, &response)?;
         dum.core.server_refers.get_mut(self)?.asked = None;
         dum.stack.respond(transaction, response);
-        wait(dum, self, EXPIRES);
         self.notify(dum, 100)
     }
 
@@ -110,22 +111,13 @@ impl Handle<ServerRefer> {
     /// # Errors
     /// [`SessionError::Ended`]: nobody is told any more. [`SessionError::NotNow`]: it is not accepted yet.
     pub fn notify(self, dum: &mut Dum<'_>, status: u16) -> Result<(), SessionError> {
-        let this = dum.core.server_refers.get_mut(self)?;
-        let (None, Some(dialog)) = (this.asked, this.dialog) else { return Err(SessionError::NotNow) };
-        let id = this.msg.header(h::CSEQ).map_or(0, |cseq| cseq.number);
-        let mut msg = dum.make_in_dialog(dialog, &Method::Notify)?;
-        msg.set(h::EVENT, &format_args!("{EVENT};id={id}"));
-        match status {
-            ..200 => msg.set(h::SUBSCRIPTION_STATE, &format_args!("active;expires={}", EXPIRES.as_secs())),
-            _ => msg.set(h::SUBSCRIPTION_STATE, "terminated;reason=noresource"),
-        }
-        let frag = SipFrag::status(status.clamp(100, 699), reason_phrase(status));
-        if let Ok(frag) = frag {
-            msg.set_body(Some("message/sipfrag;version=2.0"), frag.print());
-        }
-        dum.send(Usage::ServerRefer(self), msg, SendOptions::default());
         if status >= 200 {
+            send_notify(dum, self, status, "terminated;reason=noresource")?;
             end(dum, self);
+        } else {
+            send_notify(dum, self, status, &format!("active;expires={}", EXPIRES.as_secs()))?;
+            // As long as something is told, it lasts.
+            wait(dum, self, EXPIRES);
         }
         Ok(())
     }
@@ -171,6 +163,27 @@ impl Handle<ServerRefer> {
     }
 }
 
+/// A NOTIFY with a status, and what becomes of the subscription.
+fn send_notify(
+    dum: &mut Dum<'_>,
+    refer: Handle<ServerRefer>,
+    status: u16,
+    subscription: &str,
+) -> Result<(), SessionError> {
+    let this = dum.core.server_refers.get_mut(refer)?;
+    let (None, Some(dialog)) = (this.asked, this.dialog) else { return Err(SessionError::NotNow) };
+    this.status = status;
+    let id = this.msg.header(h::CSEQ).map_or(0, |cseq| cseq.number);
+    let mut msg = dum.make_in_dialog(dialog, &Method::Notify)?;
+    msg.set(h::EVENT, &format_args!("{EVENT};id={id}"));
+    msg.set(h::SUBSCRIPTION_STATE, subscription);
+    if let Ok(frag) = SipFrag::status(status.clamp(100, 699), reason_phrase(status)) {
+        msg.set_body(Some("message/sipfrag;version=2.0"), frag.print());
+    }
+    dum.send(Usage::ServerRefer(refer), msg, SendOptions::default());
+    Ok(())
+}
+
 /// Out of a dialog the 202 makes one (RFC 3515 §2.4.2, RFC 6665 §4.4.1).
 fn enter_dialog(
     dum: &mut Dum<'_>,
@@ -212,6 +225,9 @@ pub(crate) fn timer(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, fire: Fire) {
     let now = dum.now();
     let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
     if dum.core.timers.is_due(&mut this.patience, fire, now) {
+        let status = this.status;
+        // RFC 6665 §4.2.2: who subscribed hears of its end. Of a REFER that was not answered nobody does.
+        let _ = send_notify(dum, refer, status, "terminated;reason=timeout");
         end(dum, refer);
     }
 }
