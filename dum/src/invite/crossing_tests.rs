@@ -409,3 +409,18 @@ fn a_transfer_lasts_as_long_as_something_is_told_and_ends_with_a_word() {
     assert_eq!(told(&mut bench), ["SIP/2.0 180 Ringing, terminated;reason=timeout"]);
     assert_eq!((bench.dum.counts().refers, bench.dum.counts().dialogs), (0, 0));
 }
+
+#[test]
+fn an_early_update_that_meets_another_is_sent_again() {
+    let (mut bench, transaction, invite) = calling();
+    reliable(&mut bench, (transaction, &invite), "one");
+    let call = bench.dum.application().calls[0];
+    bench.with(|_, dum| call.provide_offer(dum, &Sdp::parse(&SDP.into()).unwrap())).unwrap();
+    let (_, (update, msg)) = (bench.request(), bench.request());
+    bench.respond(update, &msg, 491);
+    bench.run(Duration::from_secs(5));
+    let (update, msg) = bench.request();
+    assert_eq!((msg.method(), msg.body()), (Some(Method::Update), SDP.as_bytes()));
+    ok(&mut bench, (update, &msg), |_| {});
+    assert!(bench.with(|_, dum| call.provide_offer(dum, &Sdp::parse(&SDP.into()).unwrap())).is_ok());
+}

@@ -150,13 +150,19 @@ fn offered(
 pub(super) fn step(
     dum: &mut Dum<'_>,
     call: Handle<InviteSession>,
-    event: modify::Event,
+    mut event: modify::Event,
     cause: impl Into<Cause>,
 ) -> bool {
     let mut cause = cause.into();
     let Ok(this) = dum.session(call) else { return false };
-    if event == modify::Event::Again && this.modify == modify::State::Idle && !try_again(this) {
-        return true;
+    if event == modify::Event::Again && this.modify == modify::State::Idle {
+        if !try_again(this) {
+            return true;
+        }
+        // RFC 3311 §5.1: in an early dialog there is no other way.
+        if !this.is_answered() {
+            event = modify::Event::SendUpdate;
+        }
     }
     let slot = if this.modify == modify::State::ReceivedUpdate { Slot::Update } else { Slot::Invite };
     let (next, actions) = modify::step(this.modify, event);
@@ -173,8 +179,8 @@ pub(super) fn step(
 /// After a glare the offer is made once more, if nothing has changed meanwhile; whether there is one.
 fn try_again(this: &mut InviteSession) -> bool {
     match this.again.take() {
-        Some(Some(offer)) if this.state == State::Connected => this.media.make(Move::SendOffer, Some(offer)),
-        again => again.is_some() && this.state == State::Connected,
+        Some(Some(offer)) if is_idle(this) => this.media.make(Move::SendOffer, Some(offer)),
+        again => again == Some(None) && this.state == State::Connected,
     }
 }
 
