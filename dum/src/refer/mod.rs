@@ -4,7 +4,8 @@
 //!   client:  Sent ──2xx──► Subscribed ──NOTIFY: progress──► ... ──NOTIFY terminated──► ended
 //!             └──else──► rejected   └──no NOTIFY, time is up──► ended
 //!   server:  Asked ──accept: 202──► Active ──NOTIFY for each status──► ... ──final status──► ended
-//!             └──reject──► ended       └──norefersub: 202 and no more (RFC 4488)──► ended
+//!             └──reject──► ended       ├──norefersub: 202 and no more (RFC 4488)──► ended
+//!                                      └──nothing to tell for 180 s: NOTIFY terminated──► ended
 //! ```
 //!
 //! It is a usage of its own in the call's dialog (RFC 5057): the call may end, and the rest of the transfer is still told.
