@@ -326,8 +326,7 @@ fn a_refresh_that_fails_is_tried_again() {
 }
 
 /// A REFER out of a dialog, not answered.
-fn referred() -> (Bench<App>, Handle<ServerRefer>) {
-    let mut options = DumOptions::default();
+fn referred(mut options: DumOptions) -> (Bench<App>, Handle<ServerRefer>) {
     options.master.add_transfer();
     let mut bench = Bench::with_options(App::default(), options);
     let mut refer = stack::helper::make_initial(
@@ -358,7 +357,7 @@ fn told(bench: &mut Bench<App>) -> Vec<String> {
 
 #[test]
 fn a_transfer_to_many_phones_is_told_as_the_one_that_answers() {
-    let (mut bench, refer) = referred();
+    let (mut bench, refer) = referred(DumOptions::default());
     let offer = Sdp::parse(&SDP.into()).unwrap();
     bench.with(|_, dum| {
         let profile = dum.master_profile().user().clone();
@@ -379,7 +378,7 @@ fn a_transfer_to_many_phones_is_told_as_the_one_that_answers() {
     ];
     assert_eq!(told(&mut bench), expected);
     // One fork that is ended is not the end of it; the last one is.
-    let (mut bench, refer) = referred();
+    let (mut bench, refer) = referred(DumOptions::default());
     bench.with(|_, dum| {
         let profile = dum.master_profile().user().clone();
         refer.follow(dum, &profile, Some(&offer)).unwrap();
@@ -398,7 +397,7 @@ fn a_transfer_to_many_phones_is_told_as_the_one_that_answers() {
 
 #[test]
 fn a_transfer_lasts_as_long_as_something_is_told_and_ends_with_a_word() {
-    let (mut bench, refer) = referred();
+    let (mut bench, refer) = referred(DumOptions::default());
     bench.with(|_, dum| refer.accept(dum)).unwrap();
     bench.run(Duration::from_secs(100));
     bench.with(|_, dum| refer.notify(dum, 180)).unwrap();
@@ -423,4 +422,19 @@ fn an_early_update_that_meets_another_is_sent_again() {
     assert_eq!((msg.method(), msg.body()), (Some(Method::Update), SDP.as_bytes()));
     ok(&mut bench, (update, &msg), |_| {});
     assert!(bench.with(|_, dum| call.provide_offer(dum, &Sdp::parse(&SDP.into()).unwrap())).is_ok());
+}
+
+#[test]
+fn a_transfer_that_there_is_no_room_for_is_accepted_and_told_as_503() {
+    let mut options = DumOptions::default();
+    options.limits.dialog_sets = 1;
+    let (mut bench, refer) = referred(options);
+    let result = bench.with(|_, dum| {
+        let profile = dum.master_profile().user().clone();
+        refer.follow(dum, &profile, None)
+    });
+    assert_eq!((result, bench.response().1.status()), (Err(SessionError::NoRoom), Some(202)));
+    let expected =
+        ["SIP/2.0 100 Trying, active;expires=180", "SIP/2.0 503 Service Unavailable, terminated;reason=noresource"];
+    assert_eq!((told(&mut bench), bench.dum.counts().dialogs), (expected.map(String::from).into(), 0));
 }
