@@ -1,17 +1,18 @@
 //! What the user agent knows: tables, timers, and what is to be told.
 
+use crate::asked::Asked;
 use crate::auth::client::ClientAuth;
 use crate::callback::Callback;
 use crate::dialogs::Dialogs;
 use crate::handle::Usages;
 use crate::invite::InviteSession;
 use crate::invite::call::Call;
-use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest};
+use crate::out_of_dialog::ClientOutOfDialogRequest;
 use crate::pager::ClientPagerMessage;
 use crate::profile::MasterProfile;
-use crate::publication::{ClientPublication, ServerPublication};
+use crate::publication::ClientPublication;
 use crate::refer::{ClientRefer, ServerRefer};
-use crate::registration::{ClientRegistration, ServerRegistration};
+use crate::registration::ClientRegistration;
 use crate::subscription::{ClientSubscription, ClientSubscriptionSet, ServerSubscription};
 use crate::timers::Timers;
 use crate::usage::Usage;
@@ -65,15 +66,13 @@ pub(crate) struct Core {
     pub(crate) client_refers: Usages<ClientRefer>,
     pub(crate) server_refers: Usages<ServerRefer>,
     pub(crate) client_registrations: Usages<ClientRegistration>,
-    pub(crate) server_registrations: Usages<ServerRegistration>,
     pub(crate) client_publications: Usages<ClientPublication>,
-    pub(crate) server_publications: Usages<ServerPublication>,
     pub(crate) subscription_sets: Usages<ClientSubscriptionSet>,
     pub(crate) client_subscriptions: Usages<ClientSubscription>,
     pub(crate) server_subscriptions: Usages<ServerSubscription>,
     pub(crate) pagers: Usages<ClientPagerMessage>,
     pub(crate) client_requests: Usages<ClientOutOfDialogRequest>,
-    pub(crate) server_requests: Usages<ServerOutOfDialogRequest>,
+    pub(crate) asked: Usages<Asked>,
 }
 
 impl Core {
@@ -94,15 +93,13 @@ impl Core {
             client_refers: Usages::new(limits.dialog_sets),
             server_refers: Usages::new(limits.dialog_sets),
             client_registrations: Usages::new(limits.requests),
-            server_registrations: Usages::new(limits.requests),
             client_publications: Usages::new(limits.requests),
-            server_publications: Usages::new(limits.requests),
             subscription_sets: Usages::new(limits.dialog_sets),
             client_subscriptions: Usages::new(limits.dialog_sets.saturating_mul(2)),
             server_subscriptions: Usages::new(limits.dialog_sets),
             pagers: Usages::new(limits.requests),
             client_requests: Usages::new(limits.requests),
-            server_requests: Usages::new(limits.requests),
+            asked: Usages::new(limits.requests),
         }
     }
 }

@@ -67,12 +67,16 @@ impl Dum<'_> {
         self.stack.respond(transaction, response);
     }
 
-    /// A response with Server, and a To tag where the request has none. Responses that are to have the same tag bring it.
+    /// A response with Server, Allow if it is a 405, and a To tag where the request has none. Responses that are to have the same tag bring it.
     pub(crate) fn make_response(&mut self, request: &Message, status: u16, tag: Option<&str>) -> Message {
         let new = if tag.is_none() { self.stack.new_tag() } else { String::new() };
         let mut response = request.make_response(status, None, Some(tag.unwrap_or(&new)));
         if let Some(name) = self.core.master.user().user_agent() {
             response.set(h::SERVER, &*name);
+        }
+        // RFC 3261 §8.2.1.
+        if status == 405 {
+            response.push_back(h::ALLOWS, self.core.master.allow());
         }
         response
     }

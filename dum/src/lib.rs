@@ -67,7 +67,8 @@
 //! `testing::Bench`.
 //!
 //! 1. *State* lives in a `Usages<T>` in `core.rs`, with a limit of [`Limits`]. A usage that has timers holds an `Alarm` for
-//!    each; a usage in a dialog holds the `Handle<DialogEntry>`.
+//!    each; a usage in a dialog holds the `Handle<DialogEntry>`. A request that waits for its answer, and is nothing else,
+//!    is an `asked::Asked`, by the handle of its kind.
 //! 2. *Events* come by `usage.rs`: a variant of `Usage`, and a line in each `match`: `outcome` (a response, or none),
 //!    `takes` and `request` (in its dialog), `first_request`, `ack`, `cancelled`, `timer`. What begins a server usage is a
 //!    line in `dispatch::out_of_dialog`.
@@ -84,6 +85,7 @@
 #![forbid(unsafe_code)]
 
 mod application;
+mod asked;
 pub mod auth;
 mod callback;
 mod command;

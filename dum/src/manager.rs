@@ -61,13 +61,13 @@ impl<A: Application> DialogUsageManager<A> {
             dialogs,
             sessions: self.core.sessions.len() + self.core.calls.len(),
             refers: self.core.client_refers.len() + self.core.server_refers.len(),
-            registrations: self.core.client_registrations.len() + self.core.server_registrations.len(),
-            publications: self.core.client_publications.len() + self.core.server_publications.len(),
+            registrations: self.core.client_registrations.len(),
+            publications: self.core.client_publications.len(),
             kept: self.core.client_auth.len(),
             subscriptions: self.core.subscription_sets.len()
                 + self.core.client_subscriptions.len()
                 + self.core.server_subscriptions.len(),
-            requests: self.core.pagers.len() + self.core.client_requests.len() + self.core.server_requests.len(),
+            requests: self.core.pagers.len() + self.core.client_requests.len() + self.core.asked.len(),
             transactions: self.core.clients.len() + self.core.servers.len(),
         }
     }
@@ -128,10 +128,6 @@ impl<A: Application> TransactionUser for DialogUsageManager<A> {
     }
 
     fn drained(&self) -> bool {
-        self.core.server_registrations.len() == 0
-            && self.core.server_publications.len() == 0
-            && self.core.clients.is_empty()
-            && self.core.servers.is_empty()
-            && self.core.server_requests.len() == 0
+        self.core.clients.is_empty() && self.core.servers.is_empty() && self.core.asked.len() == 0
     }
 }

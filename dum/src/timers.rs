@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn an_alarm_fires_once_at_its_last_time() {
-        let usage = Usage::ServerOutOfDialog(Usages::new(1).insert(crate::out_of_dialog::tests::server()).unwrap());
+        let usage = Usage::ClientOutOfDialog(Usages::new(1).insert(crate::out_of_dialog::tests::client()).unwrap());
         let fire = Fire { usage, kind: TimerKind::Unanswered };
         let (mut timers, mut alarm) = (Timers::new(), Alarm::OFF);
         let second = Duration::from_secs(1);
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_is_far_away_has_one_entry_and_that_for_a_minute() {
-        let usage = Usage::ServerOutOfDialog(Usages::new(1).insert(crate::out_of_dialog::tests::server()).unwrap());
+        let usage = Usage::ClientOutOfDialog(Usages::new(1).insert(crate::out_of_dialog::tests::client()).unwrap());
         let fire = Fire { usage, kind: TimerKind::Unanswered };
         let (mut timers, mut alarm) = (Timers::new(), Alarm::OFF);
         let mut due = Vec::new();

@@ -1,5 +1,6 @@
 //! Who hears of a message or a timer. A new kind of usage adds a variant here, and a line to each `match` that means it.
 
+use crate::asked::{self, Asked};
 use crate::core::Core;
 use crate::dialogs::DialogEntry;
 use crate::dispatch::Request;
@@ -7,14 +8,14 @@ use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::invite::call::{self, Call};
 use crate::invite::{InviteSession, in_dialog, server as invited, session};
-use crate::out_of_dialog::{ClientOutOfDialogRequest, ServerOutOfDialogRequest, client, server};
+use crate::out_of_dialog::{ClientOutOfDialogRequest, client};
 use crate::outcome::Outcome;
 use crate::pager::{self, ClientPagerMessage};
 use crate::profile::UserProfile;
-use crate::publication::{self, ClientPublication, ServerPublication};
+use crate::publication::{self, ClientPublication};
 use crate::refer::{self, ClientRefer, ServerRefer};
+use crate::registration::ClientRegistration;
 use crate::registration::client as registering;
-use crate::registration::{self, ClientRegistration, ServerRegistration};
 use crate::subscription::client::{self as subscribed, ClientSubscription};
 use crate::subscription::server::{self as notifier, ServerSubscription};
 use crate::subscription::set::{self as subscribing, ClientSubscriptionSet};
@@ -33,15 +34,13 @@ pub(crate) enum Usage {
     ServerRefer(Handle<ServerRefer>),
     ClientRegistration(Handle<ClientRegistration>),
     ClientPublication(Handle<ClientPublication>),
-    ServerPublication(Handle<ServerPublication>),
-    ServerRegistration(Handle<ServerRegistration>),
     /// A SUBSCRIBE that we sent, before and beside its forks.
     Subscribing(Handle<ClientSubscriptionSet>),
     ClientSubscription(Handle<ClientSubscription>),
     ServerSubscription(Handle<ServerSubscription>),
     Pager(Handle<ClientPagerMessage>),
     ClientOutOfDialog(Handle<ClientOutOfDialogRequest>),
-    ServerOutOfDialog(Handle<ServerOutOfDialogRequest>),
+    Asked(Handle<Asked>),
 }
 
 impl Usage {
@@ -104,7 +103,7 @@ impl Usage {
             Usage::ServerSubscription(handle) => notifier::outcome(dum, handle, &outcome),
             Usage::Pager(handle) => pager::client::outcome(dum, handle, outcome),
             Usage::ClientOutOfDialog(handle) => client::outcome(dum, handle, outcome),
-            Usage::ServerPublication(_) | Usage::ServerRegistration(_) | Usage::ServerOutOfDialog(_) => {}
+            Usage::Asked(_) => {}
         }
     }
 
@@ -122,7 +121,7 @@ impl Usage {
             Usage::ClientSubscription(handle) => subscribed::profile(core, *handle),
             Usage::ServerSubscription(handle) => notifier::profile(core, *handle),
             Usage::Pager(handle) => core.pagers.get(*handle).ok().map(|this| this.profile.clone()),
-            Usage::ServerPublication(_) | Usage::ServerRegistration(_) | Usage::ServerOutOfDialog(_) => None,
+            Usage::Asked(_) => None,
         }
     }
 
@@ -156,13 +155,11 @@ impl Usage {
             Usage::ClientRefer(handle) => refer::client::timer(dum, handle, fire),
             Usage::ServerRefer(handle) => refer::server::timer(dum, handle, fire),
             Usage::ClientPublication(handle) => publication::client::timer(dum, handle, fire),
-            Usage::ServerPublication(handle) => publication::server::timer(dum, handle, fire),
             Usage::ClientRegistration(handle) => registering::timer(dum, handle, fire),
-            Usage::ServerRegistration(handle) => registration::server::timer(dum, handle, fire),
             Usage::Subscribing(handle) => subscribing::timer(dum, handle, fire),
             Usage::ClientSubscription(handle) => subscribed::timer(dum, handle, fire),
             Usage::ServerSubscription(handle) => notifier::timer(dum, handle, fire),
-            Usage::ServerOutOfDialog(handle) => server::timer(dum, handle, fire),
+            Usage::Asked(handle) => asked::timer(dum, handle, fire),
             Usage::Call(_) | Usage::Pager(_) | Usage::ClientOutOfDialog(_) => {}
         }
     }

@@ -122,9 +122,6 @@ impl Handle<ServerInviteSession> {
     pub fn reject(self, dum: &mut Dum<'_>, status: u16, edit: impl FnOnce(&mut Message)) -> Result<(), SessionError> {
         pending(dum, self)?;
         let mut response = make_answer(dum, self.cast(), Slot::Invite, status.clamp(300, 699))?;
-        if status == 405 {
-            response.push_back(h::ALLOWS, dum.core.master.allow());
-        }
         edit(&mut response);
         step(dum, self.cast(), Event::Reject, response);
         Ok(())

@@ -1,7 +1,6 @@
 //! OPTIONS and others between a user agent and what a test plays.
 
 use super::*;
-use crate::dispatch::Request;
 use crate::testing::Bench;
 use stack::header::{HeaderValue, MediaType, NameAddr, h};
 use stack::tu::testing::Harness;
@@ -10,11 +9,6 @@ use std::time::Duration;
 
 pub(crate) fn client() -> ClientOutOfDialogRequest {
     ClientOutOfDialogRequest::new(Method::Options, None)
-}
-
-pub(crate) fn server() -> ServerOutOfDialogRequest {
-    let msg = Message::request(&Method::Options, "sip:a");
-    ServerOutOfDialogRequest::new(Request { transaction: Harness::server(1), msg: Arc::new(msg) })
 }
 
 /// Writes down what it hears; keeps what it is asked, unless it is told to have no handler.
@@ -118,8 +112,21 @@ fn without_a_handler_options_is_answered_and_the_rest_is_405() {
     let line = |name| String::from_utf8_lossy(msg.raw_values(name).next().unwrap()).into_owned();
     assert_eq!(line("Allow"), "INVITE, ACK, CANCEL, OPTIONS, BYE, UPDATE");
     assert_eq!((line("Accept"), line("Accept-Encoding")), ("application/sdp".into(), "identity".into()));
-    bench.ask(2, incoming(&Method::Info));
-    assert_eq!(bench.response().1.status(), Some(405));
+    // A 405 says what is allowed, whether dum knows the method or has no handler for it (RFC 3261 §8.2.1).
+    bench.with(|_, dum| {
+        let mut master = (**dum.master_profile()).clone();
+        master.add_method(Method::Info).add_method(Method::Register).add_method(Method::Publish);
+        dum.set_master_profile(master);
+    });
+    for method in [Method::Info, Method::Register, Method::Publish, Method::from_token("FETCH")] {
+        bench.ask(2, incoming(&method));
+        let (_, msg) = bench.response();
+        let allow: Vec<_> = msg.raw_values("Allow").collect();
+        assert_eq!(
+            (msg.status(), allow),
+            (Some(405), vec![&b"INVITE, ACK, CANCEL, OPTIONS, BYE, UPDATE, INFO, REGISTER, PUBLISH"[..]])
+        );
+    }
     // What is in a dialog that is not there, and what can only be in one.
     let mut stray = incoming(&Method::Bye);
     bench.ask(3, stray.clone());

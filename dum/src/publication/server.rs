@@ -8,28 +8,18 @@
 
 use super::store::{Document, Resource};
 use super::{Callback, ServerPublicationHandler};
+use crate::asked;
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::handle::{Handle, UsageEnded};
-use crate::timers::{Alarm, Fire, TimerKind};
-use crate::usage::Usage;
 use rutil::Time;
 use stack::header::h;
 use stack::message::Message;
-use stack::tu::ServerTransaction;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A PUBLISH that was received, until it is answered.
 #[derive(Debug)]
-pub struct ServerPublication {
-    transaction: ServerTransaction,
-    msg: Arc<Message>,
-    /// The 200, when it was accepted.
-    response: Option<Box<Message>>,
-    /// When its client gives up.
-    unanswered: Alarm,
-}
+pub enum ServerPublication {}
 
 /// What a PUBLISH asks for (RFC 3903 §4, table 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,14 +54,7 @@ impl Handle<ServerPublication> {
     /// # Errors
     /// [`UsageEnded`]: it was answered, or nobody waits for an answer any more.
     pub fn accept(self, dum: &mut Dum<'_>, edit: impl FnOnce(&mut Message)) -> Result<(), UsageEnded> {
-        let this = dum.core.server_publications.get(self)?;
-        if this.response.is_some() {
-            return Err(UsageEnded);
-        }
-        let msg = this.msg.clone();
-        let mut response = dum.make_response(&msg, 200, None);
-        edit(&mut response);
-        dum.core.server_publications.get_mut(self)?.response = Some(Box::new(response));
+        asked::accept(dum, self.cast(), edit)?;
         dum.call_back(Callback::Accepted { publication: self });
         Ok(())
     }
@@ -81,38 +64,15 @@ impl Handle<ServerPublication> {
     /// # Errors
     /// [`UsageEnded`]: it was answered, or nobody waits for an answer any more.
     pub fn reject(self, dum: &mut Dum<'_>, status: u16, edit: impl FnOnce(&mut Message)) -> Result<(), UsageEnded> {
-        if dum.core.server_publications.get(self)?.response.is_some() {
-            return Err(UsageEnded);
-        }
-        let this = dum.core.server_publications.remove(self)?;
-        let mut response = dum.make_response(&this.msg, status.clamp(300, 699), None);
-        edit(&mut response);
-        dum.stack.respond(this.transaction, response);
-        Ok(())
+        asked::respond(dum, self.cast(), status.clamp(300, 699), |_, _, msg| edit(msg))
     }
 }
 
 /// A PUBLISH came.
 pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
-    let Request { transaction, msg } = request;
-    let usage = ServerPublication { transaction, msg: msg.clone(), response: None, unanswered: Alarm::OFF };
-    let Ok(publication) = dum.core.server_publications.insert(usage) else {
-        return dum.refuse(transaction, &msg, 503);
-    };
-    let fire = Fire { usage: Usage::ServerPublication(publication), kind: TimerKind::Unanswered };
-    let (now, after) = (dum.now(), dum.core.values.long());
-    if let Ok(this) = dum.core.server_publications.get_mut(publication) {
-        dum.core.timers.set(&mut this.unanswered, fire, now, after);
-    }
-    dum.call_back(Callback::Received { publication, msg });
-}
-
-/// Its client waits no longer (RFC 4320 §4.2).
-pub(crate) fn timer(dum: &mut Dum<'_>, publication: Handle<ServerPublication>, fire: Fire) {
-    let now = dum.now();
-    let Ok(this) = dum.core.server_publications.get_mut(publication) else { return };
-    if dum.core.timers.is_due(&mut this.unanswered, fire, now) {
-        let _ = dum.core.server_publications.remove(publication);
+    let msg = request.msg.clone();
+    if let Some(asked) = asked::receive(dum, request) {
+        dum.call_back(Callback::Received { publication: asked.cast(), msg });
     }
 }
 
@@ -227,8 +187,7 @@ pub(super) fn accepted(
     handler: &mut dyn ServerPublicationHandler,
     publication: Handle<ServerPublication>,
 ) {
-    let Ok(this) = dum.core.server_publications.get_mut(publication) else { return };
-    let (msg, Some(mut response)) = (this.msg.clone(), this.response.take()) else { return };
+    let Some((msg, mut response)) = asked::take(dum, publication.cast()) else { return };
     let now = dum.now();
     let etag = dum.rng().token::<16>();
     let written = plan(dum, handler, &msg, etag.as_str()).and_then(|plan| {
@@ -240,9 +199,7 @@ pub(super) fn accepted(
             // §6 step 7: a removed one has a tag too, of something that is not there.
             response.set(h::SIP_ETAG, etag.as_str());
             response.set(h::EXPIRES, &expires.as_secs());
-            if let Ok(this) = dum.core.server_publications.remove(publication) {
-                dum.stack.respond(this.transaction, response);
-            }
+            asked::answer(dum, publication.cast(), response);
         }
         Err(status) => refuse(dum, handler, publication, status),
     }

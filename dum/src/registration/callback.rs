@@ -5,7 +5,6 @@ use crate::application::Application;
 use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::outcome::Outcome;
-use stack::header::h;
 use stack::message::Message;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +23,7 @@ impl Callback {
         match self {
             Callback::Received { registration, msg } => match app.server_registrations() {
                 Some(handler) => server::received(dum, handler, registration, &msg),
-                None => {
-                    let allow = dum.master_profile().allow().to_owned();
-                    let _ = registration.reject(dum, 405, |msg| msg.push_back(h::ALLOWS, &allow));
-                }
+                None => drop(registration.reject(dum, 405, |_| {})),
             },
             Callback::Accepted { registration } => {
                 if let Some(handler) = app.server_registrations() {

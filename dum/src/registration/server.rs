@@ -11,26 +11,16 @@
 
 use super::bindings::{Kind, RegisterRefusal, apply};
 use super::{Binding, Callback, RegistrarLimits, ServerRegistrationHandler};
+use crate::asked;
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::handle::{Handle, UsageEnded};
-use crate::timers::{Alarm, Fire, TimerKind};
-use crate::usage::Usage;
 use stack::header::{h, p};
 use stack::message::Message;
-use stack::tu::ServerTransaction;
-use std::sync::Arc;
 
 /// A REGISTER that was received, until it is answered.
 #[derive(Debug)]
-pub struct ServerRegistration {
-    transaction: ServerTransaction,
-    msg: Arc<Message>,
-    /// The 200, when it was accepted.
-    response: Option<Box<Message>>,
-    /// When its client gives up.
-    unanswered: Alarm,
-}
+pub enum ServerRegistration {}
 
 impl Handle<ServerRegistration> {
     /// Does what the REGISTER asks for, and answers with 200 and all bindings; `edit` adds what else it is to say, as
@@ -39,14 +29,7 @@ impl Handle<ServerRegistration> {
     /// # Errors
     /// [`UsageEnded`]: it was answered, or nobody waits for an answer any more.
     pub fn accept(self, dum: &mut Dum<'_>, edit: impl FnOnce(&mut Message)) -> Result<(), UsageEnded> {
-        let this = dum.core.server_registrations.get(self)?;
-        if this.response.is_some() {
-            return Err(UsageEnded);
-        }
-        let msg = this.msg.clone();
-        let mut response = dum.make_response(&msg, 200, None);
-        edit(&mut response);
-        dum.core.server_registrations.get_mut(self)?.response = Some(Box::new(response));
+        asked::accept(dum, self.cast(), edit)?;
         dum.call_back(Callback::Accepted { registration: self });
         Ok(())
     }
@@ -56,38 +39,15 @@ impl Handle<ServerRegistration> {
     /// # Errors
     /// [`UsageEnded`]: it was answered, or nobody waits for an answer any more.
     pub fn reject(self, dum: &mut Dum<'_>, status: u16, edit: impl FnOnce(&mut Message)) -> Result<(), UsageEnded> {
-        if dum.core.server_registrations.get(self)?.response.is_some() {
-            return Err(UsageEnded);
-        }
-        let this = dum.core.server_registrations.remove(self)?;
-        let mut response = dum.make_response(&this.msg, status.clamp(300, 699), None);
-        edit(&mut response);
-        dum.stack.respond(this.transaction, response);
-        Ok(())
+        asked::respond(dum, self.cast(), status.clamp(300, 699), |_, _, msg| edit(msg))
     }
 }
 
 /// A REGISTER came.
 pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
-    let Request { transaction, msg } = request;
-    let usage = ServerRegistration { transaction, msg: msg.clone(), response: None, unanswered: Alarm::OFF };
-    let Ok(registration) = dum.core.server_registrations.insert(usage) else {
-        return dum.refuse(transaction, &msg, 503);
-    };
-    let fire = Fire { usage: Usage::ServerRegistration(registration), kind: TimerKind::Unanswered };
-    let (now, after) = (dum.now(), dum.core.values.long());
-    if let Ok(this) = dum.core.server_registrations.get_mut(registration) {
-        dum.core.timers.set(&mut this.unanswered, fire, now, after);
-    }
-    dum.call_back(Callback::Received { registration, msg });
-}
-
-/// Its client waits no longer (RFC 4320 §4.2).
-pub(crate) fn timer(dum: &mut Dum<'_>, registration: Handle<ServerRegistration>, fire: Fire) {
-    let now = dum.now();
-    let Ok(this) = dum.core.server_registrations.get_mut(registration) else { return };
-    if dum.core.timers.is_due(&mut this.unanswered, fire, now) {
-        let _ = dum.core.server_registrations.remove(registration);
+    let msg = request.msg.clone();
+    if let Some(asked) = asked::receive(dum, request) {
+        dum.call_back(Callback::Received { registration: asked.cast(), msg });
     }
 }
 
@@ -146,8 +106,7 @@ pub(super) fn accepted(
     handler: &mut dyn ServerRegistrationHandler,
     registration: Handle<ServerRegistration>,
 ) {
-    let Ok(this) = dum.core.server_registrations.get_mut(registration) else { return };
-    let (msg, Some(mut response)) = (this.msg.clone(), this.response.take()) else { return };
+    let Some((msg, mut response)) = asked::take(dum, registration.cast()) else { return };
     let now = dum.now();
     let written = planned(dum, handler, &msg).map_err(Some).and_then(|(aor, kind, bindings)| {
         let change = kind != Kind::Query;
@@ -167,9 +126,7 @@ pub(super) fn accepted(
             if bindings.iter().any(|binding| binding.device.is_some() && is_of(binding, &msg)) {
                 response.push_back(h::REQUIRES, "outbound");
             }
-            if let Ok(this) = dum.core.server_registrations.remove(registration) {
-                dum.stack.respond(this.transaction, response);
-            }
+            asked::answer(dum, registration.cast(), response);
         }
         Err(Some(refusal)) => refuse(dum, registration, refusal, handler.limits()),
         Err(None) => drop(registration.reject(dum, 503, |_| {})),
