@@ -5,9 +5,9 @@
 //! is the median of five runs. A window of calls is kept in progress, so the runner seldom sleeps. Memory is resident
 //! memory with calls established, after their transactions are gone.
 
+use benches::{cpu, median, resident};
 use dum::invite::{EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
 use dum::{Application, DialogUsageManager, Dum, DumHandle, DumOptions, Handle, UserProfile};
-use nix::sys::resource::{UsageWho, getrusage};
 use rutil::Rng;
 use stack::contents::sdp::Sdp;
 use stack::header::{HeaderValue, NameAddr};
@@ -133,7 +133,7 @@ fn whole_calls() -> (f64, f64) {
     let (cpu, begin) = (cpu(), Instant::now());
     let (stack, progress) = start(CALLS, false);
     wait(&progress.ended, CALLS, &progress);
-    let (cpu, wall) = (self::cpu() - cpu, begin.elapsed());
+    let (cpu, wall) = (benches::cpu() - cpu, begin.elapsed());
     drop(stack);
     (cpu.as_secs_f64() * 1e6 / CALLS as f64, CALLS as f64 / wall.as_secs_f64())
 }
@@ -152,26 +152,9 @@ fn held_calls() -> (f64, f64) {
     (at_once, each(memory))
 }
 
-fn cpu() -> Duration {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("getrusage");
-    let micros = |t: nix::sys::time::TimeVal| t.tv_sec() as u64 * 1_000_000 + t.tv_usec() as u64;
-    Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
-}
-
-/// Resident memory, octets.
-fn resident() -> f64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or(0.0) * 4096.0
-}
-
-fn median(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all[all.len() / 2]
-}
-
 fn main() {
     let (at_once, later) = held_calls();
     println!("an established call, one side: {at_once:.0} octets at once, {later:.0} without its transactions");
     let (cpu, rate): (Vec<f64>, Vec<f64>) = (0..RUNS).map(|_| whole_calls()).unzip();
-    println!("INVITE/180/200/ACK/BYE/200, both ends: {:.2} µs CPU each, {:.0}/s", median(cpu), median(rate));
+    println!("INVITE/180/200/ACK/BYE/200, both ends: {:.2} µs CPU each, {:.0}/s", median(&cpu), median(&rate));
 }

@@ -4,7 +4,7 @@
 //! `cargo bench -p benches --bench transactions`. CPU is user and system time of the whole process, from `getrusage`;
 //! each figure is the median of five runs. A window of requests is kept in progress, so the runner seldom sleeps.
 
-use nix::sys::resource::{UsageWho, getrusage};
+use benches::{cpu, median, resident};
 use stack::header::{CSeq, CallId, Contact, Method, NameAddr, h};
 use stack::message::Message;
 use stack::transport::TransportType;
@@ -168,30 +168,13 @@ fn run(workload: Workload, count: u64) -> Figures {
     while progress.done.load(Ordering::Relaxed) + progress.failed.load(Ordering::Relaxed) < count {
         std::thread::sleep(Duration::from_millis(5));
     }
-    let (cpu, wall) = (self::cpu() - cpu, begin.elapsed());
+    let (cpu, wall) = (benches::cpu() - cpu, begin.elapsed());
     let failed = progress.failed.load(Ordering::Relaxed);
     assert_eq!(failed, 0, "no transaction may fail");
     let stats = stack.transaction_stats();
     let kept = (resident() - memory) / (stats.clients_alive + stats.servers_alive).max(1) as f64;
     stack.shutdown(Duration::from_secs(1));
     Figures { cpu_us: cpu.as_secs_f64() * 1e6 / count as f64, per_second: count as f64 / wall.as_secs_f64(), kept }
-}
-
-fn cpu() -> Duration {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("getrusage");
-    let micros = |t: nix::sys::time::TimeVal| t.tv_sec() as u64 * 1_000_000 + t.tv_usec() as u64;
-    Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
-}
-
-/// Resident memory, octets.
-fn resident() -> f64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or(0.0) * 4096.0
-}
-
-fn median(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all[all.len() / 2]
 }
 
 fn main() {
@@ -204,8 +187,8 @@ fn main() {
         let figures: Vec<Figures> = (0..RUNS).map(|_| run(workload, count)).collect();
         println!(
             "{name:<34} {:>12.2} {:>12.0} {:>16.0}",
-            median(figures.iter().map(|f| f.cpu_us).collect()),
-            median(figures.iter().map(|f| f.per_second).collect()),
+            median(&figures.iter().map(|f| f.cpu_us).collect::<Vec<_>>()),
+            median(&figures.iter().map(|f| f.per_second).collect::<Vec<_>>()),
             // Later runs reuse what earlier ones freed: the first shows what is kept.
             figures[0].kept,
         );

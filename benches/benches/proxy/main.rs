@@ -19,6 +19,7 @@ mod refusals;
 mod site;
 mod subject;
 
+use benches::median;
 use std::path::PathBuf;
 use tests::peers::repro_binary;
 
@@ -119,10 +120,4 @@ pub(crate) fn compare(what: &str, unit: &str, must: Option<f64>, args: &Args, ca
     println!(
         "{what}, {rounds} rounds | {first}: {of_first} {unit} | {second}: {of_second} {unit} | ratio {ratio}{must}"
     );
-}
-
-pub(crate) fn median(figures: &[f64]) -> f64 {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
