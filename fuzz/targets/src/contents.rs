@@ -1,6 +1,7 @@
 //! Media types, multipart bodies and fragments of messages.
 
 use bytes::Bytes;
+use stack::contents::event::{ConferenceInfo, DialogInfo, EventDocument, MessageSummary, Pidf, RegInfo};
 use stack::contents::multipart::MAX_DEPTH;
 use stack::contents::{Contents, MediaType, Multipart, SipFrag};
 
@@ -32,8 +33,24 @@ fn look_into(contents: &Contents, body: &Bytes, depth: u8) {
         Contents::Multipart(multipart) => look_into_parts(multipart, depth),
         Contents::SipFrag(frag) => pieces(frag, body),
         Contents::Text(text) => drop(text.text().map(|text| text.len())),
-        Contents::Sdp(_) | Contents::Octets { .. } => {}
+        Contents::Sdp(_) => {}
+        Contents::Octets { .. } => events(body),
     }
+}
+
+/// The bodies of event packages, whatever the type says: what is understood prints to a text that reads as the same.
+fn events(body: &[u8]) {
+    again::<Pidf>(body);
+    again::<DialogInfo>(body);
+    again::<RegInfo>(body);
+    again::<ConferenceInfo>(body);
+    again::<MessageSummary>(body);
+}
+
+fn again<D: EventDocument + PartialEq + std::fmt::Debug>(body: &[u8]) {
+    let Ok(document) = D::parse(body) else { return };
+    let printed = document.print();
+    assert_eq!(D::parse(&printed).as_ref(), Ok(&document), "{printed:?}");
 }
 
 fn look_into_parts(multipart: &Multipart, depth: u8) {

@@ -62,7 +62,7 @@ const SDPS: [&str; 3] = [
      c=IN IP4 0.0.0.0\r\na=mid:0\r\na=group:BUNDLE 0\r\nm=audio 9 RTP/AVP 96\r\na=rtpmap:96 OPUS/48000/2",
 ];
 
-const CONTENTS: [&str; 8] = [
+const CONTENTS: [&str; 13] = [
     "message/sipfrag;version=2.0\nSIP/2.0 200 OK",
     "message/sipfrag\nINVITE sip:a@b SIP/2.0\r\nSubject : x:y\r\n  z\r\nTo: <sip:a@b>\r\n\r\nbody",
     "message/sipfrag\nFrom: <sip:a@b>\nSubject: x",
@@ -73,6 +73,20 @@ const CONTENTS: [&str; 8] = [
     "multipart/related;boundary=\"a b\";start=\"<1@a>\"\n--a b\nContent-Type: multipart/mixed;boundary=b\n\n--b\n\n\n--b--\n\
      --a b\nContent-Id: <1@a>\nContent-Type: application/sdp\n\nv=0\n--a b--",
     "multipart/signed;boundary=b;protocol=\"application/pkcs7-signature\"\n--b\r\nA: b\r\n c\r\n\r\nx\r\n--b\r\n\r\ny\r\n--b--",
+    "application/pidf+xml\n<?xml version=\"1.0\"?><presence xmlns=\"urn:ietf:params:xml:ns:pidf\" entity=\"pres:a@b\">\
+     <tuple id=\"t\"><status><basic>open</basic></status><contact priority=\"0.8\">sip:a@b</contact>\
+     <note xml:lang=\"en\">&lt;&#65;</note></tuple><note>x</note></presence>",
+    "application/dialog-info+xml\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"0\" state=\"full\" \
+     entity=\"sip:a@b\"><dialog id=\"1\" call-id=\"c\" direction=\"initiator\"><state event=\"rejected\" code=\"486\">\
+     terminated</state><local><target uri=\"sip:a@c\"/></local></dialog></dialog-info>",
+    "application/reginfo+xml\n<reginfo xmlns=\"urn:ietf:params:xml:ns:reginfo\" version=\"1\" state=\"partial\">\
+     <registration aor=\"sip:a@b\" id=\"r\" state=\"active\"><contact id=\"c\" state=\"active\" event=\"registered\" \
+     expires=\"60\"><uri>sip:a@c</uri></contact></registration></reginfo>",
+    "application/conference-info+xml\n<c:conference-info xmlns:c=\"urn:ietf:params:xml:ns:conference-info\" \
+     entity=\"sip:c@b\" state=\"full\" version=\"1\"><c:users><c:user entity=\"sip:a@b\"><c:endpoint entity=\"sip:a@c\">\
+     <c:status>connected</c:status></c:endpoint></c:user></c:users></c:conference-info>",
+    "application/simple-message-summary\nMessages-Waiting: yes\r\nMessage-Account: sip:a@b\r\n\
+     Voice-Message: 2/8 (0/2)\r\nX: y\r\n\r\nTo: b\r\n",
 ];
 
 /// The seeds of a target, always the same ones.
