@@ -9,9 +9,11 @@ pub mod config;
 pub mod gruu_token;
 pub mod location;
 pub mod processors;
+pub mod provisioning;
 pub mod proxy;
 pub mod registrar;
 
 pub use config::{Config, ConfigError};
 pub use location::LocationStore;
+pub use provisioning::Provisioning;
 pub use proxy::{Proxy, Server};

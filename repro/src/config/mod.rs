@@ -1,7 +1,7 @@
 //! The configuration: a plain struct with defaults, read from TOML in one place and validated once.
 
 mod file;
-mod net;
+pub(crate) mod net;
 mod tls;
 
 pub use file::ConfigError;

@@ -1,6 +1,6 @@
 //! Addresses in the configuration: where to listen, whom to trust, whom to ask.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use stack::header::p;
 use stack::transport::TransportType;
 use stack::uri::{Host, Uri};
@@ -49,7 +49,7 @@ pub struct BadText {
     expected: &'static str,
 }
 
-fn bad(text: &str, expected: &'static str) -> BadText {
+pub(crate) fn bad(text: &str, expected: &'static str) -> BadText {
     BadText { text: text.to_owned(), expected }
 }
 
@@ -86,6 +86,34 @@ impl Network {
 fn same(a: u128, b: u128, width: u32, bits: u8) -> bool {
     let ignored = width.saturating_sub(u32::from(bits));
     (a ^ b).checked_shr(ignored).unwrap_or(0) == 0
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alone = if self.address.is_ipv4() { 32 } else { 128 };
+        match self.bits {
+            bits if bits == alone => self.address.fmt(f),
+            bits => write!(f, "{}/{bits}", self.address),
+        }
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl Serialize for Domain {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
 }
 
 impl FromStr for Network {

@@ -1,0 +1,157 @@
+//! What an operator provisions (users, domains, access lists, static registrations, …), and what the proxy looks up in it.
+//!
+//! [`Records`] are what is written down, in the configuration and in the store; [`Provisioning`] is made of all of them
+//! at once, or not at all. It is immutable: the proxies of all shards share one, and get another in its place when
+//! something has changed. So a look-up takes no lock.
+
+mod field;
+mod record;
+mod records;
+#[cfg(test)]
+mod tests;
+mod user;
+
+pub use field::{Aor, BadHa1, ContactUri, Ha1, MOST_AOR, Quality};
+pub use record::{AclRecord, DomainRecord, Fault, Record, StaticRegistration, ThirdParty, UserRecord};
+pub use records::{Place, Placed, Records, Row};
+pub use user::{MayRegister, User};
+
+use crate::config::Domain;
+use rutil::{HashMap, Keyed, Rng};
+use smallvec::SmallVec;
+
+/// Records that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {subject}: {what}")]
+pub struct ProvisioningError {
+    /// Where it stands.
+    pub place: Place,
+    /// The field that is wrong, or empty.
+    pub field: String,
+    /// Kind, key and field, as far as they are known.
+    subject: String,
+    what: String,
+}
+
+impl ProvisioningError {
+    /// `key` and `field` may be empty. What cannot be printed is escaped: this becomes one line of a log.
+    pub fn new(place: &Place, kind: &str, key: &str, field: &str, what: &str) -> Self {
+        let parts = [kind, key, field].into_iter().filter(|part| !part.is_empty());
+        let subject = parts.map(one_line).collect::<Vec<_>>().join(" ");
+        ProvisioningError { place: place.clone(), field: field.to_owned(), subject, what: one_line(what) }
+    }
+}
+
+/// Most characters of a text that somebody else wrote, in a message.
+const SHOWN: usize = 200;
+
+/// A text without control characters and of a length for a log.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(SHOWN));
+    for character in text.chars().take(SHOWN) {
+        match character {
+            character if character.is_control() => line.extend(character.escape_default()),
+            character => line.push(character),
+        }
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// A domain that we answer for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedDomain {
+    /// Its name.
+    pub name: Domain,
+    /// The realm that its users are asked for.
+    pub realm: Box<str>,
+}
+
+/// A contact that nobody registers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticContact {
+    /// Where its calls go.
+    pub contact: ContactUri,
+    /// Preference, in thousandths.
+    pub q: u16,
+}
+
+/// Everything that is provisioned, ready for look-ups.
+#[derive(Debug)]
+pub struct Provisioning {
+    users: HashMap<Box<str>, User>,
+    /// The domains, by name.
+    domains: HashMap<Box<str>, ServedDomain>,
+    /// The access list, as it was written.
+    pub acl: Box<[AclRecord]>,
+    static_contacts: HashMap<Box<str>, SmallVec<[StaticContact; 1]>>,
+}
+
+impl Provisioning {
+    /// Nothing; `rng` gives the keys of its tables.
+    pub fn empty(rng: &mut Rng) -> Self {
+        let hasher = Keyed::new(rng);
+        Provisioning {
+            users: HashMap::with_hasher(hasher.clone()),
+            domains: HashMap::with_hasher(hasher.clone()),
+            acl: Box::default(),
+            static_contacts: HashMap::with_hasher(hasher),
+        }
+    }
+
+    /// Makes everything of its records.
+    ///
+    /// # Errors
+    /// The first record that does not go with the others.
+    pub fn compile(records: &Records, rng: &mut Rng) -> Result<Self, ProvisioningError> {
+        records.unique()?;
+        let mut all = Self::empty(rng);
+        for Placed { record, .. } in &records.domains {
+            let name = record.key();
+            let realm = record.realm.as_deref().unwrap_or(&name).into();
+            all.domains.insert(name.as_str().into(), ServedDomain { name: record.name.clone(), realm });
+        }
+        all.users.reserve(records.users.len());
+        for Placed { record, .. } in &records.users {
+            let realm = record.realm.as_deref().or_else(|| Some(&*all.domain(record.aor.domain())?.realm));
+            let user = User::new(record, realm);
+            all.users.insert(record.aor.as_str().into(), user);
+        }
+        all.acl = records.acl.iter().map(|placed| placed.record.clone()).collect();
+        for Placed { record, .. } in &records.static_registrations {
+            let contact = StaticContact { contact: record.contact.clone(), q: record.q.thousandths() };
+            all.static_contacts.entry(record.aor.as_str().into()).or_default().push(contact);
+        }
+        for contacts in all.static_contacts.values_mut() {
+            contacts.sort_by_key(|contact| std::cmp::Reverse(contact.q));
+        }
+        Ok(all)
+    }
+
+    /// The user with this address-of-record, unless it is disabled.
+    pub fn user(&self, aor: &str) -> Option<&User> {
+        self.users.get(aor)
+    }
+
+    /// How many users there are.
+    pub fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    /// A domain by its name, in lower case.
+    pub fn domain(&self, name: &str) -> Option<&ServedDomain> {
+        self.domains.get(name)
+    }
+
+    /// All domains.
+    pub fn domains(&self) -> impl Iterator<Item = &ServedDomain> {
+        self.domains.values()
+    }
+
+    /// The contacts of an address-of-record that nobody registers, the most preferred first.
+    pub fn static_contacts(&self, aor: &str) -> &[StaticContact] {
+        self.static_contacts.get(aor).map_or(&[], SmallVec::as_slice)
+    }
+}

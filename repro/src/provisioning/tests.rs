@@ -1,0 +1,150 @@
+//! Records, and what is made of them.
+
+use super::*;
+use rutil::Rng;
+use serde_json::{Value, json};
+use stack::auth::{Algorithm, Hash, Secret};
+
+fn records(lines: &[(&str, Value)]) -> Result<Records, ProvisioningError> {
+    let mut records = Records::default();
+    for (at, (kind, body)) in lines.iter().enumerate() {
+        records.add(kind, body.clone(), Place::File { file: "f".into(), line: at + 1 })?;
+    }
+    Ok(records)
+}
+
+fn compile(lines: &[(&str, Value)]) -> Result<Provisioning, ProvisioningError> {
+    Provisioning::compile(&records(lines)?, &mut Rng::from_seed(1))
+}
+
+const MD5: &str = "939e7578ed9e3c518a452acee763bce9";
+const SHA256: &str = "7987c64c30e25f1b74be53f966b49b90f2808aa92faf9a00262392d7b4794232";
+
+#[test]
+fn an_address_of_record_is_the_key_that_the_proxy_makes() {
+    for (text, key) in [
+        ("alice@example.com", "alice@example.com"),
+        ("sip:Alice@EXAMPLE.com", "Alice@example.com"),
+        ("%61lice@example.com", "alice@example.com"),
+        ("a%22%00'--@[2001:DB8::1]", "a%22%00'--@[2001:db8::1]"),
+    ] {
+        let aor: Aor = text.parse().unwrap();
+        assert_eq!((aor.as_str(), aor.as_str().parse().as_ref()), (key, Ok(&aor)), "{text}");
+    }
+    let long = format!("{}@example.com", "a".repeat(65_536));
+    for text in ["", "example.com", "@example.com", "a@b:5060", "a:pw@b", "a@b;x=y", "a b@c", "a\"@c", "a\0@c", &long] {
+        let error = text.parse::<Aor>().unwrap_err().to_string();
+        assert!(error.contains("alice@example.com") && error.len() < 1000, "{error}");
+    }
+}
+
+#[test]
+fn a_user_has_the_secrets_that_were_written_down() {
+    let all = compile(&[("user", json!({"aor": "alice@example.com", "md5": MD5, "sha256": SHA256}))]).unwrap();
+    let user = all.user("alice@example.com").unwrap();
+    let [md5, sha256] = [Secret::a1(Hash::Md5, MD5), Secret::a1(Hash::Sha256, SHA256)];
+    assert!(user.secret(Algorithm::MD5) == Some(md5) && user.secret(Algorithm::SHA_256) == Some(sha256));
+    assert!(user.secret(Algorithm::SHA_512_256).is_none() && all.user("bob@example.com").is_none());
+    assert!(user.realm().is_none() && !user.may_register("bob@example.com"));
+    assert!(!format!("{all:?}").contains("939e"));
+}
+
+#[test]
+fn a_disabled_user_has_no_secret() {
+    let all = compile(&[("user", json!({"aor": "a@h", "md5": MD5, "enabled": false, "third_party": ["*"]}))]).unwrap();
+    let user = all.user("a@h").unwrap();
+    assert!(!user.enabled && user.secret(Algorithm::MD5).is_none() && !user.may_register("b@h"));
+}
+
+#[test]
+fn who_may_register_others_is_written_down() {
+    let all = compile(&[
+        ("user", json!({"aor": "some@h", "third_party": ["b@H"]})),
+        ("user", json!({"aor": "all@h", "third_party": ["*"]})),
+    ]);
+    let all = all.unwrap();
+    let may = |who: &str, whom: &str| all.user(who).unwrap().may_register(whom);
+    assert!(may("some@h", "b@h") && !may("some@h", "c@h") && may("all@h", "c@h"));
+}
+
+#[test]
+fn a_user_is_asked_for_the_realm_of_its_domain() {
+    let all = compile(&[
+        ("domain", json!({"name": "Example.com", "realm": "Acme"})),
+        ("domain", json!({"name": "example.net"})),
+        ("user", json!({"aor": "a@example.com"})),
+        ("user", json!({"aor": "b@example.com", "realm": "own"})),
+        ("user", json!({"aor": "a@example.net"})),
+    ])
+    .unwrap();
+    let realm = |aor: &str| all.user(aor).unwrap().realm();
+    assert_eq!(
+        [realm("a@example.com"), realm("b@example.com"), realm("a@example.net")],
+        [Some("Acme"), Some("own"), None]
+    );
+    assert_eq!(all.domain("example.net").map(|domain| &*domain.realm), Some("example.net"));
+    assert_eq!(all.domains().count(), 2);
+}
+
+#[test]
+fn static_contacts_come_in_the_order_of_preference() {
+    let all = compile(&[
+        ("static_registration", json!({"aor": "a@h", "contact": "sip:1@gw", "q": 0.3})),
+        ("static_registration", json!({"aor": "a@h", "contact": "sip:2@gw"})),
+    ])
+    .unwrap();
+    let contacts: Vec<_> = all.static_contacts("a@h").iter().map(|c| (c.contact.as_str(), c.q)).collect();
+    assert_eq!(contacts, [("sip:2@gw", 1000), ("sip:1@gw", 300)]);
+    assert!(all.static_contacts("b@h").is_empty());
+}
+
+#[test]
+fn errors_name_place_kind_key_field_and_what_was_expected() {
+    for (kind, body, parts) in [
+        ("usr", json!({}), &["f:1: usr: expected one of user, domain"][..]),
+        ("user", json!({}), &["f:1: user: missing field `aor`"]),
+        ("user", json!({"aor": "a"}), &["f:1: user aor: \"a\": expected an address-of-record"]),
+        ("user", json!({"aor": "a@h", "md5": "geheim"}), &["f:1: user md5: expected 32 hexadecimal digits"]),
+        ("user", json!({"aor": "a@h", "enabled": 1}), &["f:1: user enabled: ", "expected a boolean"]),
+        ("user", json!({"aor": "a@h", "pass\nword": "x"}), &["unknown field `pass\\nword`"]),
+        ("acl", json!({"register": false}), &["f:1: acl network: expected network or tls_identity"]),
+        ("acl", json!({"network": "10.0.0.0/40"}), &["acl network: ", "10.0.0.0/8"]),
+        ("static_registration", json!({"aor": "a@h", "contact": "tel:1"}), &["contact: \"tel:1\": expected a sip"]),
+        ("static_registration", json!({"aor": "a@h", "contact": "sip:a@b", "q": 2}), &["q: \"2\": expected"]),
+        ("user", json!(5), &["f:1: user: "]),
+    ] {
+        let error = compile(&[(kind, body.clone())]).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{kind} {body}: {error}");
+        assert!(!error.contains("geheim") && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn the_same_key_twice_names_both_places() {
+    let user = || json!({"aor": "a@h"});
+    let error = compile(&[("user", user()), ("domain", json!({"name": "h"})), ("user", user())]).unwrap_err();
+    assert_eq!(error.to_string(), "f:3: user a@h: is also in f:1: expected in one place");
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let all = records(&[
+        (
+            "user",
+            json!({"aor": "alice@h", "md5": MD5, "sha256": SHA256, "third_party": ["*", "b@h"], "enabled": false}),
+        ),
+        ("domain", json!({"name": "h", "realm": "<b>\"'; DROP TABLE provisioning; --\u{0}\n"})),
+        ("acl", json!({"network": "10.0.0.0/8", "tls_identity": "peer.example.com", "relay": false})),
+        ("static_registration", json!({"aor": "a@h", "contact": "sip:x@y", "q": 0.25})),
+    ]);
+    let all = all.unwrap();
+    let mut again = Records::default();
+    for (row, place) in all.rows().unwrap() {
+        let line = row.json_line();
+        assert!(!line.contains('\n'));
+        let mut fields: serde_json::Map<String, Value> = serde_json::from_str(&line).unwrap();
+        assert_eq!(fields.remove("kind"), Some(row.kind.into()));
+        assert_eq!(again.add(row.kind, Value::Object(fields), place).unwrap(), row);
+    }
+    assert!(again == all && all.len() == 4);
+}
