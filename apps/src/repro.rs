@@ -122,7 +122,7 @@ fn raise_open_files() {
 
 /// The configuration of the file, overridden by the arguments.
 fn configure(args: Args) -> Result<Config, ConfigError> {
-    let mut config = args.config.as_deref().map_or(Ok(Config::default()), Config::read)?;
+    let mut config = Config::read(args.config.as_deref(), environment())?;
     if !args.listen.is_empty() {
         config.listen = args.listen;
     }
@@ -136,6 +136,11 @@ fn configure(args: Args) -> Result<Config, ConfigError> {
         config.log.filter = filter;
     }
     Ok(config)
+}
+
+/// The variables of the environment that are texts.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// UDP and TCP on the loopback addresses that this machine has.

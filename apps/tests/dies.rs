@@ -7,7 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::{Command, Stdio};
 
 /// Set for the process that is to die.
-const DIES: &str = "REPRO_DIES";
+const DIES: &str = "PROXY_DIES";
 
 /// A transaction user with a fault.
 struct Clumsy;

@@ -1,9 +1,9 @@
 //! From TOML to a valid [`Config`]. Every error says where: file, line and key.
 
+use super::source::Source;
 use super::{Config, Listen};
+use crate::provisioning::ProvisioningError;
 use stack::transport::tls::TlsError;
-use std::fmt::Display;
-use std::ops::Range;
 use std::path::Path;
 
 /// The configuration cannot be used.
@@ -29,6 +29,17 @@ pub enum ConfigError {
         /// What is wrong, and what was expected.
         what: String,
     },
+    /// A variable of the environment is not what its key has to be.
+    #[error("{variable}: {what}")]
+    Environment {
+        /// The variable.
+        variable: String,
+        /// What is wrong, and what was expected.
+        what: String,
+    },
+    /// A record is not what it has to be.
+    #[error(transparent)]
+    Record(#[from] ProvisioningError),
     /// A file that `[tls]` names cannot be used.
     #[error("{place}: {source}")]
     Tls {
@@ -46,15 +57,22 @@ const NO_CERTIFICATE: &str = "tls and wss need a certificate: name it in a confi
                               with certificate and private_key";
 
 impl Config {
-    /// Reads a file.
+    /// Reads a file, if there is one, and the variables above it: `REPRO_REGISTRAR__MIN_EXPIRES` is
+    /// `registrar.min_expires`; its value is written as in the file, and texts need no quotes.
     ///
     /// # Errors
     /// When it cannot be read, is no TOML, has an unknown key or a value that is not allowed. The files that it names
     /// are read by [`Config::tls`].
-    pub fn read(path: &Path) -> Result<Config, ConfigError> {
-        let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { file: file.clone(), source })?;
-        Config::parse(&text, &file)
+    pub fn read(
+        path: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, ConfigError> {
+        let file = path.map_or_else(String::new, |path| path.display().to_string());
+        let text = match path.map(std::fs::read_to_string).transpose() {
+            Ok(text) => text.unwrap_or_default(),
+            Err(source) => return Err(ConfigError::Read { file, source }),
+        };
+        Config::from_source(&Source::new(&text, &file, environment))
     }
 
     /// Reads a text; `file` names it in errors.
@@ -62,16 +80,18 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn parse(text: &str, file: &str) -> Result<Config, ConfigError> {
-        let mut config: Config = toml::from_str(text).map_err(|error| {
-            let at = error.span().unwrap_or(Range { start: 0, end: 0 }).start;
-            fault(text, file, at, error.message().trim_end())
-        })?;
-        config.tls.place(Path::new(file), |at| {
-            let line = line_at(text, at);
-            format!("{file}:{line}: {}", key_at(text, line))
-        });
+        Config::from_source(&Source::new(text, file, []))
+    }
+
+    fn from_source(source: &Source<'_>) -> Result<Config, ConfigError> {
+        let (mut config, records) = source.read::<Config>()?;
+        config.records = records;
+        config.tls.place(Path::new(source.file), |at| source.place(at));
+        if let Some(store) = &mut config.store {
+            store.path = Path::new(source.file).parent().unwrap_or(Path::new("")).join(&store.path);
+        }
         match config.contradiction() {
-            Some((table, key, what)) => Err(fault(text, file, find(text, table, key), what)),
+            Some((table, key, what)) => Err(source.fault(source.find(table, key), what)),
             None => Ok(config),
         }
     }
@@ -140,54 +160,10 @@ fn is_origin(text: &str) -> bool {
             .is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty() && !host.contains(['/', ' ', '*']))
 }
 
-fn fault(text: &str, file: &str, at: usize, what: impl Display) -> ConfigError {
-    let line = line_at(text, at);
-    ConfigError::Line { file: file.to_owned(), line, key: key_at(text, line), what: what.to_string() }
-}
-
-/// The line of an offset, from 1.
-fn line_at(text: &str, at: usize) -> usize {
-    text.get(..at).unwrap_or(text).matches('\n').count() + 1
-}
-
-/// The key on a line, or on the last line above that has one, with its table.
-fn key_at(text: &str, line: usize) -> String {
-    let (mut table, mut key) = ("", "");
-    for text in text.lines().take(line) {
-        let text = text.trim();
-        if let Some(name) = text.strip_prefix('[') {
-            (table, key) = (name.trim_matches(['[', ']']), "");
-        } else if let Some((name, _)) = text.split_once('=') {
-            key = name.trim();
-        }
-    }
-    match (table, key) {
-        ("", "") => "(top level)".to_owned(),
-        ("", key) => key.to_owned(),
-        (table, "") => table.to_owned(),
-        (table, key) => format!("{table}.{key}"),
-    }
-}
-
-/// Where a key stands; the start of the text when it has its default.
-fn find(text: &str, table: &str, key: &str) -> usize {
-    let (mut at, mut inside) = (0, table.is_empty());
-    for line in text.split_inclusive('\n') {
-        let trimmed = line.trim();
-        if trimmed.starts_with('[') {
-            inside = trimmed.trim_matches(['[', ']']) == table;
-        } else if inside && trimmed.split_once('=').is_some_and(|(name, _)| name.trim() == key) {
-            return at;
-        }
-        at += line.len();
-    }
-    0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Listen, Network};
+    use crate::config::{Listen, Network, Store};
     use rutil::Placement;
     use rutil::log::Format;
     use stack::transport::tls::{ClientAuth, TlsIdentity, TlsOptions, TlsTrust};
@@ -250,6 +226,9 @@ max_wait_ms = 200
 control = true
 [statistics]
 interval_seconds = 15
+[store]
+path = "repro.db"
+synchronous_full = true
 [hep]
 collector = "192.0.2.9:9060"
 agent = 2001
@@ -288,6 +267,8 @@ auth_key = "geheim"
         let hep = config.hep.as_ref().unwrap();
         assert_eq!((hep.collector, hep.agent), ("192.0.2.9:9060".parse().unwrap(), 2001));
         assert!(hep.auth_key.as_deref() == Some("geheim") && !format!("{config:?}").contains("geheim"));
+        let store = Store { path: "/etc/repro/repro.db".into(), synchronous_full: true };
+        assert_eq!(config.store, Some(store));
         let options = config.stack_options();
         assert_eq!((options.transactions, options.overload.max_wait.map(|w| w.as_millis())), (7, Some(200)));
         let sources = options.source_limits;
@@ -332,8 +313,64 @@ auth_key = "geheim"
     }
 
     #[test]
+    fn records_are_tables_and_their_errors_name_the_line() {
+        let text = "dscp = 1\n[[user]]\naor = \"a@h\"\nmd5 = \"939e7578ed9e3c518a452acee763bce9\"\n[[user]]\naor = \"b@h\"\n\
+                    [[acl]]\nnetwork = \"10.0.0.0/8\"\n";
+        let config = Config::parse(text, "my.toml").unwrap();
+        let places: Vec<String> = config.records.users.iter().map(|user| user.place.to_string()).collect();
+        assert_eq!((config.dscp, places, config.records.len()), (1, vec!["my.toml:2".into(), "my.toml:5".into()], 3));
+        for (text, expected) in [
+            ("[[user]]\n", "my.toml:1: user: missing field `aor`"),
+            ("[[user]]\n\n# x\naor = \"a\"", "my.toml:4: user aor: \"a\": expected an address-of-record"),
+            ("[[user]]\naor = \"a@h\"\nsha256 = \"ab\"", "my.toml:3: user sha256: expected 64 hexadecimal digits"),
+            ("[[user]]\naor = \"a@h\"\n[[user]]\nx = 1\naor = \"b@h\"", "my.toml:4: user x: unknown field `x`"),
+            ("[[acl]]\nrelay = true", "my.toml:1: acl network: expected network or tls_identity"),
+            ("user = 5", "my.toml:1: user: expected [[user]]"),
+        ] {
+            let error = Config::parse(text, "my.toml").unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_environment_is_above_the_file() {
+        let read = |text: &str, variables: &[(&str, &str)]| {
+            let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            Config::from_source(&Source::new(text, "my.toml", variables.iter().map(own)))
+        };
+        let text = "dscp = 1\n[registrar]\nmin_expires = 90\n";
+        let config = read(
+            text,
+            &[
+                ("REPRO_REGISTRAR__MIN_EXPIRES", "61"),
+                ("REPRO_LISTEN", "[\"udp:127.0.0.1:1\"]"),
+                ("REPRO_LOG__FILTER", "info,stack=debug"),
+                ("REPRO_STORE__PATH", "x.db"),
+                ("REPRO_TLS__IDENTITIES", "[{certificate = \"a.pem\", private_key = \"a.key\"}]"),
+                ("OTHER_DSCP", "7"),
+            ],
+        )
+        .unwrap();
+        assert_eq!((config.dscp, config.registrar.min_expires, config.listen.len()), (1, 61, 1));
+        assert_eq!((config.log.filter.as_str(), config.tls.identities.len()), ("info,stack=debug", 1));
+        assert_eq!(config.store.unwrap().path, Path::new("x.db"));
+        for (variable, value, expected) in [
+            ("REPRO_REGISTRAR__MIN_EXPIRES", "soon", "invalid type: string \"soon\", expected u32"),
+            ("REPRO_REGISTRAR__MAX_EXPIRES", "80", "expected at least registrar.min_expires"),
+            ("REPRO_REGISTRAR__MINEXPIRES", "80", "unknown field `minexpires`"),
+            ("REPRO_DSCP__X", "80", "dscp is no table"),
+            ("REPRO_LISTN", "[]", "unknown field `listn`"),
+            ("REPRO_LISTEN", "[\"udp:1\"]", "\"udp:1\": expected udp:ADDRESS:PORT"),
+        ] {
+            let error = read(text, &[("REPRO_DSCP", "3"), (variable, value)]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{variable}: {expected}")), "{error}");
+        }
+        assert!(read("dscp = x", &[("REPRO_DSCP", "3")]).unwrap_err().to_string().starts_with("my.toml:1: dscp:"));
+    }
+
+    #[test]
     fn a_missing_file_is_named() {
-        let error = Config::read(Path::new("/nowhere/repro.toml")).unwrap_err().to_string();
+        let error = Config::read(Some(Path::new("/nowhere/repro.toml")), []).unwrap_err().to_string();
         assert!(error.starts_with("/nowhere/repro.toml cannot be read: "), "{error}");
     }
 

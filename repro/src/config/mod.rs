@@ -2,12 +2,15 @@
 
 mod file;
 pub(crate) mod net;
+mod source;
 mod tls;
 
 pub use file::ConfigError;
 pub use net::{BadText, Domain, Listen, NameServer, Network, RouteUri};
+pub use source::PREFIX;
 pub use tls::{FileName, Identity, Tls};
 
+use crate::provisioning::Records;
 use rutil::Placement;
 use rutil::log::Format;
 use serde::{Deserialize, Deserializer};
@@ -17,6 +20,7 @@ use stack::transport::WsOptions;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -63,6 +67,23 @@ pub struct Config {
     pub statistics: Statistics,
     /// Export of messages to a capture server; without this table there is none.
     pub hep: Option<Hep>,
+    /// What outlives a restart; without this table bindings are in memory only, and records in this file only.
+    pub store: Option<Store>,
+    /// What is provisioned in the file: `[[user]]`, `[[domain]]`, `[[acl]]`, …
+    #[serde(skip)]
+    pub records: Records,
+}
+
+/// The store: an SQLite database.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The database; a relative path begins at the configuration's directory. What is not there is made.
+    pub path: PathBuf,
+    /// Whether a registration is answered only when its binding is on the disk itself, so that not even a power failure
+    /// loses it. Else a power failure may lose the last second, and a process that dies nothing.
+    #[serde(default)]
+    pub synchronous_full: bool,
 }
 
 /// Export of messages to a capture server (HEPv3, as Homer reads it).
@@ -197,6 +218,8 @@ impl Default for Config {
             overload: Overload::default(),
             statistics: Statistics::default(),
             hep: None,
+            store: None,
+            records: Records::default(),
         }
     }
 }
