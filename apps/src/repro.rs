@@ -7,6 +7,7 @@
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use repro::config::{Config, ConfigError, Listen};
+use repro::processors::{ChainError, Processors};
 use repro::{Proxy, Server};
 use rutil::log::LogError;
 use rutil::rng::EntropyError;
@@ -56,6 +57,8 @@ pub struct Args {
 enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Chains(#[from] ChainError),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -191,9 +194,13 @@ fn start(config: Config, tls: Option<TlsContext>, more: impl FnOnce(&mut StackBu
     }
     more(&mut builder);
     let mut rng = Rng::from_os()?;
-    let server = Arc::new(Server::new(config, &mut rng));
-    builder.register_tu(Proxy::options(), move |_shard| Proxy::new(server.clone(), &mut rng));
-    Ok(builder.start()?)
+    let chains = Processors::standard().chains(&config.chains)?;
+    let server = Arc::new(Server::new(config, chains, &mut rng));
+    let shared = server.clone();
+    let proxy = builder.register_tu(Proxy::options(), move |shard| Proxy::new(shared.clone(), shard, &mut rng));
+    let stack = builder.start()?;
+    server.set_poster(stack.poster(proxy));
+    Ok(stack)
 }
 
 /// One line for each transport, for whoever waits for the start or wants to know the port.

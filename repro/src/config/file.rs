@@ -163,7 +163,7 @@ fn is_origin(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Listen, Network, Store};
+    use crate::config::{Fork, Forking, Listen, Network, Store};
     use rutil::Placement;
     use rutil::log::Format;
     use stack::transport::tls::{ClientAuth, TlsIdentity, TlsOptions, TlsTrust};
@@ -217,10 +217,19 @@ connections = 8
 connections_per_source = 9
 max_targets = 5
 max_breadth = 6
+waiting = 11
 source_rate = 50
 source_burst = 100
 ban_after = 30
 ban_seconds = 60
+[chains]
+request = ["loop-detection", "validation"]
+target = []
+response = []
+[forking]
+fork = "sequential"
+step_seconds = 20
+cancel_between_steps = false
 [overload]
 max_wait_ms = 200
 control = true
@@ -262,7 +271,12 @@ auth_key = "geheim"
         let route: Vec<String> = registrar.service_route.iter().map(|route| route.0.to_string()).collect();
         assert_eq!((route, registrar.flow_timer), (vec!["sip:192.0.2.1;lr".to_owned()], 90));
         let limits = &config.limits;
-        assert_eq!((limits.transactions, limits.max_targets, limits.max_breadth), (7, 5, 6));
+        assert_eq!((limits.transactions, limits.max_targets, limits.max_breadth, limits.waiting), (7, 5, 6, 11));
+        let lengths = [&config.chains.request, &config.chains.target, &config.chains.response]
+            .map(|names| names.as_ref().map(Vec::len));
+        assert_eq!(lengths, [Some(2), Some(0), Some(0)]);
+        let forking = Forking { fork: Fork::Sequential, step_seconds: 20, cancel_between_steps: false };
+        assert_eq!(config.forking, forking);
         assert_eq!((limits.connections, limits.connections_per_source), (8, 9));
         let hep = config.hep.as_ref().unwrap();
         assert_eq!((hep.collector, hep.agent), ("192.0.2.9:9060".parse().unwrap(), 2001));

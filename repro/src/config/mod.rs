@@ -1,10 +1,12 @@
 //! The configuration: a plain struct with defaults, read from TOML in one place and validated once.
 
+mod chains;
 mod file;
 pub(crate) mod net;
 mod source;
 mod tls;
 
+pub use chains::{Chains, Fork, Forking};
 pub use file::ConfigError;
 pub use net::{BadText, Domain, Listen, NameServer, Network, RouteUri};
 pub use source::PREFIX;
@@ -61,6 +63,10 @@ pub struct Config {
     pub registrar: Registrar,
     /// Bounds.
     pub limits: Limits,
+    /// Which processors are asked, and in which order.
+    pub chains: Chains,
+    /// How a request goes to several targets.
+    pub forking: Forking,
     /// What happens when there is more to do than can be done.
     pub overload: Overload,
     /// What the log says of the statistics.
@@ -165,6 +171,8 @@ pub struct Limits {
     pub max_targets: usize,
     /// Max-Breadth of a request that has none (RFC 5393 §5.3).
     pub max_breadth: u32,
+    /// Most requests of a shard that wait for another service at the same time; more are refused with 503.
+    pub waiting: usize,
     /// Requests outside of dialogs that one address, one /64 of IPv6, may send in a second as datagrams, and as many on
     /// connections, to each shard; more are refused with 503, and so are more than four times as many INVITE, SUBSCRIBE and
     /// REFER within dialogs. 0: as many as it likes. Trusted peers are not limited.
@@ -215,6 +223,8 @@ impl Default for Config {
             log: Log::default(),
             registrar: Registrar::default(),
             limits: Limits::default(),
+            chains: Chains::default(),
+            forking: Forking::default(),
             overload: Overload::default(),
             statistics: Statistics::default(),
             hep: None,
@@ -252,6 +262,7 @@ impl Default for Limits {
             connections_per_source: 2_000,
             max_targets: 10,
             max_breadth: 60,
+            waiting: 10_000,
             source_rate: 0,
             source_burst: 0,
             ban_after: 0,

@@ -3,7 +3,7 @@
 
 use super::{Processor, ProcessorResult};
 use crate::location::{Binding, By, Found, Located, is_sips};
-use crate::proxy::{RequestContext, Server, aor_key};
+use crate::proxy::{RequestContext, Server, aor_key, by_preference};
 use crate::registrar::urn;
 use rutil::Time;
 use stack::uri::{SipUri, Uri};
@@ -41,7 +41,8 @@ impl Processor for LocationServer {
         if found.is_empty() {
             return nobody(context, 480);
         }
-        (context.targets, context.aor, context.flow) = (found, aor, None);
+        let steps = by_preference(found, &server.config().forking);
+        (context.steps, context.aor, context.flow) = (steps, aor, None);
         ProcessorResult::SkipThisChain
     }
 }

@@ -34,6 +34,11 @@ impl Best {
     }
 }
 
+/// The better one of two status codes; 0 is none.
+pub(super) fn better(one: u16, other: u16) -> u16 {
+    if rank(other) < rank(one) { other } else { one }
+}
+
 /// The order of preference: the lowest is the best. A 6xx ends the search; else the lowest class wins. Of the 4xx, those
 /// that tell the caller how to try again come first, those that say least last.
 fn rank(code: u16) -> (u8, u8) {

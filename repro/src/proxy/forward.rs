@@ -1,14 +1,15 @@
 //! Forwarding a request (RFC 3261 §16.6).
 
-use super::request_context::{RequestContext, Verb};
+use super::request_context::{RequestContext, RequestState, Verb};
 use super::response_context::Forwarding;
+use super::target::truncate;
 use stack::header::{HeaderValue, NameAddr, h};
 use stack::message::Message;
-use stack::tu::{NextHop, SendOptions};
+use stack::tu::{NextHop, SendOptions, TuContext};
 
-impl RequestContext<'_, '_> {
+impl<'s, 'c> RequestContext<'s, 'c> {
     /// Ends the part of the processors: the request with its targets and the way it is sent.
-    pub(super) fn into_forwarding(mut self) -> Forwarding {
+    pub(super) fn into_forwarding(mut self) -> (Forwarding, &'s mut TuContext<'c>) {
         let config = self.server.config();
         let dialog = matches!(self.verb, Verb::Invite | Verb::DialogForming);
         // Step 4: who began the dialog without us keeps it without us.
@@ -17,16 +18,19 @@ impl RequestContext<'_, '_> {
         let next_hop = match (self.flow, self.route) {
             (Some(flow), _) => NextHop::Flow(flow),
             (None, Some(false)) => {
-                to_strict_router(&mut self.request);
+                to_strict_router(&mut self.state.request);
                 NextHop::RequestUri
             }
             _ => NextHop::Route,
         };
         let max_breadth = self.request.header(h::MAX_BREADTH).map_or(config.limits.max_breadth, |breadth| breadth.0);
-        self.targets.truncate(config.limits.max_targets);
+        let RequestState { request, mut steps, aor, loop_hash, path, watched, recurses, .. } = self.state;
+        truncate(&mut steps, config.limits.max_targets);
         let record_route = inbound.filter(|_| record);
-        let options = SendOptions { next_hop, record_route, loop_hash: Some(self.loop_hash), path: self.path };
-        Forwarding { request: self.request, targets: self.targets, aor: self.aor, options, max_breadth }
+        let options = SendOptions { next_hop, record_route, loop_hash: Some(loop_hash), path };
+        let room = config.limits.max_targets - steps.iter().map(|step| step.targets.len()).sum::<usize>();
+        let forwarding = Forwarding { request, steps, room, aor, options, max_breadth, watched, recurses };
+        (forwarding, self.stack)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A request on its way through the processors.
 
-use super::Server;
-use crate::location::Found;
+use super::parked::{Waiter, Waiting};
+use super::{Server, Steps};
 use crate::processors::ProcessorResult;
 use crate::registrar::{Registered, Registrar};
 use stack::header::{HeaderValue, Many, Method, h, p};
@@ -11,6 +11,8 @@ use stack::transport::Flow;
 use stack::tu::{AddPath, NextHop, ServerTransaction, TuContext};
 use stack::uri::{Host, SipUri, Uri};
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 /// A method, as far as a proxy distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +62,8 @@ pub struct RequestUri {
     pub has_maddr: bool,
 }
 
-/// A request, and what the processors find out about it: reSIProcate's `RequestContext` before the forwarding.
-pub struct RequestContext<'s, 'c> {
+/// A request, and what the processors have found out about it.
+pub struct RequestState {
     /// The request, from now on the proxy's copy (RFC 3261 §16.6 step 1).
     pub request: Box<Message>,
     /// Its method.
@@ -77,49 +79,77 @@ pub struct RequestContext<'s, 'c> {
     /// The Path that a REGISTER for another domain gets.
     pub path: AddPath,
     /// Where it goes; none: to its Request-URI.
-    pub targets: Found,
+    pub steps: Steps,
     /// The address-of-record that the targets belong to.
     pub aor: String,
+    /// Whether the response chain sees its responses.
+    pub watched: bool,
+    /// Whether the response chain may add targets: a copy of the request is kept for them.
+    pub recurses: bool,
     /// The loop-detection part of its branch.
     pub loop_hash: u64,
+    pub(super) transaction: Option<ServerTransaction>,
+}
+
+/// A request on its way through the chain: reSIProcate's `RequestContext` before the forwarding.
+pub struct RequestContext<'s, 'c> {
+    pub(super) state: RequestState,
     /// Configuration and stores.
     pub server: &'s Server,
     /// The stack.
     pub stack: &'s mut TuContext<'c>,
-    transaction: Option<ServerTransaction>,
+    /// Names this request if it waits.
+    pub(super) ticket: u64,
+    pub(super) shard: u16,
+    pub(super) waiting: Option<Waiting>,
 }
 
-impl<'s, 'c> RequestContext<'s, 'c> {
+impl Deref for RequestContext<'_, '_> {
+    type Target = RequestState;
+
+    fn deref(&self) -> &RequestState {
+        &self.state
+    }
+}
+
+impl DerefMut for RequestContext<'_, '_> {
+    fn deref_mut(&mut self) -> &mut RequestState {
+        &mut self.state
+    }
+}
+
+impl RequestState {
     /// A request before the first processor; `transaction` is what answers go to: an ACK has none.
-    pub fn new(
-        request: Box<Message>,
-        transaction: Option<ServerTransaction>,
-        server: &'s Server,
-        stack: &'s mut TuContext<'c>,
-    ) -> Self {
-        let verb = Verb::of(&request);
-        let mut context = RequestContext {
+    pub(super) fn new(request: Box<Message>, transaction: Option<ServerTransaction>) -> Self {
+        RequestState {
+            verb: Verb::of(&request),
             request,
-            verb,
             uri: RequestUri::default(),
             route: None,
             came_by_own_route: false,
             flow: None,
             path: AddPath::None,
-            targets: Found::new(),
+            steps: Steps::new(),
             aor: String::new(),
+            watched: false,
+            recurses: false,
             loop_hash: 0,
-            server,
-            stack,
             transaction,
-        };
-        context.read_uri();
-        context
+        }
+    }
+}
+
+impl RequestContext<'_, '_> {
+    /// Asks for an answer from elsewhere: whoever has the [`Waiter`] gives it, within `patience`. The processor then says
+    /// [`ProcessorResult::WaitingForEvent`], and gets the answer in [`crate::processors::Processor::resume`].
+    pub fn wait(&mut self, patience: Duration) -> Waiter {
+        self.waiting = Some(Waiting { ticket: self.ticket, patience });
+        Waiter::new(self.server.poster().cloned(), self.shard, self.ticket)
     }
 
     /// Reads the Request-URI, again after it was replaced.
     pub fn read_uri(&mut self) {
-        self.uri = match self.request.request_uri() {
+        self.state.uri = match self.request.request_uri() {
             Ok(Uri::Sip(sip)) => {
                 let (ours, has_user) = (self.is_ours(&sip.host, sip.port), sip.user.is_some());
                 let plain = sip.params.is_empty();

@@ -1,19 +1,36 @@
 //! What the proxy keeps of a request that it forwarded (RFC 3261 §16.7): its branches, the best response so far, and
 //! what is still to be tried.
 
-use super::best::Best;
-use crate::location::{By, Found, Located};
+use super::best::{Best, better};
+use super::target::{Ended, truncate};
+use super::view::Upstream;
+use super::{Server, Step, Steps, Target, TargetView};
+use crate::location::{By, Located};
+use crate::processors::TargetResult;
 use rutil::Time;
 use smallvec::{SmallVec, smallvec};
 use stack::header::h;
 use stack::message::Message;
 use stack::transport::Flow;
 use stack::tu::{ClientTransaction, NextHop, SendOptions, ServerTransaction, TuContext};
+use std::time::Duration;
+
+/// How a branch stands to the step that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The step waits for it.
+    Current,
+    /// The next step has begun; the answer waits for it.
+    RingsOn,
+    /// Given up: only a 2xx of it means something.
+    GivenUp,
+}
 
 /// One client transaction.
 #[derive(Debug)]
 pub(super) struct Branch {
     pub(super) client: ClientTransaction,
+    pub(super) role: Role,
     /// A provisional response came.
     pub(super) proceeding: bool,
     /// The status that a transport error counts as.
@@ -21,6 +38,8 @@ pub(super) struct Branch {
     /// When Timer C fires; moved on by each provisional response.
     pub(super) timer_c: Time,
     pub(super) fallback: Option<Box<Fallback>>,
+    /// Of a request that is watched.
+    pub(super) target: Option<Box<Target>>,
 }
 
 /// What is known of the flow of a device that a branch goes by, should it be dead.
@@ -44,10 +63,17 @@ pub(super) struct ResponseContext {
     /// The caller gave up.
     pub(super) cancelled: bool,
     pub(super) best: Best,
+    /// How the step under way ends.
+    pub(super) ended: Ended,
+    /// Names the step under way, if it has a time.
+    pub(super) step: u64,
+    pub(super) rings_on: bool,
+    /// Where the request came from, if it is watched.
+    pub(super) upstream: Option<Box<Upstream>>,
     pub(super) branches: SmallVec<[Branch; 1]>,
     /// The flow of a device that registers in another domain, and is reached by it through us (RFC 5626 §5.1).
     pub(super) device: Option<Box<Flow>>,
-    /// Targets of lower preference.
+    /// The steps that are left.
     pub(super) rest: Option<Box<Forwarding>>,
 }
 
@@ -55,12 +81,16 @@ pub(super) struct ResponseContext {
 #[derive(Debug)]
 pub(super) struct Forwarding {
     pub(super) request: Box<Message>,
-    /// The most preferred first; none: the Request-URI as it stands.
-    pub(super) targets: Found,
+    /// The first is the next; none: the Request-URI as it stands.
+    pub(super) steps: Steps,
+    /// How many targets may be added.
+    pub(super) room: usize,
     /// The address-of-record that they belong to.
     pub(super) aor: String,
     pub(super) options: SendOptions,
     pub(super) max_breadth: u32,
+    pub(super) watched: bool,
+    pub(super) recurses: bool,
 }
 
 /// A branch that a [`Forwarding`] began.
@@ -69,10 +99,18 @@ pub(super) struct Begun {
     /// The status that a transport error counts as.
     pub(super) if_lost: u16,
     pub(super) fallback: Option<Box<Fallback>>,
+    pub(super) target: Option<Box<Target>>,
 }
 
-/// The branches that a [`Forwarding`] began, and what it has left.
-pub(super) type Started = (SmallVec<[Begun; 1]>, Option<Box<Forwarding>>);
+/// What a [`Forwarding`] has begun.
+#[derive(Default)]
+pub(super) struct Started {
+    pub(super) begun: SmallVec<[Begun; 1]>,
+    /// What targets count as that the target chain let nothing go to.
+    pub(super) skipped: Vec<u16>,
+    /// What is left.
+    pub(super) rest: Option<Box<Forwarding>>,
+}
 
 impl ResponseContext {
     pub(super) fn new(server: ServerTransaction, invite: bool) -> Self {
@@ -83,6 +121,10 @@ impl ResponseContext {
             closed: false,
             cancelled: false,
             best: Best::None,
+            ended: Ended::default(),
+            step: 0,
+            rings_on: false,
+            upstream: None,
             branches: SmallVec::new(),
             device: None,
             rest: None,
@@ -95,6 +137,45 @@ impl ResponseContext {
 
     pub(super) fn remove(&mut self, client: ClientTransaction) {
         self.branches.retain(|branch| branch.client != client);
+    }
+
+    /// Whether there is nothing to be done before a branch ends.
+    pub(super) fn is_waiting(&self) -> bool {
+        match self.answered {
+            true => self.invite && !self.branches.is_empty(),
+            false => self.branches.iter().any(|branch| branch.role == Role::Current),
+        }
+    }
+
+    /// The steps that are left, from the next one on; none when there is none that the end of the last one asks for.
+    pub(super) fn take_next(&mut self) -> Option<Box<Forwarding>> {
+        let mut rest = self.rest.take()?;
+        let next = rest.steps.iter().position(|step| step.when.holds(self.ended))?;
+        rest.steps.drain(..next);
+        Some(rest)
+    }
+
+    /// Takes a final response of a branch into account.
+    pub(super) fn consider(&mut self, outcome: Best, role: Role) {
+        if role == Role::Current {
+            self.ended.code = better(self.ended.code, outcome.code());
+        }
+        self.best.consider(outcome);
+    }
+
+    /// The time of the step under way is over: its branches are given up, or ring on.
+    pub(super) fn pass_over(&mut self, stack: &mut TuContext<'_>) {
+        self.ended.timed_out = true;
+        for branch in self.branches.iter_mut().filter(|branch| branch.role == Role::Current) {
+            if self.rings_on {
+                branch.role = Role::RingsOn;
+                continue;
+            }
+            branch.role = Role::GivenUp;
+            if self.invite {
+                stack.cancel(branch.client, None);
+            }
+        }
     }
 
     /// Cancels what is pending and begins nothing new (§16.10, §16.7 steps 5 and 10). A non-INVITE branch cannot be
@@ -123,26 +204,40 @@ impl ResponseContext {
             503 => stack.respond_status(self.server, 500),
             code => match best {
                 Best::Received(response) => stack.respond(self.server, response),
-                _ => stack.respond_status(self.server, code.max(408)),
+                // Nobody was there in time.
+                _ => stack.respond_status(self.server, if code == 0 { 408 } else { code }),
             },
         }
     }
 }
 
 impl Forwarding {
-    /// How many targets share the highest preference: they are tried at the same time.
+    /// How many targets the next step has.
     fn group(&self) -> usize {
-        let first = self.targets.first().map(|target| target.q);
-        self.targets.iter().take_while(|target| Some(target.q) == first).count()
+        self.steps.first().map_or(0, |step| step.targets.len())
     }
 
-    /// Whether Max-Breadth allows the next group of branches (RFC 5393 §5.3.3).
+    /// How long the next step may take, and whether it rings on after that.
+    pub(super) fn time_of_step(&self) -> (Option<Duration>, bool) {
+        self.steps.first().map_or((None, false), |step| (step.timeout, step.rings_on))
+    }
+
+    /// Puts steps before those that are left, as many as there is room for; whether there was any.
+    pub(super) fn add(&mut self, mut more: Steps) -> bool {
+        truncate(&mut more, self.room);
+        self.room -= more.iter().map(|step| step.targets.len()).sum::<usize>();
+        let any = !more.is_empty();
+        self.steps.insert_many(0, more);
+        any
+    }
+
+    /// Whether Max-Breadth allows the next step (RFC 5393 §5.3.3).
     pub(super) fn fits(&self) -> bool {
         self.max_breadth as usize >= self.group().max(1)
     }
 
-    /// Divides Max-Breadth among branches that run at the same time. A group that is tried later begins when those of
-    /// the one before have ended, and so has all of it again.
+    /// Divides Max-Breadth among branches that run at the same time. A step that is tried later begins when those of
+    /// the one before have ended, or are given up, and so has all of it again.
     pub(super) fn set_breadth(&mut self, branches: usize) {
         let share = self.max_breadth / branches.max(1) as u32;
         self.request.set_number(h::MAX_BREADTH, share);
@@ -150,8 +245,8 @@ impl Forwarding {
 
     /// How a request to a contact is sent, and the status that a transport error counts as: a user who cannot be reached
     /// but by a flow is not there when that is gone, and who named the flow is told so (RFC 5626 §5.3.1).
-    pub(super) fn way(&self, target: Option<&Located>) -> (SendOptions, u16) {
-        let (next_hop, if_lost) = match (target.map(|target| &target.by), self.options.next_hop) {
+    pub(super) fn way(&self, target: Option<&Target>) -> (SendOptions, u16) {
+        let (next_hop, if_lost) = match (target.map(|target| &target.contact.by), self.options.next_hop) {
             (Some(By::Flow(flow)), _) => (NextHop::Flow(*flow), 480),
             (_, next_hop @ NextHop::Flow(_)) => (next_hop, 430),
             (_, next_hop) => (next_hop, 503),
@@ -159,60 +254,109 @@ impl Forwarding {
         (SendOptions { next_hop, ..self.options }, if_lost)
     }
 
-    /// Sends the request to the targets of the highest preference.
-    pub(super) fn start(mut self, stack: &mut TuContext<'_>) -> Started {
-        let group = self.group();
-        let mut clients = SmallVec::new();
-        self.set_breadth(group);
-        let more = self.targets.len() > group;
-        for at in 0..group.max(1) {
-            let last = !more && at + 1 >= group;
-            if last {
-                break;
-            }
-            let mut copy = self.request.clone();
-            let target = self.targets.get(at);
-            direct(&mut copy, target);
-            let (options, if_lost) = self.way(target);
-            let fallback = self.fallback(target);
-            clients.push(Begun { client: stack.send(copy, options), if_lost, fallback });
+    /// Sends the request to the targets of the next step.
+    pub(super) fn start(mut self, server: &Server, stack: &mut TuContext<'_>) -> Started {
+        self.set_breadth(self.group());
+        let mut targets = if self.steps.is_empty() { SmallVec::new() } else { self.steps.remove(0).targets };
+        let keeps = self.recurses || !self.steps.is_empty();
+        let mut started = Started::default();
+        // The last target takes the request itself, if nothing else needs it.
+        let last = if keeps { None } else { targets.pop() };
+        let as_it_stands = targets.is_empty() && last.is_none();
+        for target in targets {
+            let outgoing = self.outgoing(Some(target));
+            outgoing.send(self.request.clone(), &mut started, server, stack);
         }
-        if more {
-            self.targets.drain(..group);
-            return (clients, Some(Box::new(self)));
+        if as_it_stands && keeps {
+            self.outgoing(None).send(self.request.clone(), &mut started, server, stack);
+        } else if !keeps {
+            let outgoing = self.outgoing(last);
+            outgoing.send(self.request, &mut started, server, stack);
+            return started;
         }
-        // The last target takes the request itself.
-        let target = self.targets.last();
-        let (options, if_lost) = self.way(target);
-        let fallback = self.fallback(target);
-        direct(&mut self.request, target);
-        clients.push(Begun { client: stack.send(self.request, options), if_lost, fallback });
-        (clients, None)
+        started.rest = Some(Box::new(self));
+        started
+    }
+
+    fn outgoing(&self, target: Option<Target>) -> Outgoing {
+        let (options, if_lost) = self.way(target.as_ref());
+        let fallback = self.fallback(target.as_ref());
+        Outgoing { target, options, if_lost, fallback, watched: self.watched }
     }
 
     /// What a branch to a target that has a flow keeps; nothing for one that has none. Its request has the share of
     /// Max-Breadth of the branch that it takes the place of.
-    fn fallback(&self, target: Option<&Located>) -> Option<Box<Fallback>> {
-        let target = target.filter(|target| target.by != By::Uri)?;
-        let next = target.older.as_deref().and_then(|older| Located::of_flows(older.clone()));
+    fn fallback(&self, target: Option<&Target>) -> Option<Box<Fallback>> {
+        let target = target.filter(|target| target.contact.by != By::Uri)?;
+        let next = target.contact.older.as_deref().and_then(|older| Located::of_flows(older.clone()));
         let next = next.map(|next| Forwarding {
             request: self.request.clone(),
-            targets: smallvec![next],
+            steps: smallvec![Step::to(target.with(next))],
+            room: 0,
             aor: self.aor.clone(),
             options: self.options,
             max_breadth: self.request.header(h::MAX_BREADTH).map_or(1, |breadth| breadth.0),
+            watched: self.watched,
+            recurses: false,
         });
-        let flow = Located { older: None, ..target.clone() };
+        let flow = Located { older: None, ..target.contact.clone() };
         Some(Box::new(Fallback { aor: self.aor.clone(), flow, next }))
     }
 }
 
+/// What goes to one target.
+struct Outgoing {
+    target: Option<Target>,
+    options: SendOptions,
+    if_lost: u16,
+    fallback: Option<Box<Fallback>>,
+    watched: bool,
+}
+
+impl Outgoing {
+    fn send(mut self, mut request: Box<Message>, started: &mut Started, server: &Server, stack: &mut TuContext<'_>) {
+        direct(&mut request, self.target.as_ref());
+        if let Err(code) = write(&mut request, self.target.as_mut(), &mut self.options, server, stack) {
+            started.skipped.push(code);
+            return;
+        }
+        let Outgoing { target, options, if_lost, fallback, watched } = self;
+        let target = target.filter(|_| watched).map(Box::new);
+        started.begun.push(Begun { client: stack.send(request, options), if_lost, fallback, target });
+    }
+}
+
+/// Lets the target chain write a copy of a request.
+///
+/// # Errors
+/// The status that a target counts as which gets nothing.
+pub(super) fn write(
+    request: &mut Message,
+    target: Option<&mut Target>,
+    options: &mut SendOptions,
+    server: &Server,
+    stack: &mut TuContext<'_>,
+) -> Result<(), u16> {
+    let chain = &server.chains().target;
+    if chain.is_empty() {
+        return Ok(());
+    }
+    let mut view = TargetView { request, target, options, server, stack };
+    for processor in chain.iter() {
+        if let TargetResult::Skip(code) = processor.process(&mut view) {
+            tracing::trace!(processor = processor.name(), code, "target left out");
+            return Err(code);
+        }
+    }
+    Ok(())
+}
+
 /// Writes into a request where it goes: the contact, and the Path that it was registered with (RFC 3327 §5.3). No other
 /// Route is left: who has one has no targets.
-pub(super) fn direct(request: &mut Message, target: Option<&Located>) {
-    let Some(target) = target else { return };
-    request.set_request_uri(&*target.uri);
-    if let By::Path(path) = &target.by {
+pub(super) fn direct(request: &mut Message, target: Option<&Target>) {
+    let Some(Target { contact, .. }) = target else { return };
+    request.set_request_uri(&*contact.uri);
+    if let By::Path(path) = &contact.by {
         request.push_back(h::ROUTES, &**path);
     }
 }

@@ -3,14 +3,16 @@
 use crate::config::Config;
 use crate::gruu_token::GruuTokens;
 use crate::location::{Limits, LocationStore};
+use crate::processors::Chains;
 use rutil::Rng;
 use rutil::hash::Keyed;
 use stack::transport::TransportTable;
+use stack::tu::TuPoster;
 use stack::uri::Host;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
-/// Configuration, location service and secrets of one process.
-#[derive(Debug)]
+/// Configuration, location service, processors and secrets of one process.
 pub struct Server {
     config: Config,
     location: LocationStore,
@@ -18,16 +20,35 @@ pub struct Server {
     gruus: GruuTokens,
     open: bool,
     relays_for_peers: bool,
+    chains: Chains,
+    poster: OnceLock<TuPoster>,
 }
 
 impl Server {
     /// Sets up what the configuration asks for. `config.listen` is what is really listened on: it decides whether the
     /// proxy is open to everybody.
-    pub fn new(config: Config, rng: &mut Rng) -> Self {
+    pub fn new(config: Config, chains: Chains, rng: &mut Rng) -> Self {
         let limits = Limits { aors: config.registrar.max_aors, contacts: config.registrar.max_contacts };
         let location = LocationStore::new(limits, rng);
         let (open, relays_for_peers) = (config.is_open(), config.relays_for_peers());
-        Server { config, location, hasher: Keyed::new(rng), gruus: GruuTokens::new(rng), open, relays_for_peers }
+        let (hasher, gruus) = (Keyed::new(rng), GruuTokens::new(rng));
+        Server { config, location, hasher, gruus, open, relays_for_peers, chains, poster: OnceLock::new() }
+    }
+
+    /// Says how answers from elsewhere get to the proxies, once the stack has started.
+    pub fn set_poster(&self, poster: TuPoster) {
+        // A second one would be of another stack.
+        let _ = self.poster.set(poster);
+    }
+
+    /// How answers from elsewhere get to the proxies.
+    pub fn poster(&self) -> Option<&TuPoster> {
+        self.poster.get()
+    }
+
+    /// The chains of processors.
+    pub fn chains(&self) -> &Chains {
+        &self.chains
     }
 
     /// The configuration.

@@ -42,7 +42,7 @@ const MOST_LISTED: usize = 32 * 1024;
 const MOST_RESPONSE: usize = 65_507;
 
 /// What a REGISTER is carried out with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Registrar<'a> {
     /// The bindings, and what is granted.
     pub server: &'a Server,

@@ -10,7 +10,11 @@ const LOST: NoResponse = NoResponse::Transport(TransportError::NoConnection);
 
 /// A proxy with a WebSocket transport beside UDP and TCP.
 fn bench() -> Bench {
-    let mut bench = Bench::new();
+    bench_with(Config::default())
+}
+
+fn bench_with(config: Config) -> Bench {
+    let mut bench = Bench::with("127.0.0.1:5060", config);
     let infos = transports("127.0.0.1:5060").iter().cloned().collect::<Vec<_>>().into_iter();
     let at = "127.0.0.1:8080".parse().unwrap();
     let ws = TransportInfo::new(TransportId(2), TransportType::Ws, 0, at, at);
@@ -207,9 +211,7 @@ fn a_device_is_told_how_often_to_send_keep_alives() {
         (100, tcp(1), format!("{supported}{behind}"), None),
     ] {
         let registrar = crate::config::Registrar { flow_timer: configured, ..registrar.clone() };
-        let mut bench = bench();
-        bench.server = Arc::new(Server::new(Config { registrar, ..Config::default() }, &mut Rng::from_seed(1)));
-        bench.proxy = Proxy::new(bench.server.clone(), &mut Rng::from_seed(1));
+        let mut bench = bench_with(Config { registrar, ..Config::default() });
         bench.came_by = Some(flow);
         let contact = format!("Contact: <sip:bob@10.0.0.1>;reg-id=1;+sip.instance={DEVICE}\r\n");
         let outs = bench.request(request(

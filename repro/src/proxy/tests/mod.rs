@@ -1,6 +1,7 @@
 //! The proxy driven by hand-made events.
 
 mod cancel;
+mod chains;
 mod flows;
 mod fork;
 mod forward;
@@ -9,10 +10,12 @@ mod path;
 mod register;
 mod relay;
 mod routes;
+mod steps;
 mod validation;
 
 use super::{Proxy, Server};
 use crate::config::Config;
+use crate::processors::Processors;
 use rutil::{Rng, Time};
 use stack::header::h;
 use stack::message::{Message, Source};
@@ -74,11 +77,16 @@ impl Bench {
         Self::with("127.0.0.1:5060", Config::default())
     }
 
-    fn with(address: &str, mut config: Config) -> Self {
+    fn with(address: &str, config: Config) -> Self {
+        Self::with_processors(address, config, &Processors::standard())
+    }
+
+    fn with_processors(address: &str, mut config: Config, processors: &Processors) -> Self {
         let mut rng = Rng::from_seed(1);
         config.listen = vec![format!("udp:{address}").parse().unwrap()];
-        let server = Arc::new(Server::new(config, &mut rng));
-        let proxy = Proxy::new(server.clone(), &mut rng);
+        let chains = processors.chains(&config.chains).unwrap();
+        let server = Arc::new(Server::new(config, chains, &mut rng));
+        let proxy = Proxy::new(server.clone(), 0, &mut rng);
         Bench {
             harness: Harness::new(transports(address)),
             proxy,

@@ -1,0 +1,295 @@
+//! Responses, and what stands for those that do not come (RFC 3261 §16.7, §16.9).
+
+use super::best::Best;
+use super::response_context::Role;
+use super::{ACK_WAIT, Accepted, Proxy, ResponseView, Steps};
+use crate::location::By;
+use crate::processors::ResponseResult;
+use crate::registrar;
+use stack::header::h;
+use stack::message::Message;
+use stack::transport::TransportError;
+use stack::tu::{ClientTransaction, NoResponse, TuContext};
+
+impl Proxy {
+    /// §16.7: the response comes with our Via on top, which is taken off.
+    pub(super) fn on_response(&mut self, client: ClientTransaction, mut msg: Box<Message>, stack: &mut TuContext<'_>) {
+        let Some(code) = msg.status() else { return };
+        if self.is_own(client, code, Some(&msg), stack) {
+            return;
+        }
+        msg.pop_front(h::VIAS);
+        if !msg.exists(h::VIAS) {
+            tracing::debug!(code, "response without a Via of its sender");
+            // Nobody is waiting for it; for its context it counts as a bad gateway's.
+            return if code >= 200 {
+                self.end_branch(client, Best::Local(502), stack)
+            };
+        }
+        let Some(&slot) = self.branches.get(&client) else {
+            return self.on_late_success(client, code, msg, stack);
+        };
+        if code < 300 {
+            self.look_at(slot, client, code, Some(&mut msg), stack);
+        }
+        match code {
+            ..=199 => self.on_provisional(slot, client, code, msg, stack),
+            200..=299 => self.on_success(slot, client, msg, stack),
+            // RFC 5626 §7: only this says that it is the flow, and not the device.
+            430 if self.try_next_flow(client, true, stack) => {}
+            _ => match self.look_at(slot, client, code, Some(&mut msg), stack) {
+                Outcome::Counts(code) if Some(code) != msg.status() => {
+                    self.end_branch(client, Best::Local(code), stack)
+                }
+                Outcome::Counts(_) => self.end_branch(client, Best::Received(msg), stack),
+                Outcome::Recursed => self.replace_branch(slot, client, stack),
+            },
+        }
+    }
+
+    /// A 2xx whose context has ended.
+    fn on_late_success(
+        &mut self,
+        client: ClientTransaction,
+        code: u16,
+        mut msg: Box<Message>,
+        stack: &mut TuContext<'_>,
+    ) {
+        let (Some(accepted), 200..=299) = (self.accepted.get(&client), code) else { return };
+        if let Some(upstream) = &accepted.upstream {
+            let (target, more) = (None, Steps::new());
+            let response = Some(&mut *msg);
+            run(&mut ResponseView {
+                code,
+                response,
+                target,
+                upstream,
+                more,
+                may_add: false,
+                server: &self.server,
+                stack,
+            });
+        }
+        self.acks_until = Some(stack.now() + ACK_WAIT);
+        stack.respond(accepted.server, msg);
+    }
+
+    /// Whether a response, or what stands for it, is to a request of an agent.
+    fn is_own(
+        &mut self,
+        client: ClientTransaction,
+        code: u16,
+        msg: Option<&Message>,
+        stack: &mut TuContext<'_>,
+    ) -> bool {
+        if self.own.is_empty() {
+            return false;
+        }
+        let Some(&index) = self.own.get(&client) else { return false };
+        if code >= 200 {
+            self.own.remove(&client);
+            self.with_agent(index, stack, |agent, context| agent.on_response(client, code, msg, context));
+        }
+        true
+    }
+
+    /// Shows a response to the response chain, if the request is watched; says what it counts as.
+    fn look_at(
+        &mut self,
+        slot: usize,
+        client: ClientTransaction,
+        code: u16,
+        response: Option<&mut Message>,
+        stack: &mut TuContext<'_>,
+    ) -> Outcome {
+        let Some(context) = self.contexts.get_mut(slot) else { return Outcome::Counts(code) };
+        let Some(upstream) = &context.upstream else { return Outcome::Counts(code) };
+        let rest = context.rest.as_mut().filter(|rest| rest.recurses && !context.closed && !context.answered);
+        let branch = context.branches.iter().find(|branch| branch.client == client);
+        let target = branch.and_then(|branch| branch.target.as_deref());
+        let (may_add, server) = (rest.as_ref().is_some_and(|rest| rest.room > 0), &*self.server);
+        let mut view = ResponseView { code, response, target, upstream, more: Steps::new(), may_add, server, stack };
+        let result = run(&mut view);
+        let more = std::mem::take(&mut view.more);
+        let added = rest.is_some_and(|rest| rest.add(more));
+        match result {
+            ResponseResult::Continue => Outcome::Counts(code),
+            ResponseResult::CountAs(code) => Outcome::Counts(code),
+            ResponseResult::Recurse if added => Outcome::Recursed,
+            ResponseResult::Recurse => Outcome::Counts(code),
+        }
+    }
+
+    /// A branch has ended, and others are tried in its place.
+    fn replace_branch(&mut self, slot: usize, client: ClientTransaction, stack: &mut TuContext<'_>) {
+        self.branches.remove(&client);
+        if let Some(context) = self.contexts.get_mut(slot) {
+            context.remove(client);
+        }
+        self.settle(slot, stack);
+    }
+
+    /// A branch has ended without a response, which counts as this status.
+    pub(super) fn failed(&mut self, client: ClientTransaction, code: u16, stack: &mut TuContext<'_>) {
+        let Some(&slot) = self.branches.get(&client) else { return };
+        match self.look_at(slot, client, code, None, stack) {
+            Outcome::Counts(code) => self.end_branch(client, Best::Local(code), stack),
+            Outcome::Recursed => self.replace_branch(slot, client, stack),
+        }
+    }
+
+    /// The flow of a device is dead, or not to be had: the next one gets the request, in the place of the branch that
+    /// failed. One that is dead is forgotten. Whether that settles it.
+    fn try_next_flow(&mut self, client: ClientTransaction, dead: bool, stack: &mut TuContext<'_>) -> bool {
+        let Some(&slot) = self.branches.get(&client) else { return false };
+        let Some(context) = self.contexts.get_mut(slot) else { return false };
+        let Some(fallback) = context.branch(client).and_then(|branch| branch.fallback.take()) else { return false };
+        if dead {
+            tracing::debug!(aor = fallback.aor, contact = &*fallback.flow.uri, "flow failed");
+            self.server.location().remove(&fallback.aor, &fallback.flow);
+        }
+        match fallback.next.filter(|_| !context.closed) {
+            Some(next) => {
+                context.remove(client);
+                self.branches.remove(&client);
+                self.begin(slot, next, stack);
+            }
+            None if dead => self.failed(client, 480, stack),
+            None => return false,
+        }
+        true
+    }
+
+    fn on_provisional(
+        &mut self,
+        slot: usize,
+        client: ClientTransaction,
+        code: u16,
+        msg: Box<Message>,
+        stack: &mut TuContext<'_>,
+    ) {
+        let timer_c = stack.now() + self.c;
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        if let Some(branch) = context.branch(client) {
+            branch.proceeding = true;
+            // Step 2: each but 100 sets Timer C back.
+            if code > 100 {
+                branch.timer_c = timer_c;
+            }
+        }
+        // Step 5; RFC 4320 §4.1 allows a non-INVITE client nothing but the 100 that the stack sends.
+        if code > 100 && context.invite && !context.answered {
+            stack.respond(context.server, msg);
+        }
+    }
+
+    /// Steps 5 and 10: a 2xx is forwarded at once, and ends the other branches.
+    fn on_success(&mut self, slot: usize, client: ClientTransaction, mut msg: Box<Message>, stack: &mut TuContext<'_>) {
+        self.branches.remove(&client);
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        context.remove(client);
+        if context.invite {
+            let upstream = context.upstream.clone();
+            self.accepted.insert(client, Accepted { server: context.server, upstream });
+            self.acks_until = Some(stack.now() + ACK_WAIT);
+        }
+        if let Some(flow) = context.device.take() {
+            let timer = self.server.config().registrar.flow_timer;
+            registrar::keep_alives_through(&mut msg, &flow, timer, stack);
+        }
+        if context.invite || !context.answered {
+            stack.respond(context.server, msg);
+        }
+        context.answered = true;
+        context.close(Some("SIP;cause=200;text=\"Call completed elsewhere\""), stack);
+        self.settle(slot, stack);
+    }
+
+    /// A branch has ended without success.
+    fn end_branch(&mut self, client: ClientTransaction, outcome: Best, stack: &mut TuContext<'_>) {
+        let Some(slot) = self.branches.remove(&client) else { return };
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        let role = context.branch(client).map_or(Role::GivenUp, |branch| branch.role);
+        context.remove(client);
+        let global = outcome.code() >= 600;
+        context.consider(outcome, role);
+        if global {
+            context.close(None, stack);
+        }
+        self.settle(slot, stack);
+    }
+
+    /// When nothing is waited for: the next step, or the answer; when no branch is left, the end.
+    pub(super) fn settle(&mut self, slot: usize, stack: &mut TuContext<'_>) {
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        if context.is_waiting() {
+            return;
+        }
+        if !context.answered {
+            if let Some(rest) = context.take_next() {
+                if rest.fits() {
+                    return self.start(slot, *rest, stack);
+                }
+                context.best.consider(Best::Local(440));
+            }
+            if context.branches.iter().any(|branch| branch.role == Role::RingsOn) {
+                return;
+            }
+            context.answer(stack);
+            if context.is_waiting() {
+                return;
+            }
+        }
+        let (server, invite) = (context.server, context.invite);
+        for branch in &context.branches {
+            self.branches.remove(&branch.client);
+        }
+        if invite {
+            self.invites.remove(&server);
+        }
+        self.contexts.remove(slot);
+    }
+
+    pub(super) fn on_no_response(&mut self, client: ClientTransaction, reason: NoResponse, stack: &mut TuContext<'_>) {
+        tracing::debug!(?client, %reason, "no response");
+        if self.is_own(client, reason.status(), None, stack) {
+            return;
+        }
+        let Some(branch) = self.branch(client) else { return };
+        let (if_lost, by) = (branch.if_lost, branch.fallback.as_ref().map(|fallback| &fallback.flow.by));
+        // Where a Path begins may be away for a moment, or the way there; what names a connection ends with it.
+        let (dead, next) = match by {
+            Some(By::Flow(_)) if reason.is_dead_flow() => (true, true),
+            Some(By::Flow(_)) => (false, reason == NoResponse::Transport(TransportError::Unreachable)),
+            Some(By::Path(_)) => (false, reason != NoResponse::Timeout),
+            Some(By::Uri) | None => (false, false),
+        };
+        if next && self.try_next_flow(client, dead, stack) {
+            return;
+        }
+        // Who is told 430 forgets the flow (RFC 5626 §5.3.1): our own trouble is no reason for that.
+        let lost = matches!(reason, NoResponse::Transport(_)) && (if_lost != 430 || reason.is_dead_flow());
+        let code = if lost { if_lost } else { reason.status() };
+        self.failed(client, code, stack);
+    }
+}
+
+/// What a failure of a branch comes to.
+enum Outcome {
+    Counts(u16),
+    /// Others are tried in its place.
+    Recursed,
+}
+
+/// Gives a response to the response chain.
+fn run(view: &mut ResponseView<'_, '_>) -> ResponseResult {
+    let server = view.server;
+    for processor in server.chains().response.iter() {
+        let result = processor.process(view);
+        if result != ResponseResult::Continue {
+            tracing::trace!(processor = processor.name(), code = view.code, ?result, "response");
+            return result;
+        }
+    }
+    ResponseResult::Continue
+}

@@ -1,0 +1,48 @@
+//! What processors see of a target and of a response.
+
+use super::{Server, Steps, Target};
+use stack::message::Message;
+use stack::transport::Flow;
+use stack::tu::{SendOptions, TuContext};
+
+/// A target and its copy of a request, just before that is sent.
+pub struct TargetView<'a, 'c> {
+    /// The copy, with the target as Request-URI.
+    pub request: &'a mut Message,
+    /// The target; none when the request goes to its Request-URI, or where a Route leads.
+    pub target: Option<&'a mut Target>,
+    /// How it is sent.
+    pub options: &'a mut SendOptions,
+    /// Configuration and stores.
+    pub server: &'a Server,
+    /// The stack.
+    pub stack: &'a mut TuContext<'c>,
+}
+
+/// Where a request that is watched has come from.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// The flow.
+    pub source: Option<Flow>,
+}
+
+/// A response of a target, before it counts.
+pub struct ResponseView<'a, 'c> {
+    /// Its status, or the status that stands for a response which did not come.
+    pub code: u16,
+    /// The response, without our Via; none when there was none.
+    pub response: Option<&'a mut Message>,
+    /// Who answered; none when the request went to its Request-URI, or where a Route leads.
+    pub target: Option<&'a Target>,
+    /// Where the request came from.
+    pub upstream: &'a Upstream,
+    /// Targets to try next, before the steps that are left. They count only when the request is kept for them
+    /// ([`super::RequestState::recurses`]), nobody has answered, and the caller has not given up.
+    pub more: Steps,
+    /// Whether such targets count.
+    pub may_add: bool,
+    /// Configuration and stores.
+    pub server: &'a Server,
+    /// The stack.
+    pub stack: &'a mut TuContext<'c>,
+}
