@@ -2,7 +2,8 @@
 //! repro: a request runs through a chain of [`processors`], which answer it or choose its targets; the
 //! [`proxy`] forwards it to them and sends the best of their responses back.
 //!
-//! Everything here is pure: events come in, commands go out. Sockets, clocks and threads are the stack's.
+//! All but the [`store`] is pure: events come in, commands go out. Sockets and clocks are the stack's, and so are the
+//! threads, but for the one of the store.
 #![forbid(unsafe_code)]
 
 pub mod config;
@@ -12,6 +13,7 @@ pub mod processors;
 pub mod provisioning;
 pub mod proxy;
 pub mod registrar;
+pub mod store;
 
 pub use config::{Config, ConfigError};
 pub use location::LocationStore;

@@ -5,6 +5,8 @@
 //! something has changed. So a look-up takes no lock.
 
 mod field;
+mod fields;
+mod lines;
 mod record;
 mod records;
 #[cfg(test)]
@@ -12,6 +14,7 @@ mod tests;
 mod user;
 
 pub use field::{Aor, BadHa1, ContactUri, Ha1, MOST_AOR, Quality};
+pub use lines::read_lines;
 pub use record::{AclRecord, DomainRecord, Fault, Record, StaticRegistration, ThirdParty, UserRecord};
 pub use records::{Place, Placed, Records, Row};
 pub use user::{MayRegister, User};
@@ -39,6 +42,11 @@ impl ProvisioningError {
         let parts = [kind, key, field].into_iter().filter(|part| !part.is_empty());
         let subject = parts.map(one_line).collect::<Vec<_>>().join(" ");
         ProvisioningError { place: place.clone(), field: field.to_owned(), subject, what: one_line(what) }
+    }
+
+    /// What is wrong, and what was expected, without the place.
+    pub fn what(&self) -> &str {
+        &self.what
     }
 }
 

@@ -1,6 +1,7 @@
 //! Records of all kinds together, each with the place where it stands.
 
 use super::ProvisioningError;
+use super::fields::fields_of;
 use super::record::{AclRecord, DomainRecord, Record, StaticRegistration, UserRecord};
 use serde::Deserializer;
 use std::collections::HashMap;
@@ -100,6 +101,11 @@ macro_rules! kinds {
         impl Records {
             /// The kinds that there are.
             pub const KINDS: &'static [&'static str] = &[$(<$record as Record>::KIND),*];
+
+            /// The kinds with the names of their fields.
+            pub fn kinds_with_fields() -> [(&'static str, &'static [&'static str]); Records::KINDS.len()] {
+                [$((<$record as Record>::KIND, fields_of::<$record>())),*]
+            }
 
             /// Adds a record, and gives it as the store has it.
             ///

@@ -1,0 +1,113 @@
+//! Records in the store.
+
+use super::{Store, StoreError};
+use crate::provisioning::{Place, ProvisioningError, Records, Row};
+use rusqlite::{Transaction, TransactionBehavior};
+
+/// A change of the records in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'r> {
+    /// Writes a record, in the place of the one with its key.
+    Put(&'r Row),
+    /// Removes a record, if there is one.
+    Remove {
+        /// Its kind.
+        kind: &'r str,
+        /// Its key.
+        key: &'r str,
+    },
+}
+
+impl Store {
+    /// All records.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds something that is no record of its kind.
+    pub fn records(&self) -> Result<Records, StoreError> {
+        let mut records = Records::default();
+        self.each_record(|kind, key, body| {
+            let mut from = serde_json::Deserializer::from_str(body);
+            records.add(kind, &mut from, Place::Store).map(drop).map_err(|error| {
+                // What was written by other means is named by its key as well.
+                ProvisioningError::new(&Place::Store, kind, key, &error.field, error.what())
+            })
+        })?;
+        Ok(records)
+    }
+
+    fn each_record(
+        &self,
+        mut take: impl FnMut(&str, &str, &str) -> Result<(), ProvisioningError>,
+    ) -> Result<(), StoreError> {
+        let failed = || self.failed("records cannot be read");
+        let sql = "SELECT kind, key, body FROM provisioning ORDER BY kind, key";
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed())?;
+        let mut rows = statement.query([]).map_err(failed())?;
+        while let Some(row) = rows.next().map_err(failed())? {
+            let text = |column| row.get_ref(column).and_then(|value| Ok(value.as_str()?));
+            let (kind, key, body) =
+                (text(0).map_err(failed())?, text(1).map_err(failed())?, text(2).map_err(failed())?);
+            take(kind, key, body)?;
+        }
+        Ok(())
+    }
+
+    /// Changes records: all of this, or nothing. `check` sees what all records would be then, and may refuse it. Gives how
+    /// many rows are others than before.
+    ///
+    /// # Errors
+    /// When it cannot be written, or `check` refuses it.
+    pub fn change(
+        &mut self,
+        changes: &[Change<'_>],
+        check: impl FnOnce(Records) -> Result<(), ProvisioningError>,
+    ) -> Result<usize, StoreError> {
+        let failed = || self.failed("records cannot be written");
+        // What is dropped before its commit is rolled back.
+        let transaction =
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate).map_err(failed())?;
+        let changed = self.write(changes).map_err(failed())?;
+        check(self.records()?)?;
+        transaction.commit().map_err(failed())?;
+        Ok(changed)
+    }
+
+    fn write(&self, changes: &[Change<'_>]) -> rusqlite::Result<usize> {
+        let mut put = self.connection.prepare_cached(
+            "INSERT INTO provisioning (kind, key, body) VALUES (?1, ?2, ?3)
+             ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body WHERE body <> excluded.body",
+        )?;
+        let mut remove = self.connection.prepare_cached("DELETE FROM provisioning WHERE kind = ?1 AND key = ?2")?;
+        let mut changed = 0;
+        for change in changes {
+            changed += match change {
+                Change::Put(Row { kind, key, body }) => put.execute((kind, key, body))?,
+                Change::Remove { kind, key } => remove.execute((kind, key))?,
+            };
+        }
+        Ok(changed)
+    }
+
+    /// Whether the records are others than at the last call: those of the first call are.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn changed(&mut self) -> Result<bool, StoreError> {
+        let failed = || self.failed("cannot be read");
+        let by_others: i64 =
+            self.connection.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(failed())?;
+        // Without another process nothing has changed, and this costs no look into the file.
+        if by_others == self.seen.0 {
+            return Ok(false);
+        }
+        let sql = "SELECT value FROM generation";
+        let generation: i64 = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+            .map_err(failed())?;
+        let changed = generation != self.seen.1;
+        self.seen = (by_others, generation);
+        Ok(changed)
+    }
+}
