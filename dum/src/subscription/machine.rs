@@ -12,6 +12,7 @@
 //! ```text
 //!   Idle ──state──► Sent ──state──► Behind ──2xx──► Sent ──2xx──► Idle
 //!                    └──refused, Retry-After──► Waiting ──time is up──► Sent
+//!                                                  └──SUBSCRIBE──► Idle
 //! ```
 
 /// Where a subscription of ours is.
@@ -107,6 +108,8 @@ pub(super) enum Notice {
     Later,
     /// The while is over.
     Due,
+    /// The subscriber sends SUBSCRIBE: it wants the state now.
+    Asked,
 }
 
 impl Outbox {
@@ -119,6 +122,7 @@ impl Outbox {
             (Outbox::Sent, Notice::State) => (Outbox::Behind, false),
             (Outbox::Sent, Notice::Accepted) => (Outbox::Idle, false),
             (Outbox::Sent | Outbox::Behind, Notice::Later) => (Outbox::Waiting, false),
+            (Outbox::Waiting, Notice::Asked) => (Outbox::Idle, false),
             (state, _) => (state, false),
         }
     }
@@ -192,13 +196,13 @@ mod tests {
         use Notice::*;
         use Outbox::*;
         let table = [
-            (Idle, [(Sent, true), (Idle, false), (Idle, false), (Idle, false)]),
-            (Sent, [(Behind, false), (Idle, false), (Waiting, false), (Sent, false)]),
-            (Behind, [(Behind, false), (Sent, true), (Waiting, false), (Behind, false)]),
-            (Waiting, [(Waiting, false), (Waiting, false), (Waiting, false), (Sent, true)]),
+            (Idle, [(Sent, true), (Idle, false), (Idle, false), (Idle, false), (Idle, false)]),
+            (Sent, [(Behind, false), (Idle, false), (Waiting, false), (Sent, false), (Sent, false)]),
+            (Behind, [(Behind, false), (Sent, true), (Waiting, false), (Behind, false), (Behind, false)]),
+            (Waiting, [(Waiting, false), (Waiting, false), (Waiting, false), (Sent, true), (Idle, false)]),
         ];
         for (state, row) in table {
-            assert_eq!([State, Accepted, Later, Due].map(|notice| state.step(notice)), row, "{state:?}");
+            assert_eq!([State, Accepted, Later, Due, Asked].map(|notice| state.step(notice)), row, "{state:?}");
         }
     }
 }

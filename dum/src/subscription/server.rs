@@ -289,6 +289,7 @@ pub(crate) fn refreshed(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, requ
     if let Ok(this) = dum.core.server_subscriptions.get_mut(sub) {
         this.owed = true;
     }
+    happen(dum, sub, Notice::Asked);
     if granted == 0 {
         settle(dum, sub);
     } else {
@@ -305,8 +306,10 @@ pub(super) fn settle(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>) {
 
 /// It lasts from now on for that many seconds; zero ends it.
 fn extend(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, seconds: u32) {
+    let now = dum.now();
     let Ok(this) = dum.core.server_subscriptions.get_mut(sub) else { return };
     if seconds == 0 {
+        this.until = now;
         this.expiry.clear();
         this.end = Some((ServerSubscriptionEnd::ByClient, TerminateReason::Timeout, None));
     } else {
@@ -365,6 +368,9 @@ fn send_notify(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>) {
     }
 }
 
+/// A subscriber that refuses a NOTIFY for no time at all gets the next one after this.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+
 /// A NOTIFY was answered, or not: a refusal ends the subscription, unless it says when to try again (RFC 6665 §4.2.2).
 pub(crate) fn outcome(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, outcome: &Outcome) {
     if outcome.is_provisional() || dum.core.server_subscriptions.get(sub).is_err() {
@@ -377,9 +383,13 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, outcom
     let Some(seconds) = after.filter(|_| outcome.status != 481) else {
         return finish(dum, sub, ServerSubscriptionEnd::NotifyFailed(outcome.status));
     };
-    let now = dum.now();
+    let (now, after) = (dum.now(), LEAST_WAIT.max(Duration::from_secs(seconds.into())));
     let Ok(this) = dum.core.server_subscriptions.get_mut(sub) else { return };
-    dum.core.timers.set(&mut this.later, fire(sub, TimerKind::Notify), now, Duration::from_secs(seconds.into()));
+    // Only the last NOTIFY is left: longer than the subscription would have lasted nobody waits for that.
+    if let Some((end, ..)) = this.end.filter(|_| after > this.until - now) {
+        return finish(dum, sub, end);
+    }
+    dum.core.timers.set(&mut this.later, fire(sub, TimerKind::Notify), now, after);
     happen(dum, sub, Notice::Later);
 }
 

@@ -146,6 +146,43 @@ fn a_refused_notify_ends_it_unless_it_says_when_to_come_back() {
     bench.nothing_sent();
 }
 
+/// RFC 6665 §4.2.2 leaves a subscriber alone that says so with Retry-After, but not for ever and not in a loop.
+#[test]
+fn who_wants_to_be_left_alone_keeps_nothing_alive() {
+    // It unsubscribes meanwhile: it wants its last NOTIFY.
+    let (mut bench, answered) = accepted();
+    serve(&mut bench, 0, SubscriptionState::Active, "two");
+    let (transaction, msg) = bench.request();
+    answer(&mut bench, (transaction, &msg), 503, ("Retry-After", "4000000000"));
+    assert_eq!(ask(&mut bench, again(&answered, 2, 0)), 200);
+    assert_eq!(value(&bench.request().1, "Subscription-State"), "terminated;reason=timeout");
+    assert_eq!(heard(&mut bench), ["asked", "end ByClient"]);
+    // It unsubscribes, then refuses the NOTIFY that was under way; the same when it has expired.
+    for unsubscribes in [true, false] {
+        let (mut bench, answered) = accepted();
+        bench.run(Duration::from_secs(590));
+        serve(&mut bench, 0, SubscriptionState::Active, "two");
+        let (transaction, msg) = bench.request();
+        if unsubscribes {
+            assert_eq!(ask(&mut bench, again(&answered, 2, 0)), 200);
+        } else {
+            bench.run(Duration::from_secs(11));
+        }
+        answer(&mut bench, (transaction, &msg), 503, ("Retry-After", "4000000000"));
+        assert_eq!(heard(&mut bench), ["asked", if unsubscribes { "end ByClient" } else { "end Expired" }]);
+        assert_eq!((bench.dum.counts().subscriptions, bench.dum.counts().dialogs), (0, 0));
+    }
+    // For no time at all: that is a second.
+    let (mut bench, _) = accepted();
+    serve(&mut bench, 0, SubscriptionState::Active, "two");
+    let (transaction, msg) = bench.request();
+    answer(&mut bench, (transaction, &msg), 500, ("Retry-After", "0"));
+    bench.run(Duration::from_millis(900));
+    bench.nothing_sent();
+    bench.run(Duration::from_millis(200));
+    assert_eq!(body(&bench.request().1), "two");
+}
+
 #[test]
 fn every_refresh_has_its_notify() {
     let (mut bench, answered) = accepted();
