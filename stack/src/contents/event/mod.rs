@@ -71,6 +71,9 @@ pub enum DocumentError {
     /// More than [`xml::MAX_ATTRIBUTES`] attributes of an element.
     #[error("an element with more than {} attributes", xml::MAX_ATTRIBUTES)]
     TooManyAttributes,
+    /// More than [`xml::MAX_NAMESPACE`] octets of a namespace's URI.
+    #[error("a namespace of more than {} octets", xml::MAX_NAMESPACE)]
+    NamespaceTooLong,
     /// Another document.
     #[error("the root is another element")]
     Root,
@@ -86,7 +89,10 @@ impl DocumentError {
     /// The status code for a request with this body: 413 for what goes over a limit (RFC 3261 §21.4.11), else 400.
     pub fn status(self) -> u16 {
         match self {
-            DocumentError::TooDeep | DocumentError::TooManyElements | DocumentError::TooManyAttributes => 413,
+            DocumentError::TooDeep
+            | DocumentError::TooManyElements
+            | DocumentError::TooManyAttributes
+            | DocumentError::NamespaceTooLong => 413,
             _ => 400,
         }
     }

@@ -15,6 +15,8 @@ pub const MAX_ELEMENTS: usize = 10_000;
 pub const MAX_DEPTH: usize = 24;
 /// Most attributes of an element.
 pub const MAX_ATTRIBUTES: usize = 32;
+/// Most octets of the URI of a namespace: each element has its own copy.
+pub const MAX_NAMESPACE: usize = 256;
 
 /// An element. Prefixes are resolved; comments and processing instructions are gone, as is white space around texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,6 +166,9 @@ fn element(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Result<Elem
         ResolveResult::Unbound => String::new(),
         ResolveResult::Unknown(_) => return Err(DocumentError::Syntax),
     };
+    if namespace.len() > MAX_NAMESPACE {
+        return Err(DocumentError::NamespaceTooLong);
+    }
     let mut element = Element::new(&namespace, start.local_name().as_ref());
     let mut attributes = start.attributes();
     // Finding one that is there twice takes time by the square of their number.
@@ -288,6 +293,9 @@ mod tests {
         ] {
             assert_eq!(parse(&text), Err(error), "{}", text.chars().take(60).collect::<String>());
         }
+        let inherited = |octets| format!("<a xmlns='{}'>{}</a>", "n".repeat(octets), "<a/>".repeat(9_000));
+        assert_eq!(parse(&inherited(MAX_NAMESPACE + 1)), Err(DocumentError::NamespaceTooLong));
+        assert!(parse(&inherited(MAX_NAMESPACE)).is_ok());
         assert_eq!(Element::parse(b"<a>\xff</a>"), Err(DocumentError::Encoding));
         assert!(parse(&deep(MAX_DEPTH)).is_ok() && parse(&wide(MAX_ELEMENTS - 1)).is_ok());
         assert!(parse(&attributes(MAX_ATTRIBUTES)).is_ok());
