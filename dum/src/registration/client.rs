@@ -10,6 +10,7 @@ use crate::outcome::Outcome;
 use crate::profile::UserProfile;
 use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
+use rutil::Time;
 use stack::header::{Contact, HeaderValue, Method, NameAddr, h, p};
 use stack::helper;
 use stack::message::Message;
@@ -34,7 +35,8 @@ pub struct ClientRegistration {
     queued: Option<Op>,
     transaction: Option<ClientTransaction>,
     mine: Vec<NameAddr<'static>>,
-    leaving: Vec<NameAddr<'static>>,
+    /// What is to be removed, and whether the REGISTER under way says so.
+    leaving: Vec<(NameAddr<'static>, bool)>,
     /// What the registrar said last, as it stood: of a hundred thousand registrations few are asked.
     known: Box<[Box<str>]>,
     service_route: Option<Arc<[NameAddr<'static>]>>,
@@ -42,6 +44,8 @@ pub struct ClientRegistration {
     /// Asked for, in seconds: the profile's, or more after a 423.
     expires: u32,
     granted: u32,
+    /// Until when the bindings of this side last, as far as it was heard.
+    until: Time,
     failures: u32,
     alarm: Alarm,
 }
@@ -100,6 +104,7 @@ impl Dum<'_> {
             gruu: None,
             expires,
             granted: 0,
+            until: Time::ZERO,
             failures: 0,
             alarm: Alarm::OFF,
         };
@@ -141,8 +146,7 @@ impl Handle<ClientRegistration> {
             return Err(RegistrationError::NoRoom);
         }
         let contact = with_instance(&this.profile, contact);
-        this.mine.retain(|known| !known.uri.equivalent(&contact.uri));
-        this.mine.push(contact);
+        this.bind(contact);
         Ok(command(dum, self, Op::Register)?)
     }
 
@@ -154,7 +158,7 @@ impl Handle<ClientRegistration> {
         let this = dum.core.client_registrations.get_mut(self)?;
         let Some(at) = this.mine.iter().position(|known| known.uri.equivalent(contact)) else { return Ok(()) };
         let gone = this.mine.remove(at);
-        this.leaving.push(gone);
+        this.leaving.push((gone, false));
         command(dum, self, Op::Remove)
     }
 
@@ -168,7 +172,7 @@ impl Handle<ClientRegistration> {
             let profile = this.profile.clone();
             let registrar = registrar(&profile).ok_or(UsageEnded)?;
             let contact = dum.contact_of_registration(&profile, &registrar);
-            dum.core.client_registrations.get_mut(self)?.mine.push(contact);
+            dum.core.client_registrations.get_mut(self)?.bind(contact);
         }
         command(dum, self, Op::Register)
     }
@@ -275,7 +279,7 @@ fn happen(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, event: Ev
     this.state = state;
     match action {
         Action::None | Action::AskRetry | Action::Failed => {}
-        Action::Queue(op) => this.queued = Some(op),
+        Action::Queue(op) => this.queued = this.queued.max(Some(op)),
         Action::Send(op) => send(dum, registration, op),
         Action::Succeeded => set_alarm(dum, registration, None),
         Action::Removed => drop(dum.core.client_registrations.remove(registration)),
@@ -288,7 +292,10 @@ fn set_alarm(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, retry:
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
     let after = match (retry, this.state) {
         (Some(after), _) => after,
-        (None, State::Registered) => times::refresh(this.granted, dum.stack.rng()),
+        (None, State::Registered) => {
+            let left = u32::try_from((this.until - now).as_secs()).unwrap_or(u32::MAX);
+            times::refresh(left, dum.stack.rng())
+        }
         _ => return this.alarm.clear(),
     };
     let fire = Fire { usage: Usage::ClientRegistration(registration), kind: TimerKind::Registration };
@@ -298,8 +305,9 @@ fn set_alarm(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, retry:
 fn send(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op) {
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
     this.alarm.clear();
-    this.cseq += 1;
+    this.cseq = this.cseq.saturating_add(1);
     let Some(mut msg) = this.request(op) else { return };
+    this.leaving.iter_mut().for_each(|(_, sent)| *sent = op != Op::Query);
     if let Some(proxy) = this.profile.outbound_proxy() {
         msg.push_back(h::ROUTES, &*proxy);
     }
@@ -313,29 +321,32 @@ fn send(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op) {
 }
 
 impl ClientRegistration {
+    /// Takes a binding among those of this side.
+    fn bind(&mut self, contact: NameAddr<'static>) {
+        self.leaving.retain(|(gone, _)| !gone.uri.equivalent(&contact.uri));
+        self.mine.retain(|known| !known.uri.equivalent(&contact.uri));
+        self.mine.push(contact);
+    }
+
     fn request(&self, op: Op) -> Option<Message> {
         let (method, registrar, to) = (&Method::Register, registrar(&self.profile)?, self.profile.from());
         let from = (*to).clone().with(p::TAG, &self.tag);
         let mut msg = helper::make_request(method, &registrar, &from, &to, &self.call_id, self.cseq);
+        if let Op::Register | Op::End = op {
+            self.mine.iter().for_each(|contact| msg.push_back(h::CONTACTS, contact));
+        }
+        if let Op::Register | Op::End | Op::Remove = op {
+            let gone = self.leaving.iter().map(|(contact, _)| contact.clone().with(p::EXPIRES, 0));
+            gone.for_each(|contact| msg.push_back(h::CONTACTS, &contact));
+        }
         let expires = match op {
-            Op::Register => {
-                self.mine.iter().for_each(|contact| msg.push_back(h::CONTACTS, contact));
-                Some(self.expires)
-            }
-            Op::Remove => {
-                let gone = self.leaving.iter().map(|contact| contact.clone().with(p::EXPIRES, 0));
-                gone.for_each(|contact| msg.push_back(h::CONTACTS, &contact));
-                None
-            }
-            Op::End => {
-                self.mine.iter().for_each(|contact| msg.push_back(h::CONTACTS, contact));
-                Some(0)
-            }
+            Op::Register => Some(self.expires),
+            Op::End => Some(0),
             Op::RemoveAll => {
                 msg.push_back(h::CONTACTS, &Contact::Star);
                 Some(0)
             }
-            Op::Query => None,
+            Op::Query | Op::Remove => None,
         };
         if let Some(expires) = expires {
             msg.set(h::EXPIRES, &expires);
@@ -350,7 +361,7 @@ impl ClientRegistration {
     }
 
     /// What a 2xx says.
-    fn learn(&mut self, op: Op, response: &Message) {
+    fn learn(&mut self, op: Op, response: &Message, now: Time) {
         let contacts = response.header(h::CONTACTS).flatten().filter_map(Contact::into_addr);
         let known: Vec<_> = contacts.take(MAX_BINDINGS).collect();
         let own = |known: &&NameAddr<'_>| self.mine.iter().any(|mine| mine.uri.equivalent(&known.uri));
@@ -363,9 +374,14 @@ impl ClientRegistration {
         let routes: Vec<_> = routes.map(NameAddr::into_owned).collect();
         self.service_route = (!routes.is_empty()).then(|| routes.into());
         let header = response.header(h::EXPIRES).ok();
-        // RFC 3261 §10.2.4: what the registrar chose counts. A query grants nothing, it says what is left.
-        let silent = if op == Op::Register { self.expires } else { self.granted };
-        self.granted = listed.or(header.map(|expires| expires.0)).unwrap_or(silent);
+        // RFC 3261 §10.2.4: what the registrar chose counts. A query grants nothing, it says what is left, if that.
+        let granted = match op {
+            Op::Register => listed.or(header.map(|expires| expires.0)).or(Some(self.expires)),
+            _ => listed,
+        };
+        if let Some(seconds) = granted {
+            (self.granted, self.until) = (seconds, now + Duration::from_secs(seconds.into()));
+        }
     }
 }
 
@@ -397,12 +413,11 @@ pub(crate) fn outcome(
 }
 
 fn success(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op, response: Arc<Message>) {
+    let now = dum.now();
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
-    this.learn(op, &response);
+    this.learn(op, &response, now);
     this.failures = 0;
-    if op == Op::Remove {
-        this.leaving.clear();
-    }
+    this.leaving.retain(|(_, sent)| !sent);
     let bound = !this.mine.is_empty();
     happen(dum, registration, Event::Success { bound });
     let told = match op {
@@ -426,7 +441,8 @@ fn next(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>) -> bool {
 }
 
 fn refused(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, outcome: Outcome) {
-    happen(dum, registration, Event::Refused);
+    let bound = dum.core.client_registrations.get(registration).is_ok_and(|this| !this.mine.is_empty());
+    happen(dum, registration, Event::Refused { bound });
     if next(dum, registration) {
         return;
     }

@@ -11,19 +11,19 @@
 //!                     Waiting ──the handler gives up──► Ended
 //! ```
 
-/// What a REGISTER is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a REGISTER is for. Of two that wait the greater is sent: it does what the other one would have done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Op {
-    /// Adds or refreshes the bindings of this side.
-    Register,
     /// Asks which there are.
     Query,
     /// Removes some.
     Remove,
-    /// Removes those of all devices (`*`), and ends.
-    RemoveAll,
+    /// Adds or refreshes the bindings of this side, and removes those that are to go.
+    Register,
     /// Removes those of this side, and ends.
     End,
+    /// Removes those of all devices (`*`), and ends.
+    RemoveAll,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +44,10 @@ pub(super) enum Event {
     },
     /// 423, with a longer time to ask for.
     TooBrief,
-    /// Another final response, or none.
-    Refused,
+    /// Another final response, or none; whether bindings of this side are there.
+    Refused {
+        bound: bool,
+    },
     /// It is time for the refresh, or for another try.
     Timer,
     /// The handler does not want another try.
@@ -79,7 +81,9 @@ pub(super) fn step(state: State, event: Event) -> (State, Action) {
         (Sending(_), Event::Success { bound: true }) => (Registered, Action::Succeeded),
         (Sending(_), Event::Success { bound: false }) => (Idle, Action::Succeeded),
         (Sending(op), Event::TooBrief) => (state, Action::Send(op)),
-        (Sending(op), Event::Refused) => (Waiting(op), Action::AskRetry),
+        // A refresh will be due: it also says which bindings there are, and removes what is to go.
+        (Sending(Op::Query | Op::Remove), Event::Refused { bound: true }) => (Waiting(Op::Register), Action::AskRetry),
+        (Sending(op), Event::Refused { .. }) => (Waiting(op), Action::AskRetry),
         (Waiting(op), Event::Timer) => (Sending(op), Action::Send(op)),
         (Registered, Event::Timer | Event::FlowFailed) => (Sending(Op::Register), Action::Send(Op::Register)),
         (Waiting(_), Event::GaveUp) => (Ended, Action::Failed),
@@ -112,7 +116,10 @@ mod tests {
             (Sending(End), bound, (Ended, Action::Removed)),
             (Sending(RemoveAll), Success { bound: false }, (Ended, Action::Removed)),
             (Sending(Register), TooBrief, send(Register)),
-            (Sending(Query), Refused, (Waiting(Query), Action::AskRetry)),
+            (Sending(Query), Refused { bound: false }, (Waiting(Query), Action::AskRetry)),
+            (Sending(Query), Refused { bound: true }, (Waiting(Register), Action::AskRetry)),
+            (Sending(Remove), Refused { bound: true }, (Waiting(Register), Action::AskRetry)),
+            (Sending(End), Refused { bound: true }, (Waiting(End), Action::AskRetry)),
             (Sending(Register), Timer, (Sending(Register), Action::None)),
             (Sending(Register), FlowFailed, (Sending(Register), Action::None)),
             (Waiting(Register), Timer, send(Register)),

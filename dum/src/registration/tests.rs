@@ -218,6 +218,60 @@ fn bindings_come_and_go_one_by_one_and_commands_wait_for_answers() {
 }
 
 #[test]
+fn commands_that_wait_lose_nothing() {
+    let (one, two) = (addr("<sip:alice@192.0.2.1:5060>"), addr("<sip:alice@192.0.2.7>"));
+    let mut bench = Phone::new(App::default());
+    let handle = register(&mut bench, &profile());
+    grant(&mut bench, 600, |_| {});
+    bench.with(|_, dum| handle.add_binding(dum, two.clone().into_owned())).unwrap();
+    grant(&mut bench, 600, |_| {});
+    // The second goes while the first is on its way out.
+    bench.with(|_, dum| handle.remove_binding(dum, &one.uri).and(handle.remove_binding(dum, &two.uri))).unwrap();
+    assert_eq!(line(&grant(&mut bench, 0, |_| {}), "Contact"), "<sip:alice@192.0.2.1:5060>;expires=0");
+    assert_eq!(line(&grant(&mut bench, 0, |_| {}), "Contact"), "<sip:alice@192.0.2.7>;expires=0");
+    bench.nothing_sent();
+    // A refresh that waits takes what is to go with it; what came back stays.
+    bench.with(|_, dum| handle.add_binding(dum, one.clone().into_owned())).unwrap();
+    grant(&mut bench, 600, |_| {});
+    bench.with(|_, dum| {
+        handle.add_binding(dum, two.clone().into_owned()).unwrap();
+        handle.remove_binding(dum, &one.uri).unwrap();
+        handle.refresh(dum).unwrap();
+        handle.query(dum).unwrap();
+    });
+    grant(&mut bench, 600, |_| {});
+    let both = grant(&mut bench, 600, |_| {});
+    assert_eq!(line(&both, "Contact"), "<sip:alice@192.0.2.7>, <sip:alice@192.0.2.1:5060>;expires=0");
+    bench.nothing_sent();
+    // Nothing overtakes the end.
+    bench.with(|_, dum| handle.query(dum).and(handle.end(dum)).and(handle.refresh(dum))).unwrap();
+    grant(&mut bench, 0, |_| {});
+    assert_eq!(line(&grant(&mut bench, 0, |_| {}), "Expires"), "0");
+    assert_eq!(heard(&mut bench).last().unwrap(), "removed");
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn a_query_puts_no_refresh_off() {
+    let mut bench = Phone::new(App::default());
+    let handle = register(&mut bench, &profile());
+    grant(&mut bench, 600, |_| {});
+    // The answer knows the binding by another name, as one behind a border element.
+    bench.run(seconds(400));
+    bench.with(|_, dum| handle.query(dum)).unwrap();
+    grant(&mut bench, 0, |msg| msg.push_back(h::CONTACTS, "<sip:mapped@192.0.2.3>;expires=200"));
+    bench.run(seconds(195));
+    assert_eq!(line(&grant(&mut bench, 600, |_| {}), "Expires"), "3600");
+    // One that is refused is followed by the refresh.
+    bench.with(|_, dum| handle.query(dum)).unwrap();
+    refuse(&mut bench, 503, |msg| msg.set(h::RETRY_AFTER, &7));
+    bench.run(seconds(8));
+    assert_eq!(line(&grant(&mut bench, 600, |_| {}), "Contact"), "<sip:alice@192.0.2.1:5060>");
+    bench.run(seconds(500));
+    bench.nothing_sent();
+}
+
+#[test]
 fn what_the_registrar_gives_is_in_the_profile_of_later_requests() {
     let mut bench = Phone::new(App::default());
     let mut device = UserProfile::on(&profile());
