@@ -134,9 +134,7 @@ fn happen(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Even
     this.state = state;
     match action {
         Action::None | Action::AskRetry | Action::Failed => {}
-        // A refresh says less than what waits already.
-        Action::Queue(Op::Refresh) => drop(this.queued.get_or_insert(Op::Refresh)),
-        Action::Queue(op) => this.queued = Some(op),
+        Action::Queue(op) => this.queued = this.queued.max(Some(op)),
         Action::Send(op) => send(dum, publication, op),
         Action::Succeeded => {
             let after = times::refresh(this.granted, dum.stack.rng());
@@ -159,7 +157,7 @@ fn set_alarm(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, after: D
 fn send(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op) {
     let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
     this.alarm.clear();
-    this.cseq += 1;
+    this.cseq = this.cseq.saturating_add(1);
     let mut msg = (*this.template).clone();
     msg.set(h::CSEQ, &format_args!("{} PUBLISH", this.cseq));
     msg.set(h::EXPIRES, &if op == Op::Remove { 0 } else { this.expires });
@@ -169,8 +167,8 @@ fn send(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op) {
     if let Some(etag) = &this.etag {
         msg.set(h::SIP_IF_MATCH, etag);
     }
-    // RFC 3903 §4.3, §4.5: only what is new has a body.
-    if matches!(op, Op::Initial | Op::Modify) {
+    // RFC 3903 §4.3, §4.5: only what is new has a body; and what the server gave no tag to is always new to it.
+    if matches!(op, Op::Initial | Op::Modify) || op == Op::Refresh && this.etag.is_none() {
         msg.set_body(Some(&this.content_type), this.body.clone());
     }
     let transaction = dum.send(Usage::ClientPublication(publication), msg, SendOptions::default());
@@ -194,7 +192,10 @@ pub(crate) fn outcome(
     this.transaction = None;
     match (&outcome.response, outcome.status) {
         (Some(response), 200..300) => success(dum, publication, op, response.clone()),
-        (Some(_), 412) if op != Op::Initial => happen(dum, publication, Event::Forgotten),
+        (Some(_), 412) if op != Op::Initial => {
+            let ending = this.queued == Some(Op::Remove);
+            happen(dum, publication, Event::Forgotten { ending });
+        }
         (Some(response), 423) => match response.header(h::MIN_EXPIRES) {
             // RFC 3903 §4.6 step 423: the same again, for as long as the server wants.
             Ok(least) if least.0 > this.expires && op != Op::Remove => {

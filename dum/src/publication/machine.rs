@@ -7,8 +7,8 @@
 //!        └──────────────────── 412: the server has forgotten it ──────────────────────────┘
 //! ```
 
-/// What a PUBLISH is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a PUBLISH is for. Of two that wait the greater is sent: it does what the other one would have done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Op {
     /// Publishes for the first time, without an entity-tag.
     Initial,
@@ -31,8 +31,10 @@ pub(super) enum Event {
     Command(Op),
     /// A 2xx.
     Success,
-    /// 412: nothing is published under our entity-tag.
-    Forgotten,
+    /// 412: nothing is published under our entity-tag; whether a removal waits.
+    Forgotten {
+        ending: bool,
+    },
     /// 423, with a longer time to ask for.
     TooBrief,
     /// Another final response, or none.
@@ -63,11 +65,12 @@ pub(super) fn step(state: State, event: Event) -> (State, Action) {
         (Waiting(Op::Initial), Event::Command(Op::Remove)) => (Ended, Action::Removed),
         (Waiting(Op::Initial), Event::Command(_)) => send(Op::Initial),
         (Waiting(_), Event::Command(op)) => send(op),
-        (Sending(Op::Remove), Event::Success | Event::Forgotten) => (Ended, Action::Removed),
+        (Sending(Op::Remove), Event::Success | Event::Forgotten { .. }) => (Ended, Action::Removed),
+        (Sending(Op::Refresh | Op::Modify), Event::Forgotten { ending: true }) => (Ended, Action::Removed),
         (Sending(_), Event::Success) => (Published, Action::Succeeded),
-        (Sending(Op::Refresh | Op::Modify), Event::Forgotten) => send(Op::Initial),
+        (Sending(Op::Refresh | Op::Modify), Event::Forgotten { ending: false }) => send(Op::Initial),
         (Sending(op), Event::TooBrief) => send(op),
-        (Sending(op), Event::Refused | Event::Forgotten) => (Waiting(op), Action::AskRetry),
+        (Sending(op), Event::Refused | Event::Forgotten { .. }) => (Waiting(op), Action::AskRetry),
         (Waiting(op), Event::Timer) => send(op),
         (Published, Event::Timer) => send(Op::Refresh),
         (Waiting(_), Event::GaveUp) => (Ended, Action::Failed),
@@ -85,16 +88,19 @@ mod tests {
         use Op::{Initial, Modify, Refresh, Remove};
         use State::{Ended, Published, Sending, Waiting};
         let send = |op| (Sending(op), Action::Send(op));
+        let (forgotten, unwanted) = (Forgotten { ending: false }, Forgotten { ending: true });
         for (state, event, expected) in [
             (Sending(Initial), Success, (Published, Action::Succeeded)),
             (Sending(Initial), Command(Modify), (Sending(Initial), Action::Queue(Modify))),
-            (Sending(Initial), Forgotten, (Waiting(Initial), Action::AskRetry)),
+            (Sending(Initial), forgotten, (Waiting(Initial), Action::AskRetry)),
             (Sending(Initial), TooBrief, send(Initial)),
             (Sending(Initial), Timer, (Sending(Initial), Action::None)),
-            (Sending(Refresh), Forgotten, send(Initial)),
-            (Sending(Modify), Forgotten, send(Initial)),
+            (Sending(Refresh), forgotten, send(Initial)),
+            (Sending(Refresh), unwanted, (Ended, Action::Removed)),
+            (Sending(Modify), forgotten, send(Initial)),
+            (Sending(Modify), unwanted, (Ended, Action::Removed)),
             (Sending(Modify), Refused, (Waiting(Modify), Action::AskRetry)),
-            (Sending(Remove), Forgotten, (Ended, Action::Removed)),
+            (Sending(Remove), forgotten, (Ended, Action::Removed)),
             (Sending(Remove), Success, (Ended, Action::Removed)),
             (Published, Timer, send(Refresh)),
             (Published, Command(Remove), send(Remove)),

@@ -106,6 +106,36 @@ fn a_document_is_refreshed_changed_and_removed_by_its_tag() {
 }
 
 #[test]
+fn nothing_overtakes_the_removal() {
+    // Neither an update,
+    let mut bench = bench();
+    let handle = publish(&mut bench);
+    bench.with(|_, dum| handle.end(dum).and(handle.update(dum, PIDF, "busy")).and(handle.refresh(dum))).unwrap();
+    answer(&mut bench, 200, &[("SIP-ETag", "e1")]);
+    assert_eq!(said(&answer(&mut bench, 200, &[])), words("2", "e1", "0", ""));
+    assert_eq!(bench.dum.application().heard, ["success", "removed"]);
+    // nor the news that the server has forgotten it already: it is not published once more.
+    let handle = publish(&mut bench);
+    answer(&mut bench, 200, &[("SIP-ETag", "e1")]);
+    bench.with(|_, dum| handle.refresh(dum).and(handle.end(dum))).unwrap();
+    answer(&mut bench, 412, &[]);
+    bench.nothing_sent();
+    assert_eq!(bench.dum.application().heard[2..], ["success", "removed"]);
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn what_has_no_tag_is_published_whole() {
+    let mut bench = bench();
+    let handle = publish(&mut bench);
+    answer(&mut bench, 200, &[]);
+    bench.with(|_, dum| handle.refresh(dum)).unwrap();
+    assert_eq!(said(&answer(&mut bench, 200, &[("SIP-ETag", "e1")])), words("2", "", "3600", "open"));
+    bench.with(|_, dum| handle.refresh(dum)).unwrap();
+    assert_eq!(said(&answer(&mut bench, 200, &[])), words("3", "e1", "3600", ""));
+}
+
+#[test]
 fn what_the_server_forgot_is_published_anew_and_too_brief_is_made_longer() {
     let mut bench = bench();
     publish(&mut bench);
