@@ -130,6 +130,16 @@ pub(crate) fn notified(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, reque
     }
 }
 
+/// The answer to the SUBSCRIBE came after the NOTIFY: it may grant less than that let expect.
+pub(super) fn granted(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, seconds: u32) {
+    let until = dum.now() + Duration::from_secs(seconds.into());
+    let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
+    if until < this.until && this.state == State::Subscribed {
+        this.until = until;
+        arm_refresh(dum, sub);
+    }
+}
+
 /// A SUBSCRIBE of it was answered, or not.
 pub(crate) fn outcome(
     dum: &mut Dum<'_>,
@@ -146,6 +156,7 @@ pub(crate) fn outcome(
     let response = outcome.response.as_deref();
     let event = match outcome.status {
         200..300 => {
+            this.retry_after = None;
             if let Some(Ok(expires)) = response.map(|msg| msg.header(h::EXPIRES)) {
                 this.until = now + Duration::from_secs(expires.0.into());
             }
@@ -225,8 +236,10 @@ fn arm_retry(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>) {
     let now = dum.now();
     let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
     let left = this.until - now;
-    let told = Duration::from_secs(this.retry_after.take().unwrap_or_default().into());
+    let told = Duration::from_secs(this.retry_after.unwrap_or_default().into());
     let after = told.max(left / 2).max(Duration::from_secs(1)).min(left);
+    // What is left of it counts for a new subscription too.
+    this.retry_after = u32::try_from((told - after.min(told)).as_secs()).ok();
     dum.core.timers.set(&mut this.alarm, fire(sub, TimerKind::Subscription), now, after);
 }
 
@@ -240,7 +253,14 @@ pub(crate) fn timer(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, fire: Fi
     let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
     let event = match fire.kind {
         TimerKind::Subscription if dum.core.timers.is_due(&mut this.alarm, fire, now) => {
-            if this.state == State::Refreshing || this.until <= now { Event::Expired } else { Event::Due }
+            match (this.until <= now, this.state) {
+                (true, _) => Event::Expired,
+                // A NOTIFY has said meanwhile that it lasts longer.
+                (false, State::Refreshing) => {
+                    return dum.core.timers.set(&mut this.alarm, fire, now, this.until - now);
+                }
+                (false, _) => Event::Due,
+            }
         }
         TimerKind::Notify if dum.core.timers.is_due(&mut this.timer_n, fire, now) => Event::TimerN,
         _ => return,
@@ -252,6 +272,7 @@ pub(crate) fn timer(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, fire: Fi
 fn finish(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, event: Event, msg: Option<Arc<Message>>) {
     let package = set::package(dum, sub);
     let Ok(this) = dum.core.client_subscriptions.remove(sub) else { return };
+    let tag = dum.core.dialogs.get(this.dialog).map(|entry| entry.dialog.id().remote_tag.as_str().into());
     dum.core.dialogs.leave(this.dialog, Usage::ClientSubscription(sub));
     let end = this.end.unwrap_or(SubscriptionEnd::Timeout);
     // A message is told with the end that it brought.
@@ -260,8 +281,9 @@ fn finish(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, event: Event, msg:
     let retry = match end {
         SubscriptionEnd::Terminated(reason) => reason.retry(this.retry_after),
         // RFC 6665 §4.1.2.2: the notifier has lost it.
-        SubscriptionEnd::Refused(481) | SubscriptionEnd::Timeout => Some(Duration::ZERO),
+        SubscriptionEnd::Refused(481) => Some(Duration::ZERO),
+        SubscriptionEnd::Timeout => Some(Duration::from_secs(this.retry_after.unwrap_or_default().into())),
         SubscriptionEnd::Refused(_) | SubscriptionEnd::Local => None,
     };
-    set::subscription_ended(dum, this.set, sub, end, retry);
+    set::subscription_ended(dum, this.set, (sub, tag.unwrap_or_default()), end, retry);
 }

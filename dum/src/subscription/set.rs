@@ -13,7 +13,7 @@ use super::state::EventId;
 use super::{Callback, ClientSubscription, SubscriptionEnd};
 use crate::core::Core;
 use crate::dialog::Dialog;
-use crate::dialogs::DialogSet;
+use crate::dialogs::{DialogSet, MAX_FORKS};
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::handle::{Handle, NoRoom, UsageEnded};
@@ -42,6 +42,8 @@ pub struct ClientSubscriptionSet {
     set: Option<Handle<DialogSet>>,
     transaction: Option<ClientTransaction>,
     subscriptions: SmallVec<[Handle<ClientSubscription>; 1]>,
+    /// Forks of this attempt that are over, by their tags: what they sent before they were and comes late begins nothing.
+    over: SmallVec<[Box<str>; 0]>,
     /// Seconds that are asked for, and those that the 2xx grants.
     expires: u32,
     granted: Option<u32>,
@@ -103,6 +105,7 @@ impl Dum<'_> {
             set: None,
             transaction: None,
             subscriptions: SmallVec::new(),
+            over: SmallVec::new(),
             expires,
             granted: None,
             sent: self.now(),
@@ -157,6 +160,7 @@ fn begin(dum: &mut Dum<'_>, handle: Handle<ClientSubscriptionSet>) -> Result<(),
     let set = dum.core.dialogs.open(call_id.as_str(), tag, this.profile.clone(), creator)?;
     if let Ok(this) = dum.core.subscription_sets.get_mut(handle) {
         this.set = Some(set);
+        this.over.clear();
     }
     send(dum, handle);
     Ok(())
@@ -189,6 +193,11 @@ pub(crate) fn takes(core: &Core, set: Handle<ClientSubscriptionSet>, request: &M
 pub(crate) fn notified(dum: &mut Dum<'_>, handle: Handle<ClientSubscriptionSet>, request: Request) {
     let Ok(this) = dum.core.subscription_sets.get(handle) else { return };
     let (Some(set), ending) = (this.set, this.ending) else { return };
+    let tag =
+        request.msg.header(h::FROM).ok().and_then(|from| from.param(p::TAG).map(str::to_owned)).unwrap_or_default();
+    if this.over.len() == MAX_FORKS || this.over.iter().any(|over| **over == *tag) {
+        return dum.refuse(request.transaction, &request.msg, 481);
+    }
     let Ok(dialog) = Dialog::of_notify(&this.request, &request.msg) else {
         return dum.refuse(request.transaction, &request.msg, 400);
     };
@@ -244,9 +253,13 @@ pub(crate) fn outcome(
     if outcome.is_success() || !this.subscriptions.is_empty() {
         // Timer N waits for the NOTIFY; a fork that notified counts more than a refusal.
         this.granted = response.and_then(|msg| msg.header(h::EXPIRES).ok()).map(|expires| expires.0);
+        if let Some(seconds) = this.granted.filter(|_| outcome.is_success()) {
+            let subscriptions = this.subscriptions.clone();
+            subscriptions.into_iter().for_each(|sub| super::client::granted(dum, sub, seconds));
+        }
         return;
     }
-    if outcome.status == 423 && raise(this, response) {
+    if outcome.status == 423 && !this.ending && raise(this, response) {
         let cseq = this.request.header(h::CSEQ).map_or(1, |cseq| cseq.number);
         this.request.set(h::CSEQ, &format_args!("{} SUBSCRIBE", cseq.saturating_add(1)));
         return send(dum, handle);
@@ -294,16 +307,19 @@ fn over(dum: &mut Dum<'_>, handle: Handle<ClientSubscriptionSet>, end: Subscript
     dum.call_back(Callback::Retry { package, set: handle, end, retry });
 }
 
-/// One of its subscriptions is over.
+/// One of its subscriptions is over: which, and the tag of its notifier.
 pub(super) fn subscription_ended(
     dum: &mut Dum<'_>,
     handle: Handle<ClientSubscriptionSet>,
-    sub: Handle<ClientSubscription>,
+    (sub, tag): (Handle<ClientSubscription>, Box<str>),
     end: SubscriptionEnd,
     retry: Option<Duration>,
 ) {
     let Ok(this) = dum.core.subscription_sets.get_mut(handle) else { return };
     this.subscriptions.retain(|known| *known != sub);
+    if this.set.is_some() {
+        this.over.push(tag);
+    }
     this.last = Some(end);
     let forks_may_come = this.timer_n.is_set() && (retry.is_none() || this.expires == 0);
     if this.subscriptions.is_empty() && !forks_may_come {
