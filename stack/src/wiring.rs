@@ -268,7 +268,7 @@ fn core(
             events,
             commands.near(),
             plan.transports.clone(),
-            (plan.rng.split(), tokens.clone()),
+            (plan.rng.split(), tokens.clone(), bans.clone()),
             factory(shard),
         ));
     }

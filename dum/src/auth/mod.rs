@@ -1,12 +1,17 @@
 //! Digest authentication (RFC 3261 §22): challenges are answered for every usage by the profile's [`Credential`]s, and a
-//! [`ServerAuthManager`] makes them.
+//! [`ServerAuthManager`] makes them, here for a [`ServerAuthHandler`], or for a proxy.
 
 pub(crate) mod client;
+mod counts;
+mod manager;
+#[cfg(test)]
+mod manager_tests;
 pub(crate) mod server;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use server::{ServerAuthHandler, ServerAuthManager, ServerAuthOptions, Verdict};
+pub use manager::{Asker, Refusal, ServerAuthManager, ServerAuthOptions};
+pub use server::ServerAuthHandler;
 
 use stack::auth::Secret;
 

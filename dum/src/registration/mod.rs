@@ -21,10 +21,13 @@
 //! #         }
 //! #     }
 //! #     impl ServerAuthHandler for Registrar {
-//! #         fn manager(&mut self) -> &mut ServerAuthManager {
-//! #             &mut self.1
+//! #         fn manager(&self) -> &ServerAuthManager {
+//! #             &self.1
 //! #         }
-//! #         fn secret(&mut self, user: &str, _: Algorithm) -> Option<Secret> {
+//! #         fn realm(&self, _: &stack::message::Message) -> String {
+//! #             "example.com".to_owned()
+//! #         }
+//! #         fn secret(&self, user: &str, _: Algorithm) -> Option<Secret> {
 //! #             (user == "alice").then(|| Secret::password("wonderland"))
 //! #         }
 //! #     }
@@ -39,7 +42,7 @@
 //! #         let mut options = DumOptions::default();
 //! #         options.master.add_method(stack::header::Method::Register);
 //! #         builder.register_tu(DialogUsageManager::<Registrar>::tu_options(), move |_| {
-//! #             let auth = ServerAuthManager::new(ServerAuthOptions::new("example.com"), &mut rng);
+//! #             let auth = ServerAuthManager::new(ServerAuthOptions::default(), &mut rng);
 //! #             let app = Registrar(MemoryRegistrations::new(10, &mut rng), auth);
 //! #             DialogUsageManager::new(app, options.clone(), &mut rng)
 //! #         });

@@ -40,10 +40,13 @@ impl Application for Registrar {
 }
 
 impl ServerAuthHandler for Registrar {
-    fn manager(&mut self) -> &mut ServerAuthManager {
-        self.auth.as_mut().unwrap()
+    fn manager(&self) -> &ServerAuthManager {
+        self.auth.as_ref().unwrap()
     }
-    fn secret(&mut self, user: &str, _: Algorithm) -> Option<Secret> {
+    fn realm(&self, _: &Message) -> String {
+        "example.com".to_owned()
+    }
+    fn secret(&self, user: &str, _: Algorithm) -> Option<Secret> {
         ["alice", "mallory"].contains(&user).then(|| Secret::password("wonderland"))
     }
 }
@@ -74,7 +77,7 @@ impl ServerRegistrationHandler for Registrar {
 
 fn registrar(authenticates: bool) -> Bench<Registrar> {
     let mut rng = Rng::from_seed(5);
-    let auth = authenticates.then(|| ServerAuthManager::new(ServerAuthOptions::new("example.com"), &mut rng));
+    let auth = authenticates.then(|| ServerAuthManager::new(ServerAuthOptions::default(), &mut rng));
     let store = MemoryRegistrations::new(2, &mut rng);
     let mut options = DumOptions::default();
     options.master.add_method(Method::Register);

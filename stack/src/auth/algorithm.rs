@@ -2,7 +2,8 @@
 
 use md5::{Digest, Md5};
 use sha2::{Sha256, Sha512_256};
-use std::fmt::{self, Write};
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 /// A hash function.
@@ -31,11 +32,11 @@ fn hex<D: Digest>(parts: &[&[u8]]) -> String {
     let mut hash = D::new();
     parts.iter().for_each(|part| hash.update(part));
     let octets = hash.finalize();
-    let mut digits = String::with_capacity(2 * octets.len());
-    for octet in octets.as_slice() {
-        let _ = write!(digits, "{octet:02x}");
-    }
-    digits
+    octets.iter().flat_map(|octet| [octet >> 4, octet & 15]).map(digit).collect()
+}
+
+fn digit(nibble: u8) -> char {
+    char::from(if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble })
 }
 
 /// The value of `algorithm`. Ordered by strength.
@@ -102,10 +103,10 @@ impl Secret {
     }
 
     /// `HA1` by a hash function, unless it is kept by another.
-    pub(super) fn key(&self, hash: Hash, user: &str, realm: &str) -> Option<String> {
+    pub(super) fn key(&self, hash: Hash, user: &str, realm: &str) -> Option<Cow<'_, str>> {
         match &self.0 {
-            Kind::Password(password) => Some(a1(hash, user, realm, password)),
-            Kind::A1(kept, digits) => (*kept == hash).then(|| digits.to_string()),
+            Kind::Password(password) => Some(a1(hash, user, realm, password).into()),
+            Kind::A1(kept, digits) => (*kept == hash).then_some(Cow::Borrowed(&**digits)),
         }
     }
 
@@ -145,7 +146,7 @@ pub(super) fn response(secret: &Secret, input: &Input<'_>) -> Option<String> {
     let mut key = secret.key(hash, input.user, input.realm)?;
     if input.algorithm.session {
         let cnonce = input.protection.map_or("", |(.., cnonce)| cnonce);
-        key = hash.hex(&[key.as_bytes(), colon, input.nonce.as_bytes(), colon, cnonce.as_bytes()]);
+        key = hash.hex(&[key.as_bytes(), colon, input.nonce.as_bytes(), colon, cnonce.as_bytes()]).into();
     }
     let (method, uri) = (input.method.as_bytes(), input.uri.as_bytes());
     let a2 = match input.protection {

@@ -39,8 +39,8 @@ pub struct Challenge {
     pub opaque: Option<String>,
     /// How.
     pub algorithm: Algorithm,
-    /// What it is to protect; none for a server of RFC 2069's age. A server that offers both is answered with `auth`.
-    pub qop: Option<Qop>,
+    /// What it may protect, in the order in which it is offered; none for a server of RFC 2069's age.
+    pub qops: Vec<Qop>,
     /// Only the nonce was too old; the secret was right.
     pub stale: bool,
 }
@@ -66,7 +66,7 @@ impl Challenge {
     /// A challenge with `qop="auth"`.
     pub fn new(realm: &str, nonce: &str, algorithm: Algorithm) -> Self {
         let (realm, nonce) = (realm.to_owned(), nonce.to_owned());
-        Challenge { realm, nonce, opaque: None, algorithm, qop: Some(Qop::Auth), stale: false }
+        Challenge { realm, nonce, opaque: None, algorithm, qops: vec![Qop::Auth], stale: false }
     }
 
     /// Reads a challenge.
@@ -82,20 +82,18 @@ impl Challenge {
             Some(name) => Algorithm::from_name(&name).ok_or(AuthError::Algorithm)?,
             None => Algorithm::MD5,
         };
-        let qop = match header.get("qop") {
-            Some(offered) => {
-                let known: Vec<Qop> = offered.split(',').filter_map(|name| Qop::from_name(name.trim())).collect();
-                let auth = known.iter().find(|qop| **qop == Qop::Auth);
-                Some(*auth.or(known.first()).ok_or(AuthError::Qop)?)
-            }
-            None => None,
-        };
+        let offered = header.get("qop");
+        let qops: Vec<Qop> =
+            offered.iter().flat_map(|names| names.split(',')).filter_map(|name| Qop::from_name(name.trim())).collect();
+        if offered.is_some() && qops.is_empty() {
+            return Err(AuthError::Qop);
+        }
         Ok(Challenge {
             realm: text("realm").ok_or(AuthError::Missing("realm"))?,
             nonce: text("nonce").ok_or(AuthError::Missing("nonce"))?,
             opaque: text("opaque"),
             algorithm,
-            qop,
+            qops,
             stale: header.get("stale").is_some_and(|value| value.eq_ignore_ascii_case("true")),
         })
     }
@@ -107,15 +105,21 @@ impl Challenge {
             auth = auth.with_quoted("opaque", opaque);
         }
         auth = auth.with("algorithm", self.algorithm.name());
-        if let Some(qop) = self.qop {
-            auth = auth.with_quoted("qop", qop.name());
+        if !self.qops.is_empty() {
+            let names: Vec<&str> = self.qops.iter().map(|qop| qop.name()).collect();
+            auth = auth.with_quoted("qop", &names.join(","));
         }
         if self.stale { auth.with("stale", "TRUE") } else { auth }
     }
 
+    /// What an answer protects: `auth` where there is a choice.
+    pub fn qop(&self) -> Option<Qop> {
+        self.qops.iter().find(|qop| **qop == Qop::Auth).or(self.qops.first()).copied()
+    }
+
     /// The credentials that answer it (RFC 7616 §3.4); none when the secret is kept by another hash function.
     pub fn answer(&self, secret: &Secret, answer: &Answer<'_>) -> Option<Auth<'static>> {
-        let count = format!("{:08x}", answer.count);
+        let (count, qop) = (format!("{:08x}", answer.count), self.qop());
         let response = response(
             secret,
             &Input {
@@ -126,7 +130,7 @@ impl Challenge {
                 method: answer.method,
                 uri: answer.uri,
                 body: answer.body,
-                protection: self.qop.map(|qop| (qop, count.as_str(), answer.cnonce)),
+                protection: qop.map(|qop| (qop, count.as_str(), answer.cnonce)),
             },
         )?;
         let mut auth = Auth::new("Digest")
@@ -136,7 +140,7 @@ impl Challenge {
             .with_quoted("uri", answer.uri)
             .with_quoted("response", &response)
             .with("algorithm", self.algorithm.name());
-        if let Some(qop) = self.qop {
+        if let Some(qop) = qop {
             auth = auth.with("qop", qop.name()).with("nc", &count).with_quoted("cnonce", answer.cnonce);
         } else if self.algorithm.session {
             auth = auth.with_quoted("cnonce", "");

@@ -10,8 +10,8 @@
 //! let mut rng = Rng::from_seed(1);
 //! let nonces = Nonces::new(&mut rng);
 //! // The server asks,
-//! let now = Time::from_millis(5_000);
-//! let header = Challenge::new("example.com", &nonces.issue(now, &mut rng), Algorithm::SHA_256).to_auth();
+//! let (now, source) = (Time::from_millis(5_000), "192.0.2.7".parse().ok());
+//! let header = Challenge::new("example.com", &nonces.issue(source, now, &mut rng), Algorithm::SHA_256).to_auth();
 //! // the client answers,
 //! let challenge = Challenge::read(&header)?;
 //! let secret = Secret::password("zanzibar");
@@ -21,7 +21,7 @@
 //! let presented = Presented::read(&credentials)?;
 //! assert!(presented.is_right(&secret, "REGISTER", b""));
 //! assert!(!presented.is_right(&Secret::password("guess"), "REGISTER", b""));
-//! assert!(nonces.check(&presented.nonce, now + Duration::from_secs(9), Duration::from_secs(60)).is_ok());
+//! assert!(nonces.check(&presented.nonce, source, now + Duration::from_secs(9), Duration::from_secs(60)).is_ok());
 //! # Ok::<(), stack::auth::AuthError>(())
 //! ```
 
@@ -34,7 +34,7 @@ mod tests;
 
 pub use algorithm::{Algorithm, Hash, Secret};
 pub use challenge::{Answer, Challenge, Qop};
-pub use nonce::{BadNonce, Nonces};
+pub use nonce::{BadNonce, Nonce, Nonces};
 pub use presented::Presented;
 
 /// Why a challenge or credentials cannot be used.

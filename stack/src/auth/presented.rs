@@ -2,43 +2,70 @@
 
 use super::algorithm::{Input, response};
 use super::{Algorithm, AuthError, Qop, Secret};
+use crate::grammar::unquote;
 use crate::header::Auth;
+use std::borrow::Cow;
+use subtle::ConstantTimeEq;
 
-/// Credentials that a client presents.
+/// Credentials that a client presents. They borrow from the header value.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Presented {
+pub struct Presented<'a> {
     /// Who it says it is.
-    pub user: String,
+    pub user: Cow<'a, str>,
     /// For which realm.
-    pub realm: String,
+    pub realm: Cow<'a, str>,
     /// The nonce that it answers.
-    pub nonce: String,
+    pub nonce: Cow<'a, str>,
     /// The algorithm.
     pub algorithm: Algorithm,
     /// The nonce count; none with a client of RFC 2069's age.
     pub count: Option<u32>,
-    uri: String,
-    response: String,
+    uri: Cow<'a, str>,
+    response: Cow<'a, str>,
     /// qop, and nc and cnonce as they stand.
-    protection: Option<(Qop, String, String)>,
+    protection: Option<(Qop, Cow<'a, str>, Cow<'a, str>)>,
 }
 
-impl Presented {
+/// The parameters of credentials, in the order of [`Values`].
+const NAMES: [&str; 9] = ["username", "realm", "nonce", "uri", "response", "algorithm", "qop", "nc", "cnonce"];
+
+/// Of each parameter the first value, without quotes.
+struct Values<'a>([Option<Cow<'a, str>>; NAMES.len()]);
+
+impl<'a> Values<'a> {
+    /// One way through the header: each look-up by name would be another.
+    fn read(header: &'a Auth<'_>) -> Self {
+        let mut values = [const { None }; NAMES.len()];
+        for (name, value) in header.params.iter() {
+            let known = NAMES.iter().zip(&mut values).find(|(known, _)| known.eq_ignore_ascii_case(name));
+            if let Some((_, place @ None)) = known {
+                *place = Some(unquote(value));
+            }
+        }
+        Values(values)
+    }
+}
+
+impl<'a> Presented<'a> {
     /// Reads credentials.
     ///
     /// # Errors
     /// [`AuthError`]: they prove nothing.
-    pub fn read(header: &Auth<'_>) -> Result<Self, AuthError> {
+    pub fn read(header: &'a Auth<'_>) -> Result<Self, AuthError> {
         if !header.is_digest() {
             return Err(AuthError::Scheme);
         }
-        let text = |name| header.get(name).map(|value| value.into_owned()).ok_or(AuthError::Missing(name));
-        let algorithm = match header.get("algorithm") {
+        let Values([user, realm, nonce, uri, response, algorithm, qop, nc, cnonce]) = Values::read(header);
+        let algorithm = match algorithm {
             Some(name) => Algorithm::from_name(&name).ok_or(AuthError::Algorithm)?,
             None => Algorithm::MD5,
         };
-        let protection = match header.get("qop") {
-            Some(name) => Some((Qop::from_name(&name).ok_or(AuthError::Qop)?, text("nc")?, text("cnonce")?)),
+        let protection = match qop {
+            Some(name) => {
+                let nc = nc.ok_or(AuthError::Missing("nc"))?;
+                let cnonce = cnonce.ok_or(AuthError::Missing("cnonce"))?;
+                Some((Qop::from_name(&name).ok_or(AuthError::Qop)?, nc, cnonce))
+            }
             None => None,
         };
         let count = match &protection {
@@ -49,15 +76,29 @@ impl Presented {
             None => None,
         };
         Ok(Presented {
-            user: text("username")?,
-            realm: text("realm")?,
-            nonce: text("nonce")?,
+            user: user.ok_or(AuthError::Missing("username"))?,
+            realm: realm.ok_or(AuthError::Missing("realm"))?,
+            nonce: nonce.ok_or(AuthError::Missing("nonce"))?,
             algorithm,
             count,
-            uri: text("uri")?,
-            response: text("response")?,
+            uri: uri.ok_or(AuthError::Missing("uri"))?,
+            response: response.ok_or(AuthError::Missing("response"))?,
             protection,
         })
+    }
+
+    /// The same without a borrow.
+    pub fn into_owned(self) -> Presented<'static> {
+        let own = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
+        Presented {
+            user: own(self.user),
+            realm: own(self.realm),
+            nonce: own(self.nonce),
+            uri: own(self.uri),
+            response: own(self.response),
+            protection: self.protection.map(|(qop, nc, cnonce)| (qop, own(nc), own(cnonce))),
+            ..self
+        }
     }
 
     /// What is protected, if it is said.
@@ -82,19 +123,15 @@ impl Presented {
                 method,
                 uri: &self.uri,
                 body,
-                protection: self.protection.as_ref().map(|(qop, nc, cnonce)| (*qop, nc.as_str(), cnonce.as_str())),
+                protection: self.protection.as_ref().map(|(qop, nc, cnonce)| (*qop, &**nc, &**cnonce)),
             },
         );
-        expected.is_some_and(|expected| same(expected.as_bytes(), self.response.as_bytes()))
+        expected.is_some_and(|expected| expected.as_bytes().ct_eq(self.response.to_ascii_lowercase().as_bytes()).into())
     }
 }
 
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b.to_ascii_lowercase())) == 0
-}
-
 /// Names only: what proves an identity does not belong in logs.
-impl std::fmt::Debug for Presented {
+impl std::fmt::Debug for Presented<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Presented").field("user", &self.user).field("realm", &self.realm).finish_non_exhaustive()
     }

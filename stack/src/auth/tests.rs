@@ -46,13 +46,15 @@ fn both_sides_agree_in_every_form_and_on_nothing_else() {
     for name in ["MD5", "md5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-SESS"] {
         for qop in [None, Some(Qop::Auth), Some(Qop::AuthInt)] {
             let algorithm = Algorithm::from_name(name).unwrap();
-            let challenge = Challenge { qop, ..Challenge::new("a \"b\"", "n", algorithm) };
+            let challenge = Challenge { qops: qop.into_iter().collect(), ..Challenge::new("a \"b\"", "n", algorithm) };
             let challenge = Challenge::read(&Auth::parse(&challenge.to_auth().to_string()).unwrap()).unwrap();
             let answer =
                 Answer { user: "al\"ice", method: "INVITE", uri: "sip:b@c", body: b"v=0", cnonce: "c", count: 26 };
             let auth = challenge.answer(&right, &answer).unwrap();
-            let presented = Presented::read(&Auth::parse(&auth.to_string()).unwrap()).unwrap();
-            assert_eq!((presented.user.as_str(), presented.qop()), ("al\"ice", qop));
+            let text = auth.to_string();
+            let header = Auth::parse(&text).unwrap();
+            let presented = Presented::read(&header).unwrap();
+            assert_eq!((&*presented.user, presented.qop()), ("al\"ice", qop));
             assert_eq!(presented.count, qop.map(|_| 26));
             assert!(presented.is_right(&right, "INVITE", b"v=0"), "{name} {qop:?}");
             assert!(!presented.is_right(&wrong, "INVITE", b"v=0"));
@@ -71,7 +73,7 @@ fn both_sides_agree_in_every_form_and_on_nothing_else() {
 
 #[test]
 fn what_cannot_be_used_is_named() {
-    let challenge = |text: &str| Challenge::read(&Auth::parse(text).unwrap()).map(|challenge| challenge.qop);
+    let challenge = |text: &str| Challenge::read(&Auth::parse(text).unwrap()).map(|challenge| challenge.qop());
     assert_eq!(challenge("Basic realm=\"a\""), Err(AuthError::Scheme));
     assert_eq!(challenge("Digest realm=\"a\", nonce=\"b\", algorithm=SHA-3"), Err(AuthError::Algorithm));
     assert_eq!(challenge("Digest realm=\"a\", nonce=\"b\", qop=\"conf\""), Err(AuthError::Qop));
@@ -92,24 +94,55 @@ fn what_cannot_be_used_is_named() {
 }
 
 #[test]
+fn several_qops_are_offered_and_auth_is_taken() {
+    let challenge = Challenge { qops: vec![Qop::AuthInt, Qop::Auth], ..Challenge::new("a", "n", Algorithm::MD5) };
+    let text = challenge.to_auth().to_string();
+    assert!(text.contains("qop=\"auth-int,auth\""), "{text}");
+    let read = Challenge::read(&Auth::parse(&text).unwrap()).unwrap();
+    assert_eq!((&read, read.qop()), (&challenge, Some(Qop::Auth)));
+}
+
+#[test]
+fn of_a_parameter_that_comes_twice_the_first_counts() {
+    let text = "Digest username=\"a\", UserName=\"b\", realm=\"r\", nonce=\"n\", uri=\"u\", response=\"x\"";
+    let header = Auth::parse(text).unwrap();
+    assert_eq!(Presented::read(&header).unwrap().user, "a");
+}
+
+#[test]
 fn a_nonce_is_ours_and_young_or_it_is_nothing() {
     let mut rng = Rng::from_seed(4);
     let (nonces, others) = (Nonces::new(&mut rng), Nonces::new(&mut rng));
-    let made = Time::from_millis(1_000);
-    let nonce = nonces.issue(made, &mut rng);
-    assert_ne!(nonce, nonces.issue(made, &mut rng));
+    let (made, source) = (Time::from_millis(1_000), "192.0.2.7".parse().ok());
+    let nonce = nonces.issue(source, made, &mut rng);
+    assert_ne!(nonce, nonces.issue(source, made, &mut rng));
     let minute = Duration::from_secs(60);
-    assert_eq!(nonces.check(&nonce, made + minute, minute), Ok(made));
+    assert_eq!(nonces.check(&nonce, source, made + minute, minute).map(|nonce| nonce.at), Ok(made));
     let late = made + minute + Duration::from_millis(1);
-    assert_eq!(nonces.check(&nonce, late, minute), Err(BadNonce::Stale));
-    assert_eq!(others.check(&nonce, late, minute), Err(BadNonce::Foreign));
+    assert_eq!(nonces.check(&nonce, source, late, minute), Err(BadNonce::Stale));
+    assert_eq!(others.check(&nonce, source, late, minute), Err(BadNonce::Foreign));
     for at in 0..nonce.len() {
         let mut forged = nonce.clone().into_bytes();
         forged[at] = if forged[at] == b'0' { b'1' } else { b'0' };
         let forged = String::from_utf8(forged).unwrap();
-        assert_eq!(nonces.check(&forged, made, minute), Err(BadNonce::Foreign), "{at}");
+        assert_eq!(nonces.check(&forged, source, made, minute), Err(BadNonce::Foreign), "{at}");
     }
     for text in ["", "x", "ä", &nonce[1..], &format!("{nonce}0"), &"ä".repeat(32), &"é".repeat(33)] {
-        assert_eq!(nonces.check(text, made, minute), Err(BadNonce::Foreign));
+        assert_eq!(nonces.check(text, source, made, minute), Err(BadNonce::Foreign));
+    }
+}
+
+#[test]
+fn a_nonce_is_for_one_address_or_one_prefix_of_ipv6() {
+    let mut rng = Rng::from_seed(4);
+    let nonces = Nonces::new(&mut rng);
+    let mut serves = |made: &str, presented: &str| {
+        let nonce = nonces.issue(made.parse().ok(), Time::ZERO, &mut rng);
+        nonces.check(&nonce, presented.parse().ok(), Time::ZERO, Duration::from_secs(60)).is_ok()
+    };
+    assert!(serves("192.0.2.7", "192.0.2.7") && serves("192.0.2.7", "::ffff:192.0.2.7"));
+    assert!(serves("2001:db8::1", "2001:db8::2:3") && serves("", ""));
+    for (made, presented) in [("192.0.2.7", "192.0.2.8"), ("2001:db8::1", "2001:db8:0:1::1"), ("192.0.2.7", "")] {
+        assert!(!serves(made, presented) && !serves(presented, made), "{made} {presented}");
     }
 }

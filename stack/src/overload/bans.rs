@@ -21,7 +21,7 @@ const SEARCH: usize = 2;
 pub(crate) enum Cause {
     /// What datagrams did, whose source anybody may have written: datagrams are not read.
     Datagrams,
-    /// What came on connections: nothing is read.
+    /// What came on connections, or showed otherwise that it comes from where it says: nothing is read.
     Connections,
     /// Somebody wants it: nothing is read, not even of who is exempt.
     ByHand,

@@ -2,9 +2,11 @@
 
 use super::{TransactionUser, TuContext, TuEvent};
 use crate::flow_token::FlowTokens;
+use crate::overload::Bans;
 use crate::transaction::{Command, Input};
 use crate::transport::TransportTable;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Events a turn: more than the transactions pass up in one pass, or `tu` would fill in a burst.
@@ -22,6 +24,7 @@ pub(crate) struct TuActor<T: ?Sized> {
     transports: TransportTable,
     rng: Rng,
     tokens: FlowTokens,
+    bans: Arc<Bans>,
     /// Commands that found no room: while there are any, no event is taken.
     held: Vec<Command>,
     /// When to look again whether there is room.
@@ -36,10 +39,11 @@ impl<T: TransactionUser + ?Sized> TuActor<T> {
         events: FifoReceiver<TuEvent>,
         commands: FifoSender<Input>,
         transports: TransportTable,
-        (rng, tokens): (Rng, FlowTokens),
+        (rng, tokens, bans): (Rng, FlowTokens, Arc<Bans>),
         user: Box<T>,
     ) -> Self {
-        TuActor { tu, shard, events, commands, transports, rng, tokens, held: Vec::new(), retry_at: Time::ZERO, user }
+        let (held, retry_at) = (Vec::new(), Time::ZERO);
+        TuActor { tu, shard, events, commands, transports, rng, tokens, bans, held, retry_at, user }
     }
 
     fn call(&mut self, now: Time, what: impl FnOnce(&mut T, &mut TuContext<'_>)) {
@@ -47,6 +51,7 @@ impl<T: TransactionUser + ?Sized> TuActor<T> {
             now,
             rng: &mut self.rng,
             tokens: &self.tokens,
+            bans: &self.bans,
             tu: self.tu,
             shard: self.shard,
             transports: &self.transports,

@@ -3,10 +3,11 @@
 use super::{ClientTransaction, ServerTransaction};
 use crate::flow_token::{BadFlowToken, FlowTokens};
 use crate::message::Message;
+use crate::overload::{Bans, Cause};
 use crate::transaction::Command;
 use crate::transport::{Flow, TransportTable};
 use rutil::{Rng, Time};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::transport::TransportType;
@@ -59,6 +60,7 @@ pub struct TuContext<'a> {
     pub(crate) now: Time,
     pub(crate) rng: &'a mut Rng,
     pub(crate) tokens: &'a FlowTokens,
+    pub(crate) bans: &'a Bans,
     pub(crate) tu: u8,
     pub(crate) shard: u16,
     pub(crate) transports: &'a TransportTable,
@@ -114,6 +116,13 @@ impl TuContext<'_> {
         } else {
             self.transports.heard().expect(flow, within, self.now);
         }
+    }
+
+    /// Reads nothing more that comes from an address, or from its /64 of IPv6, for so long. It must be proved that what it
+    /// is banned for came from there: anybody can write another's address into a datagram. False when there are too many
+    /// bans.
+    pub fn ban(&self, address: IpAddr, length: Duration) -> bool {
+        self.bans.set(address, Cause::Connections, length, self.now)
     }
 
     /// Sends a request in a new client transaction. The stack adds the Via. The answer, or the news that there will

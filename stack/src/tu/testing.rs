@@ -2,9 +2,12 @@
 
 use super::TuContext;
 use crate::flow_token::FlowTokens;
+use crate::overload::Bans;
 use crate::transaction::{Command, ServerTransaction};
 use crate::transport::TransportTable;
 use rutil::{Rng, Time};
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// The stack as a transaction user sees it, with nothing behind it.
 pub struct Harness {
@@ -12,6 +15,7 @@ pub struct Harness {
     pub now: Time,
     rng: Rng,
     tokens: FlowTokens,
+    bans: Bans,
     transports: TransportTable,
     commands: Vec<Command>,
 }
@@ -20,7 +24,8 @@ impl Harness {
     /// Time zero, a fixed seed, and these transports.
     pub fn new(transports: TransportTable) -> Self {
         let tokens = FlowTokens::new(&mut Rng::from_seed(2));
-        Harness { now: Time::ZERO, rng: Rng::from_seed(1), tokens, transports, commands: Vec::new() }
+        let (rng, bans) = (Rng::from_seed(1), Bans::default());
+        Harness { now: Time::ZERO, rng, tokens, bans, transports, commands: Vec::new() }
     }
 
     /// Calls a transaction user with a context.
@@ -29,6 +34,7 @@ impl Harness {
             now: self.now,
             rng: &mut self.rng,
             tokens: &self.tokens,
+            bans: &self.bans,
             tu: 0,
             shard: 0,
             transports: &self.transports,
@@ -39,6 +45,11 @@ impl Harness {
     /// Takes what was commanded since the last time.
     pub fn commands(&mut self) -> Vec<Command> {
         std::mem::take(&mut self.commands)
+    }
+
+    /// Who is banned, and for how long still.
+    pub fn banned(&self) -> Vec<(IpAddr, Duration)> {
+        self.bans.list(self.now)
     }
 
     /// A name for a server transaction: another for each number.
