@@ -8,7 +8,8 @@ use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use repro::config::{Config, ConfigError, Listen};
 use repro::processors::{ChainError, Processors};
-use repro::{Proxy, Server};
+use repro::provisioning::ProvisioningError;
+use repro::{Provisioning, Proxy, Server};
 use rutil::log::LogError;
 use rutil::rng::EntropyError;
 use rutil::{Placement, Rng};
@@ -57,6 +58,8 @@ pub struct Args {
 enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Provisioning(#[from] ProvisioningError),
     #[error(transparent)]
     Chains(#[from] ChainError),
     #[error(transparent)]
@@ -155,7 +158,11 @@ fn loopback() -> Vec<Listen> {
     std::iter::once(v4).chain(v6).flat_map(|address| kinds.map(|kind| Listen { kind, address })).collect()
 }
 
-fn start(config: Config, tls: Option<TlsContext>, more: impl FnOnce(&mut StackBuilder)) -> Result<Stack, StartError> {
+fn start(
+    mut config: Config,
+    tls: Option<TlsContext>,
+    more: impl FnOnce(&mut StackBuilder),
+) -> Result<Stack, StartError> {
     let hep =
         config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
     let options = StackOptions {
@@ -195,7 +202,9 @@ fn start(config: Config, tls: Option<TlsContext>, more: impl FnOnce(&mut StackBu
     more(&mut builder);
     let mut rng = Rng::from_os()?;
     let chains = Processors::standard().chains(&config.chains)?;
-    let server = Arc::new(Server::new(config, chains, &mut rng));
+    let records = std::mem::take(&mut config.records);
+    let provisioning = Arc::new(Provisioning::compile(&records, &mut rng)?);
+    let server = Arc::new(Server::new(config, chains, &mut rng).with_provisioning(provisioning));
     let shared = server.clone();
     let proxy = builder.register_tu(Proxy::options(), move |shard| Proxy::new(shared.clone(), shard, &mut rng));
     let stack = builder.start()?;

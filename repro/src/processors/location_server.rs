@@ -28,7 +28,7 @@ impl Processor for LocationServer {
             Ok(Uri::Sip(sip)) if sip.user.is_some() => {
                 let secure = sip.secure;
                 let aor = aor_key(sip);
-                (server.location().lookup(&aor, now).map(|found| (aor, found)), secure)
+                (look_up(server, &aor, now).map(|found| (aor, found)), secure)
             }
             _ => (None, false),
         };
@@ -45,6 +45,24 @@ impl Processor for LocationServer {
         (context.steps, context.aor, context.flow) = (steps, aor, None);
         ProcessorResult::SkipThisChain
     }
+}
+
+/// The contacts of an address-of-record: those that were registered, and those that are provisioned.
+fn look_up(server: &Server, aor: &str, now: Time) -> Option<Found> {
+    let registered = server.location().lookup(aor, now);
+    let provisioned = server.provisioning().static_contacts(aor);
+    if provisioned.is_empty() {
+        return registered;
+    }
+    let mut found = registered.unwrap_or_default();
+    found.extend(provisioned.iter().map(|one| Located {
+        uri: one.contact.clone(),
+        q: one.q,
+        by: By::Uri,
+        older: None,
+    }));
+    found.sort_by_key(|contact| std::cmp::Reverse(contact.q));
+    Some(found)
 }
 
 /// Whether it is a flow over UDP whose keep-alives stay away (RFC 5626 §4.4).

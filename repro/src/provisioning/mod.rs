@@ -22,6 +22,8 @@ pub use user::{MayRegister, User};
 use crate::config::Domain;
 use rutil::{HashMap, Keyed, Rng};
 use smallvec::SmallVec;
+use stack::uri::Host;
+use std::sync::Arc;
 
 /// Records that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,7 +83,7 @@ pub struct ServedDomain {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticContact {
     /// Where its calls go.
-    pub contact: ContactUri,
+    pub contact: Arc<str>,
     /// Preference, in thousandths.
     pub q: u16,
 }
@@ -92,6 +94,8 @@ pub struct Provisioning {
     users: HashMap<Box<str>, User>,
     /// The domains, by name.
     domains: HashMap<Box<str>, ServedDomain>,
+    /// Those of them that are addresses.
+    addresses: Vec<Host<'static>>,
     /// The access list, as it was written.
     pub acl: Box<[AclRecord]>,
     static_contacts: HashMap<Box<str>, SmallVec<[StaticContact; 1]>>,
@@ -104,6 +108,7 @@ impl Provisioning {
         Provisioning {
             users: HashMap::with_hasher(hasher.clone()),
             domains: HashMap::with_hasher(hasher.clone()),
+            addresses: Vec::new(),
             acl: Box::default(),
             static_contacts: HashMap::with_hasher(hasher),
         }
@@ -119,6 +124,9 @@ impl Provisioning {
         for Placed { record, .. } in &records.domains {
             let name = record.key();
             let realm = record.realm.as_deref().unwrap_or(&name).into();
+            if !matches!(record.name.0, Host::Name(_)) {
+                all.addresses.push(record.name.0.clone());
+            }
             all.domains.insert(name.as_str().into(), ServedDomain { name: record.name.clone(), realm });
         }
         all.users.reserve(records.users.len());
@@ -129,7 +137,7 @@ impl Provisioning {
         }
         all.acl = records.acl.iter().map(|placed| placed.record.clone()).collect();
         for Placed { record, .. } in &records.static_registrations {
-            let contact = StaticContact { contact: record.contact.clone(), q: record.q.thousandths() };
+            let contact = StaticContact { contact: record.contact.as_str().into(), q: record.q.thousandths() };
             all.static_contacts.entry(record.aor.as_str().into()).or_default().push(contact);
         }
         for contacts in all.static_contacts.values_mut() {
@@ -151,6 +159,18 @@ impl Provisioning {
     /// A domain by its name, in lower case.
     pub fn domain(&self, name: &str) -> Option<&ServedDomain> {
         self.domains.get(name)
+    }
+
+    /// Whether a host is a domain of ours.
+    pub fn serves(&self, host: &Host<'_>) -> bool {
+        match host {
+            _ if self.domains.is_empty() => false,
+            Host::Name(name) if name.bytes().any(|octet| octet.is_ascii_uppercase()) => {
+                self.domains.contains_key(name.to_ascii_lowercase().as_str())
+            }
+            Host::Name(name) => self.domains.contains_key(&**name),
+            Host::V4(_) | Host::V6(_) => self.addresses.contains(host),
+        }
     }
 
     /// All domains.

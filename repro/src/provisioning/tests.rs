@@ -4,6 +4,7 @@ use super::*;
 use rutil::Rng;
 use serde_json::{Value, json};
 use stack::auth::{Algorithm, Hash, Secret};
+use stack::uri::Host;
 
 fn records(lines: &[(&str, Value)]) -> Result<Records, ProvisioningError> {
     let mut records = Records::default();
@@ -84,6 +85,10 @@ fn a_user_is_asked_for_the_realm_of_its_domain() {
     );
     assert_eq!(all.domain("example.net").map(|domain| &*domain.realm), Some("example.net"));
     assert_eq!(all.domains().count(), 2);
+    let serves = |host: &str| all.serves(&Host::parse(host).unwrap());
+    assert!(serves("EXAMPLE.com") && serves("example.net") && !serves("example.org") && !serves("192.0.2.1"));
+    let all = compile(&[("domain", json!({"name": "192.0.2.1"}))]).unwrap();
+    assert!(all.serves(&Host::parse("192.0.2.1").unwrap()) && !all.serves(&Host::parse("192.0.2.2").unwrap()));
 }
 
 #[test]
@@ -93,7 +98,7 @@ fn static_contacts_come_in_the_order_of_preference() {
         ("static_registration", json!({"aor": "a@h", "contact": "sip:2@gw"})),
     ])
     .unwrap();
-    let contacts: Vec<_> = all.static_contacts("a@h").iter().map(|c| (c.contact.as_str(), c.q)).collect();
+    let contacts: Vec<_> = all.static_contacts("a@h").iter().map(|c| (&*c.contact, c.q)).collect();
     assert_eq!(contacts, [("sip:2@gw", 1000), ("sip:1@gw", 300)]);
     assert!(all.static_contacts("b@h").is_empty());
 }

@@ -37,6 +37,7 @@ pub use view::{ResponseView, TargetView, Upstream};
 
 use crate::location::SWEEP_EVERY;
 use crate::processors::ProcessorResult;
+use crate::provisioning::Provisioning;
 use crate::registrar;
 use best::Best;
 use parked::{Answer, Parked, ParkingLot};
@@ -108,7 +109,8 @@ impl Proxy {
     pub fn new(server: Arc<Server>, shard: u16, rng: &mut Rng) -> Self {
         let hasher = Keyed::new(rng);
         Proxy {
-            server,
+            // One of its own: it will be replaced, and is cloned for each request, which shards should not meet at.
+            server: Arc::new(Server::clone(&server)),
             shard,
             contexts: Slab::new(),
             branches: HashMap::with_hasher(hasher.clone()),
@@ -298,6 +300,21 @@ impl Proxy {
         self.contexts.get_mut(*slot)?.branch(client)
     }
 
+    /// What other threads have put in.
+    fn on_posted(&mut self, item: Box<dyn Any + Send>, stack: &mut TuContext<'_>) {
+        let item = match item.downcast::<Answer>() {
+            Ok(answer) => {
+                return if let Some(parked) = self.parking.take(answer.ticket) {
+                    self.resume(parked, Some(answer.item), stack);
+                };
+            }
+            Err(item) => item,
+        };
+        if let Ok(provisioning) = item.downcast::<Arc<Provisioning>>() {
+            self.server = Arc::new(self.server.with_provisioning(*provisioning));
+        }
+    }
+
     /// Lets an agent do what it has to do.
     fn with_agent(
         &mut self,
@@ -337,13 +354,7 @@ impl TransactionUser for Proxy {
             TuEvent::ClientEnded { transaction } => drop(self.accepted.remove(&transaction)),
             // A server transaction that ended takes no more responses; its branches end by themselves.
             TuEvent::ServerEnded { .. } | TuEvent::NotDelivered { .. } => {}
-            TuEvent::Posted(item) => {
-                if let Ok(answer) = item.downcast::<Answer>()
-                    && let Some(parked) = self.parking.take(answer.ticket)
-                {
-                    self.resume(parked, Some(answer.item), stack);
-                }
-            }
+            TuEvent::Posted(item) => self.on_posted(item, stack),
         }
     }
 

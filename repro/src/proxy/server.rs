@@ -4,16 +4,25 @@ use crate::config::Config;
 use crate::gruu_token::GruuTokens;
 use crate::location::{Limits, LocationStore};
 use crate::processors::Chains;
+use crate::provisioning::Provisioning;
 use rutil::Rng;
 use rutil::hash::Keyed;
 use stack::transport::TransportTable;
 use stack::tu::TuPoster;
 use stack::uri::Host;
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+/// What the proxies of all shards work with. Each has one of its own, of which the most is shared; what is provisioned
+/// changes, and then each gets another.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+    provisioning: Arc<Provisioning>,
+}
 
 /// Configuration, location service, processors and secrets of one process.
-pub struct Server {
+struct Shared {
     config: Config,
     location: LocationStore,
     hasher: Keyed,
@@ -32,53 +41,65 @@ impl Server {
         let location = LocationStore::new(limits, rng);
         let (open, relays_for_peers) = (config.is_open(), config.relays_for_peers());
         let (hasher, gruus) = (Keyed::new(rng), GruuTokens::new(rng));
-        Server { config, location, hasher, gruus, open, relays_for_peers, chains, poster: OnceLock::new() }
+        let poster = OnceLock::new();
+        let shared = Shared { config, location, hasher, gruus, open, relays_for_peers, chains, poster };
+        Server { shared: Arc::new(shared), provisioning: Arc::new(Provisioning::empty(rng)) }
+    }
+
+    /// The same with something else provisioned.
+    pub fn with_provisioning(&self, provisioning: Arc<Provisioning>) -> Self {
+        Server { shared: self.shared.clone(), provisioning }
+    }
+
+    /// What is provisioned.
+    pub fn provisioning(&self) -> &Provisioning {
+        &self.provisioning
     }
 
     /// Says how answers from elsewhere get to the proxies, once the stack has started.
     pub fn set_poster(&self, poster: TuPoster) {
         // A second one would be of another stack.
-        let _ = self.poster.set(poster);
+        let _ = self.shared.poster.set(poster);
     }
 
     /// How answers from elsewhere get to the proxies.
     pub fn poster(&self) -> Option<&TuPoster> {
-        self.poster.get()
+        self.shared.poster.get()
     }
 
     /// The chains of processors.
     pub fn chains(&self) -> &Chains {
-        &self.chains
+        &self.shared.chains
     }
 
     /// The configuration.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.shared.config
     }
 
     /// The location service.
     pub fn location(&self) -> &LocationStore {
-        &self.location
+        &self.shared.location
     }
 
     /// Hashes with the key of this process.
     pub fn hasher(&self) -> &Keyed {
-        &self.hasher
+        &self.shared.hasher
     }
 
     /// Makes and reads temporary GRUUs.
     pub fn gruus(&self) -> &GruuTokens {
-        &self.gruus
+        &self.shared.gruus
     }
 
     /// Whether everybody who reaches the proxy may use it.
     pub fn is_open(&self) -> bool {
-        self.open
+        self.shared.open
     }
 
     /// Whether an address may register and send to any address.
     pub fn trusts(&self, address: IpAddr) -> bool {
-        self.relays_for_peers && self.config.trusted_peers.iter().any(|network| network.contains(address))
+        self.shared.relays_for_peers && self.shared.config.trusted_peers.iter().any(|network| network.contains(address))
     }
 
     /// Whether host and port belong to one of our domains: an address that we listen on with its port, or a configured
@@ -88,6 +109,7 @@ impl Server {
             return true;
         }
         let own_port = |port| transports.iter().any(|t| t.advertised.port() == port || t.bound.port() == port);
-        self.config.domains.iter().any(|domain| domain.0 == *host) && port.is_none_or(own_port)
+        let named = self.shared.config.domains.iter().any(|domain| domain.0 == *host);
+        (named || self.provisioning.serves(host)) && port.is_none_or(own_port)
     }
 }

@@ -7,6 +7,7 @@ mod fork;
 mod forward;
 mod gruu;
 mod path;
+mod provisioned;
 mod register;
 mod relay;
 mod routes;
