@@ -151,6 +151,9 @@ impl<T: Copy, const RESOLUTION: u64> Wheel<T, RESOLUTION> {
     /// When to call [`Wheel::expire`] next: perhaps before the first timer fires (then it only moves timers down, and
     /// the next answer is later), never after it.
     pub fn next_deadline(&self) -> Option<Time> {
+        if self.len == 0 {
+            return None;
+        }
         if self.moving != NIL {
             return Some(Time::from_nanos(self.present.saturating_mul(RESOLUTION)));
         }

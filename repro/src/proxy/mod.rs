@@ -327,6 +327,14 @@ impl Proxy {
     }
 }
 
+/// The earlier of two times.
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// An ACK goes to one place.
 fn send_stateless(mut forwarding: Forwarding, server: &Server, stack: &mut TuContext<'_>) {
     forwarding.set_breadth(1);
@@ -359,10 +367,14 @@ impl TransactionUser for Proxy {
     }
 
     fn deadline(&self) -> Option<Time> {
-        let sweep = (!self.server.location().is_empty()).then_some(self.sweep_at);
-        let agents = self.agents.iter().filter_map(|agent| agent.deadline());
-        let own = [self.timer_c.next_deadline(), self.steps.next_deadline(), self.parking.deadline()];
-        own.into_iter().flatten().chain(sweep).chain(self.acks_until).chain(agents).min()
+        // Asked for at each pass: no iterators.
+        let mut first = earlier(self.timer_c.next_deadline(), self.acks_until);
+        first = earlier(first, self.steps.next_deadline());
+        first = earlier(first, self.parking.deadline());
+        for agent in &self.agents {
+            first = earlier(first, agent.deadline());
+        }
+        if self.server.location().is_empty() { first } else { earlier(first, Some(self.sweep_at)) }
     }
 
     fn wake(&mut self, stack: &mut TuContext<'_>) {
