@@ -74,8 +74,9 @@ enum StartError {
     Output(io::Error),
 }
 
-/// Runs it to its end. `more` adds to the stack what is to be there besides: transaction users, before the proxy's own.
-pub fn main(args: Args, more: impl FnOnce(&mut StackBuilder)) -> ExitCode {
+/// Runs it to its end. `more` adds what a program of one's own has besides: transaction users, before the proxy's own, to
+/// the stack, and processors to those that `[chains]` may name. `apps/examples/own_processor.rs` is such a program.
+pub fn main(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) -> ExitCode {
     match actix::System::new().block_on(run(args, more)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -90,7 +91,7 @@ fn say(what: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "repro: {what}");
 }
 
-async fn run(args: Args, more: impl FnOnce(&mut StackBuilder)) -> Result<(), StartError> {
+async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) -> Result<(), StartError> {
     let config = configure(args)?;
     rutil::log::init(config.log.format, &config.log.filter)?;
     raise_open_files();
@@ -161,7 +162,7 @@ fn loopback() -> Vec<Listen> {
 fn start(
     mut config: Config,
     tls: Option<TlsContext>,
-    more: impl FnOnce(&mut StackBuilder),
+    more: impl FnOnce(&mut StackBuilder, &mut Processors),
 ) -> Result<Stack, StartError> {
     let hep =
         config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
@@ -199,9 +200,10 @@ fn start(
         };
         builder.add_transport(make(listen.address).dscp(config.dscp));
     }
-    more(&mut builder);
+    let mut processors = Processors::standard();
+    more(&mut builder, &mut processors);
     let mut rng = Rng::from_os()?;
-    let chains = Processors::standard().chains(&config.chains)?;
+    let chains = processors.chains(&config.chains)?;
     let records = std::mem::take(&mut config.records);
     let provisioning = Arc::new(Provisioning::compile(&records, &mut rng)?);
     let server = Arc::new(Server::new(config, chains, &mut rng).with_provisioning(provisioning));

@@ -29,7 +29,7 @@ fn the_one_that_dies() {
     }
     let args = ["repro", "--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"];
     let args = apps::repro::Args::parse_from(args.into_iter().chain(["--placement", "sharded:2"]));
-    let code = apps::repro::main(args, |builder| {
+    let code = apps::repro::main(args, |builder, _| {
         let rule = MessageFilterRule::methods(&["MESSAGE"]);
         builder.register_tu(TuOptions { rule, ..TuOptions::default() }, |_shard| Clumsy);
     });

@@ -9,5 +9,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    apps::repro::main(apps::repro::Args::parse(), |_| {})
+    apps::repro::main(apps::repro::Args::parse(), |_, _| {})
 }
