@@ -13,6 +13,7 @@ pub mod processors;
 pub mod provisioning;
 pub mod proxy;
 pub mod registrar;
+pub mod routing;
 pub mod store;
 
 pub use config::{Config, ConfigError};

@@ -1,0 +1,239 @@
+//! Dial rules: from what was dialled to a number that trunks are chosen by.
+
+use super::prefix::{PrefixTable, is_prefix};
+use serde::Deserialize;
+use stack::uri::Uri;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// The longest number that is treated as one, in octets; one of E.164 has 15 digits.
+const LONGEST: usize = 64;
+
+/// How numbers are dialled here. Empty: there is no such thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DialConfig {
+    /// What E.164 numbers of this country begin with, without `+`.
+    pub country_code: String,
+    /// What is dialled before a country code, as `00`.
+    pub international_prefix: String,
+    /// What is dialled before a number of this country, as `0`.
+    pub national_prefix: String,
+    /// Numbers that go the emergency way, as `112`.
+    pub emergency: Vec<String>,
+}
+
+/// What becomes of numbers that begin with a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialRule {
+    /// How many of their first characters go.
+    pub strip: usize,
+    /// What comes before the rest.
+    pub prepend: String,
+    /// The fewest digits that a number has.
+    pub min_length: usize,
+}
+
+/// Dial rules, ready for use.
+#[derive(Debug)]
+pub struct DialPlan {
+    config: DialConfig,
+    rules: PrefixTable<DialRule>,
+}
+
+/// Where a number leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dialled {
+    /// To the trunks for it: a number of E.164 with `+`, or a short one.
+    Number(String),
+    /// The emergency way.
+    Emergency(String),
+    /// Nowhere: digits are missing (484).
+    Incomplete,
+}
+
+impl DialPlan {
+    /// The plan of these settings, and the rules by the prefix that they are for.
+    pub fn new(config: DialConfig, rules: BTreeMap<String, DialRule>) -> Self {
+        DialPlan { config, rules: PrefixTable::new(rules) }
+    }
+
+    /// Applies the rule of the longest prefix, then makes what is national or international a number of E.164. A number
+    /// is an emergency before the rules, or after them: behind a digit for an outside line, too.
+    pub fn dial(&self, digits: &str) -> Dialled {
+        if self.is_emergency(digits) {
+            return Dialled::Emergency(digits.to_owned());
+        }
+        let number = match self.rules.longest(digits) {
+            Some((_, rule)) => {
+                let rest = digits.get(rule.strip.min(digits.len())..).unwrap_or_default();
+                let number = format!("{}{rest}", rule.prepend);
+                if self.is_emergency(&number) {
+                    return Dialled::Emergency(number);
+                }
+                let length = digits.trim_start_matches('+').len();
+                if length < rule.min_length || number.is_empty() {
+                    return Dialled::Incomplete;
+                }
+                Cow::Owned(number)
+            }
+            None => Cow::Borrowed(digits),
+        };
+        Dialled::Number(self.e164(&number))
+    }
+
+    fn is_emergency(&self, digits: &str) -> bool {
+        self.config.emergency.iter().any(|number| number == digits)
+    }
+
+    fn e164(&self, number: &str) -> String {
+        let DialConfig { country_code, international_prefix, national_prefix, .. } = &self.config;
+        let after = |prefix: &str| number.strip_prefix(prefix).filter(|rest| !prefix.is_empty() && !rest.is_empty());
+        if let Some(rest) = after(international_prefix) {
+            return format!("+{rest}");
+        }
+        match after(national_prefix) {
+            Some(rest) if !country_code.is_empty() => format!("+{country_code}{rest}"),
+            _ => number.to_owned(),
+        }
+    }
+
+    /// Whether a local number with this `phone-context` is dialled as here (RFC 3966 §5.1.5): a country code is ours, a
+    /// domain is `ours` or not.
+    fn is_context_ours(&self, context: &str, ours: impl Fn(&str) -> bool) -> bool {
+        match context.strip_prefix('+') {
+            Some(code) => !self.config.country_code.is_empty() && code.starts_with(&self.config.country_code),
+            None => ours(context),
+        }
+    }
+
+    /// The number in a URI, without visual separators: of a `tel` URI, or of a SIP URI whose user is one, `user=phone`
+    /// or not (RFC 3261 §19.1.6). None when there is none, or it is local to somewhere else; `ours` says which domains
+    /// are here.
+    pub fn number_in(&self, uri: &Uri<'_>, ours: impl Fn(&str) -> bool) -> Option<String> {
+        match uri {
+            Uri::Tel(tel) => self.number_of(&tel.number, tel.params.get("phone-context"), ours),
+            Uri::Sip(sip) => {
+                let user = sip.user_decoded()?;
+                let user = std::str::from_utf8(&user).ok()?;
+                // The parameters of a telephone-subscriber are part of the user.
+                let (number, params) = user.split_once(';').unwrap_or((user, ""));
+                let context = params.split(';').find_map(|param| {
+                    let (name, value) = param.split_once('=')?;
+                    name.eq_ignore_ascii_case("phone-context").then_some(value)
+                });
+                self.number_of(number, context, ours)
+            }
+            Uri::Other(_) => None,
+        }
+    }
+
+    fn number_of(&self, number: &str, context: Option<&str>, ours: impl Fn(&str) -> bool) -> Option<String> {
+        let digits: String = number.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).take(LONGEST + 1).collect();
+        let some = digits.bytes().any(|b| b != b'+');
+        let local = || context.is_none_or(|context| self.is_context_ours(context, ours));
+        let good = some && digits.len() <= LONGEST && is_prefix(&digits) && (digits.starts_with('+') || local());
+        good.then_some(digits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(prefix: &str, strip: usize, prepend: &str, min_length: usize) -> (String, DialRule) {
+        (prefix.to_owned(), DialRule { strip, prepend: prepend.to_owned(), min_length })
+    }
+
+    fn plan() -> DialPlan {
+        let config = DialConfig {
+            country_code: "49".to_owned(),
+            international_prefix: "00".to_owned(),
+            national_prefix: "0".to_owned(),
+            emergency: vec!["112".to_owned(), "110".to_owned()],
+        };
+        let rules = [
+            rule("", 0, "+4930", 3),
+            rule("+", 0, "", 8),
+            rule("0", 0, "", 6),
+            rule("9", 1, "", 2),
+            rule("0180", 4, "+49180", 8),
+            rule("*31#", 4, "", 0),
+            rule("77", 2, "", 2),
+        ];
+        DialPlan::new(config, rules.into())
+    }
+
+    fn number(text: &str) -> Dialled {
+        Dialled::Number(text.to_owned())
+    }
+
+    #[test]
+    fn what_is_dialled_becomes_a_number_of_e164() {
+        for (dialled, is) in [
+            ("+493012345", "+493012345"),
+            ("0049301234", "+49301234"),
+            ("030123456", "+4930123456"),
+            ("01805123", "+491805123"),
+            ("123456", "+4930123456"),
+            ("90301234", "+49301234"),
+            ("9001202555", "+1202555"),
+            ("*31#030123", "+4930123"),
+        ] {
+            assert_eq!(plan().dial(dialled), number(is), "{dialled}");
+        }
+    }
+
+    #[test]
+    fn a_number_may_lack_digits() {
+        for dialled in ["+49301", "03012", "12", "0180512", "9", "77"] {
+            assert_eq!(plan().dial(dialled), Dialled::Incomplete, "{dialled}");
+        }
+        assert_eq!(plan().dial("123"), number("+4930123"));
+    }
+
+    #[test]
+    fn an_emergency_needs_no_length_and_no_country() {
+        for (dialled, is) in [("112", "112"), ("110", "110"), ("9112", "112")] {
+            assert_eq!(plan().dial(dialled), Dialled::Emergency(is.to_owned()), "{dialled}");
+        }
+        assert_eq!(plan().dial("1120"), number("+49301120"));
+    }
+
+    #[test]
+    fn without_settings_a_number_stays() {
+        let plan = DialPlan::new(DialConfig::default(), BTreeMap::new());
+        for dialled in ["0049301", "030", "112", "+1", "5"] {
+            assert_eq!(plan.dial(dialled), number(dialled));
+        }
+    }
+
+    #[test]
+    fn numbers_in_uris() {
+        let plan = plan();
+        let read = |text: &str| plan.number_in(&Uri::parse(text).unwrap(), |domain| domain == "example.com");
+        for (uri, is) in [
+            ("tel:+49-30-(12).34", Some("+49301234")),
+            ("tel:7042;phone-context=example.com", Some("7042")),
+            ("tel:7042;phone-context=other.net", None),
+            ("tel:7042;phone-context=+4930", Some("7042")),
+            ("tel:7042;phone-context=+1", None),
+            ("tel:7042", Some("7042")),
+            ("tel:a1", None),
+            ("sip:+4930-12@example.com;user=phone", Some("+493012")),
+            ("sip:030.12@example.com", Some("03012")),
+            ("sip:7042;phone-context=+1@example.com;user=phone", None),
+            ("sip:7042;ext=1;Phone-Context=+49@example.com;user=phone", Some("7042")),
+            ("sip:*31%23030@example.com", Some("*31#030")),
+            ("sip:alice@example.com", None),
+            ("sip:+@example.com", None),
+            ("sip:4%009@example.com", None),
+            ("sip:example.com", None),
+            ("urn:service:sos", None),
+        ] {
+            assert_eq!(read(uri).as_deref(), is, "{uri}");
+        }
+        let long = |digits: usize| read(&format!("sip:{}@example.com", "1".repeat(digits))).is_some();
+        assert_eq!((long(64), long(65), long(60_000)), (true, false, false));
+    }
+}
