@@ -1,10 +1,10 @@
 //! Dial rules: from what was dialled to a number that trunks are chosen by.
 
-use super::prefix::{PrefixTable, is_prefix};
-use serde::Deserialize;
+use super::prefix::{EXPECTED_PREFIX, PrefixTable, is_prefix};
+use crate::provisioning::{Fault, Record};
+use serde::{Deserialize, Serialize};
 use stack::uri::Uri;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// The longest number that is treated as one, in octets; one of E.164 has 15 digits.
 const LONGEST: usize = 64;
@@ -23,22 +23,49 @@ pub struct DialConfig {
     pub emergency: Vec<String>,
 }
 
-/// What becomes of numbers that begin with a prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DialRule {
-    /// How many of their first characters go.
+/// `[[dial_rule]]`: what becomes of numbers that begin with a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DialRuleRecord {
+    /// What a number begins with; the longest counts. Empty: any number.
+    pub prefix: String,
+    /// How many of its first characters go.
+    #[serde(default)]
     pub strip: usize,
     /// What comes before the rest.
+    #[serde(default)]
     pub prepend: String,
-    /// The fewest digits that a number has.
+    /// The fewest digits that it has; with fewer it is incomplete (484).
+    #[serde(default)]
     pub min_length: usize,
 }
 
-/// Dial rules, ready for use.
-#[derive(Debug)]
-pub struct DialPlan {
-    config: DialConfig,
-    rules: PrefixTable<DialRule>,
+impl Record for DialRuleRecord {
+    const KIND: &'static str = "dial_rule";
+
+    fn key(&self) -> String {
+        self.prefix.clone()
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        let fields = [("prefix", &self.prefix), ("prepend", &self.prepend)];
+        match fields.into_iter().find(|(_, text)| !is_prefix(text)) {
+            Some((field, text)) => Err(Fault { field, expected: format!("{text:?}: {EXPECTED_PREFIX}") }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Dial rules by the prefix that they are for.
+pub type DialRules = PrefixTable<DialRuleRecord>;
+
+/// Dial rules with the settings that they are used with.
+#[derive(Clone, Copy, Debug)]
+pub struct DialPlan<'a> {
+    /// How numbers are dialled here.
+    pub config: &'a DialConfig,
+    /// The rules.
+    pub rules: &'a DialRules,
 }
 
 /// Where a number leads.
@@ -52,12 +79,7 @@ pub enum Dialled {
     Incomplete,
 }
 
-impl DialPlan {
-    /// The plan of these settings, and the rules by the prefix that they are for.
-    pub fn new(config: DialConfig, rules: BTreeMap<String, DialRule>) -> Self {
-        DialPlan { config, rules: PrefixTable::new(rules) }
-    }
-
+impl DialPlan<'_> {
     /// Applies the rule of the longest prefix, then makes what is national or international a number of E.164. A number
     /// is an emergency before the rules, or after them: behind a digit for an outside line, too.
     pub fn dial(&self, digits: &str) -> Dialled {
@@ -87,7 +109,7 @@ impl DialPlan {
     }
 
     fn e164(&self, number: &str) -> String {
-        let DialConfig { country_code, international_prefix, national_prefix, .. } = &self.config;
+        let DialConfig { country_code, international_prefix, national_prefix, .. } = self.config;
         let after = |prefix: &str| number.strip_prefix(prefix).filter(|rest| !prefix.is_empty() && !rest.is_empty());
         if let Some(rest) = after(international_prefix) {
             return format!("+{rest}");
@@ -141,17 +163,21 @@ impl DialPlan {
 mod tests {
     use super::*;
 
-    fn rule(prefix: &str, strip: usize, prepend: &str, min_length: usize) -> (String, DialRule) {
-        (prefix.to_owned(), DialRule { strip, prepend: prepend.to_owned(), min_length })
+    fn rule(prefix: &str, strip: usize, prepend: &str, min_length: usize) -> (String, DialRuleRecord) {
+        let rule = DialRuleRecord { prefix: prefix.to_owned(), strip, prepend: prepend.to_owned(), min_length };
+        (rule.key(), rule)
     }
 
-    fn plan() -> DialPlan {
-        let config = DialConfig {
+    fn config() -> DialConfig {
+        DialConfig {
             country_code: "49".to_owned(),
             international_prefix: "00".to_owned(),
             national_prefix: "0".to_owned(),
             emergency: vec!["112".to_owned(), "110".to_owned()],
-        };
+        }
+    }
+
+    fn dial(digits: &str) -> Dialled {
         let rules = [
             rule("", 0, "+4930", 3),
             rule("+", 0, "", 8),
@@ -161,7 +187,7 @@ mod tests {
             rule("*31#", 4, "", 0),
             rule("77", 2, "", 2),
         ];
-        DialPlan::new(config, rules.into())
+        DialPlan { config: &config(), rules: &DialRules::new(rules.into()) }.dial(digits)
     }
 
     fn number(text: &str) -> Dialled {
@@ -180,37 +206,44 @@ mod tests {
             ("9001202555", "+1202555"),
             ("*31#030123", "+4930123"),
         ] {
-            assert_eq!(plan().dial(dialled), number(is), "{dialled}");
+            assert_eq!(dial(dialled), number(is), "{dialled}");
         }
     }
 
     #[test]
     fn a_number_may_lack_digits() {
         for dialled in ["+49301", "03012", "12", "0180512", "9", "77"] {
-            assert_eq!(plan().dial(dialled), Dialled::Incomplete, "{dialled}");
+            assert_eq!(dial(dialled), Dialled::Incomplete, "{dialled}");
         }
-        assert_eq!(plan().dial("123"), number("+4930123"));
+        assert_eq!(dial("123"), number("+4930123"));
     }
 
     #[test]
     fn an_emergency_needs_no_length_and_no_country() {
         for (dialled, is) in [("112", "112"), ("110", "110"), ("9112", "112")] {
-            assert_eq!(plan().dial(dialled), Dialled::Emergency(is.to_owned()), "{dialled}");
+            assert_eq!(dial(dialled), Dialled::Emergency(is.to_owned()), "{dialled}");
         }
-        assert_eq!(plan().dial("1120"), number("+49301120"));
+        assert_eq!(dial("1120"), number("+49301120"));
     }
 
     #[test]
     fn without_settings_a_number_stays() {
-        let plan = DialPlan::new(DialConfig::default(), BTreeMap::new());
+        let plan = DialPlan { config: &DialConfig::default(), rules: &DialRules::new([].into()) };
         for dialled in ["0049301", "030", "112", "+1", "5"] {
             assert_eq!(plan.dial(dialled), number(dialled));
         }
     }
 
     #[test]
+    fn a_rule_is_checked() {
+        let fault = |prefix, prepend| rule(prefix, 0, prepend, 0).1.check().map_err(|fault| fault.field);
+        assert_eq!((fault("+49", "00"), fault("a", ""), fault("", "0-")), (Ok(()), Err("prefix"), Err("prepend")));
+    }
+
+    #[test]
     fn numbers_in_uris() {
-        let plan = plan();
+        let (config, rules) = (config(), DialRules::new([].into()));
+        let plan = DialPlan { config: &config, rules: &rules };
         let read = |text: &str| plan.number_in(&Uri::parse(text).unwrap(), |domain| domain == "example.com");
         for (uri, is) in [
             ("tel:+49-30-(12).34", Some("+49301234")),

@@ -1,6 +1,11 @@
-//! Where calls to numbers go: dial rules, trunks, and their health.
+//! Where requests go that are not for a registered user: request filters, static routes, dial rules, trunks and their
+//! health. Everything here is pure.
 
 pub mod cause;
 pub mod dial;
+pub mod filter;
 pub mod health;
+pub mod pattern;
 pub mod prefix;
+pub mod static_route;
+pub mod trunk;

@@ -25,6 +25,9 @@ pub fn is_prefix(text: &str) -> bool {
     text.strip_prefix('+').unwrap_or(text).bytes().all(|b| b.is_ascii_digit() || b == b'*' || b == b'#')
 }
 
+/// What is said of a text that is none.
+pub(super) const EXPECTED_PREFIX: &str = "expected the first characters of a number, as \"+49\" or \"030\"";
+
 impl<T> PrefixTable<T> {
     /// A table of these prefixes.
     pub fn new(prefixes: BTreeMap<String, T>) -> Self {

@@ -139,7 +139,8 @@ mod tests {
         let routes = StaticRoutes::new(vec![route("bad", "^sip:(.*)@", "$1", 0)]);
         assert!(chosen(&routes, "sip:a@b", "INVITE", None).is_empty());
         let many = (0..20).map(|at| route(&at.to_string(), "^sip:", "sip:x", at)).collect();
-        let priorities: Vec<u32> = chosen(&StaticRoutes::new(many), "sip:a@b", "INVITE", None).iter().map(|c| c.1).collect();
+        let priorities: Vec<u32> =
+            chosen(&StaticRoutes::new(many), "sip:a@b", "INVITE", None).iter().map(|c| c.1).collect();
         assert_eq!(priorities, [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 

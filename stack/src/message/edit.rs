@@ -3,6 +3,7 @@
 use super::access::Access;
 use super::index::{is_token, trimmed};
 use super::print::decimal;
+use super::reason::reason_phrase;
 use super::{Body, Buffer, Field, Message, Source, StartKind, StartLine};
 use crate::grammar::split_list;
 use crate::header::{HeaderId, HeaderValue, Many, One};
@@ -80,6 +81,33 @@ impl Message {
         self.written.extend_from_slice(b"\r\n");
         let field = self.field_at(id, start, name_len, value_at);
         self.insert(self.fields.len(), field);
+    }
+
+    /// Gives the lines of a header, known or not, new values: `new` is told the value of each; `None` leaves it as it is.
+    pub fn rewrite_lines(&mut self, name: &str, mut new: impl FnMut(&[u8]) -> Option<String>) {
+        let id = HeaderId::lookup(name.as_bytes());
+        for at in 0..self.fields.len() {
+            let Some(field) = self.fields.get(at).copied().filter(|field| field.id == id) else { continue };
+            let its = self.span(field.buffer, field.start, field.start + u32::from(field.name_len));
+            if id == HeaderId::UNKNOWN && !its.eq_ignore_ascii_case(name.as_bytes()) {
+                continue;
+            }
+            if let Some(value) = new(self.value(&field)) {
+                let before = self.fields.len();
+                self.append_line(name, &value);
+                // The new line takes the place of the old one.
+                if self.fields.len() > before {
+                    self.fields.swap_remove(at);
+                }
+            }
+        }
+    }
+
+    /// Makes it a response with another status, with the usual reason phrase; a request is left alone.
+    pub fn set_status(&mut self, code: u16) {
+        if let StartKind::Status { .. } = self.start.kind {
+            self.write_status_line(code, reason_phrase(code));
+        }
     }
 
     /// Replaces the Request-URI; a response is left alone.

@@ -134,3 +134,24 @@ fn a_wrong_content_length_is_not_printed() {
     assert_eq!(text(&msg).matches("ontent-Length").count(), 1);
     assert_eq!(parse(&text(&msg)).fault(), None);
 }
+
+#[test]
+fn lines_are_rewritten_in_their_places() {
+    let mut msg = parse("A b:c SIP/2.0\r\nX: 1\r\nSubject: a\r\nY: 2\r\nx: 3\r\ns: b\r\n\r\n");
+    msg.rewrite_lines("x", |value| (value == b"3").then(|| "4\r\nZ: 5".to_owned()));
+    msg.rewrite_lines("subject", |value| Some(format!("{}!", String::from_utf8_lossy(value))));
+    msg.rewrite_lines("none", |_| Some("no".to_owned()));
+    let expected = "A b:c SIP/2.0\r\nX: 1\r\nsubject: a!\r\nY: 2\r\nx: 4  Z: 5\r\nsubject: b!\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(text(&msg), expected);
+    same_after_a_round(&msg);
+}
+
+#[test]
+fn a_response_gets_another_status() {
+    let mut msg = parse("SIP/2.0 503 Busy\r\nX: 1\r\n\r\n");
+    msg.set_status(486);
+    assert_eq!(text(&msg), "SIP/2.0 486 Busy Here\r\nX: 1\r\nContent-Length: 0\r\n\r\n");
+    let mut request = parse("A b:c SIP/2.0\r\nX: 1\r\n\r\n");
+    request.set_status(486);
+    assert_eq!(text(&request), "A b:c SIP/2.0\r\nX: 1\r\n\r\n");
+}

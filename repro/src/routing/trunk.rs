@@ -1,0 +1,349 @@
+//! Trunks: which of them carry a call, in which order.
+
+use super::health::{Event, Health, State};
+use super::prefix::{EXPECTED_PREFIX, PrefixTable, is_prefix};
+use crate::provisioning::{ContactUri, Fault, Record};
+use rutil::Time;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use stack::uri::{SipUri, Uri};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most contacts that one call is tried at.
+pub const MOST_ATTEMPTS: usize = 8;
+/// The most contacts of a trunk.
+const MOST_CONTACTS: usize = 16;
+
+/// `[[trunk]]`: a way to other networks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrunkRecord {
+    /// Its name.
+    pub name: String,
+    /// Where its calls go: sip or sips URIs without a user, tried in this order. The addresses of a name that SRV
+    /// resolves are tried one after the other as well, and are one contact.
+    pub contacts: Vec<ContactUri>,
+    /// What the numbers begin with that it carries; of all trunks those with the longest prefix of a number get it.
+    /// Without it every number; with an empty list none but emergency calls.
+    #[serde(default = "any")]
+    pub prefixes: Vec<String>,
+    /// What the prefix becomes; without it, it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace_prefix: Option<String>,
+    /// Of trunks with the same prefix that of the smallest number is tried first.
+    #[serde(default)]
+    pub priority: u32,
+    /// Its share of the calls among those with the same prefix and priority, from 1.
+    #[serde(default = "one")]
+    pub weight: u32,
+    /// Seconds from one OPTIONS to each contact to the next; 0: none is sent.
+    #[serde(default)]
+    pub oos_check: u32,
+    /// Seconds after which a contact is out of service that has not answered an OPTIONS.
+    #[serde(default = "oos_force")]
+    pub oos_force: u32,
+    /// Seconds that a contact stays out of service at least; then an answered OPTIONS, or a call that tries it where no
+    /// OPTIONS are sent, brings it back.
+    #[serde(default = "recovery_timeout")]
+    pub recovery_timeout: u32,
+    /// What becomes of a call that it redirects (3xx).
+    #[serde(default)]
+    pub redirects: Redirects,
+    /// Whether emergency calls go to it before all others.
+    #[serde(default)]
+    pub emergency: bool,
+    /// Whether causes of the telephone network are read in its answers and written into them (RFC 3398): the cause of a
+    /// 5xx decides what it means.
+    #[serde(default)]
+    pub q850: bool,
+}
+
+/// What becomes of a redirected call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Redirects {
+    /// It goes to the contacts of the 3xx.
+    Follow,
+    /// It is refused.
+    #[default]
+    Reject,
+}
+
+fn any() -> Vec<String> {
+    vec![String::new()]
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn oos_force() -> u32 {
+    8
+}
+
+fn recovery_timeout() -> u32 {
+    30
+}
+
+impl Record for TrunkRecord {
+    const KIND: &'static str = "trunk";
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        let fault = |field, expected: &str| Err(Fault { field, expected: expected.to_owned() });
+        if self.contacts.is_empty() || self.contacts.len() > MOST_CONTACTS {
+            return fault("contacts", &format!("expected 1 to {MOST_CONTACTS}"));
+        }
+        if let Some(contact) = self.contacts.iter().find(|contact| Contact::new(contact, None).is_none()) {
+            return fault("contacts", &format!("{contact}: expected no user and no password"));
+        }
+        if let Some(prefix) = self.prefixes.iter().find(|prefix| !is_prefix(prefix)) {
+            return fault("prefixes", &format!("{prefix:?}: {EXPECTED_PREFIX}"));
+        }
+        if self.replace_prefix.as_ref().is_some_and(|prefix| !is_prefix(prefix)) {
+            return fault("replace_prefix", EXPECTED_PREFIX);
+        }
+        for (field, value) in
+            [("weight", self.weight), ("oos_force", self.oos_force), ("recovery_timeout", self.recovery_timeout)]
+        {
+            if value == 0 {
+                return fault(field, "expected at least 1");
+            }
+        }
+        if self.oos_check > 0 && self.oos_force > self.oos_check {
+            return fault("oos_force", "expected at most oos_check: one OPTIONS at a time");
+        }
+        Ok(())
+    }
+}
+
+/// A trunk, ready for use.
+#[derive(Debug)]
+pub struct Trunk {
+    /// As it was written.
+    pub record: TrunkRecord,
+    /// Where its calls go.
+    pub contacts: Box<[Contact]>,
+}
+
+/// A contact of a trunk.
+#[derive(Debug)]
+pub struct Contact {
+    uri: SipUri<'static>,
+    /// Whether it is in service.
+    pub health: Arc<Health>,
+}
+
+impl Contact {
+    fn new(contact: &ContactUri, health: Option<Arc<Health>>) -> Option<Contact> {
+        let Ok(Uri::Sip(uri)) = Uri::parse_request(contact.as_str()) else { return None };
+        let plain = uri.user.is_none() && uri.password.is_none();
+        plain.then(|| Contact { uri: uri.into_owned(), health: health.unwrap_or_default() })
+    }
+
+    /// The Request-URI of an OPTIONS to it.
+    pub fn uri(&self) -> &SipUri<'static> {
+        &self.uri
+    }
+
+    /// The Request-URI of a call to a number.
+    fn uri_for(&self, number: &str) -> String {
+        self.uri.clone().with_user(number).with_param("user", "phone").to_string()
+    }
+}
+
+impl Trunk {
+    fn new(record: TrunkRecord, before: Option<&Trunk>) -> Trunk {
+        let known = |uri: &ContactUri| {
+            let at = before?.record.contacts.iter().position(|known| known == uri)?;
+            Some(before?.contacts.get(at)?.health.clone())
+        };
+        let contacts = record.contacts.iter().filter_map(|uri| Contact::new(uri, known(uri))).collect();
+        Trunk { record, contacts }
+    }
+
+    /// How long a contact stays out of service.
+    pub fn recovery(&self) -> Duration {
+        Duration::from_secs(self.record.recovery_timeout.into())
+    }
+
+    fn is_probed(&self) -> bool {
+        self.record.oos_check > 0
+    }
+
+    fn number(&self, number: &str, prefix: &str) -> String {
+        match (&self.record.replace_prefix, number.strip_prefix(prefix)) {
+            (Some(replaced), Some(rest)) => format!("{replaced}{rest}"),
+            _ => number.to_owned(),
+        }
+    }
+}
+
+/// One attempt of a call.
+#[derive(Clone, Debug)]
+pub struct Hop {
+    /// The trunk.
+    pub trunk: Arc<Trunk>,
+    /// The place of the contact in it.
+    pub contact: usize,
+    /// The Request-URI.
+    pub uri: String,
+}
+
+impl Hop {
+    /// Notes what was heard of the contact, and logs when it goes out of service or comes back.
+    pub fn note(&self, event: Event, now: Time) {
+        if let Some(contact) = self.trunk.contacts.get(self.contact) {
+            contact.note(&self.trunk, event, now);
+        }
+    }
+}
+
+impl Contact {
+    /// Notes what was heard of it, and logs when it goes out of service or comes back.
+    pub fn note(&self, trunk: &Trunk, event: Event, now: Time) {
+        let (before, after) = self.health.note(event, now, trunk.recovery());
+        match (before, after) {
+            (State::InService, State::OutOfService) => {
+                tracing::warn!(trunk = trunk.record.name, contact = %self.uri, "out of service");
+            }
+            (State::Recovering | State::Trial, State::InService) => {
+                tracing::info!(trunk = trunk.record.name, contact = %self.uri, "in service again");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The attempts of a call, in their order.
+pub type Hops = SmallVec<[Hop; 2]>;
+
+/// All trunks, ready for use.
+#[derive(Debug)]
+pub struct Trunks {
+    /// By name.
+    all: BTreeMap<String, Arc<Trunk>>,
+    prefixes: PrefixTable<Vec<Arc<Trunk>>>,
+    /// Those for emergency calls first.
+    emergency: Vec<Arc<Trunk>>,
+}
+
+impl Trunks {
+    /// The table of these trunks. Contacts that were there `before` keep their health.
+    pub fn new(records: impl IntoIterator<Item = TrunkRecord>, before: Option<&Trunks>) -> Self {
+        let known = |name: &str| Some(&**before?.all.get(name)?);
+        let trunks = records.into_iter().map(|record| {
+            let before = known(&record.name);
+            (record.name.clone(), Arc::new(Trunk::new(record, before)))
+        });
+        let all: BTreeMap<String, Arc<Trunk>> = trunks.collect();
+        let mut prefixes = BTreeMap::<String, Vec<Arc<Trunk>>>::new();
+        for trunk in all.values() {
+            for prefix in &trunk.record.prefixes {
+                prefixes.entry(prefix.clone()).or_default().push(trunk.clone());
+            }
+        }
+        prefixes.values_mut().for_each(|trunks| trunks.sort_by_key(|trunk| trunk.record.priority));
+        let mut emergency: Vec<Arc<Trunk>> = all.values().cloned().collect();
+        emergency.sort_by_key(|trunk| (!trunk.record.emergency, trunk.record.priority));
+        Trunks { all, prefixes: PrefixTable::new(prefixes), emergency }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// All trunks, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Trunk>> {
+        self.all.values()
+    }
+
+    /// Where a call to a number goes: to the trunks with its longest prefix, by priority, those of the same one in an
+    /// order that `draw`, a random number, and their weights give; only to what is in service. None: no trunk carries
+    /// such numbers.
+    pub fn choose(&self, number: &str, draw: u64, now: Time) -> Option<Hops> {
+        let (prefix, trunks) = self.prefixes.longest(number)?;
+        let mut hops = Hops::new();
+        in_order(
+            trunks,
+            |trunk| trunk.record.priority,
+            draw,
+            |trunk| {
+                add(trunk, &trunk.number(number, prefix), &mut hops, |contact| {
+                    contact.health.takes_calls(now, trunk.is_probed())
+                });
+                hops.len() < MOST_ATTEMPTS
+            },
+        );
+        Some(hops)
+    }
+
+    /// Where an emergency call goes: to the trunks for such calls, then to all others, whatever their prefixes. Nothing
+    /// keeps it from what is out of service; that only comes last in each of the two.
+    pub fn emergency(&self, number: &str, draw: u64, now: Time) -> Hops {
+        let mut hops = Hops::new();
+        let others = self.emergency.partition_point(|trunk| trunk.record.emergency);
+        let (own, others) = self.emergency.split_at(others);
+        for trunks in [own, others] {
+            for wanted in [true, false] {
+                in_order(
+                    trunks,
+                    |trunk| trunk.record.priority,
+                    draw,
+                    |trunk| {
+                        add(trunk, number, &mut hops, |contact| {
+                            (contact.health.state(now) == State::InService) == wanted
+                        });
+                        hops.len() < MOST_ATTEMPTS
+                    },
+                );
+            }
+        }
+        hops
+    }
+}
+
+fn add(trunk: &Arc<Trunk>, number: &str, hops: &mut Hops, wanted: impl Fn(&Contact) -> bool) {
+    let room = MOST_ATTEMPTS.saturating_sub(hops.len());
+    let contacts = trunk.contacts.iter().enumerate().filter(|(_, contact)| wanted(contact)).take(room);
+    hops.extend(contacts.map(|(at, contact)| Hop { trunk: trunk.clone(), contact: at, uri: contact.uri_for(number) }));
+}
+
+/// Goes through trunks that are sorted by priority; within one by weight, as RFC 2782 has it. Ends when `each` says
+/// false.
+fn in_order(
+    trunks: &[Arc<Trunk>],
+    priority: impl Fn(&Trunk) -> u32,
+    mut draw: u64,
+    mut each: impl FnMut(&Arc<Trunk>) -> bool,
+) {
+    for group in trunks.chunk_by(|a, b| priority(a) == priority(b)) {
+        let mut left: SmallVec<[&Arc<Trunk>; 8]> = group.iter().collect();
+        while !left.is_empty() {
+            let sum: u64 = left.iter().map(|trunk| u64::from(trunk.record.weight)).sum();
+            let mut at = draw % sum.max(1);
+            // What the next draw is, this one says: a step of a linear congruential generator.
+            draw = (draw ^ (draw >> 29)).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let chosen = left.iter().position(|trunk| match at.checked_sub(trunk.record.weight.into()) {
+                Some(rest) => {
+                    at = rest;
+                    false
+                }
+                None => true,
+            });
+            let trunk = left.remove(chosen.unwrap_or(0));
+            if !each(trunk) {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
