@@ -140,6 +140,15 @@ impl Config {
                 "source_burst",
                 "means nothing without limits.source_rate: set that too",
             ),
+            (!is_digits(&self.dial.country_code), "dial", "country_code", "expected digits, as \"49\""),
+            (!is_digits(&self.dial.international_prefix), "dial", "international_prefix", "expected digits, as \"00\""),
+            (!is_digits(&self.dial.national_prefix), "dial", "national_prefix", "expected digits, as \"0\""),
+            (
+                self.dial.emergency.iter().any(|number| number.is_empty() || !is_digits(number)),
+                "dial",
+                "emergency",
+                "expected numbers, as [\"112\"]",
+            ),
             (self.limits.ban_seconds == 0, "limits", "ban_seconds", "expected at least 1: ban_after = 0 bans nobody"),
             (
                 (1..10).contains(&self.overload.max_wait_ms),
@@ -150,6 +159,10 @@ impl Config {
         ];
         checks.into_iter().find(|check| check.0).map(|(_, table, key, what)| (table, key, what))
     }
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Whether a browser could send this as an Origin (RFC 6454 §6.2): scheme, host and port.
@@ -230,6 +243,11 @@ response = []
 fork = "sequential"
 step_seconds = 20
 cancel_between_steps = false
+[dial]
+country_code = "49"
+international_prefix = "00"
+national_prefix = "0"
+emergency = ["112", "110"]
 [overload]
 max_wait_ms = 200
 control = true
@@ -283,6 +301,9 @@ auth_key = "geheim"
         assert!(hep.auth_key.as_deref() == Some("geheim") && !format!("{config:?}").contains("geheim"));
         let store = Store { path: "/etc/repro/repro.db".into(), synchronous_full: true };
         assert_eq!(config.store, Some(store));
+        let dial = &config.dial;
+        let prefixes = [&dial.country_code, &dial.international_prefix, &dial.national_prefix];
+        assert_eq!((prefixes.map(String::as_str), dial.emergency.len()), (["49", "00", "0"], 2));
         let options = config.stack_options();
         assert_eq!((options.transactions, options.overload.max_wait.map(|w| w.as_millis())), (7, Some(200)));
         let sources = options.source_limits;
@@ -307,6 +328,9 @@ auth_key = "geheim"
             ("dscp = -1", &["my.toml:1: dscp:", "expected u8"]),
             ("[limits]\nsource_burst = 9", &["my.toml:2: limits.source_burst:", "limits.source_rate"]),
             ("[limits]\nban_seconds = 0", &["my.toml:2: limits.ban_seconds:", "at least 1"]),
+            ("[dial]\ncountry_code = \"+49\"", &["my.toml:2: dial.country_code:", "digits"]),
+            ("[dial]\nemergency = [\"\"]", &["my.toml:2: dial.emergency:", "112"]),
+            ("[[trunk]]\nname = \"t\"\ncontacts = []", &["my.toml:3: trunk t contacts:", "expected 1 to 16"]),
             ("[overload]\nmax_wait_ms = 5", &["my.toml:2: overload.max_wait_ms:", "at least 10"]),
             ("[statistics]\ninterval = 5", &["my.toml:2: statistics.interval:", "`interval_seconds`"]),
             ("[overload]\ncontrol = 1", &["my.toml:2: overload.control:", "expected a boolean"]),

@@ -13,6 +13,7 @@ pub use source::PREFIX;
 pub use tls::{FileName, Identity, Tls};
 
 use crate::provisioning::Records;
+use crate::routing::dial::DialConfig;
 use rutil::Placement;
 use rutil::log::Format;
 use serde::{Deserialize, Deserializer};
@@ -67,6 +68,8 @@ pub struct Config {
     pub chains: Chains,
     /// How a request goes to several targets.
     pub forking: Forking,
+    /// How telephone numbers are dialled.
+    pub dial: DialConfig,
     /// What happens when there is more to do than can be done.
     pub overload: Overload,
     /// What the log says of the statistics.
@@ -225,6 +228,7 @@ impl Default for Config {
             limits: Limits::default(),
             chains: Chains::default(),
             forking: Forking::default(),
+            dial: DialConfig::default(),
             overload: Overload::default(),
             statistics: Statistics::default(),
             hep: None,

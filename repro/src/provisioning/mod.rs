@@ -20,6 +20,10 @@ pub use records::{Place, Placed, Records, Row};
 pub use user::{MayRegister, User};
 
 use crate::config::Domain;
+use crate::routing::dial::DialRules;
+use crate::routing::filter::Filters;
+use crate::routing::static_route::StaticRoutes;
+use crate::routing::trunk::Trunks;
 use rutil::{HashMap, Keyed, Rng};
 use smallvec::SmallVec;
 use stack::uri::Host;
@@ -99,6 +103,14 @@ pub struct Provisioning {
     /// The access list, as it was written.
     pub acl: Box<[AclRecord]>,
     static_contacts: HashMap<Box<str>, SmallVec<[StaticContact; 1]>>,
+    /// Request filters.
+    pub filters: Filters,
+    /// Static routes.
+    pub static_routes: StaticRoutes,
+    /// Dial rules.
+    pub dial_rules: DialRules,
+    /// Trunks.
+    pub trunks: Trunks,
 }
 
 impl Provisioning {
@@ -111,6 +123,10 @@ impl Provisioning {
             addresses: Vec::new(),
             acl: Box::default(),
             static_contacts: HashMap::with_hasher(hasher),
+            filters: Filters::default(),
+            static_routes: StaticRoutes::default(),
+            dial_rules: DialRules::default(),
+            trunks: Trunks::default(),
         }
     }
 
@@ -140,6 +156,10 @@ impl Provisioning {
             let contact = StaticContact { contact: record.contact.as_str().into(), q: record.q.thousandths() };
             all.static_contacts.entry(record.aor.as_str().into()).or_default().push(contact);
         }
+        all.filters = Filters::new(owned(&records.filters));
+        all.static_routes = StaticRoutes::new(owned(&records.static_routes));
+        all.dial_rules = DialRules::new(owned(&records.dial_rules).map(|rule| (rule.key(), rule)).collect());
+        all.trunks = Trunks::new(owned(&records.trunks));
         for contacts in all.static_contacts.values_mut() {
             contacts.sort_by_key(|contact| std::cmp::Reverse(contact.q));
         }
@@ -182,4 +202,8 @@ impl Provisioning {
     pub fn static_contacts(&self, aor: &str) -> &[StaticContact] {
         self.static_contacts.get(aor).map_or(&[], SmallVec::as_slice)
     }
+}
+
+fn owned<R: Clone>(placed: &[Placed<R>]) -> impl Iterator<Item = R> {
+    placed.iter().map(|placed| placed.record.clone())
 }

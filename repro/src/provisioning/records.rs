@@ -3,6 +3,10 @@
 use super::ProvisioningError;
 use super::fields::fields_of;
 use super::record::{AclRecord, DomainRecord, Record, StaticRegistration, UserRecord};
+use crate::routing::dial::DialRuleRecord;
+use crate::routing::filter::FilterRecord;
+use crate::routing::static_route::StaticRouteRecord;
+use crate::routing::trunk::TrunkRecord;
 use serde::Deserializer;
 use std::collections::HashMap;
 use std::fmt;
@@ -170,6 +174,14 @@ kinds! {
     acl: AclRecord,
     /// `[[static_registration]]`
     static_registrations: StaticRegistration,
+    /// `[[filter]]`
+    filters: FilterRecord,
+    /// `[[static_route]]`
+    static_routes: StaticRouteRecord,
+    /// `[[dial_rule]]`
+    dial_rules: DialRuleRecord,
+    /// `[[trunk]]`
+    trunks: TrunkRecord,
 }
 
 impl Records {

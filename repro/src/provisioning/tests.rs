@@ -153,3 +153,27 @@ fn what_is_written_is_read_again() {
     }
     assert!(again == all && all.len() == 4);
 }
+
+/// Each kind of routing record goes to the store and back, and into the table that is looked up in.
+#[test]
+fn routing_records_are_compiled() {
+    let lines = [
+        ("filter", json!({"name": "f", "conditions": [{"of": "uri", "matches": "x"}], "action": "accept"})),
+        ("static_route", json!({"name": "r", "uri": "^sip:1@", "method": "INVITE", "rewrite": "sip:2@h"})),
+        ("dial_rule", json!({"prefix": "0", "strip": 1, "prepend": "+49", "min_length": 3})),
+        ("trunk", json!({"name": "t", "contacts": ["sip:h"], "redirects": "follow", "priority": 2})),
+    ];
+    let written = records(&lines).unwrap();
+    let mut again = Records::default();
+    for (row, place) in written.rows().unwrap() {
+        let body: Value = serde_json::from_str(&row.body).unwrap();
+        again.add(row.kind, body, place).unwrap();
+    }
+    assert_eq!(again, written);
+    let all = compile(&lines).unwrap();
+    assert!(!all.filters.is_empty() && !all.trunks.is_empty());
+    assert_eq!(all.static_routes.choose(b"sip:1@h", "INVITE", None)[0].uri, "sip:2@h");
+    assert_eq!(all.dial_rules.longest("030").unwrap().1.prepend, "+49");
+    let error = compile(&[("static_route", json!({"name": "r", "uri": "(", "rewrite": ""}))]).unwrap_err().to_string();
+    assert!(error.contains("f:1: static_route") && error.contains("regular expression"), "{error}");
+}

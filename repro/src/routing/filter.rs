@@ -159,7 +159,8 @@ pub struct Filters(Vec<FilterRecord>);
 
 impl Filters {
     /// The table of these filters.
-    pub fn new(mut filters: Vec<FilterRecord>) -> Self {
+    pub fn new(filters: impl Iterator<Item = FilterRecord>) -> Self {
+        let mut filters: Vec<FilterRecord> = filters.collect();
         filters.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
         Filters(filters)
     }
@@ -241,7 +242,7 @@ mod tests {
         }
         let file: File = toml::from_str(text).unwrap();
         file.filter.iter().for_each(|filter| filter.check().unwrap());
-        Filters::new(file.filter)
+        Filters::new(file.filter.into_iter())
     }
 
     #[test]

@@ -90,6 +90,11 @@ impl Health {
         if waits && now.as_millis() >= until { step(state, Event::Recover) } else { state }
     }
 
+    /// Becomes what another is.
+    pub fn copy(&self, other: &Health) {
+        self.0.store(other.0.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// Whether a call may be sent to it; `probed`: OPTIONS find out when it is back, not calls.
     pub fn takes_calls(&self, now: Time, probed: bool) -> bool {
         match self.state(now) {

@@ -100,7 +100,7 @@ impl fmt::Display for Pattern {
 
 /// Finds those of many patterns that may match a text, by the texts of which one must occur in it: one pass over the
 /// text, whatever their count. A pattern that says no text of its own may always match.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Prefilter {
     literals: Option<AhoCorasick>,
     /// The patterns of each literal.

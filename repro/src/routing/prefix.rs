@@ -12,6 +12,12 @@ pub struct PrefixTable<T> {
     entries: Vec<Entry<T>>,
 }
 
+impl<T> Default for PrefixTable<T> {
+    fn default() -> Self {
+        PrefixTable { entries: Vec::new() }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Entry<T> {
     prefix: Box<str>,
@@ -55,11 +61,6 @@ impl<T> PrefixTable<T> {
             at = entry.parent;
         }
     }
-
-    /// Whether there is no prefix.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -96,7 +97,7 @@ mod tests {
     fn an_empty_prefix_is_for_all_others() {
         let table = table(&["", "+1"]);
         assert_eq!((table.longest("+15").unwrap().0, table.longest("7").unwrap().0), ("+1", ""));
-        assert!(self::table(&[]).longest("7").is_none() && self::table(&[]).is_empty());
+        assert!(self::table(&[]).longest("7").is_none());
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Record for StaticRouteRecord {
 }
 
 /// Static routes, ready for use.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StaticRoutes {
     /// By priority.
     routes: Vec<StaticRouteRecord>,
@@ -61,7 +61,8 @@ pub struct Chosen {
 
 impl StaticRoutes {
     /// The table of these routes.
-    pub fn new(mut routes: Vec<StaticRouteRecord>) -> Self {
+    pub fn new(routes: impl Iterator<Item = StaticRouteRecord>) -> Self {
+        let mut routes: Vec<StaticRouteRecord> = routes.collect();
         routes.sort_by_key(|route| route.priority);
         let prefilter = Prefilter::new(routes.iter().map(|route| &route.uri));
         StaticRoutes { routes, prefilter }
@@ -112,11 +113,14 @@ mod tests {
 
     #[test]
     fn routes_rewrite_in_the_order_of_their_priority() {
-        let routes = StaticRoutes::new(vec![
-            route("second", r"^sip:(\d+)@", "sip:$1@two.example", 20),
-            route("first", r"^sip:(?P<number>\d{4})@([^;]+)", "sip:${number}x@one.example;from=$2", 10),
-            route("other", "^sip:alice@", "sip:a@b", 0),
-        ]);
+        let routes = StaticRoutes::new(
+            [
+                route("second", r"^sip:(\d+)@", "sip:$1@two.example", 20),
+                route("first", r"^sip:(?P<number>\d{4})@([^;]+)", "sip:${number}x@one.example;from=$2", 10),
+                route("other", "^sip:alice@", "sip:a@b", 0),
+            ]
+            .into_iter(),
+        );
         let two = |number| format!("sip:{number}@two.example");
         let both = [("sip:1234x@one.example;from=a.example".to_owned(), 10), (two("1234"), 20)];
         assert_eq!(chosen(&routes, "sip:1234@a.example;x", "INVITE", None), both);
@@ -128,7 +132,7 @@ mod tests {
     fn method_and_event_must_fit() {
         let mut subscribe = route("presence", "^sip:", "sip:presence.example", 0);
         (subscribe.method, subscribe.event) = (Some("SUBSCRIBE".to_owned()), Some("presence".to_owned()));
-        let routes = StaticRoutes::new(vec![subscribe]);
+        let routes = StaticRoutes::new([subscribe].into_iter());
         let count = |method, event| chosen(&routes, "sip:a@b", method, event).len();
         assert_eq!((count("SUBSCRIBE", Some("Presence")), count("INVITE", Some("presence"))), (1, 0));
         assert_eq!((count("SUBSCRIBE", Some("dialog")), count("SUBSCRIBE", None)), (0, 0));
@@ -136,9 +140,9 @@ mod tests {
 
     #[test]
     fn what_is_no_uri_leads_nowhere_and_there_is_a_limit() {
-        let routes = StaticRoutes::new(vec![route("bad", "^sip:(.*)@", "$1", 0)]);
+        let routes = StaticRoutes::new([route("bad", "^sip:(.*)@", "$1", 0)].into_iter());
         assert!(chosen(&routes, "sip:a@b", "INVITE", None).is_empty());
-        let many = (0..20).map(|at| route(&at.to_string(), "^sip:", "sip:x", at)).collect();
+        let many = (0..20).map(|at| route(&at.to_string(), "^sip:", "sip:x", at));
         let priorities: Vec<u32> =
             chosen(&StaticRoutes::new(many), "sip:a@b", "INVITE", None).iter().map(|c| c.1).collect();
         assert_eq!(priorities, [0, 1, 2, 3, 4, 5, 6, 7]);

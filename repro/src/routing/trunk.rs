@@ -99,7 +99,7 @@ impl Record for TrunkRecord {
         if self.contacts.is_empty() || self.contacts.len() > MOST_CONTACTS {
             return fault("contacts", &format!("expected 1 to {MOST_CONTACTS}"));
         }
-        if let Some(contact) = self.contacts.iter().find(|contact| Contact::new(contact, None).is_none()) {
+        if let Some(contact) = self.contacts.iter().find(|contact| Contact::new(contact).is_none()) {
             return fault("contacts", &format!("{contact}: expected no user and no password"));
         }
         if let Some(prefix) = self.prefixes.iter().find(|prefix| !is_prefix(prefix)) {
@@ -136,14 +136,14 @@ pub struct Trunk {
 pub struct Contact {
     uri: SipUri<'static>,
     /// Whether it is in service.
-    pub health: Arc<Health>,
+    pub health: Health,
 }
 
 impl Contact {
-    fn new(contact: &ContactUri, health: Option<Arc<Health>>) -> Option<Contact> {
+    fn new(contact: &ContactUri) -> Option<Contact> {
         let Ok(Uri::Sip(uri)) = Uri::parse_request(contact.as_str()) else { return None };
         let plain = uri.user.is_none() && uri.password.is_none();
-        plain.then(|| Contact { uri: uri.into_owned(), health: health.unwrap_or_default() })
+        plain.then(|| Contact { uri: uri.into_owned(), health: Health::default() })
     }
 
     /// The Request-URI of an OPTIONS to it.
@@ -158,12 +158,8 @@ impl Contact {
 }
 
 impl Trunk {
-    fn new(record: TrunkRecord, before: Option<&Trunk>) -> Trunk {
-        let known = |uri: &ContactUri| {
-            let at = before?.record.contacts.iter().position(|known| known == uri)?;
-            Some(before?.contacts.get(at)?.health.clone())
-        };
-        let contacts = record.contacts.iter().filter_map(|uri| Contact::new(uri, known(uri))).collect();
+    fn new(record: TrunkRecord) -> Trunk {
+        let contacts = record.contacts.iter().filter_map(Contact::new).collect();
         Trunk { record, contacts }
     }
 
@@ -224,7 +220,7 @@ impl Contact {
 pub type Hops = SmallVec<[Hop; 2]>;
 
 /// All trunks, ready for use.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Trunks {
     /// By name.
     all: BTreeMap<String, Arc<Trunk>>,
@@ -234,13 +230,9 @@ pub struct Trunks {
 }
 
 impl Trunks {
-    /// The table of these trunks. Contacts that were there `before` keep their health.
-    pub fn new(records: impl IntoIterator<Item = TrunkRecord>, before: Option<&Trunks>) -> Self {
-        let known = |name: &str| Some(&**before?.all.get(name)?);
-        let trunks = records.into_iter().map(|record| {
-            let before = known(&record.name);
-            (record.name.clone(), Arc::new(Trunk::new(record, before)))
-        });
+    /// The table of these trunks.
+    pub fn new(records: impl Iterator<Item = TrunkRecord>) -> Self {
+        let trunks = records.map(|record| (record.name.clone(), Arc::new(Trunk::new(record))));
         let all: BTreeMap<String, Arc<Trunk>> = trunks.collect();
         let mut prefixes = BTreeMap::<String, Vec<Arc<Trunk>>>::new();
         for trunk in all.values() {
@@ -252,6 +244,18 @@ impl Trunks {
         let mut emergency: Vec<Arc<Trunk>> = all.values().cloned().collect();
         emergency.sort_by_key(|trunk| (!trunk.record.emergency, trunk.record.priority));
         Trunks { all, prefixes: PrefixTable::new(prefixes), emergency }
+    }
+
+    /// Takes over what was known of the contacts that were there before.
+    pub fn keep_health(&self, before: &Trunks) {
+        for (name, trunk) in &self.all {
+            let Some(known) = before.all.get(name) else { continue };
+            for contact in &trunk.contacts {
+                if let Some(known) = known.contacts.iter().find(|known| known.uri == contact.uri) {
+                    contact.health.copy(&known.health);
+                }
+            }
+        }
     }
 
     /// Whether there is none.

@@ -15,7 +15,7 @@ fn records(text: &str) -> Vec<TrunkRecord> {
 }
 
 fn trunks(text: &str) -> Trunks {
-    Trunks::new(records(text), None)
+    Trunks::new(records(text).into_iter())
 }
 
 fn uris(hops: &Hops) -> Vec<&str> {
@@ -51,7 +51,7 @@ fn the_longest_prefix_decides_and_is_replaced() {
     assert_eq!(uris(&choose("+493012").unwrap()), ["sips:+493012@gw.example.com;user=phone"]);
     assert_eq!(uris(&choose("*31#").unwrap()), ["sip:*31%23@192.0.2.3;user=phone"]);
     assert_eq!((trunks.iter().count(), trunks.is_empty()), (3, false));
-    let none = Trunks::new(records(TWO).into_iter().take(2), None);
+    let none = Trunks::new(records(TWO).into_iter().take(2));
     assert!(none.choose("+1", 0, Time::ZERO).is_none());
 }
 
@@ -128,7 +128,8 @@ fn contacts_keep_their_health_when_the_trunks_are_read_again() {
     before.choose("+4940", 0, now).unwrap()[1].note(Event::Failed, now);
     let mut changed = records(TWO);
     changed[0].contacts.reverse();
-    let after = Trunks::new(changed, Some(&before));
+    let after = Trunks::new(changed.into_iter());
+    after.keep_health(&before);
     assert_eq!(uris(&after.choose("+4940", 0, now).unwrap()), ["sip:040@192.0.2.1;user=phone"]);
 }
 

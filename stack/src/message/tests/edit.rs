@@ -141,7 +141,8 @@ fn lines_are_rewritten_in_their_places() {
     msg.rewrite_lines("x", |value| (value == b"3").then(|| "4\r\nZ: 5".to_owned()));
     msg.rewrite_lines("subject", |value| Some(format!("{}!", String::from_utf8_lossy(value))));
     msg.rewrite_lines("none", |_| Some("no".to_owned()));
-    let expected = "A b:c SIP/2.0\r\nX: 1\r\nsubject: a!\r\nY: 2\r\nx: 4  Z: 5\r\nsubject: b!\r\nContent-Length: 0\r\n\r\n";
+    let expected =
+        "A b:c SIP/2.0\r\nX: 1\r\nsubject: a!\r\nY: 2\r\nx: 4  Z: 5\r\nsubject: b!\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(text(&msg), expected);
     same_after_a_round(&msg);
 }
