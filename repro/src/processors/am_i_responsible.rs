@@ -26,7 +26,7 @@ impl Processor for AmIResponsible {
         if context.route.is_none() && context.uri.ours {
             return ProcessorResult::Continue;
         }
-        let allowed = context.is_trusted() || context.comes_from_endpoint() || context.goes_to_endpoint();
+        let allowed = context.may_relay() || context.goes_to_endpoint();
         if allowed { ProcessorResult::Continue } else { context.respond_reason(403, "Relaying Forbidden") }
     }
 }

@@ -1,8 +1,8 @@
 //! Which processors there are, and in which order they are asked.
 
 use super::{
-    Processor, ResponseProcessor, TargetProcessor, am_i_responsible, location_server, loop_detection, options,
-    registrar, strict_route_fixup, validation,
+    Processor, ResponseProcessor, TargetProcessor, am_i_responsible, emergency, location_server, loop_detection,
+    options, registrar, request_filter, static_route, strict_route_fixup, trunk, trunk_route, validation,
 };
 use crate::config;
 use std::sync::Arc;
@@ -65,14 +65,18 @@ impl Processors {
             request: vec![
                 Arc::new(loop_detection::LoopDetection),
                 Arc::new(strict_route_fixup::StrictRouteFixup),
+                Arc::new(request_filter::RequestFilter),
                 Arc::new(options::Options),
                 Arc::new(registrar::RegistrarDispatch),
                 Arc::new(validation::Validation),
                 Arc::new(am_i_responsible::AmIResponsible),
+                Arc::new(emergency::Emergency),
+                Arc::new(static_route::StaticRoute),
+                Arc::new(trunk_route::TrunkRoute),
                 Arc::new(location_server::LocationServer),
             ],
-            target: vec![],
-            response: vec![],
+            target: vec![Arc::new(trunk::ToTrunk)],
+            response: vec![Arc::new(trunk::FromTrunk)],
         }
     }
 

@@ -15,11 +15,16 @@
 
 mod am_i_responsible;
 mod chains;
+mod emergency;
 mod location_server;
 mod loop_detection;
 mod options;
 mod registrar;
+mod request_filter;
+mod static_route;
 mod strict_route_fixup;
+mod trunk;
+mod trunk_route;
 mod validation;
 
 pub use chains::{ChainError, Chains, Processors};

@@ -13,7 +13,7 @@ pub trait Agent: Send {
     /// When [`Agent::wake`] wants to be called.
     fn deadline(&self) -> Option<Time>;
 
-    /// Called when the deadline has passed.
+    /// Called when the deadline has passed, and when something else is provisioned.
     fn wake(&mut self, context: &mut AgentContext<'_, '_>);
 
     /// The final response to a request of its own has come, or with none its status instead.

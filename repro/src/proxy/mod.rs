@@ -39,6 +39,7 @@ use crate::location::SWEEP_EVERY;
 use crate::processors::ProcessorResult;
 use crate::provisioning::Provisioning;
 use crate::registrar;
+use crate::routing::probe::Probe;
 use best::Best;
 use parked::{Answer, Parked, ParkingLot};
 use response_context::{Begun, Branch, Forwarding, ResponseContext, Role, Started, direct, write};
@@ -108,6 +109,11 @@ impl Proxy {
     /// The proxy of a shard; `rng` gives the secrets of its tables.
     pub fn new(server: Arc<Server>, shard: u16, rng: &mut Rng) -> Self {
         let hasher = Keyed::new(rng);
+        // One shard asks for all.
+        let agents: Vec<Box<dyn Agent>> = match shard {
+            0 => vec![Box::new(Probe::new(&server.provisioning().trunks))],
+            _ => Vec::new(),
+        };
         Proxy {
             // One of its own: it will be replaced, and is cloned for each request, which shards should not meet at.
             server: Arc::new(Server::clone(&server)),
@@ -117,7 +123,7 @@ impl Proxy {
             invites: HashMap::with_hasher(hasher.clone()),
             accepted: HashMap::with_hasher(hasher.clone()),
             parking: ParkingLot::new(rng),
-            agents: Vec::new(),
+            agents,
             own: HashMap::with_hasher(hasher),
             timer_c: Wheel::new(),
             c: TimerValues::default().c,
@@ -311,7 +317,10 @@ impl Proxy {
             Err(item) => item,
         };
         if let Ok(provisioning) = item.downcast::<Arc<Provisioning>>() {
+            provisioning.trunks.keep_health(&self.server.provisioning().trunks);
             self.server = Arc::new(self.server.with_provisioning(*provisioning));
+            (0..self.agents.len())
+                .for_each(|index| self.with_agent(index, stack, |agent, context| agent.wake(context)));
         }
     }
 

@@ -181,10 +181,28 @@ impl RequestContext<'_, '_> {
         self.uri.ours && !self.uri.has_user
     }
 
-    /// Whether it is for a telephone number that can be looked up.
-    pub fn is_number(&self) -> bool {
+    /// Whether it is for a telephone number that can be looked up (ENUM).
+    pub fn is_enum(&self) -> bool {
         let wanted = self.server.config().enum_suffix.is_some();
         wanted && matches!(self.request.request_uri(), Ok(Uri::Tel(tel)) if tel.is_global())
+    }
+
+    /// Whether it is for a telephone number that can be looked up, or that a trunk may carry.
+    pub fn is_number(&self) -> bool {
+        let trunks = !self.server.provisioning().trunks.is_empty() && self.wants_targets();
+        trunks && matches!(self.request.request_uri(), Ok(Uri::Tel(_))) || self.is_enum()
+    }
+
+    /// Whether targets have to be chosen for it: it is outside any dialog, and no Route or flow says where it goes. A
+    /// REGISTER goes where it says.
+    pub fn wants_targets(&self) -> bool {
+        let chosen = self.route.is_some() || self.flow.is_some();
+        !chosen && self.is_initial() && !matches!(self.verb, Verb::Register | Verb::Ack | Verb::Cancel)
+    }
+
+    /// Whether its sender may send to any address: it is trusted, or known as one of our users' devices.
+    pub fn may_relay(&self) -> bool {
+        self.is_trusted() || self.comes_from_endpoint()
     }
 
     /// Whether its sender may register and send to any address.

@@ -5,6 +5,7 @@ use crate::gruu_token::GruuTokens;
 use crate::location::{Limits, LocationStore};
 use crate::processors::Chains;
 use crate::provisioning::Provisioning;
+use crate::routing::dial::DialPlan;
 use rutil::Rng;
 use rutil::hash::Keyed;
 use stack::transport::TransportTable;
@@ -49,6 +50,11 @@ impl Server {
     /// The same with something else provisioned.
     pub fn with_provisioning(&self, provisioning: Arc<Provisioning>) -> Self {
         Server { shared: self.shared.clone(), provisioning }
+    }
+
+    /// Dial rules, with the settings that they are used with.
+    pub fn dial_plan(&self) -> DialPlan<'_> {
+        DialPlan { config: &self.config().dial, rules: &self.provisioning.dial_rules }
     }
 
     /// What is provisioned.

@@ -2,7 +2,8 @@
 //! one after the other.
 
 use crate::config::{Fork, Forking};
-use crate::location::{Found, Located};
+use crate::location::{By, Found, Located};
+use crate::routing::trunk::Hop;
 use smallvec::{SmallVec, smallvec};
 use std::time::Duration;
 
@@ -11,9 +12,17 @@ use std::time::Duration;
 pub struct Target {
     /// Its URI, and the way there.
     pub contact: Located,
+    /// The trunk that it goes by.
+    pub hop: Option<Box<Hop>>,
 }
 
 impl Target {
+    /// A contact of a trunk.
+    pub fn by_trunk(hop: Hop) -> Self {
+        let contact = Located { uri: hop.uri.clone(), q: 1000, by: By::Uri, older: None };
+        Target { contact, hop: Some(Box::new(hop)) }
+    }
+
     /// The same by another way.
     pub(super) fn with(&self, contact: Located) -> Self {
         let mut other = self.clone();
@@ -24,7 +33,7 @@ impl Target {
 
 impl From<Located> for Target {
     fn from(contact: Located) -> Self {
-        Target { contact }
+        Target { contact, hop: None }
     }
 }
 
@@ -120,7 +129,6 @@ pub(super) fn truncate(steps: &mut Steps, mut most: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::location::By;
 
     fn found(qs: &[u16]) -> Found {
         qs.iter().map(|&q| Located { uri: "sip:a".into(), q, by: By::Uri, older: None }).collect()

@@ -11,8 +11,7 @@
 //!                                                Recovering <──────┘
 //! ```
 //!
-//! *Failed* is a 503, a 408, no answer at all or a transport error, of a call or of an OPTIONS; *Answered* is any other
-//! answer. Out of service a contact stays for `recovery_timeout`, whatever it answers meanwhile: one that answers
+//! *Failed* is a 503, no answer at all or a transport error, of a call or of an OPTIONS; *Answered* is any other answer. Out of service a contact stays for `recovery_timeout`, whatever it answers meanwhile: one that answers
 //! OPTIONS and refuses calls would else be tried all the time. After that an answer brings it back: to an OPTIONS where
 //! some are sent, else to the one call that tries it (*Trial*).
 
@@ -36,9 +35,9 @@ pub enum State {
 /// What is heard of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It answered, and not with 503 or 408.
+    /// It answered, and not with 503.
     Answered,
-    /// It answered with 503 or 408, or not at all, or could not be reached.
+    /// It answered with 503, or not at all, or could not be reached.
     Failed,
     /// A call is sent to it.
     Tried,
@@ -90,9 +89,10 @@ impl Health {
         if waits && now.as_millis() >= until { step(state, Event::Recover) } else { state }
     }
 
-    /// Becomes what another is.
-    pub fn copy(&self, other: &Health) {
-        self.0.store(other.0.load(Ordering::Relaxed), Ordering::Relaxed);
+    /// Becomes what another is, unless something was noted already.
+    pub fn inherit(&self, other: &Health) {
+        let known = other.0.load(Ordering::Relaxed);
+        let _ = self.0.compare_exchange(0, known, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Whether a call may be sent to it; `probed`: OPTIONS find out when it is back, not calls.

@@ -152,8 +152,8 @@ impl Contact {
     }
 
     /// The Request-URI of a call to a number.
-    fn uri_for(&self, number: &str) -> String {
-        self.uri.clone().with_user(number).with_param("user", "phone").to_string()
+    fn uri_for(&self, number: &str) -> Arc<str> {
+        self.uri.clone().with_user(number).with_param("user", "phone").to_string().into()
     }
 }
 
@@ -168,7 +168,8 @@ impl Trunk {
         Duration::from_secs(self.record.recovery_timeout.into())
     }
 
-    fn is_probed(&self) -> bool {
+    /// Whether OPTIONS are sent to its contacts.
+    pub fn is_probed(&self) -> bool {
         self.record.oos_check > 0
     }
 
@@ -188,10 +189,26 @@ pub struct Hop {
     /// The place of the contact in it.
     pub contact: usize,
     /// The Request-URI.
-    pub uri: String,
+    pub uri: Arc<str>,
+    /// Whether it is tried whatever its health.
+    pub emergency: bool,
 }
 
+impl PartialEq for Hop {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.trunk, &other.trunk) && (self.contact, &self.uri) == (other.contact, &other.uri)
+    }
+}
+
+impl Eq for Hop {}
+
 impl Hop {
+    /// Whether a call may be sent to it.
+    pub fn takes_calls(&self, now: Time) -> bool {
+        let contact = self.trunk.contacts.get(self.contact);
+        contact.is_some_and(|contact| contact.health.takes_calls(now, self.trunk.is_probed()))
+    }
+
     /// Notes what was heard of the contact, and logs when it goes out of service or comes back.
     pub fn note(&self, event: Event, now: Time) {
         if let Some(contact) = self.trunk.contacts.get(self.contact) {
@@ -252,7 +269,7 @@ impl Trunks {
             let Some(known) = before.all.get(name) else { continue };
             for contact in &trunk.contacts {
                 if let Some(known) = known.contacts.iter().find(|known| known.uri == contact.uri) {
-                    contact.health.copy(&known.health);
+                    contact.health.inherit(&known.health);
                 }
             }
         }
@@ -279,7 +296,7 @@ impl Trunks {
             |trunk| trunk.record.priority,
             draw,
             |trunk| {
-                add(trunk, &trunk.number(number, prefix), &mut hops, |contact| {
+                add(trunk, (&trunk.number(number, prefix), false), &mut hops, |contact| {
                     contact.health.takes_calls(now, trunk.is_probed())
                 });
                 hops.len() < MOST_ATTEMPTS
@@ -301,7 +318,7 @@ impl Trunks {
                     |trunk| trunk.record.priority,
                     draw,
                     |trunk| {
-                        add(trunk, number, &mut hops, |contact| {
+                        add(trunk, (number, true), &mut hops, |contact| {
                             (contact.health.state(now) == State::InService) == wanted
                         });
                         hops.len() < MOST_ATTEMPTS
@@ -313,10 +330,15 @@ impl Trunks {
     }
 }
 
-fn add(trunk: &Arc<Trunk>, number: &str, hops: &mut Hops, wanted: impl Fn(&Contact) -> bool) {
+fn add(trunk: &Arc<Trunk>, (number, emergency): (&str, bool), hops: &mut Hops, wanted: impl Fn(&Contact) -> bool) {
     let room = MOST_ATTEMPTS.saturating_sub(hops.len());
     let contacts = trunk.contacts.iter().enumerate().filter(|(_, contact)| wanted(contact)).take(room);
-    hops.extend(contacts.map(|(at, contact)| Hop { trunk: trunk.clone(), contact: at, uri: contact.uri_for(number) }));
+    hops.extend(contacts.map(|(at, contact)| Hop {
+        trunk: trunk.clone(),
+        contact: at,
+        uri: contact.uri_for(number),
+        emergency,
+    }));
 }
 
 /// Goes through trunks that are sorted by priority; within one by weight, as RFC 2782 has it. Ends when `each` says

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod chains;
+mod filters;
 mod flows;
 mod fork;
 mod forward;
@@ -12,6 +13,7 @@ mod register;
 mod relay;
 mod routes;
 mod steps;
+mod trunks;
 mod validation;
 
 use super::{Proxy, Server};

@@ -19,7 +19,7 @@ fn trunks(text: &str) -> Trunks {
 }
 
 fn uris(hops: &Hops) -> Vec<&str> {
-    hops.iter().map(|hop| hop.uri.as_str()).collect()
+    hops.iter().map(|hop| &*hop.uri).collect()
 }
 
 const TWO: &str = r#"
@@ -62,14 +62,14 @@ fn what_is_out_of_service_gets_no_call_until_it_is_back() {
     let choose = |number, now| trunks.choose(number, 0, now).unwrap();
     let hops = choose("+4940", failed);
     hops[0].note(Event::Failed, failed);
-    assert_eq!(uris(&choose("+4940", failed)), [&hops[1].uri]);
+    assert_eq!(uris(&choose("+4940", failed)), [&*hops[1].uri]);
     hops[1].note(Event::Failed, failed);
     assert!(choose("+4940", failed).is_empty());
     // No OPTIONS are sent: one call tries.
     let first = choose("+4940", back);
     assert_eq!(first.len(), 2);
     first[0].note(Event::Tried, back);
-    assert_eq!(uris(&choose("+4940", back)), [&hops[1].uri]);
+    assert_eq!(uris(&choose("+4940", back)), [&*hops[1].uri]);
     first[0].note(Event::Answered, back);
     assert_eq!(choose("+4940", back).len(), 2);
     // Where OPTIONS are sent, one of them brings it back.
@@ -89,7 +89,7 @@ fn an_emergency_call_goes_to_its_own_trunks_and_then_to_all_others_whatever_thei
     };
     assert_eq!(hosts(&trunks.emergency("112", 0, now)), ["berlin0", "german0", "german1", "others0"]);
     let all = trunks.emergency("112", 0, now);
-    assert_eq!(all[1].uri, "sip:112@192.0.2.1;user=phone");
+    assert_eq!(&*all[1].uri, "sip:112@192.0.2.1;user=phone");
     all[1].note(Event::Failed, now);
     assert_eq!(hosts(&trunks.emergency("112", 0, now)), ["berlin0", "german1", "others0", "german0"]);
     all.iter().for_each(|hop| hop.note(Event::Failed, now));

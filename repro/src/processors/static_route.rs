@@ -1,0 +1,50 @@
+//! Targets by the look of the Request-URI: reSIProcate's `StaticRoute`.
+
+use super::{Processor, ProcessorResult};
+use crate::location::{By, Located};
+use crate::proxy::{RequestContext, Step, Steps};
+use stack::header::h;
+use stack::uri::Uri;
+
+/// Looks for static routes (`[[static_route]]`). Those of one priority are tried at the same time, the next ones after
+/// they have failed. A single one that leads to one of our domains is another name for somebody there.
+pub(super) struct StaticRoute;
+
+impl Processor for StaticRoute {
+    fn name(&self) -> &'static str {
+        "static-route"
+    }
+
+    fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
+        let routes = &context.server.provisioning().static_routes;
+        if routes.is_empty() || !context.wants_targets() {
+            return ProcessorResult::Continue;
+        }
+        let request = &context.request;
+        let event = request.header(h::EVENT).ok();
+        let event = event.as_ref().map(|event| &*event.value);
+        let Some(method) = request.method() else { return ProcessorResult::Continue };
+        let chosen = routes.choose(request.request_uri_text(), method.as_str(), event);
+        if let [one] = chosen.as_slice()
+            && matches!(Uri::parse(&one.uri), Ok(Uri::Sip(sip)) if context.is_ours(&sip.host, sip.port))
+        {
+            context.request.set_request_uri(&one.uri);
+            context.read_uri();
+            return ProcessorResult::Continue;
+        }
+        let (mut steps, mut last) = (Steps::new(), None);
+        for route in chosen {
+            let target = Located { uri: route.uri.into(), q: 1000, by: By::Uri, older: None };
+            match steps.last_mut() {
+                Some(step) if last == Some(route.priority) => step.targets.push(target.into()),
+                _ => steps.push(Step::to(target)),
+            }
+            last = Some(route.priority);
+        }
+        if steps.is_empty() {
+            return ProcessorResult::Continue;
+        }
+        context.steps = steps;
+        ProcessorResult::SkipThisChain
+    }
+}
