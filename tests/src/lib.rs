@@ -15,8 +15,33 @@ pub fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|v| v == "true")
 }
 
+/// Says that a part is left out, and why.
+///
+/// # Panics
+/// With `CI=true`: there nothing may be left out unseen.
+pub fn skip(reason: &str) {
+    left_out(is_ci(), reason);
+}
+
+fn left_out(ci: bool, reason: &str) {
+    assert!(!ci, "{reason}");
+    eprintln!("skipped: {reason}");
+}
+
 /// The clock for deadlines against real sockets and processes.
 #[expect(clippy::disallowed_methods, reason = "waiting for a real peer needs a real deadline")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "no such thing")]
+    fn what_is_left_out_fails_in_ci() {
+        left_out(false, "no such thing elsewhere");
+        left_out(true, "no such thing");
+    }
 }

@@ -91,7 +91,7 @@ fn ipv6_comes_first_where_it_works() {
     let port = v4.local_addr().expect("it is bound").port();
     let v6 = match TcpListener::bind(SocketAddr::new("::1".parse().expect("an address"), port)) {
         Ok(v6) => v6,
-        Err(why) => return eprintln!("skipped: no IPv6 on the loopback here: {why}"),
+        Err(why) => return tests::skip(&format!("no IPv6 on the loopback here: {why}")),
     };
     serve(v4);
     serve(v6);
@@ -117,7 +117,7 @@ fn where_ipv6_leads_nowhere_it_costs_the_delay_and_once() {
     }
     let net = match Namespaces::new(PLAN) {
         Ok(net) => net,
-        Err(why) => return eprintln!("skipped: no network namespaces can be made here: {why}"),
+        Err(why) => return tests::skip(&format!("no network namespaces can be made here: {why}")),
     };
     let listener = net.within("B", || TcpListener::bind("10.79.0.2:0").expect("the address is there"));
     let port = listener.local_addr().expect("it is bound").port();

@@ -268,7 +268,7 @@ fn calls_over_a_wire_that_loses_and_delays() {
     }
     let net = match Namespaces::new(PLAN) {
         Ok(net) => net,
-        Err(why) => return eprintln!("skipped: no network namespaces can be made here: {why}"),
+        Err(why) => return tests::skip(&format!("no network namespaces can be made here: {why}")),
     };
     let [a, b] = net.within("P", || [tap("pa"), tap("pb")]);
     let (stop, lost) = (AtomicBool::new(false), AtomicU64::new(0));
