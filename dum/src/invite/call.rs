@@ -182,7 +182,8 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: Client
                 msg.set(h::MIN_SE, &least);
             });
         }
-        (Some(response), 300..) if redirect::offer(dum, call, response) => {}
+        // §21.6: nobody else will take it either.
+        (response, 300..600) if redirect::offer(dum, call, response.as_ref()) => {}
         (response, status) => {
             let event = match (response, status) {
                 (Some(_), 300..400) => Event::Redirected,

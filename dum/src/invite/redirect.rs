@@ -47,12 +47,13 @@ impl Redirect {
     }
 }
 
-/// A 3xx came, or a target failed: whether there is another one to try. The application is asked first.
-pub(super) fn offer(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) -> bool {
-    let redirected = response.status().is_some_and(|code| code < 400);
+/// A 3xx came, or a target failed, by a response or without one: whether there is another one to try (§8.1.3.4). The
+/// application is asked first.
+pub(super) fn offer(dum: &mut Dum<'_>, call: Handle<Call>, response: Option<&Arc<Message>>) -> bool {
+    let redirected = response.filter(|response| response.status().is_some_and(|code| code < 400));
     let Ok(this) = dum.core.calls.get_mut(call) else { return false };
     let Some(request) = &this.request else { return false };
-    if redirected {
+    if let Some(response) = redirected {
         let redirect = this.redirect.get_or_insert_default();
         if redirect.tried.is_empty()
             && let Ok(uri) = request.request_uri()
@@ -66,22 +67,26 @@ pub(super) fn offer(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Messag
     if !call::is_wanted(dum, call) {
         return false;
     }
-    if redirected {
-        dum.tell(session, What::Redirected, Some(response.clone()));
-    } else {
-        follow(dum, session, response);
+    match redirected {
+        Some(response) => dum.tell(session, What::Redirected, Some(response.clone())),
+        None => drop(try_next(dum, call)),
     }
+    true
+}
+
+/// Sends the call to the next target; false: there is none.
+fn try_next(dum: &mut Dum<'_>, call: Handle<Call>) -> bool {
+    let next = dum.core.calls.get_mut(call).ok().and_then(|this| this.redirect.as_mut()?.next());
+    let Some(target) = next else { return false };
+    call::resend(dum, call, Event::Redirected, |invite| invite.set_request_uri(&target));
     true
 }
 
 /// Tries the next target, as the same call, unless the application has ended it meanwhile.
 pub(super) fn follow(dum: &mut Dum<'_>, session: Handle<InviteSession>, response: &Arc<Message>) {
     let Some(call) = dum.session(session).ok().and_then(|this| this.call) else { return };
-    let wanted = call::is_wanted(dum, call);
-    let Ok(this) = dum.core.calls.get_mut(call) else { return };
-    match this.redirect.as_mut().filter(|_| wanted).and_then(|redirect| redirect.next()) {
-        Some(target) => call::resend(dum, call, Event::Redirected, |invite| invite.set_request_uri(&target)),
-        None => decline(dum, session, response),
+    if !call::is_wanted(dum, call) || !try_next(dum, call) {
+        decline(dum, session, response);
     }
 }
 
@@ -95,6 +100,10 @@ pub(super) fn decline(dum: &mut Dum<'_>, session: Handle<InviteSession>, respons
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Counts;
+    use crate::invite::tests::{App, calling, heard};
+    use crate::testing::Bench;
+    use stack::tu::TuEvent;
 
     #[test]
     fn targets_are_tried_by_preference_and_none_twice() {
@@ -113,5 +122,35 @@ mod tests {
         (0..100).for_each(|n| many.push_back(h::CONTACTS, &format!("<sip:{n}@x>")));
         redirect.add(&many);
         assert_eq!(redirect.tried.len() + redirect.targets.len(), MAX_TARGETS);
+    }
+
+    /// RFC 3261 §8.1.3.4, §21.6.
+    #[test]
+    fn the_next_target_is_tried_after_silence_and_not_after_a_6xx() {
+        let moved = |bench: &mut Bench<App>, transaction, invite: &Message| {
+            let mut msg = invite.make_response(302, None, Some("one"));
+            for user in ["carol", "dave", "erin"] {
+                msg.push_back(h::CONTACTS, &format!("<sip:{user}@192.0.2.8>"));
+            }
+            bench.event(TuEvent::Response { transaction, msg: msg.into() });
+        };
+        let (mut bench, transaction, invite) = calling();
+        moved(&mut bench, transaction, &invite);
+        let (carol, _) = bench.request();
+        bench.event(TuEvent::NoResponse { transaction: carol, reason: stack::tu::NoResponse::Timeout });
+        let (dave, invite) = bench.request();
+        assert_eq!(invite.request_uri_text(), b"sip:dave@192.0.2.8");
+        bench.respond(dave, &invite, 503);
+        let (erin, invite) = bench.request();
+        bench.event(TuEvent::NoResponse { transaction: erin, reason: stack::tu::NoResponse::Timeout });
+        bench.nothing_sent();
+        assert_eq!((heard(&mut bench), bench.dum.counts()), (vec!["0 Timeout".to_owned()], Counts::default()));
+        assert_eq!(invite.request_uri_text(), b"sip:erin@192.0.2.8");
+        let (mut bench, transaction, invite) = calling();
+        moved(&mut bench, transaction, &invite);
+        let (carol, invite) = bench.request();
+        bench.respond(carol, &invite, 603);
+        bench.nothing_sent();
+        assert_eq!((heard(&mut bench), bench.dum.counts()), (vec!["0 Refused".to_owned()], Counts::default()));
     }
 }
