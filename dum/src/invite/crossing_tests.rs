@@ -74,6 +74,38 @@ fn a_redirection_that_nobody_hears_of_is_followed() {
     assert_eq!(bench.dum.counts(), Counts::default());
 }
 
+/// RFC 3261 §15: no BYE before the ACK, also for a call whose place is taken.
+#[test]
+fn a_call_that_is_replaced_before_its_ack_is_ended_after_it() {
+    let mut options = DumOptions::default();
+    options.master.add_transfer();
+    let mut bench = Bench::with_options(App::default(), options);
+    let answer = Sdp::parse(&SDP.into()).unwrap();
+    bench.ask(1, asked(|_| {}));
+    let take = |app: &mut App, dum: &mut Dum<'_>| {
+        let call = app.calls.last().unwrap().as_server();
+        call.provide_answer(dum, &answer).and_then(|()| call.accept(dum))
+    };
+    bench.with(take).unwrap();
+    let tag = bench.response().1.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+    let first = asked(|_| {});
+    let (id, theirs) = (first.header(h::CALL_ID).unwrap(), first.header(h::FROM).unwrap());
+    let replaces = format!("{};to-tag={tag};from-tag={}", id.as_str(), theirs.param(p::TAG).unwrap());
+    bench.ask(
+        2,
+        asked(|msg| {
+            msg.set(h::CALL_ID, "another");
+            msg.append_line("Replaces", &replaces);
+        }),
+    );
+    bench.with(take).unwrap();
+    assert_eq!(bench.response().1.status(), Some(200));
+    bench.nothing_sent();
+    assert_eq!(heard(&mut bench), ["0 new", "0 connected", "1 new", "1 connected"]);
+    bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
+    assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["BYE alice".to_owned()], vec!["0 Replaced".to_owned()]));
+}
+
 #[test]
 fn the_early_dialogs_of_an_attempt_end_with_its_422() {
     let (mut bench, transaction, invite) = calling();

@@ -42,8 +42,8 @@ pub(crate) enum State {
     Ringing,
     /// 2xx sent, repeated until its ACK.
     Accepted,
-    /// The same, and BYE follows the ACK.
-    HangingUp,
+    /// The same, and BYE follows the ACK, for this reason.
+    HangingUp(EndReason),
     /// Both sides have it.
     Connected,
     /// BYE sent.
@@ -174,8 +174,22 @@ pub(crate) enum Action {
 }
 
 #[cfg(test)]
-pub(crate) const STATES: [State; 11] =
-    [Calling, Early, Cancelling, Answering, Received, Ringing, Accepted, HangingUp, Connected, Ending, Terminated];
+pub(crate) const STATES: [State; 14] = [
+    Calling,
+    Early,
+    Cancelling,
+    Answering,
+    Received,
+    Ringing,
+    Accepted,
+    HangingUp(EndReason::LocalBye),
+    HangingUp(EndReason::SessionExpired),
+    HangingUp(EndReason::Timeout),
+    HangingUp(EndReason::Replaced),
+    Connected,
+    Ending,
+    Terminated,
+];
 
 #[cfg(test)]
 pub(crate) const EVENTS: [Event; 25] = [
@@ -250,11 +264,13 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Accepted, E::AckIllegal) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::IllegalNegotiation)]),
         // §13.3.1.4: the session is over, BYE says so.
         (Accepted, E::NoAck) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::NoAck)]),
-        (Accepted, E::End) => (HangingUp, &[]),
-        (HangingUp, E::Ack | E::AckIllegal | E::NoAck) => {
-            (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::LocalBye)])
-        }
-        (Accepted | HangingUp, E::Bye) => (Terminated, &[A::StopRepeating, A::Tell(R::RemoteBye), A::Remove]),
+        // §15: whatever the reason, no BYE before the ACK.
+        (Accepted, E::End) => (HangingUp(R::LocalBye), &[]),
+        (Accepted, E::Expired) => (HangingUp(R::SessionExpired), &[]),
+        (Accepted, E::Silent) => (HangingUp(R::Timeout), &[]),
+        (Accepted, E::Replaced) => (HangingUp(R::Replaced), &[]),
+        (HangingUp(why), E::Ack | E::AckIllegal | E::NoAck) => (Ending, bye(why)),
+        (Accepted | HangingUp(_), E::Bye) => (Terminated, &[A::StopRepeating, A::Tell(R::RemoteBye), A::Remove]),
 
         // §13.2.2.4: every 2xx is acknowledged.
         (Connected | Ending, E::Success | E::SuccessOffer | E::SuccessIllegal) => (state, &[A::SendAck]),
@@ -262,17 +278,26 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Connected, E::NoAck) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::NoAck)]),
         (Connected, E::AckIllegal) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::IllegalNegotiation)]),
         (Connected, E::Bye) => (Terminated, &[A::StopRepeating, A::Tell(R::RemoteBye), A::Remove]),
-        (Accepted | HangingUp | Connected, E::Expired) => {
-            (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::SessionExpired)])
-        }
-        (Early | Accepted | HangingUp | Connected, E::Gone) => {
+        (Connected, E::Expired) => (Ending, bye(R::SessionExpired)),
+        (Connected, E::Silent) => (Ending, bye(R::Timeout)),
+        (Connected, E::Replaced) => (Ending, bye(R::Replaced)),
+        (Early | Accepted | HangingUp(_) | Connected, E::Gone) => {
             (Terminated, &[A::StopRepeating, A::Tell(R::Gone), A::Remove])
         }
-        (Accepted | HangingUp | Connected, E::Silent) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::Timeout)]),
-        (Accepted | Connected, E::Replaced) => (Ending, &[A::StopRepeating, A::SendBye, A::Tell(R::Replaced)]),
         // RFC 3891 §3: it was ringing elsewhere.
         (Early, E::Replaced) => (Cancelling, &[A::SendCancel]),
         (Ending, E::ByeDone) => (Terminated, &[A::Remove]),
         (same, _) => (same, &[]),
+    }
+}
+
+/// The end by BYE of a call that was answered.
+const fn bye(why: EndReason) -> &'static [Action] {
+    use EndReason as R;
+    match why {
+        R::SessionExpired => &[A::StopRepeating, A::SendBye, A::Tell(R::SessionExpired)],
+        R::Timeout => &[A::StopRepeating, A::SendBye, A::Tell(R::Timeout)],
+        R::Replaced => &[A::StopRepeating, A::SendBye, A::Tell(R::Replaced)],
+        _ => &[A::StopRepeating, A::SendBye, A::Tell(R::LocalBye)],
     }
 }

@@ -70,7 +70,7 @@ fn reliable_provisional() {
 }
 
 const CALL: &str = "\
-197 pairs change nothing
+259 pairs change nothing
 Calling
   Provisional    Early          TellProvisional
   Success        Connected      SendAck, TellConnected
@@ -128,20 +128,36 @@ Accepted
   Ack            Connected      StopRepeating, TellConfirmed
   AckIllegal     Ending         StopRepeating, SendBye, Tell(IllegalNegotiation)
   NoAck          Ending         StopRepeating, SendBye, Tell(NoAck)
-  End            HangingUp
+  End            HangingUp(LocalBye)
   Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
-  Expired        Ending         StopRepeating, SendBye, Tell(SessionExpired)
+  Expired        HangingUp(SessionExpired)
   Gone           Terminated     StopRepeating, Tell(Gone), Remove
-  Silent         Ending         StopRepeating, SendBye, Tell(Timeout)
-  Replaced       Ending         StopRepeating, SendBye, Tell(Replaced)
-HangingUp
+  Silent         HangingUp(Timeout)
+  Replaced       HangingUp(Replaced)
+HangingUp(LocalBye)
   Ack            Ending         StopRepeating, SendBye, Tell(LocalBye)
   AckIllegal     Ending         StopRepeating, SendBye, Tell(LocalBye)
   NoAck          Ending         StopRepeating, SendBye, Tell(LocalBye)
   Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
-  Expired        Ending         StopRepeating, SendBye, Tell(SessionExpired)
   Gone           Terminated     StopRepeating, Tell(Gone), Remove
-  Silent         Ending         StopRepeating, SendBye, Tell(Timeout)
+HangingUp(SessionExpired)
+  Ack            Ending         StopRepeating, SendBye, Tell(SessionExpired)
+  AckIllegal     Ending         StopRepeating, SendBye, Tell(SessionExpired)
+  NoAck          Ending         StopRepeating, SendBye, Tell(SessionExpired)
+  Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
+  Gone           Terminated     StopRepeating, Tell(Gone), Remove
+HangingUp(Timeout)
+  Ack            Ending         StopRepeating, SendBye, Tell(Timeout)
+  AckIllegal     Ending         StopRepeating, SendBye, Tell(Timeout)
+  NoAck          Ending         StopRepeating, SendBye, Tell(Timeout)
+  Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
+  Gone           Terminated     StopRepeating, Tell(Gone), Remove
+HangingUp(Replaced)
+  Ack            Ending         StopRepeating, SendBye, Tell(Replaced)
+  AckIllegal     Ending         StopRepeating, SendBye, Tell(Replaced)
+  NoAck          Ending         StopRepeating, SendBye, Tell(Replaced)
+  Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
+  Gone           Terminated     StopRepeating, Tell(Gone), Remove
 Connected
   Success        Connected      SendAck
   SuccessOffer   Connected      SendAck
