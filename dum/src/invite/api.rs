@@ -170,7 +170,7 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
     }
 
     /// Refuses the peer's offer, or its wish for one, with a 4xx to 6xx. That of the first INVITE is the call itself;
-    /// one that came in a 2xx can only be refused by ending the call (RFC 6337 §2.2).
+    /// one that came in a response has no refusal but the end of the call (RFC 6337 §2.2), or an answer without streams.
     ///
     /// # Errors
     /// [`SessionError::NotNow`]: there is nothing to refuse.
@@ -187,7 +187,11 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
             (State::Received | State::Ringing, _) => {
                 Handle::<ServerInviteSession>::reject(call.cast(), dum, status, |_| {})
             }
-            (State::Early | State::Answering, _) | (_, modify::State::Answering) => self.end(dum),
+            (State::Early | State::Answering, _) | (_, modify::State::Answering)
+                if this.media.exchange == Exchange::OfferReceived =>
+            {
+                self.end(dum)
+            }
             _ => Err(SessionError::NotNow),
         }
     }

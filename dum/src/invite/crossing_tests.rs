@@ -107,6 +107,17 @@ fn a_call_that_is_replaced_before_its_ack_is_ended_after_it() {
 }
 
 #[test]
+fn what_was_not_offered_cannot_be_refused() {
+    let (mut bench, transaction, invite) = calling();
+    fork(&mut bench, (transaction, &invite), 180, "one");
+    let call = bench.dum.application().calls[0];
+    assert_eq!(bench.with(|_, dum| call.reject_offer(dum, 488)), Err(SessionError::NotNow));
+    bench.nothing_sent();
+    ok(&mut bench, (transaction, &invite), |_| {});
+    assert_eq!(heard(&mut bench), ["0 180", "0 connected"]);
+}
+
+#[test]
 fn the_early_dialogs_of_an_attempt_end_with_its_422() {
     let (mut bench, transaction, invite) = calling();
     for tag in ["one", "two"] {
