@@ -78,9 +78,7 @@ fn check_body(request: &Message, method: &Method<'_>, master: &MasterProfile) ->
     if request.body().is_empty() {
         return Ok(());
     }
-    let disposition = request.header(h::CONTENT_DISPOSITION);
-    // RFC 3261 §20.11: whoever does not understand it may leave it alone.
-    if disposition.is_ok_and(|d| d.param(p::HANDLING).is_some_and(|how| how.eq_ignore_ascii_case("optional"))) {
+    if may_be_ignored(request) {
         return Ok(());
     }
     let media = request.header(h::CONTENT_TYPE).map_err(|_| Refusal::Type)?;
@@ -94,6 +92,12 @@ fn check_body(request: &Message, method: &Method<'_>, master: &MasterProfile) ->
         return Err(Refusal::Language);
     }
     Ok(())
+}
+
+/// Whether who does not understand the body may leave it alone (RFC 3261 §20.11).
+pub(crate) fn may_be_ignored(msg: &Message) -> bool {
+    let disposition = msg.header(h::CONTENT_DISPOSITION);
+    disposition.is_ok_and(|d| d.param(p::HANDLING).is_some_and(|how| how.eq_ignore_ascii_case("optional")))
 }
 
 #[cfg(test)]

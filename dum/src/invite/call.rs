@@ -1,12 +1,13 @@
 //! An INVITE that we sent, with all its forks.
 
 use super::ClientInviteSession;
+use super::body::description;
 use super::callback::What;
 use super::machine::{Event, State};
 use super::offer_answer::{Exchange, Move, OfferAnswer};
 use super::redirect::{self, Redirect};
 use super::reliable::{self, Received};
-use super::session::{Acked, Cause, Credentials, InviteSession, SDP, description, step, updates};
+use super::session::{Acked, Cause, Credentials, InviteSession, SDP, step, updates};
 use super::session_timer;
 use crate::auth::client as auth;
 use crate::core::Core;

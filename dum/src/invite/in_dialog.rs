@@ -2,6 +2,7 @@
 
 use super::RemoteControl;
 use super::api;
+use super::body;
 use super::callback::What;
 use super::machine::{Event, State};
 use super::modify::{self, Action};
@@ -47,7 +48,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: R
         }
         Some(Method::Prack) => reliable::prack(dum, call, request),
         Some(Method::Invite) => change(dum, call, request, modify::Event::GotInvite),
-        Some(Method::Update) if request.msg.body().is_empty() => refreshed(dum, call, request),
+        Some(Method::Update) if matches!(body::description(&request.msg), Ok(None)) => refreshed(dum, call, request),
         _ => change(dum, call, request, modify::Event::GotUpdate),
     }
 }
@@ -90,7 +91,7 @@ pub(super) fn regrant(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &
 /// A request that may change the session.
 pub(super) fn change(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request, event: modify::Event) {
     let Request { transaction, msg } = request;
-    let Ok(description) = session::description(&msg) else { return dum.refuse(transaction, &msg, 400) };
+    let Ok(description) = body::description(&msg) else { return dum.refuse(transaction, &msg, 400) };
     let Ok(this) = dum.session(call) else { return };
     let (next, actions) = match (this.state, this.media.exchange) {
         (State::Connected, _) => modify::step(this.modify, event),
@@ -228,7 +229,7 @@ pub(crate) fn ack(dum: &mut Dum<'_>, call: Handle<InviteSession>, ack: Message) 
     if !this.repeated.as_deref().is_some_and(ours) {
         return;
     }
-    let answer = match (this.media.exchange, session::description(&ack)) {
+    let answer = match (this.media.exchange, body::description(&ack)) {
         (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
             this.media.make(Move::ReceiveAnswer, Some(body)).then_some(Some(sdp))
         }
@@ -313,7 +314,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
         let credentials = dum.core.client_auth.request(transaction).map(super::call::credentials).unwrap_or_default();
         this.acked = Some(Box::new(Acked { transaction, cseq, body: None, credentials }));
     }
-    let (event, told) = match (this.media.exchange, session::description(response)) {
+    let (event, told) = match (this.media.exchange, body::description(response)) {
         (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
             this.media.make(Move::ReceiveAnswer, Some(body));
             (modify::Event::Success, What::Answer(sdp))

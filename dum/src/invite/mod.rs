@@ -134,6 +134,7 @@
 //! ```
 
 mod api;
+mod body;
 pub(crate) mod call;
 mod callback;
 #[cfg(test)]

@@ -11,10 +11,11 @@
 //!
 //! One is under way at a time; further ones wait for its PRACK.
 
+use super::body::description;
 use super::callback::What;
 use super::machine::Event as Main;
 use super::offer_answer::{Exchange, Move};
-use super::session::{self, Cause, InviteSession, SDP, description};
+use super::session::{self, Cause, InviteSession, SDP};
 use super::{ServerInviteSession, in_dialog, modify, server};
 use crate::dispatch::Request;
 use crate::dum::Dum;

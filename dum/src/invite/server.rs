@@ -1,5 +1,6 @@
 //! A call that we are asked to take, until it is answered.
 
+use super::body;
 use super::callback::What;
 use super::machine::{Event, State};
 use super::offer_answer::{Exchange, Move, OfferAnswer};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 /// An INVITE out of a dialog.
 pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     let Request { transaction, msg } = request;
-    let Ok(description) = session::description(&msg) else { return dum.refuse(transaction, &msg, 400) };
+    let Ok(description) = body::description(&msg) else { return dum.refuse(transaction, &msg, 400) };
     if Dialog::check(&msg).is_err() {
         // No Contact (RFC 3261 §8.1.1.8), or a route that nobody can follow: it could not be accepted.
         return dum.refuse(transaction, &msg, 400);

@@ -17,7 +17,6 @@ use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
 use bytes::Bytes;
 use smallvec::SmallVec;
-use stack::contents::sdp::Sdp;
 use stack::header::{Method, NameAddr, h};
 use stack::message::Message;
 use stack::tu::{ClientTransaction, SendOptions, ServerTransaction};
@@ -462,23 +461,6 @@ pub(super) fn arm_glare(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
 /// Whether who sent a message takes UPDATE.
 pub(super) fn updates(msg: &Message) -> bool {
     msg.header(h::ALLOWS).flatten().any(|method| method == Method::Update)
-}
-
-/// The body of a message, if it is a description.
-///
-/// # Errors
-/// It cannot be read, or is of another type.
-pub(super) fn description(msg: &Message) -> Result<Option<(Bytes, Box<Sdp>)>, ()> {
-    if msg.body().is_empty() {
-        return Ok(None);
-    }
-    if !msg.header(h::CONTENT_TYPE).is_ok_and(|media| media.is("application", "sdp")) {
-        return Err(());
-    }
-    // A copy: a share would keep the whole message.
-    let body = Bytes::copy_from_slice(msg.body());
-    let sdp = Sdp::parse(&body).map_err(drop)?;
-    Ok(Some((body, Box::new(sdp))))
 }
 
 #[cfg(test)]

@@ -77,6 +77,7 @@ impl InviteSessionHandler for App {
     }
     /// The test answers.
     fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Sdp) {}
+    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {}
     /// A click answers the call.
     fn on_remote_control(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, control: RemoteControl) -> u16 {
         self.hear(call, &format!("{control:?}"));

@@ -1,0 +1,77 @@
+//! Bodies of the messages of a call: which is a description of its session.
+
+use crate::validate;
+use bytes::Bytes;
+use stack::contents::sdp::Sdp;
+use stack::header::h;
+use stack::message::Message;
+
+/// The body of a message, if it is a description of the session. What is not understood counts as nothing where the sender
+/// says that it may (RFC 3261 §20.11).
+///
+/// # Errors
+/// It cannot be read, or is of another type.
+pub(super) fn description(msg: &Message) -> Result<Option<(Bytes, Box<Sdp>)>, ()> {
+    if msg.body().is_empty() {
+        return Ok(None);
+    }
+    match read(msg) {
+        None if validate::may_be_ignored(msg) => Ok(None),
+        read => read.map(Some).ok_or(()),
+    }
+}
+
+fn read(msg: &Message) -> Option<(Bytes, Box<Sdp>)> {
+    let of_session = msg.header(h::CONTENT_DISPOSITION).map_or(true, |disposition| disposition.is("session"));
+    if !of_session || !msg.header(h::CONTENT_TYPE).is_ok_and(|media| media.is("application", "sdp")) {
+        return None;
+    }
+    // A copy: a share would keep the whole message.
+    let body = Bytes::copy_from_slice(msg.body());
+    let sdp = Sdp::parse(&body).ok()?;
+    Some((body, Box::new(sdp)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invite::tests::{App, SDP, asked, heard, within};
+    use crate::invite::{Session, SessionError};
+    use crate::testing::Bench;
+    use stack::header::{Method, p};
+    use stack::tu::TuEvent;
+
+    /// RFC 3261 §20.11.
+    #[test]
+    fn a_body_that_may_be_ignored_is() {
+        let optional = |msg: &mut Message, kind: &str| {
+            msg.set_body(Some(kind), SDP);
+            msg.append_line("Content-Disposition", "early-session;handling=optional");
+        };
+        let answer = Sdp::parse(&SDP.into()).unwrap();
+        for kind in ["application/x-magic", "application/sdp"] {
+            let mut bench = Bench::new(App::default());
+            bench.ask(1, asked(|msg| optional(msg, kind)));
+            assert_eq!(heard(&mut bench), ["0 new"]);
+            // There is no offer: it is ours.
+            let call = bench.dum.application().calls[0].as_server();
+            assert_eq!(bench.with(|_, dum| call.provide_answer(dum, &answer)), Err(SessionError::NotNow));
+            bench.with(|_, dum| call.provide_offer(dum, &answer).and_then(|()| call.accept(dum))).unwrap();
+            let (_, ok) = bench.response();
+            assert_eq!(ok.status(), Some(200));
+            let tag = ok.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+            let mut ack = within(&Method::Ack, 1, &tag);
+            ack.set_body(Some("application/sdp"), SDP);
+            bench.event(TuEvent::Ack { msg: ack.into() });
+            // An UPDATE with such a body only refreshes.
+            let mut update = within(&Method::Update, 2, &tag);
+            optional(&mut update, kind);
+            bench.ask(2, update);
+            assert_eq!(bench.response().1.status(), Some(200));
+        }
+        // Who insists is refused.
+        let mut bench = Bench::new(App::default());
+        bench.ask(1, asked(|msg| msg.append_line("Content-Disposition", "early-session")));
+        assert_eq!((bench.response().1.status(), heard(&mut bench).len()), (Some(400), 0));
+    }
+}
