@@ -8,10 +8,10 @@ use crate::handle::{Handle, UsageEnded};
 use crate::profile::{MasterProfile, UserProfile};
 use crate::usage::Usage;
 use rutil::{Rng, Time};
-use stack::header::{Method, NameAddr, h, p};
+use stack::header::{Contact, Method, NameAddr, h, p};
 use stack::helper;
 use stack::message::Message;
-use stack::transport::{Flow, TransportInfo, TransportType};
+use stack::transport::{TransportInfo, TransportType};
 use stack::tu::{ClientTransaction, SendOptions, ServerTransaction, TuContext};
 use stack::uri::{Host, SipUri, Uri};
 use std::net::{IpAddr, SocketAddr};
@@ -109,8 +109,9 @@ impl Dum<'_> {
             msg.set(h::USER_AGENT, &*name);
         }
         if let Method::Invite | Method::Subscribe | Method::Refer | Method::Options = method {
-            let towards = proxy.as_deref().map_or(&target.uri, |proxy| &proxy.uri);
-            let contact = self.contact_towards(profile, towards);
+            let first = proxy.as_deref().or(routes.first()).map_or(&target.uri, |route| &route.uri);
+            // RFC 3261 §8.1.1.8.
+            let contact = self.contact_towards(profile, first, target.uri.scheme() == "sips");
             msg.push_back(h::CONTACTS, &contact);
             self.advertise(&mut msg);
         }
@@ -129,33 +130,61 @@ impl Dum<'_> {
         }
     }
 
-    /// The Contact of a request to a URI: at the first transport that leads to its kind.
-    pub(crate) fn contact_towards(&self, profile: &UserProfile, uri: &Uri<'_>) -> NameAddr<'static> {
-        let sip = uri.sip();
-        let kind = sip.and_then(|sip| sip.param(p::TRANSPORT)).and_then(TransportType::from_name);
-        let kind = match (kind, sip.is_some_and(|sip| sip.secure)) {
-            (Some(TransportType::Tcp) | None, true) => TransportType::Tls,
-            (kind, _) => kind.unwrap_or(TransportType::Udp),
+    /// The Contact of a request that goes to a URI first: at the first transport that leads to its kind. `sips`: the request
+    /// is to go by secure transports all the way.
+    pub(crate) fn contact_towards(&self, profile: &UserProfile, first: &Uri<'_>, sips: bool) -> NameAddr<'static> {
+        use TransportType::{Tls, Udp, Ws, Wss};
+        let sips = sips || first.scheme() == "sips";
+        let kind = first.sip().and_then(|sip| sip.param(p::TRANSPORT)).and_then(TransportType::from_name);
+        let kind = match kind {
+            Some(Ws | Wss) if sips => Wss,
+            _ if sips => Tls,
+            Some(kind) => kind,
+            None => Udp,
         };
         let transports = self.stack.transports();
         let transport = transports.iter().find(|t| t.kind == kind).or_else(|| transports.iter().next());
-        contact(profile, transport, None)
+        contact(profile, transport, None, sips)
     }
 
-    /// The Contact of an answer to what came by a flow.
-    pub(crate) fn contact_at(&self, profile: &UserProfile, flow: &Flow) -> NameAddr<'static> {
-        contact(profile, self.stack.transports().get(flow.transport), flow.local)
+    /// The Contact of an answer: at the transport that the request came by. Where the dialog is to be secure it is a sips
+    /// URI (RFC 3261 §12.1.1), at a transport that is.
+    pub(crate) fn contact_in_answer(&self, profile: &UserProfile, request: &Message) -> NameAddr<'static> {
+        let (sips, source) = (wants_sips(request), request.source());
+        let flow = source.map(|source| source.flow).filter(|flow| flow.kind.is_secure() || !sips);
+        match (flow, request.request_uri()) {
+            (Some(flow), _) => contact(profile, self.stack.transports().get(flow.transport), flow.local, sips),
+            (None, Ok(uri)) => self.contact_towards(profile, &uri, sips),
+            (None, Err(_)) => self.contact_towards(profile, &profile.from().uri, sips),
+        }
     }
 }
 
-/// The profile's, or its user at a transport's address; `local` where the transport has all.
-fn contact(profile: &UserProfile, transport: Option<&TransportInfo>, local: Option<IpAddr>) -> NameAddr<'static> {
+/// Whether what a request makes is a dialog of sips URIs (RFC 3261 §12.1.1): Request-URI and the first Record-Route say so,
+/// without one the Contact.
+fn wants_sips(request: &Message) -> bool {
+    let sips = |uri: &Uri<'_>| uri.scheme() == "sips";
+    let route = request.header(h::RECORD_ROUTES).next();
+    let sender = match route {
+        Some(route) => route.is_ok_and(|route| sips(&route.uri)),
+        None => request.header(h::CONTACTS).flatten().next().and_then(Contact::into_addr).is_some_and(|c| sips(&c.uri)),
+    };
+    sender || request.request_uri().is_ok_and(|uri| sips(&uri))
+}
+
+/// The profile's, or its user at a transport's address; `local` where the transport has all, `secure` for a sips URI.
+fn contact(
+    profile: &UserProfile,
+    transport: Option<&TransportInfo>,
+    local: Option<IpAddr>,
+    secure: bool,
+) -> NameAddr<'static> {
     if let Some(contact) = profile.contact() {
         return (*contact).clone();
     }
     let from = profile.from();
     let user = from.uri.sip().and_then(|sip| sip.user.clone());
-    let mut uri = SipUri { user, ..SipUri::new(Host::Name("invalid".into())) };
+    let mut uri = SipUri { user, secure, ..SipUri::new(Host::Name("invalid".into())) };
     if let Some(transport) = transport {
         let address = match local.filter(|_| transport.is_wildcard()) {
             Some(ip) => SocketAddr::new(ip, transport.bound.port()),
@@ -168,9 +197,71 @@ fn contact(profile: &UserProfile, transport: Option<&TransportInfo>, local: Opti
         uri.port = Some(address.port());
         match transport.kind {
             TransportType::Udp => {}
+            // What sips says already (RFC 3261 §26.2.2).
+            TransportType::Tls if secure => {}
             TransportType::Wss => uri.params.set(p::TRANSPORT, "ws"),
             kind => uri.params.set(p::TRANSPORT, kind.as_param()),
         }
     }
     NameAddr::new(Uri::Sip(uri))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::tests::{addr, profile};
+    use crate::testing::Bench;
+    use crate::{Application, DumOptions};
+    use TransportType::{Tls, Udp, Wss};
+
+    struct App;
+    impl Application for App {}
+
+    /// RFC 3261 §8.1.1.8, §12.1.1.
+    #[test]
+    fn the_contact_is_sips_where_the_request_is() {
+        let contacts = |kinds: &[TransportType], target: &str, proxy: Option<&str>, edit: fn(&mut Message)| {
+            let mut bench = Bench::with_transports(App, DumOptions::default(), kinds);
+            let mut profile = UserProfile::on(&profile());
+            profile.set_outbound_proxy(proxy.map(|proxy| Arc::new(addr(proxy).into_owned())));
+            bench.with(|_, dum| {
+                let mut msg = dum.make_request(&profile, &Method::Invite, &addr(target));
+                let asked = msg.first(h::CONTACTS).unwrap().to_string();
+                msg.remove(h::CONTACTS);
+                edit(&mut msg);
+                (asked, dum.contact_in_answer(&profile, &msg).to_string())
+            })
+        };
+        let (udp, tls) = ("<sip:alice@192.0.2.1:5060>", "<sips:alice@192.0.2.1:5061>");
+        let keep: fn(&mut Message) = |_| {};
+        for (target, proxy, expected) in [
+            ("<sip:b@c>", None, udp),
+            ("<sips:b@c>", None, tls),
+            ("<sips:b@c>", Some("<sip:proxy;lr>"), tls),
+            ("<sip:b@c>", Some("<sips:proxy;lr>"), tls),
+            ("<sips:b@c;transport=tcp>", None, tls),
+        ] {
+            assert_eq!(contacts(&[Udp, Tls], target, proxy, keep).0, expected, "{target} {proxy:?}");
+        }
+        assert_eq!(
+            contacts(&[Wss], "<sips:b@c;transport=ws>", None, keep).0,
+            "<sips:alice@192.0.2.1:5060;transport=ws>"
+        );
+        for (target, edit, expected) in [
+            ("<sip:b@c>", keep, udp),
+            ("<sips:b@c>", keep, tls),
+            ("<sip:b@c>", |msg| msg.push_back(h::CONTACTS, "<sips:a@d>"), tls),
+            ("<sip:b@c>", |msg| msg.push_back(h::RECORD_ROUTES, "<sips:p;lr>"), tls),
+            (
+                "<sip:b@c>",
+                |msg| {
+                    msg.push_back(h::RECORD_ROUTES, "<sip:p;lr>");
+                    msg.push_back(h::CONTACTS, "<sips:a@d>");
+                },
+                udp,
+            ),
+        ] {
+            assert_eq!(contacts(&[Udp, Tls], target, None, edit).1, expected, "{target}");
+        }
+    }
 }

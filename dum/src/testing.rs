@@ -11,6 +11,7 @@ use stack::transport::{TransportId, TransportInfo, TransportTable, TransportType
 use stack::tu::testing::Harness;
 use stack::tu::{ClientTransaction, ServerTransaction, TransactionUser, TuEvent};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The address of the user agent.
@@ -29,9 +30,17 @@ impl<A: Application> Bench<A> {
     }
 
     pub(crate) fn with_options(app: A, options: DumOptions) -> Self {
-        let address = OURS.parse().unwrap();
-        let udp = TransportInfo::new(TransportId(0), TransportType::Udp, 0, address, address);
-        let stack = Harness::new(TransportTable::new(vec![udp]));
+        Self::with_transports(app, options, &[TransportType::Udp])
+    }
+
+    /// The same with these transports, each at the next port.
+    pub(crate) fn with_transports(app: A, options: DumOptions, kinds: &[TransportType]) -> Self {
+        let transports = kinds.iter().zip(0u16..).map(|(kind, at)| {
+            let mut address: SocketAddr = OURS.parse().unwrap();
+            address.set_port(address.port() + at);
+            TransportInfo::new(TransportId(at), *kind, 0, address, address)
+        });
+        let stack = Harness::new(TransportTable::new(transports.collect()));
         let dum = DialogUsageManager::new(app, options, &mut Rng::from_seed(7));
         Bench { dum, stack, sent: VecDeque::new(), requests: 0 }
     }

@@ -328,10 +328,7 @@ pub(super) fn make_answer(
 /// The Contact of an answer: where the request came to, and whom it was for.
 fn contact_for(dum: &Dum<'_>, profile: &UserProfile, request: &Message) -> NameAddr<'static> {
     let asked = request.request_uri().map_or_else(|_| profile.from().uri.clone(), Uri::into_owned);
-    let mut contact = match request.source() {
-        Some(source) => dum.contact_at(profile, &source.flow),
-        None => dum.contact_towards(profile, &asked),
-    };
+    let mut contact = dum.contact_in_answer(profile, request);
     if let (None, Uri::Sip(own), Some(asked)) = (profile.contact(), &mut contact.uri, asked.sip()) {
         own.user = asked.user.clone();
     }

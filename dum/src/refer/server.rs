@@ -77,10 +77,7 @@ impl Handle<ServerRefer> {
         let transaction = this.asked.ok_or(SessionError::NotNow)?;
         let (msg, subscribe) = (this.msg.clone(), this.subscribe);
         let mut response = dum.make_response(&msg, 202, None);
-        if let Some(source) = msg.source() {
-            let contact = dum.contact_at(&dum.core.master.user().clone(), &source.flow);
-            response.push_back(h::CONTACTS, &contact);
-        }
+        response.push_back(h::CONTACTS, &dum.contact_in_answer(dum.core.master.user(), &msg));
         if !subscribe {
             response.set(h::REFER_SUB, "false");
             dum.stack.respond(transaction, response);

@@ -113,7 +113,8 @@ impl Dum<'_> {
 
     fn contact_of_registration(&self, profile: &UserProfile, registrar: &Uri<'_>) -> NameAddr<'static> {
         let proxy = profile.outbound_proxy();
-        let contact = self.contact_towards(profile, proxy.as_deref().map_or(registrar, |proxy| &proxy.uri));
+        let first = proxy.as_deref().map_or(registrar, |proxy| &proxy.uri);
+        let contact = self.contact_towards(profile, first, registrar.scheme() == "sips");
         with_instance(profile, contact)
     }
 }

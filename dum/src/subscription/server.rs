@@ -228,10 +228,7 @@ fn answer(dum: &mut Dum<'_>, msg: &Message, granted: u32) -> Message {
     let mut response = dum.make_response(msg, 200, None);
     response.set(h::EXPIRES, &granted);
     let profile = dum.core.master.user().clone();
-    let contact = match msg.source() {
-        Some(source) => dum.contact_at(&profile, &source.flow),
-        None => dum.contact_towards(&profile, &profile.from().uri),
-    };
+    let contact = dum.contact_in_answer(&profile, msg);
     response.push_back(h::CONTACTS, &contact);
     response
 }
