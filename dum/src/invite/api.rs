@@ -350,7 +350,7 @@ pub(super) fn provide(
         (State::Received | State::Ringing, _) => {
             this.asked.as_mut().ok_or(SessionError::NotNow)?.staged = Some(body);
         }
-        (State::Early, _) if turn == Exchange::OfferReceived => {
+        (State::Early, _) | (_, modify::State::SentInvite) if turn == Exchange::OfferReceived => {
             if !reliable::answer(dum, call, &body) {
                 return Err(SessionError::NotNow);
             }

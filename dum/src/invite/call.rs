@@ -46,13 +46,6 @@ pub(crate) struct Call {
     late: SmallVec<[Box<str>; 0]>,
 }
 
-impl Call {
-    /// The number of the INVITE.
-    pub(super) fn cseq(&self) -> u32 {
-        self.cseq
-    }
-}
-
 impl Dum<'_> {
     /// An INVITE with an offer, or without one: then the 2xx brings it.
     pub fn make_invite(&mut self, profile: &UserProfile, target: &NameAddr<'_>, offer: Option<&Sdp>) -> Message {

@@ -189,7 +189,10 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, slot: Slo
     match action {
         Action::SendInvite | Action::SendUpdate => {
             let method = if action == Action::SendInvite { Method::Invite } else { Method::Update };
-            let offer = dum.session(call).ok().and_then(|this| this.media.offer.clone());
+            let offer = dum.session(call).ok().and_then(|this| {
+                reliable::begin(this);
+                this.media.offer.clone()
+            });
             if let (Ok(sent), Ok(this)) = (session::send(dum, call, &method, offer), dum.session(call)) {
                 this.sent = Some(sent);
             }
@@ -258,6 +261,9 @@ pub(crate) fn outcome(
 ) {
     let Ok(this) = dum.session(call) else { return };
     if outcome.is_provisional() {
+        if let Some(response) = outcome.response.filter(|_| this.sent == Some(transaction)) {
+            reliable::provisional(dum, call, &response);
+        }
         return;
     }
     if this.bye == Some(transaction) {
@@ -314,10 +320,16 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
         let credentials = dum.core.client_auth.request(transaction).map(super::call::credentials).unwrap_or_default();
         this.acked = Some(Box::new(Acked { transaction, cseq, body: None, credentials }));
     }
+    let settled = this.modify == modify::State::SentInvite && reliable::succeeded(this);
     let (event, told) = match (this.media.exchange, body::description(response)) {
         (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
             this.media.make(Move::ReceiveAnswer, Some(body));
             (modify::Event::Success, What::Answer(sdp))
+        }
+        (Exchange::Stable, _) if settled => {
+            session_timer::granted(dum, call, response);
+            step(dum, call, modify::Event::Success, response);
+            return;
         }
         (Exchange::Stable, Ok(Some((body, sdp)))) if this.acked.is_some() => {
             this.media.make(Move::ReceiveOffer, Some(body));
@@ -344,6 +356,9 @@ fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome) {
         }
         _ => modify::Event::Refused,
     };
+    if this.modify == modify::State::SentInvite {
+        reliable::refused(this);
+    }
     let cause = || outcome.response.as_ref().map_or_else(Cause::default, Cause::from);
     step(dum, call, event, cause());
     // RFC 3261 §12.2.1.2, RFC 5057 §5.1.

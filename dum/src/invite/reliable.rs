@@ -103,9 +103,16 @@ pub(super) struct Reliable {
     queue: VecDeque<(u16, bool)>,
     /// The callee's: the status of the last response sent.
     status: u16,
+    /// The caller's: the number of the INVITE whose provisional responses are counted, the first or a later one.
+    cseq: u32,
     /// The caller's: a provisional response with an offer, whose PRACK waits for the answer.
     unanswered: Option<u32>,
+    /// What was agreed before, as soon as provisional responses have settled what the INVITE is about.
+    before: Option<Box<Agreed>>,
 }
+
+/// The descriptions of both sides: local, remote.
+type Agreed = (Option<Bytes>, Option<Bytes>);
 
 impl Reliable {
     /// Whether a provisional response was sent reliably and waits for its PRACK.
@@ -219,6 +226,10 @@ pub(super) fn received(this: &mut InviteSession, response: &Message) -> Received
         return Received::Unreliable;
     };
     let reliable = this.reliable.get_or_insert_default();
+    let cseq = response.header(h::CSEQ).map_or(0, |cseq| cseq.number);
+    if reliable.cseq != cseq {
+        **reliable = Reliable { cseq, ..Reliable::default() };
+    }
     if reliable.rseq != 0 && rseq != reliable.rseq.wrapping_add(1) {
         return Received::Stale;
     }
@@ -233,10 +244,11 @@ pub(super) fn acknowledge(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: 
     let Ok(this) = dum.session(call) else { return };
     let told = match (this.media.exchange, description) {
         (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
+            settle(this);
             this.media.make(Move::ReceiveAnswer, Some(body));
             Some(What::Answer(sdp))
         }
-        (Exchange::Stable, Ok(Some((body, sdp)))) if this.media.local.is_none() => {
+        (Exchange::Stable, Ok(Some((body, sdp)))) if !is_settled(this) => {
             this.media.make(Move::ReceiveOffer, Some(body));
             if let Some(reliable) = &mut this.reliable {
                 reliable.unanswered = Some(rseq);
@@ -251,11 +263,52 @@ pub(super) fn acknowledge(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: 
     }
 }
 
+/// A provisional response to an INVITE within the call: a reliable one is acknowledged, another says nothing new.
+pub(super) fn provisional(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Message>) {
+    let Ok(this) = dum.session(call) else { return };
+    if let Received::Next(rseq) = received(this, response) {
+        acknowledge(dum, call, rseq, response);
+    }
+}
+
+/// A change is sent: nothing of it is settled.
+pub(super) fn begin(this: &mut InviteSession) {
+    if let Some(reliable) = this.reliable.as_mut().filter(|_| this.modify == modify::State::SentInvite) {
+        reliable.before = None;
+    }
+}
+
+/// Offer and answer of the INVITE are about to be agreed on before it is answered: what was agreed before is kept for the
+/// case that it is refused.
+fn settle(this: &mut InviteSession) {
+    let before = (this.media.local.clone(), this.media.remote.clone());
+    if let Some(reliable) = &mut this.reliable {
+        reliable.before = Some(before.into());
+    }
+}
+
+fn is_settled(this: &InviteSession) -> bool {
+    this.reliable.as_ref().is_some_and(|reliable| reliable.before.is_some())
+}
+
+/// An INVITE within the call was answered with a 2xx: whether its provisional responses have said all.
+pub(super) fn succeeded(this: &mut InviteSession) -> bool {
+    this.reliable.as_mut().is_some_and(|reliable| reliable.before.take().is_some())
+}
+
+/// It was refused: what was agreed before it counts again (RFC 6141 §3.4).
+pub(super) fn refused(this: &mut InviteSession) {
+    if let Some(before) = this.reliable.as_mut().and_then(|reliable| reliable.before.take()) {
+        (this.media.local, this.media.remote) = *before;
+    }
+}
+
 /// The answer to the offer of a provisional response, if there is one that waits; it goes out with the PRACK.
 pub(super) fn answer(dum: &mut Dum<'_>, call: Handle<InviteSession>, body: &Bytes) -> bool {
     let waiting = dum.session(call).ok().and_then(|this| this.reliable.as_mut()?.unanswered.take());
     let Some(rseq) = waiting else { return false };
     if let Ok(this) = dum.session(call) {
+        settle(this);
         this.media.make(Move::SendAnswer, Some(body.clone()));
     }
     send_prack(dum, call, rseq, Some(body.clone()));
@@ -265,9 +318,9 @@ pub(super) fn answer(dum: &mut Dum<'_>, call: Handle<InviteSession>, body: &Byte
 fn send_prack(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: u32, body: Option<Bytes>) {
     let Ok(this) = dum.session(call) else { return };
     let Some(dialog) = this.dialog else { return };
-    let cseq = this.call.and_then(|out| Some(dum.core.calls.get(out).ok()?.cseq()));
+    let cseq = this.reliable.as_ref().map_or(1, |reliable| reliable.cseq);
     let Ok(mut prack) = dum.make_in_dialog(dialog, &Method::Prack) else { return };
-    prack.set(h::RACK, &format_args!("{rseq} {} INVITE", cseq.unwrap_or(1)));
+    prack.set(h::RACK, &format_args!("{rseq} {cseq} INVITE"));
     if let Some(body) = body {
         prack.set_body(Some(SDP), body);
     }
@@ -286,5 +339,107 @@ pub(super) fn wanted(this: &InviteSession, invite: &Message) -> Option<bool> {
         Reliability::Required if !can => None,
         Reliability::Required | Reliability::Supported => Some(can),
         Reliability::Never => Some(required),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DumOptions;
+    use crate::invite::Session;
+    use crate::invite::tests::{App, SDP, calling_with, fork, heard};
+    use crate::testing::Bench;
+    use stack::contents::sdp::Sdp;
+    use stack::tu::{ClientTransaction, TuEvent};
+
+    /// A call that is answered, with what was agreed.
+    fn connected() -> (Bench<App>, Handle<InviteSession>) {
+        let mut options = DumOptions::default();
+        options.master.add_100rel();
+        let (mut bench, transaction, invite) = calling_with(options);
+        fork(&mut bench, (transaction, &invite), 200, "one");
+        bench.sent.clear();
+        heard(&mut bench);
+        let call = bench.dum.application().calls[0];
+        (bench, call)
+    }
+
+    fn port(port: u16) -> String {
+        SDP.replace("4000", &port.to_string())
+    }
+
+    fn respond(bench: &mut Bench<App>, to: (ClientTransaction, &Message), code: u16, rseq: u32, body: &str) {
+        let mut msg = to.1.make_response(code, None, Some("one"));
+        msg.push_back(h::CONTACTS, "<sip:one@192.0.2.9>");
+        if code < 200 {
+            msg.set(h::RSEQ, &rseq);
+            msg.push_back(h::REQUIRES, "100rel");
+        }
+        if !body.is_empty() {
+            msg.set_body(Some("application/sdp"), body.to_owned());
+        }
+        bench.event(TuEvent::Response { transaction: to.0, msg: msg.into() });
+    }
+
+    fn rack(bench: &mut Bench<App>) -> (String, usize) {
+        let (_, prack) = bench.request();
+        assert_eq!(prack.method(), Some(Method::Prack));
+        let rack = prack.header(h::RACK).unwrap();
+        (format!("{} {}", rack.rseq, rack.cseq), prack.body().len())
+    }
+
+    /// RFC 3262 §4 makes no difference between INVITEs.
+    #[test]
+    fn a_change_is_acknowledged_step_by_step_as_the_call_was() {
+        let (mut bench, call) = connected();
+        let offer = Sdp::parse(&port(5000).into()).unwrap();
+        bench.with(|_, dum| call.provide_offer(dum, &offer)).unwrap();
+        let (transaction, invite) = bench.request();
+        let to = (transaction, &invite);
+        // A first one without a number, then two, one of them again.
+        fork(&mut bench, to, 180, "one");
+        bench.nothing_sent();
+        respond(&mut bench, to, 183, 9000, &port(6000));
+        assert_eq!(rack(&mut bench), ("9000 2".into(), 0));
+        respond(&mut bench, to, 183, 9000, &port(6000));
+        bench.nothing_sent();
+        respond(&mut bench, to, 180, 9001, "");
+        assert_eq!(rack(&mut bench), ("9001 2".into(), 0));
+        let agreed = |bench: &mut Bench<App>| {
+            bench.with(|_, dum| {
+                [call.local_sdp(dum), call.remote_sdp(dum)].map(|sdp| sdp.unwrap().media().next().unwrap().line().port)
+            })
+        };
+        assert_eq!(agreed(&mut bench), [5000, 6000]);
+        // The 2xx need not say it again.
+        respond(&mut bench, to, 200, 0, "");
+        assert_eq!(crate::invite::tests::sent(&mut bench), ["ACK one"]);
+        assert!(bench.with(|_, dum| call.is_connected(dum)));
+        // One that is refused after all leaves what was agreed before.
+        let offer = Sdp::parse(&port(5002).into()).unwrap();
+        bench.with(|_, dum| call.provide_offer(dum, &offer)).unwrap();
+        let (transaction, invite) = bench.request();
+        respond(&mut bench, (transaction, &invite), 183, 7, &port(6002));
+        assert_eq!(rack(&mut bench), ("7 5".into(), 0));
+        respond(&mut bench, (transaction, &invite), 500, 0, "");
+        assert_eq!(agreed(&mut bench), [5000, 6000]);
+    }
+
+    #[test]
+    fn the_offer_of_a_change_may_come_early_and_be_answered_with_the_prack() {
+        let (mut bench, call) = connected();
+        bench.with(|_, dum| call.request_offer(dum)).unwrap();
+        let (transaction, invite) = bench.request();
+        respond(&mut bench, (transaction, &invite), 183, 3, &port(6000));
+        bench.nothing_sent();
+        let answer = Sdp::parse(&port(5000).into()).unwrap();
+        bench.with(|_, dum| call.provide_answer(dum, &answer)).unwrap();
+        let (what, body) = rack(&mut bench);
+        assert_eq!((what.as_str(), body > 0), ("3 2", true));
+        respond(&mut bench, (transaction, &invite), 200, 0, &port(6000));
+        assert_eq!(crate::invite::tests::sent(&mut bench), ["ACK one"]);
+        assert!(bench.with(|_, dum| call.is_connected(dum)));
+        // It is over: the next one can begin.
+        assert_eq!(bench.with(|_, dum| call.request_offer(dum)), Ok(()));
     }
 }
