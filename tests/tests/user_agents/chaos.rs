@@ -1,14 +1,15 @@
 //! Three user agents whose people do anything at any time, on a network that loses, repeats and delays: whatever happens,
-//! every call ends once on each side, and nothing is left.
+//! both sides agree on which calls there are and on what was agreed in them, every call ends once on each side, and nothing
+//! is left.
 //!
 //! A seed that fails is run again with `SIM_SEED=<seed> cargo test -p tests --test user_agents chaos`.
 
-use crate::world::{ALICE, BOB, CAROL, Phone, World, aor, directed, sdp};
-use dum::invite::Session;
-use dum::{Dum, Reliability};
+use crate::world::{ALICE, BOB, CAROL, Phone, World, aor, directed, port, sdp};
+use dum::invite::{InviteSession, Session};
+use dum::{Dum, Handle, Reliability};
 use rutil::Rng;
 use stack::contents::sdp::Direction;
-use stack::header::{MediaType, Method};
+use stack::header::{MediaType, Method, p};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -52,6 +53,43 @@ fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng) {
     };
 }
 
+/// A call that is answered, as one side of it knows it: Call-ID, tag and description of this side, of the other.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Known {
+    call_id: String,
+    local: (String, Option<u16>),
+    remote: (String, Option<u16>),
+}
+
+impl Known {
+    /// As the other side is to know it.
+    fn other(&self) -> Known {
+        Known { call_id: self.call_id.clone(), local: self.remote.clone(), remote: self.local.clone() }
+    }
+}
+
+/// The calls that are answered, as all sides know them.
+fn known(world: &mut World) -> Vec<Known> {
+    let all = [ALICE, BOB, CAROL].into_iter().flat_map(|node| {
+        world.act(node, |phone, dum| {
+            let answered = phone.calls.iter().filter(|call| call.is_connected(dum));
+            let known = |call: &Handle<InviteSession>| {
+                let names = call.replaces(dum).expect("it has a dialog");
+                let tag = |tag: Option<&str>| tag.unwrap_or_default().to_owned();
+                Known {
+                    call_id: names.call_id.as_str().to_owned(),
+                    local: (tag(names.param(p::FROM_TAG)), call.local_sdp(dum).as_ref().map(port)),
+                    remote: (tag(names.param(p::TO_TAG)), call.remote_sdp(dum).as_ref().map(port)),
+                }
+            };
+            answered.map(known).collect::<Vec<_>>()
+        })
+    });
+    let mut all: Vec<_> = all.collect();
+    all.sort();
+    all
+}
+
 /// What was heard, and how often.
 type Tally = BTreeMap<String, u32>;
 
@@ -75,8 +113,15 @@ fn run(seed: u64, steps: u32, tally: &mut Tally) {
         let most = if rng.chance(0.02) { 40_000 } else { 400 };
         world.run(rng.range(most));
     }
-    // Everybody hangs up, the network is well again, and what was lost has its time.
+    // The network is well again, and what was lost has its time: what one side has the other has too.
     world.calm();
+    world.run(100_000);
+    let calls = known(&mut world);
+    let mut others: Vec<_> = calls.iter().map(Known::other).collect();
+    others.sort();
+    assert_eq!(calls, others, "seed {seed}: both sides agree");
+    *tally.entry("agreed".to_owned()).or_default() += calls.len() as u32;
+    // Everybody hangs up.
     for _ in 0..3 {
         for node in [ALICE, BOB, CAROL] {
             world.act(node, |phone, dum| {
@@ -111,7 +156,7 @@ fn whatever_happens_every_call_ends_once_and_nothing_is_left() {
         None => {
             (0..12).for_each(|seed| run(seed, 500, &mut tally));
             // It has seen the rarer ways too.
-            for what in ["confirmed", "early", "refer", "terminated RemoteCancel", "terminated RemoteBye"] {
+            for what in ["agreed", "confirmed", "early", "refer", "terminated RemoteCancel", "terminated RemoteBye"] {
                 assert!(tally.get(what).is_some_and(|count| *count > 5), "{what}: {tally:?}");
             }
         }
