@@ -97,14 +97,15 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     raise_open_files();
     // Before the stack starts: a signal that comes meanwhile must not be lost.
     let mut signals = Signals::watch().map_err(StartError::Signals)?;
-    let (drain, refuses) = (config.drain(), !config.is_open() && !config.relays_for_peers());
+    let (drain, refuses) = (config.drain(), config.serves_nobody());
     let interval = config.statistics_interval();
     let tls = config.tls()?;
     let stack = start(config, tls.clone(), more)?;
     announce(&stack).map_err(StartError::Output)?;
     if refuses {
         tracing::warn!(
-            "listening beyond the loopback: nobody may register or relay until domains and trusted_peers are set"
+            "listening beyond the loopback: nobody may register or relay until there are [[acl]], or domains and trusted_peers, or \
+             auth.required and [[user]]"
         );
     }
     let name = tokio::select! {

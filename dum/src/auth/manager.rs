@@ -167,23 +167,24 @@ impl ServerAuthManager {
         presented.is_right(secret, method.as_str(), request.body()) & known.is_some()
     }
 
-    /// What a request is asked to answer, by the strongest algorithm first.
+    /// What a request that came from `source` is asked to answer, by the strongest algorithm first.
     pub fn challenges(
         &self,
-        request: &Message,
+        source: Option<IpAddr>,
         realm: &str,
         refusal: &Refusal,
         now: Time,
         rng: &mut Rng,
     ) -> Vec<Challenge> {
-        let nonce = self.nonces.issue(source(request), now, rng);
+        let nonce = self.nonces.issue(source, now, rng);
         let (qops, stale) = (&self.options.qops, *refusal == Refusal::Stale);
         let challenge = |algorithm| Challenge { stale, qops: qops.clone(), ..Challenge::new(realm, &nonce, algorithm) };
         self.options.algorithms.iter().copied().map(challenge).collect()
     }
 }
 
-fn source(request: &Message) -> Option<IpAddr> {
+/// Where a request came from: what its nonces are bound to.
+pub fn source(request: &Message) -> Option<IpAddr> {
     request.source().map(|source| source.flow.peer.ip())
 }
 

@@ -41,7 +41,7 @@ impl Bench {
 
     fn challenge(&mut self, from: &str) -> Challenge {
         let challenges =
-            self.manager.challenges(&invite(from), "example.com", &Refusal::Missing, self.now, &mut self.rng);
+            self.manager.challenges(source(&invite(from)), "example.com", &Refusal::Missing, self.now, &mut self.rng);
         challenges[0].clone()
     }
 }
@@ -107,7 +107,7 @@ fn nobody_learns_which_users_there_are() {
     }
     let told = |bench: &mut Bench, user: &str| {
         let refusal = bench.check(&with(&answer(&challenge, user, "guess", 2), HERE)).unwrap_err();
-        let told = bench.manager.challenges(&invite(HERE), "example.com", &refusal, bench.now, &mut bench.rng);
+        let told = bench.manager.challenges(source(&invite(HERE)), "example.com", &refusal, bench.now, &mut bench.rng);
         told.into_iter().map(|challenge| Challenge { nonce: String::new(), ..challenge }).collect::<Vec<_>>()
     };
     assert_eq!(told(&mut bench, "alice"), told(&mut bench, "nobody"));
@@ -145,7 +145,8 @@ fn only_what_was_asked_for_counts() {
 #[test]
 fn the_answer_says_who_asks() {
     let mut bench = bench(ServerAuthOptions::default());
-    let challenges = bench.manager.challenges(&invite(HERE), "example.com", &Refusal::Stale, bench.now, &mut bench.rng);
+    let challenges =
+        bench.manager.challenges(source(&invite(HERE)), "example.com", &Refusal::Stale, bench.now, &mut bench.rng);
     for (asker, status, name) in [(Asker::Server, 401, "WWW-Authenticate"), (Asker::Proxy, 407, "Proxy-Authenticate")] {
         let mut response = invite(HERE).make_response(asker.status(), None, None);
         asker.write(&challenges, &mut response);

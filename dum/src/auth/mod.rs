@@ -10,7 +10,7 @@ pub(crate) mod server;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use manager::{Asker, Refusal, ServerAuthManager, ServerAuthOptions};
+pub use manager::{Asker, Refusal, ServerAuthManager, ServerAuthOptions, source};
 pub use server::ServerAuthHandler;
 
 use stack::auth::Secret;

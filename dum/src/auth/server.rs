@@ -1,6 +1,6 @@
 //! Which requests a user agent asks a password for, and what it then lets pass.
 
-use super::{Asker, ServerAuthManager};
+use super::{Asker, ServerAuthManager, source};
 use crate::application::Application;
 use crate::dum::Dum;
 use stack::auth::{Algorithm, Secret};
@@ -60,7 +60,7 @@ pub(crate) fn admit(app: &mut impl Application, dum: &mut Dum<'_>, event: &TuEve
         Ok(user) if handler.authorizes(msg, &user) => return true,
         Ok(_) => dum.refuse(*transaction, msg, 403),
         Err(refusal) => {
-            let challenges = manager.challenges(msg, &realm, &refusal, now, dum.rng());
+            let challenges = manager.challenges(source(msg), &realm, &refusal, now, dum.rng());
             let mut response = dum.make_response(msg, Asker::Server.status(), None);
             Asker::Server.write(&challenges, &mut response);
             dum.stack.respond(*transaction, response);

@@ -114,6 +114,12 @@ impl Config {
                 "origins",
                 "expected origins as browsers write them: https://phone.example.com, without a path",
             ),
+            (self.auth.algorithms.is_empty(), "auth", "algorithms", "expected at least one, as \"SHA-256\""),
+            (self.auth.qop.is_empty(), "auth", "qop", "expected \"auth\" or \"auth-int\" or both"),
+            (self.auth.nonce_seconds == 0, "auth", "nonce_seconds", "expected at least 1"),
+            (self.auth.nonces == 0, "auth", "nonces", "expected at least 1"),
+            (self.auth.failures == 0, "auth", "failures", "expected at least 1: nobody could ever be right"),
+            (self.auth.ban_seconds == 0, "auth", "ban_seconds", "expected at least 1: ban_after = 0 bans nobody"),
             (registrar.min_expires == 0, "registrar", "min_expires", "expected at least 1"),
             (
                 registrar.max_expires < registrar.min_expires,
@@ -216,6 +222,16 @@ ping_seconds = 30
 [log]
 filter = "info"
 format = "json"
+[auth]
+required = true
+algorithms = ["SHA-512-256", "md5-sess"]
+qop = ["auth-int", "auth"]
+nonce_seconds = 60
+nonces = 1000
+failures = 3
+ban_after = 9
+ban_seconds = 30
+
 [registrar]
 min_expires = 10
 max_expires = 100

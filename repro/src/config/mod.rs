@@ -1,11 +1,13 @@
 //! The configuration: a plain struct with defaults, read from TOML in one place and validated once.
 
+mod auth;
 mod chains;
 mod file;
 pub(crate) mod net;
 mod source;
 mod tls;
 
+pub use auth::{AlgorithmName, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
 pub use file::ConfigError;
 pub use net::{BadText, Domain, Listen, NameServer, Network, RouteUri};
@@ -60,6 +62,8 @@ pub struct Config {
     pub websocket: WebSocket,
     /// The log.
     pub log: Log,
+    /// Passwords.
+    pub auth: Auth,
     /// The registrar.
     pub registrar: Registrar,
     /// Bounds.
@@ -224,6 +228,7 @@ impl Default for Config {
             tls: Tls::default(),
             websocket: WebSocket::default(),
             log: Log::default(),
+            auth: Auth::default(),
             registrar: Registrar::default(),
             limits: Limits::default(),
             chains: Chains::default(),
@@ -328,10 +333,12 @@ impl Config {
         self.listen.iter().all(|listen| listen.address.ip().is_loopback())
     }
 
-    /// Whether it relays for its trusted peers although it listens beyond the loopback: only when it is told which
-    /// domains are its own and whom it serves.
-    pub fn relays_for_peers(&self) -> bool {
-        !self.domains.is_empty() && !self.trusted_peers.is_empty()
+    /// Whether it listens beyond the loopback, and this file names nobody who may register or relay: no password is
+    /// required, there is no access list, and trusted peers count only where it is told which domains are its own.
+    pub fn serves_nobody(&self) -> bool {
+        let has_domains = !self.domains.is_empty() || !self.records.domains.is_empty();
+        let peers = has_domains && !self.trusted_peers.is_empty();
+        !self.is_open() && !self.auth.required && self.records.acl.is_empty() && !peers
     }
 }
 

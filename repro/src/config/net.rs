@@ -71,7 +71,26 @@ impl fmt::Display for Listen {
     }
 }
 
+/// The leading bits of an address: whether it is IPv4, how many bits, and they.
+pub(crate) type Prefix = (bool, u8, u128);
+
+/// The first bits of an address, if it is of that family.
+pub(crate) fn prefix_of(address: IpAddr, v4: bool, bits: u8) -> Option<Prefix> {
+    let (number, width) = match address {
+        IpAddr::V4(ip) if v4 => (u128::from(ip.to_bits()), 32),
+        IpAddr::V6(ip) if !v4 => (ip.to_bits(), 128),
+        _ => return None,
+    };
+    Some((v4, bits, number.checked_shr(u32::from(width - bits.min(width))).unwrap_or(0)))
+}
+
 impl Network {
+    /// Its leading bits.
+    pub(crate) fn prefix(&self) -> Prefix {
+        let v4 = self.address.is_ipv4();
+        prefix_of(self.address, v4, self.bits).unwrap_or((v4, self.bits, 0))
+    }
+
     /// Whether an address belongs to it. An IPv4 address that is written as IPv6 counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {

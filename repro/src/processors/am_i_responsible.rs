@@ -1,7 +1,8 @@
 //! Whether this proxy may carry the request at all.
 
+use super::digest_authenticator::{self, Anonymous};
 use super::{Processor, ProcessorResult};
-use crate::proxy::RequestContext;
+use crate::proxy::{RequestContext, Verb};
 
 /// Refuses schemes that it cannot route (RFC 3261 §16.3 step 2), and to relay for strangers.
 ///
@@ -9,6 +10,7 @@ use crate::proxy::RequestContext;
 /// loopback addresses only; else trusted peers, the contacts and sources of registered users, and within a dialog
 /// also whoever sends to a registered contact. The last is no hole: a Route that names us can be forged, but what it
 /// gives access to is a user of ours. A Route that names a flow cannot be forged, and leads to who gave it away.
+/// Where passwords are required, they are what opens the way out of a dialog, and trust; a source does not.
 pub(super) struct AmIResponsible;
 
 impl Processor for AmIResponsible {
@@ -26,7 +28,16 @@ impl Processor for AmIResponsible {
         if context.route.is_none() && context.uri.ours {
             return ProcessorResult::Continue;
         }
-        let allowed = context.may_relay() || context.goes_to_endpoint();
-        if allowed { ProcessorResult::Continue } else { context.respond_reason(403, "Relaying Forbidden") }
+        if context.may_relay() || context.goes_to_endpoint() {
+            return ProcessorResult::Continue;
+        }
+        may_still_prove(context).unwrap_or_else(|| context.respond_reason(403, "Relaying Forbidden"))
     }
+}
+
+/// Within a dialog nobody was asked yet; and who is anonymous is asked only here. None: it is forbidden.
+fn may_still_prove(context: &mut RequestContext<'_, '_>) -> Option<ProcessorResult> {
+    let auth = context.server.auth().filter(|_| !context.trust.listed && context.verb != Verb::Ack)?;
+    let result = digest_authenticator::authenticate(context, auth, Anonymous::Asked);
+    (result != ProcessorResult::Continue || context.user.is_some()).then_some(result)
 }

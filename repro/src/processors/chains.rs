@@ -1,8 +1,9 @@
 //! Which processors there are, and in which order they are asked.
 
 use super::{
-    Processor, ResponseProcessor, TargetProcessor, am_i_responsible, emergency, location_server, loop_detection,
-    options, registrar, request_filter, static_route, strict_route_fixup, trunk, trunk_route, validation,
+    Processor, ResponseProcessor, TargetProcessor, am_i_responsible, digest_authenticator, emergency, location_server,
+    loop_detection, options, registrar, request_filter, static_route, strict_route_fixup, strip_credentials, trunk,
+    trunk_route, trusted_node, validation,
 };
 use crate::config;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ impl Processors {
                 Arc::new(strict_route_fixup::StrictRouteFixup),
                 Arc::new(request_filter::RequestFilter),
                 Arc::new(options::Options),
+                Arc::new(trusted_node::TrustedNode),
+                Arc::new(digest_authenticator::DigestAuthenticator),
                 Arc::new(registrar::RegistrarDispatch),
                 Arc::new(validation::Validation),
                 Arc::new(am_i_responsible::AmIResponsible),
@@ -75,7 +78,7 @@ impl Processors {
                 Arc::new(trunk_route::TrunkRoute),
                 Arc::new(location_server::LocationServer),
             ],
-            target: vec![Arc::new(trunk::ToTrunk)],
+            target: vec![Arc::new(trunk::ToTrunk), Arc::new(strip_credentials::StripCredentials)],
             response: vec![Arc::new(trunk::FromTrunk)],
         }
     }

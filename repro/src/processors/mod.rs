@@ -15,6 +15,7 @@
 
 mod am_i_responsible;
 mod chains;
+mod digest_authenticator;
 mod emergency;
 mod location_server;
 mod loop_detection;
@@ -23,8 +24,10 @@ mod registrar;
 mod request_filter;
 mod static_route;
 mod strict_route_fixup;
+mod strip_credentials;
 mod trunk;
 mod trunk_route;
+mod trusted_node;
 mod validation;
 
 pub use chains::{ChainError, Chains, Processors};

@@ -35,8 +35,8 @@ impl Processor for RegistrarDispatch {
         {
             return context.bad_extension(h::REQUIRES);
         }
-        // Step 4: without authentication, who may register is who may send to any address.
-        if !context.is_trusted() {
+        // Step 4: what a password has to do with it was decided before.
+        if !context.may_register() {
             return context.respond(403);
         }
         // Step 5: the address-of-record, which must be ours.

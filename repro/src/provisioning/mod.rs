@@ -4,6 +4,7 @@
 //! at once, or not at all. It is immutable: the proxies of all shards share one, and get another in its place when
 //! something has changed. So a look-up takes no lock.
 
+mod access;
 mod field;
 mod fields;
 mod lines;
@@ -13,6 +14,7 @@ mod records;
 mod tests;
 mod user;
 
+pub use access::{AccessList, Trust};
 pub use field::{Aor, BadHa1, ContactUri, Ha1, MOST_AOR, Quality};
 pub use lines::read_lines;
 pub use record::{AclRecord, DomainRecord, Fault, Record, StaticRegistration, ThirdParty, UserRecord};
@@ -100,8 +102,8 @@ pub struct Provisioning {
     domains: HashMap<Box<str>, ServedDomain>,
     /// Those of them that are addresses.
     addresses: Vec<Host<'static>>,
-    /// The access list, as it was written.
-    pub acl: Box<[AclRecord]>,
+    /// Who is trusted without a password.
+    pub access: AccessList,
     static_contacts: HashMap<Box<str>, SmallVec<[StaticContact; 1]>>,
     /// Request filters.
     pub filters: Filters,
@@ -121,7 +123,7 @@ impl Provisioning {
             users: HashMap::with_hasher(hasher.clone()),
             domains: HashMap::with_hasher(hasher.clone()),
             addresses: Vec::new(),
-            acl: Box::default(),
+            access: AccessList::empty(rng),
             static_contacts: HashMap::with_hasher(hasher),
             filters: Filters::default(),
             static_routes: StaticRoutes::default(),
@@ -151,7 +153,7 @@ impl Provisioning {
             let user = User::new(record, realm);
             all.users.insert(record.aor.as_str().into(), user);
         }
-        all.acl = records.acl.iter().map(|placed| placed.record.clone()).collect();
+        records.acl.iter().for_each(|placed| all.access.add(&placed.record));
         for Placed { record, .. } in &records.static_registrations {
             let contact = StaticContact { contact: record.contact.as_str().into(), q: record.q.thousandths() };
             all.static_contacts.entry(record.aor.as_str().into()).or_default().push(contact);

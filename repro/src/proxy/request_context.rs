@@ -3,6 +3,7 @@
 use super::parked::{Waiter, Waiting};
 use super::{Server, Steps};
 use crate::processors::ProcessorResult;
+use crate::provisioning::Trust;
 use crate::registrar::{Registered, Registrar};
 use stack::header::{HeaderValue, Many, Method, h, p};
 use stack::message::Message;
@@ -10,7 +11,6 @@ use stack::selector::{Located, Target, locate};
 use stack::transport::Flow;
 use stack::tu::{AddPath, NextHop, ServerTransaction, TuContext};
 use stack::uri::{Host, SipUri, Uri};
-use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -72,6 +72,10 @@ pub struct RequestState {
     pub uri: RequestUri,
     /// The topmost Route that is not ours: whether it is a loose router. `None`: no Route is left.
     pub route: Option<bool>,
+    /// What its sender may do without a password.
+    pub trust: Trust,
+    /// The address-of-record of the user that has shown to be its sender.
+    pub user: Option<Box<str>>,
     /// The topmost Route was ours.
     pub came_by_own_route: bool,
     /// The flow that it goes by: the last Route of ours named it (RFC 5626 §5.3.1).
@@ -126,6 +130,8 @@ impl RequestState {
             request,
             uri: RequestUri::default(),
             route: None,
+            trust: Trust::default(),
+            user: None,
             came_by_own_route: false,
             flow: None,
             path: AddPath::None,
@@ -200,14 +206,21 @@ impl RequestContext<'_, '_> {
         !chosen && self.is_initial() && !matches!(self.verb, Verb::Register | Verb::Ack | Verb::Cancel)
     }
 
-    /// Whether its sender may send to any address: it is trusted, or known as one of our users' devices.
-    pub fn may_relay(&self) -> bool {
-        self.is_trusted() || self.comes_from_endpoint()
+    /// Whether its sender may register: as whom, the password has decided, if one was asked for.
+    pub fn may_register(&self) -> bool {
+        self.trust.register || self.user.is_some() || self.is_open()
     }
 
-    /// Whether its sender may register and send to any address.
-    pub fn is_trusted(&self) -> bool {
-        self.server.is_open() || self.peer().is_some_and(|peer| self.server.trusts(peer.ip()))
+    /// Whether its sender may send to any address: it is trusted, or one of our users, or known as the device of one. With
+    /// passwords a source alone does outside of dialogs not count as a device: anybody can write that address.
+    pub fn may_relay(&self) -> bool {
+        let by_place = self.server.auth().is_none() || !self.is_initial();
+        self.trust.relay || self.user.is_some() || self.is_open() || by_place && self.comes_from_endpoint()
+    }
+
+    /// Whether nobody is asked who reaches the proxy.
+    fn is_open(&self) -> bool {
+        self.server.is_open() && self.server.auth().is_none()
     }
 
     /// Whether its sender is a registered user's device, or the proxy that requests to one go through.
@@ -240,10 +253,6 @@ impl RequestContext<'_, '_> {
                 user && last && at(NextHop::Route).is_some_and(|next| store.is_proxy(next))
             }
         }
-    }
-
-    fn peer(&self) -> Option<SocketAddr> {
-        self.request.source().map(|source| source.flow.peer)
     }
 
     /// Answers the request. A response to an ACK is never sent.

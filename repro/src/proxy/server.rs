@@ -1,17 +1,17 @@
 //! What the proxies of all shards share.
 
+use crate::auth::Authentication;
 use crate::config::Config;
 use crate::gruu_token::GruuTokens;
 use crate::location::{Limits, LocationStore};
 use crate::processors::Chains;
-use crate::provisioning::Provisioning;
+use crate::provisioning::{AccessList, Provisioning, Trust};
 use crate::routing::dial::DialPlan;
 use rutil::Rng;
 use rutil::hash::Keyed;
-use stack::transport::TransportTable;
+use stack::transport::{Flow, TransportTable};
 use stack::tu::TuPoster;
 use stack::uri::Host;
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 /// What the proxies of all shards work with. Each has one of its own, of which the most is shared; what is provisioned
@@ -29,7 +29,9 @@ struct Shared {
     hasher: Keyed,
     gruus: GruuTokens,
     open: bool,
-    relays_for_peers: bool,
+    /// Our trusted peers.
+    peers: AccessList,
+    auth: Option<Authentication>,
     chains: Chains,
     poster: OnceLock<TuPoster>,
 }
@@ -40,10 +42,11 @@ impl Server {
     pub fn new(config: Config, chains: Chains, rng: &mut Rng) -> Self {
         let limits = Limits { aors: config.registrar.max_aors, contacts: config.registrar.max_contacts };
         let location = LocationStore::new(limits, rng);
-        let (open, relays_for_peers) = (config.is_open(), config.relays_for_peers());
+        let (open, auth) = (config.is_open(), Authentication::new(&config.auth, rng));
+        let peers = AccessList::of_networks(&config.trusted_peers, rng);
         let (hasher, gruus) = (Keyed::new(rng), GruuTokens::new(rng));
         let poster = OnceLock::new();
-        let shared = Shared { config, location, hasher, gruus, open, relays_for_peers, chains, poster };
+        let shared = Shared { config, location, hasher, gruus, open, peers, auth, chains, poster };
         Server { shared: Arc::new(shared), provisioning: Arc::new(Provisioning::empty(rng)) }
     }
 
@@ -103,9 +106,26 @@ impl Server {
         self.shared.open
     }
 
-    /// Whether an address may register and send to any address.
-    pub fn trusts(&self, address: IpAddr) -> bool {
-        self.shared.relays_for_peers && self.shared.config.trusted_peers.iter().any(|network| network.contains(address))
+    /// Asks for passwords; none when they are not required.
+    pub fn auth(&self) -> Option<&Authentication> {
+        self.shared.auth.as_ref()
+    }
+
+    /// What may be done by whoever sends on a flow, without a password. Trusted peers count only when the proxy is told
+    /// which domains are its own.
+    pub fn trust(&self, flow: &Flow, transports: &TransportTable) -> Trust {
+        let (address, proved) = (flow.peer.ip(), || transports.proved().of(flow));
+        let listed = self.provisioning.access.trust(address, proved);
+        let has_domains = !self.shared.config.domains.is_empty() || self.provisioning.domains().next().is_some();
+        if has_domains { listed.or(self.shared.peers.trust(address, proved)) } else { listed }
+    }
+
+    /// The first domain of ours, in lower case, if we are told any.
+    pub fn first_domain(&self) -> Option<String> {
+        let named = self.shared.config.domains.first();
+        let first =
+            named.or_else(|| self.provisioning.domains().map(|domain| &domain.name).min_by_key(|d| d.to_string()));
+        first.map(|domain| domain.to_string().to_ascii_lowercase())
     }
 
     /// Whether host and port belong to one of our domains: an address that we listen on with its port, or a configured

@@ -99,13 +99,13 @@ impl Secret {
 
     /// The secret of a user in a realm without the password itself: what a server should keep.
     pub fn hashed(hash: Hash, user: &str, realm: &str, password: &str) -> Self {
-        Secret(Kind::A1(hash, a1(hash, user, realm, password).into()))
+        Secret(Kind::A1(hash, ha1(hash, user, realm, password).into()))
     }
 
     /// `HA1` by a hash function, unless it is kept by another.
     pub(super) fn key(&self, hash: Hash, user: &str, realm: &str) -> Option<Cow<'_, str>> {
         match &self.0 {
-            Kind::Password(password) => Some(a1(hash, user, realm, password).into()),
+            Kind::Password(password) => Some(ha1(hash, user, realm, password).into()),
             Kind::A1(kept, digits) => (*kept == hash).then_some(Cow::Borrowed(&**digits)),
         }
     }
@@ -116,7 +116,9 @@ impl Secret {
     }
 }
 
-fn a1(hash: Hash, user: &str, realm: &str, password: &str) -> String {
+/// `HA1`: the hash of `user:realm:password` in hexadecimal digits, which serves as the password does
+/// (RFC 7616 §3.4.2).
+pub fn ha1(hash: Hash, user: &str, realm: &str, password: &str) -> String {
     hash.hex(&[user.as_bytes(), b":", realm.as_bytes(), b":", password.as_bytes()])
 }
 

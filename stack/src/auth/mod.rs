@@ -32,7 +32,7 @@ mod presented;
 #[cfg(test)]
 mod tests;
 
-pub use algorithm::{Algorithm, Hash, Secret};
+pub use algorithm::{Algorithm, Hash, Secret, ha1};
 pub use challenge::{Answer, Challenge, Qop};
 pub use nonce::{BadNonce, Nonce, Nonces};
 pub use presented::Presented;
