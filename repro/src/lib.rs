@@ -10,6 +10,7 @@ pub mod auth;
 pub mod config;
 pub mod gruu_token;
 pub mod location;
+pub mod peers;
 pub mod processors;
 pub mod provisioning;
 pub mod proxy;

@@ -2,7 +2,7 @@
 
 use super::{
     Processor, ResponseProcessor, TargetProcessor, am_i_responsible, digest_authenticator, emergency, location_server,
-    loop_detection, options, registrar, request_filter, static_route, strict_route_fixup, strip_credentials, trunk,
+    loop_detection, options, peer, registrar, request_filter, static_route, strict_route_fixup, strip_credentials, trunk,
     trunk_route, trusted_node, validation,
 };
 use crate::config;
@@ -65,6 +65,7 @@ impl Processors {
         Processors {
             request: vec![
                 Arc::new(loop_detection::LoopDetection),
+                Arc::new(peer::FromPeer),
                 Arc::new(strict_route_fixup::StrictRouteFixup),
                 Arc::new(request_filter::RequestFilter),
                 Arc::new(options::Options),
@@ -78,8 +79,8 @@ impl Processors {
                 Arc::new(trunk_route::TrunkRoute),
                 Arc::new(location_server::LocationServer),
             ],
-            target: vec![Arc::new(trunk::ToTrunk), Arc::new(strip_credentials::StripCredentials)],
-            response: vec![Arc::new(trunk::FromTrunk)],
+            target: vec![Arc::new(trunk::ToTrunk), Arc::new(strip_credentials::StripCredentials), Arc::new(peer::ToPeer)],
+            response: vec![Arc::new(peer::BackToPeer), Arc::new(trunk::FromTrunk)],
         }
     }
 
@@ -147,6 +148,6 @@ mod tests {
         assert_eq!(of(None).unwrap().first(), Some(&"loop-detection"));
         let error = of(Some(&["options", "monkey"])).unwrap_err().to_string();
         assert!(error.starts_with("chains.request: there is no processor \"monkey\""), "{error}");
-        assert!(error.contains("loop-detection, strict-route-fixup"), "{error}");
+        assert!(error.contains("loop-detection, peer"), "{error}");
     }
 }

@@ -20,6 +20,7 @@ mod emergency;
 mod location_server;
 mod loop_detection;
 mod options;
+mod peer;
 mod registrar;
 mod request_filter;
 mod static_route;

@@ -22,6 +22,7 @@ pub use records::{Place, Placed, Records, Row};
 pub use user::{MayRegister, User};
 
 use crate::config::Domain;
+use crate::peers::{PeerRecord, Peers};
 use crate::routing::dial::DialRules;
 use crate::routing::filter::Filters;
 use crate::routing::static_route::StaticRoutes;
@@ -113,6 +114,8 @@ pub struct Provisioning {
     pub dial_rules: DialRules,
     /// Trunks.
     pub trunks: Trunks,
+    /// Peers.
+    pub peers: Peers,
 }
 
 impl Provisioning {
@@ -129,6 +132,7 @@ impl Provisioning {
             static_routes: StaticRoutes::default(),
             dial_rules: DialRules::default(),
             trunks: Trunks::default(),
+            peers: Peers::default(),
         }
     }
 
@@ -162,6 +166,14 @@ impl Provisioning {
         all.static_routes = StaticRoutes::new(owned(&records.static_routes));
         all.dial_rules = DialRules::new(owned(&records.dial_rules).map(|rule| (rule.key(), rule)).collect());
         all.trunks = Trunks::new(owned(&records.trunks));
+        for Placed { record, place } in &records.peers {
+            let unknown = |name: &&String| !records.trunks.iter().any(|trunk| trunk.record.name == **name);
+            if let Some(name) = record.trunks.iter().find(unknown) {
+                let what = format!("there is no trunk {name:?}: expected the names of trunks");
+                return Err(ProvisioningError::new(place, PeerRecord::KIND, &record.name, "trunks", &what));
+            }
+        }
+        all.peers = Peers::new(owned(&records.peers));
         for contacts in all.static_contacts.values_mut() {
             contacts.sort_by_key(|contact| std::cmp::Reverse(contact.q));
         }

@@ -3,6 +3,7 @@
 use super::ProvisioningError;
 use super::fields::fields_of;
 use super::record::{AclRecord, DomainRecord, Record, StaticRegistration, UserRecord};
+use crate::peers::PeerRecord;
 use crate::routing::dial::DialRuleRecord;
 use crate::routing::filter::FilterRecord;
 use crate::routing::static_route::StaticRouteRecord;
@@ -182,6 +183,8 @@ kinds! {
     dial_rules: DialRuleRecord,
     /// `[[trunk]]`
     trunks: TrunkRecord,
+    /// `[[peer]]`
+    peers: PeerRecord,
 }
 
 impl Records {

@@ -53,6 +53,11 @@ impl HeaderId {
         NAMES.get(usize::from(self.0)).copied().unwrap_or_default()
     }
 
+    /// The compact form of the name, if it has one (RFC 3261 §7.3.3).
+    pub fn compact(self) -> Option<u8> {
+        COMPACT.iter().find(|(_, id)| *id == self).map(|(letter, _)| *letter)
+    }
+
     /// Whether the value is a list with commas.
     #[inline]
     pub fn is_list(self) -> bool {

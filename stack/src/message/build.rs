@@ -18,6 +18,7 @@ impl Message {
             repeated: 0,
             body: Body::New(Bytes::new()),
             touched: true,
+            names: super::Names::default(),
             fault: None,
             source: None,
             known: Default::default(),

@@ -103,6 +103,30 @@ impl Message {
         }
     }
 
+    /// Removes every line of a header, known or not.
+    pub fn remove_lines(&mut self, name: &str) {
+        let id = HeaderId::lookup(name.as_bytes());
+        if id != HeaderId::UNKNOWN {
+            return self.remove_id(id);
+        }
+        let is_it = |msg: &Message, field: &Field| {
+            field.id == id
+                && msg
+                    .span(field.buffer, field.start, field.start + u32::from(field.name_len))
+                    .eq_ignore_ascii_case(name.as_bytes())
+        };
+        let mut at = 0;
+        while let Some(field) = self.fields.get(at).copied() {
+            match is_it(self, &field) {
+                true => {
+                    self.fields.remove(at);
+                    self.touched = true;
+                }
+                false => at += 1,
+            }
+        }
+    }
+
     /// Makes it a response with another status, with the usual reason phrase; a request is left alone.
     pub fn set_status(&mut self, code: u16) {
         if let StartKind::Status { .. } = self.start.kind {

@@ -153,6 +153,7 @@ impl Message {
             repeated: indexed.repeated,
             body: Body::Raw(indexed.body as u32),
             touched: false,
+            names: super::Names::default(),
             fault: indexed.fault,
             source: None,
             known: Default::default(),

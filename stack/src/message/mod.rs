@@ -56,9 +56,22 @@ pub struct Message {
     repeated: u128,
     body: Body,
     touched: bool,
+    names: Names,
     fault: Option<Fault>,
     source: Option<Source>,
     known: known::Known,
+}
+
+/// How the names of headers are written (RFC 3261 §7.3.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// As they came.
+    #[default]
+    AsTheyAre,
+    /// One letter for those that have a compact form.
+    Compact,
+    /// No compact form.
+    Full,
 }
 
 /// Where and when a message was received.

@@ -1,7 +1,7 @@
 //! Printing: runs of untouched lines are copied as they came.
 
 use super::index::read_length;
-use super::{Body, Message};
+use super::{Body, Message, Names};
 use crate::header::HeaderId;
 use bytes::Bytes;
 
@@ -31,7 +31,9 @@ impl Message {
     /// Octets that it holds: no fewer than it is printed with.
     pub(crate) fn octets(&self) -> usize {
         let body = if let Body::New(body) = &self.body { body.len() } else { 0 };
-        self.raw.len() + self.written.len() + body
+        // The longest name that has a compact form.
+        let names = if self.names == Names::Full { self.fields.len() * "Request-Disposition".len() } else { 0 };
+        self.raw.len() + self.written.len() + body + names
     }
 
     /// Appends the message's octets to `out`. A message that was written to gets a Content-Length where there is none,
@@ -40,7 +42,15 @@ impl Message {
         if self.touched { self.print(out) } else { out.extend_from_slice(&self.raw) }
     }
 
+    /// How the names of its headers are written from now on.
+    pub fn set_names(&mut self, names: Names) {
+        (self.names, self.touched) = (names, true);
+    }
+
     fn print(&self, out: &mut Vec<u8>) {
+        if self.names != Names::AsTheyAre {
+            return self.print_with(self.names, out);
+        }
         let body = self.body();
         let (mut buffer, mut from, mut to) = (self.start.buffer, self.start.start, self.start.end);
         let mut has_length = false;
@@ -66,6 +76,31 @@ impl Message {
             out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(body);
+    }
+
+    /// Line by line, each with another name.
+    fn print_with(&self, names: Names, out: &mut Vec<u8>) {
+        let (start, body) = (&self.start, self.body());
+        out.extend_from_slice(self.span(start.buffer, start.start, start.end));
+        let name = |id: HeaderId, out: &mut Vec<u8>| match id.compact().filter(|_| names == Names::Compact) {
+            Some(letter) => out.push(letter),
+            None => out.extend_from_slice(id.name().as_bytes()),
+        };
+        for field in self.fields.iter().filter(|field| field.id != HeaderId::CONTENT_LENGTH) {
+            if field.id == HeaderId::UNKNOWN || field.id.compact().is_none() {
+                out.extend_from_slice(self.span(field.buffer, field.start, field.end));
+                continue;
+            }
+            name(field.id, out);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(self.span(field.buffer, field.value, field.value_end));
+            out.extend_from_slice(b"\r\n");
+        }
+        name(HeaderId::CONTENT_LENGTH, out);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(decimal(body.len() as u64, &mut [0; 20]));
+        out.extend_from_slice(b"\r\n\r\n");
         out.extend_from_slice(body);
     }
 

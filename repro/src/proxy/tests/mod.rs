@@ -9,6 +9,7 @@ mod fork;
 mod forward;
 mod gruu;
 mod path;
+mod peers;
 mod provisioned;
 mod register;
 mod relay;

@@ -4,7 +4,7 @@ use super::*;
 use crate::provisioning::{Place, Provisioning, Records};
 use serde_json::json;
 
-fn post(bench: &mut Bench, lines: &[(&str, serde_json::Value)]) {
+pub(super) fn post(bench: &mut Bench, lines: &[(&str, serde_json::Value)]) {
     let mut records = Records::default();
     for (kind, body) in lines {
         records.add(kind, body.clone(), Place::Store).unwrap();

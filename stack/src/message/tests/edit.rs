@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::header::h;
+use crate::message::Names;
 
 #[test]
 fn only_the_edited_lines_change() {
@@ -155,4 +156,33 @@ fn a_response_gets_another_status() {
     let mut request = parse("A b:c SIP/2.0\r\nX: 1\r\n\r\n");
     request.set_status(486);
     assert_eq!(text(&request), "A b:c SIP/2.0\r\nX: 1\r\n\r\n");
+}
+
+#[test]
+fn lines_are_removed_by_any_name() {
+    let mut msg = parse("A b:c SIP/2.0\r\nX-One: 1\r\nSubject: a\r\nX-Two: 2\r\nx-one: 3\r\ns: b\r\n\r\n");
+    msg.remove_lines("none");
+    assert!(!msg.is_touched());
+    msg.remove_lines("X-ONE");
+    msg.remove_lines("subject");
+    assert_eq!(text(&msg), "A b:c SIP/2.0\r\nX-Two: 2\r\nContent-Length: 0\r\n\r\n");
+    same_after_a_round(&msg);
+}
+
+#[test]
+fn names_are_written_compact_or_in_full() {
+    let came = "A b:c SIP/2.0\r\nv: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom:  <b:d>;tag=1\r\n ;x\r\nX-One: 1\r\nt: <b:c>\r\n\
+                CSeq: 1 A\r\nl: 2\r\n\r\nhi";
+    let mut msg = parse(came);
+    msg.set_names(Names::Full);
+    let full = "A b:c SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <b:d>;tag=1\r\n ;x\r\nX-One: 1\r\nTo: <b:c>\r\n\
+                CSeq: 1 A\r\nContent-Length: 2\r\n\r\nhi";
+    assert_eq!(text(&msg), full);
+    assert!(msg.octets() >= full.len());
+    msg.append_line("Supported", "path");
+    msg.set_names(Names::Compact);
+    let compact = "A b:c SIP/2.0\r\nv: SIP/2.0/UDP h;branch=z9hG4bK1\r\nf: <b:d>;tag=1\r\n ;x\r\nX-One: 1\r\nt: <b:c>\r\n\
+                   CSeq: 1 A\r\nk: path\r\nl: 2\r\n\r\nhi";
+    assert_eq!(text(&msg), compact);
+    assert_eq!(text(&parse(compact)), compact);
 }

@@ -1,0 +1,101 @@
+//! What is agreed with a peer: which requests it may send and get, and how they are written.
+
+use super::{Processor, ProcessorResult, ResponseProcessor, ResponseResult, TargetProcessor, TargetResult};
+use crate::peers::Peer;
+use crate::proxy::{RequestContext, ResponseView, TargetView};
+use stack::header::{MaxForwards, Method, h};
+use stack::message::Message;
+use stack::selector::{Located, locate};
+use stack::uri::Uri;
+
+/// Refuses what a peer may not send, and what others send in its name.
+pub(super) struct FromPeer;
+
+impl Processor for FromPeer {
+    fn name(&self) -> &'static str {
+        "peer"
+    }
+
+    fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
+        let peers = &context.server.provisioning().peers;
+        if peers.is_empty() {
+            return ProcessorResult::Continue;
+        }
+        let peer = context.request.source().and_then(|source| peers.at(source.flow.peer.ip()));
+        let named = context.request.header(h::FROM).ok().and_then(|from| match from.uri {
+            Uri::Sip(sip) => peers.with_domain(&sip.host),
+            _ => None,
+        });
+        if named.is_some_and(|named| !peer.is_some_and(|peer| std::ptr::eq(peer, named))) {
+            return context.respond_reason(403, "Not From There");
+        }
+        let Some(peer) = peer else { return ProcessorResult::Continue };
+        let method = context.request.method();
+        let known = !matches!(method, Some(Method::Other(_)) | None);
+        if !method.is_some_and(|method| peer.allows(method.as_str())) {
+            let allow = peer.allow();
+            return context.respond_with(if known { 405 } else { 501 }, |msg| msg.append_line("Allow", &allow));
+        }
+        cap(peer, &mut context.request);
+        context.watched |= peer.edits();
+        ProcessorResult::Continue
+    }
+}
+
+/// The request has no more Max-Forwards left than the peer allows.
+fn cap(peer: &Peer, request: &mut Message) {
+    let most = peer.record.max_forwards;
+    if let (Some(most), Ok(MaxForwards(left))) = (most, request.header(h::MAX_FORWARDS))
+        && left > most
+    {
+        request.set_number(h::MAX_FORWARDS, most.into());
+    }
+}
+
+/// Writes what goes to a peer.
+pub(super) struct ToPeer;
+
+impl TargetProcessor for ToPeer {
+    fn name(&self) -> &'static str {
+        "peer"
+    }
+
+    fn process(&self, view: &mut TargetView<'_, '_>) -> TargetResult {
+        let peers = &view.server.provisioning().peers;
+        if peers.is_empty() {
+            return TargetResult::Continue;
+        }
+        let hop = view.target.as_deref().and_then(|target| target.hop.as_deref());
+        let peer = hop.and_then(|hop| peers.of_trunk(&hop.trunk.record.name)).or_else(|| {
+            match locate(view.request, view.options.next_hop, None) {
+                Ok(Located::At(next)) => peers.at(next.address.ip()),
+                _ => None,
+            }
+        });
+        let Some(peer) = peer else { return TargetResult::Continue };
+        if !view.request.method().is_some_and(|method| peer.allows(method.as_str())) {
+            return TargetResult::Skip(405);
+        }
+        cap(peer, view.request);
+        peer.edit(view.request);
+        TargetResult::Continue
+    }
+}
+
+/// Writes what goes back to a peer.
+pub(super) struct BackToPeer;
+
+impl ResponseProcessor for BackToPeer {
+    fn name(&self) -> &'static str {
+        "peer"
+    }
+
+    fn process(&self, view: &mut ResponseView<'_, '_>) -> ResponseResult {
+        let peers = &view.server.provisioning().peers;
+        let peer = view.upstream.source.and_then(|flow| peers.at(flow.peer.ip()));
+        if let (Some(peer), Some(response)) = (peer, view.response.as_deref_mut()) {
+            peer.edit(response);
+        }
+        ResponseResult::Continue
+    }
+}
