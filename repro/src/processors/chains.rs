@@ -2,8 +2,8 @@
 
 use super::{
     Processor, ResponseProcessor, TargetProcessor, am_i_responsible, digest_authenticator, emergency, location_server,
-    loop_detection, options, peer, registrar, request_filter, static_route, strict_route_fixup, strip_credentials, trunk,
-    trunk_route, trusted_node, validation,
+    loop_detection, options, peer, registrar, request_filter, static_route, strict_route_fixup, strip_credentials,
+    trunk, trunk_route, trusted_node, validation,
 };
 use crate::config;
 use std::sync::Arc;
@@ -79,7 +79,11 @@ impl Processors {
                 Arc::new(trunk_route::TrunkRoute),
                 Arc::new(location_server::LocationServer),
             ],
-            target: vec![Arc::new(trunk::ToTrunk), Arc::new(strip_credentials::StripCredentials), Arc::new(peer::ToPeer)],
+            target: vec![
+                Arc::new(trunk::ToTrunk),
+                Arc::new(strip_credentials::StripCredentials),
+                Arc::new(peer::ToPeer),
+            ],
             response: vec![Arc::new(peer::BackToPeer), Arc::new(trunk::FromTrunk)],
         }
     }
