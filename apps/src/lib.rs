@@ -1,4 +1,5 @@
 //! The programs, without their `main`: so that a test can run one with something in it that fails.
 #![forbid(unsafe_code)]
 
+mod http_client;
 pub mod repro;

@@ -4,9 +4,11 @@
 //! the certificates again (SIGHUP). SIP runs on the stack's own threads. Exit codes: 0 stopped when told to, 1 could not
 //! start, 70 a thread of the stack died.
 
+use crate::http_client::{self, HttpError};
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use repro::config::{Config, ConfigError, Listen};
+use repro::processors::http::HttpProcessor;
 use repro::processors::{ChainError, Processors};
 use repro::provisioning::ProvisioningError;
 use repro::{Provisioning, Proxy, Server};
@@ -62,6 +64,8 @@ enum StartError {
     Provisioning(#[from] ProvisioningError),
     #[error(transparent)]
     Chains(#[from] ChainError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -202,6 +206,10 @@ fn start(
         builder.add_transport(make(listen.address).dscp(config.dscp));
     }
     let mut processors = Processors::standard();
+    if let Some(http) = &config.http {
+        let service = http_client::start(http, &config)?;
+        processors.add_before("static-route", HttpProcessor::new(http, service));
+    }
     more(&mut builder, &mut processors);
     let mut rng = Rng::from_os()?;
     let chains = processors.chains(&config.chains)?;

@@ -276,6 +276,12 @@ synchronous_full = true
 collector = "192.0.2.9:9060"
 agent = 2001
 auth_key = "geheim"
+[http]
+url = "https://policy.example.com:8443/sip?v=1"
+timeout_ms = 500
+fail_open = true
+in_flight = 20
+headers = ["User-Agent"]
 "#;
         let config = Config::parse(text, "/etc/repro/x.toml").unwrap();
         let listen: Vec<Listen> = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"].map(|l| l.parse().unwrap()).into();
@@ -315,6 +321,10 @@ auth_key = "geheim"
         let hep = config.hep.as_ref().unwrap();
         assert_eq!((hep.collector, hep.agent), ("192.0.2.9:9060".parse().unwrap(), 2001));
         assert!(hep.auth_key.as_deref() == Some("geheim") && !format!("{config:?}").contains("geheim"));
+        let http = config.http.as_ref().unwrap();
+        let (in_flight, headers) = (http.in_flight.get(), vec!["User-Agent".to_owned()]);
+        assert_eq!((http.timeout().as_millis(), http.fail_open, in_flight, &http.headers), (500, true, 20, &headers));
+        assert!(http.url.is_secure() && http.url.0.host() == Some("policy.example.com"));
         let store = Store { path: "/etc/repro/repro.db".into(), synchronous_full: true };
         assert_eq!(config.store, Some(store));
         let dial = &config.dial;
@@ -359,6 +369,10 @@ auth_key = "geheim"
             ("[websocket]\norigins = [\"*\"]", &["my.toml:2: websocket.origins:", "https://phone.example.com"]),
             ("[websocket]\nping_seconds = 0", &["my.toml:2: websocket.ping_seconds:", "nonzero"]),
             ("[tls]\nclient_auth = \"on\"", &["my.toml:2: tls.client_auth:", "\"required\""]),
+            ("[http]\nfail_open = true", &["my.toml:1: http:", "missing field `url`"]),
+            ("[http]\nurl = \"ftp://a\"", &["my.toml:2: http.url:", "https://policy.example.com/sip"]),
+            ("[http]\nurl = \"http://a:b@c/\"", &["my.toml:2: http.url:", "without a user"]),
+            ("[http]\nurl = \"http://a\"\ntimeout_ms = 0", &["my.toml:3: http.timeout_ms:", "nonzero"]),
             ("[[tls.identities]]\ncertificate = \"x\"", &["my.toml:1: tls.identities:", "private_key"]),
         ] {
             let error = Config::parse(text, "my.toml").unwrap_err().to_string();

@@ -3,6 +3,7 @@
 mod auth;
 mod chains;
 mod file;
+mod http;
 pub(crate) mod net;
 mod source;
 mod tls;
@@ -10,6 +11,7 @@ mod tls;
 pub use auth::{AlgorithmName, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
 pub use file::ConfigError;
+pub use http::{Http, ServiceUrl};
 pub use net::{BadText, Domain, Listen, NameServer, Network, RouteUri};
 pub use source::PREFIX;
 pub use tls::{FileName, Identity, Tls};
@@ -80,6 +82,8 @@ pub struct Config {
     pub statistics: Statistics,
     /// Export of messages to a capture server; without this table there is none.
     pub hep: Option<Hep>,
+    /// An external service that decides about requests; without this table none is asked.
+    pub http: Option<Http>,
     /// What outlives a restart; without this table bindings are in memory only, and records in this file only.
     pub store: Option<Store>,
     /// What is provisioned in the file: `[[user]]`, `[[domain]]`, `[[acl]]`, …
@@ -237,6 +241,7 @@ impl Default for Config {
             overload: Overload::default(),
             statistics: Statistics::default(),
             hep: None,
+            http: None,
             store: None,
             records: Records::default(),
         }

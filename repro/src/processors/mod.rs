@@ -17,6 +17,7 @@ mod am_i_responsible;
 mod chains;
 mod digest_authenticator;
 mod emergency;
+pub mod http;
 mod location_server;
 mod loop_detection;
 mod options;

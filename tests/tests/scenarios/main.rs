@@ -5,6 +5,7 @@ mod driver;
 mod end;
 mod eyeballs;
 mod hep;
+mod http;
 mod idle;
 mod interfaces;
 mod jssip;

@@ -49,6 +49,11 @@ impl Phone {
         self.socket.send_to(message, self.proxy).expect("loopback");
     }
 
+    /// Sends to somebody else.
+    pub(crate) fn send_to(&self, message: &[u8], to: SocketAddr) {
+        self.socket.send_to(message, to).expect("loopback");
+    }
+
     /// The next message that begins with `start`. What comes before it is passed over: a 100, or a repetition.
     pub(crate) fn hear(&self, start: &str) -> Vec<u8> {
         let heard = || self.next(LIMIT).unwrap_or_else(|| panic!("{} did not hear {start}", self.name));

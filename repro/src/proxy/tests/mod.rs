@@ -8,6 +8,7 @@ mod flows;
 mod fork;
 mod forward;
 mod gruu;
+mod http;
 mod path;
 mod peers;
 mod provisioned;

@@ -110,7 +110,10 @@ fn warn_of_date(file: &Path, certificate: &CertificateDer<'_>, now: UnixTime) ->
 }
 
 /// The CAs that are trusted. A store of the system without any is a warning, for a server needs none.
-pub(super) fn roots(trust: &TlsTrust) -> Result<RootCertStore, TlsError> {
+///
+/// # Errors
+/// When a file or directory cannot be read or has no CA.
+pub fn roots(trust: &TlsTrust) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     match trust {
         TlsTrust::System => {

@@ -23,6 +23,7 @@ mod tests;
 pub(crate) use tests::{mutual_tls_context, tls_context};
 
 pub use error::{TlsError, TlsFault, TlsSetting};
+pub use load::roots;
 pub use options::{ClientAuth, TlsIdentity, TlsOptions, TlsTrust};
 
 use identities::Identities;
