@@ -46,6 +46,15 @@ impl Default for RegistrarLimits {
     }
 }
 
+/// Octets of a Contact.
+const MAX_CONTACT: usize = 1024;
+
+/// Octets of a Path as a whole.
+const MAX_PATH: usize = 4096;
+
+/// Octets of a Call-ID that is remembered.
+const MAX_CALL_ID: usize = 256;
+
 /// What a REGISTER asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -109,15 +118,25 @@ pub(super) fn apply(
         };
     }
     let mut kind = if contacts.is_empty() { Kind::Query } else { Kind::Remove };
-    let path: Vec<_> =
-        request.header(h::PATHS).take(crate::MAX_ROUTES).filter_map(Result::ok).map(NameAddr::into_owned).collect();
-    for contact in contacts.into_iter().filter_map(Contact::into_addr) {
-        let time = time_of(&contact, expires, limits)?;
+    let path = path_of(request)?;
+    if call_id.len() > MAX_CALL_ID || contacts.iter().any(|contact| contact.to_string().len() > MAX_CONTACT) {
+        return Err(RegisterRefusal::Malformed);
+    }
+    let asked = contacts.into_iter().filter_map(Contact::into_addr).map(|contact| {
         let device = device_of(request, &contact);
+        (contact, device)
+    });
+    let asked: Vec<_> = asked.collect();
+    // Before any change: of a contact that is there twice the second is not late.
+    let is_late = |(contact, device): &(NameAddr<'_>, Option<_>)| {
+        bindings.iter().any(|old| is_same(old, contact, device.as_ref()) && !in_order(old))
+    };
+    if asked.iter().any(is_late) {
+        return Err(RegisterRefusal::OutOfOrder);
+    }
+    for (contact, device) in asked {
+        let time = time_of(&contact, expires, limits)?;
         let old = bindings.iter().position(|old| is_same(old, &contact, device.as_ref()));
-        if old.is_some_and(|at| !in_order(&bindings[at])) {
-            return Err(RegisterRefusal::OutOfOrder);
-        }
         let Some(time) = time else {
             old.map(|at| bindings.remove(at));
             continue;
@@ -141,6 +160,21 @@ pub(super) fn apply(
         }
     }
     if bindings.len() > limits.bindings { Err(RegisterRefusal::TooMany) } else { Ok((kind, bindings)) }
+}
+
+/// The proxies on the way back.
+fn path_of(request: &Message) -> Result<Vec<NameAddr<'static>>, RegisterRefusal> {
+    let mut path = Vec::new();
+    let mut octets = 0;
+    for route in request.header(h::PATHS) {
+        let route = route.map_err(|_| RegisterRefusal::Malformed)?;
+        octets += route.to_string().len();
+        if path.len() == crate::MAX_ROUTES || octets > MAX_PATH {
+            return Err(RegisterRefusal::Malformed);
+        }
+        path.push(route.into_owned());
+    }
+    Ok(path)
 }
 
 /// How long a Contact is bound; none: it is removed.

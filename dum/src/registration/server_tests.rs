@@ -110,6 +110,30 @@ fn line(msg: &Message, name: &str) -> String {
 }
 
 #[test]
+fn one_that_is_there_twice_is_taken_once_and_what_is_too_long_not_at_all() {
+    let mut bench = registrar(false);
+    let alice = "alice@example.com";
+    let twice = ("Contact", "<sip:a@192.0.2.8>;expires=100, <sip:a@192.0.2.8>;expires=90");
+    let answer = ask(&mut bench, register(alice, "1", 1, &[twice]));
+    assert_eq!((answer.status(), line(&answer, "Contact")), (Some(200), "<sip:a@192.0.2.8>;expires=90".into()));
+    let long = |octets: usize| "x".repeat(octets);
+    for (call_id, name, value, status) in [
+        ("2".to_owned(), "Contact", format!("<sip:{}@192.0.2.8>", long(1024)), 400),
+        (long(257), "Contact", "<sip:b@192.0.2.8>".into(), 400),
+        ("2".to_owned(), "Path", format!("<sip:{}@192.0.2.8;lr>", long(4096)), 400),
+        ("2".to_owned(), "Path", "<sip:p1;lr>, <<".into(), 400),
+        ("2".to_owned(), "Path", vec!["<sip:p;lr>"; 65].join(", "), 400),
+        ("2".to_owned(), "Path", vec!["<sip:p;lr>"; 64].join(", "), 200),
+    ] {
+        let mut lines = vec![(name, value.as_str())];
+        if name == "Path" {
+            lines.push(("Contact", "<sip:b@192.0.2.8>"));
+        }
+        assert_eq!(ask(&mut bench, register(alice, &call_id, 1, &lines)).status(), Some(status), "{name}");
+    }
+}
+
+#[test]
 fn bindings_are_added_refreshed_and_removed_in_order() {
     let mut bench = registrar(false);
     let alice = "alice@example.com";
