@@ -1,4 +1,4 @@
-//! The table `[auth]`.
+//! The tables `[auth]` and `[identity]`.
 
 use super::net::{BadText, bad};
 use serde::Deserialize;
@@ -27,6 +27,16 @@ pub struct Auth {
     pub ban_after: u32,
     /// For how long, seconds.
     pub ban_seconds: u64,
+}
+
+/// Who requests are said to be from (RFC 3325), and what is kept to oneself (RFC 3323).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asserted {
+    /// Whether this proxy is in a trust domain, with all who are trusted without a password: who has shown to be a user of
+    /// ours is asserted (P-Asserted-Identity), what strangers assert is removed, and what a sender wants to keep private
+    /// does not go to strangers. Without it identities pass as they are.
+    pub trust_domain: bool,
 }
 
 impl Default for Auth {

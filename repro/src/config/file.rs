@@ -182,7 +182,7 @@ fn is_origin(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Fork, Forking, Listen, Network, Store};
+    use crate::config::{Auth, Fork, Forking, Listen, Network, Store};
     use rutil::Placement;
     use rutil::log::Format;
     use stack::transport::tls::{ClientAuth, TlsIdentity, TlsOptions, TlsTrust};
@@ -222,6 +222,9 @@ ping_seconds = 30
 [log]
 filter = "info"
 format = "json"
+[identity]
+trust_domain = true
+
 [auth]
 required = true
 algorithms = ["SHA-512-256", "md5-sess"]
@@ -305,6 +308,12 @@ headers = ["User-Agent"]
         let websocket = config.ws_options();
         assert_eq!((websocket.path.as_deref(), websocket.ping.map(|p| p.as_secs())), (Some("/ws"), Some(30)));
         assert_eq!(websocket.origins, ["https://phone.example.com"]);
+        let names: Vec<_> = config.auth.algorithms.iter().map(|name| name.0.name()).collect();
+        assert_eq!(names, ["SHA-512-256", "MD5-sess"]);
+        let Auth { required, qop, nonce_seconds, nonces, failures, ban_after, ban_seconds, .. } = &config.auth;
+        let read = (required, qop.len(), nonce_seconds, nonces, failures, ban_after, ban_seconds);
+        assert_eq!(read, (&true, 2, &60, &1000, &3, &9, &30));
+        assert!(config.identity.trust_domain);
         let registrar = &config.registrar;
         let expires = [registrar.min_expires, registrar.max_expires, registrar.default_expires];
         assert_eq!((expires, registrar.max_contacts, registrar.max_aors), ([10, 100, 50], 3, 4));
@@ -361,6 +370,10 @@ headers = ["User-Agent"]
             ("[statistics]\ninterval = 5", &["my.toml:2: statistics.interval:", "`interval_seconds`"]),
             ("[overload]\ncontrol = 1", &["my.toml:2: overload.control:", "expected a boolean"]),
             ("trusted_peers = [\"10.0.0.0/99\"]", &["my.toml:1: trusted_peers:", "10.0.0.0/8"]),
+            ("[auth]\nalgorithms = []", &["my.toml:2: auth.algorithms:", "SHA-256"]),
+            ("[auth]\nalgorithms = [\"SHA-1\"]", &["my.toml:2: auth.algorithms:", "\"SHA-1\"", "-sess"]),
+            ("[auth]\nqop = [\"conf\"]", &["my.toml:2: auth.qop:", "auth-int"]),
+            ("[auth]\nfailures = 0", &["my.toml:2: auth.failures:", "at least 1"]),
             ("[hep]\ncollector = \"here\"", &["my.toml:2: hep.collector:", "address"]),
             ("name_servers = [\"dns\"]", &["my.toml:1: name_servers:", "192.0.2.53:53"]),
             ("listen = [", &["my.toml:1: listen:"]),

@@ -8,7 +8,7 @@ pub(crate) mod net;
 mod source;
 mod tls;
 
-pub use auth::{AlgorithmName, Auth, QopName};
+pub use auth::{AlgorithmName, Asserted, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
 pub use file::ConfigError;
 pub use http::{Http, ServiceUrl};
@@ -66,6 +66,8 @@ pub struct Config {
     pub log: Log,
     /// Passwords.
     pub auth: Auth,
+    /// Who requests are said to be from.
+    pub identity: Asserted,
     /// The registrar.
     pub registrar: Registrar,
     /// Bounds.
@@ -233,6 +235,7 @@ impl Default for Config {
             websocket: WebSocket::default(),
             log: Log::default(),
             auth: Auth::default(),
+            identity: Asserted::default(),
             registrar: Registrar::default(),
             limits: Limits::default(),
             chains: Chains::default(),

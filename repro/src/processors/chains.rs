@@ -1,9 +1,9 @@
 //! Which processors there are, and in which order they are asked.
 
 use super::{
-    Processor, ResponseProcessor, TargetProcessor, am_i_responsible, digest_authenticator, emergency, location_server,
-    loop_detection, options, peer, registrar, request_filter, static_route, strict_route_fixup, strip_credentials,
-    trunk, trunk_route, trusted_node, validation,
+    Processor, ResponseProcessor, TargetProcessor, am_i_responsible, digest_authenticator, emergency, identity,
+    identity_back, identity_out, location_server, loop_detection, options, peer, registrar, request_filter,
+    static_route, strict_route_fixup, strip_credentials, trunk, trunk_route, trusted_node, validation,
 };
 use crate::config;
 use std::sync::Arc;
@@ -74,6 +74,7 @@ impl Processors {
                 Arc::new(registrar::RegistrarDispatch),
                 Arc::new(validation::Validation),
                 Arc::new(am_i_responsible::AmIResponsible),
+                Arc::new(identity::Identity),
                 Arc::new(emergency::Emergency),
                 Arc::new(static_route::StaticRoute),
                 Arc::new(trunk_route::TrunkRoute),
@@ -82,9 +83,14 @@ impl Processors {
             target: vec![
                 Arc::new(trunk::ToTrunk),
                 Arc::new(strip_credentials::StripCredentials),
+                Arc::new(identity_out::IdentityOut),
                 Arc::new(peer::ToPeer),
             ],
-            response: vec![Arc::new(peer::BackToPeer), Arc::new(trunk::FromTrunk)],
+            response: vec![
+                Arc::new(identity_back::IdentityBack),
+                Arc::new(peer::BackToPeer),
+                Arc::new(trunk::FromTrunk),
+            ],
         }
     }
 

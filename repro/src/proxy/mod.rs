@@ -217,8 +217,7 @@ impl Proxy {
         }
         let mut context = ResponseContext::new(transaction, invite);
         if forwarding.watched {
-            let source = forwarding.request.source().map(|source| source.flow);
-            context.upstream = Some(Box::new(Upstream { source }));
+            context.upstream = Some(Box::new(Upstream::of(&forwarding.request)));
         }
         if forwarding.options.path == AddPath::Flow && registrar::registers_flow(&forwarding.request) {
             context.device = forwarding.request.source().map(|source| Box::new(source.flow));

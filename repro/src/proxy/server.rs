@@ -12,6 +12,7 @@ use rutil::hash::Keyed;
 use stack::transport::{Flow, TransportTable};
 use stack::tu::TuPoster;
 use stack::uri::Host;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 /// What the proxies of all shards work with. Each has one of its own, of which the most is shared; what is provisioned
@@ -118,6 +119,13 @@ impl Server {
         let listed = self.provisioning.access.trust(address, proved);
         let has_domains = !self.shared.config.domains.is_empty() || self.provisioning.domains().next().is_some();
         if has_domains { listed.or(self.shared.peers.trust(address, proved)) } else { listed }
+    }
+
+    /// Whether an address is trusted without a password, whatever certificate it has.
+    pub fn trusts_address(&self, address: IpAddr) -> bool {
+        let nothing = || None::<Arc<[String]>>;
+        let listed = self.provisioning.access.trust(address, nothing);
+        listed.or(self.shared.peers.trust(address, nothing)).listed
     }
 
     /// The first domain of ours, in lower case, if we are told any.

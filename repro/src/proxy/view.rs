@@ -1,6 +1,7 @@
 //! What processors see of a target and of a response.
 
 use super::{Server, Steps, Target};
+use stack::header::h;
 use stack::message::Message;
 use stack::transport::Flow;
 use stack::tu::{SendOptions, TuContext};
@@ -24,6 +25,15 @@ pub struct TargetView<'a, 'c> {
 pub struct Upstream {
     /// The flow.
     pub source: Option<Flow>,
+    /// Its From, if it has a Privacy header: a target may have got another.
+    pub from: Option<Box<str>>,
+}
+
+impl Upstream {
+    pub(super) fn of(request: &Message) -> Self {
+        let from = request.exists(h::PRIVACY).then(|| request.header(h::FROM).ok().map(|from| from.to_string().into()));
+        Upstream { source: request.source().map(|source| source.flow), from: from.flatten() }
+    }
 }
 
 /// A response of a target, before it counts.

@@ -16,6 +16,7 @@ mod lossy;
 mod name_server;
 mod outbound;
 mod overload;
+mod passwords;
 mod phone;
 mod registered;
 mod repro;

@@ -10,7 +10,7 @@ const HERE: &str = "203.0.113.9:5060";
 const FAR: &str = "sip:carol@198.51.100.1";
 
 /// A proxy on the net that asks for passwords. Those of alice, bob and admin are their names.
-fn asking(change: impl FnOnce(&mut Config)) -> Bench {
+pub(super) fn asking(change: impl FnOnce(&mut Config)) -> Bench {
     let mut config = Config::default();
     config.auth.required = true;
     change(&mut config);
@@ -20,7 +20,7 @@ fn asking(change: impl FnOnce(&mut Config)) -> Bench {
     bench
 }
 
-fn post(bench: &mut Bench, more: &[(&str, Value)]) {
+pub(super) fn post(bench: &mut Bench, more: &[(&str, Value)]) {
     let mut records = Records::default();
     let domains = [json!({"name": "example.com"}), json!({"name": "example.org", "realm": "org users"})];
     domains.into_iter().for_each(|body| drop(records.add("domain", body, Place::Store).unwrap()));
@@ -41,11 +41,11 @@ fn post(bench: &mut Bench, more: &[(&str, Value)]) {
 }
 
 /// A request of alice's, or of whom `lines` say.
-fn of(method: &str, uri: &str, lines: &str) -> Message {
+pub(super) fn of(method: &str, uri: &str, lines: &str) -> Message {
     request(method, uri, lines)
 }
 
-fn register(who: &str) -> Message {
+pub(super) fn register(who: &str) -> Message {
     let domain = who.split('@').nth(1).unwrap();
     let lines = format!(
         "From: <sip:{who}>;tag=a\r\nTo: <sip:{who}>\r\nContact: <sip:x@203.0.113.9:5060>\r\nContact-Note: x\r\n"
@@ -67,7 +67,7 @@ fn credentials(challenge: &Challenge, msg: &Message, user: &str, password: &str,
 }
 
 /// Sends a request, and again with an answer to the first challenge.
-fn prove(bench: &mut Bench, msg: Message, user: &str, password: &str) -> Vec<Out> {
+pub(super) fn prove(bench: &mut Bench, msg: Message, user: &str, password: &str) -> Vec<Out> {
     let outs = bench.request(msg.clone());
     let (code, asked) = challenges(&outs);
     bench.request(with(&asked[0], code, msg, user, password, 1))

@@ -9,6 +9,7 @@ mod fork;
 mod forward;
 mod gruu;
 mod http;
+mod identity;
 mod path;
 mod peers;
 mod provisioned;
