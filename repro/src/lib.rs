@@ -8,6 +8,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod forwarding;
 pub mod gruu_token;
 pub mod location;
 pub mod peers;

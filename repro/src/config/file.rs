@@ -140,6 +140,7 @@ impl Config {
             (self.limits.connections_per_source == 0, "limits", "connections_per_source", "expected at least 1"),
             (self.limits.max_targets == 0, "limits", "max_targets", "expected at least 1"),
             (self.limits.max_breadth == 0, "limits", "max_breadth", "expected at least 1"),
+            (!(1..=20).contains(&self.forwarding.max_diversions), "forwarding", "max_diversions", "expected 1 to 20"),
             (
                 self.limits.source_burst > 0 && self.limits.source_rate == 0,
                 "limits",
@@ -182,7 +183,7 @@ fn is_origin(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Auth, Fork, Forking, Listen, Network, Store};
+    use crate::config::{Auth, Fork, Forking, Forwarding, HistoryInfo, Listen, Network, Store};
     use rutil::Placement;
     use rutil::log::Format;
     use stack::transport::tls::{ClientAuth, TlsIdentity, TlsOptions, TlsTrust};
@@ -267,6 +268,11 @@ country_code = "49"
 international_prefix = "00"
 national_prefix = "0"
 emergency = ["112", "110"]
+[forwarding]
+max_diversions = 3
+history_info = "always"
+follow_redirects = true
+constant_location = ["sip:core.example.com"]
 [overload]
 max_wait_ms = 200
 control = true
@@ -326,6 +332,13 @@ headers = ["User-Agent"]
         assert_eq!(lengths, [Some(2), Some(0), Some(0)]);
         let forking = Forking { fork: Fork::Sequential, step_seconds: 20, cancel_between_steps: false };
         assert_eq!(config.forking, forking);
+        let forwarding = Forwarding {
+            max_diversions: 3,
+            history_info: HistoryInfo::Always,
+            follow_redirects: true,
+            constant_location: vec!["sip:core.example.com".parse().unwrap()],
+        };
+        assert_eq!(config.forwarding, forwarding);
         assert_eq!((limits.connections, limits.connections_per_source), (8, 9));
         let hep = config.hep.as_ref().unwrap();
         assert_eq!((hep.collector, hep.agent), ("192.0.2.9:9060".parse().unwrap(), 2001));
@@ -359,6 +372,8 @@ headers = ["User-Agent"]
             ("[registrar]\n\nmax_expires = 5", &["my.toml:3: registrar.max_expires:", "registrar.min_expires"]),
             ("[registrar]\nservice_route = [\"sip:a.example\"]", &["my.toml:2: registrar.service_route:", ";lr"]),
             ("[limits]\nmax_targets = 0", &["my.toml:2: limits.max_targets:", "at least 1"]),
+            ("[forwarding]\nmax_diversions = 0", &["my.toml:2: forwarding.max_diversions:", "1 to 20"]),
+            ("[forwarding]\nhistory_info = \"on\"", &["my.toml:2: forwarding.history_info:", "`supported`"]),
             ("domains = []\ndscp = 64", &["my.toml:2: dscp:", "0 to 63"]),
             ("dscp = -1", &["my.toml:1: dscp:", "expected u8"]),
             ("[limits]\nsource_burst = 9", &["my.toml:2: limits.source_burst:", "limits.source_rate"]),

@@ -3,6 +3,7 @@
 mod auth;
 mod chains;
 mod file;
+mod forwarding;
 mod http;
 pub(crate) mod net;
 mod source;
@@ -11,6 +12,7 @@ mod tls;
 pub use auth::{AlgorithmName, Asserted, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
 pub use file::ConfigError;
+pub use forwarding::{Forwarding, HistoryInfo};
 pub use http::{Http, ServiceUrl};
 pub use net::{BadText, Domain, Listen, NameServer, Network, RouteUri};
 pub use source::PREFIX;
@@ -78,6 +80,8 @@ pub struct Config {
     pub forking: Forking,
     /// How telephone numbers are dialled.
     pub dial: DialConfig,
+    /// Calls that go to somebody else than their address says.
+    pub forwarding: Forwarding,
     /// What happens when there is more to do than can be done.
     pub overload: Overload,
     /// What the log says of the statistics.
@@ -241,6 +245,7 @@ impl Default for Config {
             chains: Chains::default(),
             forking: Forking::default(),
             dial: DialConfig::default(),
+            forwarding: Forwarding::default(),
             overload: Overload::default(),
             statistics: Statistics::default(),
             hep: None,

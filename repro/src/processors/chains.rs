@@ -1,9 +1,10 @@
 //! Which processors there are, and in which order they are asked.
 
 use super::{
-    Processor, ResponseProcessor, TargetProcessor, am_i_responsible, digest_authenticator, emergency, identity,
-    identity_back, identity_out, location_server, loop_detection, options, peer, registrar, request_filter,
-    static_route, strict_route_fixup, strip_credentials, trunk, trunk_route, trusted_node, validation,
+    Processor, ResponseProcessor, TargetProcessor, am_i_responsible, call_forwarding, constant_location,
+    digest_authenticator, diversion, emergency, identity, identity_back, identity_out, location_server, loop_detection,
+    options, peer, recursive_redirect, registrar, request_filter, static_route, strict_route_fixup, strip_credentials,
+    trunk, trunk_route, trusted_node, validation,
 };
 use crate::config;
 use std::sync::Arc;
@@ -75,14 +76,18 @@ impl Processors {
                 Arc::new(validation::Validation),
                 Arc::new(am_i_responsible::AmIResponsible),
                 Arc::new(identity::Identity),
+                Arc::new(recursive_redirect::RecursiveRedirect),
                 Arc::new(emergency::Emergency),
                 Arc::new(static_route::StaticRoute),
                 Arc::new(trunk_route::TrunkRoute),
+                Arc::new(constant_location::ConstantLocation),
+                Arc::new(call_forwarding::CallForwarding),
                 Arc::new(location_server::LocationServer),
             ],
             target: vec![
                 Arc::new(trunk::ToTrunk),
                 Arc::new(strip_credentials::StripCredentials),
+                Arc::new(diversion::WriteDiversion),
                 Arc::new(identity_out::IdentityOut),
                 Arc::new(peer::ToPeer),
             ],
@@ -90,6 +95,7 @@ impl Processors {
                 Arc::new(identity_back::IdentityBack),
                 Arc::new(peer::BackToPeer),
                 Arc::new(trunk::FromTrunk),
+                Arc::new(recursive_redirect::RecursiveRedirect),
             ],
         }
     }

@@ -6,6 +6,7 @@ use crate::location::{Binding, By, Found, Located, is_sips};
 use crate::proxy::{RequestContext, Server, aor_key, by_preference};
 use crate::registrar::urn;
 use rutil::Time;
+use stack::transport::TransportTable;
 use stack::uri::{SipUri, Uri};
 
 /// Looks up who is meant. A request that has a Route or a flow to follow, or is for elsewhere, passes: its target is its
@@ -22,6 +23,7 @@ impl Processor for LocationServer {
             return ProcessorResult::Continue;
         }
         let (server, now) = (context.server, context.stack.now());
+        let transports = context.stack.transports();
         let (looked, secure) = match context.request.request_uri() {
             Ok(Uri::Sip(sip)) if is_gruu(&sip) => (look_up_device(server, &sip, now), sip.secure),
             _ if context.flow.is_some() => return ProcessorResult::Continue,
@@ -32,12 +34,10 @@ impl Processor for LocationServer {
             }
             _ => (None, false),
         };
-        let Some((aor, mut found)) = looked else { return nobody(context, 404) };
+        let Some((aor, found)) = looked else { return nobody(context, 404) };
+        let mut found = alive(server, transports, &aor, found, now);
         // RFC 5630 §5.3: what was sent to a sips URI goes to nobody who would get it in clear.
         found.retain(|contact| !secure || is_sips(&contact.uri));
-        if found.iter().any(|contact| is_silent(context, contact)) {
-            found = alive(context, &aor, found);
-        }
         if found.is_empty() {
             return nobody(context, 480);
         }
@@ -65,22 +65,27 @@ fn look_up(server: &Server, aor: &str, now: Time) -> Option<Found> {
     Some(found)
 }
 
-/// Whether it is a flow over UDP whose keep-alives stay away (RFC 5626 §4.4).
-fn is_silent(context: &RequestContext<'_, '_>, contact: &Located) -> bool {
-    let older = || contact.older.iter().flat_map(|older| older.iter());
-    std::iter::once(contact).chain(older()).any(|flow| matches!(&flow.by, By::Flow(flow) if context.is_silent(flow)))
+/// The contacts of an address-of-record that a request can be sent to; `None`: nobody has registered it, or is provisioned.
+pub(crate) fn contacts_of(server: &Server, transports: &TransportTable, aor: &str, now: Time) -> Option<Found> {
+    look_up(server, aor, now).map(|found| alive(server, transports, aor, found, now))
 }
 
-/// Forgets the flows that are silent; what is left of each device.
-fn alive(context: &RequestContext<'_, '_>, aor: &str, found: Found) -> Found {
+/// Forgets the flows over UDP whose keep-alives stay away (RFC 5626 §4.4); what is left of each device.
+fn alive(server: &Server, transports: &TransportTable, aor: &str, found: Found, now: Time) -> Found {
+    let is_silent =
+        |contact: &Located| matches!(&contact.by, By::Flow(flow) if transports.heard().is_silent(flow, now));
+    let older = |contact: &Located| contact.older.iter().flat_map(|older| older.iter()).any(is_silent);
+    if !found.iter().any(|contact| is_silent(contact) || older(contact)) {
+        return found;
+    }
     let devices = found.into_iter().filter_map(|mut contact| {
         let older = contact.older.take();
         let mut flows: Found =
             std::iter::once(contact).chain(older.map(|older| *older).into_iter().flatten()).collect();
         flows.retain(|flow| {
-            let silent = is_silent(context, flow);
+            let silent = is_silent(flow);
             if silent {
-                context.server.location().remove(aor, flow);
+                server.location().remove(aor, flow);
             }
             !silent
         });

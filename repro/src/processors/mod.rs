@@ -14,8 +14,11 @@
 //! [`ResponseProcessor`] sees the responses to requests that a processor wants watched.
 
 mod am_i_responsible;
+mod call_forwarding;
 mod chains;
+mod constant_location;
 mod digest_authenticator;
+mod diversion;
 mod emergency;
 pub mod http;
 mod identity;
@@ -25,6 +28,7 @@ mod location_server;
 mod loop_detection;
 mod options;
 mod peer;
+mod recursive_redirect;
 mod registrar;
 mod request_filter;
 mod static_route;
@@ -36,6 +40,8 @@ mod trusted_node;
 mod validation;
 
 pub use chains::{ChainError, Chains, Processors};
+pub(crate) use location_server::contacts_of;
+pub(crate) use trunk_route::one_by_one;
 
 use crate::proxy::{RequestContext, ResponseView, TargetView};
 use std::any::Any;

@@ -1,9 +1,9 @@
 //! Calls to telephone numbers: dial rules, then trunks.
 
 use super::{Processor, ProcessorResult};
-use crate::proxy::{RequestContext, Step, Target, When, aor_key};
+use crate::proxy::{RequestContext, Step, Steps, Target, When, aor_key};
 use crate::routing::dial::Dialled;
-use crate::routing::trunk::{Hops, Redirects};
+use crate::routing::trunk::{Hop, Hops, Redirects};
 use stack::header::h;
 use stack::uri::{Host, SipUri, Uri};
 
@@ -53,6 +53,7 @@ fn is_users(context: &mut RequestContext<'_, '_>, digits: &str) -> bool {
     let known = |aor: &str| {
         let provisioned = server.provisioning();
         provisioned.user(aor).is_some()
+            || provisioned.group(aor).is_some()
             || !provisioned.static_contacts(aor).is_empty()
             || server.location().lookup(aor, now).is_some()
     };
@@ -85,10 +86,15 @@ pub(super) fn to_trunks(context: &mut RequestContext<'_, '_>, hops: Hops) -> Pro
     }
     context.watched = true;
     context.recurses = hops.iter().any(|hop| hop.trunk.record.redirects == Redirects::Follow);
-    let steps = hops.into_iter().map(|hop| {
-        let when = if hop.emergency { When::Always } else { When::Unavailable };
-        Step { when, ..Step::to(Target::by_trunk(hop)) }
-    });
-    context.steps = steps.collect();
+    context.steps = one_by_one(hops);
     ProcessorResult::SkipThisChain
+}
+
+/// A step for each attempt, the first whatever was before.
+pub(crate) fn one_by_one(hops: Hops) -> Steps {
+    let step = |(at, hop): (usize, Hop)| {
+        let when = if hop.emergency || at == 0 { When::Always } else { When::Unavailable };
+        Step { when, ..Step::to(Target::by_trunk(hop)) }
+    };
+    hops.into_iter().enumerate().map(step).collect()
 }

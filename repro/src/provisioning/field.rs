@@ -2,9 +2,10 @@
 
 use crate::config::net::{BadText, bad};
 use serde::{Deserialize, Serialize, Serializer};
-use stack::uri::Uri;
+use stack::uri::{SipUri, Uri};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Most octets of an address-of-record.
 pub const MOST_AOR: usize = 512;
@@ -119,6 +120,39 @@ impl FromStr for ContactUri {
     }
 }
 
+/// Where a call is forwarded to: a sip, sips or tel URI.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ForwardUri(Arc<str>);
+
+impl ForwardUri {
+    /// The same as a text.
+    pub fn text(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    /// The key of the address-of-record that it would be; none for a number.
+    pub fn aor_key(&self) -> Option<String> {
+        Uri::parse(&self.0).ok()?.sip().map(SipUri::aor_key)
+    }
+
+    /// Whether it is this address-of-record.
+    pub fn is(&self, aor: &Aor) -> bool {
+        self.aor_key().is_some_and(|key| key == aor.as_str())
+    }
+}
+
+impl FromStr for ForwardUri {
+    type Err = BadText;
+    fn from_str(text: &str) -> Result<Self, BadText> {
+        const EXPECTED: &str = "a sip, sips or tel URI, as sip:voicemail@example.com or tel:+15550100";
+        match Uri::parse_request(text) {
+            Ok(Uri::Sip(_) | Uri::Tel(_)) if text.len() <= MOST_URI => Ok(ForwardUri(text.into())),
+            _ => Err(bad(&text.chars().take(MOST_URI).collect::<String>(), EXPECTED)),
+        }
+    }
+}
+
 /// A preference, 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
@@ -176,7 +210,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text! { Aor ContactUri }
+as_text! { Aor ContactUri ForwardUri }
 
 impl<const N: usize> Serialize for Ha1<N> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {

@@ -7,6 +7,7 @@
 mod access;
 mod field;
 mod fields;
+mod forwarding;
 mod lines;
 mod record;
 mod records;
@@ -15,7 +16,8 @@ mod tests;
 mod user;
 
 pub use access::{AccessList, Trust};
-pub use field::{Aor, BadHa1, ContactUri, Ha1, MOST_AOR, Quality};
+pub use field::{Aor, BadHa1, ContactUri, ForwardUri, Ha1, MOST_AOR, Quality};
+pub use forwarding::{Forwards, GroupMode, GroupRecord};
 pub use lines::read_lines;
 pub use record::{AclRecord, DomainRecord, Fault, Record, StaticRegistration, ThirdParty, UserRecord};
 pub use records::{Place, Placed, Records, Row};
@@ -116,6 +118,9 @@ pub struct Provisioning {
     pub trunks: Trunks,
     /// Peers.
     pub peers: Peers,
+    groups: HashMap<Box<str>, Arc<GroupRecord>>,
+    /// Whether any user has forwards.
+    any_forwards: bool,
 }
 
 impl Provisioning {
@@ -127,12 +132,14 @@ impl Provisioning {
             domains: HashMap::with_hasher(hasher.clone()),
             addresses: Vec::new(),
             access: AccessList::empty(rng),
-            static_contacts: HashMap::with_hasher(hasher),
             filters: Filters::default(),
             static_routes: StaticRoutes::default(),
             dial_rules: DialRules::default(),
             trunks: Trunks::default(),
             peers: Peers::default(),
+            static_contacts: HashMap::with_hasher(hasher.clone()),
+            groups: HashMap::with_hasher(hasher),
+            any_forwards: false,
         }
     }
 
@@ -155,6 +162,7 @@ impl Provisioning {
         for Placed { record, .. } in &records.users {
             let realm = record.realm.as_deref().or_else(|| Some(&*all.domain(record.aor.domain())?.realm));
             let user = User::new(record, realm);
+            all.any_forwards |= user.forwards().is_some();
             all.users.insert(record.aor.as_str().into(), user);
         }
         records.acl.iter().for_each(|placed| all.access.add(&placed.record));
@@ -177,7 +185,38 @@ impl Provisioning {
         for contacts in all.static_contacts.values_mut() {
             contacts.sort_by_key(|contact| std::cmp::Reverse(contact.q));
         }
+        all.add_groups(records)?;
         Ok(all)
+    }
+
+    /// A group has an address of its own, and no group among its members: so a call of one is never one of another.
+    fn add_groups(&mut self, records: &Records) -> Result<(), ProvisioningError> {
+        for Placed { record, .. } in &records.groups {
+            self.groups.insert(record.aor.as_str().into(), Arc::new(record.clone()));
+        }
+        for Placed { record, place } in &records.groups {
+            let key = record.aor.as_str();
+            let wrong =
+                |field: &str, what: &str| Err(ProvisioningError::new(place, GroupRecord::KIND, key, field, what));
+            if self.users.contains_key(key) {
+                return wrong("aor", "expected an address that no user has");
+            }
+            let member = record.members.iter().filter_map(ForwardUri::aor_key);
+            if let Some(other) = member.into_iter().find(|member| self.groups.contains_key(member.as_str())) {
+                return wrong("members", &format!("{other} is a group, expected users or places elsewhere"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The group with this address-of-record.
+    pub fn group(&self, aor: &str) -> Option<&Arc<GroupRecord>> {
+        self.groups.get(aor)
+    }
+
+    /// Whether calls may go to somebody else than their address says: some user has forwards, or there are groups.
+    pub fn forwards(&self) -> bool {
+        self.any_forwards || !self.groups.is_empty()
     }
 
     /// The user with this address-of-record, unless it is disabled.

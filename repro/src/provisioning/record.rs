@@ -1,6 +1,7 @@
 //! The kinds of records: each is a TOML table of the configuration, a JSON line of an import, and a row of the store.
 
-use super::field::{Aor, ContactUri, Ha1, Quality};
+use super::field::{Aor, ContactUri, ForwardUri, Ha1, Quality};
+use super::forwarding;
 use crate::config::{Domain, Network};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,24 @@ pub struct UserRecord {
     /// Whether it may do anything at all.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enabled: bool,
+    /// Where all its calls go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_always: Option<ForwardUri>,
+    /// Where its calls go when it is busy (486).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_busy: Option<ForwardUri>,
+    /// Where its calls go that nobody answers (`no_answer_seconds`, or 480 or 408).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_no_answer: Option<ForwardUri>,
+    /// How long its phones ring before nobody has answered, seconds; without it 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_answer_seconds: Option<u32>,
+    /// Where its calls go while no phone is registered, or none can be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_not_registered: Option<ForwardUri>,
+    /// Where its calls go when it is busy, does not answer or is not registered, and nothing is said for that case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voicemail: Option<ForwardUri>,
 }
 
 /// Whom a user may register besides itself.
@@ -115,6 +134,10 @@ impl Record for UserRecord {
 
     fn key(&self) -> String {
         self.aor.to_string()
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        forwarding::check(self)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::ProvisioningError;
 use super::fields::fields_of;
+use super::forwarding::GroupRecord;
 use super::record::{AclRecord, DomainRecord, Record, StaticRegistration, UserRecord};
 use crate::peers::PeerRecord;
 use crate::routing::dial::DialRuleRecord;
@@ -185,6 +186,8 @@ kinds! {
     trunks: TrunkRecord,
     /// `[[peer]]`
     peers: PeerRecord,
+    /// `[[group]]`
+    groups: GroupRecord,
 }
 
 impl Records {

@@ -141,6 +141,8 @@ fn what_is_written_is_read_again() {
         ("domain", json!({"name": "h", "realm": "<b>\"'; DROP TABLE provisioning; --\u{0}\n"})),
         ("acl", json!({"network": "10.0.0.0/8", "tls_identity": "peer.example.com", "relay": false})),
         ("static_registration", json!({"aor": "a@h", "contact": "sip:x@y", "q": 0.25})),
+        ("user", json!({"aor": "bob@h", "forward_busy": "tel:+1", "voicemail": "sip:vm@h", "no_answer_seconds": 9})),
+        ("group", json!({"aor": "g@h", "members": ["sip:a@h"], "mode": "parallel", "fallback": "sips:f@h"})),
     ]);
     let all = all.unwrap();
     let mut again = Records::default();
@@ -151,7 +153,61 @@ fn what_is_written_is_read_again() {
         assert_eq!(fields.remove("kind"), Some(row.kind.into()));
         assert_eq!(again.add(row.kind, Value::Object(fields), place).unwrap(), row);
     }
-    assert!(again == all && all.len() == 4);
+    assert!(again == all && all.len() == 6);
+}
+
+#[test]
+fn forwards_are_those_of_the_record_and_voicemail_is_for_the_rest() {
+    let all = compile(&[
+        ("user", json!({"aor": "a@h", "forward_busy": "tel:+1", "voicemail": "sip:vm@h", "no_answer_seconds": 7})),
+        ("user", json!({"aor": "b@h", "forward_always": "sips:x@y", "enabled": false})),
+        ("user", json!({"aor": "c@h"})),
+    ]);
+    let all = all.unwrap();
+    let forwards = all.user("a@h").unwrap().forwards().unwrap();
+    let texts = [&forwards.always, &forwards.busy, &forwards.no_answer, &forwards.not_registered]
+        .map(|to| to.as_ref().map(|to| to.text().to_string()).unwrap_or_default());
+    assert_eq!(texts, ["", "tel:+1", "sip:vm@h", "sip:vm@h"]);
+    assert_eq!(forwards.no_answer_after.as_secs(), 7);
+    assert!(all.forwards() && all.user("b@h").unwrap().forwards().is_none());
+    assert!(all.user("c@h").unwrap().forwards().is_none());
+    assert!(!compile(&[("user", json!({"aor": "c@h"}))]).unwrap().forwards());
+}
+
+#[test]
+fn forwards_and_groups_that_mean_nothing_are_errors() {
+    let group = |fields: Value| {
+        let mut body = json!({"aor": "g@h", "members": ["sip:a@h"]});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        body
+    };
+    let many = vec!["sip:a@h"; 33];
+    for (kind, body, expected) in [
+        (
+            "user",
+            json!({"aor": "a@h", "forward_always": "a"}),
+            "forward_always: \"a\": expected a sip, sips or tel URI",
+        ),
+        ("user", json!({"aor": "a@h", "forward_busy": "sip:%61@H"}), "forward_busy: expected somebody else"),
+        ("user", json!({"aor": "a@h", "no_answer_seconds": 9}), "no_answer_seconds: means nothing without"),
+        ("user", json!({"aor": "a@h", "voicemail": "sip:v@h", "no_answer_seconds": 171}), "expected 1 to 170"),
+        ("group", json!({"aor": "g@h"}), "missing field `members`"),
+        ("group", group(json!({"members": []})), "members: expected at least one"),
+        ("group", group(json!({"members": many})), "members: expected 32 at most"),
+        ("group", group(json!({"members": ["sip:g@h"]})), "members: expected others than the group"),
+        ("group", group(json!({"fallback": "sip:g@h"})), "fallback: expected somebody else"),
+        ("group", group(json!({"step_seconds": 0})), "step_seconds: expected 1 to 170"),
+        ("group", group(json!({"mode": "random"})), "mode: unknown variant `random`"),
+    ] {
+        let error = compile(&[(kind, body.clone())]).unwrap_err().to_string();
+        assert!(error.contains(expected.split(": ").last().unwrap()) && error.starts_with("f:1: "), "{body}: {error}");
+        assert!(expected.split(": ").all(|part| error.contains(part)), "{body}: {error}");
+    }
+    let error = compile(&[("user", json!({"aor": "g@h"})), ("group", group(json!({})))]).unwrap_err();
+    assert_eq!(error.to_string(), "f:2: group g@h aor: expected an address that no user has");
+    let other = json!({"aor": "x@h", "members": ["sip:g@h"]});
+    let error = compile(&[("group", other), ("group", group(json!({})))]).unwrap_err().to_string();
+    assert!(error.contains("f:1: group x@h members: g@h is a group"), "{error}");
 }
 
 /// Each kind of routing record goes to the store and back, and into the table that is looked up in.

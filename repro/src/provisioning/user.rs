@@ -1,9 +1,11 @@
 //! A user as the proxy looks it up: small, because there may be 100,000.
 
 use super::Aor;
+use super::forwarding::Forwards;
 use super::record::{ThirdParty, UserRecord};
 use stack::auth::{Algorithm, Hash, Secret};
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 /// A user that may be authenticated. The hashes are never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,6 +30,7 @@ struct Has {
 struct Rare {
     realm: Option<Box<str>>,
     third_party: MayRegister,
+    forwards: Option<Arc<Forwards>>,
 }
 
 /// Whom a user may register besides itself.
@@ -55,10 +58,11 @@ impl User {
             ThirdParty::Everybody => None,
         });
         let third_party = if everybody { MayRegister::Everybody } else { MayRegister::These(these.collect()) };
-        let common = realm.is_none() && third_party == MayRegister::These(Box::default());
+        let forwards = Forwards::of(record).map(Arc::new);
+        let common = realm.is_none() && third_party == MayRegister::These(Box::default()) && forwards.is_none();
         User {
             hashes: hashes.into_iter().flatten().flatten().copied().collect(),
-            rare: (!common).then(|| Box::new(Rare { realm, third_party })),
+            rare: (!common).then(|| Box::new(Rare { realm, third_party, forwards })),
             has,
             enabled: record.enabled,
         }
@@ -83,6 +87,11 @@ impl User {
     /// The realm that its hashes were made with; none: the domain of its address-of-record.
     pub fn realm(&self) -> Option<&str> {
         self.rare.as_ref()?.realm.as_deref()
+    }
+
+    /// Where its calls go, if it is enabled and they may go elsewhere.
+    pub fn forwards(&self) -> Option<&Arc<Forwards>> {
+        self.rare.as_ref()?.forwards.as_ref().filter(|_| self.enabled)
     }
 
     /// Whether it may register this address-of-record, which is not its own.

@@ -24,12 +24,17 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             _ => NextHop::Route,
         };
         let max_breadth = self.request.header(h::MAX_BREADTH).map_or(config.limits.max_breadth, |breadth| breadth.0);
-        let RequestState { request, mut steps, aor, loop_hash, path, watched, recurses, .. } = self.state;
+        let RequestState { request, mut steps, onward, aor, loop_hash, path, watched, recurses, .. } = self.state;
         truncate(&mut steps, config.limits.max_targets);
         let record_route = inbound.filter(|_| record);
         let options = SendOptions { next_hop, record_route, loop_hash: Some(loop_hash), path };
         let room = config.limits.max_targets - steps.iter().map(|step| step.targets.len()).sum::<usize>();
-        let forwarding = Forwarding { request, steps, room, aor, options, max_breadth, watched, recurses };
+        let tried = match recurses {
+            true => vec![String::from_utf8_lossy(request.request_uri_text()).into()],
+            false => Vec::new(),
+        };
+        let forwarding =
+            Forwarding { request, steps, onward, room, tried, aor, options, max_breadth, watched, recurses };
         (forwarding, self.stack)
     }
 }

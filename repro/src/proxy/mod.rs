@@ -32,9 +32,11 @@ pub use agent::{Agent, AgentContext};
 pub use parked::{NotTaken, Waiter};
 pub use request_context::{RequestContext, RequestState, RequestUri, Verb, aor_key};
 pub use server::Server;
+pub(crate) use target::Ended;
 pub use target::{Step, Steps, Target, When, by_preference};
 pub use view::{ResponseView, TargetView, Upstream};
 
+use crate::forwarding::Onward;
 use crate::location::SWEEP_EVERY;
 use crate::processors::ProcessorResult;
 use crate::provisioning::Provisioning;
@@ -54,7 +56,6 @@ use stack::tu::{
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
-use target::Ended;
 
 /// Timer C may be late by a second: it is longer than three minutes anyway.
 const SECOND: u64 = 1_000_000_000;
@@ -97,7 +98,8 @@ pub struct Proxy {
     /// One entry for each INVITE branch; those whose branch has ended mean nothing.
     timer_c: Wheel<ClientTransaction, SECOND>,
     c: Duration,
-    /// One entry for each step that has a time: its context and its number. Those of other steps mean nothing.
+    /// One entry for each step that has a time, and for each user whose calls are forwarded after a time: its context and
+    /// its number. Those of other steps and users mean nothing.
     steps: Wheel<(usize, u64), STEP_TICK>,
     last_step: u64,
     /// Until when the ACK for the last 2xx may come.
@@ -226,7 +228,23 @@ impl Proxy {
         if invite {
             self.invites.insert(transaction, slot);
         }
+        self.start_stage(slot, forwarding, stack);
+    }
+
+    /// Begins what somebody leads to who may let ring for so long and no longer.
+    fn start_stage(&mut self, slot: usize, forwarding: Forwarding, stack: &mut TuContext<'_>) {
+        self.time_stage(slot, forwarding.onward.as_deref().and_then(Onward::patience), stack);
         self.start(slot, forwarding, stack);
+    }
+
+    fn time_stage(&mut self, slot: usize, patience: Option<Duration>, stack: &mut TuContext<'_>) {
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        (context.stage, context.so_far) = (0, Ended::default());
+        if let Some(patience) = patience {
+            self.last_step += 1;
+            context.stage = self.last_step;
+            self.steps.arm(stack.now() + patience, (slot, self.last_step));
+        }
     }
 
     /// Begins the next step.
@@ -291,13 +309,18 @@ impl Proxy {
         }
     }
 
-    /// The time of a step is over.
-    fn on_step_over(&mut self, slot: usize, step: u64, stack: &mut TuContext<'_>) {
-        let Some(context) = self.contexts.get_mut(slot).filter(|context| context.step == step) else { return };
-        if !context.closed && !context.answered {
-            context.pass_over(stack);
-            self.settle(slot, stack);
+    /// The time of a step is over, or that of a user.
+    fn on_step_over(&mut self, slot: usize, number: u64, stack: &mut TuContext<'_>) {
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        if context.closed || context.answered {
+            return;
         }
+        match number {
+            _ if number == context.step => context.pass_over(stack),
+            _ if number == context.stage => context.give_up(stack),
+            _ => return,
+        }
+        self.settle(slot, stack);
     }
 
     fn branch(&mut self, client: ClientTransaction) -> Option<&mut Branch> {

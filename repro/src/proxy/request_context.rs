@@ -2,6 +2,7 @@
 
 use super::parked::{Waiter, Waiting};
 use super::{Server, Steps};
+use crate::forwarding::Onward;
 use crate::processors::ProcessorResult;
 use crate::provisioning::Trust;
 use crate::registrar::{Registered, Registrar};
@@ -84,6 +85,8 @@ pub struct RequestState {
     pub path: AddPath,
     /// Where it goes; none: to its Request-URI.
     pub steps: Steps,
+    /// Where it goes when they have failed.
+    pub(crate) onward: Option<Box<Onward>>,
     /// The address-of-record that the targets belong to.
     pub aor: String,
     /// Whether the response chain sees its responses.
@@ -136,6 +139,7 @@ impl RequestState {
             flow: None,
             path: AddPath::None,
             steps: Steps::new(),
+            onward: None,
             aor: String::new(),
             watched: false,
             recurses: false,

@@ -5,6 +5,7 @@ use super::best::{Best, better};
 use super::target::{Ended, truncate};
 use super::view::Upstream;
 use super::{Server, Step, Steps, Target, TargetView};
+use crate::forwarding::{Onward, Resolved};
 use crate::location::{By, Located};
 use crate::processors::TargetResult;
 use rutil::Time;
@@ -13,7 +14,11 @@ use stack::header::h;
 use stack::message::Message;
 use stack::transport::Flow;
 use stack::tu::{ClientTransaction, NextHop, SendOptions, ServerTransaction, TuContext};
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Why a phone stops ringing whose time is over (RFC 3326).
+const NOT_ANSWERED: &str = "SIP;cause=408;text=\"Not answered in time\"";
 
 /// How a branch stands to the step that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +70,12 @@ pub(super) struct ResponseContext {
     pub(super) best: Best,
     /// How the step under way ends.
     pub(super) ended: Ended,
+    /// How all steps have ended of who is called now.
+    pub(super) so_far: Ended,
     /// Names the step under way, if it has a time.
     pub(super) step: u64,
+    /// Names who is called now, if he may let ring for so long and no longer.
+    pub(super) stage: u64,
     pub(super) rings_on: bool,
     /// Where the request came from, if it is watched.
     pub(super) upstream: Option<Box<Upstream>>,
@@ -83,8 +92,12 @@ pub(super) struct Forwarding {
     pub(super) request: Box<Message>,
     /// The first is the next; none: the Request-URI as it stands.
     pub(super) steps: Steps,
+    /// Where it goes when they have failed.
+    pub(super) onward: Option<Box<Onward>>,
     /// How many targets may be added.
     pub(super) room: usize,
+    /// The URIs that it was sent to, its own first, if targets may be added.
+    pub(super) tried: Vec<Arc<str>>,
     /// The address-of-record that they belong to.
     pub(super) aor: String,
     pub(super) options: SendOptions,
@@ -122,7 +135,9 @@ impl ResponseContext {
             cancelled: false,
             best: Best::None,
             ended: Ended::default(),
+            so_far: Ended::default(),
             step: 0,
+            stage: 0,
             rings_on: false,
             upstream: None,
             branches: SmallVec::new(),
@@ -150,9 +165,37 @@ impl ResponseContext {
     /// The steps that are left, from the next one on; none when there is none that the end of the last one asks for.
     pub(super) fn take_next(&mut self) -> Option<Box<Forwarding>> {
         let mut rest = self.rest.take()?;
-        let next = rest.steps.iter().position(|step| step.when.holds(self.ended))?;
-        rest.steps.drain(..next);
-        Some(rest)
+        match rest.steps.iter().position(|step| step.when.holds(self.ended)) {
+            Some(next) => {
+                rest.steps.drain(..next);
+                return Some(rest);
+            }
+            // What comes after all steps waits for those that ring on.
+            None if rest.onward.is_some() => {
+                rest.steps.clear();
+                self.rest = Some(rest);
+            }
+            None => {}
+        }
+        None
+    }
+
+    /// Where the request goes when nobody has taken it who was called. A loop is what the caller is told of.
+    pub(super) fn take_onward(&mut self, server: &Server, stack: &mut TuContext<'_>) -> Option<Box<Forwarding>> {
+        let mut rest = self.rest.take()?;
+        let onward = rest.onward.take()?;
+        match onward.next(self.so_far, &rest.request, server, stack)? {
+            Ok(Resolved { steps, onward }) => {
+                rest.onward = onward;
+                rest.add(steps).then_some(rest)
+            }
+            Err(code) => {
+                if code == 482 {
+                    self.best = Best::Local(code);
+                }
+                None
+            }
+        }
     }
 
     /// Takes a final response of a branch into account.
@@ -160,21 +203,31 @@ impl ResponseContext {
         if role == Role::Current {
             self.ended.code = better(self.ended.code, outcome.code());
         }
+        if role != Role::GivenUp {
+            self.so_far.code = better(self.so_far.code, outcome.code());
+        }
         self.best.consider(outcome);
     }
 
     /// The time of the step under way is over: its branches are given up, or ring on.
     pub(super) fn pass_over(&mut self, stack: &mut TuContext<'_>) {
-        self.ended.timed_out = true;
+        (self.ended.timed_out, self.so_far.timed_out) = (true, true);
         for branch in self.branches.iter_mut().filter(|branch| branch.role == Role::Current) {
-            if self.rings_on {
-                branch.role = Role::RingsOn;
-                continue;
+            match self.rings_on {
+                true => branch.role = Role::RingsOn,
+                false => branch.give_up(self.invite, stack),
             }
-            branch.role = Role::GivenUp;
-            if self.invite {
-                stack.cancel(branch.client, None);
-            }
+        }
+    }
+
+    /// The time is over of who is called now: no step of his is left.
+    pub(super) fn give_up(&mut self, stack: &mut TuContext<'_>) {
+        (self.ended.timed_out, self.so_far.timed_out) = (true, true);
+        for branch in self.branches.iter_mut().filter(|branch| branch.role != Role::GivenUp) {
+            branch.give_up(self.invite, stack);
+        }
+        if let Some(rest) = &mut self.rest {
+            rest.steps.clear();
         }
     }
 
@@ -207,6 +260,15 @@ impl ResponseContext {
                 // Nobody was there in time.
                 _ => stack.respond_status(self.server, if code == 0 { 408 } else { code }),
             },
+        }
+    }
+}
+
+impl Branch {
+    fn give_up(&mut self, invite: bool, stack: &mut TuContext<'_>) {
+        self.role = Role::GivenUp;
+        if invite {
+            stack.cancel(self.client, Some(NOT_ANSWERED));
         }
     }
 }
@@ -258,7 +320,10 @@ impl Forwarding {
     pub(super) fn start(mut self, server: &Server, stack: &mut TuContext<'_>) -> Started {
         self.set_breadth(self.group());
         let mut targets = if self.steps.is_empty() { SmallVec::new() } else { self.steps.remove(0).targets };
-        let keeps = self.recurses || !self.steps.is_empty();
+        if self.recurses {
+            self.tried.extend(targets.iter().map(|target| target.contact.uri.clone()));
+        }
+        let keeps = self.recurses || !self.steps.is_empty() || self.onward.is_some();
         let mut started = Started::default();
         // The last target takes the request itself, if nothing else needs it.
         let last = if keeps { None } else { targets.pop() };
@@ -292,15 +357,22 @@ impl Forwarding {
         let next = next.map(|next| Forwarding {
             request: self.request.clone(),
             steps: smallvec![Step::to(target.with(next))],
+            onward: None,
             room: 0,
-            aor: self.aor.clone(),
+            tried: Vec::new(),
+            aor: self.aor_of(target).to_owned(),
             options: self.options,
             max_breadth: self.request.header(h::MAX_BREADTH).map_or(1, |breadth| breadth.0),
             watched: self.watched,
             recurses: false,
         });
         let flow = Located { older: None, ..target.contact.clone() };
-        Some(Box::new(Fallback { aor: self.aor.clone(), flow, next }))
+        Some(Box::new(Fallback { aor: self.aor_of(target).to_owned(), flow, next }))
+    }
+
+    /// Whose contact a target is.
+    pub(super) fn aor_of<'t>(&'t self, target: &'t Target) -> &'t str {
+        target.retarget.as_deref().map_or(&self.aor, |retarget| &retarget.aor)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::best::Best;
 use super::response_context::Role;
 use super::{ACK_WAIT, Accepted, Proxy, ResponseView, Steps};
+use crate::forwarding::Onward;
 use crate::location::By;
 use crate::processors::ResponseResult;
 use crate::registrar;
@@ -63,9 +64,13 @@ impl Proxy {
                 code,
                 response,
                 target,
+                aor: "",
                 upstream,
+                request: None,
+                tried: &[],
                 more,
                 may_add: false,
+                onward: None,
                 server: &self.server,
                 stack,
             });
@@ -104,14 +109,38 @@ impl Proxy {
     ) -> Outcome {
         let Some(context) = self.contexts.get_mut(slot) else { return Outcome::Counts(code) };
         let Some(upstream) = &context.upstream else { return Outcome::Counts(code) };
-        let rest = context.rest.as_mut().filter(|rest| rest.recurses && !context.closed && !context.answered);
+        let mut rest = context.rest.as_mut().filter(|rest| rest.recurses && !context.closed && !context.answered);
         let branch = context.branches.iter().find(|branch| branch.client == client);
         let target = branch.and_then(|branch| branch.target.as_deref());
-        let (may_add, server) = (rest.as_ref().is_some_and(|rest| rest.room > 0), &*self.server);
-        let mut view = ResponseView { code, response, target, upstream, more: Steps::new(), may_add, server, stack };
+        let kept = rest.as_deref().map(|rest| &**rest);
+        let mut view = ResponseView {
+            code,
+            response,
+            target,
+            aor: kept.map_or("", |kept| target.map_or(&kept.aor, |target| kept.aor_of(target))),
+            upstream,
+            request: kept.map(|kept| &*kept.request),
+            tried: kept.map_or(&[], |kept| &kept.tried),
+            more: Steps::new(),
+            may_add: kept.is_some_and(|kept| kept.room > 0),
+            onward: None,
+            server: &self.server,
+            stack,
+        };
         let result = run(&mut view);
-        let more = std::mem::take(&mut view.more);
-        let added = rest.is_some_and(|rest| rest.add(more));
+        let (mut more, onward) = (std::mem::take(&mut view.more), view.onward.take());
+        // Where a trunk redirects a diverted call, it is as diverted as before, and nobody's contact.
+        if let Some(retarget) = target.and_then(|target| target.retarget.as_ref()) {
+            for target in more.iter_mut().flat_map(|step| step.targets.iter_mut()) {
+                target.retarget.get_or_insert_with(|| retarget.clone());
+            }
+        }
+        let added = rest.as_mut().is_some_and(|rest| rest.add(more));
+        if let (Some(rest), Some(onward), true) = (rest, onward, added) {
+            let patience = onward.as_deref().and_then(Onward::patience);
+            rest.onward = onward;
+            self.time_stage(slot, patience, stack);
+        }
         match result {
             ResponseResult::Continue => Outcome::Counts(code),
             ResponseResult::CountAs(code) => Outcome::Counts(code),
@@ -234,6 +263,12 @@ impl Proxy {
             }
             if context.branches.iter().any(|branch| branch.role == Role::RingsOn) {
                 return;
+            }
+            if let Some(rest) = context.take_onward(&self.server, stack) {
+                if rest.fits() {
+                    return self.start_stage(slot, *rest, stack);
+                }
+                context.best.consider(Best::Local(440));
             }
             context.answer(stack);
             if context.is_waiting() {

@@ -2,9 +2,11 @@
 //! one after the other.
 
 use crate::config::{Fork, Forking};
+use crate::forwarding::Retarget;
 use crate::location::{By, Found, Located};
 use crate::routing::trunk::Hop;
 use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One destination.
@@ -14,13 +16,15 @@ pub struct Target {
     pub contact: Located,
     /// The trunk that it goes by.
     pub hop: Option<Box<Hop>>,
+    /// How the request has come to it, when it is not what the Request-URI says.
+    pub retarget: Option<Arc<Retarget>>,
 }
 
 impl Target {
     /// A contact of a trunk.
     pub fn by_trunk(hop: Hop) -> Self {
         let contact = Located { uri: hop.uri.clone(), q: 1000, by: By::Uri, older: None };
-        Target { contact, hop: Some(Box::new(hop)) }
+        Target { contact, hop: Some(Box::new(hop)), retarget: None }
     }
 
     /// The same by another way.
@@ -33,7 +37,7 @@ impl Target {
 
 impl From<Located> for Target {
     fn from(contact: Located) -> Self {
-        Target { contact, hop: None }
+        Target { contact, hop: None, retarget: None }
     }
 }
 
@@ -53,15 +57,15 @@ pub enum When {
 
 /// How a step has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// The best status of its targets; 0: there was none.
-    pub(super) code: u16,
+    pub(crate) code: u16,
     /// Its time was over.
-    pub(super) timed_out: bool,
+    pub(crate) timed_out: bool,
 }
 
 impl When {
-    pub(super) fn holds(self, ended: Ended) -> bool {
+    pub(crate) fn holds(self, ended: Ended) -> bool {
         match self {
             When::Always => true,
             When::Unavailable => matches!(ended.code, 408 | 503) && !ended.timed_out,

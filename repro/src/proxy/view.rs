@@ -1,10 +1,12 @@
 //! What processors see of a target and of a response.
 
 use super::{Server, Steps, Target};
+use crate::forwarding::{Onward, Resolved};
 use stack::header::h;
 use stack::message::Message;
 use stack::transport::Flow;
 use stack::tu::{SendOptions, TuContext};
+use std::sync::Arc;
 
 /// A target and its copy of a request, just before that is sent.
 pub struct TargetView<'a, 'c> {
@@ -44,15 +46,31 @@ pub struct ResponseView<'a, 'c> {
     pub response: Option<&'a mut Message>,
     /// Who answered; none when the request went to its Request-URI, or where a Route leads.
     pub target: Option<&'a Target>,
+    /// Whose contact that is, an address-of-record; empty: nobody's. Known when the request is kept for other targets.
+    pub aor: &'a str,
     /// Where the request came from.
     pub upstream: &'a Upstream,
+    /// The request, when it is kept for other targets.
+    pub request: Option<&'a Message>,
+    /// The URIs that it was sent to, its own first, when it is kept for other targets.
+    pub tried: &'a [Arc<str>],
     /// Targets to try next, before the steps that are left. They count only when the request is kept for them
     /// ([`super::RequestState::recurses`]), nobody has answered, and the caller has not given up.
     pub more: Steps,
     /// Whether such targets count.
     pub may_add: bool,
+    /// What comes after them, in the place of what would come.
+    pub(super) onward: Option<Option<Box<Onward>>>,
     /// Configuration and stores.
     pub server: &'a Server,
     /// The stack.
     pub stack: &'a mut TuContext<'c>,
+}
+
+impl ResponseView<'_, '_> {
+    /// Adds what an address leads to, and what comes when nobody there takes the call.
+    pub(crate) fn go_on_with(&mut self, resolved: Resolved) {
+        self.more = resolved.steps;
+        self.onward = Some(resolved.onward);
+    }
 }

@@ -7,12 +7,15 @@ mod filters;
 mod flows;
 mod fork;
 mod forward;
+mod forwarding;
+mod groups;
 mod gruu;
 mod http;
 mod identity;
 mod path;
 mod peers;
 mod provisioned;
+mod redirect;
 mod register;
 mod relay;
 mod routes;
@@ -39,7 +42,7 @@ enum Out {
     Sent(ClientTransaction, Box<Message>, SendOptions),
     Stateless(Box<Message>, SendOptions),
     Answer(ServerTransaction, u16, Option<Box<Message>>),
-    Cancel(ClientTransaction),
+    Cancel(ClientTransaction, Option<String>),
     Expect(ConnectionId, Duration),
 }
 
@@ -119,7 +122,9 @@ impl Bench {
                 Command::Respond { transaction, msg } => Out::Answer(transaction, msg.status().unwrap(), Some(msg)),
                 Command::RespondStatus { transaction, code } => Out::Answer(transaction, code, None),
                 Command::Expect { connection, within, .. } => Out::Expect(connection, within),
-                Command::Cancel { transaction, .. } => Out::Cancel(transaction),
+                Command::Cancel { transaction, reason } => {
+                    Out::Cancel(transaction, reason.map(|reason| reason.to_string()))
+                }
             })
             .collect()
     }
@@ -192,6 +197,12 @@ impl Bench {
         self.outs()
     }
 
+    /// Registers a contact of somebody.
+    fn register_as(&mut self, user: &str, contact: &str) {
+        let contact = format!("To: <sip:{user}@127.0.0.1>\r\nContact: <{contact}>\r\n");
+        assert_eq!(self.status(request("REGISTER", "sip:127.0.0.1", &contact)), 200);
+    }
+
     /// Registers contacts for `sip:bob@ADDRESS`, each with its parameters.
     fn register(&mut self, contacts: &[&str]) {
         let contact = format!("To: <sip:bob@127.0.0.1>\r\nContact: {}\r\n", contacts.join(", "));
@@ -225,7 +236,7 @@ fn sent(outs: Vec<Out>) -> Vec<(ClientTransaction, Box<Message>)> {
 
 /// Which branches were cancelled.
 fn cancels(outs: &[Out]) -> Vec<ClientTransaction> {
-    let cancel = |out: &Out| if let Out::Cancel(client) = out { Some(*client) } else { None };
+    let cancel = |out: &Out| if let Out::Cancel(client, _) = out { Some(*client) } else { None };
     outs.iter().filter_map(cancel).collect()
 }
 
