@@ -7,7 +7,7 @@ use rutil::Time;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use stack::uri::{SipUri, Uri};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -253,7 +253,8 @@ impl Trunks {
         let all: BTreeMap<String, Arc<Trunk>> = trunks.collect();
         let mut prefixes = BTreeMap::<String, Vec<Arc<Trunk>>>::new();
         for trunk in all.values() {
-            for prefix in &trunk.record.prefixes {
+            // One that is named twice counts once.
+            for prefix in trunk.record.prefixes.iter().collect::<BTreeSet<_>>() {
                 prefixes.entry(prefix.clone()).or_default().push(trunk.clone());
             }
         }

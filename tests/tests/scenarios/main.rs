@@ -23,5 +23,6 @@ mod repro;
 mod sipp;
 mod tls;
 mod torture;
+mod trunks;
 mod user_agent;
 mod websocket;

@@ -26,7 +26,7 @@ const TWO: &str = r#"
 [[trunk]]
 name = "german"
 contacts = ["sip:192.0.2.1", "sip:192.0.2.2:5070;transport=tcp"]
-prefixes = ["+49", "+43"]
+prefixes = ["+49", "+43", "+49"]
 replace_prefix = "0"
 recovery_timeout = 10
 [[trunk]]
