@@ -21,6 +21,7 @@ pub(crate) enum Callback {
     Ended { package: Box<str>, set: Handle<ClientSubscriptionSet> },
     Subscribed { package: Box<str>, sub: Handle<ServerSubscription>, msg: Arc<Message> },
     Refreshed { package: Box<str>, sub: Handle<ServerSubscription>, msg: Arc<Message> },
+    Accepted { package: Box<str>, sub: Handle<ServerSubscription> },
     Over { package: Box<str>, sub: Handle<ServerSubscription>, end: ServerSubscriptionEnd },
 }
 
@@ -36,6 +37,11 @@ impl Callback {
                     handler.on_refresh(dum, sub, &msg);
                 }
                 server::settle(dum, sub);
+            }
+            Callback::Accepted { package, sub } => {
+                if let Some(handler) = app.server_subscriptions(&package) {
+                    handler.on_accepted(dum, sub);
+                }
             }
             Callback::Over { package, sub, end } => {
                 if let Some(handler) = app.server_subscriptions(&package) {

@@ -203,6 +203,10 @@ pub trait ServerSubscriptionHandler {
     /// SUBSCRIBE has its NOTIFY (RFC 6665 §4.2.1.2).
     fn on_refresh(&mut self, _dum: &mut Dum<'_>, _sub: Handle<ServerSubscription>, _subscribe: &Message) {}
 
+    /// A NOTIFY was accepted, and none is under way: what is told now takes the place of nothing. A package whose NOTIFYs
+    /// say what has changed waits for this.
+    fn on_accepted(&mut self, _dum: &mut Dum<'_>, _sub: Handle<ServerSubscription>) {}
+
     /// It is over; its handle leads nowhere any more.
     fn on_terminated(&mut self, _dum: &mut Dum<'_>, _sub: Handle<ServerSubscription>, _end: ServerSubscriptionEnd) {}
 }

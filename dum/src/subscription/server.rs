@@ -374,7 +374,14 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, outcom
         return;
     }
     if outcome.is_success() {
-        return happen(dum, sub, Notice::Accepted);
+        happen(dum, sub, Notice::Accepted);
+        if let Ok(this) = dum.core.server_subscriptions.get(sub)
+            && this.outbox == Outbox::Idle
+        {
+            let package = this.event.package.clone();
+            dum.call_back(Callback::Accepted { package, sub });
+        }
+        return;
     }
     let after = outcome.response.as_ref().and_then(|msg| msg.header(h::RETRY_AFTER).ok()).map(|after| after.seconds);
     let Some(seconds) = after.filter(|_| outcome.status != 481) else {

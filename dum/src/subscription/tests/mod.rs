@@ -18,6 +18,8 @@ struct App {
     sets: Vec<Handle<ClientSubscriptionSet>>,
     subs: Vec<Handle<ClientSubscription>>,
     served: Vec<Handle<ServerSubscription>>,
+    /// How often all that was told had been accepted.
+    accepted: u32,
     /// It does not serve anybody.
     deaf: bool,
     /// It never tries again.
@@ -97,6 +99,9 @@ impl ServerSubscriptionHandler for App {
     }
     fn on_refresh(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, _: &Message) {
         self.heard.push("refreshed".into());
+    }
+    fn on_accepted(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>) {
+        self.accepted += 1;
     }
     fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, end: ServerSubscriptionEnd) {
         self.heard.push(format!("end {end:?}"));

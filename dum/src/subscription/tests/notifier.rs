@@ -94,7 +94,10 @@ fn one_notify_is_under_way_and_the_last_state_follows() {
     bench.respond(transaction, &msg, 200);
     let (transaction, msg) = bench.request();
     assert_eq!((body(&msg), value(&msg, "Subscription-State")), ("four".into(), "active;expires=590".into()));
+    // After the first one, and not while there is another to tell.
+    assert_eq!(bench.dum.application_mut().accepted, 1);
     bench.respond(transaction, &msg, 200);
+    assert_eq!(bench.dum.application_mut().accepted, 2);
     bench.nothing_sent();
     // The last one waits for its turn as well.
     serve(&mut bench, 0, SubscriptionState::Active, "five");
