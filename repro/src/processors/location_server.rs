@@ -55,12 +55,12 @@ fn look_up(server: &Server, aor: &str, now: Time) -> Option<Found> {
         return registered;
     }
     let mut found = registered.unwrap_or_default();
-    found.extend(provisioned.iter().map(|one| Located {
-        uri: one.contact.clone(),
-        q: one.q,
-        by: By::Uri,
-        older: None,
-    }));
+    for one in provisioned {
+        // One that has registered besides is called once.
+        if found.iter().all(|contact| contact.uri != one.contact) {
+            found.push(Located { uri: one.contact.clone(), q: one.q, by: By::Uri, older: None });
+        }
+    }
     found.sort_by_key(|contact| std::cmp::Reverse(contact.q));
     Some(found)
 }

@@ -29,9 +29,10 @@ use crate::routing::dial::DialRules;
 use crate::routing::filter::Filters;
 use crate::routing::static_route::StaticRoutes;
 use crate::routing::trunk::Trunks;
-use rutil::{HashMap, Keyed, Rng};
+use rutil::{HashMap, HashSet, Keyed, Rng};
 use smallvec::SmallVec;
-use stack::uri::Host;
+use stack::selector::{self, Located, Target};
+use stack::uri::{Host, Uri};
 use std::sync::Arc;
 
 /// Records that cannot be used.
@@ -121,6 +122,8 @@ pub struct Provisioning {
     groups: HashMap<Box<str>, Arc<GroupRecord>>,
     /// Whether any user has forwards.
     any_forwards: bool,
+    /// Where those lead that have no name.
+    static_places: HashSet<Target>,
 }
 
 impl Provisioning {
@@ -138,8 +141,9 @@ impl Provisioning {
             trunks: Trunks::default(),
             peers: Peers::default(),
             static_contacts: HashMap::with_hasher(hasher.clone()),
-            groups: HashMap::with_hasher(hasher),
+            groups: HashMap::with_hasher(hasher.clone()),
             any_forwards: false,
+            static_places: HashSet::with_hasher(hasher),
         }
     }
 
@@ -168,6 +172,11 @@ impl Provisioning {
         records.acl.iter().for_each(|placed| all.access.add(&placed.record));
         for Placed { record, .. } in &records.static_registrations {
             let contact = StaticContact { contact: record.contact.as_str().into(), q: record.q.thousandths() };
+            if let Ok(Uri::Sip(sip)) = Uri::parse(&contact.contact)
+                && let Ok(Located::At(place)) = selector::locate_uri(&sip)
+            {
+                all.static_places.insert(place);
+            }
             all.static_contacts.entry(record.aor.as_str().into()).or_default().push(contact);
         }
         all.filters = Filters::new(owned(&records.filters));
@@ -249,6 +258,11 @@ impl Provisioning {
     /// All domains.
     pub fn domains(&self) -> impl Iterator<Item = &ServedDomain> {
         self.domains.values()
+    }
+
+    /// Whether a contact that nobody registers is at this place.
+    pub fn is_static_place(&self, place: Target) -> bool {
+        !self.static_places.is_empty() && self.static_places.contains(&place)
     }
 
     /// The contacts of an address-of-record that nobody registers, the most preferred first.

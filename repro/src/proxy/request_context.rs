@@ -230,8 +230,13 @@ impl RequestContext<'_, '_> {
     /// Whether its sender is a registered user's device, or the proxy that requests to one go through.
     pub fn comes_from_endpoint(&self) -> bool {
         let Some(flow) = self.request.source().map(|source| source.flow) else { return false };
-        let (store, place) = (self.server.location(), Target { kind: flow.kind, address: flow.peer });
-        store.is_endpoint(place) || store.is_proxy(place)
+        let place = Target { kind: flow.kind, address: flow.peer };
+        self.is_endpoint(place) || self.server.location().is_proxy(place)
+    }
+
+    /// Whether a contact of a user is there.
+    fn is_endpoint(&self, place: Target) -> bool {
+        self.server.location().is_endpoint(place) || self.server.provisioning().is_static_place(place)
     }
 
     /// Whether it belongs to a dialog that we recorded, and goes to a registered user's device. What counts is where its
@@ -247,7 +252,7 @@ impl RequestContext<'_, '_> {
             Ok(Located::Name(_) | Located::Number(_)) | Err(_) => None,
         };
         match self.route {
-            None => at(NextHop::RequestUri).is_some_and(|place| store.is_endpoint(place)),
+            None => at(NextHop::RequestUri).is_some_and(|place| self.is_endpoint(place)),
             Some(_) => {
                 // A name of ours, as a GRUU is, leads back here from wherever it is sent; with an `maddr` it does not.
                 let ours = self.uri.ours && !self.uri.has_maddr;
