@@ -8,9 +8,11 @@
 
 pub mod auth;
 pub mod config;
+pub mod events;
 pub mod forwarding;
 pub mod gruu_token;
 pub mod location;
+pub mod nat;
 pub mod peers;
 pub mod processors;
 pub mod provisioning;

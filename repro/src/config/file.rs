@@ -102,6 +102,8 @@ impl Config {
         let checks = [
             (self.first_without_certificate().is_some(), "", "listen", NO_CERTIFICATE),
             (self.dscp > 63, "", "dscp", "expected 0 to 63"),
+            (self.events.max_body < 512, "events", "max_body", "expected at least 512"),
+            (self.nat.pings_per_second == 0, "nat", "pings_per_second", "expected at least 1"),
             (
                 self.websocket.path.as_ref().is_some_and(|path| !path.starts_with('/')),
                 "websocket",
@@ -183,7 +185,7 @@ fn is_origin(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Auth, Fork, Forking, Forwarding, HistoryInfo, Listen, Network, Store};
+    use crate::config::{Auth, Fork, Forking, Forwarding, HistoryInfo, Listen, Nat, NatDetection, Network, Store};
     use rutil::Placement;
     use rutil::log::Format;
     use stack::transport::tls::{ClientAuth, TlsIdentity, TlsOptions, TlsTrust};
@@ -250,6 +252,7 @@ connections = 8
 connections_per_source = 9
 max_targets = 5
 max_breadth = 6
+subscriptions = 12
 waiting = 11
 source_rate = 50
 source_burst = 100
@@ -273,6 +276,13 @@ max_diversions = 3
 history_info = "always"
 follow_redirects = true
 constant_location = ["sip:core.example.com"]
+[events]
+max_body = 2000
+[nat]
+detect = "auto"
+ping_seconds = 20
+pings_per_second = 30
+give_up_after = 4
 [overload]
 max_wait_ms = 200
 control = true
@@ -339,6 +349,9 @@ headers = ["User-Agent"]
             constant_location: vec!["sip:core.example.com".parse().unwrap()],
         };
         assert_eq!(config.forwarding, forwarding);
+        assert_eq!((config.events.max_body, limits.subscriptions), (2000, 12));
+        let nat = Nat { detect: NatDetection::Auto, ping_seconds: 20, pings_per_second: 30, give_up_after: 4 };
+        assert_eq!(config.nat, nat);
         assert_eq!((limits.connections, limits.connections_per_source), (8, 9));
         let hep = config.hep.as_ref().unwrap();
         assert_eq!((hep.collector, hep.agent), ("192.0.2.9:9060".parse().unwrap(), 2001));
@@ -374,6 +387,9 @@ headers = ["User-Agent"]
             ("[limits]\nmax_targets = 0", &["my.toml:2: limits.max_targets:", "at least 1"]),
             ("[forwarding]\nmax_diversions = 0", &["my.toml:2: forwarding.max_diversions:", "1 to 20"]),
             ("[forwarding]\nhistory_info = \"on\"", &["my.toml:2: forwarding.history_info:", "`supported`"]),
+            ("[events]\nmax_body = 9", &["my.toml:2: events.max_body:", "at least 512"]),
+            ("[nat]\ndetect = \"on\"", &["my.toml:2: nat.detect:", "`auto`"]),
+            ("[nat]\npings_per_second = 0", &["my.toml:2: nat.pings_per_second:", "at least 1"]),
             ("domains = []\ndscp = 64", &["my.toml:2: dscp:", "0 to 63"]),
             ("dscp = -1", &["my.toml:1: dscp:", "expected u8"]),
             ("[limits]\nsource_burst = 9", &["my.toml:2: limits.source_burst:", "limits.source_rate"]),

@@ -2,18 +2,22 @@
 
 mod auth;
 mod chains;
+mod events;
 mod file;
 mod forwarding;
 mod http;
+mod nat;
 pub(crate) mod net;
 mod source;
 mod tls;
 
 pub use auth::{AlgorithmName, Asserted, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
+pub use events::Events;
 pub use file::ConfigError;
 pub use forwarding::{Forwarding, HistoryInfo};
 pub use http::{Http, ServiceUrl};
+pub use nat::{Nat, NatDetection};
 pub use net::{BadText, Domain, Listen, NameServer, Network, RouteUri};
 pub use source::PREFIX;
 pub use tls::{FileName, Identity, Tls};
@@ -82,6 +86,10 @@ pub struct Config {
     pub dial: DialConfig,
     /// Calls that go to somebody else than their address says.
     pub forwarding: Forwarding,
+    /// What subscribers are told.
+    pub events: Events,
+    /// Devices behind NATs.
+    pub nat: Nat,
     /// What happens when there is more to do than can be done.
     pub overload: Overload,
     /// What the log says of the statistics.
@@ -188,6 +196,8 @@ pub struct Limits {
     pub max_targets: usize,
     /// Max-Breadth of a request that has none (RFC 5393 §5.3).
     pub max_breadth: u32,
+    /// Most subscriptions of a shard to what the proxy tells itself; more are refused with 503.
+    pub subscriptions: usize,
     /// Most requests of a shard that wait for another service at the same time; more are refused with 503.
     pub waiting: usize,
     /// Requests outside of dialogs that one address, one /64 of IPv6, may send in a second as datagrams, and as many on
@@ -246,6 +256,8 @@ impl Default for Config {
             forking: Forking::default(),
             dial: DialConfig::default(),
             forwarding: Forwarding::default(),
+            events: Events::default(),
+            nat: Nat::default(),
             overload: Overload::default(),
             statistics: Statistics::default(),
             hep: None,
@@ -284,6 +296,7 @@ impl Default for Limits {
             connections_per_source: 2_000,
             max_targets: 10,
             max_breadth: 60,
+            subscriptions: 10_000,
             waiting: 10_000,
             source_rate: 0,
             source_burst: 0,

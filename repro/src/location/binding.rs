@@ -46,6 +46,12 @@ pub struct Binding {
     reg_id: u32,
     /// When it was registered last.
     since: Time,
+    /// Names it as long as it is refreshed; 0 before it is in a store.
+    pub(super) id: u32,
+    /// Behind a NAT: its flow leads there as long as the NAT hears something.
+    natted: bool,
+    /// How many pings it has not answered.
+    pub(super) missed: u8,
 }
 
 /// What a [`Binding`] is made from.
@@ -103,7 +109,30 @@ impl Binding {
             device: new.device.map(Into::into),
             reg_id: new.reg_id,
             since: new.now,
+            id: 0,
+            natted: false,
+            missed: 0,
         }
+    }
+
+    /// Says whether it is behind a NAT.
+    pub fn behind_nat(self, natted: bool) -> Self {
+        Binding { natted, ..self }
+    }
+
+    /// Whether it is behind a NAT that forgets it without pings: those keep connections themselves.
+    pub(super) fn wants_pings(&self) -> bool {
+        self.natted && matches!(self.by, By::Flow(flow) if !flow.kind.is_reliable())
+    }
+
+    /// Takes the place of another: it is that one, refreshed.
+    pub fn following(self, old: &Binding) -> Self {
+        Binding { id: old.id, ..self }
+    }
+
+    /// Names it among those of its address-of-record, as long as it is refreshed.
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
     /// Whether a Contact with this URI and this flow of a device replaces it (RFC 3261 §10.3 step 7, RFC 5626 §6).
@@ -180,6 +209,11 @@ impl Binding {
     /// Whether it is what a look-up has given.
     pub(super) fn gave(&self, located: &Located) -> bool {
         self.target == located.uri && self.by == located.by
+    }
+
+    /// Whether we send to it there, or its REGISTER came from there directly.
+    pub(super) fn is_at(&self, target: Target) -> bool {
+        self.places().contains(&Place::Near(target))
     }
 
     pub(super) fn places(&self) -> SmallVec<[Place; 2]> {

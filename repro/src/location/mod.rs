@@ -5,21 +5,27 @@
 //! A record without bindings stays until room is needed: it tells "known, but not here" (480) from "unknown" (404).
 
 mod binding;
+mod natted;
+mod watch;
 
 pub use binding::{Binding, By, NewBinding};
+pub use natted::Natted;
+pub(crate) use watch::Changed;
+pub use watch::{Change, Changes, Watch};
 
 use parking_lot::RwLock;
 use rutil::hash::Keyed;
 use rutil::{HashMap, Rng, Time};
 use smallvec::SmallVec;
+use stack::contents::event::reg_info::Event;
 use stack::selector::Target;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Locks of the records: look-ups of different records rarely meet. Registrations meet on the one of the endpoints.
-const PARTS: usize = 16;
+pub(crate) const PARTS: usize = 16;
 
 /// How often [`LocationStore::sweep`] should be called; each call looks at one part of sixteen.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(4);
@@ -88,6 +94,8 @@ pub struct LocationStore {
     limits: Limits,
     records: AtomicUsize,
     next_sweep: AtomicUsize,
+    next_id: AtomicU32,
+    watch: Watch,
 }
 
 /// No room for another address-of-record.
@@ -102,10 +110,12 @@ impl LocationStore {
         LocationStore {
             parts: std::array::from_fn(|_| RwLock::new(HashMap::with_hasher(hasher.clone()))),
             endpoints: RwLock::new(HashMap::with_hasher(hasher.clone())),
+            watch: Watch::new(&hasher),
             hasher,
             limits,
             records: AtomicUsize::new(0),
             next_sweep: AtomicUsize::new(0),
+            next_id: AtomicU32::new(1),
         }
     }
 
@@ -122,6 +132,11 @@ impl LocationStore {
     /// Whether it knows none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Who hears of changes.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     fn part(&self, aor: &str) -> &RwLock<HashMap<Box<str>, Record>> {
@@ -151,7 +166,9 @@ impl LocationStore {
     pub fn remove(&self, aor: &str, dead: &Located) {
         let mut part = self.part(aor).write();
         let Some(record) = part.get_mut(aor) else { return };
-        self.leave(record.iter().filter(|binding| binding.gave(dead)));
+        let gone = || record.iter().filter(|binding| binding.gave(dead));
+        self.watch.note(aor, || gone().map(|binding| Change::new(Event::Deactivated, binding)).collect());
+        self.leave(gone());
         record.retain(|binding| !binding.gave(dead));
     }
 
@@ -186,9 +203,13 @@ impl LocationStore {
         }
         // Stable: of equal preference the one that registered first comes first.
         bindings.sort_by_key(|binding| std::cmp::Reverse(binding.q));
+        for new in bindings.iter_mut().filter(|binding| binding.id == 0) {
+            new.id = self.next_id.fetch_add(1, Ordering::Relaxed).max(1);
+        }
         self.enter(bindings.iter());
         let record = Record::from_vec(bindings);
         let old = part.insert(aor.into(), record.clone());
+        self.watch.note(aor, || watch::changes(old.as_deref().unwrap_or_default(), &record, now));
         self.leave(old.iter().flatten());
         Ok(record)
     }
@@ -212,10 +233,29 @@ impl LocationStore {
     pub fn sweep(&self, now: Time) {
         let at = self.next_sweep.fetch_add(1, Ordering::Relaxed) % PARTS;
         let mut part = self.parts[at].write();
-        for record in part.values_mut().filter(|r| r.iter().any(|b| b.expires_at <= now)) {
-            self.leave(record.iter().filter(|b| b.expires_at <= now));
-            record.retain(|binding| binding.expires_at > now);
+        for (aor, record) in part.iter_mut().filter(|(_, record)| record.iter().any(|b| b.expires_at <= now)) {
+            self.expire_of(aor, record, now);
         }
+    }
+
+    /// Drops what has expired of one address-of-record.
+    pub fn expire(&self, aor: &str, now: Time) {
+        if let Some(record) = self.part(aor).write().get_mut(aor) {
+            self.expire_of(aor, record, now);
+        }
+    }
+
+    fn expire_of(&self, aor: &str, record: &mut Record, now: Time) {
+        let gone = || record.iter().filter(|binding| binding.expires_at <= now);
+        self.watch.note(aor, || gone().map(|binding| Change::new(Event::Expired, binding)).collect());
+        self.leave(gone());
+        record.retain(|binding| binding.expires_at > now);
+    }
+
+    /// Whether a contact of an address-of-record is at this place, or its REGISTER came from there directly.
+    pub fn has_endpoint(&self, aor: &str, target: Target, now: Time) -> bool {
+        let part = self.part(aor).read();
+        part.get(aor).into_iter().flatten().any(|binding| binding.expires_at > now && binding.is_at(target))
     }
 
     /// Makes room by dropping records without bindings; says whether there were any.

@@ -2,9 +2,9 @@
 
 use super::{
     Processor, ResponseProcessor, TargetProcessor, am_i_responsible, call_forwarding, constant_location,
-    digest_authenticator, diversion, emergency, identity, identity_back, identity_out, location_server, loop_detection,
-    options, peer, recursive_redirect, registrar, request_filter, static_route, strict_route_fixup, strip_credentials,
-    trunk, trunk_route, trusted_node, validation,
+    digest_authenticator, diversion, emergency, event_server, identity, identity_back, identity_out, location_server,
+    loop_detection, options, peer, recursive_redirect, registrar, request_filter, static_route, strict_route_fixup,
+    strip_credentials, trunk, trunk_route, trusted_node, validation,
 };
 use crate::config;
 use std::sync::Arc;
@@ -75,6 +75,7 @@ impl Processors {
                 Arc::new(registrar::RegistrarDispatch),
                 Arc::new(validation::Validation),
                 Arc::new(am_i_responsible::AmIResponsible),
+                Arc::new(event_server::EventServer),
                 Arc::new(identity::Identity),
                 Arc::new(recursive_redirect::RecursiveRedirect),
                 Arc::new(emergency::Emergency),

@@ -20,6 +20,7 @@ mod constant_location;
 mod digest_authenticator;
 mod diversion;
 mod emergency;
+mod event_server;
 pub mod http;
 mod identity;
 mod identity_back;
@@ -55,6 +56,8 @@ pub enum ProcessorResult {
     SkipThisChain,
     /// It is done with: answered, or dropped.
     SkipAllChains,
+    /// It is a SUBSCRIBE for the event server of this shard ([`crate::events`]), which answers it.
+    ToEventServer,
     /// It waits for what the processor has asked for with [`RequestContext::wait`]; the same processor resumes it.
     WaitingForEvent,
 }

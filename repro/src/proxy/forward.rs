@@ -3,6 +3,8 @@
 use super::request_context::{RequestContext, RequestState, Verb};
 use super::response_context::Forwarding;
 use super::target::truncate;
+use crate::config::NatDetection;
+use crate::nat;
 use stack::header::{HeaderValue, NameAddr, h};
 use stack::message::Message;
 use stack::tu::{NextHop, SendOptions, TuContext};
@@ -27,7 +29,8 @@ impl<'s, 'c> RequestContext<'s, 'c> {
         let RequestState { request, mut steps, onward, aor, loop_hash, path, watched, recurses, .. } = self.state;
         truncate(&mut steps, config.limits.max_targets);
         let record_route = inbound.filter(|_| record);
-        let options = SendOptions { next_hop, record_route, loop_hash: Some(loop_hash), path };
+        let back_by_flow = record && config.nat.detect == NatDetection::Auto && nat::comes_from_behind(&request);
+        let options = SendOptions { next_hop, record_route, back_by_flow, loop_hash: Some(loop_hash), path };
         let room = config.limits.max_targets - steps.iter().map(|step| step.targets.len()).sum::<usize>();
         let tried = match recurses {
             true => vec![String::from_utf8_lossy(request.request_uri_text()).into()],

@@ -36,8 +36,10 @@ pub(crate) use target::Ended;
 pub use target::{Step, Steps, Target, When, by_preference};
 pub use view::{ResponseView, TargetView, Upstream};
 
+use crate::events::EventServer;
 use crate::forwarding::Onward;
-use crate::location::SWEEP_EVERY;
+use crate::location::{Changed, SWEEP_EVERY};
+use crate::nat::NatPings;
 use crate::processors::ProcessorResult;
 use crate::provisioning::Provisioning;
 use crate::registrar;
@@ -92,6 +94,7 @@ pub struct Proxy {
     /// Where 2xx go that come after the context has ended.
     accepted: HashMap<ClientTransaction, Accepted>,
     parking: ParkingLot,
+    events: EventServer,
     agents: Vec<Box<dyn Agent>>,
     /// The agent of each request that is one's own.
     own: HashMap<ClientTransaction, usize>,
@@ -112,13 +115,17 @@ impl Proxy {
     pub fn new(server: Arc<Server>, shard: u16, rng: &mut Rng) -> Self {
         let hasher = Keyed::new(rng);
         // One shard asks for all.
-        let agents: Vec<Box<dyn Agent>> = match shard {
+        let mut agents: Vec<Box<dyn Agent>> = match shard {
             0 => vec![Box::new(Probe::new(&server.provisioning().trunks))],
             _ => Vec::new(),
         };
+        // One of its own: it will be replaced, and is cloned for each request, which shards should not meet at.
+        let server = Arc::new(Server::clone(&server));
+        let pings = NatPings::new(server.config(), shard, rng);
+        agents.extend(pings.map(|pings| Box::new(pings) as Box<dyn Agent>));
         Proxy {
-            // One of its own: it will be replaced, and is cloned for each request, which shards should not meet at.
-            server: Arc::new(Server::clone(&server)),
+            events: EventServer::new(server.clone(), shard, rng),
+            server,
             shard,
             contexts: Slab::new(),
             branches: HashMap::with_hasher(hasher.clone()),
@@ -174,6 +181,7 @@ impl Proxy {
                     tracing::trace!(processor = processor.name(), "request ends here");
                     return;
                 }
+                ProcessorResult::ToEventServer => return self.serve_events(context),
                 ProcessorResult::WaitingForEvent => return self.park(context, at),
             }
         }
@@ -184,6 +192,22 @@ impl Proxy {
             (None, _) => send_stateless(forwarding, server, stack),
             (Some(transaction), _) => self.forward(forwarding, transaction, false, stack),
         }
+    }
+
+    /// The event server answers it.
+    fn serve_events(&mut self, context: RequestContext<'_, '_>) {
+        let RequestContext { state: RequestState { request, transaction, .. }, stack, .. } = context;
+        if let Some(transaction) = transaction {
+            self.events.process(TuEvent::Request { transaction, msg: request }, stack);
+        }
+    }
+
+    /// Whether a request was sent by the event server: nobody else waits for its answer.
+    fn is_of_events(&self, client: ClientTransaction) -> bool {
+        !self.events.drained()
+            && !self.branches.contains_key(&client)
+            && !self.accepted.contains_key(&client)
+            && !self.own.contains_key(&client)
     }
 
     /// Keeps a request until the answer comes that its processor has asked for.
@@ -338,11 +362,16 @@ impl Proxy {
             }
             Err(item) => item,
         };
-        if let Ok(provisioning) = item.downcast::<Arc<Provisioning>>() {
-            provisioning.trunks.keep_health(&self.server.provisioning().trunks);
-            self.server = Arc::new(self.server.with_provisioning(*provisioning));
-            (0..self.agents.len())
-                .for_each(|index| self.with_agent(index, stack, |agent, context| agent.wake(context)));
+        match item.downcast::<Arc<Provisioning>>() {
+            Ok(provisioning) => {
+                provisioning.trunks.keep_health(&self.server.provisioning().trunks);
+                self.server = Arc::new(self.server.with_provisioning(*provisioning));
+                (0..self.agents.len())
+                    .for_each(|index| self.with_agent(index, stack, |agent, context| agent.wake(context)));
+                self.events.set_server(self.server.clone(), stack);
+            }
+            Err(item) if item.is::<Changed>() => self.events.tell(stack),
+            Err(_) => tracing::warn!("what was posted is nothing that the proxy knows"),
         }
     }
 
@@ -388,6 +417,11 @@ impl TransactionUser for Proxy {
             TuEvent::Request { transaction, msg } => self.on_request(msg, Some(transaction), stack),
             TuEvent::Ack { msg } => self.on_request(msg, None, stack),
             TuEvent::Cancelled { transaction, cancel } => self.on_cancelled(transaction, &cancel, stack),
+            TuEvent::Response { transaction, .. } | TuEvent::NoResponse { transaction, .. }
+                if self.is_of_events(transaction) =>
+            {
+                self.events.process(event, stack);
+            }
             TuEvent::Response { transaction, msg } => self.on_response(transaction, msg, stack),
             TuEvent::NoResponse { transaction, reason } => self.on_no_response(transaction, reason, stack),
             TuEvent::ClientEnded { transaction } => drop(self.accepted.remove(&transaction)),
@@ -402,6 +436,9 @@ impl TransactionUser for Proxy {
         let mut first = earlier(self.timer_c.next_deadline(), self.acks_until);
         first = earlier(first, self.steps.next_deadline());
         first = earlier(first, self.parking.deadline());
+        if !self.events.is_idle() {
+            first = earlier(first, self.events.deadline());
+        }
         for agent in &self.agents {
             first = earlier(first, agent.deadline());
         }
@@ -424,6 +461,9 @@ impl TransactionUser for Proxy {
                 self.with_agent(index, stack, |agent, context| agent.wake(context));
             }
         }
+        if self.events.deadline().is_some_and(|at| at <= now) {
+            self.events.wake(stack);
+        }
         self.acks_until = self.acks_until.filter(|until| *until > now);
         if self.sweep_at <= now {
             self.server.location().sweep(now);
@@ -432,6 +472,6 @@ impl TransactionUser for Proxy {
     }
 
     fn drained(&self) -> bool {
-        self.contexts.is_empty() && self.parking.len() == 0 && self.acks_until.is_none()
+        self.contexts.is_empty() && self.parking.len() == 0 && self.acks_until.is_none() && self.events.drained()
     }
 }

@@ -223,7 +223,7 @@ impl RequestContext<'_, '_> {
     }
 
     /// Whether nobody is asked who reaches the proxy.
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.server.is_open() && self.server.auth().is_none()
     }
 

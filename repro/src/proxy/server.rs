@@ -68,6 +68,7 @@ impl Server {
 
     /// Says how answers from elsewhere get to the proxies, once the stack has started.
     pub fn set_poster(&self, poster: TuPoster) {
+        self.location().watch().set_poster(poster.clone());
         // A second one would be of another stack.
         let _ = self.shared.poster.set(poster);
     }

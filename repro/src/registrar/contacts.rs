@@ -2,7 +2,9 @@
 
 use super::gruu::without_gruus;
 use super::{RegisterError, Registrar, Registration};
+use crate::config::NatDetection;
 use crate::location::Binding;
+use crate::nat;
 use stack::header::{Contact, NameAddr, Params, h, p};
 use stack::message::Message;
 use stack::selector::search::Reach;
@@ -30,6 +32,8 @@ pub(super) struct Wanted<'m> {
     pub(super) reg_id: u32,
     /// Seconds; 0 removes it.
     pub(super) expires: u32,
+    /// It is behind a NAT: only the flow that it came by leads there.
+    pub(super) natted: bool,
 }
 
 impl Wish<'_> {
@@ -69,6 +73,7 @@ impl Registrar<'_> {
         let rules = self.rules();
         // A malformed Expires counts as absent (§20.19 through §10.3: the registrar's own choice).
         let header = request.header(h::EXPIRES).ok().map(|seconds| seconds.0);
+        let finds_nats = registration.path.is_none() && self.server.config().nat.detect == NatDetection::Auto;
         let mut contacts = Vec::new();
         let mut star = false;
         for contact in request.header(h::CONTACTS) {
@@ -91,7 +96,9 @@ impl Registrar<'_> {
                     let flows = registration.outbound || wanted == 0;
                     let device = addr.param(p::INSTANCE).map(Cow::into_owned);
                     let reg_id = addr.param(p::REG_ID).filter(|_| flows && device.is_some()).unwrap_or(0);
-                    contacts.push(Wanted { contact: addr, device, reg_id, expires: wanted.min(rules.max_expires) });
+                    let natted = finds_nats && nat::is_behind(request, &addr.uri);
+                    let expires = wanted.min(rules.max_expires);
+                    contacts.push(Wanted { contact: addr, device, reg_id, expires, natted });
                     if contacts.len() > 2 * self.server.location().limits().contacts {
                         return Err(RegisterError::TooManyContacts);
                     }

@@ -203,10 +203,16 @@ impl Registration<'_> {
 
     /// Replaces or removes what a contact stands for: of several flows with the same URI that may be more than one.
     fn change(&self, bindings: &mut Vec<Binding>, wanted: &Wanted<'_>) {
-        let at = bindings.iter().position(|binding| wanted.replaces(binding));
+        let Some(at) = bindings.iter().position(|binding| wanted.replaces(binding)) else {
+            if wanted.expires > 0 {
+                bindings.push(self.binding(wanted));
+            }
+            return;
+        };
+        let new = bindings.get(at).filter(|_| wanted.expires > 0).map(|old| self.binding(wanted).following(old));
         bindings.retain(|binding| !wanted.replaces(binding));
-        if wanted.expires > 0 {
-            bindings.insert(at.unwrap_or(bindings.len()), self.binding(wanted));
+        if let Some(new) = new {
+            bindings.insert(at, new);
         }
     }
 
@@ -215,7 +221,7 @@ impl Registration<'_> {
         let by_flow = || self.outbound && wanted.reg_id > 0 || uri.sip().is_some_and(selector::needs_flow);
         let by = match (&self.path, self.flow) {
             (Some(path), _) => By::Path(path.text.clone()),
-            (None, Some(flow)) if by_flow() => By::Flow(flow),
+            (None, Some(flow)) if wanted.natted || by_flow() => By::Flow(flow),
             _ => By::Uri,
         };
         let source = || self.flow.map(|flow| Target { kind: flow.kind, address: flow.peer });
@@ -232,5 +238,6 @@ impl Registration<'_> {
             reg_id: wanted.reg_id,
             now: self.now,
         })
+        .behind_nat(wanted.natted)
     }
 }

@@ -332,7 +332,8 @@ impl TransportSelector {
             _ => String::new(),
         };
         let by_flow = matches!(request.options.next_hop, NextHop::Flow(_));
-        let (caller, called) = (token(&inbound, asks_for_flow(&request.msg)), token(&flow, by_flow));
+        let back_by_flow = request.options.back_by_flow || asks_for_flow(&request.msg);
+        let (caller, called) = (token(&inbound, back_by_flow), token(&flow, by_flow));
         let towards_caller = self.parts.transports.get(inbound.transport).map(|t| t.record_route(inbound.local));
         let differs = |text: &Text<'_>| !caller.is_empty() || **text != *towards_called;
         let sips = (flow.kind.is_secure() || inbound.kind.is_secure()) && leads_by_sips(&request.msg);

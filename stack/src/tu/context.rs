@@ -36,6 +36,8 @@ pub struct SendOptions {
     /// another address of ours or another transport (RFC 3261 §16.6 step 4, RFC 5658). Those for WebSocket clients name their
     /// flows ([`TuContext::flow_of`]).
     pub record_route: Option<Flow>,
+    /// The Record-Route towards where it came from names its flow: its sender is reached by that, whatever its Contact says.
+    pub back_by_flow: bool,
     /// The loop-detection part of the branch (RFC 3261 §16.6 step 8).
     pub loop_hash: Option<u64>,
     /// Whether a Path is added to a REGISTER, for the way that it leaves (RFC 3327 §5.2).

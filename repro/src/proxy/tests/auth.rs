@@ -285,3 +285,14 @@ fn without_the_key_nobody_is_asked() {
     assert_eq!(bench.status(register("bob@example.com")), 403, "nor trusted");
     assert_eq!(bench.status(of("INVITE", "sip:bob@example.com", "")), 404);
 }
+
+#[test]
+fn a_user_is_watched_by_who_shows_to_be_him() {
+    let mut bench = asking(|_| {});
+    for (who, code) in [("bob", 200), ("alice", 403)] {
+        let lines = format!("From: <sip:{who}@example.com>;tag=1\r\nEvent: reg\r\nContact: <sip:x@203.0.113.9>\r\n");
+        let mut msg = of("SUBSCRIBE", "sip:bob@example.com", &lines);
+        msg.set(h::CALL_ID, who);
+        assert_eq!(codes(&prove(&mut bench, msg, who, who)), [code], "{who}");
+    }
+}

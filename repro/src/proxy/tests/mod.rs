@@ -3,6 +3,7 @@
 mod auth;
 mod cancel;
 mod chains;
+mod events;
 mod filters;
 mod flows;
 mod fork;
@@ -12,6 +13,7 @@ mod groups;
 mod gruu;
 mod http;
 mod identity;
+mod nat;
 mod path;
 mod peers;
 mod provisioned;

@@ -3,7 +3,8 @@
 use super::{DocumentError, DocumentState, Element, EventDocument, leaf, need, root, value};
 use bytes::Bytes;
 
-const NAMESPACE: &str = "urn:ietf:params:xml:ns:reginfo";
+/// The namespace of its elements.
+pub const NAMESPACE: &str = "urn:ietf:params:xml:ns:reginfo";
 
 /// Registrations.
 #[derive(Clone, Debug, PartialEq, Eq)]

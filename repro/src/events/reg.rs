@@ -1,0 +1,257 @@
+//! The event package `reg` (RFC 3680): who is registered, and what becomes of it.
+//!
+//! A subscriber is told everything first, then what has changed. One NOTIFY is under way at a time: what changes
+//! meanwhile is kept, of each contact the last. After a NOTIFY there is none for five seconds (RFC 3680 §4.10), but the
+//! rest of what did not fit into it.
+
+use super::document::Writer;
+use crate::location::Changes;
+use crate::proxy::{Server, aor_key};
+use dum::subscription::{ServerSubscription, ServerSubscriptionEnd, ServerSubscriptionHandler, SubscriptionState};
+use dum::{Dum, Handle};
+use rutil::{HashMap, Keyed, Rng, Time, Wheel};
+use smallvec::SmallVec;
+use stack::contents::event::reg_info::Contact;
+use stack::contents::event::{DocumentState, EventDocument, RegInfo};
+use stack::header::h;
+use stack::message::Message;
+use stack::uri::Uri;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The name of the package.
+pub const REG: &str = "reg";
+
+/// Most subscriptions of a shard to one address-of-record: one REGISTER makes so many NOTIFYs.
+const MOST_WATCHERS: usize = 64;
+/// Most contacts that wait to be told; then everything is told instead.
+const MOST_WAITING: usize = 64;
+/// How long there is no further NOTIFY after one.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How exact that is, and how late an expiry may be told, nanoseconds.
+const TICK: u64 = 100_000_000;
+
+type Sub = Handle<ServerSubscription>;
+
+/// One subscription.
+struct Watcher {
+    aor: Arc<str>,
+    /// Of the next document.
+    version: u32,
+    /// What is to be told.
+    waiting: Vec<Contact>,
+    /// Everything is to be told.
+    all: bool,
+    /// The last document had no room for what waits: it goes on at once.
+    rest: bool,
+    /// A NOTIFY is under way.
+    busy: bool,
+    not_before: Time,
+    /// When it is looked at.
+    armed: Time,
+}
+
+/// The subscriptions of a shard.
+pub(super) struct RegPackage {
+    server: Arc<Server>,
+    shard: u16,
+    watchers: HashMap<Sub, Watcher>,
+    by_aor: HashMap<Arc<str>, SmallVec<[Sub; 1]>>,
+    /// When a subscription is looked at: something may be told again, or a contact expires.
+    timers: Wheel<Sub, TICK>,
+}
+
+impl RegPackage {
+    pub(super) fn new(server: Arc<Server>, shard: u16, rng: &mut Rng) -> Self {
+        let hasher = Keyed::new(rng);
+        RegPackage {
+            server,
+            shard,
+            watchers: HashMap::with_hasher(hasher.clone()),
+            by_aor: HashMap::with_hasher(hasher),
+            timers: Wheel::new(),
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.watchers.is_empty()
+    }
+
+    /// Whether there are changes to be taken.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.is_idle() && self.server.location().watch().is_ready(self.shard)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        if self.is_ready() { Some(Time::ZERO) } else { self.timers.next_deadline() }
+    }
+
+    /// Something else is provisioned: who watches what it changes is told everything.
+    pub(super) fn set_server(&mut self, server: Arc<Server>, dum: &mut Dum<'_>) {
+        let contacts = |server: &Server, aor: &str| server.provisioning().static_contacts(aor).to_vec();
+        let differs = |aor: &&Arc<str>| contacts(&self.server, aor) != contacts(&server, aor);
+        let changed: Vec<Arc<str>> = self.by_aor.keys().filter(differs).cloned().collect();
+        self.server = server;
+        for aor in changed {
+            for sub in self.by_aor.get(&aor).cloned().unwrap_or_default() {
+                if let Some(watcher) = self.watchers.get_mut(&sub) {
+                    watcher.all = true;
+                }
+                self.advance(sub, dum);
+            }
+        }
+    }
+
+    /// Takes what has changed, and tells it.
+    pub(super) fn tell(&mut self, dum: &mut Dum<'_>) {
+        for (aor, changes) in self.server.location().watch().take(self.shard) {
+            for sub in self.by_aor.get(&*aor).cloned().unwrap_or_default() {
+                self.add(sub, &changes, dum);
+                self.advance(sub, dum);
+            }
+        }
+    }
+
+    pub(super) fn wake(&mut self, dum: &mut Dum<'_>) {
+        let now = dum.now();
+        while let Some(sub) = self.timers.pop(now) {
+            let Some(watcher) = self.watchers.get_mut(&sub) else { continue };
+            watcher.armed = Time::MAX;
+            self.server.location().expire(&watcher.aor, now);
+            self.advance(sub, dum);
+        }
+    }
+
+    /// What has changed waits to be told; of a contact that waits already the last counts.
+    fn add(&mut self, sub: Sub, changes: &Changes, dum: &mut Dum<'_>) {
+        let (now, nonce) = (dum.now(), dum.rng().next_u64());
+        let Some(watcher) = self.watchers.get_mut(&sub) else { return };
+        // Then nothing but the store tells the rest, and everything is told.
+        watcher.all |= changes.lost || watcher.waiting.len() + changes.list.len() > MOST_WAITING;
+        if watcher.all {
+            watcher.waiting.clear();
+            return;
+        }
+        let mut writer = Writer { server: &self.server, aor: &watcher.aor, now, nonce };
+        for change in &changes.list {
+            let contact = writer.changed(change);
+            watcher.waiting.retain(|known| known.id != contact.id);
+            watcher.waiting.push(contact);
+        }
+    }
+
+    /// Tells what is to be told, if it may be now; else a timer comes back to it.
+    fn advance(&mut self, sub: Sub, dum: &mut Dum<'_>) {
+        let now = dum.now();
+        let Some(watcher) = self.watchers.get(&sub) else { return };
+        let anything = watcher.all || !watcher.waiting.is_empty();
+        if anything && !watcher.busy && (watcher.rest || watcher.not_before <= now) {
+            let Some(document) = self.next(sub, self.room(), dum) else { return };
+            // One that has ended is told of by `on_terminated`.
+            let _ = sub.notify(dum, SubscriptionState::Active, Some(&document.to_contents()));
+        }
+        self.arm(sub, now);
+    }
+
+    /// How many octets a document may have.
+    fn room(&self) -> usize {
+        self.server.config().events.max_body
+    }
+
+    /// The next document.
+    fn next(&mut self, sub: Sub, room: usize, dum: &mut Dum<'_>) -> Option<RegInfo> {
+        let (now, nonce) = (dum.now(), dum.rng().next_u64());
+        let watcher = self.watchers.get_mut(&sub)?;
+        let mut writer = Writer { server: &self.server, aor: &watcher.aor, now, nonce };
+        let state = if watcher.all { DocumentState::Full } else { DocumentState::Partial };
+        if std::mem::take(&mut watcher.all) {
+            watcher.waiting = writer.all();
+        }
+        let document = writer.document(watcher.version, state, &mut watcher.waiting, room);
+        watcher.version = watcher.version.wrapping_add(1);
+        watcher.rest = !watcher.waiting.is_empty();
+        (watcher.busy, watcher.not_before) = (true, now + PAUSE);
+        Some(document)
+    }
+
+    /// Looks at a subscription again when it may be told more, or when a contact expires.
+    fn arm(&mut self, sub: Sub, now: Time) {
+        let Some(watcher) = self.watchers.get_mut(&sub) else { return };
+        let waits = (watcher.all || !watcher.waiting.is_empty()) && !watcher.busy;
+        let bindings = self.server.location().bindings(&watcher.aor, now);
+        let expiry = bindings.iter().map(|binding| binding.expires_at).min();
+        let Some(at) = waits.then_some(watcher.not_before).into_iter().chain(expiry).min() else { return };
+        if at < watcher.armed {
+            watcher.armed = at;
+            self.timers.arm(at, sub);
+        }
+    }
+
+    fn forget(&mut self, sub: Sub) {
+        let Some(watcher) = self.watchers.remove(&sub) else { return };
+        let Some(subs) = self.by_aor.get_mut(&watcher.aor) else { return };
+        subs.retain(|other| *other != sub);
+        if subs.is_empty() {
+            self.by_aor.remove(&watcher.aor);
+            self.server.location().watch().clear(&watcher.aor, self.shard);
+        }
+    }
+}
+
+impl ServerSubscriptionHandler for RegPackage {
+    fn on_new_subscription(&mut self, dum: &mut Dum<'_>, sub: Sub, subscribe: &Message) {
+        let Ok(Uri::Sip(uri)) = subscribe.request_uri() else {
+            let _ = sub.reject(dum, 404, |_| {});
+            return;
+        };
+        let aor: Arc<str> = aor_key(uri).into();
+        let subs = self.by_aor.entry(aor.clone()).or_default();
+        if subs.len() >= MOST_WATCHERS {
+            let _ = sub.reject(dum, 503, |response| response.append_line("Retry-After", "60"));
+            return;
+        }
+        subs.push(sub);
+        // Before anything is read, so that nothing is missed.
+        self.server.location().watch().set(&aor, self.shard);
+        let (version, waiting, armed) = (0, Vec::new(), Time::MAX);
+        let (all, rest, busy, not_before) = (true, false, false, Time::ZERO);
+        self.watchers.insert(sub, Watcher { aor, version, waiting, all, rest, busy, not_before, armed });
+        let room = if is_fetch(subscribe) { usize::MAX } else { self.room() };
+        let Some(document) = self.next(sub, room, dum) else { return };
+        match sub.accept(dum, SubscriptionState::Active, Some(&document.to_contents())) {
+            Ok(()) => self.arm(sub, dum.now()),
+            Err(error) => {
+                tracing::debug!(%error, "subscription refused");
+                self.forget(sub);
+            }
+        }
+    }
+
+    /// RFC 3680 §4.7: everything is told again.
+    fn on_refresh(&mut self, dum: &mut Dum<'_>, sub: Sub, _: &Message) {
+        if let Some(watcher) = self.watchers.get_mut(&sub) {
+            watcher.all = true;
+        }
+        // At once, also while another NOTIFY is under way: what that said is in it as well.
+        if let Some(document) = self.next(sub, self.room(), dum) {
+            let _ = sub.notify(dum, SubscriptionState::Active, Some(&document.to_contents()));
+        }
+    }
+
+    fn on_accepted(&mut self, dum: &mut Dum<'_>, sub: Sub) {
+        if let Some(watcher) = self.watchers.get_mut(&sub) {
+            watcher.busy = false;
+        }
+        self.advance(sub, dum);
+    }
+
+    fn on_terminated(&mut self, _: &mut Dum<'_>, sub: Sub, end: ServerSubscriptionEnd) {
+        tracing::debug!(?end, "subscription ended");
+        self.forget(sub);
+    }
+}
+
+/// Whether a SUBSCRIBE asks for the state once. There is one NOTIFY, and everything must be in it.
+fn is_fetch(subscribe: &Message) -> bool {
+    subscribe.header(h::EXPIRES).is_ok_and(|expires| expires.0 == 0)
+}

@@ -1,0 +1,142 @@
+//! Devices behind NATs.
+
+use super::*;
+use crate::config::{Nat, NatDetection};
+use stack::tu::NextHop;
+
+/// Where a NAT sends from; and what its device thinks that it is.
+const NAT: &str = "203.0.113.9:4711";
+const INSIDE: &str = "sip:bob@10.0.0.1:5062";
+
+fn bench(nat: Nat) -> Bench {
+    Bench::with("127.0.0.1:5060", Config { nat, ..Config::default() })
+}
+
+fn auto() -> Nat {
+    Nat { detect: NatDetection::Auto, ping_seconds: 0, ..Nat::default() }
+}
+
+fn flow(peer: &str, kind: TransportType) -> Flow {
+    let transport = TransportId(u16::from(kind != TransportType::Udp));
+    Flow { transport, kind, connection: ConnectionId(0), peer: peer.parse().unwrap(), local: None }
+}
+
+/// Registers `user` from an address.
+fn register(bench: &mut Bench, user: &str, from: Flow, contact: &str) {
+    bench.came_by = Some(from);
+    let via = format!("Via: SIP/2.0/{} 10.0.0.1:5062;branch=z9hG4bKr\r\n", from.kind.as_param());
+    let lines = format!("{via}To: <sip:{user}@127.0.0.1>\r\nContact: <{contact}>\r\n");
+    let mut msg = request("REGISTER", "sip:127.0.0.1", &lines);
+    msg.set(h::CALL_ID, user);
+    assert_eq!(bench.status(msg), 200);
+    bench.came_by = None;
+}
+
+#[test]
+fn a_natted_device_is_called_where_its_register_came_from() {
+    for (detect, kind, next_hop) in [
+        (NatDetection::Auto, TransportType::Udp, NextHop::Flow(flow(NAT, TransportType::Udp))),
+        (NatDetection::Auto, TransportType::Tcp, NextHop::Flow(flow(NAT, TransportType::Tcp))),
+        (NatDetection::Off, TransportType::Udp, NextHop::Route),
+    ] {
+        let mut bench = bench(Nat { detect, ..auto() });
+        register(&mut bench, "bob", flow(NAT, kind), INSIDE);
+        let (_, msg, options) = bench.forwarded(request("INVITE", "sip:bob@127.0.0.1", ""));
+        assert_eq!((uri(&msg), options.next_hop), (INSIDE, next_hop), "{detect:?} {kind:?}");
+    }
+    // Who says where it is, is called there.
+    let mut bench = bench(auto());
+    register(&mut bench, "bob", flow(NAT, TransportType::Udp), "sip:bob@203.0.113.9:4711");
+    assert_eq!(bench.forwarded(request("INVITE", "sip:bob@127.0.0.1", "")).2.next_hop, NextHop::Route);
+}
+
+#[test]
+fn the_dialogs_of_a_natted_caller_lead_back_by_its_flow() {
+    for (detect, contact, expected) in [
+        (NatDetection::Auto, "sip:alice@10.0.0.1", true),
+        (NatDetection::Auto, "sip:alice@203.0.113.9", false),
+        (NatDetection::Off, "sip:alice@10.0.0.1", false),
+    ] {
+        let mut bench = bench(Nat { detect, ..auto() });
+        bench.came_by = Some(flow(NAT, TransportType::Udp));
+        let lines = format!("Contact: <{contact}>\r\n");
+        let (_, _, options) = bench.forwarded(request("INVITE", "sip:carol@192.0.2.7", &lines));
+        assert_eq!((options.back_by_flow, options.record_route.is_some()), (expected, true), "{contact}");
+    }
+}
+
+/// Lets time pass; the devices that were pinged meanwhile.
+fn pinged(bench: &mut Bench, seconds: u64) -> Vec<(ClientTransaction, Box<Message>, NextHop)> {
+    let outs = bench.pass(seconds).into_iter();
+    outs.map(|out| match out {
+        Out::Sent(client, msg, options) => (client, msg, options.next_hop),
+        other => panic!("{other:?}"),
+    })
+    .collect()
+}
+
+#[test]
+fn natted_devices_are_pinged_over_udp() {
+    let mut bench = bench(Nat { ping_seconds: 16, ..auto() });
+    let udp = flow(NAT, TransportType::Udp);
+    register(&mut bench, "bob", udp, INSIDE);
+    register(&mut bench, "carol", flow("203.0.113.9:9", TransportType::Tcp), INSIDE);
+    register(&mut bench, "dave", flow("203.0.113.9:4712", TransportType::Udp), "sip:dave@203.0.113.9:4712");
+    pinged(&mut bench, 1);
+    for _ in 0..3 {
+        let pings = pinged(&mut bench, 16);
+        let [(client, msg, next_hop)] = &pings[..] else { panic!("{pings:?}") };
+        assert_eq!((msg.method().unwrap().as_str(), uri(msg), *next_hop), ("OPTIONS", INSIDE, NextHop::Flow(udp)));
+        assert!(bench.respond(*client, msg, 501).is_empty(), "whatever it says");
+    }
+}
+
+#[test]
+fn who_does_not_answer_is_given_up_if_that_is_wanted() {
+    for (give_up_after, after) in [(0, 200), (3, 480)] {
+        let mut bench = bench(Nat { ping_seconds: 16, give_up_after, ..auto() });
+        register(&mut bench, "bob", flow(NAT, TransportType::Udp), INSIDE);
+        // Two that are lost are forgotten with the next answer.
+        let answers = [false, false, true, false, false, false];
+        for (at, answers) in answers.into_iter().enumerate() {
+            let pings = pinged(&mut bench, 16);
+            let [(client, msg, _)] = &pings[..] else { panic!("{at}: {pings:?}") };
+            match answers {
+                true => bench.respond(*client, msg, 200),
+                false => bench.no_response(*client, NoResponse::Timeout),
+            };
+        }
+        let outs = bench.request(request("MESSAGE", "sip:bob@127.0.0.1", ""));
+        match after {
+            200 => assert!(matches!(outs[..], [Out::Sent(..)]), "{outs:?}"),
+            status => assert_eq!(codes(&outs), [status]),
+        }
+        assert_eq!(pinged(&mut bench, 16).len(), usize::from(after == 200));
+    }
+}
+
+#[test]
+fn pings_are_spread_and_no_more_than_the_rate() {
+    let users = 96;
+    let mut bench = bench(Nat { ping_seconds: 16, pings_per_second: 3, ..auto() });
+    for user in 0..users {
+        let from = format!("203.0.113.9:{}", 5000 + user);
+        register(&mut bench, &format!("u{user}"), flow(&from, TransportType::Udp), INSIDE);
+    }
+    let (mut most, mut all) = (0, std::collections::HashSet::new());
+    for _ in 0..40 {
+        let pings = pinged(&mut bench, 1);
+        most = most.max(pings.len());
+        all.extend(pings.iter().map(|(_, _, next_hop)| format!("{next_hop:?}")));
+    }
+    assert!((1..=4).contains(&most), "{most}");
+    assert_eq!(all.len(), users, "each has had its turn");
+    // With room enough they come evenly.
+    let mut bench = self::bench(Nat { ping_seconds: 16, pings_per_second: 1000, ..auto() });
+    for user in 0..users {
+        let from = format!("203.0.113.9:{}", 5000 + user);
+        register(&mut bench, &format!("u{user}"), flow(&from, TransportType::Udp), INSIDE);
+    }
+    let a_second: Vec<usize> = (0..16).map(|_| pinged(&mut bench, 1).len()).collect();
+    assert!(a_second.iter().sum::<usize>() >= users - 12 && a_second.iter().all(|n| *n <= 20), "{a_second:?}");
+}
