@@ -15,7 +15,7 @@
 use super::counts::NonceCounts;
 use rutil::{Rng, Time};
 use stack::auth::{Algorithm, Challenge, Hash, Nonces, Presented, Qop, Secret};
-use stack::header::h;
+use stack::header::{Method, h};
 use stack::message::Message;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -153,7 +153,9 @@ impl ServerAuthManager {
         if !self.is_right(&presented, request, secret(&presented.user, presented.algorithm)) {
             return Err(Refusal::Wrong { user: presented.user.into_owned() });
         }
-        match self.counts.take(nonce, presented.count.unwrap_or(0)) {
+        // An ACK has the credentials of its INVITE (RFC 3261 §13.2.2.4): they were used before.
+        let ack = request.method() == Some(Method::Ack);
+        match ack || self.counts.take(nonce, presented.count.unwrap_or(0)) {
             true => Ok(presented.user.into_owned()),
             false => Err(Refusal::Stale),
         }
@@ -164,6 +166,7 @@ impl ServerAuthManager {
         let known = secret.filter(|secret| secret.serves(hash));
         let nobody = || self.nobody.iter().find(|secret| secret.serves(hash));
         let Some((secret, method)) = known.as_ref().or_else(nobody).zip(request.method()) else { return false };
+        let method = if method == Method::Ack { Method::Invite } else { method };
         presented.is_right(secret, method.as_str(), request.body()) & known.is_some()
     }
 

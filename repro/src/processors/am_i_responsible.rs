@@ -2,7 +2,7 @@
 
 use super::digest_authenticator::{self, Anonymous};
 use super::{Processor, ProcessorResult};
-use crate::proxy::{RequestContext, Verb};
+use crate::proxy::RequestContext;
 
 /// Refuses schemes that it cannot route (RFC 3261 §16.3 step 2), and to relay for strangers.
 ///
@@ -35,9 +35,10 @@ impl Processor for AmIResponsible {
     }
 }
 
-/// Within a dialog nobody was asked yet; and who is anonymous is asked only here. None: it is forbidden.
+/// Within a dialog nobody was asked yet; and who is anonymous is asked only here. An ACK has the credentials of its INVITE,
+/// and gets no answer. None: it is forbidden.
 fn may_still_prove(context: &mut RequestContext<'_, '_>) -> Option<ProcessorResult> {
-    let auth = context.server.auth().filter(|_| !context.trust.listed && context.verb != Verb::Ack)?;
+    let auth = context.server.auth().filter(|_| !context.trust.listed)?;
     let result = digest_authenticator::authenticate(context, auth, Anonymous::Asked);
     (result != ProcessorResult::Continue || context.user.is_some()).then_some(result)
 }

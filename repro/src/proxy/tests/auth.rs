@@ -217,6 +217,20 @@ fn who_is_not_registered_may_prove_himself_within_a_dialog() {
     let mut bench = asking(|_| {});
     let own = "To: <sip:carol@198.51.100.1>;tag=b\r\nRoute: <sip:192.0.2.1;lr>\r\n";
     assert_eq!(sent(prove(&mut bench, of("BYE", FAR, own), "alice", "alice")).len(), 1);
+    // Nobody can ask an ACK: it has the credentials of its INVITE.
+    let (_, asked) = challenges(&bench.request(of("INVITE", FAR, "")));
+    let invite = with(&asked[0], 407, of("INVITE", FAR, ""), "alice", "alice", 1);
+    let acks = |bench: &mut Bench, auth: Option<Auth<'_>>| {
+        let mut ack = of("ACK", FAR, own);
+        auth.iter().for_each(|auth| ack.push_back(h::PROXY_AUTHORIZATIONS, auth));
+        bench.ack(ack).len()
+    };
+    let right = invite.first(h::PROXY_AUTHORIZATIONS).unwrap().into_owned();
+    let wrong = credentials(&asked[0], &of("INVITE", FAR, ""), "alice", "guess", 1);
+    let of_ack = credentials(&asked[0], &of("ACK", FAR, ""), "alice", "alice", 1);
+    assert_eq!(sent(bench.request(invite)).len(), 1);
+    let passed = [None, Some(right), Some(wrong), Some(of_ack)].map(|auth| acks(&mut bench, auth));
+    assert_eq!(passed, [0, 1, 0, 0]);
 }
 
 #[test]
