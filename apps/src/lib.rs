@@ -3,3 +3,4 @@
 
 mod http_client;
 pub mod repro;
+pub mod sipload;

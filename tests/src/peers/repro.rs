@@ -24,10 +24,16 @@ pub struct Repro {
 /// Cargo gives a test only the binaries of its own package; the first call lets cargo build it.
 pub fn repro_binary() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT.get_or_init(build).clone()
+    BUILT.get_or_init(|| build("repro")).clone()
 }
 
-fn build() -> Result<PathBuf, String> {
+/// Builds `sipload`, as [`repro_binary`].
+pub fn sipload_binary() -> Result<PathBuf, String> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BUILT.get_or_init(|| build("sipload")).clone()
+}
+
+fn build(binary: &str) -> Result<PathBuf, String> {
     let test = env::current_exe().map_err(|e| e.to_string())?;
     // TARGET/PROFILE/deps/scenarios-…
     let profile_dir = test.ancestors().nth(2).ok_or("the test is not in a target folder")?;
@@ -38,14 +44,14 @@ fn build() -> Result<PathBuf, String> {
         None => return Err("the target folder has no profile".to_owned()),
     };
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--package", "apps", "--bin", "repro", "--profile", profile, "--target-dir"])
+        .args(["build", "--quiet", "--package", "apps", "--bin", binary, "--profile", profile, "--target-dir"])
         .arg(target_dir)
         .output()
         .map_err(|e| format!("cargo build: {e}"))?;
     if !output.status.success() {
         return Err(format!("cargo build: {}", String::from_utf8_lossy(&output.stderr)));
     }
-    Ok(profile_dir.join("repro"))
+    Ok(profile_dir.join(binary))
 }
 
 impl Repro {

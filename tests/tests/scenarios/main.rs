@@ -21,6 +21,7 @@ mod passwords;
 mod phone;
 mod registered;
 mod repro;
+mod sipload;
 mod sipp;
 mod tls;
 mod torture;

@@ -1,0 +1,348 @@
+//! The caller of one shard: a transaction user that starts calls when the schedule says so.
+
+use super::dialog::Dialog;
+use super::schedule::{Schedule, Shape};
+use super::session::{Action, Event, State, step};
+use super::stats::Stats;
+use super::template::{Fill, Template};
+use rutil::rng::Token;
+use rutil::{HashMap, Keyed, Rng, Slab, Time, Wheel};
+use stack::message::{Message, reason_phrase};
+use stack::transport::TransportType;
+use stack::tu::{ClientTransaction, NextHop, NoResponse, SendOptions, TransactionUser, TuContext, TuEvent};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// A call may start so long before its time: the kernel wakes a sleeper only at whole milliseconds, so what is due next is
+/// started with what is due now. Half a millisecond each way is the least error that this gives.
+const LEAD: Duration = Duration::from_micros(500);
+
+/// Above this a call is counted as late.
+const LATE: Duration = Duration::from_millis(1);
+
+/// Calls started in one go: what they command must fit into the stack's FIFO.
+const BATCH: usize = 64;
+
+/// How exactly calls are held, in ns: to 10 ms, so that many end in one go.
+const HOLD_TICK: u64 = 10_000_000;
+
+/// What all shards' callers have in common.
+#[derive(Clone, Debug)]
+pub(super) struct CallerOptions {
+    /// When calls start.
+    pub(super) shape: Shape,
+    /// From the answer to the BYE.
+    pub(super) hold: Duration,
+    /// Request-URI and To.
+    pub(super) target: String,
+    /// Where the INVITE goes.
+    pub(super) hop: (TransportType, SocketAddr),
+    /// The most calls in progress, of all shards.
+    pub(super) limit: u32,
+    /// Shards.
+    pub(super) shards: u16,
+}
+
+/// What the program posts: all calls are to end.
+pub(super) struct Stop;
+
+/// A call.
+struct Session {
+    state: State,
+    /// When its times began: when it was due, or when it was started, if that was before.
+    due: Time,
+    /// When BYE was sent.
+    ending: Time,
+    invite: ClientTransaction,
+    bye: Option<ClientTransaction>,
+    dialog: Option<Dialog>,
+}
+
+/// A session's place.
+type At = (u32, u32);
+
+/// The caller of one shard.
+pub(super) struct Caller {
+    options: Arc<CallerOptions>,
+    shard: u16,
+    stats: Arc<Stats>,
+    /// None before the run has begun.
+    invite: Option<Template>,
+    run: Token<8>,
+    origin: Time,
+    schedule: Schedule,
+    /// When the next call is due; none when there are no more.
+    next: Option<Time>,
+    /// With a number of calls in progress: that number, and until when.
+    closed: Option<(usize, Time)>,
+    sessions: Slab<Session>,
+    transactions: HashMap<ClientTransaction, At>,
+    holds: Wheel<At, HOLD_TICK>,
+    started: u64,
+}
+
+impl Caller {
+    pub(super) fn new(options: Arc<CallerOptions>, shard: u16, stats: Arc<Stats>, rng: &mut Rng) -> Self {
+        let stretches = if let Shape::Open(stretches) = &options.shape { stretches.clone() } else { Vec::new() };
+        Caller {
+            schedule: Schedule::new(stretches, shard, options.shards),
+            options,
+            shard,
+            stats,
+            invite: None,
+            run: rng.token(),
+            origin: Time::ZERO,
+            next: None,
+            closed: None,
+            sessions: Slab::new(),
+            transactions: HashMap::with_hasher(Keyed::new(rng)),
+            holds: Wheel::new(),
+            started: 0,
+        }
+    }
+
+    /// This shard's part of a number.
+    fn share(&self, of: u32) -> usize {
+        let (of, shards, shard) = (of as usize, usize::from(self.options.shards), usize::from(self.shard));
+        of / shards + usize::from(shard < of % shards)
+    }
+
+    /// The run begins: now it is known which addresses the transports have.
+    fn begin(&mut self, stack: &TuContext<'_>) {
+        let (kind, _) = self.options.hop;
+        let own = stack.transports().iter().find(|own| own.kind == kind && own.shard == self.shard);
+        self.invite = own.map(|own| invite(&self.options.target, kind, own.advertised));
+        self.origin = stack.now();
+        self.next = self.schedule.peek().map(|at| self.origin + at);
+        if let Shape::Closed(calls, length) = self.options.shape {
+            self.closed = Some((self.share(calls), self.origin + length));
+        }
+    }
+
+    /// Starts what is due.
+    fn start_due(&mut self, stack: &mut TuContext<'_>) {
+        let now = stack.now();
+        for _ in 0..BATCH {
+            match (self.next, self.closed) {
+                (Some(due), _) if due <= now + LEAD => {
+                    self.start(due, stack);
+                    self.schedule.advance();
+                    self.next = self.schedule.peek().map(|at| self.origin + at);
+                }
+                (_, Some((_, until))) if now >= until => self.closed = None,
+                (_, Some((calls, _))) if self.sessions.len() < calls => self.start(now, stack),
+                _ => return,
+            }
+        }
+    }
+
+    fn start(&mut self, due: Time, stack: &mut TuContext<'_>) {
+        let now = stack.now();
+        if self.sessions.len() >= self.share(self.options.limit) {
+            self.stats.not_started.inc();
+            return;
+        }
+        // Each shard has numbers of its own.
+        let id = self.started * u64::from(self.options.shards) + u64::from(self.shard);
+        let fill = Fill { id, run: &self.run, cseq: 1 };
+        let Some(message) = self.invite.as_mut().and_then(|invite| invite.render(&fill)) else {
+            self.stats.not_started.inc();
+            return;
+        };
+        let (kind, address) = self.options.hop;
+        let next_hop = NextHop::Address(kind, address);
+        let invite = stack.send(message, SendOptions { next_hop, ..SendOptions::default() });
+        let session =
+            Session { state: State::Calling, due: due.min(now), ending: now, invite, bye: None, dialog: None };
+        let at = self.sessions.insert(session);
+        self.transactions.insert(invite, at);
+        self.started += 1;
+        self.stats.started.inc();
+        self.stats.in_progress.add(1);
+        self.stats.schedule.record(now.since(due).max(due.since(now)));
+        if now.since(due) > LATE {
+            self.stats.late.inc();
+        }
+    }
+
+    /// Something happened to a call; `why` is asked when that is its failure.
+    fn happens(
+        &mut self,
+        at: At,
+        event: Event,
+        message: Option<&Message>,
+        why: impl Fn() -> String,
+        stack: &mut TuContext<'_>,
+    ) {
+        let Some(session) = self.sessions.get_mut(at.0, at.1) else { return };
+        let (state, actions) = step(session.state, event);
+        session.state = state;
+        let heard = message.and_then(Message::source).map_or(stack.now(), |source| source.at);
+        let mut hold_over = false;
+        for action in actions {
+            match action {
+                Action::NoteRinging => self.stats.ringing.record(heard.since(session.due)),
+                Action::NoteAnswer => self.stats.answered.record(heard.since(session.due)),
+                Action::Ack => acknowledge(session, message, &self.options.target, stack),
+                Action::Hold if self.options.hold.is_zero() => hold_over = true,
+                Action::Hold => self.holds.arm(stack.now() + self.options.hold, at),
+                Action::Bye => {
+                    if let Some(bye) = session.dialog.as_ref().and_then(Dialog::bye) {
+                        let bye = stack.send(bye, SendOptions::default());
+                        (session.bye, session.ending) = (Some(bye), stack.now());
+                        self.transactions.insert(bye, at);
+                    }
+                }
+                Action::Cancel => stack.cancel(session.invite, None),
+                Action::NoteBye => self.stats.bye.record(heard.since(session.ending)),
+                Action::Succeeded => self.stats.succeeded.inc(),
+                Action::Failed => self.stats.fail(why()),
+                Action::Stopped => self.stats.stopped.inc(),
+            }
+        }
+        if state == State::Over {
+            self.forget(at);
+        } else if hold_over {
+            self.happens(at, Event::HoldOver, None, why, stack);
+        }
+    }
+
+    fn forget(&mut self, at: At) {
+        let Some(session) = self.sessions.remove(at.0, at.1) else { return };
+        self.transactions.remove(&session.invite);
+        session.bye.map(|bye| self.transactions.remove(&bye));
+        self.stats.in_progress.add(-1);
+    }
+
+    /// A response, or the news that there is none.
+    fn answered(
+        &mut self,
+        transaction: ClientTransaction,
+        answer: Result<&Message, NoResponse>,
+        stack: &mut TuContext<'_>,
+    ) {
+        let Some(at) = self.transactions.get(&transaction).copied() else { return };
+        let to_bye = self.sessions.get(at.0, at.1).is_some_and(|session| session.bye == Some(transaction));
+        let code = answer.map_or(0, |message| message.status().unwrap_or(0));
+        let event = match (to_bye, code) {
+            (false, 101..=199) => Event::Provisional,
+            (false, 200..=299) => Event::Success,
+            (true, 200..=299) => Event::ByeSuccess,
+            (_, 100..=199) => return,
+            (false, _) => Event::Failure,
+            (true, _) => Event::ByeFailure,
+        };
+        let method = if to_bye { "BYE" } else { "INVITE" };
+        let why = || match answer {
+            Ok(_) => format!("{method}: {code} {}", reason_phrase(code)),
+            Err(reason) => format!("{method}: {reason}"),
+        };
+        self.happens(at, event, answer.ok(), why, stack);
+    }
+
+    /// Ends all calls.
+    fn stop(&mut self, stack: &mut TuContext<'_>) {
+        (self.next, self.closed) = (None, None);
+        let all: Vec<At> = self.transactions.values().copied().collect();
+        for at in all {
+            self.happens(at, Event::Stop, None, String::new, stack);
+        }
+    }
+
+    fn look_for_end(&self) {
+        if self.next.is_none() && self.closed.is_none() && self.sessions.is_empty() {
+            self.stats.done.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// Acknowledges a 2xx. A second dialog of the same INVITE (a fork) is ended at once (RFC 3261 §13.2.2.4).
+fn acknowledge(session: &mut Session, answer: Option<&Message>, target: &str, stack: &mut TuContext<'_>) {
+    let Some(answer) = answer else { return };
+    if session.dialog.as_ref().is_some_and(|dialog| !dialog.has(answer)) {
+        let fork = Dialog::of(answer, target);
+        fork.ack().into_iter().for_each(|ack| stack.send_stateless(ack, SendOptions::default()));
+        fork.bye().into_iter().for_each(|bye| {
+            stack.send(bye, SendOptions::default());
+        });
+        return;
+    }
+    let dialog = session.dialog.get_or_insert_with(|| Dialog::of(answer, target));
+    dialog.ack().into_iter().for_each(|ack| stack.send_stateless(ack, SendOptions::default()));
+}
+
+/// The INVITE from `own`.
+fn invite(target: &str, kind: TransportType, own: SocketAddr) -> Template {
+    let (family, ip) = (if own.is_ipv4() { "IP4" } else { "IP6" }, own.ip());
+    let sdp = format!(
+        "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n\
+         a=rtpmap:0 PCMU/8000\r\n"
+    );
+    let transport = if kind == TransportType::Udp { String::new() } else { format!(";transport={}", kind.as_param()) };
+    Template::default()
+        .text(&format!("INVITE {target} SIP/2.0\r\nMax-Forwards: 70\r\nFrom: <sip:sipload@{own}>;tag="))
+        .id()
+        .text(&format!("\r\nTo: <{target}>\r\nCall-ID: "))
+        .id()
+        .text("\r\nCSeq: ")
+        .cseq()
+        .text(&format!(
+            " INVITE\r\nContact: <sip:sipload@{own}{transport}>\r\nContent-Type: application/sdp\r\n\
+             Content-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        ))
+}
+
+impl TransactionUser for Caller {
+    fn name(&self) -> &'static str {
+        "caller"
+    }
+
+    fn process(&mut self, event: TuEvent, stack: &mut TuContext<'_>) {
+        match event {
+            TuEvent::Response { transaction, msg } => {
+                self.stats.heard.inc();
+                self.answered(transaction, Ok(&msg), stack);
+            }
+            TuEvent::NoResponse { transaction, reason } => self.answered(transaction, Err(reason), stack),
+            TuEvent::Request { transaction, msg } => {
+                self.stats.requests.inc();
+                let code = match msg.method().as_ref().map(|method| method.as_str()) {
+                    Some("BYE" | "OPTIONS" | "NOTIFY" | "INFO") => 200,
+                    Some("INVITE") => 486,
+                    _ => 405,
+                };
+                stack.respond_status(transaction, code);
+            }
+            TuEvent::Posted(item) if item.is::<Stop>() => self.stop(stack),
+            _ => {}
+        }
+        self.look_for_end();
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        if self.invite.is_none() {
+            return Some(Time::ZERO);
+        }
+        let open = self.next.map(|due| Time::from_nanos(due.as_nanos().saturating_sub(LEAD.as_nanos() as u64)));
+        let closed = self.closed.map(|(calls, until)| if self.sessions.len() < calls { Time::ZERO } else { until });
+        [open, closed, self.holds.next_deadline()].into_iter().flatten().min()
+    }
+
+    fn wake(&mut self, stack: &mut TuContext<'_>) {
+        if self.invite.is_none() {
+            self.begin(stack);
+        }
+        while let Some(at) = self.holds.pop(stack.now()) {
+            self.happens(at, Event::HoldOver, None, String::new, stack);
+        }
+        self.start_due(stack);
+        self.look_for_end();
+    }
+}
+
+#[cfg(test)]
+#[path = "caller_tests.rs"]
+mod tests;

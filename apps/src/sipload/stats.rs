@@ -1,0 +1,49 @@
+//! What is counted while it runs. Each shard counts for itself; whoever reads adds up.
+
+use parking_lot::Mutex;
+use rutil::{Counter, Gauge, Histogram};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+/// What one shard has counted.
+#[derive(Debug, Default)]
+pub(super) struct Stats {
+    /// Sessions started.
+    pub(super) started: Counter,
+    /// Sessions that were to start and found no room.
+    pub(super) not_started: Counter,
+    /// Sessions that started more than a millisecond after their time.
+    pub(super) late: Counter,
+    /// Sessions that did all that they should.
+    pub(super) succeeded: Counter,
+    /// Sessions that did not.
+    pub(super) failed: Counter,
+    /// Sessions that the end of the run ended.
+    pub(super) stopped: Counter,
+    /// Sessions in progress.
+    pub(super) in_progress: Gauge,
+    /// Responses that have come.
+    pub(super) heard: Counter,
+    /// Requests that the peers sent of themselves.
+    pub(super) requests: Counter,
+    /// From the scheduled time to the first provisional response but 100.
+    pub(super) ringing: Histogram,
+    /// From the scheduled time to the 2xx.
+    pub(super) answered: Histogram,
+    /// From BYE to its 2xx.
+    pub(super) bye: Histogram,
+    /// How far from its time a session started.
+    pub(super) schedule: Histogram,
+    /// Why sessions failed. Locked for a failure only.
+    pub(super) causes: Mutex<BTreeMap<String, u64>>,
+    /// Nothing is left to do.
+    pub(super) done: AtomicBool,
+}
+
+impl Stats {
+    /// Counts a failure.
+    pub(super) fn fail(&self, cause: String) {
+        self.failed.inc();
+        *self.causes.lock().entry(cause).or_default() += 1;
+    }
+}

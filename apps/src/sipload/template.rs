@@ -1,0 +1,120 @@
+//! Requests as templates: text that is the same in all of them, and the few places that differ.
+
+use bytes::Bytes;
+use stack::message::Message;
+use std::io::Write as _;
+
+/// A piece of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    /// The same in all requests.
+    Text(Vec<u8>),
+    /// What names the session: [`Fill::id`] and the run's token.
+    Id,
+    /// The number for CSeq.
+    Cseq,
+}
+
+/// A request with places to be filled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Template {
+    pieces: Vec<Piece>,
+    /// The octets of a request when it was rendered last: the next has about as many.
+    size: usize,
+}
+
+/// What goes into the places.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fill<'a> {
+    /// The session's number.
+    pub(super) id: u64,
+    /// The run's token, so that two runs have no Call-ID in common.
+    pub(super) run: &'a str,
+    /// The number for CSeq.
+    pub(super) cseq: u32,
+}
+
+impl Template {
+    /// Appends text that is always the same.
+    pub(super) fn text(mut self, text: &str) -> Self {
+        match self.pieces.last_mut() {
+            Some(Piece::Text(before)) => before.extend_from_slice(text.as_bytes()),
+            _ => self.pieces.push(Piece::Text(text.as_bytes().to_vec())),
+        }
+        self
+    }
+
+    /// Appends the name of the session: a token of its number and the run's, for tags and Call-IDs.
+    pub(super) fn id(mut self) -> Self {
+        self.pieces.push(Piece::Id);
+        self
+    }
+
+    /// Appends the number for CSeq.
+    pub(super) fn cseq(mut self) -> Self {
+        self.pieces.push(Piece::Cseq);
+        self
+    }
+
+    /// The request.
+    pub(super) fn render(&mut self, fill: &Fill<'_>) -> Option<Box<Message>> {
+        let mut out = Vec::with_capacity(self.size);
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => out.extend_from_slice(text),
+                Piece::Id => write_id(&mut out, fill),
+                Piece::Cseq => write_number(&mut out, fill.cseq.into()),
+            }
+        }
+        // The next one may have a digit more.
+        self.size = self.size.max(out.len() + 8);
+        message(Bytes::from(out))
+    }
+}
+
+/// A message of octets that were made here.
+pub(super) fn message(octets: Bytes) -> Option<Box<Message>> {
+    let message = Message::parse(octets).ok()?;
+    message.fault().is_none().then(|| Box::new(message))
+}
+
+fn write_id(out: &mut Vec<u8>, fill: &Fill<'_>) {
+    write_number(out, fill.id);
+    out.push(b'-');
+    out.extend_from_slice(fill.run.as_bytes());
+}
+
+/// A number in decimal. Writing to a vector cannot fail.
+pub(super) fn write_number(out: &mut Vec<u8>, number: u64) {
+    let _ = write!(out, "{number}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stack::header::h;
+
+    #[test]
+    fn places_are_filled_and_the_rest_stands() {
+        let mut template = Template::default()
+            .text("OPTIONS sip:a@b SIP/2.0\r\nFrom: <sip:x@y>;tag=")
+            .id()
+            .text("\r\nTo: <sip:a@b>\r\n")
+            .text("Call-ID: ")
+            .id()
+            .text("\r\nCSeq: ")
+            .cseq()
+            .text(" OPTIONS\r\n\r\n");
+        for id in [7, 12345] {
+            let message = template.render(&Fill { id, run: "run", cseq: 2 }).expect("it is well formed");
+            assert_eq!(message.header(h::CALL_ID).expect("one").to_string(), format!("{id}-run"));
+            assert_eq!(message.header(h::CSEQ).expect("one").to_string(), "2 OPTIONS");
+            assert!(message.to_bytes().starts_with(b"OPTIONS sip:a@b SIP/2.0\r\nFrom: <sip:x@y>;tag="));
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_none() {
+        assert!(Template::default().text("nothing at all").render(&Fill { id: 1, run: "r", cseq: 1 }).is_none());
+    }
+}
