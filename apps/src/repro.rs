@@ -220,6 +220,8 @@ fn start(
     let proxy = builder.register_tu(Proxy::options(), move |shard| Proxy::new(shared.clone(), shard, &mut rng));
     let stack = builder.start()?;
     server.set_poster(stack.poster(proxy));
+    // The clock of the stack began at this moment, as far as the seconds of a date are concerned.
+    server.set_epoch(rutil::time::epoch_of(&rutil::RealClock::new()));
     Ok(stack)
 }
 

@@ -19,6 +19,7 @@ pub mod provisioning;
 pub mod proxy;
 pub mod registrar;
 pub mod routing;
+pub mod silo;
 pub mod store;
 
 pub use config::{Config, ConfigError};

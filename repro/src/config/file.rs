@@ -295,6 +295,13 @@ synchronous_full = true
 collector = "192.0.2.9:9060"
 agent = 2001
 auth_key = "geheim"
+[silo]
+expires_seconds = 60
+max_per_user = 1
+max_messages = 2
+max_octets = 3
+max_body = 4
+drop = ["text/html"]
 [http]
 url = "https://policy.example.com:8443/sip?v=1"
 timeout_ms = 500
@@ -356,6 +363,9 @@ headers = ["User-Agent"]
         let hep = config.hep.as_ref().unwrap();
         assert_eq!((hep.collector, hep.agent), ("192.0.2.9:9060".parse().unwrap(), 2001));
         assert!(hep.auth_key.as_deref() == Some("geheim") && !format!("{config:?}").contains("geheim"));
+        let silo = config.silo.as_ref().unwrap();
+        let numbers = [silo.max_per_user, silo.max_messages, silo.max_octets, silo.max_body];
+        assert_eq!((silo.expires().as_secs(), numbers, silo.drop.len()), (60, [1, 2, 3, 4], 1));
         let http = config.http.as_ref().unwrap();
         let (in_flight, headers) = (http.in_flight.get(), vec!["User-Agent".to_owned()]);
         assert_eq!((http.timeout().as_millis(), http.fail_open, in_flight, &http.headers), (500, true, 20, &headers));

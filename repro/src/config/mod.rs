@@ -8,6 +8,7 @@ mod forwarding;
 mod http;
 mod nat;
 pub(crate) mod net;
+mod silo;
 mod source;
 mod tls;
 
@@ -19,6 +20,7 @@ pub use forwarding::{Forwarding, HistoryInfo};
 pub use http::{Http, ServiceUrl};
 pub use nat::{Nat, NatDetection};
 pub use net::{BadText, Domain, Listen, NameServer, Network, RouteUri};
+pub use silo::Silo;
 pub use source::PREFIX;
 pub use tls::{FileName, Identity, Tls};
 
@@ -98,6 +100,8 @@ pub struct Config {
     pub hep: Option<Hep>,
     /// An external service that decides about requests; without this table none is asked.
     pub http: Option<Http>,
+    /// What is kept of messages to users who are not there; without this table nothing.
+    pub silo: Option<Silo>,
     /// What outlives a restart; without this table bindings are in memory only, and records in this file only.
     pub store: Option<Store>,
     /// What is provisioned in the file: `[[user]]`, `[[domain]]`, `[[acl]]`, …
@@ -262,6 +266,7 @@ impl Default for Config {
             statistics: Statistics::default(),
             hep: None,
             http: None,
+            silo: None,
             store: None,
             records: Records::default(),
         }

@@ -3,8 +3,8 @@
 use super::{
     Processor, ResponseProcessor, TargetProcessor, am_i_responsible, call_forwarding, constant_location,
     digest_authenticator, diversion, emergency, event_server, identity, identity_back, identity_out, location_server,
-    loop_detection, options, peer, recursive_redirect, registrar, request_filter, static_route, strict_route_fixup,
-    strip_credentials, trunk, trunk_route, trusted_node, validation,
+    loop_detection, message_silo, options, peer, recursive_redirect, registrar, request_filter, static_route,
+    strict_route_fixup, strip_credentials, trunk, trunk_route, trusted_node, validation,
 };
 use crate::config;
 use std::sync::Arc;
@@ -83,6 +83,7 @@ impl Processors {
                 Arc::new(trunk_route::TrunkRoute),
                 Arc::new(constant_location::ConstantLocation),
                 Arc::new(call_forwarding::CallForwarding),
+                Arc::new(message_silo::MessageSilo),
                 Arc::new(location_server::LocationServer),
             ],
             target: vec![

@@ -48,7 +48,7 @@ impl Processor for LocationServer {
 }
 
 /// The contacts of an address-of-record: those that were registered, and those that are provisioned.
-fn look_up(server: &Server, aor: &str, now: Time) -> Option<Found> {
+pub(super) fn look_up(server: &Server, aor: &str, now: Time) -> Option<Found> {
     let registered = server.location().lookup(aor, now);
     let provisioned = server.provisioning().static_contacts(aor);
     if provisioned.is_empty() {

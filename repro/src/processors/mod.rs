@@ -27,6 +27,7 @@ mod identity_back;
 mod identity_out;
 mod location_server;
 mod loop_detection;
+mod message_silo;
 mod options;
 mod peer;
 mod recursive_redirect;

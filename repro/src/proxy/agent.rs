@@ -1,9 +1,11 @@
 //! What the proxy does of its own accord: requests that nobody sent to it.
 
-use super::Server;
+use super::response_context::{direct, write};
+use super::{Server, Target};
+use crate::location::{By, Located};
 use rutil::{HashMap, Time};
 use stack::message::Message;
-use stack::tu::{ClientTransaction, SendOptions, TuContext};
+use stack::tu::{ClientTransaction, NextHop, SendOptions, TuContext};
 
 /// Something that sends requests of its own, one for each shard. It must not block.
 pub trait Agent: Send {
@@ -42,5 +44,18 @@ impl AgentContext<'_, '_> {
         let client = self.stack.send(request, options);
         self.own.insert(client, self.index);
         client
+    }
+
+    /// Sends a request to a contact of a user, as one that is proxied; nothing when the target chain lets nothing through.
+    pub fn send_to(&mut self, mut request: Message, contact: Located) -> Option<ClientTransaction> {
+        let mut target = Target::from(contact);
+        let next_hop = match &target.contact.by {
+            By::Flow(flow) => NextHop::Flow(*flow),
+            By::Uri | By::Path(_) => NextHop::Route,
+        };
+        let mut options = SendOptions { next_hop, ..SendOptions::default() };
+        direct(&mut request, Some(&target));
+        write(&mut request, Some(&mut target), &mut options, self.server, self.stack).ok()?;
+        Some(self.send(request, options))
     }
 }

@@ -44,6 +44,7 @@ use crate::processors::ProcessorResult;
 use crate::provisioning::Provisioning;
 use crate::registrar;
 use crate::routing::probe::Probe;
+use crate::silo::Courier;
 use best::Best;
 use parked::{Answer, Parked, ParkingLot};
 use response_context::{Begun, Branch, Forwarding, ResponseContext, Role, Started, direct, write};
@@ -123,6 +124,9 @@ impl Proxy {
         let server = Arc::new(Server::clone(&server));
         let pings = NatPings::new(server.config(), shard, rng);
         agents.extend(pings.map(|pings| Box::new(pings) as Box<dyn Agent>));
+        if let Some(silo) = server.silo() {
+            agents.push(Box::new(Courier::new(silo.clone(), shard, rng)));
+        }
         Proxy {
             events: EventServer::new(server.clone(), shard, rng),
             server,

@@ -306,6 +306,10 @@ impl RequestContext<'_, '_> {
         if let Some((flow, silence)) = kept {
             self.stack.expect_keep_alives(&flow, silence);
         }
+        let bound = response.status() == Some(200) && response.exists(h::CONTACTS);
+        if let Some(silo) = self.server.silo().filter(|_| bound) {
+            silo.registered(aor, self.shard);
+        }
         self.send(response)
     }
 

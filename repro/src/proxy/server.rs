@@ -7,13 +7,15 @@ use crate::location::{Limits, LocationStore};
 use crate::processors::Chains;
 use crate::provisioning::{AccessList, Provisioning, Trust};
 use crate::routing::dial::DialPlan;
-use rutil::Rng;
+use crate::silo::Silo;
 use rutil::hash::Keyed;
+use rutil::{Rng, Time};
 use stack::transport::{Flow, TransportTable};
 use stack::tu::TuPoster;
 use stack::uri::Host;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// What the proxies of all shards work with. Each has one of its own, of which the most is shared; what is provisioned
 /// changes, and then each gets another.
@@ -35,6 +37,8 @@ struct Shared {
     auth: Option<Authentication>,
     chains: Chains,
     poster: OnceLock<TuPoster>,
+    silo: Option<Arc<Silo>>,
+    epoch: OnceLock<Duration>,
 }
 
 impl Server {
@@ -46,8 +50,10 @@ impl Server {
         let (open, auth) = (config.is_open(), Authentication::new(&config.auth, rng));
         let peers = AccessList::of_networks(&config.trusted_peers, rng);
         let (hasher, gruus) = (Keyed::new(rng), GruuTokens::new(rng));
-        let poster = OnceLock::new();
-        let shared = Shared { config, location, hasher, gruus, open, peers, auth, chains, poster };
+        let (poster, epoch) = (OnceLock::new(), OnceLock::new());
+        let shards = config.placement.shards();
+        let silo = config.silo.clone().map(|silo| Arc::new(Silo::new(silo, shards, rng)));
+        let shared = Shared { config, location, hasher, gruus, open, peers, auth, chains, poster, silo, epoch };
         Server { shared: Arc::new(shared), provisioning: Arc::new(Provisioning::empty(rng)) }
     }
 
@@ -76,6 +82,22 @@ impl Server {
     /// How answers from elsewhere get to the proxies.
     pub fn poster(&self) -> Option<&TuPoster> {
         self.shared.poster.get()
+    }
+
+    /// Says how long after the Unix epoch time zero is.
+    pub fn set_epoch(&self, epoch: Duration) {
+        // A second one would be of another clock.
+        let _ = self.shared.epoch.set(epoch);
+    }
+
+    /// A time in seconds after the Unix epoch, once that is known.
+    pub fn unix_seconds(&self, at: Time) -> Option<u64> {
+        Some((*self.shared.epoch.get()? + at.since(Time::ZERO)).as_secs())
+    }
+
+    /// The messages for users who are not there, if any are kept.
+    pub fn silo(&self) -> Option<&Arc<Silo>> {
+        self.shared.silo.as_ref()
     }
 
     /// The chains of processors.

@@ -21,6 +21,7 @@ mod passwords;
 mod phone;
 mod registered;
 mod repro;
+mod silo;
 mod sipload;
 mod sipp;
 mod tls;

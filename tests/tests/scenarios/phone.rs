@@ -96,6 +96,15 @@ impl Phone {
         self.send(response.replacen("Content-Length", &more, 1).as_bytes());
     }
 
+    /// A REGISTER for a user with this phone as contact, for so many seconds.
+    pub(crate) fn register(&self, count: u32, expires: u32) -> Vec<u8> {
+        let aor = format!("<sip:{}@{}>", self.name, self.proxy);
+        let registrar = format!("sip:{}", self.proxy);
+        let request = self.write("REGISTER", &registrar, (&format!("{aor};tag=r"), &aor), ("register", count), &[]);
+        let request = String::from_utf8(request).expect("it is UTF-8");
+        request.replacen("Content-Length", &format!("Expires: {expires}\r\nContent-Length",), 1).into_bytes()
+    }
+
     /// A request outside of any dialog to another phone.
     pub(crate) fn request(&self, method: &str, to: &Phone, call: &str, count: u32) -> Vec<u8> {
         let to = format!("<{}>", to.uri());

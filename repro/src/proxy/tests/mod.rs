@@ -21,6 +21,7 @@ mod redirect;
 mod register;
 mod relay;
 mod routes;
+mod silo;
 mod steps;
 mod trunks;
 mod validation;
