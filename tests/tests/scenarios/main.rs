@@ -4,6 +4,7 @@ mod dead_target;
 mod driver;
 mod end;
 mod eyeballs;
+mod forwarding;
 mod hep;
 mod http;
 mod idle;
