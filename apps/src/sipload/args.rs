@@ -1,16 +1,20 @@
 //! The command line.
 
 use super::criteria::Criteria;
+use super::job::Job;
+use super::schedule::{Shape, Stretch};
+use super::users::{Users, UsersError};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use repro::config::Listen;
 use stack::uri::{SipUri, Uri};
 use std::num::{NonZeroU8, NonZeroU32};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A load generator for SIP.
 ///
 /// Exit codes: 0 the criteria held, 1 they did not, 2 it could not run.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "sipload", version)]
 pub struct Args {
     /// What it does.
@@ -19,16 +23,24 @@ pub struct Args {
 }
 
 /// What it does.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub(super) enum Role {
     /// Answers calls: 180, 200, and 200 to BYE. Ctrl-C ends it.
     Uas(UasArgs),
     /// Makes calls: INVITE, ACK, BYE.
     Call(Box<CallArgs>),
+    /// Registers users at the target: REGISTER.
+    Register(Box<RegisterArgs>),
+    /// Asks what the target can do: OPTIONS.
+    Options(Box<LoadArgs>),
+    /// Sends texts: MESSAGE.
+    Message(Box<MessageArgs>),
+    /// Subscribes to events, and answers NOTIFY: SUBSCRIBE.
+    Subscribe(Box<SubscribeArgs>),
 }
 
 /// `sipload uas`
-#[derive(Debug, ClapArgs)]
+#[derive(ClapArgs)]
 pub(super) struct UasArgs {
     /// Listen here: udp:127.0.0.1:5070. May be repeated.
     #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT", required = true)]
@@ -42,7 +54,7 @@ pub(super) struct UasArgs {
 }
 
 /// `sipload call`
-#[derive(Debug, ClapArgs)]
+#[derive(ClapArgs)]
 pub(super) struct CallArgs {
     /// How long a call lasts from its answer to its BYE.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
@@ -51,8 +63,41 @@ pub(super) struct CallArgs {
     pub(super) load: LoadArgs,
 }
 
+/// `sipload register`
+#[derive(ClapArgs)]
+pub(super) struct RegisterArgs {
+    /// For how long, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "3600")]
+    pub(super) expires: u32,
+    #[command(flatten)]
+    pub(super) load: LoadArgs,
+}
+
+/// `sipload message`
+#[derive(ClapArgs)]
+pub(super) struct MessageArgs {
+    /// What is sent.
+    #[arg(long, default_value = "hello")]
+    pub(super) text: String,
+    #[command(flatten)]
+    pub(super) load: LoadArgs,
+}
+
+/// `sipload subscribe`
+#[derive(ClapArgs)]
+pub(super) struct SubscribeArgs {
+    /// The event package.
+    #[arg(long, value_name = "PACKAGE", default_value = "presence", value_parser = token)]
+    pub(super) event: String,
+    /// For how long, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "3600")]
+    pub(super) expires: u32,
+    #[command(flatten)]
+    pub(super) load: LoadArgs,
+}
+
 /// Where the load goes, how much of it there is, and what is to be true of it.
-#[derive(Debug, ClapArgs)]
+#[derive(ClapArgs)]
 pub(super) struct LoadArgs {
     /// Whom to call. A parameter transport=tcp chooses the transport. A name is looked up once, for its addresses alone.
     #[arg(long, value_name = "SIP-URI", value_parser = sip_uri)]
@@ -60,17 +105,40 @@ pub(super) struct LoadArgs {
     /// Send through this proxy, as it is, without a Route.
     #[arg(long, value_name = "SIP-URI", value_parser = sip_uri)]
     pub(super) via: Option<SipUri<'static>>,
+    /// Who calls, one user after the other: alice@example.com, or a range as in u{000..999}@example.com.
+    #[arg(long, value_name = "NAME@DOMAIN", conflicts_with = "users_file")]
+    pub(super) users: Option<String>,
+    /// Who calls: a file with lines of user,domain,password.
+    #[arg(long, value_name = "FILE")]
+    pub(super) users_file: Option<PathBuf>,
+    /// The users' password, with {user} for the name: the answer to challenges. Others on this machine may read it here: the
+    /// environment's SIPLOAD_PASSWORD serves as well.
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) password: Option<String>,
     /// Send from this address; without it from the one that leads to the peer, from any free port.
     #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT")]
     pub(super) listen: Option<Listen>,
-    /// Calls started a second, whether or not those before are answered.
-    #[arg(long, value_name = "CALLS/S", required_unless_present = "concurrent", value_parser = rate)]
-    pub(super) rate: Option<f64>,
-    /// Keep so many calls in progress, instead of a rate: the next starts when one ends.
+    /// Sessions started a second, whether or not those before are answered. Several are steps: 100,200,400.
+    #[arg(long, value_name = "N/S", value_delimiter = ',', value_parser = rate)]
+    #[arg(required_unless_present_any = ["concurrent", "burst"])]
+    pub(super) rate: Vec<f64>,
+    /// Go evenly from one rate to the next; to a single one from nothing.
+    #[arg(long, requires = "rate", conflicts_with_all = ["burst", "concurrent"])]
+    pub(super) ramp: bool,
+    /// Find the highest rate that meets the criteria, from --rate on, to 5 %. Without criteria 99 % must succeed.
+    #[arg(long, requires = "rate", conflicts_with_all = ["ramp", "burst", "concurrent"])]
+    pub(super) find_max: bool,
+    /// Start so many sessions at once, instead of a rate,
     #[arg(long, value_name = "N", conflicts_with = "rate")]
+    pub(super) burst: Option<NonZeroU32>,
+    /// and again so much later.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub(super) every: Duration,
+    /// Keep so many sessions in progress, instead of a rate: the next starts when one ends.
+    #[arg(long, value_name = "N", conflicts_with_all = ["rate", "burst"])]
     pub(super) concurrent: Option<NonZeroU32>,
-    /// How long calls are started.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    /// How long sessions are started; of each step, each ramp and each attempt to find the highest rate.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = interval)]
     pub(super) duration: Duration,
     /// The most calls in progress; what would be more is not started, and counted.
     #[arg(long, value_name = "N", default_value = "100000")]
@@ -87,11 +155,55 @@ pub(super) struct LoadArgs {
     /// Write the summary as JSON.
     #[arg(long)]
     pub(super) json: bool,
+    /// Write a report with pictures.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+}
+
+impl Role {
+    /// What each session does, and how much there is of it; none for the callee.
+    pub(super) fn job(self) -> Result<(Job, LoadArgs), UasArgs> {
+        Ok(match self {
+            Role::Uas(args) => return Err(args),
+            Role::Call(args) => (Job::Call(args.hold), args.load),
+            Role::Register(args) => (Job::Register(args.expires), args.load),
+            Role::Options(load) => (Job::Options, *load),
+            Role::Message(args) => (Job::Message(args.text), args.load),
+            Role::Subscribe(args) => (Job::Subscribe(args.event, args.expires), args.load),
+        })
+    }
 }
 
 impl LoadArgs {
+    /// Who calls, with the password of the environment if there is no other.
+    pub(super) fn users(&self, environment: Option<String>) -> Result<Option<Users>, UsersError> {
+        let password = self.password.clone().or(environment);
+        match (&self.users, &self.users_file) {
+            (Some(pattern), _) => Users::pattern(pattern, password).map(Some),
+            (None, Some(file)) => Users::file(file, password.as_deref()).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
     pub(super) fn criteria(&self) -> Criteria {
-        Criteria { min_success: self.min_success, max_p99: self.max_p99 }
+        let stated = self.min_success.is_some() || self.max_p99.is_some() || !self.find_max;
+        Criteria { min_success: if stated { self.min_success } else { Some(0.99) }, max_p99: self.max_p99 }
+    }
+
+    /// How much load there is, and when.
+    pub(super) fn shape(&self) -> Shape {
+        let length = self.duration;
+        match (self.concurrent, self.burst) {
+            (Some(sessions), _) => Shape::Closed(sessions.get(), length),
+            (None, Some(sessions)) => Shape::bursts(sessions.get(), self.every, length),
+            (None, None) if self.ramp => {
+                let before = if self.rate.len() == 1 { &[0.0][..] } else { &[] };
+                let rates: Vec<f64> = before.iter().chain(&self.rate).copied().collect();
+                let between = rates.iter().zip(rates.iter().skip(1));
+                Shape::Open(between.map(|(from, to)| Stretch { length, from: *from, to: *to }).collect())
+            }
+            (None, None) => Shape::Open(self.rate.iter().map(|rate| Stretch::constant(*rate, length)).collect()),
+        }
     }
 }
 
@@ -111,6 +223,13 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| bad())
 }
 
+/// A time of a millisecond at least, and of ten days at most.
+fn interval(text: &str) -> Result<Duration, String> {
+    let length = time(text)?;
+    let good = (Duration::from_millis(1)..=Duration::from_secs(864_000)).contains(&length);
+    if good { Ok(length) } else { Err(format!("{text:?}: expected a time from 1ms to 240h")) }
+}
+
 /// A rate in calls a second, above 0 and at most a million.
 pub(super) fn rate(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|rate: &f64| *rate > 0.0 && *rate <= 1e6);
@@ -120,6 +239,13 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
 fn share(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|share: &f64| (0.0..=1.0).contains(share));
     number.ok_or_else(|| format!("{text:?}: expected a share from 0 to 1, as 0.99"))
+}
+
+/// A word that can stand in a header.
+fn token(text: &str) -> Result<String, String> {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
+    let good = !text.is_empty() && text.bytes().all(is_token);
+    if good { Ok(text.to_owned()) } else { Err(format!("{text:?}: expected an event package, as presence")) }
 }
 
 fn sip_uri(text: &str) -> Result<SipUri<'static>, String> {
@@ -153,6 +279,57 @@ mod tests {
         assert!(share("0.99").is_ok() && share("1.1").is_err() && share("NaN").is_err());
     }
 
+    fn load(more: &[&str]) -> Option<LoadArgs> {
+        let args = ["sipload", "call", "--target", "sip:x"];
+        Args::try_parse_from(args.iter().chain(more)).ok()?.role.job().ok().map(|(_, load)| load)
+    }
+
+    #[test]
+    fn rates_are_steps_or_ramps() {
+        let shape = |more: &[&str]| load(more).map(|load| load.shape());
+        let stretch = |from, to| Stretch { length: Duration::from_secs(5), from, to };
+        let five = ["--duration", "5s"];
+        let open = |stretches: &[Stretch]| Some(Shape::Open(stretches.to_vec()));
+        assert_eq!(shape(&[&["--rate", "9,7"], &five[..]].concat()), open(&[stretch(9.0, 9.0), stretch(7.0, 7.0)]));
+        assert_eq!(shape(&[&["--rate", "9", "--ramp"], &five[..]].concat()), open(&[stretch(0.0, 9.0)]));
+        let ramps = open(&[stretch(1.0, 9.0), stretch(9.0, 3.0)]);
+        assert_eq!(shape(&[&["--rate", "1,9,3", "--ramp"], &five[..]].concat()), ramps);
+        assert_eq!(shape(&["--concurrent", "5"]), Some(Shape::Closed(5, Duration::from_secs(10))));
+        assert_eq!(shape(&["--burst", "5"]).map(|shape| shape.length()), Some(Duration::from_secs(10)));
+        for wrong in [&["--ramp", "--burst", "5"][..], &["--rate", "1,x"], &["--rate", "1", "--duration", "0s"]] {
+            assert!(load(wrong).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn finding_the_highest_rate_wants_criteria() {
+        let criteria = |more: &[&str]| load(more).map(|load| load.criteria());
+        let wanted = |min_success, max_p99| Some(Criteria { min_success, max_p99 });
+        assert_eq!(criteria(&["--rate", "1"]), wanted(None, None));
+        assert_eq!(criteria(&["--rate", "1", "--find-max"]), wanted(Some(0.99), None));
+        let p99 = Some(Duration::from_millis(5));
+        assert_eq!(criteria(&["--rate", "1", "--find-max", "--max-p99", "5ms"]), wanted(None, p99));
+    }
+
+    #[test]
+    fn passwords_come_from_the_arguments_else_the_environment() {
+        let load = |more: &[&str]| {
+            let args = ["sipload", "register", "--target", "sip:x", "--rate", "1"];
+            Args::try_parse_from(args.iter().chain(more)).ok()?.role.job().ok().map(|(_, load)| load)
+        };
+        let secret = |more: &[&str], environment: Option<&str>| {
+            let users = load(more)?.users(environment.map(str::to_owned)).ok()??;
+            users.get(0).secret
+        };
+        let of = |text| Some(stack::auth::Secret::password(text));
+        assert!(secret(&["--users", "a@x"], None).is_none());
+        assert!(secret(&["--users", "a@x"], Some("from {user}")) == of("from a"));
+        assert!(secret(&["--users", "a@x", "--password", "p"], Some("q")) == of("p"));
+        assert!(load(&["--users", "a@x", "--users-file", "f"]).is_none());
+        let Some(nobody) = load(&["--users", "a b"]) else { panic!("clap takes it") };
+        assert!(nobody.users(None).is_err());
+    }
+
     #[test]
     fn a_load_needs_a_rate_or_calls_in_progress_but_not_both() {
         let parse =
@@ -160,7 +337,7 @@ mod tests {
         assert!(parse(&["--rate", "500"]).is_ok() && parse(&["--concurrent", "10"]).is_ok());
         assert!(parse(&[]).is_err() && parse(&["--rate", "5", "--concurrent", "10"]).is_err());
         assert!(Args::try_parse_from(["sipload", "call", "--target", "tel:+1", "--rate", "1"]).is_err());
-        let Role::Call(call) = parse(&["--rate", "500"]).expect("well formed").role else { panic!("a call") };
-        assert_eq!((call.hold, call.load.duration), (Duration::ZERO, Duration::from_secs(10)));
+        let (job, load) = parse(&["--rate", "500"]).ok().and_then(|args| args.role.job().ok()).expect("well formed");
+        assert_eq!((job, load.duration), (Job::Call(Duration::ZERO), Duration::from_secs(10)));
     }
 }

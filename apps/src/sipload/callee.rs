@@ -1,6 +1,7 @@
 //! The callee of one shard: answers calls at once, and keeps of each no more than its 200 until the ACK comes.
 
 use super::dialog::write_line;
+use super::job::session;
 use super::stats::Stats;
 use super::template::message;
 use bytes::Bytes;
@@ -183,11 +184,7 @@ fn response(
     }
     match own.filter(|_| with_session) {
         Some((_, address)) => {
-            let (family, ip) = (if address.is_ipv4() { "IP4" } else { "IP6" }, address.ip());
-            let sdp = format!(
-                "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n\
-                 a=rtpmap:0 PCMU/8000\r\n"
-            );
+            let sdp = session(address);
             let _ = write!(out, "Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len());
         }
         None => out.extend_from_slice(b"Content-Length: 0\r\n\r\n"),

@@ -1,10 +1,13 @@
-//! The caller of one shard: a transaction user that starts calls when the schedule says so.
+//! The caller of one shard: a transaction user that starts sessions, calls or single requests, when the schedule says so.
 
+use super::credentials;
 use super::dialog::Dialog;
+use super::job::Job;
 use super::schedule::{Schedule, Shape};
 use super::session::{Action, Event, State, step};
 use super::stats::Stats;
 use super::template::{Fill, Template};
+use super::users::Users;
 use rutil::rng::Token;
 use rutil::{HashMap, Keyed, Rng, Slab, Time, Wheel};
 use stack::message::{Message, reason_phrase};
@@ -29,15 +32,16 @@ const BATCH: usize = 64;
 const HOLD_TICK: u64 = 10_000_000;
 
 /// What all shards' callers have in common.
-#[derive(Clone, Debug)]
 pub(super) struct CallerOptions {
     /// When calls start.
     pub(super) shape: Shape,
-    /// From the answer to the BYE.
-    pub(super) hold: Duration,
-    /// Request-URI and To.
+    /// What each session does.
+    pub(super) job: Job,
+    /// Who does it; none: nobody in particular, who answers no challenge.
+    pub(super) users: Option<Users>,
+    /// The Request-URI, and To.
     pub(super) target: String,
-    /// Where the INVITE goes.
+    /// Where the first request goes.
     pub(super) hop: (TransportType, SocketAddr),
     /// The most calls in progress, of all shards.
     pub(super) limit: u32,
@@ -48,14 +52,18 @@ pub(super) struct CallerOptions {
 /// What the program posts: all calls are to end.
 pub(super) struct Stop;
 
-/// A call.
+/// A session.
 struct Session {
     state: State,
+    /// Its number, from which its Call-ID, its tag and its user follow.
+    id: u64,
+    /// The CSeq number of the first request.
+    cseq: u32,
     /// When its times began: when it was due, or when it was started, if that was before.
     due: Time,
     /// When BYE was sent.
     ending: Time,
-    invite: ClientTransaction,
+    first: ClientTransaction,
     bye: Option<ClientTransaction>,
     dialog: Option<Dialog>,
 }
@@ -68,8 +76,8 @@ pub(super) struct Caller {
     options: Arc<CallerOptions>,
     shard: u16,
     stats: Arc<Stats>,
-    /// None before the run has begun.
-    invite: Option<Template>,
+    /// The first request of each session; none before the run has begun.
+    request: Option<Template>,
     run: Token<8>,
     origin: Time,
     schedule: Schedule,
@@ -91,7 +99,7 @@ impl Caller {
             options,
             shard,
             stats,
-            invite: None,
+            request: None,
             run: rng.token(),
             origin: Time::ZERO,
             next: None,
@@ -113,7 +121,8 @@ impl Caller {
     fn begin(&mut self, stack: &TuContext<'_>) {
         let (kind, _) = self.options.hop;
         let own = stack.transports().iter().find(|own| own.kind == kind && own.shard == self.shard);
-        self.invite = own.map(|own| invite(&self.options.target, kind, own.advertised));
+        let CallerOptions { job, users, target, .. } = &*self.options;
+        self.request = own.map(|own| job.request(target, kind, own.advertised, users.is_some()));
         self.origin = stack.now();
         self.next = self.schedule.peek().map(|at| self.origin + at);
         if let Shape::Closed(calls, length) = self.options.shape {
@@ -146,18 +155,14 @@ impl Caller {
         }
         // Each shard has numbers of its own.
         let id = self.started * u64::from(self.options.shards) + u64::from(self.shard);
-        let fill = Fill { id, run: &self.run, cseq: 1 };
-        let Some(message) = self.invite.as_mut().and_then(|invite| invite.render(&fill)) else {
+        let Some(first) = self.send_first(id, 1, None, stack) else {
             self.stats.not_started.inc();
             return;
         };
-        let (kind, address) = self.options.hop;
-        let next_hop = NextHop::Address(kind, address);
-        let invite = stack.send(message, SendOptions { next_hop, ..SendOptions::default() });
-        let session =
-            Session { state: State::Calling, due: due.min(now), ending: now, invite, bye: None, dialog: None };
+        let (state, due_or_now) = (State::Calling, due.min(now));
+        let session = Session { state, id, cseq: 1, due: due_or_now, ending: now, first, bye: None, dialog: None };
         let at = self.sessions.insert(session);
-        self.transactions.insert(invite, at);
+        self.transactions.insert(first, at);
         self.started += 1;
         self.stats.started.inc();
         self.stats.in_progress.add(1);
@@ -167,7 +172,49 @@ impl Caller {
         }
     }
 
-    /// Something happened to a call; `why` is asked when that is its failure.
+    /// Sends the first request of a session, with an answer to `refusal`. None if there is none.
+    fn send_first(
+        &mut self,
+        id: u64,
+        cseq: u32,
+        refusal: Option<&Message>,
+        stack: &mut TuContext<'_>,
+    ) -> Option<ClientTransaction> {
+        let user = self.options.users.as_ref().map(|users| users.get(id));
+        let (name, domain) = user.as_ref().map_or(("sipload", ""), |user| (&user.name, &user.domain));
+        let template = self.request.as_mut()?;
+        let mut fill = Fill { id, run: &self.run, cseq, name, domain, credentials: "" };
+        let mut message = template.render(&fill)?;
+        let lines = match refusal {
+            Some(refusal) => credentials::answer(refusal, &message, user.as_ref()?, stack.rng())?,
+            None => String::new(),
+        };
+        if !lines.is_empty() {
+            fill.credentials = &lines;
+            message = template.render(&fill)?;
+        }
+        let (kind, address) = self.options.hop;
+        let next_hop = NextHop::Address(kind, address);
+        Some(stack.send(message, SendOptions { next_hop, ..SendOptions::default() }))
+    }
+
+    /// Sends the first request again, with credentials. False when the challenge cannot be answered.
+    fn authorize(&mut self, at: At, refusal: Option<&Message>, stack: &mut TuContext<'_>) -> bool {
+        let Some((id, cseq, before)) = self.sessions.get(at.0, at.1).map(|s| (s.id, s.cseq + 1, s.first)) else {
+            return false;
+        };
+        let Some(first) = refusal.and_then(|refusal| self.send_first(id, cseq, Some(refusal), stack)) else {
+            return false;
+        };
+        self.transactions.remove(&before);
+        self.transactions.insert(first, at);
+        if let Some(session) = self.sessions.get_mut(at.0, at.1) {
+            (session.first, session.cseq) = (first, cseq);
+        }
+        true
+    }
+
+    /// Something happened to a session; `why` is asked when that is its failure.
     fn happens(
         &mut self,
         at: At,
@@ -180,14 +227,17 @@ impl Caller {
         let (state, actions) = step(session.state, event);
         session.state = state;
         let heard = message.and_then(Message::source).map_or(stack.now(), |source| source.at);
-        let mut hold_over = false;
+        let (mut hold_over, mut authorize) = (false, false);
         for action in actions {
             match action {
                 Action::NoteRinging => self.stats.ringing.record(heard.since(session.due)),
                 Action::NoteAnswer => self.stats.answered.record(heard.since(session.due)),
                 Action::Ack => acknowledge(session, message, &self.options.target, stack),
-                Action::Hold if self.options.hold.is_zero() => hold_over = true,
-                Action::Hold => self.holds.arm(stack.now() + self.options.hold, at),
+                Action::Authorize => authorize = true,
+                Action::Hold => match self.options.job {
+                    Job::Call(hold) if !hold.is_zero() => self.holds.arm(stack.now() + hold, at),
+                    _ => hold_over = true,
+                },
                 Action::Bye => {
                     if let Some(bye) = session.dialog.as_ref().and_then(Dialog::bye) {
                         let bye = stack.send(bye, SendOptions::default());
@@ -195,7 +245,7 @@ impl Caller {
                         self.transactions.insert(bye, at);
                     }
                 }
-                Action::Cancel => stack.cancel(session.invite, None),
+                Action::Cancel => stack.cancel(session.first, None),
                 Action::NoteBye => self.stats.bye.record(heard.since(session.ending)),
                 Action::Succeeded => self.stats.succeeded.inc(),
                 Action::Failed => self.stats.fail(why()),
@@ -206,12 +256,14 @@ impl Caller {
             self.forget(at);
         } else if hold_over {
             self.happens(at, Event::HoldOver, None, why, stack);
+        } else if authorize && !self.authorize(at, message, stack) {
+            self.happens(at, Event::Failure, message, why, stack);
         }
     }
 
     fn forget(&mut self, at: At) {
         let Some(session) = self.sessions.remove(at.0, at.1) else { return };
-        self.transactions.remove(&session.invite);
+        self.transactions.remove(&session.first);
         session.bye.map(|bye| self.transactions.remove(&bye));
         self.stats.in_progress.add(-1);
     }
@@ -224,17 +276,22 @@ impl Caller {
         stack: &mut TuContext<'_>,
     ) {
         let Some(at) = self.transactions.get(&transaction).copied() else { return };
-        let to_bye = self.sessions.get(at.0, at.1).is_some_and(|session| session.bye == Some(transaction));
+        let Some(session) = self.sessions.get(at.0, at.1) else { return };
+        let to_bye = session.bye == Some(transaction);
+        let may_answer = session.cseq == 1 && self.options.users.is_some();
+        let is_call = matches!(self.options.job, Job::Call(_));
         let code = answer.map_or(0, |message| message.status().unwrap_or(0));
         let event = match (to_bye, code) {
             (false, 101..=199) => Event::Provisional,
-            (false, 200..=299) => Event::Success,
+            (false, 200..=299) if is_call => Event::Success,
+            (false, 200..=299) => Event::Done,
+            (false, 401 | 407) if may_answer => Event::Challenge,
             (true, 200..=299) => Event::ByeSuccess,
             (_, 100..=199) => return,
             (false, _) => Event::Failure,
             (true, _) => Event::ByeFailure,
         };
-        let method = if to_bye { "BYE" } else { "INVITE" };
+        let method = if to_bye { "BYE" } else { self.options.job.method() };
         let why = || match answer {
             Ok(_) => format!("{method}: {code} {}", reason_phrase(code)),
             Err(reason) => format!("{method}: {reason}"),
@@ -242,9 +299,12 @@ impl Caller {
         self.happens(at, event, answer.ok(), why, stack);
     }
 
-    /// Ends all calls.
+    /// Ends all calls; other requests have their answers soon.
     fn stop(&mut self, stack: &mut TuContext<'_>) {
         (self.next, self.closed) = (None, None);
+        if !matches!(self.options.job, Job::Call(_)) {
+            return;
+        }
         let all: Vec<At> = self.transactions.values().copied().collect();
         for at in all {
             self.happens(at, Event::Stop, None, String::new, stack);
@@ -271,28 +331,6 @@ fn acknowledge(session: &mut Session, answer: Option<&Message>, target: &str, st
     }
     let dialog = session.dialog.get_or_insert_with(|| Dialog::of(answer, target));
     dialog.ack().into_iter().for_each(|ack| stack.send_stateless(ack, SendOptions::default()));
-}
-
-/// The INVITE from `own`.
-fn invite(target: &str, kind: TransportType, own: SocketAddr) -> Template {
-    let (family, ip) = (if own.is_ipv4() { "IP4" } else { "IP6" }, own.ip());
-    let sdp = format!(
-        "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n\
-         a=rtpmap:0 PCMU/8000\r\n"
-    );
-    let transport = if kind == TransportType::Udp { String::new() } else { format!(";transport={}", kind.as_param()) };
-    Template::default()
-        .text(&format!("INVITE {target} SIP/2.0\r\nMax-Forwards: 70\r\nFrom: <sip:sipload@{own}>;tag="))
-        .id()
-        .text(&format!("\r\nTo: <{target}>\r\nCall-ID: "))
-        .id()
-        .text("\r\nCSeq: ")
-        .cseq()
-        .text(&format!(
-            " INVITE\r\nContact: <sip:sipload@{own}{transport}>\r\nContent-Type: application/sdp\r\n\
-             Content-Length: {}\r\n\r\n{sdp}",
-            sdp.len()
-        ))
 }
 
 impl TransactionUser for Caller {
@@ -323,7 +361,7 @@ impl TransactionUser for Caller {
     }
 
     fn deadline(&self) -> Option<Time> {
-        if self.invite.is_none() {
+        if self.request.is_none() {
             return Some(Time::ZERO);
         }
         let open = self.next.map(|due| Time::from_nanos(due.as_nanos().saturating_sub(LEAD.as_nanos() as u64)));
@@ -332,7 +370,7 @@ impl TransactionUser for Caller {
     }
 
     fn wake(&mut self, stack: &mut TuContext<'_>) {
-        if self.invite.is_none() {
+        if self.request.is_none() {
             self.begin(stack);
         }
         while let Some(at) = self.holds.pop(stack.now()) {

@@ -17,11 +17,15 @@ struct Bench {
 }
 
 fn bench(shape: Shape, hold: Duration, limit: u32) -> Bench {
+    doing(Job::Call(hold), None, shape, limit)
+}
+
+fn doing(job: Job, users: Option<Users>, shape: Shape, limit: u32) -> Bench {
     let at = "192.0.2.1:5080".parse().expect("an address");
     let table = TransportTable::new(vec![TransportInfo::new(TransportId(0), TransportType::Udp, 0, at, at)]);
     let hop = (TransportType::Udp, "192.0.2.9:5060".parse().expect("an address"));
     let target = "sip:service@192.0.2.9".to_owned();
-    let options = Arc::new(CallerOptions { shape, hold, target, hop, limit, shards: 1 });
+    let options = Arc::new(CallerOptions { shape, job, users, target, hop, limit, shards: 1 });
     let stats = Arc::<Stats>::default();
     let caller = Caller::new(options, 0, stats.clone(), &mut Rng::from_seed(1));
     Bench { harness: Harness::new(table), caller, stats }
@@ -220,4 +224,37 @@ fn what_others_ask_is_answered() {
     let commands = bench.event(TuEvent::Request { transaction: Harness::server(1), msg });
     assert!(matches!(commands[..], [Command::RespondStatus { code: 486, .. }]), "{commands:?}");
     assert_eq!(bench.stats.requests.get(), 1);
+}
+
+fn registrations() -> Bench {
+    let users = Users::pattern("u{0..9}@example.com", Some("pw-{user}".into())).expect("well formed");
+    doing(Job::Register(60), Some(users), open(2.0), 10)
+}
+
+#[test]
+fn a_registration_answers_a_challenge_once() {
+    let mut bench = registrations();
+    let (first, request) = bench.invite(Duration::ZERO);
+    assert_eq!(request.header(stack::header::h::TO).expect("one").uri.to_string(), "sip:u0@example.com");
+    let challenge = |request: &Message| {
+        let mut refusal = request.make_response(401, None, Some("t"));
+        refusal.append_line("WWW-Authenticate", "Digest realm=\"r\", nonce=\"1\", qop=\"auth\"");
+        Box::new(refusal)
+    };
+    let commands = bench.event(TuEvent::Response { transaction: first, msg: challenge(&request) });
+    let (second, again) = sent(commands);
+    assert_eq!(again.header(stack::header::h::CSEQ).expect("one").to_string(), "2 REGISTER");
+    let auth = again.header(stack::header::h::AUTHORIZATIONS).next().expect("one").expect("well formed");
+    let presented = stack::auth::Presented::read(&auth).expect("well formed");
+    assert!(presented.is_right(&stack::auth::Secret::password("pw-u0"), "REGISTER", b""));
+    // What comes late for the first is nobody's.
+    bench.event(TuEvent::Response { transaction: first, msg: challenge(&request) });
+    let refused = (second, again.clone());
+    let msg = challenge(&refused.1);
+    assert!(bench.event(TuEvent::Response { transaction: second, msg }).is_empty());
+    assert_eq!(bench.stats.causes.lock().keys().collect::<Vec<_>>(), ["REGISTER: 401 Unauthorized"]);
+    let answered = bench.invite(SECOND / 2);
+    assert_eq!(answered.1.header(stack::header::h::TO).expect("one").uri.to_string(), "sip:u1@example.com");
+    bench.answer(&answered, 200, "t");
+    assert_eq!((bench.stats.succeeded.get(), bench.stats.failed.get(), bench.is_done()), (1, 1, true));
 }

@@ -1,4 +1,4 @@
-//! The load generator: calls at a rate or so many at once, and somebody who answers them.
+//! The load generator: calls and other requests at a rate or so many at once, and somebody who answers them.
 //!
 //! The main thread is the control plane: it starts the stack, waits for the end or a signal, and tells what the run was
 //! like. SIP runs on the stack's threads, where each shard has a caller (`caller.rs`) or a callee (`callee.rs`), which
@@ -8,26 +8,36 @@
 mod args;
 mod callee;
 mod caller;
+mod credentials;
 mod criteria;
 mod dialog;
 mod hop;
+mod job;
+mod live;
+mod report;
 mod schedule;
+mod search;
 mod session;
 mod stats;
 mod summary;
 mod template;
+mod users;
 
 pub use args::Args;
 
-use args::{CallArgs, LoadArgs, Role, UasArgs};
+use args::{LoadArgs, UasArgs};
 use callee::Callee;
 use caller::{Caller, CallerOptions, Stop};
+use criteria::Criteria;
 use hop::HopError;
+use job::Job;
+use live::Live;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use repro::config::Listen;
 use rutil::rng::EntropyError;
 use rutil::{Clock as _, Placement, RealClock, Rng, Time};
 use schedule::{Shape, Stretch};
+use search::Search;
 use stack::transport::TransportType;
 use stack::tu::{TuOptions, TuPoster};
 use stack::{Stack, StackBuilder, StackError, TransportSpec};
@@ -35,12 +45,14 @@ use stats::Stats;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::num::{NonZeroU8, NonZeroU16};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use summary::Summary;
 use tokio::signal::unix::{SignalKind, signal};
+use users::UsersError;
 
 /// Exit code when the criteria did not hold.
 const MISSED: u8 = 1;
@@ -48,6 +60,9 @@ const MISSED: u8 = 1;
 const CANNOT: u8 = 2;
 /// Exit code when a thread of the stack has died.
 const DIED: i32 = 70;
+
+/// The variable of the environment with the users' password.
+const PASSWORD: &str = "SIPLOAD_PASSWORD";
 
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -64,11 +79,15 @@ enum RunError {
     #[error(transparent)]
     Hop(#[from] HopError),
     #[error(transparent)]
+    Users(#[from] UsersError),
+    #[error(transparent)]
     Entropy(#[from] EntropyError),
     #[error(transparent)]
     Stack(#[from] StackError),
     #[error("cannot watch for signals: {0}")]
     Signals(io::Error),
+    #[error("{}: {source}", .file.display())]
+    Report { file: PathBuf, source: io::Error },
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
 }
@@ -76,9 +95,9 @@ enum RunError {
 /// Runs it to its end.
 pub fn main(args: Args) -> ExitCode {
     let done = actix::System::new().block_on(async {
-        match args.role {
-            Role::Uas(args) => uas(args).await,
-            Role::Call(args) => call(*args).await,
+        match args.role.job() {
+            Ok((job, load)) => generate(job, load).await,
+            Err(args) => uas(args).await,
         }
     });
     match done {
@@ -141,16 +160,70 @@ async fn uas(args: UasArgs) -> Result<bool, RunError> {
     Ok(true)
 }
 
-/// Makes calls.
-async fn call(args: CallArgs) -> Result<bool, RunError> {
-    let CallArgs { hold, load } = args;
+/// Makes calls, or sends requests.
+async fn generate(job: Job, load: LoadArgs) -> Result<bool, RunError> {
     let mut ends = Ends::watch()?;
+    let criteria = load.criteria();
+    if !load.find_max {
+        let run = once(&job, &load, load.shape(), &mut ends).await?;
+        let missed = run.missed(&criteria);
+        tell(&run.summary, &missed, load.json)?;
+        report(&run, &load, &missed)?;
+        return Ok(missed.is_empty());
+    }
+    let mut search = Search::new(load.rate.first().copied().unwrap_or(1.0));
+    loop {
+        let rate = search.rate();
+        let shape = Shape::Open(vec![Stretch::constant(rate, load.duration)]);
+        let run = once(&job, &load, shape, &mut ends).await?;
+        let missed = run.missed(&criteria);
+        let what = if missed.is_empty() { "good".to_owned() } else { missed.join(", ") };
+        say(format_args!("{rate:.0}/s: {what}"));
+        let more = search.tried(missed.is_empty()) && !run.interrupted && !run.silent;
+        if more {
+            continue;
+        }
+        tell(&run.summary, &[], load.json)?;
+        report(&run, &load, &missed)?;
+        match search.best() {
+            Some(best) => say(format_args!("the highest rate that meets the criteria: {best:.0}/s")),
+            None => say(format_args!("no rate meets the criteria")),
+        }
+        return Ok(search.best().is_some());
+    }
+}
+
+/// A run and how it ended.
+struct Run {
+    summary: Summary,
+    live: Live,
+    /// The peer's address.
+    peer: String,
+    /// Nothing was ever heard of it.
+    silent: bool,
+    /// A signal ended it.
+    interrupted: bool,
+}
+
+impl Run {
+    /// What was not as it should be.
+    fn missed(&self, criteria: &Criteria) -> Vec<String> {
+        match self.silent {
+            true => vec![format!("{} does not answer", self.peer)],
+            false => criteria.missed(&self.summary).iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// One run.
+async fn once(job: &Job, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Result<Run, RunError> {
+    let users = load.users(std::env::var(PASSWORD).ok())?;
+    let (hold, what) = (if let Job::Call(hold) = job { *hold } else { Duration::ZERO }, job.method());
     let hop = hop::next_hop(load.via.as_ref().unwrap_or(&load.target))?;
     let local = hop::local(hop.0, hop.1, load.listen)?;
-    let shape = shape(&load);
-    let (target, limit) = (load.target.to_string(), load.limit.get());
-    let shards = load.shards.get();
-    let options = Arc::new(CallerOptions { shape, hold, target, hop, limit, shards: shards.into() });
+    let (target, limit, length) = (load.target.to_string(), load.limit.get(), shape.length());
+    let (shards, job) = (load.shards.get(), job.clone());
+    let options = Arc::new(CallerOptions { shape, job, users, target, hop, limit, shards: shards.into() });
     let mut rng = Rng::from_os()?;
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
     let mut builder = builder(load.shards, &[local]);
@@ -160,59 +233,77 @@ async fn call(args: CallArgs) -> Result<bool, RunError> {
         Caller::new(options.clone(), shard, stats, &mut rng)
     });
     let stack = builder.start()?;
-    let began = RealClock::new();
-    let silent = wait(&stats, stack.poster(tu), &began, load.duration, hold, &mut ends).await;
+    let (began, used) = (RealClock::new(), cpu());
+    let mut live = Live::default();
+    let end = wait(what, &stats, stack.poster(tu), &began, (length, hold), &mut live, ends).await;
+    live::clear();
     let took = began.now().since(Time::ZERO);
-    let run = Summary { took, generated: took.min(load.duration), ..measured("call", &stack, &stats) };
-    let mut missed: Vec<String> = load.criteria().missed(&run).iter().map(ToString::to_string).collect();
-    if silent {
-        missed = vec![format!("{} {} does not answer", hop.0.as_param(), hop.1)];
-    }
-    tell(&run, &missed, load.json)?;
-    Ok(missed.is_empty())
+    let summary = measured(what, &stack, &stats);
+    let summary = Summary { took, generated: took.min(length), cpu: summary.cpu.saturating_sub(used), ..summary };
+    live.look(took, &summary);
+    let peer = format!("{} {}", hop.0.as_param(), hop.1);
+    Ok(Run { summary, live, peer, silent: end == End::Silent, interrupted: end == End::Interrupted })
 }
 
-/// The load as the arguments have it.
-fn shape(load: &LoadArgs) -> Shape {
-    match (load.rate, load.concurrent) {
-        (_, Some(calls)) => Shape::Closed(calls.get(), load.duration),
-        (rate, None) => Shape::Open(vec![Stretch::constant(rate.unwrap_or(1.0), load.duration)]),
-    }
+/// Writes the report, where one is wanted.
+fn report(run: &Run, load: &LoadArgs, missed: &[String]) -> Result<(), RunError> {
+    let Some(file) = &load.html else { return Ok(()) };
+    let title = format!("{} to {}", run.summary.what, load.target);
+    let html = report::html(&title, &run.summary, run.live.points(), missed);
+    std::fs::write(file, html).map_err(|source| RunError::Report { file: file.clone(), source })
 }
 
-/// Waits for the end: all is done, or everything was told to end and had its time. True when nothing was ever heard of
-/// the target.
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All was done, or had its time.
+    Done,
+    /// Nothing was ever heard of the target.
+    Silent,
+    /// A signal came.
+    Interrupted,
+}
+
+/// Waits for the end: all is done, or everything was told to end and had its time.
 async fn wait(
+    what: &'static str,
     stats: &[Arc<Stats>],
     poster: TuPoster,
     clock: &RealClock,
-    generated: Duration,
-    hold: Duration,
+    (generated, hold): (Duration, Duration),
+    live: &mut Live,
     ends: &mut Ends,
-) -> bool {
+) -> End {
     let mut stopped: Option<Time> = None;
+    let mut end = End::Done;
     let stop = || (0..poster.shards()).for_each(|shard| drop(poster.post(shard, Box::new(Stop))));
+    let heard = || stats.iter().any(|stats| stats.heard.get() > 0);
+    let failed = || stats.iter().any(|stats| stats.failed.get() > 0);
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = ends.next() => {
                 if stopped.is_some() {
-                    return false;
+                    return End::Interrupted;
                 }
                 stop();
-                stopped = Some(clock.now());
+                (stopped, end) = (Some(clock.now()), End::Interrupted);
             }
         }
         let now = clock.now();
-        if stats.iter().all(|stats| stats.done.load(Ordering::Acquire)) {
-            return stats.iter().all(|stats| stats.heard.get() == 0) && stopped.is_none() && failed_silently(stats);
+        let ran = now.since(Time::ZERO);
+        if live.is_due(ran) {
+            live::show(&live.look(ran, &Summary::of(what, stats)));
         }
-        let silent = stats.iter().all(|stats| stats.heard.get() == 0 && stats.failed.get() == 0);
+        if stats.iter().all(|stats| stats.done.load(Ordering::Acquire)) {
+            // All were refused, or timed out.
+            return if !heard() && failed() && stopped.is_none() { End::Silent } else { end };
+        }
         match stopped {
-            Some(since) if now.since(since) > STOP_LIMIT => return false,
+            Some(since) if now.since(since) > STOP_LIMIT => return end,
             Some(_) => {}
-            None if silent && now.since(Time::ZERO) > SILENCE => return true,
-            None if now.since(Time::ZERO) > generated + hold + ANSWER_LIMIT => {
+            None if ran > SILENCE && !heard() && !failed() => return End::Silent,
+            None if ran > generated + hold + ANSWER_LIMIT => {
                 stop();
                 stopped = Some(now);
             }
@@ -221,30 +312,26 @@ async fn wait(
     }
 }
 
-/// Whether calls failed and no response came for any: refused, or timed out.
-fn failed_silently(stats: &[Arc<Stats>]) -> bool {
-    stats.iter().any(|stats| stats.failed.get() > 0)
+/// CPU time of this process so far.
+fn cpu() -> Duration {
+    getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |used| {
+        let of = |seconds, micros| {
+            Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+                + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+        };
+        let (user, system) = (used.user_time(), used.system_time());
+        of(user.tv_sec(), user.tv_usec()) + of(system.tv_sec(), system.tv_usec())
+    })
 }
 
 /// What was counted.
 fn measured(what: &'static str, stack: &Stack, stats: &[Arc<Stats>]) -> Summary {
     let transactions = stack.transaction_stats();
-    let cpu = getrusage(UsageWho::RUSAGE_SELF).map_or(Duration::ZERO, |used| {
-        [used.user_time(), used.system_time()]
-            .into_iter()
-            .map(|time| {
-                Duration::new(
-                    u64::try_from(time.tv_sec()).unwrap_or(0),
-                    u32::try_from(time.tv_usec()).unwrap_or(0) * 1000,
-                )
-            })
-            .sum()
-    });
     Summary {
         retransmitted: transactions.retransmitted,
         absorbed: transactions.absorbed + transactions.absorbed_responses,
         timeouts: transactions.timeouts,
-        cpu,
+        cpu: cpu(),
         ..Summary::of(what, stats)
     }
 }

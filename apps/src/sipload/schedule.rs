@@ -39,6 +39,31 @@ pub(super) struct Schedule {
     step: f64,
 }
 
+/// How long a burst takes: its sessions start within it.
+const BURST: Duration = Duration::from_millis(1);
+
+impl Shape {
+    /// So many sessions at once, again and again.
+    pub(super) fn bursts(sessions: u32, every: Duration, length: Duration) -> Self {
+        let burst = BURST.min(every);
+        let count = (length.as_secs_f64() / every.as_secs_f64()).ceil() as usize;
+        let together = Stretch::constant(f64::from(sessions) / burst.as_secs_f64(), burst);
+        let pause = Stretch::constant(0.0, every.saturating_sub(burst));
+        Shape::Open([together, pause].into_iter().cycle().take(count.max(1).saturating_mul(2).min(MOST)).collect())
+    }
+
+    /// How long sessions are started.
+    pub(super) fn length(&self) -> Duration {
+        match self {
+            Shape::Open(stretches) => stretches.iter().map(|stretch| stretch.length).sum(),
+            Shape::Closed(_, length) => *length,
+        }
+    }
+}
+
+/// The most stretches of bursts.
+const MOST: usize = 1_000_000;
+
 impl Stretch {
     /// A constant rate.
     pub(super) fn constant(rate: f64, length: Duration) -> Self {
@@ -52,7 +77,7 @@ impl Stretch {
 
     /// When call `n` starts, from the beginning of the stretch: where the integral of the rate is `n`.
     fn at(&self, n: f64) -> Duration {
-        let slope = (self.to - self.from) / self.length.as_secs_f64();
+        let slope = (self.to - self.from) / self.length.as_secs_f64().max(1e-9);
         // As a quotient without cancellation it holds for a constant rate too.
         let root = (self.from * self.from + 2.0 * slope * n).max(0.0).sqrt();
         let seconds = if n == 0.0 { 0.0 } else { 2.0 * n / (self.from + root) };
@@ -129,6 +154,18 @@ mod tests {
         let steps = [Stretch::constant(10.0, SECOND), Stretch::constant(20.0, SECOND)];
         let at = all(&steps, 0, 1);
         assert_eq!((at.len(), at[10], at[29]), (30, SECOND, SECOND + Duration::from_millis(950)));
+    }
+
+    #[test]
+    fn bursts_begin_together() {
+        let Shape::Open(stretches) = Shape::bursts(50, SECOND, 3 * SECOND) else { panic!("it is open") };
+        let at = all(&stretches, 0, 1);
+        assert_eq!(at.len(), 150);
+        for (n, burst) in at.chunks(50).enumerate() {
+            let begin = SECOND * n as u32;
+            assert!(burst.iter().all(|at| *at >= begin && *at < begin + 2 * BURST), "{n}: {burst:?}");
+        }
+        assert_eq!(Shape::bursts(50, SECOND, 3 * SECOND).length(), 3 * SECOND);
     }
 
     #[test]

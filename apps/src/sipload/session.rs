@@ -1,9 +1,9 @@
-//! A call as the caller has it: a pure machine.
+//! A session as the caller has it: a call, or one request. A pure machine.
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// INVITE has gone out.
+    /// The first request has gone out.
     Calling,
     /// A provisional response other than 100 has come.
     Ringing,
@@ -24,7 +24,11 @@ pub(super) enum Event {
     Provisional,
     /// 2xx to the INVITE.
     Success,
-    /// Another final response to the INVITE, or none.
+    /// 2xx to the first request of a session that is no call.
+    Done,
+    /// A challenge to the first request that can be answered.
+    Challenge,
+    /// Another final response to the first request, or none.
     Failure,
     /// 2xx to the BYE.
     ByeSuccess,
@@ -43,6 +47,8 @@ pub(super) enum Action {
     NoteRinging,
     /// Note the time to the answer.
     NoteAnswer,
+    /// Send the first request again, with credentials.
+    Authorize,
     /// Send ACK.
     Ack,
     /// Wait until the call has lasted long enough.
@@ -63,12 +69,14 @@ pub(super) enum Action {
 
 /// What an event does (RFC 3261 §13.2.2, §15; a 2xx that comes again is acknowledged again, §13.2.2.4).
 pub(super) const fn step(state: State, event: Event) -> (State, &'static [Action]) {
-    use Action::{Ack, Bye, Cancel, Failed, Hold, NoteAnswer, NoteBye, NoteRinging, Stopped, Succeeded};
+    use Action::{Ack, Authorize, Bye, Cancel, Failed, Hold, NoteAnswer, NoteBye, NoteRinging, Stopped, Succeeded};
     use Event as E;
     use State::{Calling, Cancelling, Ending, Over, Ringing, Talking};
     match (state, event) {
         (Calling, E::Provisional) => (Ringing, &[NoteRinging]),
         (Calling | Ringing, E::Success) => (Talking, &[NoteAnswer, Ack, Hold]),
+        (Calling | Ringing, E::Done) => (Over, &[NoteAnswer, Succeeded]),
+        (Calling | Ringing, E::Challenge) => (Calling, &[Authorize]),
         (Calling | Ringing, E::Failure) => (Over, &[Failed]),
         (Calling | Ringing, E::Stop) => (Cancelling, &[Cancel]),
         (Talking, E::HoldOver | E::Stop) => (Ending, &[Bye]),
@@ -123,6 +131,12 @@ mod tests {
         }
         assert_eq!(step(State::Talking, Event::Stop), (State::Ending, &[Action::Bye][..]));
         assert_eq!(step(State::Ending, Event::Stop), (State::Ending, &[][..]));
+    }
+
+    #[test]
+    fn a_request_is_done_with_its_answer() {
+        let (state, done) = run(&[Event::Challenge, Event::Done, Event::Done, Event::Failure]);
+        assert_eq!((state, done), (State::Over, vec![Action::Authorize, Action::NoteAnswer, Action::Succeeded]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// What a run was like.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Summary {
-    /// What it was: `call`, `uas`.
+    /// What it was: the method of the first request, or `uas`.
     pub(super) what: &'static str,
     /// From its beginning to its end.
     pub(super) took: Duration,
@@ -187,7 +187,7 @@ mod tests {
             (1..=45).for_each(|ms| shard.answered.record(Duration::from_millis(ms)));
         }
         let (generated, cpu) = (Duration::from_secs(2), Duration::from_millis(10));
-        Summary { generated, cpu, took: Duration::from_secs(3), ..Summary::of("call", &shards) }
+        Summary { generated, cpu, took: Duration::from_secs(3), ..Summary::of("INVITE", &shards) }
     }
 
     #[test]
@@ -201,7 +201,8 @@ mod tests {
     #[test]
     fn it_reads_well() {
         let text = counted().to_string();
-        for part in ["call: 100 in 3.0 s (50.0/s)", "succeeded 90 (90.00 %), failed 10", "5 x INVITE: 501", "100.0 us"]
+        for part in
+            ["INVITE: 100 in 3.0 s (50.0/s)", "succeeded 90 (90.00 %), failed 10", "5 x INVITE: 501", "100.0 us"]
         {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -13,6 +13,12 @@ enum Piece {
     Id,
     /// The number for CSeq.
     Cseq,
+    /// The user's name.
+    Name,
+    /// The user's name and domain.
+    User,
+    /// What answers a challenge.
+    Credentials,
 }
 
 /// A request with places to be filled.
@@ -32,6 +38,12 @@ pub(super) struct Fill<'a> {
     pub(super) run: &'a str,
     /// The number for CSeq.
     pub(super) cseq: u32,
+    /// The user's name,
+    pub(super) name: &'a str,
+    /// and domain.
+    pub(super) domain: &'a str,
+    /// Header lines that answer a challenge, or nothing.
+    pub(super) credentials: &'a str,
 }
 
 impl Template {
@@ -45,14 +57,32 @@ impl Template {
     }
 
     /// Appends the name of the session: a token of its number and the run's, for tags and Call-IDs.
-    pub(super) fn id(mut self) -> Self {
-        self.pieces.push(Piece::Id);
-        self
+    pub(super) fn id(self) -> Self {
+        self.piece(Piece::Id)
     }
 
     /// Appends the number for CSeq.
-    pub(super) fn cseq(mut self) -> Self {
-        self.pieces.push(Piece::Cseq);
+    pub(super) fn cseq(self) -> Self {
+        self.piece(Piece::Cseq)
+    }
+
+    /// Appends the user's name.
+    pub(super) fn name(self) -> Self {
+        self.piece(Piece::Name)
+    }
+
+    /// Appends `name@domain` of the user.
+    pub(super) fn user(self) -> Self {
+        self.piece(Piece::User)
+    }
+
+    /// Appends the header lines that answer a challenge, where there was one.
+    pub(super) fn credentials(self) -> Self {
+        self.piece(Piece::Credentials)
+    }
+
+    fn piece(mut self, piece: Piece) -> Self {
+        self.pieces.push(piece);
         self
     }
 
@@ -64,6 +94,13 @@ impl Template {
                 Piece::Text(text) => out.extend_from_slice(text),
                 Piece::Id => write_id(&mut out, fill),
                 Piece::Cseq => write_number(&mut out, fill.cseq.into()),
+                Piece::Name => out.extend_from_slice(fill.name.as_bytes()),
+                Piece::User => {
+                    out.extend_from_slice(fill.name.as_bytes());
+                    out.push(b'@');
+                    out.extend_from_slice(fill.domain.as_bytes());
+                }
+                Piece::Credentials => out.extend_from_slice(fill.credentials.as_bytes()),
             }
         }
         // The next one may have a digit more.
@@ -94,6 +131,10 @@ mod tests {
     use super::*;
     use stack::header::h;
 
+    fn fill(id: u64) -> Fill<'static> {
+        Fill { id, run: "run", cseq: 2, name: "u", domain: "d", credentials: "" }
+    }
+
     #[test]
     fn places_are_filled_and_the_rest_stands() {
         let mut template = Template::default()
@@ -106,7 +147,7 @@ mod tests {
             .cseq()
             .text(" OPTIONS\r\n\r\n");
         for id in [7, 12345] {
-            let message = template.render(&Fill { id, run: "run", cseq: 2 }).expect("it is well formed");
+            let message = template.render(&fill(id)).expect("it is well formed");
             assert_eq!(message.header(h::CALL_ID).expect("one").to_string(), format!("{id}-run"));
             assert_eq!(message.header(h::CSEQ).expect("one").to_string(), "2 OPTIONS");
             assert!(message.to_bytes().starts_with(b"OPTIONS sip:a@b SIP/2.0\r\nFrom: <sip:x@y>;tag="));
@@ -115,6 +156,6 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_none() {
-        assert!(Template::default().text("nothing at all").render(&Fill { id: 1, run: "r", cseq: 1 }).is_none());
+        assert!(Template::default().text("nothing at all").render(&fill(1)).is_none());
     }
 }

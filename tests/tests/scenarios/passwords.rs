@@ -10,7 +10,7 @@ use tests::peers::{self, CallStats, Repro, Sipp};
 use super::repro::{ANY_PORT, File, LIMIT, address};
 
 /// A proxy that asks for passwords; alice's is `wonderland` and bob's `builder`.
-fn asking(name: &str, auth: &str, placement: &str) -> Repro {
+pub(crate) fn asking(name: &str, auth: &str, placement: &str) -> Repro {
     let user = |user: &str, password: &str| {
         let digits = |hash| ha1(hash, user, "example.com", password);
         let (md5, sha256) = (digits(Hash::Md5), digits(Hash::Sha256));

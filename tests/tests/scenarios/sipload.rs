@@ -1,7 +1,8 @@
 //! The load generator as a program: beside itself, SIPp and the proxy, and beside peers with faults.
 
 use crate::end::signal;
-use crate::repro::{LIMIT, address, start};
+use crate::passwords::asking;
+use crate::repro::{File, LIMIT, address, start};
 use serde_json::Value;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
@@ -199,6 +200,80 @@ fn ctrl_c_ends_calls_and_tells_of_them() {
 }
 
 #[test]
+fn other_requests_are_answered() {
+    let callee = uas("udp:127.0.0.1:0", &[]);
+    let target = format!("sip:{}", address(&callee, "udp"));
+    for (method, more) in [
+        ("OPTIONS", &["options"][..]),
+        ("MESSAGE", &["message", "--text", "tea?"]),
+        ("SUBSCRIBE", &["subscribe", "--event", "reg", "--expires", "60"]),
+    ] {
+        let common = ["--json", "--target", &target, "--users", "u{0..9}@example.com", "--min-success", "1"];
+        let (code, run) = summary(sipload(&[more, &common, &["--rate", "40", "--duration", "500ms"]].concat()));
+        assert_eq!((code, counts(&run), run["what"].as_str()), (Some(0), [20, 20, 0], Some(method)), "{run}");
+    }
+}
+
+#[test]
+fn users_register_at_the_proxy() {
+    let proxy = start(&[]);
+    let target = format!("sip:{}", address(&proxy, "udp"));
+    let users = format!("u{{0..9}}@{}", address(&proxy, "udp"));
+    let args = ["register", "--json", "--target", &target, "--users", &users, "--rate", "20", "--duration", "500ms"];
+    let (code, run) = summary(sipload(&args));
+    assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{run}");
+}
+
+#[test]
+fn users_register_with_passwords() {
+    let proxy = asking("load", "", "inline");
+    let via = format!("sip:{}", address(&proxy, "udp"));
+    let register = |password| {
+        let who = ["register", "--target", "sip:example.com", "--users", "bob@example.com", "--password", password];
+        summary(sipload(&[&who[..], &["--json", "--via", &via, "--rate", "10", "--duration", "300ms"]].concat()))
+    };
+    let (code, run) = register("builder");
+    assert_eq!((code, counts(&run)), (Some(0), [3, 3, 0]), "{run}");
+    let (code, run) = register("wonderland");
+    assert_eq!((code, counts(&run)), (Some(1), [3, 0, 3]), "{run}");
+}
+
+#[test]
+fn the_load_goes_up_in_steps_and_is_drawn() {
+    let callee = uas("udp:127.0.0.1:0", &[]);
+    let target = format!("sip:service@{}", address(&callee, "udp"));
+    let file = File::new("report", "");
+    let (code, run) = calls(&target, &["--rate", "20,40", "--duration", "1s", "--html", file.name()]);
+    assert_eq!((code, counts(&run)), (Some(0), [60, 60, 0]), "{run}");
+    let html = std::fs::read_to_string(file.name()).expect("it is written");
+    assert!(html.starts_with("<!DOCTYPE html>") && html.contains("INVITE: 60 in"), "{html}");
+    // Four pictures: rates, calls in progress, p99 over time, times by nines.
+    assert_eq!(html.matches("</svg>").count(), 4, "{html}");
+    let (code, run) = calls(&target, &["--burst", "10", "--every", "500ms", "--duration", "1s"]);
+    assert_eq!((code, counts(&run)), (Some(0), [20, 20, 0]), "{run}");
+}
+
+/// A peer that takes thirty calls of each run: in half a second that is a rate of 60.
+#[test]
+fn the_highest_rate_is_found() {
+    let target = faulty(move |request| {
+        if request.starts_with(b"ACK") {
+            return None;
+        }
+        // The Call-ID is the number of the call, from 0, and the name of the run.
+        let call_id = String::from_utf8(raw::first(request, "call-id").expect("one")).expect("text");
+        let number: u32 = call_id.split('-').next().and_then(|n| n.parse().ok()).expect("a number");
+        Some(if request.starts_with(b"INVITE") && number >= 30 { 503 } else { 200 })
+    });
+    let args = ["--rate", "40", "--find-max", "--duration", "500ms", "--min-success", "1"];
+    let process = sipload(&[&["call", "--target", &target], &args[..]].concat());
+    let (status, output) = process.finish(LIMIT).expect("it ends by itself");
+    assert!(output.contains("sipload: the highest rate that meets the criteria: 60/s"), "{output}");
+    assert!(output.contains("sipload: 40/s: good") && output.contains("sipload: 80/s: success 0.75"), "{output}");
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
 fn what_keeps_it_from_running_is_told_in_one_line() {
     let taken = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let listen = format!("udp:{}", taken.local_addr().expect("it is bound"));
@@ -208,6 +283,8 @@ fn what_keeps_it_from_running_is_told_in_one_line() {
         (&[&call[..], &["--listen", &listen]].concat(), "is in use"),
         (&[&call[..], &["--listen", "tcp:127.0.0.1:0"]].concat(), "--listen is tcp"),
         (&["call", "--target", "sip:no.such.host.invalid", "--rate", "1"], "no.such.host.invalid"),
+        (&[&call[..], &["--users", "two words@x"]].concat(), "expected NAME@DOMAIN"),
+        (&[&call[..], &["--users-file", "/nowhere/users.csv"]].concat(), "/nowhere/users.csv"),
     ] {
         let (status, output) = sipload(args).finish(LIMIT).expect("it ends by itself");
         assert_eq!((status.code(), output.lines().count()), (Some(2), 1), "{output}");
