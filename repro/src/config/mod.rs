@@ -3,6 +3,8 @@
 mod auth;
 mod chains;
 mod events;
+#[cfg(test)]
+mod example;
 mod file;
 mod forwarding;
 mod http;

@@ -153,6 +153,21 @@ impl Binding {
         self.device.as_deref()
     }
 
+    /// Which of its flows it is; 0 for a contact that is none.
+    pub(super) fn reg_id(&self) -> u32 {
+        self.reg_id
+    }
+
+    /// How a request gets there.
+    pub(super) fn by(&self) -> &By {
+        &self.by
+    }
+
+    /// Where the REGISTER came from, or the Path leads first.
+    pub(super) fn neighbour(&self) -> Option<Target> {
+        self.neighbour
+    }
+
     /// Whether its URI is a sips URI.
     pub fn is_sips(&self) -> bool {
         super::is_sips(&self.uri)

@@ -6,10 +6,12 @@
 
 mod binding;
 mod natted;
+mod stored;
 mod watch;
 
 pub use binding::{Binding, By, NewBinding};
 pub use natted::Natted;
+pub use stored::Notation;
 pub(crate) use watch::Changed;
 pub use watch::{Change, Changes, Watch};
 
@@ -212,6 +214,24 @@ impl LocationStore {
         self.watch.note(aor, || watch::changes(old.as_deref().unwrap_or_default(), &record, now));
         self.leave(old.iter().flatten());
         Ok(record)
+    }
+
+    /// Looks at the bindings of an address-of-record where they are, the expired ones among them.
+    pub fn inspect<R>(&self, aor: &str, look: impl FnOnce(&[Binding]) -> R) -> R {
+        look(self.part(aor).read().get(aor).map_or(&[], |record| record.as_slice()))
+    }
+
+    /// Puts in what was kept since another process: it counts as what has registered before.
+    ///
+    /// # Errors
+    /// [`StoreFull`].
+    pub fn restore(&self, aor: &str, bindings: Vec<Binding>, now: Time) -> Result<(), StoreFull> {
+        let put = |own: &mut Vec<Binding>| {
+            *own = bindings;
+            own.truncate(self.limits.contacts);
+            Ok(())
+        };
+        self.update(aor, now, put).map(drop)
     }
 
     /// Whether the contact of some binding is at this place, or its REGISTER came from there directly.

@@ -85,7 +85,7 @@ fn alive(server: &Server, transports: &TransportTable, aor: &str, found: Found, 
         flows.retain(|flow| {
             let silent = is_silent(flow);
             if silent {
-                server.location().remove(aor, flow);
+                server.forget(aor, flow);
             }
             !silent
         });

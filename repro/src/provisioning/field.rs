@@ -2,7 +2,7 @@
 
 use crate::config::net::{BadText, bad};
 use serde::{Deserialize, Serialize, Serializer};
-use stack::uri::{SipUri, Uri};
+use stack::uri::{SipUri, Uri, decode};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -26,6 +26,11 @@ impl Aor {
     /// What stands before the `@`, with its escapes.
     pub fn user(&self) -> &str {
         self.0.split_once('@').map_or("", |(user, _)| user)
+    }
+
+    /// The same without escapes: the user name of the digest.
+    pub fn user_name(&self) -> String {
+        String::from_utf8_lossy(&decode(self.user())).into_owned()
     }
 
     /// What stands behind the `@`.

@@ -1,11 +1,11 @@
-//! The names of a record's fields, as serde knows them.
+//! The names of a struct's fields, as serde knows them.
 
-use super::Record;
+use serde::Deserialize;
 use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 
-/// The fields of a record, in the order in which they are declared.
-pub(super) fn fields_of<R: Record>() -> &'static [&'static str] {
+/// The fields of a struct, in the order in which they are declared.
+pub(crate) fn fields_of<R: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
     let mut fields: &'static [&'static str] = &[];
     // It fails in any case: it is asked for its fields, and given none.
     drop(R::deserialize(Asked(&mut fields)));

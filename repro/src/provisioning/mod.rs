@@ -17,6 +17,8 @@ mod user;
 
 pub use access::{AccessList, Trust};
 pub use field::{Aor, BadHa1, ContactUri, ForwardUri, Ha1, MOST_AOR, Quality};
+#[cfg(test)]
+pub(crate) use fields::fields_of;
 pub use forwarding::{Forwards, GroupMode, GroupRecord};
 pub use lines::read_lines;
 pub use record::{AclRecord, DomainRecord, Fault, Record, StaticRegistration, ThirdParty, UserRecord};

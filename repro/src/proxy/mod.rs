@@ -17,6 +17,7 @@
 mod agent;
 mod best;
 mod forward;
+mod held;
 mod parked;
 mod request_context;
 mod response_context;
@@ -45,7 +46,9 @@ use crate::provisioning::Provisioning;
 use crate::registrar;
 use crate::routing::probe::Probe;
 use crate::silo::Courier;
+use crate::store::Saved;
 use best::Best;
+use held::Held;
 use parked::{Answer, Parked, ParkingLot};
 use response_context::{Begun, Branch, Forwarding, ResponseContext, Role, Started, direct, write};
 use rutil::hash::Keyed;
@@ -96,6 +99,7 @@ pub struct Proxy {
     accepted: HashMap<ClientTransaction, Accepted>,
     parking: ParkingLot,
     events: EventServer,
+    held: Held,
     agents: Vec<Box<dyn Agent>>,
     /// The agent of each request that is one's own.
     own: HashMap<ClientTransaction, usize>,
@@ -136,6 +140,7 @@ impl Proxy {
             invites: HashMap::with_hasher(hasher.clone()),
             accepted: HashMap::with_hasher(hasher.clone()),
             parking: ParkingLot::new(rng),
+            held: Held::default(),
             agents,
             own: HashMap::with_hasher(hasher),
             timer_c: Wheel::new(),
@@ -166,7 +171,7 @@ impl Proxy {
         stack: &'s mut TuContext<'c>,
     ) -> RequestContext<'s, 'c> {
         let ticket = self.parking.next_ticket();
-        RequestContext { state, server, stack, ticket, shard: self.shard, waiting: None }
+        RequestContext { state, server, stack, ticket, shard: self.shard, waiting: None, unkept: None }
     }
 
     /// Gives a request to the processors from `at` on, and forwards it. The first of them gets the answer that it waited
@@ -183,7 +188,7 @@ impl Proxy {
                 ProcessorResult::SkipThisChain => break,
                 ProcessorResult::SkipAllChains => {
                     tracing::trace!(processor = processor.name(), "request ends here");
-                    return;
+                    return self.hold(context);
                 }
                 ProcessorResult::ToEventServer => return self.serve_events(context),
                 ProcessorResult::WaitingForEvent => return self.park(context, at),
@@ -212,6 +217,13 @@ impl Proxy {
             && !self.branches.contains_key(&client)
             && !self.accepted.contains_key(&client)
             && !self.own.contains_key(&client)
+    }
+
+    /// Keeps back the answer of the registrar, if there is one, until its bindings are kept.
+    fn hold(&mut self, context: RequestContext<'_, '_>) {
+        if let (Some((aor, response)), Some(transaction)) = (context.unkept, context.state.transaction) {
+            self.held.hold((&aor, response), transaction, (context.server, self.shard), context.stack);
+        }
     }
 
     /// Keeps a request until the answer comes that its processor has asked for.
@@ -366,6 +378,10 @@ impl Proxy {
             }
             Err(item) => item,
         };
+        let item = match item.downcast::<Saved>() {
+            Ok(saved) => return self.held.on_saved(*saved, &self.server, stack),
+            Err(item) => item,
+        };
         match item.downcast::<Arc<Provisioning>>() {
             Ok(provisioning) => {
                 provisioning.trunks.keep_health(&self.server.provisioning().trunks);
@@ -476,6 +492,7 @@ impl TransactionUser for Proxy {
     }
 
     fn drained(&self) -> bool {
-        self.contexts.is_empty() && self.parking.len() == 0 && self.acks_until.is_none() && self.events.drained()
+        let waits = self.parking.len() > 0 || !self.held.is_empty() || self.acks_until.is_some();
+        self.contexts.is_empty() && !waits && self.events.drained()
     }
 }

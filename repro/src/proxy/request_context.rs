@@ -109,6 +109,8 @@ pub struct RequestContext<'s, 'c> {
     pub(super) ticket: u64,
     pub(super) shard: u16,
     pub(super) waiting: Option<Waiting>,
+    /// The answer of the registrar, with its address-of-record, which waits until its bindings are kept.
+    pub(super) unkept: Option<(String, Box<Message>)>,
 }
 
 impl Deref for RequestContext<'_, '_> {
@@ -302,13 +304,17 @@ impl RequestContext<'_, '_> {
         let (tag, now) = (self.stack.rng().token::<13>(), self.stack.now());
         let nonce = self.stack.rng().next_u64();
         let registrar = Registrar { server: self.server, transports: self.stack.transports(), nonce };
-        let Registered { response, kept } = registrar.register(aor, &self.request, &tag, now);
+        let Registered { response, kept, changed } = registrar.register(aor, &self.request, &tag, now);
         if let Some((flow, silence)) = kept {
             self.stack.expect_keep_alives(&flow, silence);
         }
         let bound = response.status() == Some(200) && response.exists(h::CONTACTS);
         if let Some(silo) = self.server.silo().filter(|_| bound) {
             silo.registered(aor, self.shard);
+        }
+        if changed {
+            self.unkept = Some((aor.to_owned(), Box::new(response)));
+            return ProcessorResult::SkipAllChains;
         }
         self.send(response)
     }

@@ -175,7 +175,7 @@ impl Proxy {
         let Some(fallback) = context.branch(client).and_then(|branch| branch.fallback.take()) else { return false };
         if dead {
             tracing::debug!(aor = fallback.aor, contact = &*fallback.flow.uri, "flow failed");
-            self.server.location().remove(&fallback.aor, &fallback.flow);
+            self.server.forget(&fallback.aor, &fallback.flow);
         }
         match fallback.next.filter(|_| !context.closed) {
             Some(next) => {

@@ -3,11 +3,12 @@
 use crate::auth::Authentication;
 use crate::config::Config;
 use crate::gruu_token::GruuTokens;
-use crate::location::{Limits, LocationStore};
+use crate::location::{By, Limits, Located, LocationStore};
 use crate::processors::Chains;
 use crate::provisioning::{AccessList, Provisioning, Trust};
 use crate::routing::dial::DialPlan;
 use crate::silo::Silo;
+use crate::store::Journal;
 use rutil::hash::Keyed;
 use rutil::{Rng, Time};
 use stack::transport::{Flow, TransportTable};
@@ -39,6 +40,7 @@ struct Shared {
     poster: OnceLock<TuPoster>,
     silo: Option<Arc<Silo>>,
     epoch: OnceLock<Duration>,
+    journal: OnceLock<Arc<Journal>>,
 }
 
 impl Server {
@@ -50,10 +52,10 @@ impl Server {
         let (open, auth) = (config.is_open(), Authentication::new(&config.auth, rng));
         let peers = AccessList::of_networks(&config.trusted_peers, rng);
         let (hasher, gruus) = (Keyed::new(rng), GruuTokens::new(rng));
-        let (poster, epoch) = (OnceLock::new(), OnceLock::new());
+        let (poster, epoch, journal) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let shards = config.placement.shards();
         let silo = config.silo.clone().map(|silo| Arc::new(Silo::new(silo, shards, rng)));
-        let shared = Shared { config, location, hasher, gruus, open, peers, auth, chains, poster, silo, epoch };
+        let shared = Shared { config, location, hasher, gruus, open, peers, auth, chains, poster, silo, epoch, journal };
         Server { shared: Arc::new(shared), provisioning: Arc::new(Provisioning::empty(rng)) }
     }
 
@@ -98,6 +100,27 @@ impl Server {
     /// The messages for users who are not there, if any are kept.
     pub fn silo(&self) -> Option<&Arc<Silo>> {
         self.shared.silo.as_ref()
+    }
+
+    /// Says where changes of bindings are kept, before the first request.
+    pub fn set_journal(&self, journal: Arc<Journal>) {
+        // A second one would be of another store.
+        let _ = self.shared.journal.set(journal);
+    }
+
+    /// Where changes of bindings are kept; without a store nowhere.
+    pub fn journal(&self) -> Option<&Journal> {
+        self.shared.journal.get().map(|journal| &**journal)
+    }
+
+    /// Removes the bindings of an address-of-record that gave this: the flow is dead (RFC 5626 §7).
+    pub fn forget(&self, aor: &str, dead: &Located) {
+        self.location().remove(aor, dead);
+        match &dead.by {
+            // Connections are not written down.
+            By::Flow(flow) if flow.kind.is_reliable() => {}
+            _ => self.journal().into_iter().for_each(|journal| journal.note(aor)),
+        }
     }
 
     /// The chains of processors.

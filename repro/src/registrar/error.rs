@@ -1,6 +1,7 @@
 //! Why a REGISTER is refused.
 
 use crate::location::StoreFull;
+use crate::store::NotKept;
 use stack::header::HeaderError;
 
 /// Why a REGISTER changes nothing.
@@ -45,6 +46,9 @@ pub enum RegisterError {
     /// The store is full.
     #[error(transparent)]
     Full(#[from] StoreFull),
+    /// What outlives the process takes nothing now.
+    #[error(transparent)]
+    NotKept(#[from] NotKept),
 }
 
 impl RegisterError {
@@ -61,7 +65,7 @@ impl RegisterError {
             RegisterError::TooManyContacts | RegisterError::OwnGruu => 403,
             RegisterError::NoOutbound => 439,
             RegisterError::OutOfOrder => 500,
-            RegisterError::Full(_) => 503,
+            RegisterError::Full(_) | RegisterError::NotKept(_) => 503,
             RegisterError::NoRoom => 513,
         }
     }

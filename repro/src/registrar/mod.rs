@@ -16,6 +16,7 @@ pub use path::PATH;
 use crate::config;
 use crate::location::{Binding, By, NewBinding, Record};
 use crate::proxy::Server;
+use crate::store::Journal;
 use contacts::{Wanted, Wish, kept_params};
 use gruu::Names;
 use listing::{list, listed, octets};
@@ -38,6 +39,8 @@ const MOST_CONTACT: usize = 1024;
 /// Most octets of the Contact lines in a response: half a datagram, which leaves the other half to what a response
 /// repeats of its request.
 const MOST_LISTED: usize = 32 * 1024;
+/// When to come back who finds the store full or failing, seconds.
+const RETRY_AFTER: &str = "5";
 /// Most octets of a response that lists contacts: the payload of a datagram over IPv4.
 const MOST_RESPONSE: usize = 65_507;
 
@@ -72,6 +75,8 @@ pub struct Registered {
     pub response: Message,
     /// The flow whose device was told to send keep-alives, and how long it may be silent.
     pub kept: Option<(Flow, Duration)>,
+    /// Bindings have changed: a place in the journal is reserved, and the answer waits until they are kept.
+    pub changed: bool,
 }
 
 impl<'a> Registrar<'a> {
@@ -90,10 +95,11 @@ impl<'a> Registrar<'a> {
         match error {
             RegisterError::TooBrief(least) => response.append_line("Min-Expires", &least.to_string()),
             RegisterError::Full(_) => response.append_line("Retry-After", "60"),
+            RegisterError::NotKept(_) => response.append_line("Retry-After", RETRY_AFTER),
             RegisterError::NoPathSupport => response.append_line("Unsupported", PATH),
             _ => {}
         }
-        Registered { response, kept: None }
+        Registered { response, kept: None, changed: false }
     }
 
     fn accept(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Result<Registered, RegisterError> {
@@ -117,9 +123,17 @@ impl<'a> Registrar<'a> {
             response.append_line("Service-Route", &format!("<{}>", route.0));
         }
         let room = MOST_RESPONSE.saturating_sub(response.to_bytes().len());
-        let bindings = self.apply(aor, &registration, wish, room)?;
-        list(&mut response, &bindings, registration.names.as_ref(), now);
-        Ok(Registered { response, kept: kept.map(|(flow, timer)| (flow, silence(timer))) })
+        let changes = !matches!(wish, Wish::Query);
+        let journal = self.server.journal().filter(|_| changes);
+        // Before anything is changed: who is refused has changed nothing.
+        journal.map_or(Ok(()), Journal::reserve)?;
+        let applied = self.apply(aor, &registration, wish, room);
+        if applied.is_err() {
+            journal.into_iter().for_each(|journal| journal.release(1));
+        }
+        list(&mut response, &applied?, registration.names.as_ref(), now);
+        let kept = kept.map(|(flow, timer)| (flow, silence(timer)));
+        Ok(Registered { response, kept, changed: journal.is_some() })
     }
 
     fn read<'m>(&self, aor: &'m str, request: &'m Message, now: Time) -> Result<Registration<'m>, RegisterError>

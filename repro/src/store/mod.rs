@@ -6,19 +6,27 @@
 //!
 //! Everything that a peer or an operator wrote is bound as a parameter, never put into SQL.
 
+mod bindings;
+mod journal;
 mod provisioning;
 mod schema;
+mod service;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub use bindings::Batch;
+pub use journal::{Journal, MOST_UNSAVED, NotKept, Saved};
 pub use provisioning::Change;
+pub use service::{Running, Service};
 
 use rusqlite::{Connection, ErrorCode};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long another process may hold the database before that is an error.
-const BUSY: Duration = Duration::from_millis(1_500);
+/// How long another process may hold the database before that is an error: longer than the import of 100,000 users takes.
+const BUSY: Duration = Duration::from_secs(5);
 /// Octets of a page: a binding that is refreshed costs a page of the write-ahead log, and most bindings have 300.
 const PAGE: u32 = 1024;
 /// KiB of pages that are kept in memory.
@@ -74,6 +82,10 @@ pub struct Store {
     path: PathBuf,
     /// What [`Store::changed`] saw last.
     seen: (i64, i64),
+    /// The write-ahead log, once it was brought to the disk.
+    wal: Option<File>,
+    /// Something was written since.
+    unsynced: bool,
 }
 
 impl Store {
@@ -87,6 +99,8 @@ impl Store {
             let file = file.clone();
             move |source| StoreError::Database { file, what, source }
         };
+        // It holds what serves as passwords do. Whether it could be made SQLite says better.
+        drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
         let connection = Connection::open(path).map_err(failed("cannot be opened"))?;
         let synchronous = if full { "FULL" } else { "NORMAL" };
         connection.busy_timeout(BUSY).map_err(failed("cannot be opened"))?;
@@ -98,7 +112,7 @@ impl Store {
                  PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 67108864;"
             ))
             .map_err(failed("cannot be used"))?;
-        let mut store = Store { connection, path: path.to_owned(), seen: (-1, -1) };
+        let mut store = Store { connection, path: path.to_owned(), seen: (-1, -1), wal: None, unsynced: false };
         store.migrate()?;
         Ok(store)
     }

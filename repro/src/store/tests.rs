@@ -160,3 +160,14 @@ fn a_later_version_is_left_alone() {
         "{error}"
     );
 }
+
+#[test]
+fn nobody_else_may_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("else");
+    let mut store = folder.open();
+    put(&mut store, &rows(&[("user", json!({"aor": "a@h"}))])).unwrap();
+    for file in fs::read_dir(&folder.0).unwrap().map(Result::unwrap) {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{file:?}");
+    }
+}

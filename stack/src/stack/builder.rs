@@ -26,6 +26,7 @@ pub struct StackBuilder {
     users: Vec<(TuOptions, TuFactory)>,
     pin: bool,
     on_panic: Option<OnPanic>,
+    clock: RealClock,
 }
 
 impl StackBuilder {
@@ -40,6 +41,7 @@ impl StackBuilder {
             users: Vec::new(),
             pin: false,
             on_panic: None,
+            clock: RealClock::new(),
         }
     }
 
@@ -99,6 +101,12 @@ impl StackBuilder {
         TuId((self.users.len() - 1).min(254) as u8)
     }
 
+    /// The clock, where another part of the program must know the time that transaction users see.
+    pub fn clock(mut self, clock: RealClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// What to do when a runner's thread panics, with its name; by default the process logs it and goes on with the
     /// other runners. A panicked runner's calls are lost: a supervisor should end the process.
     pub fn on_panic(mut self, what: impl Fn(&str) + Send + Sync + 'static) -> Self {
@@ -134,7 +142,7 @@ impl StackBuilder {
             transports.latest().publish(Interfaces::read()?);
             transports.refresh();
         }
-        let clock = RealClock::new();
+        let clock = self.clock.clone();
         let answers = Arc::<OnceLock<_>>::default();
         let resolver = wiring::resolver(answers.clone(), clock.clone());
         let hep_stats = Arc::<HepStats>::default();

@@ -25,6 +25,7 @@ mod repro;
 mod silo;
 mod sipload;
 mod sipp;
+mod store;
 mod tls;
 mod torture;
 mod trunks;

@@ -13,6 +13,7 @@ mod groups;
 mod gruu;
 mod http;
 mod identity;
+mod kept;
 mod nat;
 mod path;
 mod peers;

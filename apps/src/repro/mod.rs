@@ -1,20 +1,26 @@
 //! The proxy and registrar as a program.
 //!
 //! The main thread is the control plane, an actix system: it starts the stack, waits for signals and stops it, or reads
-//! the certificates again (SIGHUP). SIP runs on the stack's own threads. Exit codes: 0 stopped when told to, 1 could not
-//! start, 70 a thread of the stack died.
+//! again what may change while it runs (SIGHUP): certificates, and the records of the configuration. SIP runs on the
+//! stack's own threads, what waits for the disk on that of the store. With a subcommand ([`provision`]) there is no proxy.
+//! Exit codes: 0 stopped when told to, or done; 1 could not start, or not done; 2 wrong arguments; 70 a thread of the
+//! stack died.
+
+mod provision;
 
 use crate::http_client::{self, HttpError};
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use repro::config::{Config, ConfigError, Listen};
+use provision::{PASSWORD, Task, TaskError, perform};
+use repro::config::{self, Config, ConfigError, Listen};
+use repro::location::Notation;
 use repro::processors::http::HttpProcessor;
 use repro::processors::{ChainError, Processors};
-use repro::provisioning::ProvisioningError;
-use repro::{Provisioning, Proxy, Server};
+use repro::store::{Journal, Running, Service, Store, StoreError};
+use repro::{Proxy, Server};
 use rutil::log::LogError;
 use rutil::rng::EntropyError;
-use rutil::{Placement, Rng};
+use rutil::{Placement, RealClock, Rng};
 use stack::hep::HepOptions;
 use stack::transport::tls::TlsContext;
 use stack::transport::{TcpOptions, TransportType};
@@ -42,7 +48,7 @@ const DIED: i32 = 70;
 #[command(name = "repro", version)]
 pub struct Args {
     /// Configuration file (TOML).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Listen here, instead of where the configuration says: udp:127.0.0.1:5060. May be repeated.
     #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT")]
@@ -53,6 +59,8 @@ pub struct Args {
     /// What to log on standard error: info, or warn,stack=debug.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+    #[command(subcommand)]
+    task: Option<Task>,
 }
 
 /// Why the proxy did not start.
@@ -61,7 +69,7 @@ enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Provisioning(#[from] ProvisioningError),
+    Store(#[from] StoreError),
     #[error(transparent)]
     Chains(#[from] ChainError),
     #[error(transparent)]
@@ -74,14 +82,23 @@ enum StartError {
     Stack(#[from] StackError),
     #[error("cannot watch for signals: {0}")]
     Signals(io::Error),
+    #[error("cannot start the thread of the store: {0}")]
+    Thread(io::Error),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
 }
 
 /// Runs it to its end. `more` adds what a program of one's own has besides: transaction users, before the proxy's own, to
 /// the stack, and processors to those that `[chains]` may name. `apps/examples/own_processor.rs` is such a program.
-pub fn main(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) -> ExitCode {
-    match actix::System::new().block_on(run(args, more)) {
+pub fn main(mut args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) -> ExitCode {
+    let done = match args.task.take() {
+        Some(task) => {
+            let config = configure(&args).map_err(|error| TaskError::Start(error.into()));
+            actix::System::new().block_on(async { perform(task, config?) })
+        }
+        None => actix::System::new().block_on(run(args, more)).map_err(TaskError::Start),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("{error}"));
@@ -96,7 +113,7 @@ fn say(what: fmt::Arguments<'_>) {
 }
 
 async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) -> Result<(), StartError> {
-    let config = configure(args)?;
+    let config = configure(&args)?;
     rutil::log::init(config.log.format, &config.log.filter)?;
     raise_open_files();
     // Before the stack starts: a signal that comes meanwhile must not be lost.
@@ -104,7 +121,7 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     let (drain, refuses) = (config.drain(), config.serves_nobody());
     let interval = config.statistics_interval();
     let tls = config.tls()?;
-    let stack = start(config, tls.clone(), more)?;
+    let (stack, store) = start(config, tls.clone(), more)?;
     announce(&stack).map_err(StartError::Output)?;
     if refuses {
         tracing::warn!(
@@ -113,11 +130,11 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
         );
     }
     let name = tokio::select! {
-        name = signals.end(|| reload(tls.clone())) => name,
+        name = signals.end(|| reload(tls.clone(), args.config.clone(), store.journal())) => name,
         never = tell_statistics(&stack, interval) => match never {},
     };
     tracing::info!(signal = name, "stopping");
-    stop(stack, drain, signals).await;
+    stop(stack, store, drain, signals).await;
     Ok(())
 }
 
@@ -133,10 +150,10 @@ fn raise_open_files() {
 }
 
 /// The configuration of the file, overridden by the arguments.
-fn configure(args: Args) -> Result<Config, ConfigError> {
+fn configure(args: &Args) -> Result<Config, ConfigError> {
     let mut config = Config::read(args.config.as_deref(), environment())?;
     if !args.listen.is_empty() {
-        config.listen = args.listen;
+        config.listen.clone_from(&args.listen);
     }
     if config.listen.is_empty() {
         config.listen = loopback();
@@ -144,15 +161,17 @@ fn configure(args: Args) -> Result<Config, ConfigError> {
     if let Some(placement) = args.placement {
         config.placement = placement;
     }
-    if let Some(filter) = args.log {
-        config.log.filter = filter;
+    if let Some(filter) = &args.log {
+        config.log.filter.clone_from(filter);
     }
     Ok(config)
 }
 
 /// The variables of the environment that are texts.
 fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    let texts =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    texts.filter(|(name, _)| name != PASSWORD)
 }
 
 /// UDP and TCP on the loopback addresses that this machine has.
@@ -168,7 +187,7 @@ fn start(
     mut config: Config,
     tls: Option<TlsContext>,
     more: impl FnOnce(&mut StackBuilder, &mut Processors),
-) -> Result<Stack, StartError> {
+) -> Result<(Stack, Running), StartError> {
     let hep =
         config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
     let options = StackOptions {
@@ -188,10 +207,7 @@ fn start(
         .options(options)
         .tcp_options(streams)
         .ws_options(config.ws_options())
-        .on_panic(|thread| {
-            say(format_args!("thread {thread} has died, its calls are lost: exiting"));
-            std::process::exit(DIED);
-        });
+        .on_panic(died);
     if let Some(tls) = tls {
         builder = builder.tls(tls);
     }
@@ -205,24 +221,52 @@ fn start(
         };
         builder.add_transport(make(listen.address).dscp(config.dscp));
     }
-    let mut processors = Processors::standard();
-    if let Some(http) = &config.http {
-        let service = http_client::start(http, &config)?;
-        processors.add_before("static-route", HttpProcessor::new(http, service));
-    }
+    let mut processors = processors(&config)?;
     more(&mut builder, &mut processors);
     let mut rng = Rng::from_os()?;
     let chains = processors.chains(&config.chains)?;
-    let records = std::mem::take(&mut config.records);
-    let provisioning = Arc::new(Provisioning::compile(&records, &mut rng)?);
-    let server = Arc::new(Server::new(config, chains, &mut rng).with_provisioning(provisioning));
+    let clock = RealClock::new();
+    let epoch = rutil::time::epoch_of(&clock);
+    builder = builder.clock(clock.clone());
+    let mut service = keep(&mut config, clock, &mut rng)?;
+    let server = Arc::new(Server::new(config, chains, &mut rng).with_provisioning(service.provisioning()));
+    if service.keeps_bindings() {
+        server.set_journal(service.journal());
+        let restored = service.restore(&server)?;
+        tracing::info!(restored, "addresses-of-record have their bindings again");
+    }
     let shared = server.clone();
     let proxy = builder.register_tu(Proxy::options(), move |shard| Proxy::new(shared.clone(), shard, &mut rng));
     let stack = builder.start()?;
     server.set_poster(stack.poster(proxy));
-    // The clock of the stack began at this moment, as far as the seconds of a date are concerned.
-    server.set_epoch(rutil::time::epoch_of(&rutil::RealClock::new()));
-    Ok(stack)
+    server.set_epoch(epoch);
+    let store = service.start(&server, stack.poster(proxy), || died("store")).map_err(StartError::Thread)?;
+    Ok((stack, store))
+}
+
+/// The processors that chains may name.
+fn processors(config: &Config) -> Result<Processors, StartError> {
+    let mut processors = Processors::standard();
+    if let Some(http) = &config.http {
+        let service = http_client::start(http, config)?;
+        processors.add_before("static-route", HttpProcessor::new(http, service));
+    }
+    Ok(processors)
+}
+
+/// A thread has panicked.
+fn died(thread: &str) {
+    say(format_args!("thread {thread} has died, its calls are lost: exiting"));
+    std::process::exit(DIED);
+}
+
+/// Opens the store, if there is one, and puts together what is provisioned.
+fn keep(config: &mut Config, clock: RealClock, rng: &mut Rng) -> Result<Service, StartError> {
+    let open = |settings: &config::Store| Store::open(&settings.path, settings.synchronous_full);
+    let store = config.store.as_ref().map(open).transpose()?;
+    let (listen, shards) = (config.listen.clone(), config.placement.shards());
+    let notation = Notation { epoch: rutil::time::epoch_of(&clock), listen, shards };
+    Ok(Service::new(store, std::mem::take(&mut config.records), notation, Box::new(clock), rng)?)
 }
 
 /// One line for each transport, for whoever waits for the start or wants to know the port.
@@ -248,8 +292,12 @@ async fn tell_statistics(stack: &Stack, interval: Option<Duration>) -> Infallibl
 }
 
 /// Takes no new requests and waits for pending transactions, no longer than `limit`. A second signal cuts it short.
-async fn stop(stack: Stack, limit: Duration, mut signals: Signals) {
-    let drained = tokio::task::spawn_blocking(move || stack.shutdown(limit));
+async fn stop(stack: Stack, store: Running, limit: Duration, mut signals: Signals) {
+    let drained = tokio::task::spawn_blocking(move || {
+        let drained = stack.shutdown(limit);
+        store.stop();
+        drained
+    });
     tokio::select! {
         drained = drained => match drained {
             Ok(true) => tracing::info!("all transactions have ended"),
@@ -262,15 +310,20 @@ async fn stop(stack: Stack, limit: Duration, mut signals: Signals) {
     }
 }
 
-/// Reads the certificates again, on a thread that may wait, and says what came of it.
-fn reload(tls: Option<TlsContext>) {
-    let Some(tls) = tls else {
-        tracing::warn!("SIGHUP: no certificates are configured, nothing is read again");
-        return;
-    };
-    tokio::task::spawn_blocking(move || match tls.reload() {
-        Ok(()) => tracing::info!("certificates and keys are read again: new connections use them"),
-        Err(error) => tracing::error!("certificates and keys stay as they were: {error}"),
+/// Reads again what may change, on a thread that may wait, and says what came of it: the certificates, and what is
+/// provisioned in the configuration.
+fn reload(tls: Option<TlsContext>, file: Option<PathBuf>, journal: Arc<Journal>) {
+    tokio::task::spawn_blocking(move || {
+        match tls.map(|tls| tls.reload()) {
+            Some(Ok(())) => tracing::info!("certificates and keys are read again: new connections use them"),
+            Some(Err(error)) => tracing::error!("certificates and keys stay as they were: {error}"),
+            None => {}
+        }
+        match Config::read(file.as_deref(), environment()).map(|config| journal.reload(config.records)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!("what is provisioned stays as it was: {error}"),
+            Err(error) => tracing::error!("what is provisioned stays as it was: {error}"),
+        }
     });
 }
 

@@ -1,0 +1,254 @@
+//! Bindings as they outlive the process: JSON, with wall-clock times.
+//!
+//! What only a connection leads to is left out: it is gone with the process. A flow over UDP stays, if the transport is
+//! still there that it came by.
+
+use super::binding::{Binding, By, NewBinding};
+use crate::config::Listen;
+use rutil::Time;
+use serde::{Deserialize, Serialize};
+use stack::selector::Target;
+use stack::transport::{ConnectionId, Flow, TransportId, TransportType};
+use stack::uri::Uri;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// What is needed to write bindings down and to read them again.
+#[derive(Clone, Debug)]
+pub struct Notation {
+    /// How long after the Unix epoch time zero is.
+    pub epoch: Duration,
+    /// The transports of a shard.
+    pub listen: Vec<Listen>,
+    /// How many shards there are.
+    pub shards: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    uri: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    params: Cow<'a, str>,
+    q: u16,
+    /// Unix seconds.
+    expires: u64,
+    call_id: Cow<'a, str>,
+    cseq: u32,
+    /// Unix milliseconds of the registration.
+    since: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    neighbour: Option<StoredTarget>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    flow: Option<StoredFlow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    reg_id: u32,
+}
+
+/// Transport and address.
+#[derive(Serialize, Deserialize)]
+struct StoredTarget(Cow<'static, str>, SocketAddr);
+
+#[derive(Serialize, Deserialize)]
+struct StoredFlow {
+    listen: SocketAddr,
+    shard: u16,
+    peer: SocketAddr,
+    local: Option<IpAddr>,
+}
+
+fn is_empty(text: &str) -> bool {
+    text.is_empty()
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Notation {
+    /// Writes the bindings that outlive the process into `text`, which is emptied first, and gives the time of the last
+    /// of them to expire, in Unix seconds; none when there are none.
+    ///
+    /// # Errors
+    /// When one cannot be written as JSON.
+    pub fn write(&self, bindings: &[Binding], now: Time, text: &mut Vec<u8>) -> Result<Option<u64>, serde_json::Error> {
+        text.clear();
+        let mut last = None;
+        for binding in bindings.iter().filter(|binding| binding.expires_at > now) {
+            let Some(stored) = self.stored(binding) else { continue };
+            text.push(if last.is_none() { b'[' } else { b',' });
+            last = last.max(Some(stored.expires));
+            serde_json::to_writer(&mut *text, &stored)?;
+        }
+        if last.is_some() {
+            text.push(b']');
+        }
+        Ok(last)
+    }
+
+    /// Reads bindings; those that have expired, or whose transport is no longer there, are left out.
+    ///
+    /// # Errors
+    /// When it is not what [`Notation::write`] writes.
+    pub fn read(&self, text: &str, now: Time) -> Result<Vec<Binding>, serde_json::Error> {
+        let mut all: Vec<Stored<'_>> = serde_json::from_str(text)?;
+        // Which of them registered last counts, and they all did before time zero: so they keep their order by it.
+        let mut order: Vec<u64> = all.iter().map(|stored| stored.since).collect();
+        order.sort_unstable();
+        let mut bindings = Vec::with_capacity(all.len());
+        for stored in &mut all {
+            let rank = order.partition_point(|since| *since < stored.since) as u64;
+            bindings.extend(self.binding(stored, Time::from_nanos(rank)).filter(|binding| binding.expires_at > now));
+        }
+        Ok(bindings)
+    }
+
+    fn stored<'b>(&self, binding: &'b Binding) -> Option<Stored<'b>> {
+        let (flow, path) = match binding.by() {
+            By::Uri => (None, None),
+            By::Path(path) => (None, Some(Cow::Borrowed(&**path))),
+            By::Flow(flow) => (Some(self.stored_flow(flow)?), None),
+        };
+        let until = self.epoch + binding.expires_at.since(Time::ZERO);
+        let since = self.epoch + binding.registered().0.since(Time::ZERO);
+        Some(Stored {
+            uri: binding.uri().into(),
+            params: binding.params().into(),
+            q: binding.q,
+            // Rounded up: nothing expires early.
+            expires: until.as_nanos().div_ceil(1_000_000_000) as u64,
+            call_id: (&*binding.call_id).into(),
+            cseq: binding.cseq,
+            since: since.as_millis() as u64,
+            neighbour: binding.neighbour().map(|at| StoredTarget(at.kind.as_param().into(), at.address)),
+            path,
+            flow,
+            device: binding.device().map(Into::into),
+            reg_id: binding.reg_id(),
+        })
+    }
+
+    /// A flow that does not end with the process.
+    fn stored_flow(&self, flow: &Flow) -> Option<StoredFlow> {
+        let each = self.listen.len();
+        let number = usize::from(flow.transport.0);
+        let listen = self.listen.get(number.checked_rem(each)?)?;
+        (listen.kind == TransportType::Udp).then_some(StoredFlow {
+            listen: listen.address,
+            shard: (number / each) as u16,
+            peer: flow.peer,
+            local: flow.local,
+        })
+    }
+
+    fn binding(&self, stored: &Stored<'_>, since: Time) -> Option<Binding> {
+        let uri = Uri::parse(&stored.uri).ok()?;
+        let by = match (&stored.flow, &stored.path) {
+            (Some(flow), _) => By::Flow(self.flow(flow)?),
+            (None, Some(path)) => By::Path((&**path).into()),
+            (None, None) => By::Uri,
+        };
+        let neighbour = stored.neighbour.as_ref().and_then(|StoredTarget(kind, address)| {
+            Some(Target { kind: TransportType::from_name(kind)?, address: *address })
+        });
+        let left = Duration::from_secs(stored.expires).saturating_sub(self.epoch);
+        Some(Binding::new(NewBinding {
+            uri: &uri,
+            params: &stored.params,
+            q: stored.q,
+            expires_at: Time::ZERO + left,
+            call_id: &stored.call_id,
+            cseq: stored.cseq,
+            neighbour,
+            by,
+            device: stored.device.as_deref(),
+            reg_id: stored.reg_id,
+            now: since,
+        }))
+    }
+
+    fn flow(&self, stored: &StoredFlow) -> Option<Flow> {
+        let kind = TransportType::Udp;
+        let at = self.listen.iter().position(|listen| listen.kind == kind && listen.address == stored.listen)?;
+        // Another shard has the same socket addresses.
+        let shard = if stored.shard < self.shards { usize::from(stored.shard) } else { 0 };
+        let transport = TransportId((shard * self.listen.len() + at) as u16);
+        Some(Flow { transport, kind, connection: ConnectionId::default(), peer: stored.peer, local: stored.local })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: Duration = Duration::from_secs(1_700_000_000);
+
+    fn notation(listen: &[&str], shards: u16, epoch: Duration) -> Notation {
+        Notation { epoch, listen: listen.iter().map(|text| text.parse().unwrap()).collect(), shards }
+    }
+
+    fn flow(transport: u16, kind: TransportType, connection: u64) -> Flow {
+        let peer = "192.0.2.9:7000".parse().unwrap();
+        Flow { transport: TransportId(transport), kind, connection: ConnectionId(connection), peer, local: None }
+    }
+
+    fn binding(uri: &str, by: By, reg_id: u32, since: u64) -> Binding {
+        Binding::new(NewBinding {
+            uri: &Uri::parse(uri).unwrap(),
+            params: ";methods=\"INVITE\"",
+            q: 300,
+            expires_at: Time::from_millis(60_000),
+            call_id: "<script>'\"--",
+            cseq: 7,
+            neighbour: Some(Target { kind: TransportType::Tcp, address: "[2001:db8::1]:5060".parse().unwrap() }),
+            by,
+            device: (reg_id > 0).then_some("<urn:uuid:1>"),
+            reg_id,
+            now: Time::from_millis(since),
+        })
+    }
+
+    #[test]
+    fn what_is_written_is_read_by_the_next_process() {
+        let listen = ["tcp:127.0.0.1:5060", "udp:127.0.0.1:5060"];
+        let mut text = Vec::new();
+        let bindings = [
+            binding("sip:a@192.0.2.1?Subject=x", By::Uri, 0, 9),
+            binding("sip:a@192.0.2.2", By::Path("<sip:p1;lr>, <sip:p2;lr>".into()), 0, 9),
+            binding("sip:a@192.0.2.3", By::Flow(flow(3, TransportType::Udp, 0)), 1, 8),
+        ];
+        let last = notation(&listen, 2, EPOCH).write(&bindings, Time::ZERO, &mut text).unwrap();
+        assert_eq!(last, Some(EPOCH.as_secs() + 60));
+        // Ten seconds later, and configured otherwise.
+        let next = notation(&["udp:127.0.0.1:5060"], 1, EPOCH + Duration::from_secs(10));
+        let read = next.read(std::str::from_utf8(&text).unwrap(), Time::ZERO).unwrap();
+        assert_eq!(read.len(), 3);
+        for (old, new) in bindings.iter().zip(&read) {
+            assert_eq!((old.uri(), old.params(), old.q, old.cseq), (new.uri(), new.params(), new.q, new.cseq));
+            assert_eq!((&old.call_id, old.device(), old.neighbour()), (&new.call_id, new.device(), new.neighbour()));
+            assert_eq!(new.expires_at, Time::from_millis(50_000));
+        }
+        assert_eq!([read[0].by(), read[1].by()], [bindings[0].by(), bindings[1].by()]);
+        assert_eq!(read[2].by(), &By::Flow(flow(0, TransportType::Udp, 0)));
+        // Who registered last still did.
+        assert!(read[2].registered() < read[0].registered());
+        assert!(next.read(std::str::from_utf8(&text).unwrap(), Time::from_millis(50_000)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn connections_and_transports_that_are_gone_lead_nowhere() {
+        let (mut text, own) = (Vec::new(), notation(&["tcp:127.0.0.1:1", "udp:127.0.0.1:1"], 1, EPOCH));
+        let by_connection = binding("sip:a@192.0.2.1", By::Flow(flow(0, TransportType::Tcp, 5)), 1, 1);
+        assert_eq!(own.write(&[by_connection], Time::ZERO, &mut text).unwrap(), None);
+        assert!(text.is_empty());
+        let by_datagrams = binding("sip:a@192.0.2.1", By::Flow(flow(1, TransportType::Udp, 0)), 1, 1);
+        own.write(&[by_datagrams], Time::ZERO, &mut text).unwrap();
+        let text = std::str::from_utf8(&text).unwrap();
+        assert_eq!(own.read(text, Time::ZERO).unwrap().len(), 1);
+        assert!(notation(&["udp:127.0.0.1:2"], 1, EPOCH).read(text, Time::ZERO).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,63 @@
+//! Answers to REGISTERs that wait until their bindings are kept: what was acknowledged outlives the process.
+//!
+//! Bounded by [`crate::store::MOST_UNSAVED`], all shards together; an entry leaves when the store has told what became of
+//! it.
+
+use super::Server;
+use crate::store::Saved;
+use stack::message::Message;
+use stack::tu::{ServerTransaction, TuContext};
+use std::collections::VecDeque;
+
+/// An answer that waits.
+struct Waiting {
+    number: u64,
+    transaction: ServerTransaction,
+    response: Box<Message>,
+}
+
+/// The answers of a shard that wait, in the order in which they were given.
+#[derive(Default)]
+pub(super) struct Held {
+    waiting: VecDeque<Waiting>,
+    last: u64,
+}
+
+impl Held {
+    /// Keeps an answer back until the bindings of an address-of-record are kept. A place in the journal was reserved.
+    pub(super) fn hold(
+        &mut self,
+        (aor, response): (&str, Box<Message>),
+        transaction: ServerTransaction,
+        (server, shard): (&Server, u16),
+        stack: &mut TuContext<'_>,
+    ) {
+        let Some(journal) = server.journal() else { return stack.respond(transaction, response) };
+        self.last += 1;
+        match journal.save(aor, shard, self.last) {
+            Ok(()) => self.waiting.push_back(Waiting { number: self.last, transaction, response }),
+            Err(error) => {
+                tracing::error!(%error, "a registration is not kept");
+                journal.release(1);
+                stack.respond_status(transaction, 503);
+            }
+        }
+    }
+
+    /// The store has told what became of some.
+    pub(super) fn on_saved(&mut self, saved: Saved, server: &Server, stack: &mut TuContext<'_>) {
+        let done = self.waiting.partition_point(|waiting| waiting.number <= saved.up_to);
+        for Waiting { transaction, response, .. } in self.waiting.drain(..done) {
+            match saved.kept {
+                true => stack.respond(transaction, response),
+                // The stack adds Retry-After.
+                false => stack.respond_status(transaction, 503),
+            }
+        }
+        server.journal().into_iter().for_each(|journal| journal.release(done));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}

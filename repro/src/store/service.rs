@@ -1,0 +1,391 @@
+//! The thread of the store: it writes bindings as they change, and puts together anew what is provisioned when that has
+//! changed. It is the one thread that may wait for the disk.
+//!
+//! Group commit: it gathers for [`GATHER`], takes all that is there, and writes what each address-of-record has at that
+//! moment, read from the location store. So the order of changes does not matter, and one that is not written now is
+//! written with the next. What waits for it hears [`Saved`].
+
+use super::journal::{Job, Journal, Saved};
+use super::{Store, StoreError};
+use crate::location::Notation;
+use crate::provisioning::{Provisioning, Records, one_line};
+use crate::proxy::Server;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use rutil::{Clock, HashMap, HashSet, Keyed, Rng, Time};
+use smallvec::SmallVec;
+use stack::tu::TuPoster;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long to gather before writing: registrations that come at the same time share the cost of a commit, and those
+/// that come meanwhile need not wake this thread.
+const GATHER: Duration = Duration::from_millis(2);
+/// How often to look for changes by other processes, to bring what was written to the disk, and to try again.
+const TICK: Duration = Duration::from_secs(1);
+/// How long to wait when nothing is to be done.
+const IDLE: Duration = Duration::from_secs(3_600);
+/// How soon to try again when a proxy has taken no news.
+const AGAIN: Duration = Duration::from_millis(1);
+
+/// Where an address-of-record is in the store; by two hashes, since its name is in the location store already.
+type Rows = HashMap<(u64, u64), i64>;
+
+/// What the thread works with.
+pub struct Service {
+    store: Option<Store>,
+    notation: Notation,
+    clock: Box<dyn Clock>,
+    rows: Rows,
+    hashers: (Keyed, Keyed),
+    next: i64,
+    /// Where to go on looking for what has expired.
+    swept: i64,
+    /// Whose bindings could not be written.
+    unsaved: HashSet<Box<str>>,
+    text: Vec<u8>,
+    file: Records,
+    current: Arc<Provisioning>,
+    /// What was published before, until nobody else has it any more: the last to have it frees it, and that takes time.
+    former: Vec<Arc<Provisioning>>,
+    rng: Rng,
+    journal: Arc<Journal>,
+    jobs: Receiver<Job>,
+}
+
+/// The running thread.
+pub struct Running {
+    journal: Arc<Journal>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Where it is told what to do.
+    pub fn journal(&self) -> Arc<Journal> {
+        self.journal.clone()
+    }
+
+    /// Has everything written, and waits for the end.
+    pub fn stop(self) {
+        self.journal.stop();
+        let _ = self.thread.join();
+    }
+}
+
+/// Tells when the thread panics.
+struct Guard<F: Fn()>(F);
+
+impl<F: Fn()> Drop for Guard<F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.0)();
+        }
+    }
+}
+
+/// News for the proxies that they have not taken.
+#[derive(Default)]
+struct Outbox(VecDeque<(u16, Box<dyn Any + Send>)>);
+
+impl Service {
+    /// Prepares it, and compiles what is provisioned: `file` is what the configuration has. Without a store nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or what is provisioned does not go together.
+    pub fn new(
+        mut store: Option<Store>,
+        file: Records,
+        notation: Notation,
+        clock: Box<dyn Clock>,
+        rng: &mut Rng,
+    ) -> Result<Self, StoreError> {
+        let mut rng = rng.split();
+        let (journal, jobs) = Journal::new();
+        let provisioning = compile(&mut store, &file, &mut rng)?;
+        let hashers = (Keyed::new(&mut rng), Keyed::new(&mut rng));
+        Ok(Service {
+            store,
+            notation,
+            clock,
+            rows: HashMap::with_hasher(Keyed::new(&mut rng)),
+            unsaved: HashSet::with_hasher(Keyed::new(&mut rng)),
+            hashers,
+            next: 1,
+            swept: 0,
+            text: Vec::new(),
+            file,
+            current: Arc::new(provisioning),
+            former: Vec::new(),
+            rng,
+            journal: Arc::new(journal),
+            jobs,
+        })
+    }
+
+    /// What is provisioned at the start.
+    pub fn provisioning(&self) -> Arc<Provisioning> {
+        self.current.clone()
+    }
+
+    /// Where the proxies say what has changed.
+    pub fn journal(&self) -> Arc<Journal> {
+        self.journal.clone()
+    }
+
+    /// Whether registrations wait until they are written.
+    pub fn keeps_bindings(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Puts the bindings that were kept into the location store, before the first request comes. Gives how many
+    /// addresses-of-record that are.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn restore(&mut self, server: &Server) -> Result<usize, StoreError> {
+        let (location, now, mut count) = (server.location(), self.clock.now(), 0);
+        let Some(store) = &self.store else { return Ok(0) };
+        let (rows, next, hashers, notation) = (&mut self.rows, &mut self.next, &self.hashers, &self.notation);
+        store.bindings(|id, aor, contacts| {
+            *next = id.saturating_add(1);
+            let bindings = match notation.read(contacts, now) {
+                Ok(bindings) => bindings,
+                Err(error) => {
+                    return tracing::warn!(aor = one_line(aor), %error, "a binding in the store cannot be read");
+                }
+            };
+            // Of two rows the later one counts.
+            rows.insert(key(hashers, aor), id);
+            match location.restore(aor, bindings, now) {
+                Ok(()) => count += 1,
+                Err(error) => tracing::warn!(aor = one_line(aor), %error, "a binding in the store has no room"),
+            }
+        })?;
+        Ok(count)
+    }
+
+    /// Starts the thread; `on_panic` is called when it panics: nothing is kept any more then.
+    ///
+    /// # Errors
+    /// When the system has none.
+    pub fn start(
+        mut self,
+        server: &Server,
+        poster: TuPoster,
+        on_panic: impl Fn() + Send + 'static,
+    ) -> std::io::Result<Running> {
+        let journal = self.journal.clone();
+        // This thread looks nothing up, and should not keep alive what was provisioned at the start.
+        let server = server.with_provisioning(Arc::new(Provisioning::empty(&mut self.rng)));
+        // The one thread that is born outside of the stack's wiring.
+        let work = move || {
+            let _guard = Guard(on_panic);
+            self.run(server, poster);
+        };
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(work)?;
+        Ok(Running { journal, thread })
+    }
+
+    fn run(mut self, server: Server, poster: TuPoster) {
+        let mut outbox = Outbox::default();
+        let mut tick = self.clock.now() + TICK;
+        loop {
+            let patience = match outbox.0.is_empty() {
+                false => AGAIN,
+                true if self.has_nothing_to_do() => IDLE,
+                true => tick.since(self.clock.now()),
+            };
+            let first = match self.jobs.recv_timeout(patience) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let stopped = first.is_some_and(|job| self.work(job, &server, &mut outbox));
+            outbox.post(&poster);
+            if stopped {
+                return;
+            }
+            if self.clock.now() >= tick {
+                self.tick(&server, &mut outbox);
+                tick = self.clock.now() + TICK;
+            }
+        }
+    }
+
+    /// Nothing can happen but that it is told something.
+    fn has_nothing_to_do(&self) -> bool {
+        self.store.is_none() && self.former.is_empty()
+    }
+
+    /// Takes all that is there, and says whether it is to stop.
+    fn work(&mut self, first: Job, server: &Server, outbox: &mut Outbox) -> bool {
+        if matches!(first, Job::Save { .. }) {
+            gather();
+        }
+        let mut waiting: Vec<(u16, u64)> = Vec::new();
+        let mut stopped = false;
+        let rest: Vec<Job> = self.jobs.try_iter().collect();
+        for job in std::iter::once(first).chain(rest) {
+            match job {
+                Job::Save { aor, waits } => {
+                    self.unsaved.insert(aor);
+                    if let Some((shard, number)) = waits {
+                        match waiting.iter_mut().find(|(other, _)| *other == shard) {
+                            Some((_, last)) => *last = number.max(*last),
+                            None => waiting.push((shard, number)),
+                        }
+                    }
+                }
+                Job::Reload(records) => {
+                    self.file = *records;
+                    self.publish(outbox);
+                }
+                Job::Stop => stopped = true,
+            }
+        }
+        let kept = self.save(server);
+        waiting.into_iter().for_each(|(shard, up_to)| outbox.push(shard, Saved { up_to, kept }));
+        stopped
+    }
+
+    /// Writes what is not yet written; whether that is all now.
+    fn save(&mut self, server: &Server) -> bool {
+        let Some(store) = self.store.as_mut().filter(|_| !self.unsaved.is_empty()) else { return true };
+        let (location, now) = (server.location(), self.clock.now());
+        let (rows, text, notation, hashers) = (&mut self.rows, &mut self.text, &self.notation, &self.hashers);
+        let mut new: Vec<((u64, u64), Option<i64>)> = Vec::new();
+        let mut next = self.next;
+        let saved = store.save(|batch| {
+            for aor in &self.unsaved {
+                let key = key(hashers, aor);
+                let row = rows.get(&key).copied();
+                let last =
+                    location.inspect(aor, |bindings| notation.write(bindings, now, text)).unwrap_or_else(|error| {
+                        tracing::error!(%error, "a binding cannot be written down");
+                        None
+                    });
+                match (last, row) {
+                    (Some(last), row) => {
+                        let id = row.unwrap_or(next);
+                        batch.put(id, aor, last, std::str::from_utf8(text).unwrap_or("[]"))?;
+                        if row.is_none() {
+                            next = next.saturating_add(1);
+                            new.push((key, Some(id)));
+                        }
+                    }
+                    (None, Some(id)) => {
+                        batch.remove(id)?;
+                        new.push((key, None));
+                    }
+                    (None, None) => {}
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = saved {
+            if !self.journal.set_failing(true) {
+                tracing::error!("registrations are refused: {error}");
+            }
+            return false;
+        }
+        for (key, row) in new {
+            match row {
+                Some(id) => drop(rows.insert(key, id)),
+                None => drop(rows.remove(&key)),
+            }
+        }
+        self.next = next;
+        self.unsaved.clear();
+        if self.journal.set_failing(false) {
+            tracing::warn!("the store can be written again");
+        }
+        true
+    }
+
+    /// What is to be done now and then.
+    fn tick(&mut self, server: &Server, outbox: &mut Outbox) {
+        self.former.retain(|one| Arc::strong_count(one) > 1);
+        // One that failed is tried again here; nobody waits for it.
+        let healthy = self.save(server);
+        let Some(store) = self.store.as_mut().filter(|_| healthy) else { return };
+        if let Err(error) = store.sync() {
+            tracing::error!(%error, "the store does not reach the disk: a power failure would lose registrations");
+        }
+        let wall = (self.notation.epoch + self.clock.now().since(Time::ZERO)).as_secs();
+        let (rows, hashers) = (&mut self.rows, &self.hashers);
+        let swept = store.drop_expired(self.swept, wall, |id, aor| {
+            let key = key(hashers, aor);
+            if rows.get(&key) == Some(&id) {
+                rows.remove(&key);
+            }
+        });
+        match swept {
+            Ok(last) => self.swept = last,
+            Err(error) => tracing::warn!("{error}"),
+        }
+        match store.changed() {
+            Ok(true) => self.publish(outbox),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    /// Puts together what is provisioned, and gives it to all proxies; when it is wrong they keep what they have.
+    fn publish(&mut self, outbox: &mut Outbox) {
+        let provisioning = match compile(&mut self.store, &self.file, &mut self.rng) {
+            Ok(provisioning) => Arc::new(provisioning),
+            Err(error) => return tracing::error!("what is provisioned stays as it was: {error}"),
+        };
+        for shard in 0..self.notation.shards {
+            outbox.push(shard, provisioning.clone());
+        }
+        tracing::info!(users = provisioning.users(), "what is provisioned is put together anew");
+        self.former.push(std::mem::replace(&mut self.current, provisioning));
+    }
+}
+
+/// Compiles the records of the configuration and of the store.
+fn compile(store: &mut Option<Store>, file: &Records, rng: &mut Rng) -> Result<Provisioning, StoreError> {
+    let mut records = file.clone();
+    if let Some(store) = store {
+        // What is read now is not to be taken for news later.
+        store.changed()?;
+        records.extend(store.records()?);
+    }
+    Ok(Provisioning::compile(&records, rng)?)
+}
+
+fn key(hashers: &(Keyed, Keyed), aor: &str) -> (u64, u64) {
+    (hashers.0.hash_one(aor), hashers.1.hash_one(aor))
+}
+
+#[allow(clippy::disallowed_methods, reason = "this thread runs nothing but the store, and may wait")]
+fn gather() {
+    std::thread::sleep(GATHER);
+}
+
+impl Outbox {
+    fn push(&mut self, shard: u16, item: impl Any + Send) {
+        self.0.push_back((shard, Box::new(item)));
+    }
+
+    /// Tells the proxies. What one does not take now is kept, and what is for the same one stays behind it.
+    fn post(&mut self, poster: &TuPoster) {
+        let mut busy: SmallVec<[u16; 8]> = SmallVec::new();
+        for _ in 0..self.0.len() {
+            let Some((shard, item)) = self.0.pop_front() else { return };
+            let refused = if busy.contains(&shard) { Err(item) } else { poster.post(shard.into(), item) };
+            if let Err(item) = refused {
+                busy.push(shard);
+                self.0.push_back((shard, item));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! The work of the thread, done by hand and in virtual time.
+
+use super::*;
+use crate::config::Config;
+use crate::location::{Binding, By, NewBinding, StoreFull};
+use crate::processors::Processors;
+use crate::provisioning::Place;
+use crate::store::tests::Folder;
+use crate::store::{Change, NotKept};
+use rutil::VirtualClock;
+use serde_json::json;
+use stack::uri::Uri;
+
+const EPOCH: Duration = Duration::from_secs(1_700_000_000);
+
+struct Bench {
+    folder: Folder,
+    clock: VirtualClock,
+    server: Server,
+    service: Service,
+    outbox: Outbox,
+}
+
+fn server() -> Server {
+    let config = Config::default();
+    let chains = Processors::standard().chains(&config.chains).unwrap();
+    Server::new(config, chains, &mut Rng::from_seed(1))
+}
+
+/// A process that begins `after` the epoch.
+fn service(folder: &Folder, clock: &VirtualClock, file: Records, after: Duration) -> Result<Service, StoreError> {
+    let store = folder.open();
+    store.connection.busy_timeout(Duration::ZERO).unwrap();
+    let notation = Notation { epoch: EPOCH + after, listen: Vec::new(), shards: 2 };
+    Service::new(Some(store), file, notation, Box::new(clock.clone()), &mut Rng::from_seed(2))
+}
+
+fn records(lines: &[(&str, serde_json::Value)]) -> Records {
+    let mut records = Records::default();
+    for (kind, body) in lines {
+        records.add(kind, body.clone(), Place::File { file: "f".into(), line: 1 }).unwrap();
+    }
+    records
+}
+
+impl Bench {
+    fn new(name: &str) -> Self {
+        let (folder, clock) = (Folder::new(name), VirtualClock::new());
+        let service = service(&folder, &clock, Records::default(), Duration::ZERO).unwrap();
+        let server = server();
+        server.set_journal(service.journal());
+        Bench { folder, clock, server, service, outbox: Outbox::default() }
+    }
+
+    /// What a REGISTER does: the number is what it waits for.
+    fn register(&mut self, aor: &str, contact: Option<&str>, seconds: u64, number: u64) -> Result<(), NotKept> {
+        let journal = self.server.journal().unwrap();
+        journal.reserve()?;
+        let now = self.clock.now();
+        let put = |own: &mut Vec<Binding>| -> Result<(), StoreFull> {
+            *own = contact.into_iter().map(|contact| binding(contact, now + Duration::from_secs(seconds))).collect();
+            Ok(())
+        };
+        self.server.location().update(aor, now, put).unwrap();
+        journal.save(aor, 1, number)
+    }
+
+    /// One round of the thread, and what it tells.
+    fn work(&mut self) -> Vec<(u16, Saved)> {
+        let first = self.service.jobs.try_recv().unwrap();
+        assert!(!self.service.work(first, &self.server, &mut self.outbox));
+        let told = self.outbox.0.drain(..).map(|(shard, item)| (shard, *item.downcast::<Saved>().unwrap()));
+        told.collect()
+    }
+
+    fn tick(&mut self) -> usize {
+        self.service.tick(&self.server, &mut self.outbox);
+        self.outbox.0.drain(..).count()
+    }
+
+    fn rows(&self) -> Vec<(i64, String)> {
+        let mut rows = Vec::new();
+        self.folder.open().bindings(|id, aor, _| rows.push((id, aor.to_owned()))).unwrap();
+        rows
+    }
+
+    /// Another process with the same database, `after` so many seconds.
+    fn next(&self, after: u64) -> (Server, usize) {
+        let clock = VirtualClock::new();
+        let mut next = service(&self.folder, &clock, Records::default(), Duration::from_secs(after)).unwrap();
+        let server = server();
+        let count = next.restore(&server).unwrap();
+        (server, count)
+    }
+}
+
+fn binding(uri: &str, expires_at: Time) -> Binding {
+    Binding::new(NewBinding {
+        uri: &Uri::parse(uri).unwrap(),
+        params: "",
+        q: 1000,
+        expires_at,
+        call_id: "c",
+        cseq: 1,
+        neighbour: None,
+        by: By::Uri,
+        device: None,
+        reg_id: 0,
+        now: Time::ZERO,
+    })
+}
+
+fn contacts(server: &Server, aor: &str) -> Vec<String> {
+    let found = server.location().lookup(aor, Time::ZERO).unwrap_or_default();
+    found.iter().map(|located| located.uri.to_string()).collect()
+}
+
+const AOR: &str = "'; DROP TABLE binding; --%00%22<b>@example.com";
+
+#[test]
+fn what_is_told_to_be_kept_is_there_for_the_next_process() {
+    let mut bench = Bench::new("kept");
+    bench.register(AOR, Some("sip:a@192.0.2.1"), 100, 7).unwrap();
+    bench.register("b@h", Some("sip:b@192.0.2.2"), 50, 8).unwrap();
+    bench.register(AOR, Some("sip:a@192.0.2.3"), 100, 9).unwrap();
+    assert_eq!(bench.work(), [(1, Saved { up_to: 9, kept: true })]);
+    let (next, count) = bench.next(10);
+    assert_eq!((count, contacts(&next, AOR), contacts(&next, "b@h").len()), (2, vec!["sip:a@192.0.2.3".into()], 1));
+    let (next, _) = bench.next(60);
+    assert_eq!((contacts(&next, AOR).len(), contacts(&next, "b@h").len()), (1, 0), "the expired is gone");
+}
+
+#[test]
+fn what_is_removed_leaves_no_row() {
+    let mut bench = Bench::new("removed");
+    bench.register("a@h", Some("sip:a@192.0.2.1"), 100, 1).unwrap();
+    bench.register("b@h", Some("sip:b@192.0.2.1"), 100, 2).unwrap();
+    bench.work();
+    assert_eq!(bench.rows().len(), 2);
+    bench.register("a@h", None, 0, 3).unwrap();
+    bench.work();
+    assert_eq!(bench.rows().into_iter().map(|(_, aor)| aor).collect::<Vec<_>>(), ["b@h"]);
+    // Again, in the same process: a new row.
+    bench.register("a@h", Some("sip:a@192.0.2.1"), 100, 4).unwrap();
+    bench.register("b@h", Some("sip:b@192.0.2.9"), 100, 5).unwrap();
+    bench.work();
+    assert_eq!(bench.rows().len(), 2);
+}
+
+#[test]
+fn what_expires_leaves_its_row_in_time() {
+    let mut bench = Bench::new("expires");
+    bench.register("a@h", Some("sip:a@192.0.2.1"), 100, 1).unwrap();
+    bench.register("b@h", Some("sip:b@192.0.2.1"), 300, 2).unwrap();
+    bench.work();
+    bench.clock.advance(Duration::from_secs(101));
+    bench.tick();
+    assert_eq!(bench.rows().into_iter().map(|(_, aor)| aor).collect::<Vec<_>>(), ["b@h"]);
+    assert_eq!(bench.service.rows.len(), 1);
+}
+
+#[test]
+fn a_row_keeps_its_number_over_processes() {
+    let mut bench = Bench::new("number");
+    bench.register("a@h", Some("sip:a@192.0.2.1"), 100, 1).unwrap();
+    bench.work();
+    let before = bench.rows();
+    bench.service = service(&bench.folder, &bench.clock, Records::default(), Duration::ZERO).unwrap();
+    bench.server = server();
+    bench.server.set_journal(bench.service.journal());
+    bench.service.restore(&bench.server).unwrap();
+    bench.register("a@h", Some("sip:a@192.0.2.2"), 100, 1).unwrap();
+    bench.work();
+    assert_eq!(bench.rows(), before);
+    bench.register("b@h", Some("sip:a@192.0.2.2"), 100, 2).unwrap();
+    bench.work();
+    assert_eq!(bench.rows().len(), 2);
+}
+
+/// A store that cannot write by `break_it` refuses, and heals by `heal_it`.
+fn refuses_and_heals(name: &str, break_it: impl Fn(&Store, &Store), heal_it: impl Fn(&Store, &Store)) {
+    let mut bench = Bench::new(name);
+    let other = bench.folder.open();
+    bench.register("a@h", Some("sip:a@192.0.2.1"), 100, 1).unwrap();
+    assert_eq!(bench.work(), [(1, Saved { up_to: 1, kept: true })]);
+    break_it(bench.service.store.as_ref().unwrap(), &other);
+    let long = format!("sip:{}@192.0.2.2", "x".repeat(100_000));
+    bench.register("a@h", Some(&long), 100, 2).unwrap();
+    assert_eq!(bench.work(), [(1, Saved { up_to: 2, kept: false })]);
+    assert_eq!(bench.register("b@h", Some("sip:b@192.0.2.1"), 100, 3), Err(NotKept::Failing));
+    bench.tick();
+    assert_eq!(bench.register("b@h", Some("sip:b@192.0.2.1"), 100, 3), Err(NotKept::Failing));
+    heal_it(bench.service.store.as_ref().unwrap(), &other);
+    bench.tick();
+    bench.register("b@h", Some("sip:b@192.0.2.1"), 100, 3).unwrap();
+    assert_eq!(bench.work(), [(1, Saved { up_to: 3, kept: true })]);
+    let (next, _) = bench.next(10);
+    assert_eq!((contacts(&next, "a@h"), contacts(&next, "b@h").len()), (vec![long], 1), "what failed is made up for");
+}
+
+#[test]
+fn a_full_disk_refuses_and_heals() {
+    let most =
+        |pages: i64| move |own: &Store, _: &Store| own.connection.pragma_update(None, "max_page_count", pages).unwrap();
+    refuses_and_heals("full", most(1), most(1 << 30));
+}
+
+#[test]
+fn a_database_that_another_process_holds_refuses_and_heals() {
+    let say = |sql: &'static str| move |_: &Store, other: &Store| other.connection.execute_batch(sql).unwrap();
+    refuses_and_heals("held", say("BEGIN IMMEDIATE"), say("ROLLBACK"));
+}
+
+#[test]
+fn a_database_that_may_not_be_written_refuses_and_heals() {
+    let only = |on: bool| move |own: &Store, _: &Store| own.connection.pragma_update(None, "query_only", on).unwrap();
+    refuses_and_heals("read-only", only(true), only(false));
+}
+
+#[test]
+fn changes_of_records_reach_every_shard() {
+    let mut bench = Bench::new("records");
+    assert_eq!(bench.tick(), 0);
+    let mut own = Records::default();
+    let row = own.add("user", json!({"aor": "a@h"}), Place::Store).unwrap();
+    let mut other = bench.folder.open();
+    other.change(&[Change::Put(&row)], |_| Ok(())).unwrap();
+    bench.service.tick(&bench.server, &mut bench.outbox);
+    let shards: Vec<u16> = bench.outbox.0.iter().map(|(shard, _)| *shard).collect();
+    assert_eq!(shards, [0, 1]);
+    let (_, item) = bench.outbox.0.pop_back().unwrap();
+    let provisioning = item.downcast::<Arc<Provisioning>>().unwrap();
+    assert!(provisioning.user("a@h").is_some());
+    bench.outbox.0.clear();
+    // The old ones are freed here, when nobody has them any more.
+    assert_eq!(bench.service.former.len(), 1);
+    assert_eq!((bench.tick(), bench.service.former.len()), (0, 0));
+    drop(provisioning);
+    // The same key in the file: what is there stays.
+    bench.service.jobs.try_iter().for_each(drop);
+    bench.server.journal().unwrap().reload(records(&[("user", json!({"aor": "a@h"}))])).unwrap();
+    assert!(bench.work().is_empty());
+    assert!(bench.service.provisioning().user("a@h").is_some() && bench.service.former.is_empty());
+}
+
+#[test]
+fn the_same_key_in_file_and_store_names_both_places() {
+    let folder = Folder::new("both");
+    let mut own = Records::default();
+    let row = own.add("user", json!({"aor": "a@h"}), Place::Store).unwrap();
+    folder.open().change(&[Change::Put(&row)], |_| Ok(())).unwrap();
+    let file = records(&[("user", json!({"aor": "a@H"}))]);
+    let error = service(&folder, &VirtualClock::new(), file, Duration::ZERO).map(drop).unwrap_err().to_string();
+    assert_eq!(error, "store: user a@h: is also in f:1: expected in one place");
+}
