@@ -3,7 +3,7 @@
 //! Bounded by [`crate::store::MOST_UNSAVED`], all shards together; an entry leaves when the store has told what became of
 //! it.
 
-use super::Server;
+use super::{RETRY_AFTER, Server};
 use crate::store::Saved;
 use stack::message::Message;
 use stack::tu::{ServerTransaction, TuContext};
@@ -39,7 +39,7 @@ impl Held {
             Err(error) => {
                 tracing::error!(%error, "a registration is not kept");
                 journal.release(1);
-                stack.respond_status(transaction, 503);
+                stack.respond(transaction, refusal(response));
             }
         }
     }
@@ -50,8 +50,7 @@ impl Held {
         for Waiting { transaction, response, .. } in self.waiting.drain(..done) {
             match saved.kept {
                 true => stack.respond(transaction, response),
-                // The stack adds Retry-After.
-                false => stack.respond_status(transaction, 503),
+                false => stack.respond(transaction, refusal(response)),
             }
         }
         server.journal().into_iter().for_each(|journal| journal.release(done));
@@ -60,4 +59,14 @@ impl Held {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
+}
+
+/// What was to be a 200 as a 503: nothing of what it granted is left.
+fn refusal(mut response: Box<Message>) -> Box<Message> {
+    response.set_status(503);
+    for name in ["Contact", "Path", "Service-Route", "Require", "Flow-Timer"] {
+        response.remove_lines(name);
+    }
+    response.append_line("Retry-After", RETRY_AFTER);
+    response
 }

@@ -55,7 +55,8 @@ impl Server {
         let (poster, epoch, journal) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let shards = config.placement.shards();
         let silo = config.silo.clone().map(|silo| Arc::new(Silo::new(silo, shards, rng)));
-        let shared = Shared { config, location, hasher, gruus, open, peers, auth, chains, poster, silo, epoch, journal };
+        let shared =
+            Shared { config, location, hasher, gruus, open, peers, auth, chains, poster, silo, epoch, journal };
         Server { shared: Arc::new(shared), provisioning: Arc::new(Provisioning::empty(rng)) }
     }
 
