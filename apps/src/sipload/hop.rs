@@ -13,8 +13,8 @@ pub(super) enum HopError {
     /// The name has no address.
     #[error("{0} has no address: {1}")]
     NoAddress(String, String),
-    /// There is no such transport, or nothing can be connected by it.
-    #[error("transport {0} cannot be used here: use udp, tcp or tls")]
+    /// There is no such transport, or it is not served here.
+    #[error("transport {0} cannot be used here: use udp or tcp")]
     Transport(String),
     /// `--listen` names another transport than the peer's URI.
     #[error("--listen is {0}, but the peer is reached by {1}")]
@@ -32,7 +32,7 @@ pub(super) fn next_hop(uri: &SipUri<'_>) -> Result<(TransportType, SocketAddr), 
         None => TransportType::Udp,
     };
     let kind = if uri.secure && kind == TransportType::Tcp { TransportType::Tls } else { kind };
-    if matches!(kind, TransportType::Ws | TransportType::Wss) {
+    if !matches!(kind, TransportType::Udp | TransportType::Tcp) {
         return Err(HopError::Transport(kind.as_param().to_owned()));
     }
     let port = uri.port.unwrap_or(kind.default_port());
@@ -82,14 +82,15 @@ mod tests {
         let at = |text: &str| text.parse().expect("an address");
         assert_eq!(hop("sip:a@192.0.2.1").ok(), Some((TransportType::Udp, at("192.0.2.1:5060"))));
         assert_eq!(hop("sip:[2001:db8::1]:99;transport=tcp").ok(), Some((TransportType::Tcp, at("[2001:db8::1]:99"))));
-        assert_eq!(hop("sips:192.0.2.1").ok(), Some((TransportType::Tls, at("192.0.2.1:5061"))));
         assert_eq!(hop("sip:localhost:5070").ok().map(|(_, address)| address.port()), Some(5070));
     }
 
     #[test]
     fn what_leads_nowhere_is_told() {
         assert!(hop("sip:192.0.2.1;transport=sctp").expect_err("no such").to_string().contains("sctp"));
-        assert!(matches!(hop("sip:192.0.2.1;transport=ws"), Err(HopError::Transport(_))));
+        for unserved in ["sip:192.0.2.1;transport=ws", "sips:192.0.2.1", "sips:192.0.2.1;transport=tcp"] {
+            assert!(matches!(hop(unserved), Err(HopError::Transport(_))), "{unserved}");
+        }
         assert!(hop("sip:no.such.host.invalid").expect_err("no such").to_string().contains("no.such.host.invalid"));
     }
 

@@ -179,8 +179,8 @@ async fn generate(job: Job, load: LoadArgs) -> Result<bool, RunError> {
         let missed = run.missed(&criteria);
         let what = if missed.is_empty() { "good".to_owned() } else { missed.join(", ") };
         say(format_args!("{rate:.0}/s: {what}"));
-        let more = search.tried(missed.is_empty()) && !run.interrupted && !run.silent;
-        if more {
+        // What was cut short tells nothing, and a silent target will not answer fewer.
+        if !run.interrupted && search.tried(missed.is_empty()) && !run.silent {
             continue;
         }
         tell(&run.summary, &[], load.json)?;
