@@ -219,7 +219,11 @@ fn start(
             TransportType::Ws => TransportSpec::ws,
             TransportType::Wss => TransportSpec::wss,
         };
-        builder.add_transport(make(listen.address).dscp(config.dscp));
+        let mut spec = make(listen.address).dscp(config.dscp);
+        if let Some(name) = &config.record_route_name {
+            spec = spec.record_as(name.0.clone());
+        }
+        builder.add_transport(spec);
     }
     let mut processors = processors(&config)?;
     more(&mut builder, &mut processors);

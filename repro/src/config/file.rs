@@ -203,6 +203,7 @@ listen = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"]
 domains = ["example.com", "192.0.2.1"]
 dscp = 40
 record_route = false
+record_route_name = "sip.example.com"
 path = false
 placement = "sharded:2"
 pin_runners = false
@@ -314,6 +315,7 @@ headers = ["User-Agent"]
         assert_eq!(config.listen, listen);
         assert_eq!(config.trusted_peers, ["10.0.0.0/8".parse::<Network>().unwrap()]);
         assert_eq!((config.record_route, config.pin_runners, config.dscp), (false, false, 40));
+        assert_eq!(config.record_route_name.as_ref().map(ToString::to_string).as_deref(), Some("sip.example.com"));
         assert_eq!((config.path, config.placement), (false, "sharded:2".parse::<Placement>().unwrap()));
         let servers: Vec<String> = config.name_servers.iter().map(|server| server.0.to_string()).collect();
         assert_eq!((servers.join(" ").as_str(), config.enum_suffix.is_some()), ("192.0.2.53:53 [::1]:5353", true));

@@ -53,6 +53,9 @@ pub struct Config {
     pub domains: Vec<Domain>,
     /// Whether to stay in the path of the dialogs that begin here (RFC 3261 §16.6 step 4).
     pub record_route: bool,
+    /// A name for Record-Route instead of the address that a message leaves from. By SRV it leads to this proxy and to
+    /// others that record the same: a dialog outlives one of them. It is a domain of ours.
+    pub record_route_name: Option<Domain>,
     /// Whether to stay in the path to who registers in other domains through us, and supports it (RFC 3327).
     pub path: bool,
     /// Where the actors run: `inline`, `sharded:N`, `staged`.
@@ -244,6 +247,7 @@ impl Default for Config {
             dscp: 0,
             domains: Vec::new(),
             record_route: true,
+            record_route_name: None,
             path: true,
             placement: Placement::Inline,
             pin_runners: true,

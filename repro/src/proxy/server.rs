@@ -190,7 +190,8 @@ impl Server {
             return true;
         }
         let own_port = |port| transports.iter().any(|t| t.advertised.port() == port || t.bound.port() == port);
-        let named = self.shared.config.domains.iter().any(|domain| domain.0 == *host);
+        let config = &self.shared.config;
+        let named = config.domains.iter().chain(&config.record_route_name).any(|domain| domain.0 == *host);
         (named || self.provisioning.serves(host)) && port.is_none_or(own_port)
     }
 }

@@ -24,7 +24,7 @@ use crate::uri::{SipUri, Uri};
 use bytes::Bytes;
 use rutil::{Actor, Class, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -325,7 +325,6 @@ impl TransportSelector {
     /// device that asks to be reached by its flow, has that in it (RFC 5626 §5.3). A secure side of a sips request has a sips URI.
     fn record_route(&self, request: &mut Request, outbound: &TransportInfo, flow: Flow) {
         let Some(inbound) = request.options.record_route else { return };
-        let towards_called = outbound.record_route(flow.local);
         let token = |flow: &Flow, asked: bool| match flow.kind {
             TransportType::Ws | TransportType::Wss => format!("{}@", self.parts.tokens.token(flow)),
             _ if asked => format!("{}@", self.parts.tokens.token(flow)),
@@ -334,7 +333,9 @@ impl TransportSelector {
         let by_flow = matches!(request.options.next_hop, NextHop::Flow(_));
         let back_by_flow = request.options.back_by_flow || asks_for_flow(&request.msg);
         let (caller, called) = (token(&inbound, back_by_flow), token(&flow, by_flow));
-        let towards_caller = self.parts.transports.get(inbound.transport).map(|t| t.record_route(inbound.local));
+        let towards_called = route_by(outbound, &called, flow.local);
+        let inside = self.parts.transports.get(inbound.transport);
+        let towards_caller = inside.map(|transport| route_by(transport, &caller, inbound.local));
         let differs = |text: &Text<'_>| !caller.is_empty() || **text != *towards_called;
         let sips = (flow.kind.is_secure() || inbound.kind.is_secure()) && leads_by_sips(&request.msg);
         let scheme = |kind: TransportType| if sips && kind.is_secure() { &b"<sips:"[..] } else { b"<sip:" };
@@ -496,6 +497,12 @@ impl Actor for TransportSelector {
     fn drained(&self) -> bool {
         self.held.is_empty() && self.parts.out.is_empty() && self.lookups.is_empty() && self.races.is_empty()
     }
+}
+
+/// What a Record-Route says behind a token: that means something to this machine alone, so only without one it may lead to
+/// others as well.
+fn route_by<'t>(transport: &'t TransportInfo, token: &str, local: Option<IpAddr>) -> Text<'t> {
+    if token.is_empty() { transport.shared_route(local) } else { transport.record_route(local) }
 }
 
 #[cfg(test)]

@@ -250,7 +250,10 @@ impl StackBuilder {
                     }
                     None => TransportInfo::new(id, spec.kind, shard as u16, bound, towards_world(bound)),
                 };
-                infos.push(info);
+                infos.push(match &spec.record_as {
+                    Some(name) => info.recorded_as(name),
+                    None => info,
+                });
                 wires.push(sender);
             }
         }

@@ -1,6 +1,7 @@
 //! What a stack is asked to open, and why it did not start.
 
 use crate::transport::{BindError, TransportType};
+use crate::uri::Host;
 use rutil::rng::EntropyError;
 use std::io;
 use std::net::SocketAddr;
@@ -12,39 +13,47 @@ pub struct TransportSpec {
     pub(super) bind: SocketAddr,
     pub(super) advertise: Option<SocketAddr>,
     pub(super) dscp: u8,
+    pub(super) record_as: Option<Host<'static>>,
 }
 
 impl TransportSpec {
     /// UDP on an address; port 0 takes a free one.
     pub fn udp(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Udp, bind, advertise: None, dscp: 0 }
+        TransportSpec { kind: TransportType::Udp, bind, advertise: None, dscp: 0, record_as: None }
     }
 
     /// TCP on an address: listens, and connects from it; port 0 takes a free one.
     pub fn tcp(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Tcp, bind, advertise: None, dscp: 0 }
+        TransportSpec { kind: TransportType::Tcp, bind, advertise: None, dscp: 0, record_as: None }
     }
 
     /// TLS over TCP on an address: listens, and connects from it; port 0 takes a free one. The stack must be given
     /// certificates ([`super::StackBuilder::tls`]).
     pub fn tls(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Tls, bind, advertise: None, dscp: 0 }
+        TransportSpec { kind: TransportType::Tls, bind, advertise: None, dscp: 0, record_as: None }
     }
 
     /// WebSocket (RFC 7118) on an address: clients connect to it, and nothing is connected from it; port 0 takes a free
     /// one.
     pub fn ws(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Ws, bind, advertise: None, dscp: 0 }
+        TransportSpec { kind: TransportType::Ws, bind, advertise: None, dscp: 0, record_as: None }
     }
 
     /// WebSocket over TLS, as [`TransportSpec::ws`]. The stack must be given certificates ([`super::StackBuilder::tls`]).
     pub fn wss(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Wss, bind, advertise: None, dscp: 0 }
+        TransportSpec { kind: TransportType::Wss, bind, advertise: None, dscp: 0, record_as: None }
     }
 
     /// What Via and Record-Route say instead of the bound address.
     pub fn advertise(mut self, address: SocketAddr) -> Self {
         self.advertise = Some(address);
+        self
+    }
+
+    /// A name for Record-Route instead of the address, which leads here and to other machines that record the same
+    /// (RFC 3263): a dialog outlives one of them. Where a Record-Route names a flow, it has the address.
+    pub fn record_as(mut self, name: Host<'static>) -> Self {
+        self.record_as = Some(name);
         self
     }
 

@@ -29,6 +29,8 @@ pub struct TransportInfo {
     via: Box<str>,
     /// `192.0.2.1:5060;lr>`
     record_route: Box<str>,
+    /// `example.com;lr>`: what leads to any of several machines.
+    shared: Option<Box<str>>,
 }
 
 impl TransportInfo {
@@ -48,7 +50,18 @@ impl TransportInfo {
             by_route,
             via: via.into(),
             record_route: record_route.into(),
+            shared: None,
         }
+    }
+
+    /// Says this name in Record-Route instead of an address: it leads to this machine and to others that do the same
+    /// (RFC 3263), so that a dialog outlives one of them.
+    pub fn recorded_as(mut self, name: &Host<'_>) -> Self {
+        let mut shared = String::new();
+        // A String takes everything.
+        let _ = write_record_route(&mut shared, self.kind, name);
+        self.shared = Some(shared.into());
+        self
     }
 
     /// Tells every peer the advertised address: whoever set it knows better than the routes, as behind a NAT.
@@ -77,6 +90,11 @@ impl TransportInfo {
         self.text(local, &self.record_route, write_record_route)
     }
 
+    /// The Record-Route for who may use any of the machines with its name, else as [`TransportInfo::record_route`].
+    pub(crate) fn shared_route(&self, local: Option<IpAddr>) -> Text<'_> {
+        self.shared.as_deref().map_or_else(|| self.record_route(local), Text::Usual)
+    }
+
     fn text<'t>(
         &'t self,
         local: Option<IpAddr>,
@@ -98,7 +116,7 @@ fn write_via(out: &mut dyn Write, kind: TransportType, address: SocketAddr) -> f
     write!(out, "SIP/2.0/{kind} {address}{alias};branch=")
 }
 
-fn write_record_route(out: &mut dyn Write, kind: TransportType, address: SocketAddr) -> fmt::Result {
+fn write_record_route(out: &mut dyn Write, kind: TransportType, address: impl fmt::Display) -> fmt::Result {
     match kind {
         TransportType::Udp => write!(out, "{address};lr>"),
         // RFC 7118 defines no other parameter for WSS.

@@ -20,14 +20,14 @@ use tests::raw;
 const LIMIT: Duration = Duration::from_secs(15);
 
 /// A stack that asks this name server, and what its transaction user hears.
-struct Client {
+pub(crate) struct Client {
     stack: Stack,
     tu: TuId,
     heard: Receiver<TuEvent>,
 }
 
 impl Client {
-    fn new(server: SocketAddr) -> Self {
+    pub(crate) fn new(server: SocketAddr) -> Self {
         let (sender, heard) = channel();
         let options = StackOptions {
             name_servers: vec![server],
@@ -42,7 +42,18 @@ impl Client {
     }
 
     fn send(&self, method: &Method<'_>, uri: &str) -> ClientTransaction {
+        self.send_by(method, uri, &[])
+    }
+
+    /// An INVITE by this way.
+    pub(crate) fn call(&self, uri: &str, routes: &[String]) -> ClientTransaction {
+        self.send_by(&Method::Invite, uri, routes)
+    }
+
+    /// A request by this way.
+    pub(crate) fn send_by(&self, method: &Method<'_>, uri: &str, routes: &[String]) -> ClientTransaction {
         let mut msg = Message::request(method, uri);
+        routes.iter().for_each(|route| msg.append_line("Route", route));
         msg.append_line("Max-Forwards", "70");
         msg.append_line("From", "<sip:alice@example.com>;tag=a1");
         msg.append_line("To", "<sip:bob@example.com>");
@@ -51,7 +62,7 @@ impl Client {
         self.stack.send(self.tu, msg, SendOptions::default()).expect("there is room")
     }
 
-    fn next(&self) -> (ClientTransaction, Result<u16, NoResponse>) {
+    pub(crate) fn next(&self) -> (ClientTransaction, Result<u16, NoResponse>) {
         match self.heard.recv_timeout(LIMIT).expect("something is heard in time") {
             TuEvent::Response { transaction, msg } => (transaction, Ok(msg.status().expect("a response"))),
             TuEvent::NoResponse { transaction, reason } => (transaction, Err(reason)),
@@ -68,7 +79,7 @@ impl Client {
     }
 }
 
-fn peer() -> (UdpSocket, u16) {
+pub(crate) fn peer() -> (UdpSocket, u16) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     socket.set_read_timeout(Some(LIMIT)).expect("a limit");
     let port = socket.local_addr().expect("it is bound").port();
@@ -76,7 +87,7 @@ fn peer() -> (UdpSocket, u16) {
 }
 
 /// Answers the next request; what it was.
-fn answer(peer: &UdpSocket, code: u16) -> String {
+pub(crate) fn answer(peer: &UdpSocket, code: u16) -> String {
     let mut buffer = [0; 4096];
     let (size, from) = peer.recv_from(&mut buffer).expect("a request comes");
     let request = &buffer[..size];

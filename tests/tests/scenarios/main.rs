@@ -28,6 +28,7 @@ mod sipp;
 mod store;
 mod tls;
 mod torture;
+mod two_nodes;
 mod trunks;
 mod user_agent;
 mod watched;
