@@ -52,7 +52,9 @@ pub(super) fn look_up(server: &Server, aor: &str, now: Time) -> Option<Found> {
     let registered = server.location().lookup(aor, now);
     let provisioned = server.provisioning().static_contacts(aor);
     if provisioned.is_empty() {
-        return registered;
+        // A user who is provisioned is known: away (480), and not nobody (404).
+        return registered
+            .or_else(|| server.provisioning().user(aor).filter(|user| user.enabled).map(|_| Found::new()));
     }
     let mut found = registered.unwrap_or_default();
     for one in provisioned {

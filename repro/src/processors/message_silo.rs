@@ -35,10 +35,8 @@ impl Processor for MessageSilo {
             Ok(Uri::Sip(sip)) if sip.user.is_some() && !sip.params.contains("gr") => aor_key(sip),
             _ => return ProcessorResult::Continue,
         };
-        let known = || server.provisioning().user(&aor).is_some_and(|user| user.enabled);
         match look_up(server, &aor, now) {
             Some(found) if found.is_empty() => {}
-            None if known() => {}
             _ => return ProcessorResult::Continue,
         }
         let media_type = context.request.header(h::CONTENT_TYPE).ok();

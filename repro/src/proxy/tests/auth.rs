@@ -297,7 +297,7 @@ fn without_the_key_nobody_is_asked() {
     let mut bench = asking(|config| config.auth.required = false);
     bench.peer = "127.0.0.1:9";
     assert_eq!(bench.status(register("bob@example.com")), 403, "nor trusted");
-    assert_eq!(bench.status(of("INVITE", "sip:bob@example.com", "")), 404);
+    assert_eq!(bench.status(of("INVITE", "sip:bob@example.com", "")), 480);
 }
 
 #[test]
