@@ -1,14 +1,13 @@
 //! What it costs to choose: among static routes, entries of the access list, trunks and prefixes.
 //!
 //! `cargo bench -p benches --bench routing`. It prints the microseconds of one choice, the median of nine rounds over a
-//! thousand different requests each, and fails where one costs more than 3 µs.
+//! thousand different requests each.
 
 use repro::{Config, Provisioning};
 use rutil::{Clock, RealClock, Rng, Time};
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::ExitCode;
 
 const ROUTES: u32 = 1000;
 const ENTRIES: u32 = 1000;
@@ -16,8 +15,6 @@ const TRUNKS: u32 = 100;
 const PREFIXES: u32 = 10_000;
 const REQUESTS: usize = 1000;
 const ROUNDS: usize = 9;
-/// The most that one choice may cost, microseconds.
-const MUST: f64 = 3.0;
 
 /// Ten digits that have nothing to do with those of the number before.
 fn scattered(at: u32) -> u64 {
@@ -70,7 +67,7 @@ fn cost<T, R>(requests: &[T], choose: impl Fn(&T) -> R) -> f64 {
     rounds[ROUNDS / 2]
 }
 
-fn main() -> ExitCode {
+fn main() {
     let all = provisioning();
     let requests = |make: &dyn Fn(u32) -> String| (0..REQUESTS as u32).map(make).collect::<Vec<_>>();
     let by_number = requests(&|at| format!("sip:00{}7@proxy.example.com;user=phone", scattered(at / 3 * 3) / 1000));
@@ -93,10 +90,7 @@ fn main() -> ExitCode {
         ("trunk, by one of 10,000 prefixes", cost(&numbers, carried)),
         ("trunk, among 100 with one prefix", cost(&everywhere, carried)),
     ];
-    let mut good = true;
     for (what, micros) in rows {
-        println!("{micros:.2} µs (at most {MUST}): {what}");
-        good &= micros <= MUST;
+        println!("{micros:.2} µs: {what}");
     }
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

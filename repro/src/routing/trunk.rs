@@ -352,8 +352,8 @@ fn in_order(
 ) {
     for group in trunks.chunk_by(|a, b| priority(a) == priority(b)) {
         let mut left: SmallVec<[&Arc<Trunk>; 8]> = group.iter().collect();
+        let mut sum: u64 = left.iter().map(|trunk| u64::from(trunk.record.weight)).sum();
         while !left.is_empty() {
-            let sum: u64 = left.iter().map(|trunk| u64::from(trunk.record.weight)).sum();
             let mut at = draw % sum.max(1);
             // What the next draw is, this one says: a step of a linear congruential generator.
             draw = (draw ^ (draw >> 29)).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -365,6 +365,7 @@ fn in_order(
                 None => true,
             });
             let trunk = left.remove(chosen.unwrap_or(0));
+            sum -= u64::from(trunk.record.weight);
             if !each(trunk) {
                 return;
             }

@@ -10,6 +10,7 @@ mod forks;
 mod non_invites;
 mod phone;
 mod registrations;
+mod steps;
 mod strange;
 
 use fixture::play;

@@ -153,10 +153,18 @@ impl Element {
 /// A text as it stands in a document. What cannot stand in any is replaced, and white space that would be lost is written
 /// by number.
 fn escaped(text: &str) -> String {
-    let legal =
-        |c: char| !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
-    let text: String = text.chars().map(|c| if legal(c) { c } else { char::REPLACEMENT_CHARACTER }).collect();
+    let text: String = text.chars().map(|c| if is_legal(c) { c } else { char::REPLACEMENT_CHARACTER }).collect();
     escape(text).replace('\r', "&#13;").replace('\n', "&#10;").replace('\t', "&#9;")
+}
+
+/// Whether a character may stand in a document, by number or as it is (XML 1.0 §2.2).
+fn is_legal(c: char) -> bool {
+    !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// A text that was read.
+fn legal(text: &str) -> Result<&str, DocumentError> {
+    if text.chars().all(is_legal) { Ok(text) } else { Err(DocumentError::Syntax) }
 }
 
 /// An element by its start tag.
@@ -169,7 +177,7 @@ fn element(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Result<Elem
     if namespace.len() > MAX_NAMESPACE {
         return Err(DocumentError::NamespaceTooLong);
     }
-    let mut element = Element::new(&namespace, start.local_name().as_ref());
+    let mut element = Element::new(legal(&namespace)?, legal(start.local_name().as_ref())?);
     let mut attributes = start.attributes();
     // Finding one that is there twice takes time by the square of their number.
     attributes.with_checks(false);
@@ -186,7 +194,7 @@ fn element(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Result<Elem
             return Err(DocumentError::Syntax);
         }
         let value = attribute.normalized_value(XmlVersion::Explicit1_0).map_err(|_| DocumentError::Entity)?;
-        element.attributes.push((name.to_owned(), value.into_owned()));
+        element.attributes.push((legal(name)?.to_owned(), legal(&value)?.to_owned()));
     }
     Ok(element)
 }
@@ -230,7 +238,7 @@ impl Tree {
 
     fn text(&mut self, text: &str) -> Result<(), DocumentError> {
         match self.open.last_mut() {
-            Some(element) => element.text.push_str(text),
+            Some(element) => element.text.push_str(legal(text)?),
             None if text.trim().is_empty() => {}
             None => return Err(DocumentError::Syntax),
         }
@@ -287,6 +295,10 @@ mod tests {
             ("</a>".into(), DocumentError::Syntax),
             ("<a/><b/>".into(), DocumentError::Syntax),
             ("<a/>text".into(), DocumentError::Syntax),
+            ("<a>\u{1d}</a>".into(), DocumentError::Syntax),
+            ("<a x='\u{1d}'/>".into(), DocumentError::Syntax),
+            ("<a x='&#1;'/>".into(), DocumentError::Syntax),
+            ("<a xmlns='urn:\u{1}'/>".into(), DocumentError::Syntax),
             ("<p:a/>".into(), DocumentError::Syntax),
             ("<a x='1' x='2'/>".into(), DocumentError::Syntax),
             ("<a>&#0;</a>".into(), DocumentError::Syntax),
