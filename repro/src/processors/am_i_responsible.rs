@@ -37,7 +37,7 @@ impl Processor for AmIResponsible {
 
 /// Within a dialog nobody was asked yet; and who is anonymous is asked only here. An ACK has the credentials of its INVITE,
 /// and gets no answer. None: it is forbidden.
-fn may_still_prove(context: &mut RequestContext<'_, '_>) -> Option<ProcessorResult> {
+pub(super) fn may_still_prove(context: &mut RequestContext<'_, '_>) -> Option<ProcessorResult> {
     let auth = context.server.auth().filter(|_| !context.trust.listed)?;
     let result = digest_authenticator::authenticate(context, auth, Anonymous::Asked);
     (result != ProcessorResult::Continue || context.user.is_some()).then_some(result)

@@ -28,10 +28,18 @@ impl Processor for DigestAuthenticator {
         let asks = match context.verb {
             _ if context.trust.listed => false,
             Verb::Ack | Verb::Cancel => false,
-            _ => context.is_initial() || !context.came_by_own_route,
+            _ => context.is_initial() || !context.came_by_own_route || names_a_user(context),
         };
         if asks { authenticate(context, auth, Anonymous::Passes) } else { ProcessorResult::Continue }
     }
+}
+
+/// Whether it goes to an address-of-record of ours, and not to a device, as what belongs to a dialog does (a GRUU is one):
+/// a To tag and a Route of ours can be forged.
+fn names_a_user(context: &RequestContext<'_, '_>) -> bool {
+    let goes_on = context.route.is_some() || context.flow.is_some();
+    !goes_on
+        && matches!(context.request.request_uri(), Ok(Uri::Sip(uri)) if context.uri.ours && !uri.params.contains("gr"))
 }
 
 /// Who a request says that it is from, one of ours.
@@ -65,7 +73,12 @@ impl Claim<'_> {
 
 /// Whom a header names, if that is one of ours.
 fn claim<'s>(context: &RequestContext<'s, '_>, addr: Option<NameAddr<'_>>) -> Option<Claim<'s>> {
-    let Uri::Sip(uri) = addr?.uri else { return None };
+    let Uri::Sip(mut uri) = addr?.uri else { return None };
+    // Whoever looks at a telephone sees the name alone: neither a port nor a dot behind it makes another of it.
+    if let Host::Name(name) = &uri.host {
+        uri.host = Host::Name(name.strip_suffix('.').unwrap_or(name).to_owned().into());
+        uri.port = None;
+    }
     if !context.is_ours(&uri.host, uri.port) {
         return None;
     }

@@ -6,7 +6,7 @@ use crate::proxy::{RequestContext, ResponseView, TargetView};
 use stack::header::{MaxForwards, Method, h};
 use stack::message::Message;
 use stack::selector::{Located, locate};
-use stack::uri::Uri;
+use stack::uri::{Host, Uri};
 
 /// Refuses what a peer may not send, and what others send in its name.
 pub(super) struct FromPeer;
@@ -23,7 +23,10 @@ impl Processor for FromPeer {
         }
         let peer = context.request.source().and_then(|source| peers.at(source.flow.peer.ip()));
         let named = context.request.header(h::FROM).ok().and_then(|from| match from.uri {
-            Uri::Sip(sip) => peers.with_domain(&sip.host),
+            Uri::Sip(sip) => match &sip.host {
+                Host::Name(name) => peers.with_domain(&Host::Name(name.strip_suffix('.').unwrap_or(name).into())),
+                address => peers.with_domain(address),
+            },
             _ => None,
         });
         if named.is_some_and(|named| !peer.is_some_and(|peer| std::ptr::eq(peer, named))) {

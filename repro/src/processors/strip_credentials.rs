@@ -36,4 +36,5 @@ impl TargetProcessor for StripCredentials {
 fn is_realm(server: &Server, realm: &str, view: &TargetView<'_, '_>) -> bool {
     Host::parse(realm).is_ok_and(|host| server.is_ours(&host, None, view.stack.transports()))
         || server.provisioning().domains().any(|domain| &*domain.realm == realm)
+        || server.provisioning().is_realm_of_users(realm)
 }

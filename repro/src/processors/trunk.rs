@@ -1,7 +1,7 @@
 //! What concerns a request that goes to a trunk, and what the trunk answers.
 
 use super::{ResponseProcessor, ResponseResult, TargetProcessor, TargetResult};
-use crate::location::{By, Found, Located};
+use crate::location::{By, Found, Located, is_sips};
 use crate::proxy::{ResponseView, TargetView, by_preference};
 use crate::routing::cause::{add_cause, cause_in, status_of};
 use crate::routing::health::Event;
@@ -51,6 +51,7 @@ impl ResponseProcessor for FromTrunk {
             code = by_cause(response, code);
         }
         match (code, view.response.is_some()) {
+            (_, false) if view.ours => {}
             (503, _) | (_, false) => hop.note(Event::Failed, view.stack.now()),
             // The stack of the trunk has it; whether there is room for it is not said.
             (100, true) => {}
@@ -58,7 +59,10 @@ impl ResponseProcessor for FromTrunk {
         }
         match code {
             300..=399 if record.redirects == Redirects::Follow && view.may_add => {
-                let found = view.response.as_deref().map(redirected_to).unwrap_or_default();
+                let mut found = view.response.as_deref().map(redirected_to).unwrap_or_default();
+                // RFC 5630 §5.3: what was sent to a sips URI goes to nobody who would get it in clear.
+                let secure = |contact: &Located| !is_sips(&hop.uri) || is_sips(&contact.uri);
+                found.retain(|contact| secure(contact) && !view.tried.contains(&contact.uri));
                 if found.is_empty() {
                     return ResponseResult::CountAs(REFUSED);
                 }
@@ -86,11 +90,15 @@ fn by_cause(response: &mut Message, code: u16) -> u16 {
     meant
 }
 
+/// The most contacts of a redirection that are looked at.
+const MOST_CONTACTS: usize = 16;
+
 /// The SIP contacts of a redirection, the most preferred first.
 fn redirected_to(response: &Message) -> Found {
     let mut found: Found = response
         .header(h::CONTACTS)
         .flatten()
+        .take(MOST_CONTACTS)
         .filter_map(|contact| {
             let Contact::Addr(contact) = contact else { return None };
             let q = contact.param(p::Q).map_or(1000, QValue::thousandths);

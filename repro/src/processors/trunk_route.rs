@@ -1,6 +1,8 @@
 //! Calls to telephone numbers: dial rules, then trunks.
 
+use super::am_i_responsible::may_still_prove;
 use super::{Processor, ProcessorResult};
+use crate::location::is_sips;
 use crate::proxy::{RequestContext, Step, Steps, Target, When, aor_key};
 use crate::routing::dial::Dialled;
 use crate::routing::trunk::{Hop, Hops, Redirects};
@@ -76,9 +78,18 @@ fn is_users(context: &mut RequestContext<'_, '_>, digits: &str) -> bool {
 
 /// Tries trunks one after the other: the next one only when one could not be reached or had no room, so that nobody is
 /// called twice who does not want to answer. An emergency goes on after any failure.
-pub(super) fn to_trunks(context: &mut RequestContext<'_, '_>, hops: Hops) -> ProcessorResult {
+pub(super) fn to_trunks(context: &mut RequestContext<'_, '_>, mut hops: Hops) -> ProcessorResult {
     if !context.may_relay() {
-        return context.respond_reason(403, "Relaying Forbidden");
+        // Who is anonymous was not asked yet.
+        match may_still_prove(context) {
+            Some(ProcessorResult::Continue) => {}
+            Some(asked) => return asked,
+            None => return context.respond_reason(403, "Relaying Forbidden"),
+        }
+    }
+    // RFC 5630 §5.3: what was sent to a sips URI goes to nobody who would get it in clear.
+    if matches!(context.request.request_uri(), Ok(Uri::Sip(sip)) if sip.secure) {
+        hops.retain(|hop| is_sips(&hop.uri));
     }
     if hops.is_empty() {
         // RFC 3398 §7.2.4.1: no circuit available. A 503 would say that this proxy is overloaded.

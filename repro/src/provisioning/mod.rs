@@ -35,6 +35,7 @@ use rutil::{HashMap, HashSet, Keyed, Rng};
 use smallvec::SmallVec;
 use stack::selector::{self, Located, Target};
 use stack::uri::{Host, Uri};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Records that cannot be used.
@@ -104,6 +105,8 @@ pub struct StaticContact {
 #[derive(Debug)]
 pub struct Provisioning {
     users: HashMap<Box<str>, User>,
+    /// Realms that users have of their own.
+    realms: BTreeSet<Box<str>>,
     /// The domains, by name.
     domains: HashMap<Box<str>, ServedDomain>,
     /// Those of them that are addresses.
@@ -134,6 +137,7 @@ impl Provisioning {
         let hasher = Keyed::new(rng);
         Provisioning {
             users: HashMap::with_hasher(hasher.clone()),
+            realms: BTreeSet::new(),
             domains: HashMap::with_hasher(hasher.clone()),
             addresses: Vec::new(),
             access: AccessList::empty(rng),
@@ -168,6 +172,9 @@ impl Provisioning {
         for Placed { record, .. } in &records.users {
             let realm = record.realm.as_deref().or_else(|| Some(&*all.domain(record.aor.domain())?.realm));
             let user = User::new(record, realm);
+            if let Some(own) = &record.realm {
+                all.realms.insert(own.as_str().into());
+            }
             all.any_forwards |= user.forwards().is_some();
             all.users.insert(record.aor.as_str().into(), user);
         }
@@ -233,6 +240,11 @@ impl Provisioning {
     /// The user with this address-of-record, unless it is disabled.
     pub fn user(&self, aor: &str) -> Option<&User> {
         self.users.get(aor)
+    }
+
+    /// Whether users have passwords for a realm that is not their domain's.
+    pub fn is_realm_of_users(&self, realm: &str) -> bool {
+        self.realms.contains(realm)
     }
 
     /// How many users there are.

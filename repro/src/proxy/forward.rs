@@ -25,7 +25,9 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             }
             _ => NextHop::Route,
         };
-        let max_breadth = self.request.header(h::MAX_BREADTH).map_or(config.limits.max_breadth, |breadth| breadth.0);
+        // RFC 5393 §5.3.3: who forks may allow less than he was allowed.
+        let most = config.limits.max_breadth;
+        let max_breadth = self.request.header(h::MAX_BREADTH).map_or(most, |breadth| breadth.0.min(most));
         let RequestState { request, mut steps, onward, aor, loop_hash, path, watched, recurses, .. } = self.state;
         truncate(&mut steps, config.limits.max_targets);
         let record_route = inbound.filter(|_| record);

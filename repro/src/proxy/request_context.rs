@@ -245,7 +245,8 @@ impl RequestContext<'_, '_> {
     /// Request-URI leads, `maddr` and transport included, and the next hop if there is another: the proxy that a Path
     /// begins with. A name could lead anywhere.
     pub fn goes_to_endpoint(&self) -> bool {
-        if !self.came_by_own_route {
+        // What begins a dialog has no Route of ours in it: a device would take that call, where it refuses a forged dialog.
+        if !self.came_by_own_route || self.is_initial() {
             return false;
         }
         let (store, request) = (self.server.location(), &self.request);

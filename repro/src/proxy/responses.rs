@@ -31,14 +31,14 @@ impl Proxy {
             return self.on_late_success(client, code, msg, stack);
         };
         if code < 300 {
-            self.look_at(slot, client, code, Some(&mut msg), stack);
+            self.look_at(slot, client, code, (Some(&mut msg), false), stack);
         }
         match code {
             ..=199 => self.on_provisional(slot, client, code, msg, stack),
             200..=299 => self.on_success(slot, client, msg, stack),
             // RFC 5626 §7: only this says that it is the flow, and not the device.
             430 if self.try_next_flow(client, true, stack) => {}
-            _ => match self.look_at(slot, client, code, Some(&mut msg), stack) {
+            _ => match self.look_at(slot, client, code, (Some(&mut msg), false), stack) {
                 Outcome::Counts(code) if Some(code) != msg.status() => {
                     self.end_branch(client, Best::Local(code), stack)
                 }
@@ -63,6 +63,7 @@ impl Proxy {
             run(&mut ResponseView {
                 code,
                 response,
+                ours: false,
                 target,
                 aor: "",
                 upstream,
@@ -104,18 +105,21 @@ impl Proxy {
         slot: usize,
         client: ClientTransaction,
         code: u16,
-        response: Option<&mut Message>,
+        (response, ours): (Option<&mut Message>, bool),
         stack: &mut TuContext<'_>,
     ) -> Outcome {
         let Some(context) = self.contexts.get_mut(slot) else { return Outcome::Counts(code) };
         let Some(upstream) = &context.upstream else { return Outcome::Counts(code) };
-        let mut rest = context.rest.as_mut().filter(|rest| rest.recurses && !context.closed && !context.answered);
         let branch = context.branches.iter().find(|branch| branch.client == client);
+        // Whoever was given up leads nowhere any more.
+        let open = !context.closed && !context.answered && branch.is_none_or(|branch| branch.role != Role::GivenUp);
+        let mut rest = context.rest.as_mut().filter(|rest| rest.recurses && open);
         let target = branch.and_then(|branch| branch.target.as_deref());
         let kept = rest.as_deref().map(|rest| &**rest);
         let mut view = ResponseView {
             code,
             response,
+            ours,
             target,
             aor: kept.map_or("", |kept| target.map_or(&kept.aor, |target| kept.aor_of(target))),
             upstream,
@@ -160,8 +164,13 @@ impl Proxy {
 
     /// A branch has ended without a response, which counts as this status.
     pub(super) fn failed(&mut self, client: ClientTransaction, code: u16, stack: &mut TuContext<'_>) {
+        self.failed_here(client, code, false, stack);
+    }
+
+    /// The same; whether it never went out, for a reason of ours.
+    fn failed_here(&mut self, client: ClientTransaction, code: u16, ours: bool, stack: &mut TuContext<'_>) {
         let Some(&slot) = self.branches.get(&client) else { return };
-        match self.look_at(slot, client, code, None, stack) {
+        match self.look_at(slot, client, code, (None, ours), stack) {
             Outcome::Counts(code) => self.end_branch(client, Best::Local(code), stack),
             Outcome::Recursed => self.replace_branch(slot, client, stack),
         }
@@ -172,12 +181,15 @@ impl Proxy {
     fn try_next_flow(&mut self, client: ClientTransaction, dead: bool, stack: &mut TuContext<'_>) -> bool {
         let Some(&slot) = self.branches.get(&client) else { return false };
         let Some(context) = self.contexts.get_mut(slot) else { return false };
-        let Some(fallback) = context.branch(client).and_then(|branch| branch.fallback.take()) else { return false };
+        let Some(branch) = context.branch(client) else { return false };
+        let role = branch.role;
+        let Some(fallback) = branch.fallback.take() else { return false };
         if dead {
             tracing::debug!(aor = fallback.aor, contact = &*fallback.flow.uri, "flow failed");
             self.server.forget(&fallback.aor, &fallback.flow);
         }
-        match fallback.next.filter(|_| !context.closed) {
+        // A device that was given up is not called by another way.
+        match fallback.next.filter(|_| !context.closed && !context.answered && role == Role::Current) {
             Some(next) => {
                 context.remove(client);
                 self.branches.remove(&client);
@@ -240,8 +252,11 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(slot) else { return };
         let role = context.branch(client).map_or(Role::GivenUp, |branch| branch.role);
         context.remove(client);
-        let global = outcome.code() >= 600;
-        context.consider(outcome, role);
+        // Of who was given up only a 2xx means something.
+        let global = outcome.code() >= 600 && role != Role::GivenUp;
+        if role != Role::GivenUp {
+            context.consider(outcome, role);
+        }
         if global {
             context.close(None, stack);
         }
@@ -304,8 +319,17 @@ impl Proxy {
         }
         // Who is told 430 forgets the flow (RFC 5626 §5.3.1): our own trouble is no reason for that.
         let lost = matches!(reason, NoResponse::Transport(_)) && (if_lost != 430 || reason.is_dead_flow());
-        let code = if lost { if_lost } else { reason.status() };
-        self.failed(client, code, stack);
+        let ours = matches!(
+            reason,
+            NoResponse::Transport(TransportError::TooLarge | TransportError::Congested | TransportError::NoTransport)
+        );
+        let code = match reason {
+            // Another way would not make it smaller.
+            NoResponse::Transport(TransportError::TooLarge) => 513,
+            _ if lost => if_lost,
+            _ => reason.status(),
+        };
+        self.failed_here(client, code, ours, stack);
     }
 }
 

@@ -44,6 +44,8 @@ pub struct ResponseView<'a, 'c> {
     pub code: u16,
     /// The response, without our Via; none when there was none.
     pub response: Option<&'a mut Message>,
+    /// Whether the request never went out, for a reason of ours: it says nothing of the target.
+    pub ours: bool,
     /// Who answered; none when the request went to its Request-URI, or where a Route leads.
     pub target: Option<&'a Target>,
     /// Whose contact that is, an address-of-record; empty: nobody's. Known when the request is kept for other targets.

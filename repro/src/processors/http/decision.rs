@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Most targets, contacts, headers to add and headers to remove of a decision, each.
 const MOST: usize = 32;
+/// The longest time of a target, seconds: less than Timer C, which ends all.
+const MOST_SECONDS: u32 = 170;
 /// Most octets of a reason phrase, and of the value of a header.
 const MOST_TEXT: usize = 1024;
 
@@ -160,7 +162,7 @@ fn steps(mut targets: Vec<WrittenTarget>) -> Steps {
     let (mut steps, mut last) = (Steps::new(), None);
     for WrittenTarget { uri, priority, timeout } in targets {
         let contact = Located { uri: uri.as_str().into(), q: 1000, by: By::Uri, older: None };
-        let timeout = timeout.map(|seconds| Duration::from_secs(seconds.into()));
+        let timeout = timeout.map(|seconds| Duration::from_secs(seconds.min(MOST_SECONDS).into()));
         match steps.last_mut() {
             Some(step) if last == Some(priority) => {
                 step.targets.push(contact.into());

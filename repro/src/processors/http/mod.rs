@@ -124,7 +124,9 @@ fn carry_out(decision: Decision, context: &mut RequestContext<'_, '_>) -> Proces
         }),
         Decision::Targets(steps, edits) => {
             edits.apply(&mut context.request);
-            (context.steps, context.flow) = (steps, None);
+            // It goes there, whatever way its sender wanted.
+            context.request.remove(h::ROUTES);
+            (context.steps, context.flow, context.route) = (steps, None, None);
             ProcessorResult::SkipThisChain
         }
     }

@@ -204,6 +204,12 @@ fn a_forged_dialog_opens_nothing() {
     assert_eq!(challenges(&bench.request(of("INVITE", FAR, tag))).0, 407);
     assert_eq!(challenges(&bench.request(of("MESSAGE", "sip:bob@example.com", tag))).0, 407);
     assert!(bench.ack(of("ACK", FAR, &format!("{tag}{own}"))).is_empty());
+    // Nor is a user of ours asked for less who is named with a forged dialog, a port or a dot.
+    assert_eq!(challenges(&bench.request(of("MESSAGE", "sip:bob@example.com", &format!("{tag}{own}")))).0, 407);
+    for from in ["alice@example.com:9", "alice@example.com."] {
+        let from = format!("From: <sip:{from}>;tag=a\r\n");
+        assert_eq!(challenges(&bench.request(of("INVITE", "sip:bob@example.com", &from))).0, 407, "{from}");
+    }
     // What leads to a registered contact is asked for nothing, nor what comes from one.
     bench.forwarded(of("BYE", "sip:x@203.0.113.9:5060", &format!("{tag}{own}")));
     bench.peer = HERE;
@@ -290,6 +296,19 @@ fn nobody_has_another_banned() {
     }
     assert!(bench.harness.banned().is_empty());
     assert_eq!(status(&prove(&mut bench, register("alice@example.com"), "alice", "alice")), 200);
+}
+
+/// Who is anonymous is asked where it matters: before a call that leaves by a trunk.
+#[test]
+fn an_anonymous_caller_may_call_a_number() {
+    let mut bench = asking(|_| {});
+    post(&mut bench, &[("trunk", json!({"name": "gw", "contacts": ["sip:198.51.100.9"]}))]);
+    let call = || {
+        let lines = "From: \"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=a\r\nTo: <sip:112@example.com>\r\n";
+        of("INVITE", "sip:+49112@example.com", lines)
+    };
+    assert_eq!(challenges(&bench.request(call())).0, 407);
+    assert_eq!(sent(prove(&mut bench, call(), "alice", "alice")).len(), 1);
 }
 
 #[test]

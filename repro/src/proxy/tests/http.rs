@@ -74,6 +74,19 @@ fn it_lets_go_on_refuses_and_redirects() {
     assert!(text(moved).contains("Contact: <sip:a@192.0.2.1>\r\n"));
 }
 
+/// Where the service sends it, it goes, whatever way its sender wanted.
+#[test]
+fn its_targets_count_for_more_than_a_route() {
+    let (mut bench, _) = asking("", 9);
+    for (ticket, route) in [(1, "<sip:192.0.2.9;lr>"), (3, "<sip:192.0.2.9>")] {
+        bench.request(request("INVITE", U, &format!("Route: {route}\r\n")));
+        let targets = json!([{"uri": "sip:1@192.0.2.1"}]);
+        let (_, msg) =
+            sent(decide(&mut bench, ticket, Some(json!({"decision": "targets", "targets": targets})))).remove(0);
+        assert_eq!((uri(&msg), msg.exists(h::ROUTES)), ("sip:1@192.0.2.1", false));
+    }
+}
+
 #[test]
 fn it_names_targets_that_are_tried_by_priority() {
     let (mut bench, _) = asking("", 9);

@@ -77,6 +77,11 @@ fn within_a_dialog_one_end_is_ours() {
     // A forged Route opens nothing.
     assert_eq!(bench.status(request("BYE", FAR, own)), 403);
     assert_eq!(bench.status(request("INVITE", "sip:bob@10.9.9.9:7000", "")), 403);
+    // Nor does it begin a call at a device: that would take it, whatever stands before the @.
+    let begins = "Route: <sip:192.0.2.1:5060;lr>\r\n";
+    for method in ["INVITE", "MESSAGE", "REFER"] {
+        assert_eq!(bench.status(request(method, "sip:+1900@10.9.9.9:7000", begins)), 403, "{method}");
+    }
     let (onward, ack) = ("Route: <sip:192.0.2.1;lr>, <sip:198.51.100.1;lr>\r\n", request("ACK", FAR, own));
     assert_eq!(bench.status(request("BYE", "sip:bob@10.9.9.9:7000", onward)), 403);
     assert!(bench.ack(ack).is_empty());

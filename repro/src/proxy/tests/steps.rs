@@ -64,6 +64,10 @@ fn plain(steps: Vec<Step>) -> Bench {
     bench(steps, false, Config::default())
 }
 
+fn bench_of(steps: Vec<Step>) -> Bench {
+    bench(steps, true, Config::default())
+}
+
 fn ports(sent: &[(ClientTransaction, Box<Message>)]) -> Vec<u16> {
     sent.iter().map(|(_, msg)| uri(msg).rsplit(':').next().unwrap().parse().unwrap()).collect()
 }
@@ -178,6 +182,24 @@ fn a_response_may_lead_to_other_targets() {
     assert_eq!(ports(&[(two, second.clone())]), [9302]);
     assert_eq!(codes(&bench.respond(two, &second, 404)), [480]);
     bench.assert_forgotten();
+}
+
+#[test]
+fn who_was_given_up_ends_nothing() {
+    let mut bench = plain(vec![step(9001, When::Always, 10), step(9002, When::NoAnswer, 0)]);
+    let (one, first) = sent(bench.request(request("INVITE", U, ""))).remove(0);
+    bench.respond(one, &first, 180);
+    let (two, second) = sent(bench.pass(11)).remove(0);
+    // He declines while the CANCEL is on its way.
+    assert!(bench.respond(one, &first, 603).is_empty());
+    assert_eq!(codes(&bench.respond(two, &second, 486)), [486]);
+    bench.assert_forgotten();
+    // Nor does he lead elsewhere.
+    let mut bench = bench_of(vec![step(9001, When::Always, 10), step(9002, When::NoAnswer, 0)]);
+    let (one, first) = sent(bench.request(request("INVITE", U, ""))).remove(0);
+    bench.respond(one, &first, 180);
+    assert_eq!(ports(&sent(bench.pass(11))), [9002]);
+    assert!(bench.respond(one, &first, 302).is_empty());
 }
 
 #[test]

@@ -220,6 +220,26 @@ fn causes_are_read_and_written() {
     assert!(text(answer).contains("Reason: Q.850;cause=1\r\n"), "{}", text(answer));
 }
 
+#[test]
+fn our_own_trouble_takes_no_trunk_out_of_service() {
+    let mut bench = bench();
+    // What is too large for one is so for all.
+    let (client, _) = call(&mut bench);
+    let outs = bench.no_response(client, NoResponse::Transport(TransportError::TooLarge));
+    assert_eq!((codes(&outs), sent(outs).len()), (vec![513], 0));
+    // What one asked to be left out goes to the next, this time.
+    let (client, msg) = call(&mut bench);
+    assert_eq!(uri(&msg), ONE);
+    let (_, msg) = next(bench.no_response(client, NoResponse::Transport(TransportError::Congested)));
+    assert_eq!((uri(&msg), uri(&call(&mut bench).1)), (OTHER, ONE));
+}
+
+#[test]
+fn what_was_sent_to_sips_goes_to_no_trunk_in_clear() {
+    let mut bench = bench();
+    assert_eq!(bench.status(request("INVITE", "sips:030123@127.0.0.1", "")), 500);
+}
+
 const PROBED: &str = r#"
 [[trunk]]
 name = "one"
