@@ -22,6 +22,27 @@ pub struct FlowTokens {
     key: (u64, u64),
 }
 
+/// Marks a token that was given to a dialog, in the number of the transport.
+const DIALOG: u16 = 0x8000;
+
+/// What a token is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// All that goes to a device that has registered by its flow: its home knows the token, by a Path.
+    Device,
+    /// What belongs to a dialog: the other end knows it, by a Record-Route, and may be anybody.
+    Dialog,
+}
+
+/// What a token names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedFlow {
+    /// The flow.
+    pub flow: Flow,
+    /// What it may be used for.
+    pub purpose: Purpose,
+}
+
 /// A flow token that this process did not make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a flow token of ours")]
@@ -34,9 +55,10 @@ impl FlowTokens {
     }
 
     /// The token of a flow: `flow-` and hexadecimal digits, which need no escape in a user part.
-    pub fn token(&self, flow: &Flow) -> String {
+    pub fn token(&self, flow: &Flow, purpose: Purpose) -> String {
         let mut octets = Vec::with_capacity(FIXED + 16 + PROOF);
-        octets.extend(flow.transport.0.to_be_bytes());
+        let mark = if purpose == Purpose::Dialog { DIALOG } else { 0 };
+        octets.extend((flow.transport.0 | mark).to_be_bytes());
         octets.extend(flow.connection.0.to_be_bytes());
         octets.extend(flow.peer.port().to_be_bytes());
         match flow.peer.ip() {
@@ -57,12 +79,12 @@ impl FlowTokens {
     ///
     /// # Errors
     /// [`BadFlowToken`]: it was tampered with, or another process made it.
-    pub fn flow(&self, user: &str, transports: &TransportTable) -> Option<Result<Flow, BadFlowToken>> {
+    pub fn flow(&self, user: &str, transports: &TransportTable) -> Option<Result<NamedFlow, BadFlowToken>> {
         let digits = user.strip_prefix(PREFIX)?;
         Some(self.read(digits, transports).ok_or(BadFlowToken))
     }
 
-    fn read(&self, digits: &str, transports: &TransportTable) -> Option<Flow> {
+    fn read(&self, digits: &str, transports: &TransportTable) -> Option<NamedFlow> {
         if digits.len() > 2 * (FIXED + 16 + PROOF) || !digits.len().is_multiple_of(2) {
             return None;
         }
@@ -82,14 +104,19 @@ impl FlowTokens {
             (_, Ok(v6)) => v6.into(),
             _ => return None,
         };
-        let transport = TransportId(u16::from_be_bytes(*transport));
-        Some(Flow {
+        let marked = u16::from_be_bytes(*transport);
+        let (transport, purpose) = match marked & DIALOG {
+            0 => (TransportId(marked), Purpose::Device),
+            _ => (TransportId(marked & !DIALOG), Purpose::Dialog),
+        };
+        let flow = Flow {
             transport,
             kind: transports.get(transport)?.kind,
             connection: ConnectionId(u64::from_be_bytes(*connection)),
             peer: SocketAddr::new(ip, u16::from_be_bytes(*port)),
             local: None,
-        })
+        };
+        Some(NamedFlow { flow, purpose })
     }
 
     /// A keyed code that nobody without the key can compute (SipHash-2-4 is made to be one).
@@ -127,9 +154,11 @@ mod tests {
     fn a_token_names_its_flow() {
         let tokens = FlowTokens::new(&mut Rng::from_seed(1));
         for peer in ["192.0.2.9:40000", "[2001:db8::9]:1"] {
-            let token = tokens.token(&flow(1, peer));
-            assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && token.len() < 100);
-            assert_eq!(tokens.flow(&token, &table()), Some(Ok(flow(1, peer))));
+            for purpose in [Purpose::Device, Purpose::Dialog] {
+                let token = tokens.token(&flow(1, peer), purpose);
+                assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && token.len() < 100);
+                assert_eq!(tokens.flow(&token, &table()), Some(Ok(NamedFlow { flow: flow(1, peer), purpose })));
+            }
         }
         assert_eq!(tokens.flow("alice", &table()), None);
     }
@@ -137,10 +166,10 @@ mod tests {
     #[test]
     fn nobody_else_can_make_one() {
         let tokens = FlowTokens::new(&mut Rng::from_seed(1));
-        let token = tokens.token(&flow(1, "192.0.2.9:40000"));
+        let token = tokens.token(&flow(1, "192.0.2.9:40000"), Purpose::Dialog);
         let bad = |user: &str| assert_eq!(tokens.flow(user, &table()), Some(Err(BadFlowToken)), "{user}");
-        bad(&FlowTokens::new(&mut Rng::from_seed(2)).token(&flow(1, "192.0.2.9:40000")));
-        bad(&tokens.token(&flow(7, "192.0.2.9:40000")));
+        bad(&FlowTokens::new(&mut Rng::from_seed(2)).token(&flow(1, "192.0.2.9:40000"), Purpose::Dialog));
+        bad(&tokens.token(&flow(7, "192.0.2.9:40000"), Purpose::Dialog));
         for at in PREFIX.len()..token.len() {
             let other = if token.as_bytes()[at] == b'0' { "1" } else { "0" };
             bad(&format!("{}{other}{}", &token[..at], &token[at + 1..]));

@@ -19,13 +19,15 @@ impl Processor for AmIResponsible {
     }
 
     fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
-        if context.flow.is_some() {
+        // Who had a call with a device may not begin others at it, by what he was told for the first one.
+        let misused = context.is_flow_of_dialog && context.is_initial() && !context.may_relay();
+        if context.flow.is_some() && !misused {
             return ProcessorResult::Continue;
         }
         if context.route.is_none() && !context.uri.is_sip && !context.is_number() {
             return context.respond(416);
         }
-        if context.route.is_none() && context.uri.ours {
+        if context.route.is_none() && context.uri.ours && !misused {
             return ProcessorResult::Continue;
         }
         if context.may_relay() || context.goes_to_endpoint() {

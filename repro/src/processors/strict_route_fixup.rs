@@ -2,7 +2,7 @@
 
 use super::{Processor, ProcessorResult};
 use crate::proxy::RequestContext;
-use stack::flow_token::BadFlowToken;
+use stack::flow_token::{BadFlowToken, NamedFlow, Purpose};
 use stack::header::{NameAddr, h, p};
 use stack::transport::Flow;
 use stack::uri::Uri;
@@ -49,7 +49,9 @@ impl Processor for StrictRouteFixup {
                 Err(()) => return context.respond(400),
             }
         }
-        context.flow = own.leads_to(context.request.source().map(|source| source.flow));
+        let named = own.leads_to(context.request.source().map(|source| source.flow));
+        context.flow = named.map(|named| named.flow);
+        context.is_flow_of_dialog = named.is_some_and(|named| named.purpose == Purpose::Dialog);
         if context.flow.as_ref().is_some_and(|flow| context.is_silent(flow)) {
             // A name of ours may lead to the device by another flow.
             if !context.uri.ours {
@@ -76,7 +78,7 @@ const BAD_TOKEN: &str = "Bad Flow Token";
 struct Own {
     passed: usize,
     /// The flow that the last of them names.
-    last: Option<Flow>,
+    last: Option<NamedFlow>,
 }
 
 impl Own {
@@ -88,16 +90,16 @@ impl Own {
 
     /// The flow that the request goes by. A single Route of ours stands for both sides: if it names where the request
     /// comes from, the request is leaving that side.
-    fn leads_to(&self, source: Option<Flow>) -> Option<Flow> {
+    fn leads_to(&self, source: Option<Flow>) -> Option<NamedFlow> {
         let same = |flow: &Flow| {
             source.is_some_and(|s| (s.transport, s.connection, s.peer) == (flow.transport, flow.connection, flow.peer))
         };
-        self.last.filter(|flow| self.passed > 1 || !same(flow))
+        self.last.filter(|named| self.passed > 1 || !same(&named.flow))
     }
 }
 
 /// A flow token, if there is one.
-type Token = Option<Result<Flow, BadFlowToken>>;
+type Token = Option<Result<NamedFlow, BadFlowToken>>;
 
 struct Top {
     ours: bool,

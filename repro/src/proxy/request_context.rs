@@ -81,6 +81,8 @@ pub struct RequestState {
     pub came_by_own_route: bool,
     /// The flow that it goes by: the last Route of ours named it (RFC 5626 §5.3.1).
     pub flow: Option<Flow>,
+    /// That flow is one that the other end of a dialog knows.
+    pub is_flow_of_dialog: bool,
     /// The Path that a REGISTER for another domain gets.
     pub path: AddPath,
     /// Where it goes; none: to its Request-URI.
@@ -139,6 +141,7 @@ impl RequestState {
             user: None,
             came_by_own_route: false,
             flow: None,
+            is_flow_of_dialog: false,
             path: AddPath::None,
             steps: Steps::new(),
             onward: None,

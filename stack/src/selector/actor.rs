@@ -8,7 +8,7 @@ use super::lookups::{Lookups, Outcome};
 use super::racing::Races;
 use super::resolver::{Answer, ResolverHandle};
 use super::search::{Found, Reach, Search};
-use crate::flow_token::FlowTokens;
+use crate::flow_token::{FlowTokens, Purpose};
 use crate::header::{Contact, HeaderId, h, p};
 use crate::hep::Tap;
 use crate::message::Message;
@@ -326,8 +326,8 @@ impl TransportSelector {
     fn record_route(&self, request: &mut Request, outbound: &TransportInfo, flow: Flow) {
         let Some(inbound) = request.options.record_route else { return };
         let token = |flow: &Flow, asked: bool| match flow.kind {
-            TransportType::Ws | TransportType::Wss => format!("{}@", self.parts.tokens.token(flow)),
-            _ if asked => format!("{}@", self.parts.tokens.token(flow)),
+            TransportType::Ws | TransportType::Wss => format!("{}@", self.parts.tokens.token(flow, Purpose::Dialog)),
+            _ if asked => format!("{}@", self.parts.tokens.token(flow, Purpose::Dialog)),
             _ => String::new(),
         };
         let by_flow = matches!(request.options.next_hop, NextHop::Flow(_));
@@ -351,7 +351,7 @@ impl TransportSelector {
         let by_flow = match path {
             AddPath::None => return,
             AddPath::Here => None,
-            AddPath::Flow => msg.source().map(|source| self.parts.tokens.token(&source.flow)),
+            AddPath::Flow => msg.source().map(|source| self.parts.tokens.token(&source.flow, Purpose::Device)),
         };
         let scheme = if flow.kind.is_secure() && msg.is_sips() { "<sips:" } else { "<sip:" };
         let (token, at, end) = match &by_flow {

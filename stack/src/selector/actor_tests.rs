@@ -269,7 +269,7 @@ fn a_flow_of_a_wildcard_without_an_address_gets_one() {
 #[test]
 fn a_path_names_the_side_that_it_is_used_from() {
     let mut bench = multi_homed(&["10.0.0.1:5060", "192.168.1.1:5060"]);
-    let token = FlowTokens::new(&mut Rng::from_seed(1)).token(&came_to(0, None));
+    let token = FlowTokens::new(&mut Rng::from_seed(1)).token(&came_to(0, None), Purpose::Device);
     for (path, value) in [
         (AddPath::None, None),
         (AddPath::Here, Some("Path: <sip:192.168.1.1:5060;lr>".to_owned())),

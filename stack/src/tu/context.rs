@@ -1,7 +1,7 @@
 //! What a transaction user may say.
 
 use super::{ClientTransaction, ServerTransaction};
-use crate::flow_token::{BadFlowToken, FlowTokens};
+use crate::flow_token::{BadFlowToken, FlowTokens, NamedFlow, Purpose};
 use crate::message::Message;
 use crate::overload::{Bans, Cause};
 use crate::transaction::Command;
@@ -100,13 +100,13 @@ impl TuContext<'_> {
     ///
     /// # Errors
     /// [`BadFlowToken`]: it is not one that this stack made.
-    pub fn flow_of(&self, user: &str) -> Option<Result<Flow, BadFlowToken>> {
+    pub fn flow_of(&self, user: &str) -> Option<Result<NamedFlow, BadFlowToken>> {
         self.tokens.flow(user, self.transports)
     }
 
-    /// The token by which [`TuContext::flow_of`] knows a flow again.
-    pub fn flow_token(&self, flow: &Flow) -> String {
-        self.tokens.token(flow)
+    /// The token by which [`TuContext::flow_of`] knows a flow again, and what it was made for.
+    pub fn flow_token(&self, flow: &Flow, purpose: Purpose) -> String {
+        self.tokens.token(flow, purpose)
     }
 
     /// Expects to hear from the peer of a flow at least so often, as it has promised with keep-alives (RFC 5626 §4.4): a

@@ -218,7 +218,7 @@ fn a_client_that_has_gone() {
     bob.expect("430");
     bob.request("INVITE", &target, &format!("<{target}>"), "after", "");
     bob.expect("480");
-    let forged = routes.replace("flow-0", "flow-1");
+    let forged = routes.replace("flow-8", "flow-0");
     assert_ne!(forged, routes);
     bob.request("INFO", &remote, &to, "before", &forged);
     bob.expect("403");

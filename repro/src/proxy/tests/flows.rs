@@ -1,6 +1,7 @@
 //! WebSocket clients, who are reached by their flows alone (RFC 7118 §5, RFC 5626 §5.3).
 
 use super::*;
+use stack::flow_token::Purpose;
 use stack::transport::TransportError;
 use stack::tu::NextHop;
 
@@ -40,7 +41,7 @@ fn register(bench: &mut Bench, flow: Flow, contact: &str) -> u16 {
 
 /// A Record-Route value of ours with the token of a flow.
 fn own(bench: &mut Bench, flow: Flow) -> String {
-    let token = bench.harness.call(|stack| stack.flow_token(&flow));
+    let token = bench.harness.call(|stack| stack.flow_token(&flow, Purpose::Dialog));
     format!("<sip:{token}@127.0.0.1:8080;transport=ws;lr>")
 }
 
@@ -130,7 +131,7 @@ fn a_flow_that_is_gone_is_430_and_a_forged_one_403() {
         let (client, _, _) = bench.forwarded(bye(&alice));
         assert_eq!(codes(&bench.no_response(client, NoResponse::Transport(ours))), [500], "the flow may live");
     }
-    assert_eq!(bench.status(bye(&alice.replace("flow-0", "flow-1"))), 403);
+    assert_eq!(bench.status(bye(&alice.replace("flow-8", "flow-0"))), 403);
     assert_eq!(bench.status(bye("<sip:flow-00@127.0.0.1:8080;lr>")), 403);
     // A user that is no token means nothing.
     bench.forwarded(bye("<sip:alice@127.0.0.1:8080;lr>"));
@@ -144,6 +145,11 @@ fn a_stranger_may_follow_a_flow_and_nothing_else() {
     bench.peer = "198.51.100.1:5060";
     let route = format!("To: <sip:bob@x>;tag=1\r\nRoute: {alice}\r\n");
     assert_eq!(bench.forwarded(request("BYE", TO_ALICE, &route)).2.next_hop, NextHop::Flow(ws(1)));
+    // Not even that outside of the dialog; but who knows it from a Path has it for that.
+    let begins = |token: &str| request("INVITE", TO_ALICE, &format!("Route: {token}\r\n"));
+    assert_eq!(bench.status(begins(&alice)), 403);
+    let device = bench.harness.call(|stack| stack.flow_token(&ws(1), Purpose::Device));
+    bench.forwarded(begins(&format!("<sip:{device}@127.0.0.1:8080;transport=ws;lr;ob>")));
     assert_eq!(
         bench.status(request("BYE", TO_ALICE, "To: <sip:bob@x>;tag=1\r\nRoute: <sip:127.0.0.1:8080;lr>\r\n")),
         403

@@ -1,6 +1,7 @@
 //! URIs that lead to one device of a user (RFC 5627).
 
 use super::*;
+use stack::flow_token::Purpose;
 use stack::header::{CSeq, Contact, Method, p};
 use stack::transport::TransportError;
 use stack::tu::NextHop;
@@ -172,7 +173,7 @@ fn a_device_is_found_on_another_flow() {
     };
     let gruu = flow(&mut bench, 1);
     let other = flow(&mut bench, 2);
-    let token = bench.harness.call(|stack| stack.flow_token(&tcp(1)));
+    let token = bench.harness.call(|stack| stack.flow_token(&tcp(1), Purpose::Dialog));
     let lines = format!("To: <sip:bob@127.0.0.1>;tag=b\r\nRoute: <sip:{token}@127.0.0.1;lr>\r\n");
     for gruu in [&gruu.0, &gruu.1, &other.1] {
         let (client, msg, options) = bench.forwarded(request("INVITE", gruu, &lines));
