@@ -23,7 +23,7 @@ impl Processor for Validation {
         }
         let left = match context.request.header(h::MAX_FORWARDS) {
             Ok(MaxForwards(0)) => return context.respond(483),
-            Ok(MaxForwards(n)) => (n - 1).min(DEFAULT_MAX_FORWARDS),
+            Ok(MaxForwards(n)) => n - 1,
             // The scanner has refused what is malformed: here it is missing.
             Err(_) => DEFAULT_MAX_FORWARDS,
         };
