@@ -2,7 +2,7 @@
 //!
 //! The main thread is the control plane, an actix system: it starts the stack, waits for signals and stops it, or reads
 //! again what may change while it runs (SIGHUP): certificates, and the records of the configuration. SIP runs on the
-//! stack's own threads, what waits for the disk on that of the store. With a subcommand ([`provision`]) there is no proxy.
+//! stack's own threads, what waits for the disk on that of the store. With a subcommand (`provision`) there is no proxy.
 //! Exit codes: 0 stopped when told to, or done; 1 could not start, or not done; 2 wrong arguments; 70 a thread of the
 //! stack died.
 

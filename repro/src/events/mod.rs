@@ -2,7 +2,7 @@
 //!
 //! It is a user agent ([`dum`]) within the proxy. Its SUBSCRIBEs come by the request chain, so what holds there for every
 //! request holds for them too (trust, authentication, filters); the processor `event-server` hands them over. An event
-//! package is a handler in [`Packages`]; the processor knows its name.
+//! package is a handler in `Packages`; the processor knows its name.
 
 mod document;
 mod reg;

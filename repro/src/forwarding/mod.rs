@@ -9,7 +9,7 @@
 //!      └──────────────────────┴────────────────────────────┴───────────────────────────────┘
 //! ```
 //!
-//! [`Resolver`] says what an address leads to now, and [`Onward`] what it leads to when that has failed. The second is
+//! `Resolver` says what an address leads to now, and `Onward` what it leads to when that has failed. The second is
 //! asked only then: contacts and forwards may have changed meanwhile. Each turn is a [`Diversion`]; so many of them, or
 //! somebody who would divert a second time, are a loop (482).
 //!
