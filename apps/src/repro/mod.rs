@@ -267,7 +267,8 @@ fn died(thread: &str) {
 /// Opens the store, if there is one, and puts together what is provisioned.
 fn keep(config: &mut Config, clock: RealClock, rng: &mut Rng) -> Result<Service, StartError> {
     let open = |settings: &config::Store| Store::open(&settings.path, settings.synchronous_full);
-    let store = config.store.as_ref().map(open).transpose()?;
+    let mut store = config.store.as_ref().map(open).transpose()?;
+    store.as_mut().map_or(Ok(()), Store::claim)?;
     let (listen, shards) = (config.listen.clone(), config.placement.shards());
     let notation = Notation { epoch: rutil::time::epoch_of(&clock), listen, shards };
     Ok(Service::new(store, std::mem::take(&mut config.records), notation, Box::new(clock), rng)?)

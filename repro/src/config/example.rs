@@ -29,6 +29,22 @@ fn each_key_of_the_example_can_be_set() {
     crate::processors::Processors::standard().chains(&config.chains).unwrap();
 }
 
+#[test]
+fn the_chains_of_the_example_are_what_they_are_without_it() {
+    let processors = crate::processors::Processors::standard();
+    let names = |config: &Chains| {
+        let chains = processors.chains(config).unwrap();
+        [
+            chains.request.iter().map(|one| one.name()).collect::<Vec<_>>(),
+            chains.target.iter().map(|one| one.name()).collect(),
+            chains.response.iter().map(|one| one.name()).collect(),
+        ]
+    };
+    let config = Config::parse(&with_all_keys(), "repro.toml").unwrap();
+    assert!(config.chains.request.is_some() && config.chains.target.is_some() && config.chains.response.is_some());
+    assert_eq!(names(&config.chains), names(&Chains::default()));
+}
+
 /// Each key that there is, as `table.key`, or `table` alone.
 fn documented() -> HashSet<String> {
     let (mut table, mut all) = (String::new(), HashSet::new());

@@ -120,6 +120,11 @@ impl Binding {
         Binding { natted, ..self }
     }
 
+    /// Whether it is behind a NAT.
+    pub(super) fn is_natted(&self) -> bool {
+        self.natted
+    }
+
     /// Whether it is behind a NAT that forgets it without pings: those keep connections themselves.
     pub(super) fn wants_pings(&self) -> bool {
         self.natted && matches!(self.by, By::Flow(flow) if !flow.kind.is_reliable())

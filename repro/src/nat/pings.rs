@@ -134,6 +134,7 @@ impl Agent for NatPings {
             None => {
                 if location.missed(&ping, self.give_up_after) {
                     tracing::debug!(aor = &*ping.aor, contact = &*ping.contact.uri, "does not answer: removed");
+                    context.server.journal().into_iter().for_each(|journal| journal.note(&ping.aor));
                 }
             }
         }

@@ -42,7 +42,8 @@ impl Store {
             let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
             let put = self.connection.prepare_cached(
                 "INSERT INTO binding (id, aor, expires, contacts) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, contacts = excluded.contacts",
+                 ON CONFLICT (id) DO UPDATE
+                 SET aor = excluded.aor, expires = excluded.expires, contacts = excluded.contacts",
             )?;
             let remove = self.connection.prepare_cached("DELETE FROM binding WHERE id = ?1")?;
             let mut batch = Batch { put, remove };
@@ -109,7 +110,7 @@ impl Store {
     /// # Errors
     /// What the system says.
     pub fn sync(&mut self) -> std::io::Result<()> {
-        if !std::mem::take(&mut self.unsynced) {
+        if !self.unsynced {
             return Ok(());
         }
         // SQLite writes to this file as long as the database is open; it has no locks on it that closing could lose.
@@ -118,6 +119,8 @@ impl Store {
             name.push("-wal");
             self.wal = Some(File::open(PathBuf::from(name))?);
         }
-        self.wal.as_ref().map_or(Ok(()), File::sync_data)
+        self.wal.as_ref().map_or(Ok(()), File::sync_data)?;
+        self.unsynced = false;
+        Ok(())
     }
 }

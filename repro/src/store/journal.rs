@@ -1,7 +1,7 @@
 //! What the proxies tell the store: whose bindings have changed. They never wait for it.
 //!
 //! Bounded by [`MOST_UNSAVED`]: so many REGISTERs may wait for the store at a time. Who finds no room, or a store that
-//! cannot write, is refused before anything is changed.
+//! cannot write, is refused before anything is changed. What else is told has places of its own, and takes none of those.
 
 use crate::provisioning::Records;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// Most REGISTERs that wait for the store, all shards together.
 pub const MOST_UNSAVED: usize = 8_192;
 
+/// Most changes that nobody waits for.
+const MOST_NOTES: usize = 8_192;
 /// Things that operators ask for, at a time.
 const MOST_ORDERS: usize = 16;
 
@@ -31,8 +33,28 @@ pub(super) enum Job {
 pub struct Journal {
     jobs: Sender<Job>,
     /// REGISTERs that wait.
-    unsaved: AtomicUsize,
+    unsaved: Places<MOST_UNSAVED>,
+    notes: Places<MOST_NOTES>,
+    orders: Places<MOST_ORDERS>,
     failing: AtomicBool,
+}
+
+/// So many may be there at a time.
+#[derive(Default)]
+struct Places<const MOST: usize>(AtomicUsize);
+
+impl<const MOST: usize> Places<MOST> {
+    fn take(&self) -> Result<(), NotKept> {
+        if self.0.fetch_add(1, Ordering::Relaxed) >= MOST {
+            self.give_back(1);
+            return Err(NotKept::Full);
+        }
+        Ok(())
+    }
+
+    fn give_back(&self, places: usize) {
+        self.0.fetch_sub(places, Ordering::Relaxed);
+    }
 }
 
 /// The store takes nothing now.
@@ -57,8 +79,16 @@ pub struct Saved {
 
 impl Journal {
     pub(super) fn new() -> (Self, Receiver<Job>) {
-        let (jobs, orders) = bounded(MOST_UNSAVED + MOST_ORDERS);
-        (Journal { jobs, unsaved: AtomicUsize::new(0), failing: AtomicBool::new(false) }, orders)
+        // Each kind has its places, and the end has the last one: what has a place is never refused.
+        let (jobs, taken) = bounded(MOST_UNSAVED + MOST_NOTES + MOST_ORDERS + 1);
+        let journal = Journal {
+            jobs,
+            unsaved: Places::default(),
+            notes: Places::default(),
+            orders: Places::default(),
+            failing: AtomicBool::new(false),
+        };
+        (journal, taken)
     }
 
     /// Takes a place for a registration that is about to change something; [`Journal::release`] gives it back.
@@ -69,16 +99,12 @@ impl Journal {
         if self.failing.load(Ordering::Relaxed) {
             return Err(NotKept::Failing);
         }
-        if self.unsaved.fetch_add(1, Ordering::Relaxed) >= MOST_UNSAVED {
-            self.release(1);
-            return Err(NotKept::Full);
-        }
-        Ok(())
+        self.unsaved.take()
     }
 
     /// Gives places back.
     pub fn release(&self, places: usize) {
-        self.unsaved.fetch_sub(places, Ordering::Relaxed);
+        self.unsaved.give_back(places);
     }
 
     /// Has the bindings of an address-of-record written; a place was reserved. The proxy of the shard hears of it with
@@ -93,7 +119,8 @@ impl Journal {
     /// The same where nobody waits. When there is no room it is left: what is written then is older than what is there,
     /// until it expires or is written again.
     pub fn note(&self, aor: &str) {
-        if self.unsaved.load(Ordering::Relaxed) < MOST_UNSAVED {
+        if self.notes.take().is_ok() {
+            // Who is not heard any more is nobody's loss.
             let _ = self.send(Job::Save { aor: aor.into(), waits: None });
         }
     }
@@ -103,11 +130,24 @@ impl Journal {
     /// # Errors
     /// When too much is asked for at the same time.
     pub fn reload(&self, records: Records) -> Result<(), NotKept> {
+        self.orders.take()?;
         self.send(Job::Reload(Box::new(records)))
     }
 
+    /// Has the thread end; to be called once.
     pub(super) fn stop(&self) {
+        // There is room for it; the thread may have ended already.
         let _ = self.send(Job::Stop);
+    }
+
+    /// The thread has taken this from the FIFO.
+    pub(super) fn taken(&self, job: &Job) {
+        match job {
+            // A REGISTER has its place until it is answered.
+            Job::Save { waits: Some(_), .. } | Job::Stop => {}
+            Job::Save { waits: None, .. } => self.notes.give_back(1),
+            Job::Reload(_) => self.orders.give_back(1),
+        }
     }
 
     pub(super) fn set_failing(&self, failing: bool) -> bool {
@@ -124,18 +164,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_room_for_so_many() {
+    fn each_kind_has_its_own_places_and_the_end_has_one() {
         let (journal, jobs) = Journal::new();
-        for number in 0..MOST_UNSAVED as u64 {
-            journal.reserve().unwrap();
-            journal.save("a@h", 0, number).unwrap();
-        }
+        (0..MOST_UNSAVED).for_each(|_| journal.reserve().unwrap());
         assert_eq!(journal.reserve(), Err(NotKept::Full));
-        journal.note("b@h");
-        assert_eq!(jobs.len(), MOST_UNSAVED);
-        journal.reload(Records::default()).unwrap();
+        (0..2 * MOST_NOTES).for_each(|_| journal.note("b@h"));
+        assert_eq!(jobs.len(), MOST_NOTES);
+        (0..MOST_ORDERS).for_each(|_| journal.reload(Records::default()).unwrap());
+        assert_eq!(journal.reload(Records::default()), Err(NotKept::Full));
+        // Who has reserved a place has it still.
+        (0..MOST_UNSAVED as u64).for_each(|number| journal.save("a@h", 0, number).unwrap());
+        journal.stop();
+        let all: Vec<Job> = jobs.try_iter().inspect(|job| journal.taken(job)).collect();
+        assert!(matches!(all.last(), Some(Job::Stop)));
+        assert_eq!(journal.reserve(), Err(NotKept::Full), "they are not answered");
         journal.release(1);
-        assert_eq!(journal.reserve(), Ok(()));
+        assert_eq!((journal.reserve(), journal.reload(Records::default())), (Ok(()), Ok(())));
+        journal.note("c@h");
+        assert_eq!(jobs.len(), 2);
     }
 
     #[test]

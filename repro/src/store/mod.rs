@@ -2,7 +2,8 @@
 //!
 //! A [`Store`] blocks: it belongs to a thread that may wait, or to the command line. Several processes may
 //! have the same database open (write-ahead log): the command line changes records while a proxy runs, and the proxy
-//! notices ([`Store::changed`]).
+//! notices ([`Store::changed`]). Only one of them is a proxy ([`Store::claim`]): bindings are written from what that one
+//! has in memory.
 //!
 //! Everything that a peer or an operator wrote is bound as a parameter, never put into SQL.
 
@@ -20,7 +21,7 @@ pub use provisioning::Change;
 pub use service::{Running, Service};
 
 use rusqlite::{Connection, ErrorCode};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,6 +58,20 @@ pub enum StoreError {
         /// The latest that is known here.
         known: u32,
     },
+    /// Another proxy has it.
+    #[error("{file}: another repro runs on it: expected a database of its own for each")]
+    Claimed {
+        /// The database.
+        file: String,
+    },
+    /// Whether another proxy has it cannot be found out.
+    #[error("{file}: cannot be locked: {source}")]
+    Lock {
+        /// The file beside the database.
+        file: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A record in it cannot be used.
     #[error(transparent)]
     Record(#[from] crate::provisioning::ProvisioningError),
@@ -86,6 +101,8 @@ pub struct Store {
     wal: Option<File>,
     /// Something was written since.
     unsynced: bool,
+    /// A locked file while this is the store of a running proxy; the system frees it when the process ends.
+    claim: Option<File>,
 }
 
 impl Store {
@@ -112,9 +129,33 @@ impl Store {
                  PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 67108864;"
             ))
             .map_err(failed("cannot be used"))?;
-        let mut store = Store { connection, path: path.to_owned(), seen: (-1, -1), wal: None, unsynced: false };
+        let path = path.to_owned();
+        let mut store = Store { connection, path, seen: (-1, -1), wal: None, unsynced: false, claim: None };
         store.migrate()?;
         Ok(store)
+    }
+
+    /// Makes it the store of a running proxy, as long as it is open: no other has it then. Who only changes records claims
+    /// nothing. What is locked is a file of its own beside the database, since SQLite has locks on that.
+    ///
+    /// # Errors
+    /// When another proxy has it, or the file cannot be locked.
+    pub fn claim(&mut self) -> Result<(), StoreError> {
+        // By whichever link it was named.
+        let mut name = self.path.canonicalize().unwrap_or_else(|_| self.path.clone()).into_os_string();
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        let lock = |source| StoreError::Lock { file: path.display().to_string(), source };
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(lock)?;
+        match file.try_lock() {
+            Ok(()) => self.claim = Some(file),
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Claimed { file: self.path.display().to_string() });
+            }
+            Err(TryLockError::Error(source)) => return Err(lock(source)),
+        }
+        Ok(())
     }
 
     /// Its file.

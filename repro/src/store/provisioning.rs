@@ -110,4 +110,16 @@ impl Store {
         self.seen = (by_others, generation);
         Ok(changed)
     }
+
+    /// All records, which [`Store::changed`] takes for known then, unless they cannot be read.
+    ///
+    /// # Errors
+    /// As of [`Store::records`].
+    pub fn news(&mut self) -> Result<Records, StoreError> {
+        let records = self.changed().and_then(|_| self.records());
+        if let Err(StoreError::Database { .. }) = records {
+            self.seen = (-1, -1);
+        }
+        records
+    }
 }

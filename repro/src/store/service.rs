@@ -54,6 +54,21 @@ pub struct Service {
     rng: Rng,
     journal: Arc<Journal>,
     jobs: Receiver<Job>,
+    troubles: Troubles,
+}
+
+/// What goes wrong and is tried again each second; it is logged when it begins.
+#[derive(Default)]
+struct Troubles {
+    sync: bool,
+    sweep: bool,
+    look: bool,
+    read: bool,
+}
+
+/// Takes note whether something goes wrong, and says whether that is new.
+fn begins(trouble: &mut bool, failing: bool) -> bool {
+    !std::mem::replace(trouble, failing) && failing
 }
 
 /// The running thread.
@@ -123,6 +138,7 @@ impl Service {
             rng,
             journal: Arc::new(journal),
             jobs,
+            troubles: Troubles::default(),
         })
     }
 
@@ -230,6 +246,7 @@ impl Service {
         let mut stopped = false;
         let rest: Vec<Job> = self.jobs.try_iter().collect();
         for job in std::iter::once(first).chain(rest) {
+            self.journal.taken(&job);
             match job {
                 Job::Save { aor, waits } => {
                     self.unsaved.insert(aor);
@@ -312,7 +329,9 @@ impl Service {
         // One that failed is tried again here; nobody waits for it.
         let healthy = self.save(server);
         let Some(store) = self.store.as_mut().filter(|_| healthy) else { return };
-        if let Err(error) = store.sync() {
+        let (synced, troubles) = (store.sync(), &mut self.troubles);
+        let new = begins(&mut troubles.sync, synced.is_err());
+        if let Some(error) = synced.err().filter(|_| new) {
             tracing::error!(%error, "the store does not reach the disk: a power failure would lose registrations");
         }
         let wall = (self.notation.epoch + self.clock.now().since(Time::ZERO)).as_secs();
@@ -323,22 +342,31 @@ impl Service {
                 rows.remove(&key);
             }
         });
+        let new = begins(&mut troubles.sweep, swept.is_err());
         match swept {
             Ok(last) => self.swept = last,
-            Err(error) => tracing::warn!("{error}"),
+            Err(error) if new => tracing::warn!("{error}"),
+            Err(_) => {}
         }
-        match store.changed() {
+        let changed = store.changed();
+        let new = begins(&mut troubles.look, changed.is_err());
+        match changed {
             Ok(true) => self.publish(outbox),
-            Ok(false) => {}
-            Err(error) => tracing::warn!("{error}"),
+            Err(error) if new => tracing::warn!("{error}"),
+            Ok(false) | Err(_) => {}
         }
     }
 
     /// Puts together what is provisioned, and gives it to all proxies; when it is wrong they keep what they have.
     fn publish(&mut self, outbox: &mut Outbox) {
-        let provisioning = match compile(&mut self.store, &self.file, &mut self.rng) {
+        let compiled = compile(&mut self.store, &self.file, &mut self.rng);
+        // What cannot be read is tried again; what is wrong is not.
+        let again = matches!(compiled, Err(StoreError::Database { .. }));
+        let new = begins(&mut self.troubles.read, again) || !again;
+        let provisioning = match compiled {
             Ok(provisioning) => Arc::new(provisioning),
-            Err(error) => return tracing::error!("what is provisioned stays as it was: {error}"),
+            Err(error) if new => return tracing::error!("what is provisioned stays as it was: {error}"),
+            Err(_) => return,
         };
         for shard in 0..self.notation.shards {
             outbox.push(shard, provisioning.clone());
@@ -352,9 +380,7 @@ impl Service {
 fn compile(store: &mut Option<Store>, file: &Records, rng: &mut Rng) -> Result<Provisioning, StoreError> {
     let mut records = file.clone();
     if let Some(store) = store {
-        // What is read now is not to be taken for news later.
-        store.changed()?;
-        records.extend(store.records()?);
+        records.extend(store.news()?);
     }
     Ok(Provisioning::compile(&records, rng)?)
 }

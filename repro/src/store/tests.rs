@@ -151,6 +151,46 @@ fn what_is_no_database_is_a_clear_error() {
 }
 
 #[test]
+fn only_one_proxy_has_it() {
+    let folder = Folder::new("one");
+    let link = folder.0.join("link.db");
+    std::os::unix::fs::symlink(folder.db(), &link).unwrap();
+    let (mut own, mut other) = (folder.open(), Store::open(&link, false).unwrap());
+    own.claim().unwrap();
+    let told = other.claim().unwrap_err().to_string();
+    assert!(told.contains("link.db: another repro runs on it"), "{told}");
+    // Records are changed all the same.
+    assert_eq!(put(&mut other, &rows(&[("user", json!({"aor": "a@h"}))])).unwrap(), 1);
+    drop(own);
+    other.claim().unwrap();
+}
+
+#[test]
+fn a_row_says_whose_contacts_it_has() {
+    let folder = Folder::new("whose");
+    let mut store = folder.open();
+    for (aor, contacts) in [("a@h", "[1]"), ("b@h", "[2]")] {
+        store.save(|batch| batch.put(1, aor, 9, contacts)).unwrap();
+    }
+    let mut rows = Vec::new();
+    store.bindings(|id, aor, contacts| rows.push((id, aor.to_owned(), contacts.to_owned()))).unwrap();
+    assert_eq!(rows, [(1, "b@h".to_owned(), "[2]".to_owned())]);
+}
+
+#[test]
+fn what_did_not_reach_the_disk_is_tried_again() {
+    let folder = Folder::new("disk");
+    let mut store = folder.open();
+    store.save(|batch| batch.put(1, "a@h", 9, "[]")).unwrap();
+    let path = std::mem::replace(&mut store.path, "/nowhere/repro.db".into());
+    assert!(store.sync().is_err());
+    assert!(store.sync().is_err(), "it is still to be done");
+    store.path = path;
+    store.sync().unwrap();
+    assert!(!store.unsynced);
+}
+
+#[test]
 fn a_later_version_is_left_alone() {
     let folder = Folder::new("later");
     folder.open().connection.pragma_update(None, "user_version", 99).unwrap();
@@ -167,6 +207,7 @@ fn nobody_else_may_read_it() {
     let folder = Folder::new("else");
     let mut store = folder.open();
     put(&mut store, &rows(&[("user", json!({"aor": "a@h"}))])).unwrap();
+    store.claim().unwrap();
     for file in fs::read_dir(&folder.0).unwrap().map(Result::unwrap) {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{file:?}");
     }

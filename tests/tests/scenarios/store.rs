@@ -1,7 +1,7 @@
 //! What outlives the process, and the command line around it.
 
 use crate::end::signal;
-use crate::repro::{ANY_PORT, LIMIT, address};
+use crate::repro::{ANY_PORT, LIMIT, address, refusal};
 use rusqlite::Connection;
 use std::fs;
 use std::io::Write as _;
@@ -247,6 +247,21 @@ fn a_running_proxy_takes_what_another_process_changes() {
     let line = repro.process().wait_for(LIMIT, told).expect("it says why not");
     assert!(line.contains("store: static_registration gw@127.0.0.1") && line.contains("repro.toml:3"), "{line}");
     assert_eq!(phone.ask(proxy, "bob", "Contact: <sip:bob@192.0.2.1>\r\n").0, 200);
+}
+
+/// Two proxies would write over each other's bindings.
+#[test]
+fn a_second_proxy_on_the_same_database_does_not_start() {
+    let site = Site::new("second", STORE);
+    let repro = site.start();
+    let config = site.config();
+    let said = refusal(&["--listen", "udp:127.0.0.1:0", "--config", &config]);
+    assert!(said.contains("repro.db: another repro runs on it"), "{said}");
+    site.done(&["set", "domain", "{\"name\": \"example.com\"}"], "");
+    drop(repro);
+    // It ends with the process, however that ends.
+    signal(&site.start().into_process(), "KILL");
+    drop(site.start());
 }
 
 #[test]

@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::config::{Nat, NatDetection};
+use crate::location::Notation;
+use crate::provisioning::Records;
+use crate::store::Service;
+use rutil::VirtualClock;
 use stack::tu::NextHop;
 
 /// Where a NAT sends from; and what its device thinks that it is.
@@ -112,6 +116,22 @@ fn who_does_not_answer_is_given_up_if_that_is_wanted() {
             status => assert_eq!(codes(&outs), [status]),
         }
         assert_eq!(pinged(&mut bench, 16).len(), usize::from(after == 200));
+    }
+}
+
+#[test]
+fn who_is_given_up_does_not_come_back_after_a_restart() {
+    let mut bench = bench(Nat { ping_seconds: 16, give_up_after: 2, ..auto() });
+    register(&mut bench, "bob", flow(NAT, TransportType::Udp), INSIDE);
+    let notation = Notation { epoch: Duration::ZERO, listen: Vec::new(), shards: 1 };
+    let clock = Box::new(VirtualClock::new());
+    let service = Service::new(None, Records::default(), notation, clock, &mut Rng::from_seed(4)).unwrap();
+    bench.server.set_journal(service.journal());
+    for expected in [&[][..], &["bob@127.0.0.1".into()]] {
+        let pings = pinged(&mut bench, 16);
+        let [(client, _, _)] = &pings[..] else { panic!("{pings:?}") };
+        bench.no_response(*client, NoResponse::Timeout);
+        assert_eq!(service.noted(), expected);
     }
 }
 

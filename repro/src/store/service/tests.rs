@@ -10,6 +10,7 @@ use crate::store::{Change, NotKept};
 use rutil::VirtualClock;
 use serde_json::json;
 use stack::uri::Uri;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 
@@ -41,6 +42,17 @@ fn records(lines: &[(&str, serde_json::Value)]) -> Records {
         records.add(kind, body.clone(), Place::File { file: "f".into(), line: 1 }).unwrap();
     }
     records
+}
+
+impl Service {
+    /// Whose bindings are to be written with nobody waiting, without doing it.
+    pub(crate) fn noted(&self) -> Vec<Box<str>> {
+        let noted = |job| match job {
+            Job::Save { aor, waits: None } => Some(aor),
+            _ => None,
+        };
+        self.jobs.try_iter().filter_map(noted).collect()
+    }
 }
 
 impl Bench {
@@ -241,6 +253,72 @@ fn changes_of_records_reach_every_shard() {
     bench.server.journal().unwrap().reload(records(&[("user", json!({"aor": "a@h"}))])).unwrap();
     assert!(bench.work().is_empty());
     assert!(bench.service.provisioning().user("a@h").is_some() && bench.service.former.is_empty());
+}
+
+#[test]
+fn records_that_cannot_be_read_are_read_later() {
+    let mut bench = Bench::new("later-read");
+    assert_eq!(bench.tick(), 0);
+    let row = Records::default().add("user", json!({"aor": "a@h"}), Place::Store).unwrap();
+    let mut other = bench.folder.open();
+    other.change(&[Change::Put(&row)], |_| Ok(())).unwrap();
+    other.connection.execute_batch("ALTER TABLE provisioning RENAME TO away").unwrap();
+    let logged = logged(|| assert_eq!([bench.tick(), bench.tick()], [0, 0]));
+    assert_eq!(logged, 1, "each second is too often");
+    other.connection.execute_batch("ALTER TABLE away RENAME TO provisioning").unwrap();
+    assert_eq!(bench.tick(), 2, "a message for each shard");
+    assert!(bench.service.provisioning().user("a@h").is_some());
+    assert_eq!(bench.tick(), 0);
+}
+
+/// Counts what is logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// How many warnings and errors this logs.
+fn logged(work: impl FnOnce()) -> usize {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), work);
+    lines.0.load(Ordering::Relaxed)
+}
+
+#[test]
+fn what_cannot_be_dropped_is_said_once() {
+    let mut bench = Bench::new("once");
+    bench.register("a@h", Some("sip:a@192.0.2.1"), 100, 1).unwrap();
+    bench.work();
+    bench.clock.advance(Duration::from_secs(101));
+    let only = |bench: &Bench, on: bool| {
+        let store = bench.service.store.as_ref().unwrap();
+        store.connection.pragma_update(None, "query_only", on).unwrap();
+    };
+    only(&bench, true);
+    assert_eq!(logged(|| assert_eq!([bench.tick(), bench.tick(), bench.tick()], [0; 3])), 1);
+    only(&bench, false);
+    assert_eq!(logged(|| assert_eq!(bench.tick(), 0)), 0);
+    assert!(bench.rows().is_empty());
 }
 
 #[test]
