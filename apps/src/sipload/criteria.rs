@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(super) struct Criteria {
     /// The share of the scheduled calls that must succeed; without it one must.
     pub(super) min_success: Option<f64>,
-    /// The longest 99th percentile of the time to the final response.
+    /// The longest 99th percentile of the time to the 2xx.
     pub(super) max_p99: Option<Duration>,
 }
 
