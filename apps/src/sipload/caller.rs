@@ -10,9 +10,12 @@ use super::template::{Fill, Template};
 use super::users::Users;
 use rutil::rng::Token;
 use rutil::{HashMap, Keyed, Rng, Slab, Time, Wheel};
+use stack::header::HeaderId;
 use stack::message::{Message, reason_phrase};
 use stack::transport::TransportType;
-use stack::tu::{ClientTransaction, NextHop, NoResponse, SendOptions, TransactionUser, TuContext, TuEvent};
+use stack::tu::{
+    ClientTransaction, NextHop, NoResponse, SendOptions, ServerTransaction, TransactionUser, TuContext, TuEvent,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -87,6 +90,8 @@ pub(super) struct Caller {
     closed: Option<(usize, Time)>,
     sessions: Slab<Session>,
     transactions: HashMap<ClientTransaction, At>,
+    /// By their numbers, for what the peers ask within them.
+    by_id: HashMap<u64, At>,
     holds: Wheel<At, HOLD_TICK>,
     started: u64,
 }
@@ -106,6 +111,7 @@ impl Caller {
             closed: None,
             sessions: Slab::new(),
             transactions: HashMap::with_hasher(Keyed::new(rng)),
+            by_id: HashMap::with_hasher(Keyed::new(rng)),
             holds: Wheel::new(),
             started: 0,
         }
@@ -126,7 +132,7 @@ impl Caller {
         self.origin = stack.now();
         self.next = self.schedule.peek().map(|at| self.origin + at);
         if let Shape::Closed(calls, length) = self.options.shape {
-            self.closed = Some((self.share(calls), self.origin + length));
+            self.closed = Some((self.share(calls.min(self.options.limit)), self.origin + length));
         }
     }
 
@@ -163,6 +169,7 @@ impl Caller {
         let session = Session { state, id, cseq: 1, due: due_or_now, ending: now, first, bye: None, dialog: None };
         let at = self.sessions.insert(session);
         self.transactions.insert(first, at);
+        self.by_id.insert(id, at);
         self.started += 1;
         self.stats.started.inc();
         self.stats.in_progress.add(1);
@@ -250,6 +257,7 @@ impl Caller {
                 Action::Succeeded => self.stats.succeeded.inc(),
                 Action::Failed => self.stats.fail(why()),
                 Action::Stopped => self.stats.stopped.inc(),
+                Action::HungUp => self.stats.hung_up.inc(),
             }
         }
         if state == State::Over {
@@ -264,6 +272,7 @@ impl Caller {
     fn forget(&mut self, at: At) {
         let Some(session) = self.sessions.remove(at.0, at.1) else { return };
         self.transactions.remove(&session.first);
+        self.by_id.remove(&session.id);
         session.bye.map(|bye| self.transactions.remove(&bye));
         self.stats.in_progress.add(-1);
     }
@@ -297,6 +306,31 @@ impl Caller {
             Err(reason) => format!("{method}: {reason}"),
         };
         self.happens(at, event, answer.ok(), why, stack);
+    }
+
+    /// The call that a request of the peer is in.
+    fn call_of(&self, request: &Message) -> Option<At> {
+        let (_, call_id) = request.fields().find(|(id, _)| *id == HeaderId::CALL_ID)?;
+        let (id, run) = std::str::from_utf8(call_id).ok()?.split_once('-')?;
+        let at = self.by_id.get(&id.parse().ok()?).copied()?;
+        let dialog = self.sessions.get(at.0, at.1)?.dialog.as_ref()?;
+        (run == &*self.run && dialog.is_from_peer(request)).then_some(at)
+    }
+
+    /// What a peer asks of itself.
+    fn asked(&mut self, transaction: ServerTransaction, request: &Message, stack: &mut TuContext<'_>) {
+        self.stats.requests.inc();
+        let method = request.method();
+        let method = method.as_ref().map(|method| method.as_str());
+        let code = match method {
+            Some("BYE" | "OPTIONS" | "NOTIFY" | "INFO") => 200,
+            Some("INVITE") => 486,
+            _ => 405,
+        };
+        stack.respond_status(transaction, code);
+        if let Some(at) = self.call_of(request).filter(|_| method == Some("BYE")) {
+            self.happens(at, Event::PeerBye, None, String::new, stack);
+        }
     }
 
     /// Ends all calls; other requests have their answers soon.
@@ -345,15 +379,7 @@ impl TransactionUser for Caller {
                 self.answered(transaction, Ok(&msg), stack);
             }
             TuEvent::NoResponse { transaction, reason } => self.answered(transaction, Err(reason), stack),
-            TuEvent::Request { transaction, msg } => {
-                self.stats.requests.inc();
-                let code = match msg.method().as_ref().map(|method| method.as_str()) {
-                    Some("BYE" | "OPTIONS" | "NOTIFY" | "INFO") => 200,
-                    Some("INVITE") => 486,
-                    _ => 405,
-                };
-                stack.respond_status(transaction, code);
-            }
+            TuEvent::Request { transaction, msg } => self.asked(transaction, &msg, stack),
             TuEvent::Posted(item) if item.is::<Stop>() => self.stop(stack),
             _ => {}
         }

@@ -156,6 +156,14 @@ fn so_many_calls_are_in_progress() {
 }
 
 #[test]
+fn no_more_calls_are_in_progress_than_the_limit_allows() {
+    let mut bench = bench(Shape::Closed(5, SECOND), Duration::ZERO, 2);
+    assert_eq!(names(&bench.wake_at(Duration::ZERO)), ["INVITE"; 2]);
+    // There is no room for more, so it sleeps.
+    assert_eq!((bench.stats.not_started.get(), bench.caller.deadline()), (0, Some(Time::ZERO + SECOND)));
+}
+
+#[test]
 fn a_failure_names_its_cause() {
     let mut bench = bench(open(3.0), Duration::ZERO, 10);
     let refused = bench.invite(Duration::ZERO);
@@ -224,6 +232,42 @@ fn what_others_ask_is_answered() {
     let commands = bench.event(TuEvent::Request { transaction: Harness::server(1), msg });
     assert!(matches!(commands[..], [Command::RespondStatus { code: 486, .. }]), "{commands:?}");
     assert_eq!(bench.stats.requests.get(), 1);
+}
+
+/// BYE of the peer of a call, whose tag is `tag`.
+fn peer_bye((_, invite): &(ClientTransaction, Message), tag: &str) -> TuEvent {
+    let call_id = invite.header(stack::header::h::CALL_ID).expect("one");
+    let text = format!(
+        "BYE sip:sipload@192.0.2.1:5080 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+         From: <sip:service@192.0.2.9>;tag={tag}\r\nTo: <sip:x>;tag={call_id}\r\nCall-ID: {call_id}\r\nCSeq: 1 BYE\r\n\r\n"
+    );
+    let msg = Box::new(Message::parse(text.into_bytes()).expect("well formed"));
+    TuEvent::Request { transaction: Harness::server(1), msg }
+}
+
+#[test]
+fn a_call_that_the_peer_ends_is_over_and_no_failure() {
+    let mut bench = bench(open(1.0), 60 * SECOND, 10);
+    let invite = bench.invite(Duration::ZERO);
+    bench.answer(&invite, 200, "t");
+    // That of a fork is answered, and ends nothing.
+    bench.event(peer_bye(&invite, "other"));
+    assert_eq!(bench.stats.in_progress.get(), 1);
+    let commands = bench.event(peer_bye(&invite, "t"));
+    assert!(matches!(commands[..], [Command::RespondStatus { code: 200, .. }]), "{commands:?}");
+    assert_eq!((bench.stats.hung_up.get(), bench.stats.in_progress.get(), bench.is_done()), (1, 0, true));
+    assert!(bench.wake_at(61 * SECOND).is_empty() && bench.caller.by_id.is_empty());
+    assert_eq!((bench.stats.succeeded.get(), bench.stats.failed.get()), (0, 0));
+}
+
+#[test]
+fn two_byes_that_cross_end_the_call_as_it_should() {
+    let mut bench = bench(open(1.0), Duration::ZERO, 10);
+    let invite = bench.invite(Duration::ZERO);
+    let bye = sent(bench.answer(&invite, 200, "t"));
+    bench.event(peer_bye(&invite, "t"));
+    bench.answer(&bye, 481, "");
+    assert_eq!((bench.stats.succeeded.get(), bench.stats.failed.get(), bench.is_done()), (1, 0, true));
 }
 
 fn registrations() -> Bench {

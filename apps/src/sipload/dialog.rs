@@ -4,7 +4,7 @@
 
 use super::template::{message, write_number};
 use bytes::Bytes;
-use stack::header::{HeaderId, h};
+use stack::header::{HeaderId, h, p};
 use stack::message::Message;
 use std::io::Write as _;
 
@@ -48,6 +48,15 @@ impl Dialog {
     pub(super) fn has(&self, answer: &Message) -> bool {
         let to = answer.fields().find(|(id, _)| *id == HeaderId::TO).map_or(&b""[..], |(_, value)| value);
         memchr::memmem::find(&self.ack, to).is_some()
+    }
+
+    /// Whether a request of the peer is of this dialog, and not of a fork: whether From has the tag that To has here.
+    pub(super) fn is_from_peer(&self, request: &Message) -> bool {
+        let Some(ack) = self.ack() else { return false };
+        match (ack.header(h::TO), request.header(h::FROM)) {
+            (Ok(own), Ok(from)) => own.param(p::TAG) == from.param(p::TAG),
+            _ => false,
+        }
     }
 
     /// The ACK for its 2xx.

@@ -34,6 +34,8 @@ pub(super) enum Event {
     ByeSuccess,
     /// Another final response to the BYE, or none.
     ByeFailure,
+    /// BYE of the peer.
+    PeerBye,
     /// It has lasted long enough.
     HoldOver,
     /// The run is to end.
@@ -65,11 +67,15 @@ pub(super) enum Action {
     Failed,
     /// The end of the run ended it.
     Stopped,
+    /// The peer ended it before its time.
+    HungUp,
 }
 
 /// What an event does (RFC 3261 §13.2.2, §15; a 2xx that comes again is acknowledged again, §13.2.2.4).
 pub(super) const fn step(state: State, event: Event) -> (State, &'static [Action]) {
-    use Action::{Ack, Authorize, Bye, Cancel, Failed, Hold, NoteAnswer, NoteBye, NoteRinging, Stopped, Succeeded};
+    use Action::{
+        Ack, Authorize, Bye, Cancel, Failed, Hold, HungUp, NoteAnswer, NoteBye, NoteRinging, Stopped, Succeeded,
+    };
     use Event as E;
     use State::{Calling, Cancelling, Ending, Over, Ringing, Talking};
     match (state, event) {
@@ -83,6 +89,9 @@ pub(super) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Talking | Ending, E::Success) => (state, &[Ack]),
         (Ending, E::ByeSuccess) => (Over, &[NoteBye, Succeeded]),
         (Ending, E::ByeFailure) => (Over, &[Failed]),
+        (Talking, E::PeerBye) => (Over, &[HungUp]),
+        // The two BYEs have crossed: what the peer says to ours does not matter.
+        (Ending, E::PeerBye) => (Over, &[Succeeded]),
         // The answer was faster than the CANCEL (RFC 3261 §9.1).
         (Cancelling, E::Success) => (Ending, &[Ack, Bye]),
         (Cancelling, E::Failure) => (Over, &[Stopped]),
@@ -111,6 +120,14 @@ mod tests {
         assert_eq!((state, &done[..]), (State::Ending, &[NoteRinging, NoteAnswer, Ack, Hold, Bye][..]));
         assert_eq!(step(state, Event::ByeSuccess), (State::Over, &[NoteBye, Succeeded][..]));
         assert_eq!(step(state, Event::ByeFailure), (State::Over, &[Failed][..]));
+    }
+
+    #[test]
+    fn a_peer_may_hang_up() {
+        let (state, done) = run(&[Event::Success, Event::PeerBye, Event::HoldOver, Event::ByeFailure]);
+        assert_eq!((state, done.last()), (State::Over, Some(&Action::HungUp)));
+        let (state, done) = run(&[Event::Success, Event::HoldOver, Event::PeerBye, Event::ByeFailure]);
+        assert_eq!((state, done.last()), (State::Over, Some(&Action::Succeeded)));
     }
 
     #[test]

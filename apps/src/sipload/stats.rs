@@ -20,6 +20,8 @@ pub(super) struct Stats {
     pub(super) failed: Counter,
     /// Sessions that the end of the run ended.
     pub(super) stopped: Counter,
+    /// Calls that the peer ended before their time.
+    pub(super) hung_up: Counter,
     /// Sessions in progress.
     pub(super) in_progress: Gauge,
     /// Responses that have come.

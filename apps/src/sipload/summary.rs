@@ -23,6 +23,8 @@ pub(super) struct Summary {
     pub(super) succeeded: u64,
     pub(super) failed: u64,
     pub(super) stopped: u64,
+    /// Calls that the peer ended before their time.
+    pub(super) hung_up: u64,
     /// Sessions that were in progress when it was left.
     pub(super) unfinished: u64,
     pub(super) heard: u64,
@@ -40,6 +42,8 @@ pub(super) struct Summary {
     pub(super) timeouts: u64,
     /// CPU time of the process.
     pub(super) cpu: Duration,
+    /// The highest rate that met the criteria, where one was searched and this was the attempt.
+    pub(super) best_rate: Option<f64>,
 }
 
 /// The quantiles that are told.
@@ -56,6 +60,7 @@ impl Summary {
             all.succeeded += shard.succeeded.get();
             all.failed += shard.failed.get();
             all.stopped += shard.stopped.get();
+            all.hung_up += shard.hung_up.get();
             all.unfinished += u64::try_from(shard.in_progress.get()).unwrap_or(0);
             all.heard += shard.heard.get();
             all.requests += shard.requests.get();
@@ -118,6 +123,7 @@ impl Summary {
             "succeeded": self.succeeded,
             "failed": self.failed,
             "stopped": self.stopped,
+            "ended_by_peer": self.hung_up,
             "unfinished": self.unfinished,
             "success": self.success(),
             "responses": self.heard,
@@ -129,6 +135,7 @@ impl Summary {
             "times_ms": times,
             "cpu_us_per_session": self.cpu_per_session().as_secs_f64() * 1e6,
             "missed": missed,
+            "best_rate": self.best_rate,
         })
     }
 }
@@ -142,8 +149,12 @@ impl fmt::Display for Summary {
         let Summary { started, succeeded, failed, .. } = self;
         writeln!(f, "{}: {started} in {:.1} s ({:.1}/s)", self.what, self.took.as_secs_f64(), self.rate())?;
         writeln!(f, "  succeeded {succeeded} ({:.2} %), failed {failed}", self.success() * 100.0)?;
+        if let Some(rate) = self.best_rate {
+            writeln!(f, "  the highest rate that meets the criteria: {rate:.0}/s")?;
+        }
         for (name, count) in [
             ("ended by the end of the run", self.stopped),
+            ("ended by the peer", self.hung_up),
             ("unfinished", self.unfinished),
             ("not started for want of room", self.not_started),
             ("started more than 1 ms late", self.late),
