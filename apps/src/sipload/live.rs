@@ -74,6 +74,13 @@ impl Live {
         point
     }
 
+    /// Takes the last point, unless it would cover so little that its rates say nothing.
+    pub(super) fn finish(&mut self, at: Duration, run: &Summary) {
+        if self.points.is_empty() || at.saturating_sub(self.last.0) >= EVERY / 2 {
+            self.look(at, run);
+        }
+    }
+
     /// The points.
     pub(super) fn points(&self) -> &[Point] {
         &self.points
@@ -122,6 +129,18 @@ mod tests {
         let point = live.look(EVERY * 3, &run(500));
         assert_eq!((point.started, point.succeeded, point.failed, point.in_progress), (200.0, 100.0, 50.0, 7));
         assert_eq!(line(&point), "3 s: 200/s, 100 succeeded, 50 failed, 7 in progress, p99 0.000 ms");
+    }
+
+    #[test]
+    fn the_last_point_covers_half_a_second_at_least() {
+        let mut live = Live::default();
+        live.finish(EVERY / 10, &run(10));
+        assert_eq!(live.points().len(), 1, "a short run has one");
+        live.look(EVERY * 2, &run(100));
+        live.finish(EVERY * 2 + Duration::from_micros(3), &run(101));
+        assert!(live.points().iter().all(|point| point.started <= 100.0), "{:?}", live.points());
+        live.finish(EVERY * 5 / 2, &run(150));
+        assert_eq!((live.points().len(), live.points()[2].started), (3, 100.0));
     }
 
     #[test]

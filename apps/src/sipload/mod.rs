@@ -35,11 +35,11 @@ use live::Live;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use repro::config::Listen;
 use rutil::rng::EntropyError;
-use rutil::{Clock as _, Placement, RealClock, Rng, Time};
+use rutil::{Clock, Placement, RealClock, Rng, Time};
 use schedule::{Shape, Stretch};
 use search::Search;
 use stack::transport::TransportType;
-use stack::tu::{TuOptions, TuPoster};
+use stack::tu::TuOptions;
 use stack::{Stack, StackBuilder, StackError, TransportSpec};
 use stats::Stats;
 use std::fmt;
@@ -168,28 +168,41 @@ async fn generate(job: Job, load: LoadArgs) -> Result<bool, RunError> {
         let run = once(&job, &load, load.shape(), &mut ends).await?;
         let missed = run.missed(&criteria);
         tell(&run.summary, &missed, load.json)?;
+        missed.iter().for_each(|missed| say(format_args!("{missed}")));
         report(&run, &load, &missed)?;
         return Ok(missed.is_empty());
     }
+    find_max(&job, &load, &criteria, &mut ends).await
+}
+
+/// Makes runs until the highest rate is found, and tells of the best of them; where none was good, of the last.
+async fn find_max(job: &Job, load: &LoadArgs, criteria: &Criteria, ends: &mut Ends) -> Result<bool, RunError> {
+    let mut best: Option<Run> = None;
     let mut search = Search::new(load.rate.first().copied().unwrap_or(1.0));
     loop {
         let rate = search.rate();
         let shape = Shape::Open(vec![Stretch::constant(rate, load.duration)]);
-        let run = once(&job, &load, shape, &mut ends).await?;
-        let missed = run.missed(&criteria);
+        let mut run = once(job, load, shape, ends).await?;
+        let missed = run.missed(criteria);
         let what = if missed.is_empty() { "good".to_owned() } else { missed.join(", ") };
         say(format_args!("{rate:.0}/s: {what}"));
         // What was cut short tells nothing, and a silent target will not answer fewer.
-        if !run.interrupted && search.tried(missed.is_empty()) && !run.silent {
+        let more = !run.interrupted && search.tried(missed.is_empty()) && !run.silent;
+        let cut = run.interrupted || run.silent;
+        let last = if missed.is_empty() && !cut { best.insert(run) } else { best.as_mut().unwrap_or(&mut run) };
+        if more {
             continue;
         }
-        tell(&run.summary, &[], load.json)?;
-        report(&run, &load, &missed)?;
+        last.summary.best_rate = search.best();
+        let missed = last.missed(criteria);
+        tell(&last.summary, &missed, load.json)?;
+        report(last, load, &missed)?;
+        let so_far = if cut { " so far" } else { "" };
         match search.best() {
-            Some(best) => say(format_args!("the highest rate that meets the criteria: {best:.0}/s")),
-            None => say(format_args!("no rate meets the criteria")),
+            Some(best) => say(format_args!("the highest rate{so_far} that meets the criteria: {best:.0}/s")),
+            None => say(format_args!("no rate meets the criteria{so_far}")),
         }
-        return Ok(search.best().is_some());
+        return Ok(search.best().is_some() && !cut);
     }
 }
 
@@ -235,12 +248,14 @@ async fn once(job: &Job, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Resu
     let stack = builder.start()?;
     let (began, used) = (RealClock::new(), cpu());
     let mut live = Live::default();
-    let end = wait(what, &stats, stack.poster(tu), &began, (length, hold), &mut live, ends).await;
+    let poster = stack.poster(tu);
+    let stop = || (0..poster.shards()).for_each(|shard| drop(poster.post(shard, Box::new(Stop))));
+    let end = wait(what, &stats, stop, &began, (length, hold), &mut live, ends).await;
     live::clear();
     let took = began.now().since(Time::ZERO);
     let summary = measured(what, &stack, &stats);
     let summary = Summary { took, generated: took.min(length), cpu: summary.cpu.saturating_sub(used), ..summary };
-    live.look(took, &summary);
+    live.finish(took, &summary);
     let peer = format!("{} {}", hop.0.as_param(), hop.1);
     Ok(Run { summary, live, peer, silent: end == End::Silent, interrupted: end == End::Interrupted })
 }
@@ -264,19 +279,19 @@ enum End {
     Interrupted,
 }
 
-/// Waits for the end: all is done, or everything was told to end and had its time.
+/// Waits for the end: all is done, or everything was told to end and had its time. What `stop` posts may be refused where
+/// much is under way, so it is posted at each look, and finds nothing to do if it was there before.
 async fn wait(
     what: &'static str,
     stats: &[Arc<Stats>],
-    poster: TuPoster,
-    clock: &RealClock,
+    stop: impl Fn(),
+    clock: &impl Clock,
     (generated, hold): (Duration, Duration),
     live: &mut Live,
     ends: &mut Ends,
 ) -> End {
     let mut stopped: Option<Time> = None;
     let mut end = End::Done;
-    let stop = || (0..poster.shards()).for_each(|shard| drop(poster.post(shard, Box::new(Stop))));
     let heard = || stats.iter().any(|stats| stats.heard.get() > 0);
     let failed = || stats.iter().any(|stats| stats.failed.get() > 0);
     loop {
@@ -301,7 +316,7 @@ async fn wait(
         }
         match stopped {
             Some(since) if now.since(since) > STOP_LIMIT => return end,
-            Some(_) => {}
+            Some(_) => stop(),
             None if ran > SILENCE && !heard() && !failed() => return End::Silent,
             None if ran > generated + hold + ANSWER_LIMIT => {
                 stop();
@@ -336,13 +351,11 @@ fn measured(what: &'static str, stack: &Stack, stats: &[Arc<Stats>]) -> Summary 
     }
 }
 
-/// Tells what the run was like, and what was missed.
+/// Tells what the run was like; programs are told what was missed as well.
 fn tell(run: &Summary, missed: &[String], json: bool) -> Result<(), RunError> {
     let mut out = io::stdout().lock();
     let written = if json { writeln!(out, "{:#}", run.to_json(missed)) } else { writeln!(out, "{run}") };
-    written.and_then(|()| out.flush()).map_err(RunError::Output)?;
-    missed.iter().for_each(|missed| say(format_args!("{missed}")));
-    Ok(())
+    written.and_then(|()| out.flush()).map_err(RunError::Output)
 }
 
 /// One line for each transport, for whoever waits for the start or wants to know the port.
@@ -371,5 +384,33 @@ impl Ends {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rutil::VirtualClock;
+    use std::cell::Cell;
+
+    #[test]
+    fn what_was_refused_is_posted_again() {
+        let (shard, posted) = (Arc::<Stats>::default(), Cell::new(0));
+        shard.heard.inc();
+        let stats = [shard.clone()];
+        // The first finds no room.
+        let stop = || {
+            posted.set(posted.get() + 1);
+            shard.done.store(posted.get() > 1, Ordering::Release);
+        };
+        let clock = VirtualClock::new();
+        clock.advance(ANSWER_LIMIT * 2);
+        let end = actix::System::new().block_on(async {
+            let mut ends = Ends::watch().expect("signals can be watched");
+            let (times, mut live) = ((Duration::ZERO, Duration::ZERO), Live::default());
+            let wait = wait("INVITE", &stats, stop, &clock, times, &mut live, &mut ends);
+            tokio::time::timeout(STOP_LIMIT, wait).await
+        });
+        assert_eq!((end.ok(), posted.get()), (Some(End::Done), 2));
     }
 }

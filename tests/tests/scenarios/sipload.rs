@@ -26,10 +26,16 @@ fn uas(listen: &str, more: &[&str]) -> Repro {
 
 /// What a run says: its exit code and its summary.
 fn summary(process: Process) -> (Option<i32>, Value) {
+    let (code, summary, _) = ended(process);
+    (code, summary)
+}
+
+/// The same, and all that was written.
+fn ended(process: Process) -> (Option<i32>, Value, String) {
     let (status, output) = process.finish(LIMIT).expect("it ends");
     let json: String = output.lines().filter(|line| line.starts_with([' ', '{', '}'])).collect();
     let summary = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {output}"));
-    (status.code(), summary)
+    (status.code(), summary, output)
 }
 
 /// Makes calls, with `more` arguments.
@@ -253,24 +259,44 @@ fn the_load_goes_up_in_steps_and_is_drawn() {
     assert_eq!((code, counts(&run)), (Some(0), [20, 20, 0]), "{run}");
 }
 
+/// The number of the call that a request is of: its Call-ID is that, from 0, and the name of the run.
+fn number(request: &[u8]) -> u32 {
+    let call_id = String::from_utf8(raw::first(request, "call-id").expect("one")).expect("text");
+    call_id.split('-').next().and_then(|n| n.parse().ok()).expect("a number")
+}
+
 /// A peer that takes thirty calls of each run: in half a second that is a rate of 60.
 #[test]
 fn the_highest_rate_is_found() {
-    let target = faulty(move |request| {
-        if request.starts_with(b"ACK") {
-            return None;
-        }
-        // The Call-ID is the number of the call, from 0, and the name of the run.
-        let call_id = String::from_utf8(raw::first(request, "call-id").expect("one")).expect("text");
-        let number: u32 = call_id.split('-').next().and_then(|n| n.parse().ok()).expect("a number");
-        Some(if request.starts_with(b"INVITE") && number >= 30 { 503 } else { 200 })
+    let target = faulty(move |request| match request {
+        request if request.starts_with(b"ACK") => None,
+        request => Some(if request.starts_with(b"INVITE") && number(request) >= 30 { 503 } else { 200 }),
     });
-    let args = ["--rate", "40", "--find-max", "--duration", "500ms", "--min-success", "1"];
-    let process = sipload(&[&["call", "--target", &target], &args[..]].concat());
-    let (status, output) = process.finish(LIMIT).expect("it ends by itself");
+    // All who are answered are answered soon: those who are not count nevertheless.
+    let args = ["--rate", "40", "--find-max", "--duration", "500ms", "--max-p99", "10s", "--json"];
+    let (code, run, output) = ended(sipload(&[&["call", "--target", &target], &args[..]].concat()));
     assert!(output.contains("sipload: the highest rate that meets the criteria: 60/s"), "{output}");
     assert!(output.contains("sipload: 40/s: good") && output.contains("sipload: 80/s: success 0.75"), "{output}");
-    assert_eq!(status.code(), Some(0));
+    // What is told is the best attempt, and not the last.
+    assert_eq!((code, counts(&run), run["best_rate"].as_f64()), (Some(0), [30, 30, 0], Some(60.0)), "{run}");
+}
+
+#[test]
+fn a_search_that_is_cut_short_tells_the_best_so_far() {
+    let (runs, begun) = channel();
+    let target = faulty(move |request| {
+        if request.starts_with(b"INVITE") && number(request) == 0 {
+            let _ = runs.send(());
+        }
+        (!request.starts_with(b"ACK")).then_some(200)
+    });
+    let args = ["--rate", "20", "--find-max", "--duration", "1s", "--json"];
+    let caller = sipload(&[&["call", "--target", &target], &args[..]].concat());
+    (0..2).for_each(|_| begun.recv_timeout(LIMIT).expect("there is a second attempt"));
+    signal(&caller, "INT");
+    let (code, run, output) = ended(caller);
+    assert!(output.contains("sipload: the highest rate so far that meets the criteria: 20/s"), "{output}");
+    assert_eq!((code, counts(&run), run["best_rate"].as_f64()), (Some(1), [20, 20, 0], Some(20.0)), "{run}");
 }
 
 #[test]
