@@ -87,7 +87,7 @@ fn is_peer(view: &ResponseView<'_, '_>, response: &Message) -> bool {
 }
 
 /// The URIs of a 3xx that may be tried, with their preference in thousandths, the most preferred first.
-fn contacts(response: &Message, tried: &[Arc<str>]) -> Vec<(u16, Arc<str>)> {
+pub(super) fn contacts(response: &Message, tried: &[Arc<str>]) -> Vec<(u16, Arc<str>)> {
     let mut contacts: Vec<(u16, Arc<str>)> = Vec::new();
     for contact in response.header(h::CONTACTS).flatten().filter_map(Contact::into_addr).take(MOST_CONTACTS) {
         let q = contact.param(p::Q).map_or(1000, |q| q.thousandths());

@@ -1,14 +1,15 @@
 //! What concerns a request that goes to a trunk, and what the trunk answers.
 
+use super::recursive_redirect::contacts;
 use super::{ResponseProcessor, ResponseResult, TargetProcessor, TargetResult};
 use crate::location::{By, Found, Located, is_sips};
 use crate::proxy::{ResponseView, TargetView, by_preference};
 use crate::routing::cause::{add_cause, cause_in, status_of};
 use crate::routing::health::Event;
 use crate::routing::trunk::Redirects;
-use stack::header::{Contact, QValue, h, p};
 use stack::message::Message;
-use stack::uri::{SipUri, Uri, UriHeaders};
+use stack::uri::Uri;
+use std::sync::Arc;
 
 /// Sends nothing to a contact that has gone out of service since it was chosen, but emergency calls, and notes that it
 /// is tried.
@@ -59,10 +60,8 @@ impl ResponseProcessor for FromTrunk {
         }
         match code {
             300..=399 if record.redirects == Redirects::Follow && view.may_add => {
-                let mut found = view.response.as_deref().map(redirected_to).unwrap_or_default();
-                // RFC 5630 §5.3: what was sent to a sips URI goes to nobody who would get it in clear.
-                let secure = |contact: &Located| !is_sips(&hop.uri) || is_sips(&contact.uri);
-                found.retain(|contact| secure(contact) && !view.tried.contains(&contact.uri));
+                let follow = |response: &Message| redirected_to(response, view.tried, is_sips(&hop.uri));
+                let found = view.response.as_deref().map(follow).unwrap_or_default();
                 if found.is_empty() {
                     return ResponseResult::CountAs(REFUSED);
                 }
@@ -90,23 +89,9 @@ fn by_cause(response: &mut Message, code: u16) -> u16 {
     meant
 }
 
-/// The most contacts of a redirection that are looked at.
-const MOST_CONTACTS: usize = 16;
-
-/// The SIP contacts of a redirection, the most preferred first.
-fn redirected_to(response: &Message) -> Found {
-    let mut found: Found = response
-        .header(h::CONTACTS)
-        .flatten()
-        .take(MOST_CONTACTS)
-        .filter_map(|contact| {
-            let Contact::Addr(contact) = contact else { return None };
-            let q = contact.param(p::Q).map_or(1000, QValue::thousandths);
-            let Uri::Sip(uri) = contact.uri else { return None };
-            let uri = SipUri { headers: UriHeaders::none(), ..uri }.to_string().into();
-            Some(Located { uri, q, by: By::Uri, older: None })
-        })
-        .collect();
-    found.sort_by_key(|contact| std::cmp::Reverse(contact.q));
-    found
+/// Where a trunk sends a call on to: the SIP URIs that were not tried, and after a sips URI no sip URI (RFC 5630 §5.3).
+fn redirected_to(response: &Message, tried: &[Arc<str>], secure: bool) -> Found {
+    let wanted = |uri: &str| is_sips(uri) || !secure && matches!(Uri::parse(uri), Ok(Uri::Sip(_)));
+    let all = contacts(response, tried).into_iter().filter(|(_, uri)| wanted(uri));
+    all.map(|(q, uri)| Located { uri, q, by: By::Uri, older: None }).collect()
 }

@@ -3,7 +3,8 @@
 //! Bounded by [`crate::store::MOST_UNSAVED`], all shards together; an entry leaves when the store has told what became of
 //! it.
 
-use super::{RETRY_AFTER, Server};
+use super::Server;
+use crate::registrar::RETRY_AFTER;
 use crate::store::Saved;
 use stack::message::Message;
 use stack::tu::{ServerTransaction, TuContext};

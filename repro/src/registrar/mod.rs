@@ -15,6 +15,7 @@ pub use path::PATH;
 
 use crate::config;
 use crate::location::{Binding, By, NewBinding, Record};
+use crate::provisioning::MOST_AOR;
 use crate::proxy::Server;
 use crate::store::Journal;
 use contacts::{Wanted, Wish, kept_params};
@@ -30,8 +31,6 @@ use stack::transport::{Flow, TransportTable};
 use stack::uri::Uri;
 use std::time::Duration;
 
-/// Most octets of an address-of-record.
-const MOST_AOR: usize = 512;
 /// Most octets of a Call-ID that a binding keeps.
 const MOST_CALL_ID: usize = 256;
 /// Most octets of a Contact: its URI, and its parameters without `expires`.
@@ -40,7 +39,7 @@ const MOST_CONTACT: usize = 1024;
 /// repeats of its request.
 const MOST_LISTED: usize = 32 * 1024;
 /// When to come back who finds the store full or failing, seconds.
-const RETRY_AFTER: &str = "5";
+pub(crate) const RETRY_AFTER: &str = "5";
 /// Most octets of a response that lists contacts: the payload of a datagram over IPv4.
 const MOST_RESPONSE: usize = 65_507;
 
