@@ -4,3 +4,4 @@
 mod http_client;
 pub mod repro;
 pub mod sipload;
+mod terminal;

@@ -9,6 +9,7 @@
 mod provision;
 
 use crate::http_client::{self, HttpError};
+use crate::terminal::{self, say};
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use provision::{PASSWORD, Task, TaskError, perform};
@@ -26,7 +27,6 @@ use stack::transport::tls::TlsContext;
 use stack::transport::{TcpOptions, TransportType};
 use stack::{Stack, StackBuilder, StackError, StackOptions, TransportSpec};
 use std::convert::Infallible;
-use std::fmt;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -35,11 +35,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// How it is called in what it says.
+const PROGRAM: &str = "repro";
+
 /// SIP's port.
 const PORT: u16 = 5060;
-
-/// Exit code when a thread of the stack has died: an internal software error (`EX_SOFTWARE`).
-const DIED: i32 = 70;
 
 /// A SIP proxy and registrar.
 ///
@@ -101,15 +101,10 @@ pub fn main(mut args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format_args!("{error}"));
+            say(PROGRAM, format_args!("{error}"));
             ExitCode::FAILURE
         }
     }
-}
-
-/// A line for whoever started the program. If standard error cannot be written to, the exit code says enough.
-fn say(what: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "repro: {what}");
 }
 
 async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) -> Result<(), StartError> {
@@ -212,14 +207,7 @@ fn start(
         builder = builder.tls(tls);
     }
     for listen in &config.listen {
-        let make = match listen.kind {
-            TransportType::Udp => TransportSpec::udp,
-            TransportType::Tcp => TransportSpec::tcp,
-            TransportType::Tls => TransportSpec::tls,
-            TransportType::Ws => TransportSpec::ws,
-            TransportType::Wss => TransportSpec::wss,
-        };
-        let mut spec = make(listen.address).dscp(config.dscp);
+        let mut spec = TransportSpec::new(listen.kind, listen.address).dscp(config.dscp);
         if let Some(name) = &config.record_route_name {
             spec = spec.record_as(name.0.clone());
         }
@@ -260,8 +248,7 @@ fn processors(config: &Config) -> Result<Processors, StartError> {
 
 /// A thread has panicked.
 fn died(thread: &str) {
-    say(format_args!("thread {thread} has died, its calls are lost: exiting"));
-    std::process::exit(DIED);
+    terminal::died(PROGRAM, thread);
 }
 
 /// Opens the store, if there is one, and puts together what is provisioned.

@@ -25,6 +25,7 @@ mod users;
 
 pub use args::Args;
 
+use crate::terminal::{died, say};
 use args::{LoadArgs, UasArgs};
 use callee::Callee;
 use caller::{Caller, CallerOptions, Stop};
@@ -38,11 +39,9 @@ use rutil::rng::EntropyError;
 use rutil::{Clock, Placement, RealClock, Rng, Time};
 use schedule::{Shape, Stretch};
 use search::Search;
-use stack::transport::TransportType;
 use stack::tu::TuOptions;
 use stack::{Stack, StackBuilder, StackError, TransportSpec};
 use stats::Stats;
-use std::fmt;
 use std::io::{self, Write as _};
 use std::num::{NonZeroU8, NonZeroU16};
 use std::path::PathBuf;
@@ -58,8 +57,8 @@ use users::UsersError;
 const MISSED: u8 = 1;
 /// Exit code when it could not run; clap's for a wrong command line.
 const CANNOT: u8 = 2;
-/// Exit code when a thread of the stack has died.
-const DIED: i32 = 70;
+/// How it is called in what it says.
+const PROGRAM: &str = "sipload";
 
 /// The variable of the environment with the users' password.
 const PASSWORD: &str = "SIPLOAD_PASSWORD";
@@ -104,15 +103,10 @@ pub fn main(args: Args) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(MISSED),
         Err(error) => {
-            say(format_args!("{error}"));
+            say(PROGRAM, format_args!("{error}"));
             ExitCode::from(CANNOT)
         }
     }
-}
-
-/// A line for whoever started the program. If standard error cannot be written to, the exit code says enough.
-fn say(what: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "sipload: {what}");
 }
 
 /// A builder with what both roles have in common.
@@ -121,19 +115,9 @@ fn builder(shards: NonZeroU8, listen: &[Listen]) -> StackBuilder {
         NonZeroU16::MIN => Placement::Inline,
         more => Placement::Sharded(more),
     };
-    let mut builder = Stack::builder().placement(placement).on_panic(|thread| {
-        say(format_args!("thread {thread} has died, its calls are lost: exiting"));
-        std::process::exit(DIED);
-    });
+    let mut builder = Stack::builder().placement(placement).on_panic(|thread| died(PROGRAM, thread));
     for listen in listen {
-        let make = match listen.kind {
-            TransportType::Udp => TransportSpec::udp,
-            TransportType::Tcp => TransportSpec::tcp,
-            TransportType::Tls => TransportSpec::tls,
-            TransportType::Ws => TransportSpec::ws,
-            TransportType::Wss => TransportSpec::wss,
-        };
-        builder.add_transport(make(listen.address));
+        builder.add_transport(TransportSpec::new(listen.kind, listen.address));
     }
     // A connection is an open file; where the limit cannot be raised, it stays.
     let _ = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
@@ -168,7 +152,7 @@ async fn generate(job: Job, load: LoadArgs) -> Result<bool, RunError> {
         let run = once(&job, &load, load.shape(), &mut ends).await?;
         let missed = run.missed(&criteria);
         tell(&run.summary, &missed, load.json)?;
-        missed.iter().for_each(|missed| say(format_args!("{missed}")));
+        missed.iter().for_each(|missed| say(PROGRAM, format_args!("{missed}")));
         report(&run, &load, &missed)?;
         return Ok(missed.is_empty());
     }
@@ -185,7 +169,7 @@ async fn find_max(job: &Job, load: &LoadArgs, criteria: &Criteria, ends: &mut En
         let mut run = once(job, load, shape, ends).await?;
         let missed = run.missed(criteria);
         let what = if missed.is_empty() { "good".to_owned() } else { missed.join(", ") };
-        say(format_args!("{rate:.0}/s: {what}"));
+        say(PROGRAM, format_args!("{rate:.0}/s: {what}"));
         // What was cut short tells nothing, and a silent target will not answer fewer.
         let more = !run.interrupted && search.tried(missed.is_empty()) && !run.silent;
         let cut = run.interrupted || run.silent;
@@ -199,8 +183,8 @@ async fn find_max(job: &Job, load: &LoadArgs, criteria: &Criteria, ends: &mut En
         report(last, load, &missed)?;
         let so_far = if cut { " so far" } else { "" };
         match search.best() {
-            Some(best) => say(format_args!("the highest rate{so_far} that meets the criteria: {best:.0}/s")),
-            None => say(format_args!("no rate meets the criteria{so_far}")),
+            Some(best) => say(PROGRAM, format_args!("the highest rate{so_far} that meets the criteria: {best:.0}/s")),
+            None => say(PROGRAM, format_args!("no rate meets the criteria{so_far}")),
         }
         return Ok(search.best().is_some() && !cut);
     }

@@ -17,31 +17,37 @@ pub struct TransportSpec {
 }
 
 impl TransportSpec {
+    /// A transport of a type on an address; port 0 takes a free one. What the types ask for is said at the functions that are
+    /// named after them.
+    pub fn new(kind: TransportType, bind: SocketAddr) -> Self {
+        TransportSpec { kind, bind, advertise: None, dscp: 0, record_as: None }
+    }
+
     /// UDP on an address; port 0 takes a free one.
     pub fn udp(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Udp, bind, advertise: None, dscp: 0, record_as: None }
+        Self::new(TransportType::Udp, bind)
     }
 
     /// TCP on an address: listens, and connects from it; port 0 takes a free one.
     pub fn tcp(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Tcp, bind, advertise: None, dscp: 0, record_as: None }
+        Self::new(TransportType::Tcp, bind)
     }
 
     /// TLS over TCP on an address: listens, and connects from it; port 0 takes a free one. The stack must be given
     /// certificates ([`super::StackBuilder::tls`]).
     pub fn tls(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Tls, bind, advertise: None, dscp: 0, record_as: None }
+        Self::new(TransportType::Tls, bind)
     }
 
     /// WebSocket (RFC 7118) on an address: clients connect to it, and nothing is connected from it; port 0 takes a free
     /// one.
     pub fn ws(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Ws, bind, advertise: None, dscp: 0, record_as: None }
+        Self::new(TransportType::Ws, bind)
     }
 
     /// WebSocket over TLS, as [`TransportSpec::ws`]. The stack must be given certificates ([`super::StackBuilder::tls`]).
     pub fn wss(bind: SocketAddr) -> Self {
-        TransportSpec { kind: TransportType::Wss, bind, advertise: None, dscp: 0, record_as: None }
+        Self::new(TransportType::Wss, bind)
     }
 
     /// What Via and Record-Route say instead of the bound address.
