@@ -3,6 +3,7 @@
 use super::param::param_access;
 use super::{HeaderValue, Params, ParseError, p};
 use crate::grammar::{Cursor, TOKEN};
+use crate::message::decimal;
 use crate::uri::{Host, read_port};
 use std::borrow::Cow;
 use std::fmt;
@@ -125,7 +126,8 @@ impl fmt::Display for Via<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{} {}", self.protocol, self.transport, self.host)?;
         if let Some(port) = self.port {
-            write!(f, ":{port}")?;
+            f.write_str(":")?;
+            f.write_str(decimal(port.into(), &mut [0; 20]))?;
         }
         self.params.fmt(f)
     }

@@ -1,6 +1,7 @@
 //! Messages that begin here: empty requests, and what follows from a request (response, CANCEL, ACK).
 
 use super::{Body, Buffer, Message, StartKind, StartLine, reason_phrase};
+use crate::grammar::{is_token, quote};
 use crate::header::{CSeq, HeaderId, Method, h, p};
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -56,7 +57,11 @@ impl Message {
             }
         }
         if let (Some(tag), false) = (to_tag, code == 100) {
-            response.add_to_tag(tag);
+            match self.knows_to_tag() {
+                Some(true) => {}
+                Some(false) => response.tag_to(tag),
+                None => response.add_to_tag(tag),
+            }
         }
         response.copy_source(self.source);
         response
@@ -64,15 +69,20 @@ impl Message {
 
     /// Adds a tag to a To header that has none.
     pub fn add_to_tag(&mut self, tag: &str) {
-        let tagged = match self.header(h::TO) {
-            Ok(to) if to.param(p::TAG).is_none() => {
-                let mut to = to.into_owned();
-                to.params.set(p::TAG, tag);
-                to
-            }
-            _ => return,
-        };
-        self.set(h::TO, &tagged);
+        if self.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none()) {
+            self.tag_to(tag);
+        }
+    }
+
+    fn tag_to(&mut self, tag: &str) {
+        // As it came: the response says what the request says, and the tag.
+        let mut tagged = self.raw_value(HeaderId::TO).unwrap_or_default().to_vec();
+        tagged.extend_from_slice(b";tag=");
+        match is_token(tag) {
+            true => tagged.extend_from_slice(tag.as_bytes()),
+            false => tagged.extend_from_slice(quote(tag).as_bytes()),
+        }
+        self.set_line(HeaderId::TO, |msg| msg.written.extend_from_slice(&tagged));
     }
 
     /// The CANCEL for this request as it was sent (RFC 3261 §9.1): same Request-URI, top Via, From, To, Call-ID,

@@ -24,7 +24,7 @@ impl Message {
 
     /// Sets a single header whose value is a number: [`Message::set`] without the formatting machinery.
     pub fn set_number<T: HeaderValue>(&mut self, header: One<T>, number: u32) {
-        self.set_line(header.id, |msg| msg.written.extend_from_slice(decimal(number.into(), &mut [0; 20])));
+        self.set_line(header.id, |msg| msg.written.extend_from_slice(decimal(number.into(), &mut [0; 20]).as_bytes()));
     }
 
     /// Adds a value in front of a list: before its first line, or before all headers when there is none.
@@ -204,7 +204,7 @@ impl Message {
         self.set_line(id, |msg| msg.write_display(value));
     }
 
-    fn set_line(&mut self, id: HeaderId, write: impl FnOnce(&mut Self)) {
+    pub(super) fn set_line(&mut self, id: HeaderId, write: impl FnOnce(&mut Self)) {
         let field = self.write_line(id, write);
         match self.fields.iter().position(|f| f.id == id) {
             Some(first) => {

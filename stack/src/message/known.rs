@@ -97,6 +97,11 @@ impl Message {
         self.known.to_tag.unwrap_or_else(|| self.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_some()))
     }
 
+    /// Whether To has a tag, if that was learnt: then To is well-formed.
+    pub(super) fn knows_to_tag(&self) -> Option<bool> {
+        self.known.to_tag
+    }
+
     /// Reads Request-URI and To and remembers what they say.
     ///
     /// # Errors

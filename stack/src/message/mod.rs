@@ -30,6 +30,7 @@ mod tests;
 pub use access::{Access, Values};
 pub use index::{Fault, Limits, MessageBytes};
 pub(crate) use index::{Indexed, cut};
+pub(crate) use print::decimal;
 pub use reason::reason_phrase;
 
 use crate::header::HeaderId;

@@ -29,11 +29,11 @@ impl Message {
     }
 
     /// Octets that it holds: no fewer than it is printed with.
-    pub(crate) fn octets(&self) -> usize {
+    pub fn octets(&self) -> usize {
         let body = if let Body::New(body) = &self.body { body.len() } else { 0 };
         // The longest name that has a compact form.
         let names = if self.names == Names::Full { self.fields.len() * "Request-Disposition".len() } else { 0 };
-        self.raw.len() + self.written.len() + body + names
+        self.raw.len() + self.written.len() + LENGTH + body + names
     }
 
     /// Appends the message's octets to `out`. A message that was written to gets a Content-Length where there is none,
@@ -72,7 +72,7 @@ impl Message {
         if !has_length {
             let mut digits = [0; 20];
             out.extend_from_slice(b"Content-Length: ");
-            out.extend_from_slice(decimal(body.len() as u64, &mut digits));
+            out.extend_from_slice(decimal(body.len() as u64, &mut digits).as_bytes());
             out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"\r\n");
@@ -99,7 +99,7 @@ impl Message {
         }
         name(HeaderId::CONTENT_LENGTH, out);
         out.extend_from_slice(b": ");
-        out.extend_from_slice(decimal(body.len() as u64, &mut [0; 20]));
+        out.extend_from_slice(decimal(body.len() as u64, &mut [0; 20]).as_bytes());
         out.extend_from_slice(b"\r\n\r\n");
         out.extend_from_slice(body);
     }
@@ -110,15 +110,15 @@ impl Message {
     }
 }
 
-/// Writes a number in decimal without the formatting machinery.
-pub(super) fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
+/// A number in decimal, without the formatting machinery.
+pub(crate) fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &str {
     let mut at = digits.len();
     loop {
         at -= 1;
         digits[at] = b'0' + (n % 10) as u8;
         n /= 10;
         if n == 0 {
-            return &digits[at..];
+            return std::str::from_utf8(&digits[at..]).unwrap_or_default();
         }
     }
 }

@@ -2,12 +2,12 @@
 //! transport layer writes into its Via.
 
 use crate::header::{HeaderError, HeaderId, Method, Via, h, p};
-use crate::message::{Fault, Message};
+use crate::message::{Fault, Message, decimal};
 use crate::transaction::{KeyMaker, ServerKey};
 use crate::transport::{Flow, TransportType};
-use crate::uri::Host;
+use crate::uri::{Host, v4_text};
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Why a request is refused before it gets a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,13 +137,13 @@ impl<'v> TopVia<'v> {
 /// Writes into the topmost Via where the request came from: `received` when that is not the sent-by address or
 /// `rport` is asked for, and the value of `rport` (RFC 3261 §18.2.1, RFC 3581 §4).
 pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
+    if let Some(stamped) = splice_rport(msg, source) {
+        return msg.replace_first_raw(h::VIAS, &[&stamped]);
+    }
     let Ok(via) = msg.first(h::VIAS) else { return };
     let asked = via.param(p::RPORT).is_some();
     if !TopVia::of(&via).needs_stamp(source) {
         return;
-    }
-    if let Some(stamped) = splice_rport(msg, source) {
-        return msg.replace_first_raw(h::VIAS, &[&stamped]);
     }
     let mut via = via.into_owned();
     via.params.set(p::RECEIVED, source.ip());
@@ -156,19 +156,39 @@ pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
 
 /// The usual case by hand: an `rport` without value and no `received`. The new text of the topmost Via.
 fn splice_rport(msg: &Message, source: SocketAddr) -> Option<Vec<u8>> {
-    const RPORT: &[u8] = b";rport";
-    let text = msg.header(h::VIAS).texts().next()?.ok()?.as_bytes();
-    let at = memchr::memmem::find(text, RPORT)? + RPORT.len();
-    let bare = matches!(text.get(at), None | Some(b';'));
-    if !bare || text.contains(&b'"') || memchr::memmem::find(text, b"received").is_some() {
+    let text = msg.header(h::VIAS).texts().next()?.ok()?;
+    // What is quoted may have anything in it.
+    if memchr::memchr2(b'"', b'<', text.as_bytes()).is_some() {
         return None;
     }
+    let (mut end, mut bare) = (0, None);
+    for part in text.split(';') {
+        end += part.len();
+        if part == p::RPORT.name && bare.is_none() {
+            bare = Some(end);
+        } else if begins(part, p::RPORT.name) || begins(part, p::RECEIVED.name) {
+            return None;
+        }
+        end += 1;
+    }
+    let (before, after) = text.split_at_checked(bare?)?;
     let mut stamped = Vec::with_capacity(text.len() + 64);
-    stamped.extend_from_slice(&text[..at]);
-    // Writing to a Vec cannot fail.
-    let _ = write!(stamped, "={};received={}", source.port(), source.ip());
-    stamped.extend_from_slice(&text[at..]);
+    stamped.extend_from_slice(before.as_bytes());
+    stamped.push(b'=');
+    stamped.extend_from_slice(decimal(source.port().into(), &mut [0; 20]).as_bytes());
+    stamped.extend_from_slice(b";received=");
+    match source.ip() {
+        IpAddr::V4(ip) => stamped.extend_from_slice(v4_text(ip, &mut [0; 15]).as_bytes()),
+        // Writing to a Vec cannot fail.
+        IpAddr::V6(ip) => drop(write!(stamped, "{ip}")),
+    }
+    stamped.extend_from_slice(after.as_bytes());
     Some(stamped)
+}
+
+/// Whether a parameter has this name, or one that begins so: white space may stand around both.
+fn begins(part: &str, name: &str) -> bool {
+    part.trim_ascii_start().get(..name.len()).is_some_and(|own| own.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

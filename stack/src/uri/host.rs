@@ -54,6 +54,31 @@ fn read_v4(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
     whole.then(|| (Ipv4Addr::from_bits(address), at))
 }
 
+/// An address in dots and decimals: by hand, as it is read.
+pub(crate) fn v4_text(address: Ipv4Addr, text: &mut [u8; 15]) -> &str {
+    let mut at = 0;
+    let mut put = |octet: u8| {
+        if let Some(place) = text.get_mut(at) {
+            *place = octet;
+            at += 1;
+        }
+    };
+    for (part, number) in address.octets().into_iter().enumerate() {
+        if part > 0 {
+            put(b'.');
+        }
+        if number >= 100 {
+            put(b'0' + number / 100);
+        }
+        if number >= 10 {
+            put(b'0' + number / 10 % 10);
+        }
+        put(b'0' + number % 10);
+    }
+    let length = at;
+    text.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+}
+
 /// Three colons before an embedded IPv4 address come from a fault in RFC 3261's grammar and mean two (RFC 5118 §4.10).
 fn parse_v6(text: &str) -> Option<Ipv6Addr> {
     let parsed = text.parse().ok();
@@ -134,7 +159,7 @@ impl fmt::Display for Host<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Host::Name(name) => f.write_str(name),
-            Host::V4(address) => address.fmt(f),
+            Host::V4(address) => f.write_str(v4_text(*address, &mut [0; 15])),
             Host::V6(address) => write!(f, "[{address}]"),
         }
     }
@@ -171,6 +196,9 @@ mod tests {
         ] {
             let read = read_v4(text.as_bytes()).filter(|(_, length)| *length == text.len());
             assert_eq!(read.map(|(address, _)| address), text.parse().ok(), "{text}");
+            if let Some((address, _)) = read {
+                assert_eq!(v4_text(address, &mut [0; 15]), address.to_string());
+            }
         }
     }
 

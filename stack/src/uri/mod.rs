@@ -8,8 +8,8 @@ mod sip;
 mod tel;
 
 pub use escape::decode;
-pub(crate) use host::read_port;
 pub use host::{Host, parse_ip};
+pub(crate) use host::{read_port, v4_text};
 pub use params::{UriHeaders, UriParams};
 pub use sip::SipUri;
 pub use tel::TelUri;

@@ -6,6 +6,7 @@ use super::params::{UriHeaders, UriParams};
 use crate::grammar::{Cursor, PASSWORD, USER};
 use crate::header::ParseError;
 use crate::header::param::{Param, ParamKind};
+use crate::message::decimal;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -107,12 +108,15 @@ impl<'a> SipUri<'a> {
     /// The key under which a registrar knows this address-of-record: canonical user, host in lower case and the port if
     /// there is one; no parameters, no password (RFC 3261 §10.3, step 5). `sip` and `sips` have the same key.
     pub fn aor_key(&self) -> String {
-        let mut key = String::new();
+        let mut key = String::with_capacity(64);
         if let Some(user) = &self.user {
             key.push_str(&encode(octets(user), USER));
             key.push('@');
         }
-        key.push_str(&self.host.to_string().to_ascii_lowercase());
+        match &self.host {
+            Host::Name(name) => key.push_str(&name.to_ascii_lowercase()),
+            address => key.push_str(&address.to_string()),
+        }
         if let Some(port) = self.port {
             key.push_str(&format!(":{port}"));
         }
@@ -150,14 +154,17 @@ impl fmt::Display for SipUri<'_> {
         if let Some(user) = &self.user {
             f.write_str(user)?;
             if let Some(password) = &self.password {
-                write!(f, ":{password}")?;
+                f.write_str(":")?;
+                f.write_str(password)?;
             }
             f.write_str("@")?;
         }
-        write!(f, "{}", self.host)?;
+        self.host.fmt(f)?;
         if let Some(port) = self.port {
-            write!(f, ":{port}")?;
+            f.write_str(":")?;
+            f.write_str(decimal(port.into(), &mut [0; 20]))?;
         }
-        write!(f, "{}{}", self.params, self.headers)
+        self.params.fmt(f)?;
+        self.headers.fmt(f)
     }
 }
