@@ -59,6 +59,8 @@ pub struct Binding {
 pub struct NewBinding<'a> {
     /// The Contact's URI.
     pub uri: &'a Uri<'a>,
+    /// The same as text.
+    pub text: Arc<str>,
     /// Its parameters except `expires`: empty, or starting with `;`.
     pub params: &'a str,
     /// Preference, in thousandths.
@@ -84,7 +86,7 @@ pub struct NewBinding<'a> {
 impl Binding {
     /// Makes a binding.
     pub fn new(new: NewBinding<'_>) -> Self {
-        let uri: Arc<str> = new.uri.to_string().into();
+        let uri = new.text;
         let headers = new.uri.sip().map_or(0, |sip| sip.headers.as_str().len());
         let target = match uri.get(..uri.len().saturating_sub(headers)) {
             Some(target) if headers > 0 => target.into(),
@@ -141,10 +143,11 @@ impl Binding {
     }
 
     /// Whether a Contact with this URI and this flow of a device replaces it (RFC 3261 §10.3 step 7, RFC 5626 §6).
-    pub fn is_replaced_by(&self, uri: &Uri<'_>, flow: Option<(&str, u32)>) -> bool {
+    pub fn is_replaced_by(&self, (uri, text): (&Uri<'_>, &str), flow: Option<(&str, u32)>) -> bool {
         match (self.flow(), flow) {
             (Some(own), Some(new)) => own == new,
-            _ => self.is(uri),
+            // A refresh repeats what it was mostly.
+            _ => *self.uri == *text || self.is(uri),
         }
     }
 

@@ -208,11 +208,17 @@ impl LocationStore {
         for new in bindings.iter_mut().filter(|binding| binding.id == 0) {
             new.id = self.next_id.fetch_add(1, Ordering::Relaxed).max(1);
         }
-        self.enter(bindings.iter());
         let record = Record::from_vec(bindings);
-        let old = part.insert(aor.into(), record.clone());
-        self.watch.note(aor, || watch::changes(old.as_deref().unwrap_or_default(), &record, now));
-        self.leave(old.iter().flatten());
+        let old = match part.get_mut(aor) {
+            Some(place) => std::mem::replace(place, record.clone()),
+            None => part.insert(aor.into(), record.clone()).unwrap_or_default(),
+        };
+        self.watch.note(aor, || watch::changes(&old, &record, now));
+        // Who only refreshes is where he was.
+        if !old.iter().flat_map(Binding::places).eq(record.iter().flat_map(Binding::places)) {
+            self.enter(record.iter());
+            self.leave(old.iter());
+        }
         Ok(record)
     }
 
@@ -334,6 +340,7 @@ mod tests {
         let uri = stack::uri::Uri::parse(uri).unwrap();
         Binding::new(NewBinding {
             uri: &uri,
+            text: uri.to_string().into(),
             params: "",
             q,
             expires_at: Time::from_millis(expires * 1000),

@@ -165,6 +165,7 @@ impl Notation {
         let left = Duration::from_secs(stored.expires).saturating_sub(self.epoch);
         let binding = Binding::new(NewBinding {
             uri: &uri,
+            text: (&*stored.uri).into(),
             params: &stored.params,
             q: stored.q,
             expires_at: Time::ZERO + left,
@@ -211,6 +212,7 @@ mod tests {
     fn at((expires, since): (u64, Time), uri: &str, by: By, reg_id: u32) -> Binding {
         Binding::new(NewBinding {
             uri: &Uri::parse(uri).unwrap(),
+            text: uri.into(),
             params: ";methods=\"INVITE\"",
             q: 300,
             expires_at: Time::from_millis(expires),

@@ -196,6 +196,7 @@ mod tests {
         let uri = stack::uri::Uri::parse("sip:a@192.0.2.1").unwrap();
         let new = NewBinding {
             uri: &uri,
+            text: uri.to_string().into(),
             params: "",
             q: 1000,
             expires_at: Time::from_millis(expires),

@@ -13,6 +13,7 @@ use stack::transport::Flow;
 use stack::tu::NoResponse;
 use stack::uri::{SipUri, Uri};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What a REGISTER wants.
 pub(super) enum Wish<'m> {
@@ -26,6 +27,8 @@ pub(super) enum Wish<'m> {
 /// A Contact.
 pub(super) struct Wanted<'m> {
     pub(super) contact: NameAddr<'m>,
+    /// Its URI.
+    pub(super) uri: Arc<str>,
     /// Which device it is.
     pub(super) device: Option<String>,
     /// Which of its flows, where that counts; else 0.
@@ -58,7 +61,7 @@ impl Wanted<'_> {
     }
 
     pub(super) fn replaces(&self, binding: &Binding) -> bool {
-        binding.is_replaced_by(&self.contact.uri, self.flow())
+        binding.is_replaced_by((&self.contact.uri, &self.uri), self.flow())
     }
 }
 
@@ -98,7 +101,8 @@ impl Registrar<'_> {
                     let reg_id = addr.param(p::REG_ID).filter(|_| flows && device.is_some()).unwrap_or(0);
                     let natted = finds_nats && nat::is_behind(request, &addr.uri);
                     let expires = wanted.min(rules.max_expires);
-                    contacts.push(Wanted { contact: addr, device, reg_id, expires, natted });
+                    let uri = addr.uri.to_string().into();
+                    contacts.push(Wanted { contact: addr, uri, device, reg_id, expires, natted });
                     if contacts.len() > 2 * self.server.location().limits().contacts {
                         return Err(RegisterError::TooManyContacts);
                     }

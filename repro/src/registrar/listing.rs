@@ -10,7 +10,8 @@ pub(super) fn list(response: &mut Message, bindings: &[Binding], names: Option<&
     for (at, binding) in bindings.iter().enumerate() {
         let left = binding.seconds_left(now);
         let gruus = names.map(|names| names.params(binding, at as u64)).unwrap_or_default();
-        let contact = format!("<{}>{}{gruus};expires={left}", binding.uri(), binding.params());
+        let left = left.to_string();
+        let contact = ["<", binding.uri(), ">", binding.params(), &gruus, ";expires=", &left].concat();
         response.append_line("Contact", &contact);
     }
 }

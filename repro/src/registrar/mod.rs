@@ -121,7 +121,7 @@ impl<'a> Registrar<'a> {
         for route in &self.rules().service_route {
             response.append_line("Service-Route", &format!("<{}>", route.0));
         }
-        let room = MOST_RESPONSE.saturating_sub(response.to_bytes().len());
+        let room = MOST_RESPONSE.saturating_sub(response.octets());
         let changes = !matches!(wish, Wish::Query);
         let journal = self.server.journal().filter(|_| changes);
         // Before anything is changed: who is refused has changed nothing.
@@ -240,6 +240,7 @@ impl Registration<'_> {
         let source = || self.flow.map(|flow| Target { kind: flow.kind, address: flow.peer });
         Binding::new(NewBinding {
             uri,
+            text: wanted.uri.clone(),
             params: kept_params(&wanted.contact.params).as_ref(),
             q: wanted.contact.param(p::Q).map_or(1000, |q| q.thousandths()),
             expires_at: self.now + Duration::from_secs(wanted.expires.into()),

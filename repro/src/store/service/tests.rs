@@ -109,6 +109,7 @@ impl Bench {
 fn binding(uri: &str, expires_at: Time) -> Binding {
     Binding::new(NewBinding {
         uri: &Uri::parse(uri).unwrap(),
+        text: uri.into(),
         params: "",
         q: 1000,
         expires_at,
