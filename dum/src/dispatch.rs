@@ -41,7 +41,7 @@ pub(crate) fn event(dum: &mut Dum<'_>, event: TuEvent) {
             }
         }
         // A 2xx is repeated until its ACK comes or the usage gives up; a failure response, by the stack.
-        TuEvent::NotDelivered { .. } | TuEvent::Posted(_) => {}
+        TuEvent::NotDelivered { .. } | TuEvent::Silent { .. } | TuEvent::Posted(_) => {}
     }
 }
 

@@ -183,13 +183,16 @@ fn start(
     tls: Option<TlsContext>,
     more: impl FnOnce(&mut StackBuilder, &mut Processors),
 ) -> Result<(Stack, Running), StartError> {
+    let (mut rng, clock) = (Rng::from_os()?, RealClock::new());
+    let epoch = rutil::time::epoch_of(&clock);
+    let mut service = keep(&mut config, clock.clone(), &mut rng)?;
     let hep =
         config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
     let options = StackOptions {
         hep,
         name_servers: config.name_servers.iter().map(|server| server.0).collect(),
         enum_suffix: config.enum_suffix.as_ref().map(|suffix| suffix.0.to_string()),
-        ..config.stack_options()
+        ..config.stack_options(service.listed())
     };
     let streams = TcpOptions {
         max_connections: config.limits.connections,
@@ -215,12 +218,8 @@ fn start(
     }
     let mut processors = processors(&config)?;
     more(&mut builder, &mut processors);
-    let mut rng = Rng::from_os()?;
     let chains = processors.chains(&config.chains)?;
-    let clock = RealClock::new();
-    let epoch = rutil::time::epoch_of(&clock);
-    builder = builder.clock(clock.clone());
-    let mut service = keep(&mut config, clock, &mut rng)?;
+    builder = builder.clock(clock);
     let server = Arc::new(Server::new(config, chains, &mut rng).with_provisioning(service.provisioning()));
     if service.keeps_bindings() {
         server.set_journal(service.journal());

@@ -3,6 +3,7 @@
 use super::source::Source;
 use super::{Config, Listen};
 use crate::provisioning::ProvisioningError;
+use crate::routing::dial::is_emergency_service;
 use stack::transport::tls::TlsError;
 use std::path::Path;
 
@@ -158,6 +159,21 @@ impl Config {
                 "emergency",
                 "expected numbers, as [\"112\"]",
             ),
+            (
+                self.dial
+                    .services
+                    .iter()
+                    .any(|(name, number)| !is_emergency_service(name) || number.is_empty() || !is_digits(number)),
+                "dial",
+                "services",
+                "expected names that begin with sos, in small letters, with numbers, as {\"sos.police\" = \"110\"}",
+            ),
+            (
+                !self.dial.services.is_empty() && self.dial.emergency.is_empty(),
+                "dial",
+                "services",
+                "means nothing without dial.emergency: set that too",
+            ),
             (self.limits.ban_seconds == 0, "limits", "ban_seconds", "expected at least 1: ban_after = 0 bans nobody"),
             (
                 (1..10).contains(&self.overload.max_wait_ms),
@@ -186,6 +202,7 @@ fn is_origin(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::config::{Auth, Fork, Forking, Forwarding, HistoryInfo, Listen, Nat, NatDetection, Network, Store};
+    use crate::provisioning::Listed;
     use rutil::Placement;
     use rutil::log::Format;
     use stack::transport::tls::{ClientAuth, TlsIdentity, TlsOptions, TlsTrust};
@@ -377,7 +394,7 @@ headers = ["User-Agent"]
         let dial = &config.dial;
         let prefixes = [&dial.country_code, &dial.international_prefix, &dial.national_prefix];
         assert_eq!((prefixes.map(String::as_str), dial.emergency.len()), (["49", "00", "0"], 2));
-        let options = config.stack_options();
+        let options = config.stack_options(Listed::default());
         assert_eq!((options.transactions, options.overload.max_wait.map(|w| w.as_millis())), (7, Some(200)));
         let sources = options.source_limits;
         assert_eq!((sources.rate, sources.burst, sources.ban_after, sources.ban_for.as_secs()), (50, 100, 30, 60));

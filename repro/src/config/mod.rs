@@ -26,7 +26,7 @@ pub use silo::Silo;
 pub use source::PREFIX;
 pub use tls::{FileName, Identity, Tls};
 
-use crate::provisioning::Records;
+use crate::provisioning::{Listed, Records};
 use crate::routing::dial::DialConfig;
 use rutil::Placement;
 use rutil::log::Format;
@@ -347,8 +347,8 @@ impl Config {
         Some(Duration::from_secs(self.statistics.interval_seconds)).filter(|interval| !interval.is_zero())
     }
 
-    /// How the stack under the proxy behaves.
-    pub fn stack_options(&self) -> StackOptions {
+    /// How the stack under the proxy behaves; who is `listed` is not limited by source, nor are `trusted_peers`.
+    pub fn stack_options(&self, listed: Listed) -> StackOptions {
         let (limits, trusted) = (&self.limits, self.trusted_peers.clone());
         let max_wait = Some(Duration::from_millis(self.overload.max_wait_ms)).filter(|wait| !wait.is_zero());
         StackOptions {
@@ -359,7 +359,9 @@ impl Config {
                 burst: limits.source_burst,
                 ban_after: limits.ban_after,
                 ban_for: Duration::from_secs(limits.ban_seconds),
-                exempt: Exempt::those(move |address| trusted.iter().any(|network| network.contains(address))),
+                exempt: Exempt::those(move |address| {
+                    trusted.iter().any(|network| network.contains(address)) || listed.contains(address)
+                }),
             },
             ..StackOptions::default()
         }

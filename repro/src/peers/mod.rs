@@ -1,9 +1,11 @@
 //! Peers: other networks, each with rules of its own for what comes from it and what goes to it.
 
+pub mod identity;
 mod record;
 #[cfg(test)]
 mod tests;
 
+pub use identity::IdentityForm;
 pub use record::{HeaderLine, HeaderName, MethodName, NamesOut, PeerRecord};
 
 use crate::config::Network;
@@ -24,6 +26,8 @@ pub struct Peers {
     all: Box<[Peer]>,
     /// The networks of all, the smallest first, with whose they are.
     networks: Box<[(Network, usize)]>,
+    /// Whether any is told by From who calls.
+    pub rewrites_from: bool,
 }
 
 impl Peers {
@@ -35,7 +39,8 @@ impl Peers {
         };
         let mut networks: Box<[(Network, usize)]> = all.iter().enumerate().flat_map(networks).collect();
         networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix().1));
-        Peers { all, networks }
+        let rewrites_from = all.iter().any(|peer| peer.record.identity == Some(IdentityForm::From));
+        Peers { all, networks, rewrites_from }
     }
 
     /// Whether there is none.

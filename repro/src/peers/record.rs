@@ -1,5 +1,6 @@
 //! The record `[[peer]]`.
 
+use super::IdentityForm;
 use crate::config::net::{BadText, bad};
 use crate::config::{Domain, Network};
 use crate::provisioning::{Fault, Record};
@@ -51,6 +52,12 @@ pub struct PeerRecord {
     /// Headers that requests to it have, in the place of those with the same name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub add: Vec<HeaderLine>,
+    /// How it is told who calls and who answers, and what it says of that; without it as it comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityForm>,
+    /// Whether it is in the trust domain; without it as who is trusted without a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_domain: Option<bool>,
     /// The most Max-Forwards that a request to or from it has left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_forwards: Option<u8>,

@@ -1,8 +1,11 @@
 //! Who a request is from, as this proxy asserts it (RFC 3325), and what it keeps to itself (RFC 3323).
 //!
-//! Who is trusted without a password is in the trust domain: what it asserts is believed, and it is told everything.
+//! Who is trusted without a password is in the trust domain, and a peer that is said to be: what it asserts is believed, and
+//! it is told everything.
 
 use super::{Processor, ProcessorResult};
+use crate::peers::Peer;
+use crate::peers::identity::unassert;
 use crate::proxy::{RequestContext, Server, Verb, aor_key};
 use stack::header::{NameAddr, h};
 use stack::message::Message;
@@ -22,7 +25,12 @@ impl Processor for Identity {
             return ProcessorResult::Continue;
         }
         context.watched |= !matches!(context.verb, Verb::Ack | Verb::Cancel);
-        if context.trust.listed {
+        let peers = &context.server.provisioning().peers;
+        let peer = context.request.source().and_then(|source| peers.at(source.flow.peer.ip()));
+        if peer.and_then(|peer| peer.record.trust_domain).unwrap_or(context.trust.listed) {
+            if let Some(form) = peer.and_then(|peer| peer.record.identity) {
+                form.read(&mut context.request);
+            }
             return ProcessorResult::Continue;
         }
         unassert(&mut context.request);
@@ -42,18 +50,13 @@ fn asserted(request: &Message, user: &str) -> String {
     preferred.map_or_else(|| format!("<sip:{user}>"), |addr| addr.to_string())
 }
 
-/// Takes away what somebody asserts.
-pub(super) fn unassert(msg: &mut Message) {
-    msg.remove(h::P_ASSERTED_IDENTITIES);
-    msg.remove(h::REMOTE_PARTY_IDS);
-}
-
-/// Whether the sender wants not to be asserted to strangers (RFC 3325 §9.3, RFC 5379 §5).
-pub(super) fn wants_privacy(msg: &Message) -> bool {
-    msg.exists(h::PRIVACY) && msg.header(h::PRIVACY).is_ok_and(|wish| wish.contains("id") || wish.contains("header"))
-}
-
-/// Whether what comes by a flow is from the trust domain.
-pub(super) fn is_trusted(server: &Server, flow: Option<Flow>, transports: &TransportTable) -> bool {
-    flow.is_some_and(|flow| server.trust(&flow, transports).listed)
+/// Whether what comes by a flow is from the trust domain; `peer`: whose it is.
+pub(super) fn is_trusted(
+    server: &Server,
+    flow: Option<Flow>,
+    peer: Option<&Peer>,
+    transports: &TransportTable,
+) -> bool {
+    let listed = || flow.is_some_and(|flow| server.trust(&flow, transports).listed);
+    peer.and_then(|peer| peer.record.trust_domain).unwrap_or_else(listed)
 }

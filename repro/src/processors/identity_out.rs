@@ -1,7 +1,9 @@
 //! What a target hears of who a request is from (RFC 3325 §5 and §7, RFC 3323 §5).
 
-use super::identity::{unassert, wants_privacy};
+use super::peer::peer_of;
 use super::{TargetProcessor, TargetResult};
+use crate::peers::IdentityForm;
+use crate::peers::identity::{unassert, wants_privacy};
 use crate::proxy::TargetView;
 use stack::header::{h, p};
 use stack::message::Message;
@@ -22,28 +24,45 @@ impl TargetProcessor for IdentityOut {
     }
 
     fn process(&self, view: &mut TargetView<'_, '_>) -> TargetResult {
-        let config = &view.server.config().identity;
-        if !config.trust_domain || !view.request.exists(h::PRIVACY) {
+        if !view.server.config().identity.trust_domain {
             return TargetResult::Continue;
         }
-        let trusted = address(view).is_some_and(|address| view.server.trusts_address(address));
-        let wish = |name: &str| view.request.header(h::PRIVACY).is_ok_and(|wish| wish.contains(name));
-        let (user, critical) = (wish("user"), wish("critical"));
-        if trusted {
-            return TargetResult::Continue;
-        }
-        // RFC 3323 §5: Via, Contact and Route are needed here, and a session is not ours to hide.
-        if critical && (wish("header") || wish("session")) {
-            return TargetResult::Skip(500);
-        }
-        if wants_privacy(view.request) {
-            unassert(view.request);
-        }
-        if user {
-            hide(view.request);
+        let peer = peer_of(view);
+        let form = peer.and_then(|peer| peer.record.identity);
+        if form.is_some() || view.request.exists(h::PRIVACY) || view.request.exists(h::REMOTE_PARTY_IDS) {
+            let listed = || address(view).is_some_and(|address| view.server.trusts_address(address));
+            let trusted = peer.and_then(|peer| peer.record.trust_domain).unwrap_or_else(listed);
+            let hidden = if trusted { Ok(false) } else { keep_back(view.request) };
+            match (hidden, form) {
+                (Err(code), _) => return TargetResult::Skip(code),
+                // It stays anonymous.
+                (Ok(true), Some(IdentityForm::From)) => unassert(view.request),
+                (Ok(_), Some(form)) => form.write(view.request),
+                (Ok(_), None) => {}
+            }
         }
         TargetResult::Continue
     }
+}
+
+/// Takes out what the sender does not want strangers to know. Whether that was the From.
+///
+/// # Errors
+/// The status of a request that must not go out with what is left in it.
+fn keep_back(request: &mut Message) -> Result<bool, u16> {
+    let wish = |name: &str| request.header(h::PRIVACY).is_ok_and(|wish| wish.contains(name));
+    let (user, critical) = (wish("user"), wish("critical"));
+    // RFC 3323 §5: Via, Contact and Route are needed here, and a session is not ours to hide.
+    if critical && (wish("header") || wish("session")) {
+        return Err(500);
+    }
+    if wants_privacy(request) {
+        unassert(request);
+    }
+    if user {
+        hide(request);
+    }
+    Ok(user)
 }
 
 /// Where the request goes, if that is an address.

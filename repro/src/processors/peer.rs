@@ -58,24 +58,28 @@ fn cap(peer: &Peer, request: &mut Message) {
 /// Writes what goes to a peer.
 pub(super) struct ToPeer;
 
+/// The peer that a request goes to: that of its trunk, else that of the address of its next hop.
+pub(super) fn peer_of<'a>(view: &TargetView<'a, '_>) -> Option<&'a Peer> {
+    let peers = &view.server.provisioning().peers;
+    if peers.is_empty() {
+        return None;
+    }
+    let hop = view.target.as_deref().and_then(|target| target.hop.as_deref());
+    hop.and_then(|hop| peers.of_trunk(&hop.trunk.record.name)).or_else(|| {
+        match locate(view.request, view.options.next_hop, None) {
+            Ok(Located::At(next)) => peers.at(next.address.ip()),
+            _ => None,
+        }
+    })
+}
+
 impl TargetProcessor for ToPeer {
     fn name(&self) -> &'static str {
         "peer"
     }
 
     fn process(&self, view: &mut TargetView<'_, '_>) -> TargetResult {
-        let peers = &view.server.provisioning().peers;
-        if peers.is_empty() {
-            return TargetResult::Continue;
-        }
-        let hop = view.target.as_deref().and_then(|target| target.hop.as_deref());
-        let peer = hop.and_then(|hop| peers.of_trunk(&hop.trunk.record.name)).or_else(|| {
-            match locate(view.request, view.options.next_hop, None) {
-                Ok(Located::At(next)) => peers.at(next.address.ip()),
-                _ => None,
-            }
-        });
-        let Some(peer) = peer else { return TargetResult::Continue };
+        let Some(peer) = peer_of(view) else { return TargetResult::Continue };
         if !view.request.method().is_some_and(|method| peer.allows(method.as_str())) {
             return TargetResult::Skip(405);
         }

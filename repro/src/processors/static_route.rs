@@ -1,13 +1,16 @@
 //! Targets by the look of the Request-URI: reSIProcate's `StaticRoute`.
 
+use super::am_i_responsible::may_still_prove;
 use super::{Processor, ProcessorResult};
 use crate::location::{By, Located};
 use crate::proxy::{RequestContext, Step, Steps};
+use crate::routing::static_route::Chosen;
 use stack::header::h;
 use stack::uri::Uri;
 
 /// Looks for static routes (`[[static_route]]`). Those of one priority are tried at the same time, the next ones after
-/// they have failed. A single one that leads to one of our domains is another name for somebody there.
+/// they have failed. A single one that leads to one of our domains is another name for somebody there. What leads elsewhere
+/// is for who may relay, unless it is open to all.
 pub(super) struct StaticRoute;
 
 impl Processor for StaticRoute {
@@ -24,9 +27,22 @@ impl Processor for StaticRoute {
         let event = request.header(h::EVENT).ok();
         let event = event.as_ref().map(|event| &*event.value);
         let Some(method) = request.method() else { return ProcessorResult::Continue };
-        let chosen = routes.choose(request.request_uri_text(), method.as_str(), event);
+        let mut chosen = routes.choose(request.request_uri_text(), method.as_str(), event);
+        let stays =
+            |one: &Chosen| matches!(Uri::parse(&one.uri), Ok(Uri::Sip(sip)) if context.is_ours(&sip.host, sip.port));
+        if !context.may_relay() && chosen.iter().any(|one| !one.open && !stays(one)) {
+            chosen.retain(|one| one.open || stays(one));
+            if chosen.is_empty() {
+                // Who is anonymous was not asked yet.
+                return match may_still_prove(context) {
+                    Some(ProcessorResult::Continue) => self.process(context),
+                    Some(asked) => asked,
+                    None => context.respond_reason(403, "Relaying Forbidden"),
+                };
+            }
+        }
         if let [one] = chosen.as_slice()
-            && matches!(Uri::parse(&one.uri), Ok(Uri::Sip(sip)) if context.is_ours(&sip.host, sip.port))
+            && stays(one)
         {
             context.request.set_request_uri(&one.uri);
             context.read_uri();

@@ -11,8 +11,8 @@ use stack::message::Message;
 use stack::uri::Uri;
 use std::sync::Arc;
 
-/// Sends nothing to a contact that has gone out of service since it was chosen, but emergency calls, and notes that it
-/// is tried.
+/// Sends nothing to a contact that has gone out of service since it was chosen, but emergency calls, notes that it is
+/// tried, and says how long it may be silent.
 pub(super) struct ToTrunk;
 
 impl TargetProcessor for ToTrunk {
@@ -29,6 +29,7 @@ impl TargetProcessor for ToTrunk {
             return TargetResult::Skip(503);
         }
         hop.note(Event::Tried, now);
+        view.options.silence = hop.silence;
         TargetResult::Continue
     }
 }

@@ -1,11 +1,13 @@
 //! Who is trusted without a password, by address and by what a TLS certificate proves.
 
+use super::Provisioning;
 use super::record::AclRecord;
 use crate::config::Network;
 use crate::config::net::{Prefix, prefix_of};
 use rutil::{HashMap, Keyed, Rng};
 use smallvec::SmallVec;
 use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// What a sender may do without a password.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,6 +116,23 @@ impl AccessList {
     }
 }
 
+/// Who is in the access list that counts now, for who has no [`Provisioning`] of his own: the limits by source.
+#[derive(Clone, Debug, Default)]
+pub struct Listed(Arc<RwLock<Option<Arc<Provisioning>>>>);
+
+impl Listed {
+    /// This is what counts from now on.
+    pub fn set(&self, provisioning: Arc<Provisioning>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(provisioning);
+    }
+
+    /// Whether an address alone is trusted: what a certificate must prove besides counts for nothing here.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let provisioning = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        provisioning.as_ref().is_some_and(|all| all.access.trust(address, || None::<Arc<[String]>>).listed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +178,28 @@ mod tests {
         let (v4, v6) = (list(&[json!({"network": "0.0.0.0/0"})]), list(&[json!({"network": "::/0"})]));
         assert!(trust(&v4, "192.0.2.1", &[]).0 && !trust(&v4, "2001:db8::1", &[]).0);
         assert!(trust(&v6, "2001:db8::1", &[]).0 && !trust(&v6, "192.0.2.1", &[]).0);
+    }
+
+    #[test]
+    fn who_is_listed_by_address_alone_is_told_from_what_counts_now() {
+        let listed = Listed::default();
+        let contains = |address: &str| listed.contains(address.parse().unwrap());
+        assert!(!contains("10.1.2.3"));
+        let set = |acl: &[serde_json::Value]| {
+            let mut records = crate::provisioning::Records::default();
+            for record in acl {
+                records.add("acl", record.clone(), crate::provisioning::Place::Store).unwrap();
+            }
+            listed.set(Arc::new(Provisioning::compile(&records, &mut Rng::from_seed(1)).unwrap()));
+        };
+        set(&[
+            json!({"network": "10.0.0.0/8", "register": false, "relay": false}),
+            json!({"network": "192.0.2.0/24", "tls_identity": "branch.example.com"}),
+        ]);
+        assert!(contains("10.1.2.3") && contains("::ffff:10.1.2.3"));
+        assert!(!contains("192.0.2.1") && !contains("11.1.2.3"), "a certificate was not looked at");
+        set(&[]);
+        assert!(!contains("10.1.2.3"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod records;
 mod tests;
 mod user;
 
-pub use access::{AccessList, Trust};
+pub use access::{AccessList, Listed, Trust};
 pub use field::{Aor, BadHa1, ContactUri, ForwardUri, Ha1, MOST_AOR, Quality};
 #[cfg(test)]
 pub(crate) use fields::fields_of;

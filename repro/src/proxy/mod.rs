@@ -259,7 +259,8 @@ impl Proxy {
         }
         let mut context = ResponseContext::new(transaction, invite);
         if forwarding.watched {
-            context.upstream = Some(Box::new(Upstream::of(&forwarding.request)));
+            context.upstream =
+                Some(Box::new(Upstream::of(&forwarding.request, self.server.provisioning().peers.rewrites_from)));
         }
         if forwarding.options.path == AddPath::Flow && registrar::registers_flow(&forwarding.request) {
             context.device = forwarding.request.source().map(|source| Box::new(source.flow));
@@ -444,6 +445,7 @@ impl TransactionUser for Proxy {
             }
             TuEvent::Response { transaction, msg } => self.on_response(transaction, msg, stack),
             TuEvent::NoResponse { transaction, reason } => self.on_no_response(transaction, reason, stack),
+            TuEvent::Silent { transaction } => self.on_silent(transaction, stack),
             TuEvent::ClientEnded { transaction } => drop(self.accepted.remove(&transaction)),
             // A server transaction that ended takes no more responses; its branches end by themselves.
             TuEvent::ServerEnded { .. } | TuEvent::NotDelivered { .. } => {}

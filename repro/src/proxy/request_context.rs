@@ -202,10 +202,16 @@ impl RequestContext<'_, '_> {
         wanted && matches!(self.request.request_uri(), Ok(Uri::Tel(tel)) if tel.is_global())
     }
 
-    /// Whether it is for a telephone number that can be looked up, or that a trunk may carry.
+    /// Whether it is for a telephone number that can be looked up, or for a number or an emergency service that a trunk may
+    /// carry.
     pub fn is_number(&self) -> bool {
         let trunks = !self.server.provisioning().trunks.is_empty() && self.wants_targets();
-        trunks && matches!(self.request.request_uri(), Ok(Uri::Tel(_))) || self.is_enum()
+        let carried = || match self.request.request_uri() {
+            Ok(Uri::Tel(_)) => true,
+            Ok(uri) => self.server.dial_plan().service_in(&uri).is_some(),
+            Err(_) => false,
+        };
+        trunks && carried() || self.is_enum()
     }
 
     /// Whether targets have to be chosen for it: it is outside any dialog, and no Route or flow says where it goes. A

@@ -265,7 +265,7 @@ impl ResponseContext {
 }
 
 impl Branch {
-    fn give_up(&mut self, invite: bool, stack: &mut TuContext<'_>) {
+    pub(super) fn give_up(&mut self, invite: bool, stack: &mut TuContext<'_>) {
         self.role = Role::GivenUp;
         if invite {
             stack.cancel(self.client, Some(NOT_ANSWERED));

@@ -176,6 +176,24 @@ impl Proxy {
         }
     }
 
+    /// Nothing was heard of a target for as long as it may be silent: it counts as one that cannot be reached, and is given
+    /// up. A 2xx of it that comes late still counts.
+    pub(super) fn on_silent(&mut self, client: ClientTransaction, stack: &mut TuContext<'_>) {
+        let Some(&slot) = self.branches.get(&client) else { return };
+        let outcome = self.look_at(slot, client, 408, (None, false), stack);
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        let invite = context.invite;
+        let Some(branch) = context.branch(client) else { return };
+        // What becomes of it later is no news of the target.
+        branch.target = None;
+        let role = branch.role;
+        branch.give_up(invite, stack);
+        if let (Outcome::Counts(code), Role::Current | Role::RingsOn) = (outcome, role) {
+            context.consider(Best::Local(code), role);
+        }
+        self.settle(slot, stack);
+    }
+
     /// The flow of a device is dead, or not to be had: the next one gets the request, in the place of the branch that
     /// failed. One that is dead is forgotten. Whether that settles it.
     fn try_next_flow(&mut self, client: ClientTransaction, dead: bool, stack: &mut TuContext<'_>) -> bool {

@@ -27,13 +27,15 @@ pub struct TargetView<'a, 'c> {
 pub struct Upstream {
     /// The flow.
     pub source: Option<Flow>,
-    /// Its From, if it has a Privacy header: a target may have got another.
+    /// Its From, if a target may have got another: it has a Privacy header, or a peer is told by From who calls.
     pub from: Option<Box<str>>,
 }
 
 impl Upstream {
-    pub(super) fn of(request: &Message) -> Self {
-        let from = request.exists(h::PRIVACY).then(|| request.header(h::FROM).ok().map(|from| from.to_string().into()));
+    /// `rewrites_from`: some peer gets another From.
+    pub(super) fn of(request: &Message, rewrites_from: bool) -> Self {
+        let hidden = rewrites_from || request.exists(h::PRIVACY);
+        let from = hidden.then(|| request.header(h::FROM).ok().map(|from| from.to_string().into()));
         Upstream { source: request.source().map(|source| source.flow), from: from.flatten() }
     }
 }

@@ -5,9 +5,17 @@ use crate::provisioning::{Fault, Record};
 use serde::{Deserialize, Serialize};
 use stack::uri::Uri;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// The longest number that is treated as one, in octets; one of E.164 has 15 digits.
 const LONGEST: usize = 64;
+
+/// Whether the name of a service, in small letters, is `sos` or a part of it (RFC 5031 §4.2).
+pub fn is_emergency_service(name: &str) -> bool {
+    let mut labels = name.split('.');
+    labels.next() == Some("sos")
+        && labels.all(|label| !label.is_empty() && !label.bytes().any(|b| b.is_ascii_uppercase()))
+}
 
 /// How numbers are dialled here. Empty: there is no such thing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -19,8 +27,10 @@ pub struct DialConfig {
     pub international_prefix: String,
     /// What is dialled before a number of this country, as `0`.
     pub national_prefix: String,
-    /// Numbers that go the emergency way, as `112`.
+    /// Numbers that go the emergency way, as `112`. `urn:service:sos` (RFC 5031) is the first of them.
     pub emergency: Vec<String>,
+    /// Numbers of emergency services, by the names that they have in `urn:service:` (RFC 5031), as `sos.police`.
+    pub services: BTreeMap<String, String>,
 }
 
 /// `[[dial_rule]]`: what becomes of numbers that begin with a prefix.
@@ -108,6 +118,32 @@ impl DialPlan<'_> {
         self.config.emergency.iter().any(|number| number == digits)
     }
 
+    /// The number of an emergency service (RFC 5031): `urn:service:sos` is the first of the emergency numbers, what is more
+    /// special has a number of its own or that of the service it belongs to. None for any other URI, and where there are no
+    /// emergency numbers.
+    pub fn service_in(&self, uri: &Uri<'_>) -> Option<&str> {
+        let Uri::Other(uri) = uri else { return None };
+        let (namespace, service) = uri.opaque.split_once(':')?;
+        if !uri.scheme.eq_ignore_ascii_case("urn") || !namespace.eq_ignore_ascii_case("service") {
+            return None;
+        }
+        let service = service.to_ascii_lowercase();
+        let sos = self.config.emergency.first()?;
+        if !is_emergency_service(&service) {
+            return None;
+        }
+        let mut name = service.as_str();
+        loop {
+            if let Some(number) = self.config.services.get(name) {
+                return Some(number);
+            }
+            match name.rsplit_once('.') {
+                Some((parent, _)) => name = parent,
+                None => return Some(sos),
+            }
+        }
+    }
+
     fn e164(&self, number: &str) -> String {
         let DialConfig { country_code, international_prefix, national_prefix, .. } = self.config;
         let after = |prefix: &str| number.strip_prefix(prefix).filter(|rest| !prefix.is_empty() && !rest.is_empty());
@@ -174,6 +210,7 @@ mod tests {
             international_prefix: "00".to_owned(),
             national_prefix: "0".to_owned(),
             emergency: vec!["112".to_owned(), "110".to_owned()],
+            services: [("sos.police".to_owned(), "110".to_owned())].into(),
         }
     }
 
@@ -224,6 +261,32 @@ mod tests {
             assert_eq!(dial(dialled), Dialled::Emergency(is.to_owned()), "{dialled}");
         }
         assert_eq!(dial("1120"), number("+49301120"));
+    }
+
+    #[test]
+    fn an_emergency_service_has_a_number() {
+        let config = config();
+        let plan = DialPlan { config: &config, rules: &DialRules::default() };
+        for (uri, is) in [
+            ("urn:service:sos", Some("112")),
+            ("URN:Service:SOS", Some("112")),
+            ("urn:service:sos.fire", Some("112")),
+            ("urn:service:sos.police", Some("110")),
+            ("urn:service:sos.Police.highway", Some("110")),
+            ("urn:service:sosfire", None),
+            ("urn:service:sos.", None),
+            ("urn:service:sos..fire", None),
+            ("urn:service:counseling", None),
+            ("urn:nena:service:sos", None),
+            ("uri:service:sos", None),
+            ("urn:service", None),
+            ("tel:112", None),
+            ("sip:sos@example.com", None),
+        ] {
+            assert_eq!(plan.service_in(&Uri::parse(uri).unwrap()), is, "{uri}");
+        }
+        let none = DialPlan { config: &DialConfig::default(), rules: &DialRules::default() };
+        assert_eq!(none.service_in(&Uri::parse("urn:service:sos").unwrap()), None);
     }
 
     #[test]

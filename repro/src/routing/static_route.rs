@@ -28,6 +28,9 @@ pub struct StaticRouteRecord {
     /// Routes of the smallest number are tried first, those of the same one at the same time.
     #[serde(default)]
     pub priority: u32,
+    /// Whether strangers may use it too, although it leads out of our domains.
+    #[serde(default)]
+    pub open: bool,
 }
 
 impl Record for StaticRouteRecord {
@@ -57,6 +60,8 @@ pub struct Chosen {
     pub uri: String,
     /// The smallest is tried first.
     pub priority: u32,
+    /// Strangers may go there too.
+    pub open: bool,
 }
 
 impl StaticRoutes {
@@ -94,7 +99,7 @@ impl StaticRouteRecord {
         if new.is_none() {
             tracing::warn!(route = self.name, "the rewritten Request-URI is none");
         }
-        new.map(|uri| Chosen { uri, priority: self.priority })
+        new.map(|uri| Chosen { uri, priority: self.priority, open: self.open })
     }
 }
 
@@ -104,7 +109,7 @@ mod tests {
 
     fn route(name: &str, uri: &str, rewrite: &str, priority: u32) -> StaticRouteRecord {
         let (name, uri, rewrite) = (name.to_owned(), uri.parse().unwrap(), rewrite.to_owned());
-        StaticRouteRecord { name, uri, method: None, event: None, rewrite, priority }
+        StaticRouteRecord { name, uri, method: None, event: None, rewrite, priority, open: false }
     }
 
     fn chosen(routes: &StaticRoutes, uri: &str, method: &str, event: Option<&str>) -> Vec<(String, u32)> {

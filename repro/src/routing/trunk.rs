@@ -48,6 +48,10 @@ pub struct TrunkRecord {
     /// OPTIONS are sent, brings it back.
     #[serde(default = "recovery_timeout")]
     pub recovery_timeout: u32,
+    /// Seconds that a contact, and each address behind its name, may say nothing at all to an INVITE, not even 100: then
+    /// the next one gets the call, and the contact is out of service. A later 2xx still counts. 0: 32 s over UDP.
+    #[serde(default = "silence_timeout")]
+    pub silence_timeout: u32,
     /// What becomes of a call that it redirects (3xx).
     #[serde(default)]
     pub redirects: Redirects,
@@ -81,6 +85,10 @@ fn one() -> u32 {
 
 fn oos_force() -> u32 {
     8
+}
+
+fn silence_timeout() -> u32 {
+    5
 }
 
 fn recovery_timeout() -> u32 {
@@ -168,6 +176,11 @@ impl Trunk {
         Duration::from_secs(self.record.recovery_timeout.into())
     }
 
+    /// How long a contact may say nothing at all to an INVITE.
+    fn silence(&self) -> Option<Duration> {
+        Some(Duration::from_secs(self.record.silence_timeout.into())).filter(|silence| !silence.is_zero())
+    }
+
     /// Whether OPTIONS are sent to its contacts.
     pub fn is_probed(&self) -> bool {
         self.record.oos_check > 0
@@ -192,6 +205,8 @@ pub struct Hop {
     pub uri: Arc<str>,
     /// Whether it is tried whatever its health.
     pub emergency: bool,
+    /// How long it may say nothing at all.
+    pub silence: Option<Duration>,
 }
 
 impl PartialEq for Hop {
@@ -327,6 +342,10 @@ impl Trunks {
                 );
             }
         }
+        // Nobody else is left to take the call: it waits for the last one as long as it can.
+        if let Some(last) = hops.last_mut() {
+            last.silence = None;
+        }
         hops
     }
 }
@@ -339,6 +358,7 @@ fn add(trunk: &Arc<Trunk>, (number, emergency): (&str, bool), hops: &mut Hops, w
         contact: at,
         uri: contact.uri_for(number),
         emergency,
+        silence: trunk.silence(),
     }));
 }
 

@@ -8,7 +8,7 @@
 use super::journal::{Job, Journal, Saved};
 use super::{Store, StoreError};
 use crate::location::Notation;
-use crate::provisioning::{Provisioning, Records, one_line};
+use crate::provisioning::{Listed, Provisioning, Records, one_line};
 use crate::proxy::Server;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rutil::{Clock, HashMap, HashSet, Keyed, Rng, Time};
@@ -49,6 +49,7 @@ pub struct Service {
     text: Vec<u8>,
     file: Records,
     current: Arc<Provisioning>,
+    listed: Listed,
     /// What was published before, until nobody else has it any more: the last to have it frees it, and that takes time.
     former: Vec<Arc<Provisioning>>,
     rng: Rng,
@@ -120,7 +121,9 @@ impl Service {
     ) -> Result<Self, StoreError> {
         let mut rng = rng.split();
         let (journal, jobs) = Journal::new();
-        let provisioning = compile(&mut store, &file, &mut rng)?;
+        let provisioning = Arc::new(compile(&mut store, &file, &mut rng)?);
+        let listed = Listed::default();
+        listed.set(provisioning.clone());
         let hashers = (Keyed::new(&mut rng), Keyed::new(&mut rng));
         Ok(Service {
             store,
@@ -133,7 +136,8 @@ impl Service {
             swept: 0,
             text: Vec::new(),
             file,
-            current: Arc::new(provisioning),
+            current: provisioning,
+            listed,
             former: Vec::new(),
             rng,
             journal: Arc::new(journal),
@@ -145,6 +149,11 @@ impl Service {
     /// What is provisioned at the start.
     pub fn provisioning(&self) -> Arc<Provisioning> {
         self.current.clone()
+    }
+
+    /// Who is in the access list, now and later.
+    pub fn listed(&self) -> Listed {
+        self.listed.clone()
     }
 
     /// Where the proxies say what has changed.
@@ -371,6 +380,7 @@ impl Service {
         for shard in 0..self.notation.shards {
             outbox.push(shard, provisioning.clone());
         }
+        self.listed.set(provisioning.clone());
         tracing::info!(users = provisioning.users(), "what is provisioned is put together anew");
         self.former.push(std::mem::replace(&mut self.current, provisioning));
     }

@@ -16,6 +16,7 @@ use crate::tu::{NoResponse, SendOptions, TuEvent};
 use bytes::Bytes;
 use rutil::{Class, Time};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A client transaction.
 pub(super) struct Client {
@@ -37,6 +38,10 @@ pub(super) struct Client {
     early: Option<Box<Message>>,
     /// How often Timer A or E fired.
     round: u8,
+    /// How long nothing may be heard ([`SendOptions::silence`]): Timer B fires a first time then.
+    pub(super) silence: Option<Duration>,
+    /// It has fired that first time.
+    pub(super) silent: bool,
     /// Where it went; `None` until the selector says.
     flow: Option<Flow>,
     /// Whom its peer has to prove to be, over TLS: for the CANCEL and the ACK as for the request.
@@ -122,6 +127,8 @@ impl Client {
             cancel_sent: false,
             early: None,
             round: 0,
+            silence: None,
+            silent: false,
             flow: None,
             domain: None,
             for_size: false,
@@ -174,6 +181,7 @@ impl TransactionController {
             _ => State::NonInvite(client_non_invite::State::Trying),
         };
         let mut client = Client::new(id, state, tu, method_mark(&method), now);
+        client.silence = options.silence.filter(|silence| *silence < self.values.long());
         self.kept.count(&mut client.share, octets);
         self.insert_client(client);
         let request = Outgoing::Request { transaction: id, msg, options, stateless: false };
@@ -331,6 +339,9 @@ impl TransactionController {
     }
 
     fn step_client(&mut self, at: (u32, u32), event: Event, msg: Option<Box<Message>>, reason: NoResponse, now: Time) {
+        if matches!(event, Event::Timer(Timer::B)) && self.is_silent(at, now) {
+            return;
+        }
         if self.fail_over(at, event, (msg.as_deref(), reason), now) == Left::Lingers {
             return;
         }
@@ -418,11 +429,15 @@ impl TransactionController {
         self.kept.count(&mut client.share, octets);
     }
 
-    fn arm_client(&mut self, at: (u32, u32), timer: Timer, now: Time) {
+    pub(super) fn arm_client(&mut self, at: (u32, u32), timer: Timer, now: Time) {
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         let slow = timer == Timer::E && client.state == State::NonInvite(client_non_invite::State::Proceeding);
         let after = match self.values.duration(timer, client.is_reliable(), client.round) {
             Some(_) if slow => self.values.t2, // RFC 3261 §17.1.2.2: in Proceeding at intervals of T2
+            Some(after) if timer == Timer::B => match client.silence {
+                Some(silence) if client.silent => after.saturating_sub(silence),
+                silence => silence.unwrap_or(after),
+            },
             Some(after) => after,
             None => return,
         };

@@ -73,6 +73,25 @@ impl TransactionController {
         Left::Lingers
     }
 
+    /// The first time that Timer B fires where a target may be silent for so long and no longer: another one gets the
+    /// request, or the transaction user is told. Whether this was that time.
+    pub(super) fn is_silent(&mut self, at: (u32, u32), now: Time) -> bool {
+        let Some(client) = self.clients.get_mut(at.0, at.1) else { return false };
+        if client.silence.is_none() || std::mem::replace(&mut client.silent, true) {
+            return false;
+        }
+        if client.state != State::Invite(client_invite::State::Calling) {
+            return true;
+        }
+        if self.fail_over(at, Event::Timer(Timer::B), (None, NoResponse::Timeout), now) == Left::No {
+            self.arm_client(at, Timer::B, now);
+            let Some(client) = self.clients.get_mut(at.0, at.1) else { return true };
+            let (transaction, tu) = (client.id.first_attempt(), client.tu);
+            self.tell_tu(tu, TuEvent::Silent { transaction }, now);
+        }
+        true
+    }
+
     /// The attempt that follows the one at `at`, with its transaction user.
     fn begin_next(&mut self, at: (u32, u32), cause: Cause, now: Time) -> bool {
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return false };
@@ -148,7 +167,9 @@ impl Client {
             State::Invite(_) => State::Invite(client_invite::State::Calling),
             State::NonInvite(_) => State::NonInvite(client_non_invite::State::Trying),
         };
-        Client::new(id, state, self.tu, self.method, self.began)
+        let mut next = Client::new(id, state, self.tu, self.method, self.began);
+        next.silence = self.silence;
+        next
     }
 }
 

@@ -42,6 +42,10 @@ pub struct SendOptions {
     pub loop_hash: Option<u64>,
     /// Whether a Path is added to a REGISTER, for the way that it leaves (RFC 3327 §5.2).
     pub path: AddPath,
+    /// How long a target of an INVITE may say nothing at all before the next one gets it; when the last one is silent for so
+    /// long, [`super::TuEvent::Silent`] tells that, and the transaction goes on to Timer B. None, or not less than that: Timer
+    /// B alone counts.
+    pub silence: Option<Duration>,
 }
 
 /// What a Path value of ours leads to.

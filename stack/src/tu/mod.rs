@@ -81,6 +81,12 @@ pub enum TuEvent {
         /// Why.
         reason: NoResponse,
     },
+    /// Nothing was heard of an INVITE for [`SendOptions::silence`], and there is no other target. Its transaction goes on, and
+    /// may still have responses.
+    Silent {
+        /// The INVITE.
+        transaction: ClientTransaction,
+    },
     /// A response may not have arrived: its transport failed, or no ACK came for a final response (Timer H).
     NotDelivered {
         /// The request that was answered.

@@ -50,6 +50,27 @@ fn a_source_that_asks_for_too_much() {
     assert!(first > 100, "it was not banned");
 }
 
+/// Who is in the access list by address is not limited, even when that is said later.
+#[test]
+fn who_is_listed_may_ask_as_often_as_he_likes() {
+    let limits = "[limits]\nsource_rate = 1\nsource_burst = 1\nban_after = 1\nban_seconds = 3600\n";
+    let file = File::new("exempt", &format!("{limits}[[acl]]\nnetwork = \"127.0.0.0/8\"\n"));
+    let repro = start(&["--config", file.name()]);
+    let alice = Phone::new("alice", address(&repro, "udp"));
+    for count in 1..50 {
+        alice.send(b"no SIP");
+        alice.send(&alice.request("OPTIONS", &alice, "listed", count));
+        let answer = loop {
+            let heard = alice.overhear().expect("it is not banned");
+            match heard.starts_with(b"OPTIONS ") {
+                true => alice.answer(&heard, 200),
+                false => break heard,
+            }
+        };
+        assert!(answer.starts_with(b"SIP/2.0 200 "), "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
 /// What an operator reads of a flood: that it began, what it cost when it is over, and the numbers at intervals; never a
 /// line a message.
 #[test]

@@ -168,3 +168,37 @@ fn an_emergency_call_is_tried_although_all_trunks_are_out_of_service() {
     assert_eq!((call(&repro, "12345"), call(&repro, "112")), (500, 486));
     assert_eq!(back.stop().calls, 1);
 }
+
+/// A gateway that is there and says nothing: the call is the next one's after a second, and later ones at once.
+#[test]
+fn a_silent_trunk_holds_nobody() {
+    let (silent, two) = (UdpSocket::bind("127.0.0.1:0").expect("a free port"), Gateway::new(486));
+    let repro = proxy(silent.local_addr().expect("it is bound"), two.address, "silence_timeout = 1");
+    let clock = RealClock::new();
+    let began = clock.now();
+    assert_eq!(call(&repro, "12345"), 486);
+    // Timer B would be 32 s: what is bounded here is a tenth of that on a slow machine too.
+    assert!(clock.now().since(began) < Duration::from_secs(20), "it waited for Timer B");
+    assert_eq!(call(&repro, "12345"), 486);
+    assert_eq!(two.stop().calls, 2);
+    // The first call alone was sent there: an INVITE, and what Timer A repeats of it.
+    silent.set_nonblocking(true).expect("a socket");
+    let (mut buffer, mut branches) = ([0; 65_536], Vec::new());
+    while let Ok((size, _)) = silent.recv_from(&mut buffer) {
+        let invite = Message::parse(&buffer[..size]).expect("a request");
+        branches.push(invite.first(h::VIAS).expect("a Via").branch().expect("a branch").to_owned());
+    }
+    branches.dedup();
+    assert_eq!(branches.len(), 1);
+}
+
+#[test]
+fn an_emergency_service_is_called_by_its_name() {
+    let (one, two) = (Gateway::new(503), Gateway::new(486));
+    let repro = proxy(one.address, two.address, "");
+    let own = address(&repro, "udp");
+    assert_eq!(through(&repro, "INVITE", "urn:service:sos.ambulance"), 486);
+    assert_eq!(through(&repro, "INVITE", &format!("sip:112@{own}")), 486);
+    assert_eq!(through(&repro, "INVITE", "urn:service:counseling"), 416);
+    assert_eq!((one.stop().calls, two.stop().calls), (2, 2));
+}

@@ -238,6 +238,7 @@ pub(crate) fn word(event: &TuEvent) -> String {
         TuEvent::NoResponse { reason: NoResponse::Timeout, .. } => "timeout".into(),
         TuEvent::NoResponse { reason, .. } => reason.to_string(),
         TuEvent::NotDelivered { .. } => "not delivered".into(),
+        TuEvent::Silent { .. } => "silent".into(),
         TuEvent::ClientEnded { .. } => "client ended".into(),
         TuEvent::ServerEnded { .. } => "server ended".into(),
         TuEvent::Posted(_) => "posted".into(),

@@ -27,8 +27,18 @@ fn send(bench: &mut Bench, method: &str, addresses: &[&str]) -> (ClientTransacti
 }
 
 fn send_to(bench: &mut Bench, method: &str, uri: &str, addresses: &[&str]) -> (ClientTransaction, Sent) {
+    send_with(bench, method, uri, addresses, SendOptions::default())
+}
+
+fn send_with(
+    bench: &mut Bench,
+    method: &str,
+    uri: &str,
+    addresses: &[&str],
+    options: SendOptions,
+) -> (ClientTransaction, Sent) {
     let msg = request_to(method, uri);
-    let id = bench.act(0, move |stack| stack.send(msg, SendOptions::default()));
+    let id = bench.act(0, move |stack| stack.send(msg, options));
     bench.nothing_sent();
     let records = Records::Addresses(addresses.iter().map(|ip| ip.parse().unwrap()).collect());
     bench.stack.answer(Answer { token: 2, result: Ok(records), ttl: Some(Duration::from_secs(3600)) }, bench.now);
@@ -134,6 +144,55 @@ fn silence_leads_to_the_next_target() {
         let mut want = vec![told(64_000, "timeout")];
         want.extend((method == "INVITE").then(|| told(64_000, "client ended")));
         assert_eq!((bench.told(0), bench.alive().0), (want, 0), "{method}");
+    }
+}
+
+/// The time of silence counts for each target; after the last one the transaction goes on, and its 2xx is passed up.
+#[test]
+fn silence_may_lead_on_sooner() {
+    let mut bench = bench();
+    let options = SendOptions { silence: Some(Duration::from_secs(5)), ..SendOptions::default() };
+    let (_, first) = send_with(&mut bench, "INVITE", NAME, &["192.0.2.11", "192.0.2.12"], options);
+    bench.run_to(4_999);
+    bench.sent();
+    assert_eq!(bench.told(0), []);
+    bench.run_to(5_000);
+    let second = bench.one_sent();
+    assert_eq!(second.peer.to_string(), "192.0.2.12:5060");
+    bench.run_to(9_999);
+    assert_eq!(bench.told(0), []);
+    bench.run_to(30_000);
+    assert_eq!(bench.told(0), [told(10_000, "silent")]);
+    // Whichever answers at last has the call.
+    respond(&mut bench, &first, 200);
+    assert_eq!(bench.told(0), [told(30_000, "200")]);
+    bench.run_to(110_000);
+    assert_eq!((bench.told(0), bench.alive().0), (vec![told(62_000, "client ended")], 0));
+}
+
+#[test]
+fn who_says_something_in_time_is_not_silent() {
+    for (at, code) in [(4_000, 100), (6_000, 180), (6_000, 200), (31_000, 486)] {
+        let mut bench = bench();
+        let options = SendOptions { silence: Some(Duration::from_secs(5)), ..SendOptions::default() };
+        let (_, first) = send_with(&mut bench, "INVITE", NAME, &["192.0.2.11"], options);
+        bench.run_to(at);
+        let mut want = vec![told(5_000, "silent")];
+        want.truncate(usize::from(at > 5_000));
+        assert_eq!(bench.told(0), want);
+        respond(&mut bench, &first, code);
+        bench.run_to(36_000);
+        assert_eq!(bench.told(0), [told(at, &code.to_string())], "and no timeout");
+    }
+    // Without any answer Timer B ends it when it always does; no other request has such a time.
+    for (method, want) in [("INVITE", &["silent", "timeout", "client ended"][..]), ("OPTIONS", &["timeout"])] {
+        let mut bench = bench();
+        let options = SendOptions { silence: Some(Duration::from_secs(5)), ..SendOptions::default() };
+        send_with(&mut bench, method, NAME, &["192.0.2.11"], options);
+        bench.run_to(40_000);
+        let heard = bench.told(0);
+        assert_eq!(heard.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), want);
+        assert_eq!(heard.iter().find(|(_, what)| what == "timeout"), Some(&told(32_000, "timeout")));
     }
 }
 

@@ -88,7 +88,7 @@ impl Ledger {
             TuEvent::ServerEnded { transaction } => {
                 books.server(node, *transaction, "a second end", |server| !std::mem::replace(&mut server.ended, true))
             }
-            TuEvent::Ack { .. } | TuEvent::NotDelivered { .. } | TuEvent::Posted(_) => {}
+            TuEvent::Ack { .. } | TuEvent::NotDelivered { .. } | TuEvent::Silent { .. } | TuEvent::Posted(_) => {}
         }
     }
 

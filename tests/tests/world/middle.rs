@@ -89,7 +89,10 @@ impl TransactionUser for Middle {
                 }
             }
             TuEvent::ClientEnded { transaction } => self.forget(transaction),
-            TuEvent::ServerEnded { .. } | TuEvent::NotDelivered { .. } | TuEvent::Posted(_) => {}
+            TuEvent::ServerEnded { .. }
+            | TuEvent::NotDelivered { .. }
+            | TuEvent::Silent { .. }
+            | TuEvent::Posted(_) => {}
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) struct Client {
     pub(super) successes: u32,
     /// Final responses other than 2xx to INVITE, and news that there is none.
     pub(super) finals: u32,
+    pub(super) silent: bool,
     pub(super) ended: bool,
     pub(super) cancelled: bool,
 }
@@ -92,7 +93,8 @@ fn obey(notes: &mut Notes, order: Order, stack: &mut TuContext<'_>) {
         Order::Send(msg, options) => {
             let invite = msg.method() == Some(Method::Invite);
             let transaction = stack.send(msg, options);
-            let client = Client { transaction, invite, successes: 0, finals: 0, ended: false, cancelled: false };
+            let client =
+                Client { transaction, invite, successes: 0, finals: 0, silent: false, ended: false, cancelled: false };
             notes.clients.push(client);
         }
         Order::SendStateless(msg, options) => stack.send_stateless(msg, options),
@@ -134,6 +136,11 @@ fn hear(notes: &mut Notes, event: TuEvent) {
             let client = notes.client(transaction);
             assert!(!client.ended && client.finals == 0 && client.successes == 0, "{reason} after a final response");
             client.finals += 1;
+        }
+        TuEvent::Silent { transaction } => {
+            let client = notes.client(transaction);
+            assert!(client.invite && !client.ended && client.finals + client.successes == 0, "silent after an answer");
+            assert!(!std::mem::replace(&mut client.silent, true), "silent twice");
         }
         TuEvent::ClientEnded { transaction } => {
             let client = notes.client(transaction);

@@ -211,7 +211,8 @@ impl World {
         let inbound = TransportId(script.below(3) as u16);
         let record_route = script.one_in(8).then(|| Flow { transport: inbound, ..peer::flow(script) });
         let loop_hash = script.one_in(4).then_some(7);
-        let options = SendOptions { next_hop, record_route, loop_hash, ..SendOptions::default() };
+        let silence = script.one_in(4).then_some(Duration::from_secs(5));
+        let options = SendOptions { next_hop, record_route, loop_hash, silence, ..SendOptions::default() };
         self.lookups += 1;
         let order = match script.one_in(8) {
             true => Order::SendStateless(msg.into(), options),

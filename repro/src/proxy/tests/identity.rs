@@ -137,3 +137,111 @@ fn a_registration_asserts_nothing() {
     let outs = prove(&mut bench, register("bob@example.com"), "bob", "bob");
     assert_eq!(codes(&outs), [200]);
 }
+
+const CARRIER: &str = "192.0.2.77:5060";
+
+/// The same, with a carrier beside it, which is trusted without a password only as `peer` says.
+fn with_carrier(peer: serde_json::Value) -> Bench {
+    let mut bench = domain();
+    let mut record = json!({"name": "carrier", "networks": ["192.0.2.77"], "trunks": ["gw"]});
+    record.as_object_mut().unwrap().extend(peer.as_object().unwrap().clone());
+    let trunk = json!({"name": "gw", "contacts": ["sip:gw.carrier.example"]});
+    post(&mut bench, &[("acl", json!({"network": "10.0.0.0/8"})), ("trunk", trunk), ("peer", record)]);
+    bench
+}
+
+const ASSERTED: &str = "P-Asserted-Identity: \"King\" <sip:king@example.com>\r\n";
+
+#[test]
+fn a_peer_is_told_in_its_own_form() {
+    let own = "<sip:alice@example.com>;tag=a";
+    for (identity, pai, rpid, from) in [
+        ("pai", Some("\"King\" <sip:king@example.com>"), None, own),
+        ("rpid", None, Some("\"King\" <sip:king@example.com>;party=calling;screen=yes;privacy=off"), own),
+        ("from", None, None, "\"King\" <sip:king@example.com>;tag=a"),
+        ("none", None, None, own),
+    ] {
+        let mut bench = with_carrier(json!({"identity": identity}));
+        bench.peer = FRIEND;
+        // By its trunk, whose address nobody knows yet, and by the address of its network.
+        for uri in ["tel:+4930", "sip:x@192.0.2.77"] {
+            let (client, msg, _) = bench.forwarded(of("INVITE", uri, ASSERTED));
+            let told = (line(&msg, "P-Asserted-Identity"), line(&msg, "Remote-Party-ID"), line(&msg, "From"));
+            let expected = |value: Option<&str>| value.map(str::to_owned).into_iter().collect::<Vec<_>>();
+            assert_eq!(told, (expected(pai), expected(rpid), vec![from.to_owned()]), "{identity} {uri}");
+            // Whoever called has the From that he sent.
+            let outs = bench.respond(client, &msg, 180);
+            let [Out::Answer(_, 180, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+            assert_eq!(line(answer, "From"), [own], "{identity}");
+        }
+    }
+}
+
+#[test]
+fn what_is_private_goes_to_a_peer_of_the_trust_domain_alone() {
+    for (identity, trusted, told) in [
+        ("rpid", true, true),
+        ("rpid", false, false),
+        ("pai", true, true),
+        ("pai", false, false),
+        ("from", false, false),
+    ] {
+        let mut bench = with_carrier(json!({"identity": identity, "trust_domain": trusted}));
+        bench.peer = FRIEND;
+        let (_, msg, _) = bench.forwarded(of("INVITE", "tel:+4930", &format!("{ASSERTED}Privacy: id\r\n")));
+        let sent = text(&msg);
+        assert_eq!(sent.contains("king"), told, "{sent}");
+        assert_eq!(sent.contains("privacy=full"), told && identity == "rpid", "{sent}");
+    }
+    // An anonymous From is not made into a name again.
+    let mut bench = with_carrier(json!({"identity": "from"}));
+    bench.peer = FRIEND;
+    let (_, msg, _) = bench.forwarded(of("INVITE", "tel:+4930", &format!("{ASSERTED}Privacy: user\r\n")));
+    assert!(line(&msg, "From")[0].contains("anonymous.invalid") && !text(&msg).contains("king"));
+}
+
+#[test]
+fn what_a_peer_says_is_read_in_its_own_form_if_it_is_trusted() {
+    let said = "From: <sip:+4930@carrier.example>;tag=a\r\nP-Asserted-Identity: <sip:p@carrier.example>\r\n\
+                Remote-Party-ID: <sip:r@carrier.example>;screen=yes;privacy=full\r\n";
+    for (identity, trusted, asserted) in [
+        ("pai", true, Some("<sip:p@carrier.example>")),
+        ("rpid", true, Some("<sip:r@carrier.example>")),
+        ("from", true, Some("<sip:+4930@carrier.example>")),
+        ("none", true, None),
+        ("pai", false, None),
+        ("rpid", false, None),
+        ("from", false, None),
+    ] {
+        let mut bench = with_carrier(json!({"identity": identity, "trust_domain": trusted}));
+        bench.peer = CARRIER;
+        let (_, msg, _) = bench.forwarded(of("INVITE", "sip:bob@example.com", said));
+        let expected: Vec<String> = asserted.map(str::to_owned).into_iter().collect();
+        assert_eq!(line(&msg, "P-Asserted-Identity"), expected, "{identity} {trusted}");
+        assert!(line(&msg, "Remote-Party-ID").is_empty());
+        assert_eq!(line(&msg, "Privacy").len(), usize::from(identity == "rpid" && trusted));
+    }
+}
+
+#[test]
+fn a_peer_says_who_answers_and_is_told_it() {
+    let mut bench = with_carrier(json!({"identity": "rpid", "trust_domain": true}));
+    for (caller, uri, answerer, answered) in [
+        (FRIEND, "tel:+4930", CARRIER, "P-Asserted-Identity: <sip:x@y>\r\n"),
+        (CARRIER, "sip:bob@example.com", FRIEND, "Remote-Party-ID: <sip:x@y>;party=called;screen=yes;privacy=off\r\n"),
+    ] {
+        bench.peer = caller;
+        let (client, msg, _) = bench.forwarded(of("INVITE", uri, "From: <sip:x@example.net>;tag=a\r\n"));
+        bench.peer = answerer;
+        let mut response = response(&msg, 200);
+        let (name, value) = match answerer {
+            CARRIER => ("Remote-Party-ID", "<sip:x@y>;party=called"),
+            _ => ("P-Asserted-Identity", "<sip:x@y>"),
+        };
+        response.append_line(name, value);
+        let msg = bench.stamped(*response);
+        let outs = bench.event(TuEvent::Response { transaction: client, msg });
+        let [Out::Answer(_, 200, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+        assert!(text(answer).contains(answered), "{}", text(answer));
+    }
+}

@@ -1,6 +1,8 @@
 //! Whom the proxy serves: domains, users, and who may send elsewhere.
 
+use super::provisioned::post;
 use super::*;
+use serde_json::json;
 
 const STRANGER: &str = "203.0.113.9:5060";
 const FRIEND: &str = "10.1.2.3:5060";
@@ -105,6 +107,44 @@ fn what_counts_is_where_a_request_is_sent() {
     // An maddr may also lead to the device.
     bench.forwarded(request("BYE", "sip:bob@device.example.net:7000;maddr=10.9.9.9", own));
     bench.forwarded(request("BYE", "sip:bob@10.9.9.9:7000;transport=udp", own));
+}
+
+/// A static route that leads out of our domains is no way round the right to relay, unless it is open to all.
+#[test]
+fn a_static_route_does_not_make_a_relay() {
+    let route = |name: &str, uri: &str, to: &str, open: bool| {
+        ("static_route", json!({"name": name, "uri": uri, "rewrite": to, "open": open}))
+    };
+    let mut bench = public();
+    let far = "sip:$1@198.51.100.1";
+    let routes = [
+        ("domain", json!({"name": "example.com"})),
+        route("out", "^sip:([0-9]+)@example", far, false),
+        route("open", "^sip:open-([0-9]+)@example", far, true),
+        route("both-out", "^sip:both-([0-9]+)@example", far, false),
+        route("both-open", "^sip:both-([0-9]+)@example", "sip:$1@198.51.100.2", true),
+        route("here", "^sip:desk@example", "sip:bob@example.com", false),
+        route("number", "^sip:n([0-9]+)@example", "tel:$1", false),
+    ];
+    post(&mut bench, &routes);
+    assert_eq!(register(&mut bench, "sip:bob@10.9.9.9:7000"), 200);
+    assert_eq!(uri(&bench.forwarded(request("INVITE", "sip:1900@example.com", "")).1), "sip:1900@198.51.100.1");
+    bench.peer = STRANGER;
+    for method in ["INVITE", "MESSAGE", "SUBSCRIBE", "OPTIONS"] {
+        for to in ["sip:1900@example.com", "sip:1900@example.com;user=phone", "sip:n1@example.com"] {
+            assert_eq!(bench.status(request(method, to, "")), 403, "{method} {to}");
+        }
+    }
+    for (to, at) in [
+        ("sip:open-7@example.com", "sip:7@198.51.100.1"),
+        ("sip:both-7@example.com", "sip:7@198.51.100.2"),
+        ("sip:desk@example.com", "sip:bob@10.9.9.9:7000"),
+    ] {
+        assert_eq!(uri(&bench.forwarded(request("INVITE", to, "")).1), at);
+    }
+    // A forged Route, and a name of ours in From, open nothing.
+    let own = "Route: <sip:192.0.2.1:5060;lr>\r\nFrom: <sip:bob@example.com>;tag=1\r\n";
+    assert_eq!(bench.status(request("INVITE", "sip:1900@example.com", own)), 403);
 }
 
 #[test]

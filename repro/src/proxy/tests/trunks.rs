@@ -91,6 +91,81 @@ fn whoever_cannot_be_reached_is_followed_by_the_next() {
     assert_eq!(uri(&call(&mut bench).1), ONE);
 }
 
+/// The time for each attempt is told to the stack, and what is not heard of by then is given up as if it were not there.
+#[test]
+fn whoever_is_silent_is_followed_by_the_next_and_may_still_answer() {
+    for late in [true, false] {
+        let mut bench = bench();
+        let (first, msg, options) = bench.forwarded(request("INVITE", "sip:030123@127.0.0.1", ""));
+        assert_eq!((uri(&msg), options.silence), (ONE, Some(Duration::from_secs(5))));
+        let mut outs = bench.event(TuEvent::Silent { transaction: first });
+        assert_eq!(cancels(&outs), [first], "once it says something");
+        outs.retain(|out| !matches!(out, Out::Cancel(..)));
+        let (second, other) = next(outs);
+        assert_eq!((uri(&other), uri(&call(&mut bench).1)), (OTHER, OTHER), "out of service");
+        assert_eq!(codes(&bench.respond(second, &other, 180)), [180]);
+        if late {
+            let outs = bench.respond(first, &msg, 200);
+            assert_eq!((codes(&outs), cancels(&outs)), (vec![200], vec![second]));
+            assert!(bench.respond(second, &other, 487).is_empty());
+        } else {
+            assert_eq!(codes(&bench.respond(second, &other, 486)), [486]);
+            // When it ends at last that is nothing new: the trunk comes back when it would have.
+            bench.pass(27);
+            assert!(bench.no_response(first, NoResponse::Timeout).is_empty());
+            bench.pass(33);
+            assert_eq!(uri(&call(&mut bench).1), ONE);
+        }
+    }
+    // Nobody is left: the caller hears it now, and not after 32 s.
+    let mut bench = bench();
+    let (first, _) = call(&mut bench);
+    let outs = bench.event(TuEvent::Silent { transaction: first });
+    let second = sent(outs).remove(0).0;
+    assert_eq!(codes(&bench.event(TuEvent::Silent { transaction: second })), [408]);
+    [first, second].into_iter().for_each(|client| drop(bench.no_response(client, NoResponse::Timeout)));
+    bench.assert_forgotten();
+}
+
+#[test]
+fn an_emergency_call_waits_for_the_last_one() {
+    let mut bench = bench();
+    let (client, _, options) = bench.forwarded(request("INVITE", "sip:112@127.0.0.1", ""));
+    assert!(options.silence.is_some());
+    let mut outs = bench.event(TuEvent::Silent { transaction: client });
+    outs.retain(|out| !matches!(out, Out::Cancel(..)));
+    let (client, msg) = next(outs);
+    let outs = bench.respond(client, &msg, 503);
+    assert!(matches!(outs.as_slice(), [Out::Sent(_, _, SendOptions { silence: None, .. })]), "{outs:?}");
+}
+
+#[test]
+fn an_emergency_service_goes_the_emergency_way() {
+    let mut bench = provisioned(
+        "127.0.0.1:5060",
+        &TWO.replace("emergency = [\"112\"]", "emergency = [\"112\"]\nservices = {\"sos.police\" = \"110\"}"),
+    );
+    for (urn, number) in
+        [("urn:service:sos", "112"), ("urn:service:sos.fire", "112"), ("urn:service:SOS.police", "110")]
+    {
+        let (client, msg, _) = bench.forwarded(request("INVITE", urn, &format!("To: <{urn}>\r\n")));
+        assert_eq!(uri(&msg), format!("sip:{number}@192.0.2.112;user=phone"), "{urn}");
+        assert_eq!(uri(&next(bench.respond(client, &msg, 404)).1), format!("sip:{number}@192.0.2.1;user=phone"));
+    }
+    for urn in ["urn:service:counseling", "urn:isbn:1"] {
+        assert_eq!(bench.status(request("INVITE", urn, "")), 416, "{urn}");
+    }
+    // Without emergency numbers there is no such way, and strangers do not get it.
+    let mut bench = provisioned("127.0.0.1:5060", &TWO.replace("emergency = [\"112\"]", ""));
+    assert_eq!(bench.status(request("INVITE", "urn:service:sos", "")), 416);
+    let domains = "domains = [\"example.com\"]\ntrusted_peers = [\"192.0.2.77\"]\n";
+    let mut bench = provisioned("192.0.2.100:5060", &format!("{domains}{TWO}"));
+    bench.peer = "198.51.100.1:5060";
+    assert_eq!(bench.status(request("INVITE", "urn:service:sos", "")), 403);
+    bench.peer = "192.0.2.77:5060";
+    assert_eq!(uri(&bench.forwarded(request("INVITE", "urn:service:sos", "")).1), "sip:112@192.0.2.112;user=phone");
+}
+
 #[test]
 fn no_other_failure_leads_to_the_next() {
     let mut bench = bench();
