@@ -216,15 +216,15 @@ fn core(
     let mut meters = vec![rx.meter().clone(), from_scanner.meter().clone(), inputs.meter().clone()];
     meters.extend([arms.meter().clone(), out.meter().clone(), connected.meter().clone()]);
     let mut exporter = None;
-    let tap = match (plan.hep.pop(), &plan.options.hep) {
-        (Some(hep), Some(options)) => {
+    let tap = match plan.hep.pop() {
+        Some(hep) => {
             let (to_hep, captures) = edge!("hep", Bell::silent());
             meters.push(captures.meter().clone());
             let tap = Tap::new(to_hep, hep.stats.clone());
-            exporter = Some(HepExporter::new(captures, hep, options, plan.transports.clone()));
+            exporter = Some(HepExporter::new(captures, hep, plan.transports.clone()));
             tap
         }
-        _ => Tap::none(),
+        None => Tap::none(),
     };
     let scanner_stats = Arc::<ScannerStats>::default();
     let tally = Arc::<Tally>::default();

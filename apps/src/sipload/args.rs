@@ -4,9 +4,10 @@ use super::criteria::Criteria;
 use super::job::Job;
 use super::schedule::{Shape, Stretch};
 use super::users::{Users, UsersError};
+use crate::arguments::{sip_uri, time, token};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use repro::config::Listen;
-use stack::uri::{SipUri, Uri};
+use stack::uri::SipUri;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -207,22 +208,6 @@ impl LoadArgs {
     }
 }
 
-/// A time with its unit: `200ms`, `10s`, `1.5m`, `1h`.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let bad = || format!("{text:?}: expected a number and ms, s, m or h, as 200ms or 10s");
-    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(bad)?;
-    let (number, unit) = text.split_at(unit_at);
-    let seconds = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(bad()),
-    };
-    let number: f64 = number.parse().map_err(|_| bad())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| bad())
-}
-
 /// A time of a millisecond at least, and of ten days at most.
 fn interval(text: &str) -> Result<Duration, String> {
     let length = time(text)?;
@@ -241,34 +226,9 @@ fn share(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| format!("{text:?}: expected a share from 0 to 1, as 0.99"))
 }
 
-/// A word that can stand in a header.
-fn token(text: &str) -> Result<String, String> {
-    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
-    let good = !text.is_empty() && text.bytes().all(is_token);
-    if good { Ok(text.to_owned()) } else { Err(format!("{text:?}: expected an event package, as presence")) }
-}
-
-fn sip_uri(text: &str) -> Result<SipUri<'static>, String> {
-    match Uri::parse_request(text) {
-        Ok(Uri::Sip(uri)) => Ok(uri.into_owned()),
-        Ok(_) => Err(format!("{text:?}: expected a SIP URI, as sip:service@127.0.0.1:5070")),
-        Err(error) => Err(format!("{text:?}: {error}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_have_units() {
-        assert_eq!(time("200ms"), Ok(Duration::from_millis(200)));
-        assert_eq!(time("1.5m"), Ok(Duration::from_secs(90)));
-        assert_eq!(time("0s"), Ok(Duration::ZERO));
-        for wrong in ["10", "s", "-1s", "5d", "1e400s", "NaNs"] {
-            assert!(time(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn rates_and_shares_have_limits() {

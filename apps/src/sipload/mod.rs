@@ -11,7 +11,6 @@ mod caller;
 mod credentials;
 mod criteria;
 mod dialog;
-mod hop;
 mod job;
 mod live;
 mod report;
@@ -25,12 +24,12 @@ mod users;
 
 pub use args::Args;
 
+use crate::hop::{self, HopError};
 use crate::terminal::{died, say};
 use args::{LoadArgs, UasArgs};
 use callee::Callee;
 use caller::{Caller, CallerOptions, Stop};
 use criteria::Criteria;
-use hop::HopError;
 use job::Job;
 use live::Live;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};

@@ -1,6 +1,6 @@
 //! The actor behind the `hep` FIFO.
 
-use super::{Capture, HepOptions, encode};
+use super::{Capture, HepOptions, OnMessage, encode};
 use crate::transport::TransportTable;
 use rutil::{Actor, Counter, FifoReceiver, Time, Turn};
 use std::io;
@@ -22,60 +22,82 @@ pub struct HepStats {
 
 /// What the exporter of a shard needs from outside.
 pub struct HepPlan {
-    socket: UdpSocket,
-    epoch: Duration,
+    server: Option<Server>,
+    program: Option<OnMessage>,
     pub(crate) stats: Arc<HepStats>,
 }
 
+/// The way to the capture server.
+struct Server {
+    socket: UdpSocket,
+    options: HepOptions,
+    /// How long after the Unix epoch the clock of the actors begins.
+    epoch: Duration,
+}
+
 impl HepPlan {
-    /// Opens a socket towards the capture server. `epoch` is how long after the Unix epoch the clock of the actors begins.
+    /// Opens a socket towards the capture server, where there is one. `epoch` is how long after the Unix epoch the clock of
+    /// the actors begins; `program` is told of each message.
     ///
     /// # Errors
     /// When the system has no socket, or no way to the capture server.
-    pub fn open(collector: SocketAddr, epoch: Duration, stats: Arc<HepStats>) -> io::Result<Self> {
-        let any: SocketAddr = match collector {
+    pub fn open(
+        options: Option<&HepOptions>,
+        epoch: Duration,
+        program: Option<OnMessage>,
+        stats: Arc<HepStats>,
+    ) -> io::Result<Self> {
+        let server = options.map(|options| Server::open(options, epoch)).transpose()?;
+        Ok(HepPlan { server, program, stats })
+    }
+}
+
+impl Server {
+    fn open(options: &HepOptions, epoch: Duration) -> io::Result<Self> {
+        let any: SocketAddr = match options.collector {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
         let socket = UdpSocket::bind(any)?;
         socket.set_nonblocking(true)?;
-        socket.connect(collector)?;
-        Ok(HepPlan { socket, epoch, stats })
-    }
-}
-
-/// Sends what crosses `hep` to the capture server.
-pub(crate) struct HepExporter {
-    captures: FifoReceiver<Capture>,
-    socket: UdpSocket,
-    options: HepOptions,
-    transports: TransportTable,
-    /// How long after the Unix epoch the clock of the actors begins.
-    epoch: Duration,
-    stats: Arc<HepStats>,
-}
-
-impl HepExporter {
-    pub(crate) fn new(
-        captures: FifoReceiver<Capture>,
-        HepPlan { socket, epoch, stats }: HepPlan,
-        options: &HepOptions,
-        transports: TransportTable,
-    ) -> Self {
-        HepExporter { captures, socket, options: options.clone(), transports, epoch, stats }
+        socket.connect(options.collector)?;
+        Ok(Server { socket, options: options.clone(), epoch })
     }
 
-    fn export(&self, capture: &Capture) {
-        let packet = encode(&capture.packet(&self.transports, &self.options, self.epoch));
+    /// Sends a message; false: it was too large, or there was no room.
+    fn export(&self, capture: &Capture, transports: &TransportTable) -> bool {
         // A refusal is the echo of an earlier packet: nobody listens there now. It is taken notice of by sending once
         // more, as it is not this packet's.
         let send = |packet: &[u8]| match self.socket.send(packet) {
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => self.socket.send(packet),
             sent => sent,
         };
-        match packet.map(|packet| send(&packet)) {
-            Some(Ok(_)) => self.stats.exported.add(1),
-            _ => self.stats.shed.add(1),
+        let packet = encode(&capture.packet(transports, &self.options, self.epoch));
+        packet.is_some_and(|packet| send(&packet).is_ok())
+    }
+}
+
+/// Sends what crosses `hep` to the capture server, and tells the program.
+pub(crate) struct HepExporter {
+    captures: FifoReceiver<Capture>,
+    plan: HepPlan,
+    transports: TransportTable,
+}
+
+impl HepExporter {
+    pub(crate) fn new(captures: FifoReceiver<Capture>, plan: HepPlan, transports: TransportTable) -> Self {
+        HepExporter { captures, plan, transports }
+    }
+
+    fn export(&self, capture: &Capture) {
+        let HepPlan { server, program, stats } = &self.plan;
+        match server.as_ref().map(|server| server.export(capture, &self.transports)) {
+            Some(true) => stats.exported.add(1),
+            Some(false) => stats.shed.add(1),
+            None => {}
+        }
+        if let Some(tell) = program {
+            tell(capture.on_wire(&self.transports));
         }
     }
 }

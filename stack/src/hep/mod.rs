@@ -2,7 +2,8 @@
 //!
 //! What the scanner frames and what the selector and the scanner send goes through the `hep` FIFO to the exporter of the
 //! shard. Export never holds anything up: what finds the FIFO or the socket full is not exported, and counted. Messages
-//! are exported as they are, those of TLS too: the way to the capture server must be as safe as they are.
+//! are exported as they are, those of TLS too: the way to the capture server must be as safe as they are. The program
+//! itself may be told of them as well, or instead ([`crate::StackBuilder::on_message`]).
 
 mod exporter;
 mod packet;
@@ -11,7 +12,7 @@ pub(crate) use exporter::HepExporter;
 pub use exporter::{HepPlan, HepStats};
 pub use packet::{Packet, encode};
 
-use crate::transport::{Flow, TransportTable};
+use crate::transport::{Flow, TransportTable, TransportType};
 use bytes::Bytes;
 use rutil::{Class, FifoSender, Time};
 use std::fmt;
@@ -37,6 +38,26 @@ impl fmt::Debug for HepOptions {
         all.field("collector", &self.collector).field("agent", &self.agent).field("auth_key", &auth_key).finish()
     }
 }
+
+/// A message on the wire, as [`crate::StackBuilder::on_message`] tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnWire {
+    /// Its octets.
+    pub bytes: Bytes,
+    /// By which transport it came or goes.
+    pub transport: TransportType,
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// Who gets it.
+    pub destination: SocketAddr,
+    /// When it was read, or handed to the transport.
+    pub at: Time,
+    /// Whether it goes out. Whether it arrives nobody knows.
+    pub sent: bool,
+}
+
+/// What is called with each message.
+pub type OnMessage = Arc<dyn Fn(OnWire) + Send + Sync>;
 
 /// What crosses `hep`: one message on its way.
 #[derive(Debug)]
@@ -90,13 +111,17 @@ impl TapEnd {
 }
 
 impl Capture {
-    /// The message as a packet; its own address is the transport's.
-    fn packet<'a>(&'a self, transports: &TransportTable, options: &'a HepOptions, epoch: Duration) -> Packet<'a> {
+    /// Who sent it and who gets it; its own address is the transport's.
+    fn ends(&self, transports: &TransportTable) -> (SocketAddr, SocketAddr) {
         let local = transports.get(self.flow.transport).map_or(self.flow.peer, |t| match self.flow.local {
             Some(ip) => SocketAddr::new(ip, t.bound.port()),
             None => t.advertised,
         });
-        let (source, destination) = if self.sent { (local, self.flow.peer) } else { (self.flow.peer, local) };
+        if self.sent { (local, self.flow.peer) } else { (self.flow.peer, local) }
+    }
+
+    fn packet<'a>(&'a self, transports: &TransportTable, options: &'a HepOptions, epoch: Duration) -> Packet<'a> {
+        let (source, destination) = self.ends(transports);
         Packet {
             source,
             destination,
@@ -106,5 +131,11 @@ impl Capture {
             auth_key: options.auth_key.as_deref(),
             payload: &self.bytes,
         }
+    }
+
+    fn on_wire(&self, transports: &TransportTable) -> OnWire {
+        let (source, destination) = self.ends(transports);
+        let (bytes, transport) = (self.bytes.clone(), self.flow.kind);
+        OnWire { bytes, transport, source, destination, at: self.at, sent: self.sent }
     }
 }

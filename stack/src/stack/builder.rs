@@ -1,7 +1,7 @@
 //! What a stack is made of, and its start.
 
 use super::{Stack, StackError, TransportSpec, TuId};
-use crate::hep::{HepPlan, HepStats};
+use crate::hep::{HepPlan, HepStats, OnMessage, OnWire};
 use crate::options::StackOptions;
 use crate::transaction::Input;
 use crate::transport::tls::TlsContext;
@@ -26,6 +26,7 @@ pub struct StackBuilder {
     users: Vec<(TuOptions, TuFactory)>,
     pin: bool,
     on_panic: Option<OnPanic>,
+    on_message: Option<OnMessage>,
     clock: RealClock,
 }
 
@@ -41,6 +42,7 @@ impl StackBuilder {
             users: Vec::new(),
             pin: false,
             on_panic: None,
+            on_message: None,
             clock: RealClock::new(),
         }
     }
@@ -114,6 +116,14 @@ impl StackBuilder {
         self
     }
 
+    /// Whom to tell of each message that is received or sent, as it is on the wire and in that order: retransmissions too,
+    /// those of TLS in plain text. It is called by the stack's runners, after what the message has caused, so it must
+    /// return at once. Where more come than it can be told of they are left out, as with [`StackOptions::hep`].
+    pub fn on_message(mut self, tell: impl Fn(OnWire) + Send + Sync + 'static) -> Self {
+        self.on_message = Some(Arc::new(tell));
+        self
+    }
+
     /// Opens the transports and starts the runners.
     ///
     /// # Errors
@@ -147,10 +157,11 @@ impl StackBuilder {
         let resolver = wiring::resolver(answers.clone(), clock.clone());
         let hep_stats = Arc::<HepStats>::default();
         let mut hep = Vec::new();
-        if let Some(options) = &self.options.hep {
+        if self.options.hep.is_some() || self.on_message.is_some() {
             let epoch = rutil::time::epoch_of(&clock);
             for _ in 0..shards {
-                hep.push(HepPlan::open(options.collector, epoch, hep_stats.clone())?);
+                let (options, program) = (self.options.hep.as_ref(), self.on_message.clone());
+                hep.push(HepPlan::open(options, epoch, program, hep_stats.clone())?);
             }
         }
         resolver.set_name_servers(self.options.name_servers.clone());

@@ -10,7 +10,7 @@ mod sipp;
 pub use baresip::Baresip;
 pub use jssip::jssip;
 pub use process::{Process, Unfinished};
-pub use repro::{Repro, repro_binary, sipload_binary};
+pub use repro::{Repro, repro_binary, sip_binary, sipload_binary};
 pub use sipp::{CallStats, Running, Sipp, SippError};
 
 use std::env;

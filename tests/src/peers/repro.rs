@@ -33,6 +33,12 @@ pub fn sipload_binary() -> Result<PathBuf, String> {
     BUILT.get_or_init(|| build("sipload")).clone()
 }
 
+/// Builds `sip`, as [`repro_binary`].
+pub fn sip_binary() -> Result<PathBuf, String> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BUILT.get_or_init(|| build("sip")).clone()
+}
+
 fn build(binary: &str) -> Result<PathBuf, String> {
     let test = env::current_exe().map_err(|e| e.to_string())?;
     // TARGET/PROFILE/deps/scenarios-…

@@ -23,6 +23,7 @@ mod phone;
 mod registered;
 mod repro;
 mod silo;
+mod sip_cli;
 mod sipload;
 mod sipp;
 mod store;

@@ -2,14 +2,13 @@
 
 use repro::config::Listen;
 use stack::header::p;
-use stack::transport::TransportType;
+use stack::transport::{TransportType, system_route};
 use stack::uri::{Host, SipUri};
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
 /// Why there is no way to the peer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HopError {
+pub(crate) enum HopError {
     /// The name has no address.
     #[error("{0} has no address: {1}")]
     NoAddress(String, String),
@@ -20,49 +19,55 @@ pub(super) enum HopError {
     #[error("--listen is {0}, but the peer is reached by {1}")]
     Differs(&'static str, &'static str),
     /// Nothing leads to it.
-    #[error("no route to {0}: {1}")]
-    NoRoute(SocketAddr, io::Error),
+    #[error("no route to {0}")]
+    NoRoute(SocketAddr),
 }
 
-/// By which transport and to which address requests go. A name is looked up here, once; this may wait.
-pub(super) fn next_hop(uri: &SipUri<'_>) -> Result<(TransportType, SocketAddr), HopError> {
+/// By which transport requests go there.
+///
+/// # Errors
+/// [`HopError::Transport`]: there is no such transport.
+pub(crate) fn kind_of(uri: &SipUri<'_>) -> Result<TransportType, HopError> {
     let kind = match uri.param(p::TRANSPORT) {
         Some(name) => TransportType::from_name(name).ok_or_else(|| HopError::Transport(name.to_owned()))?,
         None if uri.secure => TransportType::Tls,
         None => TransportType::Udp,
     };
-    let kind = if uri.secure && kind == TransportType::Tcp { TransportType::Tls } else { kind };
+    Ok(if uri.secure && kind == TransportType::Tcp { TransportType::Tls } else { kind })
+}
+
+/// By which transport, UDP or TCP, and to which address requests go. A name is looked up here, once; this may wait.
+pub(crate) fn next_hop(uri: &SipUri<'_>) -> Result<(TransportType, SocketAddr), HopError> {
+    let kind = kind_of(uri)?;
     if !matches!(kind, TransportType::Udp | TransportType::Tcp) {
         return Err(HopError::Transport(kind.as_param().to_owned()));
     }
-    let port = uri.port.unwrap_or(kind.default_port());
-    let ip = match &uri.host {
-        Host::V4(ip) => IpAddr::V4(*ip),
-        Host::V6(ip) => IpAddr::V6(*ip),
-        Host::Name(name) => look_up(name, port).map_err(|why| HopError::NoAddress(name.to_string(), why))?,
-    };
-    Ok((kind, SocketAddr::new(ip, port)))
+    let first = addresses(uri, kind)?.into_iter().next();
+    let nobody = || HopError::NoAddress(uri.host.to_string(), "the answer was empty".to_owned());
+    Ok((kind, first.ok_or_else(nobody)?))
 }
 
-fn look_up(name: &str, port: u16) -> Result<IpAddr, String> {
-    let mut addresses = (name, port).to_socket_addrs().map_err(|error| error.to_string())?;
-    addresses.next().map(|address| address.ip()).ok_or_else(|| "the answer was empty".to_owned())
+/// The addresses of a URI's host. A name is looked up here, for its addresses alone; this may wait.
+pub(crate) fn addresses(uri: &SipUri<'_>, kind: TransportType) -> Result<Vec<SocketAddr>, HopError> {
+    let port = uri.port.unwrap_or(kind.default_port());
+    match &uri.host {
+        Host::V4(ip) => Ok(vec![SocketAddr::new(IpAddr::V4(*ip), port)]),
+        Host::V6(ip) => Ok(vec![SocketAddr::new(IpAddr::V6(*ip), port)]),
+        Host::Name(name) => match (&**name, port).to_socket_addrs() {
+            Ok(found) => Ok(found.collect()),
+            Err(error) => Err(HopError::NoAddress(name.to_string(), error.to_string())),
+        },
+    }
 }
 
 /// Where to bind for a way to `peer`: the address that the kernel's route to it says, with any port.
-pub(super) fn local(kind: TransportType, peer: SocketAddr, listen: Option<Listen>) -> Result<Listen, HopError> {
+pub(crate) fn local(kind: TransportType, peer: SocketAddr, listen: Option<Listen>) -> Result<Listen, HopError> {
     match listen {
         Some(listen) if listen.kind != kind => Err(HopError::Differs(listen.kind.as_param(), kind.as_param())),
         Some(listen) => Ok(listen),
         None => {
-            // Connecting a UDP socket sends nothing: it asks for the route.
-            let any: IpAddr = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-            let asked = UdpSocket::bind((any, 0)).and_then(|socket| {
-                socket.connect(peer)?;
-                socket.local_addr()
-            });
-            let address = asked.map_err(|error| HopError::NoRoute(peer, error))?;
-            Ok(Listen { kind, address: SocketAddr::new(address.ip(), 0) })
+            let address = system_route(peer.ip()).ok_or(HopError::NoRoute(peer))?;
+            Ok(Listen { kind, address: SocketAddr::new(address, 0) })
         }
     }
 }

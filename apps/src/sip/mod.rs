@@ -1,0 +1,46 @@
+//! A user agent at the command line, for tests and scripts.
+//!
+//! Each command starts a stack with a user agent of `dum` on it, does one thing, says how that went, and ends with an exit
+//! code that scripts can use (`verdict.rs`). The main thread waits for what the user agent tells it, by a bounded channel,
+//! for signals and for time; SIP runs on the stack's threads. `torture` and `parse` need no stack.
+
+mod agent;
+mod args;
+mod asker;
+mod credentials;
+mod escape;
+mod ladder;
+mod options;
+mod output;
+mod parse;
+mod torture;
+mod verdict;
+mod wire;
+
+pub use args::Args;
+
+use args::Command;
+use output::Output;
+use std::future::Future;
+use std::process::ExitCode;
+use verdict::{Failure, Verdict};
+
+/// Runs a command to its end.
+pub fn main(args: Args) -> ExitCode {
+    let output = Output { json: args.is_json() };
+    let done = match args.command {
+        Command::Options(args) => run(options::run(*args, output)),
+        Command::Torture(args) => torture::run(&args, output),
+        Command::Parse(args) => parse::run(&args, output),
+    };
+    let verdict = done.unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.verdict()
+    });
+    output.result(verdict);
+    verdict.into()
+}
+
+fn run(command: impl Future<Output = Result<Verdict, Failure>>) -> Result<Verdict, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}

@@ -1,0 +1,119 @@
+//! What is printed: lines for people, or JSON lines for programs, on standard output.
+
+use super::escape;
+use super::verdict::{Failure, Verdict};
+use crate::terminal::say;
+use serde_json::{Map, Value, json};
+use stack::message::Message;
+use std::fmt;
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+/// How it is called in what it says.
+pub(super) const PROGRAM: &str = "sip";
+
+/// Where results go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output {
+    /// JSON lines instead of text.
+    pub(super) json: bool,
+}
+
+impl Output {
+    /// Something that happened: its line for people, and its name and members for programs. What comes from a peer is
+    /// escaped in the text by the caller. If nobody reads it any more, the command goes on all the same.
+    pub(super) fn event(self, name: &str, text: fmt::Arguments<'_>, members: Value) {
+        let mut out = io::stdout().lock();
+        let _ = match (self.json, members) {
+            (true, Value::Object(members)) => {
+                let mut all = Map::from_iter([("event".to_owned(), name.into())]);
+                all.extend(members);
+                writeln!(out, "{}", escape::json(&Value::Object(all).to_string()))
+            }
+            (true, other) => writeln!(out, "{}", escape::json(&json!({"event": name, "value": other}).to_string())),
+            (false, _) => writeln!(out, "{text}"),
+        };
+        let _ = out.flush();
+    }
+
+    /// A response, with how long it took.
+    pub(super) fn response(self, response: &Message, took: Duration) {
+        let (status, ms) = (response.status().unwrap_or_default(), milliseconds(took));
+        let text = format!("{status} {} ({ms:.1} ms)", escape::line(response.reason()));
+        let members = json!({
+            "status": status, "reason": response.reason(), "ms": ms, "headers": headers(response),
+            "body": body(response),
+        });
+        self.event("response", format_args!("{text}"), members);
+    }
+
+    /// The end of the command, for programs; people see the exit code.
+    pub(super) fn result(self, verdict: Verdict) {
+        if self.json {
+            self.event("result", format_args!(""), json!({"outcome": verdict.name(), "code": verdict.code()}));
+        }
+    }
+
+    /// Why it could not be done: on standard error, and for programs as an event too.
+    pub(super) fn failure(self, failure: &Failure) {
+        self.problem(&failure.to_string());
+    }
+
+    /// What went wrong.
+    pub(super) fn problem(self, what: &str) {
+        say(PROGRAM, format_args!("{}", escape::line(what)));
+        if self.json {
+            self.event("error", format_args!(""), json!({"text": what}));
+        }
+    }
+}
+
+/// Milliseconds, with three digits behind the point.
+pub(super) fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// The headers of a message by their names in canonical form, each with all its lines.
+pub(super) fn headers(msg: &Message) -> Value {
+    let mut all = Map::new();
+    for ((name, value), (id, _)) in msg.lines().zip(msg.fields()) {
+        let name = if id.name().is_empty() { String::from_utf8_lossy(name).into_owned() } else { id.name().to_owned() };
+        let values = all.entry(name).or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(values) = values {
+            values.push(String::from_utf8_lossy(value).into());
+        }
+    }
+    Value::Object(all)
+}
+
+/// The body of a message as text; null where there is none.
+pub(super) fn body(msg: &Message) -> Value {
+    if msg.body().is_empty() { Value::Null } else { String::from_utf8_lossy(msg.body()).into() }
+}
+
+/// The lines of some headers, for people: `Allow: INVITE, ACK`.
+pub(super) fn header_lines(msg: &Message, names: &[&str]) -> String {
+    let mut text = String::new();
+    for name in names {
+        for value in msg.raw_values(name) {
+            text.push_str(&format!("  {name}: {}\n", escape::octets(value)));
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_have_their_canonical_names() {
+        let text = "SIP/2.0 200 OK\r\nv: SIP/2.0/UDP a;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP b\r\nX-Odd: \x1b[1m\r\n\r\n";
+        let msg = Message::parse(text.as_bytes()).expect("well formed");
+        let wanted = json!({"Via": ["SIP/2.0/UDP a;branch=z9hG4bK1", "SIP/2.0/UDP b"], "X-Odd": ["\u{1b}[1m"]});
+        assert_eq!(headers(&msg), wanted);
+        assert_eq!(header_lines(&msg, &["Server", "X-Odd"]), "  X-Odd: \\u{1b}[1m");
+        assert_eq!(body(&msg), Value::Null);
+    }
+}
