@@ -57,6 +57,17 @@ impl<U> fmt::Debug for Handle<U> {
     }
 }
 
+/// Why a message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSent {
+    /// There is no room for another usage.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// This message is not for that; the text says what is.
+    #[error("{0}")]
+    Unfit(&'static str),
+}
+
 /// All usages of one kind.
 pub(crate) struct Usages<T> {
     slab: Slab<T>,

@@ -1,7 +1,7 @@
 //! What a request must satisfy before a usage sees it (RFC 3261 §8.2).
 
-use crate::MasterProfile;
-use stack::header::{Method, h, p};
+use crate::{MasterProfile, parts};
+use stack::header::{MediaType, Method, h, p};
 use stack::message::Message;
 
 /// Why a request is refused, and with which headers.
@@ -82,7 +82,8 @@ fn check_body(request: &Message, method: &Method<'_>, master: &MasterProfile) ->
         return Ok(());
     }
     let media = request.header(h::CONTENT_TYPE).map_err(|_| Refusal::Type)?;
-    if !master.has_mime_type(method, &media) {
+    let takes = |media: &MediaType<'_>| master.has_mime_type(method, media);
+    if !takes(&media) || parts::has_parts(&media) && !parts::can_be_read(&media, &request.body_bytes(), &takes) {
         return Err(Refusal::Type);
     }
     if !request.header(h::CONTENT_ENCODINGS).all(|e| e.is_ok_and(|e| master.has_encoding(&e.value))) {
@@ -103,7 +104,6 @@ pub(crate) fn may_be_ignored(msg: &Message) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stack::header::MediaType;
 
     fn request(method: &str, uri: &str, lines: &[(&str, &str)], body: &'static str) -> Message {
         let mut msg = Message::request(&Method::from_token(method), uri);

@@ -1,6 +1,6 @@
 //! Bodies of the messages of a call: which is a description of its session.
 
-use crate::validate;
+use crate::{parts, validate};
 use bytes::Bytes;
 use stack::contents::sdp::Sdp;
 use stack::header::h;
@@ -23,11 +23,14 @@ pub(super) fn description(msg: &Message) -> Result<Option<(Bytes, Box<Sdp>)>, ()
 
 fn read(msg: &Message) -> Option<(Bytes, Box<Sdp>)> {
     let of_session = msg.header(h::CONTENT_DISPOSITION).map_or(true, |disposition| disposition.is("session"));
-    if !of_session || !msg.header(h::CONTENT_TYPE).is_ok_and(|media| media.is("application", "sdp")) {
-        return None;
-    }
+    let media = msg.header(h::CONTENT_TYPE).ok()?;
+    let body = match parts::has_parts(&media) {
+        true => parts::session(&media, &msg.body_bytes())?,
+        false if of_session && media.is("application", "sdp") => msg.body_bytes(),
+        false => return None,
+    };
     // A copy: a share would keep the whole message.
-    let body = Bytes::copy_from_slice(msg.body());
+    let body = Bytes::copy_from_slice(&body);
     let sdp = Sdp::parse(&body).ok()?;
     Some((body, Box::new(sdp)))
 }
@@ -69,6 +72,12 @@ mod tests {
             bench.ask(2, update);
             assert_eq!(bench.response().1.status(), Some(200));
         }
+        // Among other parts it is found, and is an offer.
+        let mut bench = Bench::new(App::default());
+        let parts = format!("--b\r\nContent-Type: application/sdp\r\n\r\n{SDP}\r\n--b--\r\n");
+        bench.ask(1, asked(|msg| msg.set_body(Some("multipart/mixed;boundary=b"), parts)));
+        let call = bench.dum.application().calls[0].as_server();
+        assert_eq!(bench.with(|_, dum| call.provide_answer(dum, &answer)), Ok(()));
         // Who insists is refused.
         let mut bench = Bench::new(App::default());
         bench.ask(1, asked(|msg| msg.append_line("Content-Disposition", "early-session")));

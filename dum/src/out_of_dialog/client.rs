@@ -2,7 +2,7 @@
 
 use super::Callback;
 use crate::dum::Dum;
-use crate::handle::{Handle, NoRoom};
+use crate::handle::{Handle, NotSent};
 use crate::outcome::Outcome;
 use crate::profile::UserProfile;
 use crate::usage::Usage;
@@ -29,20 +29,20 @@ impl Dum<'_> {
     /// [`super::OutOfDialogHandler`].
     ///
     /// # Errors
-    /// [`NoRoom`]: nothing was sent.
-    pub fn send_request(&mut self, msg: Message) -> Result<Handle<ClientOutOfDialogRequest>, NoRoom> {
+    /// [`NotSent`]: there is no room, or the method begins or belongs to a dialog and has its own way.
+    pub fn send_request(&mut self, msg: Message) -> Result<Handle<ClientOutOfDialogRequest>, NotSent> {
         self.send_request_of(None, msg)
     }
 
     /// The same for a profile whose credentials answer challenges.
     ///
     /// # Errors
-    /// [`NoRoom`]: nothing was sent.
+    /// [`NotSent`]: there is no room, or the method begins or belongs to a dialog and has its own way.
     pub fn send_request_as(
         &mut self,
         profile: &Arc<UserProfile>,
         msg: Message,
-    ) -> Result<Handle<ClientOutOfDialogRequest>, NoRoom> {
+    ) -> Result<Handle<ClientOutOfDialogRequest>, NotSent> {
         self.send_request_of(Some(profile.clone()), msg)
     }
 
@@ -50,8 +50,14 @@ impl Dum<'_> {
         &mut self,
         profile: Option<Arc<UserProfile>>,
         msg: Message,
-    ) -> Result<Handle<ClientOutOfDialogRequest>, NoRoom> {
+    ) -> Result<Handle<ClientOutOfDialogRequest>, NotSent> {
         let method = msg.method().map_or(Method::Other("".into()), Method::into_owned);
+        match method {
+            Method::Invite => return Err(NotSent::Unfit("an INVITE begins a session: Dum::invite sends it")),
+            Method::Subscribe => return Err(NotSent::Unfit("a SUBSCRIBE begins a usage: Dum::send_subscribe sends it")),
+            Method::Ack | Method::Cancel => return Err(NotSent::Unfit("ACK and CANCEL belong to an INVITE")),
+            _ => {}
+        }
         let handle = self.core.client_requests.insert(ClientOutOfDialogRequest::new(method, profile))?;
         self.send(Usage::ClientOutOfDialog(handle), msg, SendOptions::default());
         Ok(handle)

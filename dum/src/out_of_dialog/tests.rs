@@ -111,7 +111,8 @@ fn without_a_handler_options_is_answered_and_the_rest_is_405() {
     assert_eq!(msg.status(), Some(200));
     let line = |name| String::from_utf8_lossy(msg.raw_values(name).next().unwrap()).into_owned();
     assert_eq!(line("Allow"), "INVITE, ACK, CANCEL, OPTIONS, BYE, UPDATE");
-    assert_eq!((line("Accept"), line("Accept-Encoding")), ("application/sdp".into(), "identity".into()));
+    let accepted = "application/sdp, multipart/mixed, multipart/alternative";
+    assert_eq!((line("Accept"), line("Accept-Encoding")), (accepted.into(), "identity".into()));
     // A 405 says what is allowed, whether dum knows the method or has no handler for it (RFC 3261 §8.2.1).
     bench.with(|_, dum| {
         let mut master = (**dum.master_profile()).clone();
@@ -152,5 +153,9 @@ fn more_than_the_limit_is_refused() {
         dum.send_request(msg)
     };
     assert!(bench.with(|_, dum| send(dum)).is_ok());
-    assert_eq!(bench.with(|_, dum| send(dum)), Err(crate::NoRoom));
+    for method in [Method::Invite, Method::Subscribe, Method::Ack, Method::Cancel] {
+        let refused = bench.with(|_, dum| dum.send_request(incoming(&method)));
+        assert!(matches!(refused, Err(crate::NotSent::Unfit(_))), "{method:?}");
+    }
+    assert_eq!(bench.with(|_, dum| send(dum)), Err(crate::NotSent::NoRoom(crate::NoRoom)));
 }

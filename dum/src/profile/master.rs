@@ -22,17 +22,21 @@ pub struct MasterProfile {
 }
 
 impl Default for MasterProfile {
-    /// INVITE, ACK, CANCEL, OPTIONS, BYE and UPDATE with `application/sdp`; `sip` and `sips`; no option tags, no event
+    /// INVITE, ACK, CANCEL, OPTIONS, BYE and UPDATE with `application/sdp`, by itself or in a multipart body; `sip` and `sips`; no option tags, no event
     /// packages, no encodings, any language.
     fn default() -> Self {
         use Method::{Ack, Bye, Cancel, Invite, Options, Prack, Update};
-        let sdp = MediaType::new("application", "sdp");
+        let types = [("application", "sdp"), ("multipart", "mixed"), ("multipart", "alternative")]
+            .map(|(main, sub)| MediaType::new(main, sub));
         let mut master = MasterProfile {
             user: Arc::default(),
             methods: vec![Invite, Ack, Cancel, Options, Bye, Update],
             schemes: vec!["sip".into(), "sips".into()],
             option_tags: Vec::new(),
-            mime_types: [Invite, Ack, Options, Prack, Update].map(|method| (method, sdp.clone())).into(),
+            mime_types: [Invite, Ack, Options, Prack, Update]
+                .into_iter()
+                .flat_map(|method| types.clone().map(|media| (method.clone(), media)))
+                .collect(),
             encodings: Vec::new(),
             languages: Vec::new(),
             events: Vec::new(),

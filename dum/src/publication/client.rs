@@ -32,6 +32,8 @@ pub struct ClientPublication {
     cseq: u32,
     /// Asked for, in seconds: the profile's, or more after a 423.
     expires: u32,
+    /// The request under way is the answer to a 423.
+    raised: bool,
     granted: u32,
     failures: u32,
     alarm: Alarm,
@@ -64,6 +66,7 @@ impl Dum<'_> {
             transaction: None,
             cseq: 0,
             expires: u32::try_from(profile.publication_time().as_secs()).unwrap_or(u32::MAX),
+            raised: false,
             granted: 0,
             failures: 0,
             alarm: Alarm::OFF,
@@ -190,6 +193,7 @@ pub(crate) fn outcome(
         return;
     }
     this.transaction = None;
+    let raised = std::mem::take(&mut this.raised);
     match (&outcome.response, outcome.status) {
         (Some(response), 200..300) => success(dum, publication, op, response.clone()),
         (Some(_), 412) if op != Op::Initial => {
@@ -198,8 +202,9 @@ pub(crate) fn outcome(
         }
         (Some(response), 423) => match response.header(h::MIN_EXPIRES) {
             // RFC 3903 §4.6 step 423: the same again, for as long as the server wants.
-            Ok(least) if least.0 > this.expires && op != Op::Remove => {
-                this.expires = least.0;
+            // A server that wants more each time is answered as one that refuses.
+            Ok(least) if least.0 > this.expires && op != Op::Remove && !raised => {
+                (this.expires, this.raised) = (least.0, true);
                 happen(dum, publication, Event::TooBrief);
             }
             _ => refused(dum, publication, outcome),

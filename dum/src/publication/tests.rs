@@ -159,6 +159,16 @@ fn what_the_server_forgot_is_published_anew_and_too_brief_is_made_longer() {
 }
 
 #[test]
+fn a_server_that_wants_more_each_time_is_not_asked_without_end() {
+    let mut bench = bench();
+    publish(&mut bench);
+    answer(&mut bench, 423, &[("Min-Expires", "7200")]);
+    answer(&mut bench, 423, &[("Min-Expires", "7201")]);
+    bench.nothing_sent();
+    assert_eq!(bench.dum.application().heard, ["failure 423"]);
+}
+
+#[test]
 fn the_server_takes_what_has_the_right_tag_and_refuses_the_rest() {
     let mut bench = bench();
     let mut tag = String::new();

@@ -43,6 +43,8 @@ pub struct ClientRegistration {
     gruu: Option<Box<str>>,
     /// Asked for, in seconds: the profile's, or more after a 423.
     expires: u32,
+    /// The request under way is the answer to a 423.
+    raised: bool,
     granted: u32,
     /// Until when the bindings of this side last, as far as it was heard.
     until: Time,
@@ -103,6 +105,7 @@ impl Dum<'_> {
             service_route: None,
             gruu: None,
             expires,
+            raised: false,
             granted: 0,
             until: Time::ZERO,
             failures: 0,
@@ -399,12 +402,14 @@ pub(crate) fn outcome(
         return;
     }
     this.transaction = None;
+    let raised = std::mem::take(&mut this.raised);
     match &outcome.response {
         Some(response) if outcome.is_success() => success(dum, registration, op, response.clone()),
         Some(response) if outcome.status == 423 => match response.header(h::MIN_EXPIRES) {
             // RFC 3261 §10.2.8: the same again, for as long as the registrar wants.
-            Ok(least) if least.0 > this.expires && op == Op::Register => {
-                this.expires = least.0;
+            // A registrar that wants more each time is answered as one that refuses.
+            Ok(least) if least.0 > this.expires && op == Op::Register && !raised => {
+                (this.expires, this.raised) = (least.0, true);
                 happen(dum, registration, Event::TooBrief);
             }
             _ => refused(dum, registration, outcome),

@@ -150,6 +150,16 @@ fn a_time_that_is_too_brief_is_made_longer_once() {
 }
 
 #[test]
+fn a_registrar_that_wants_more_each_time_is_not_asked_without_end() {
+    let mut bench = Phone::new(App::default());
+    register(&mut bench, &profile());
+    refuse(&mut bench, 423, |msg| msg.set(h::MIN_EXPIRES, &7200));
+    refuse(&mut bench, 423, |msg| msg.set(h::MIN_EXPIRES, &7201));
+    bench.nothing_sent();
+    assert_eq!(heard(&mut bench), ["retry 423 false", "failure 423"]);
+}
+
+#[test]
 fn failures_are_tried_again_as_the_registrar_or_the_handler_wants() {
     let mut bench = Phone::new(App::default());
     register(&mut bench, &profile());

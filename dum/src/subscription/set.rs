@@ -16,7 +16,7 @@ use crate::dialog::Dialog;
 use crate::dialogs::{DialogSet, MAX_FORKS};
 use crate::dispatch::Request;
 use crate::dum::Dum;
-use crate::handle::{Handle, NoRoom, UsageEnded};
+use crate::handle::{Handle, NoRoom, NotSent, UsageEnded};
 use crate::outcome::Outcome;
 use crate::profile::UserProfile;
 use crate::timers::{Alarm, Fire, TimerKind};
@@ -46,6 +46,8 @@ pub struct ClientSubscriptionSet {
     over: SmallVec<[Box<str>; 0]>,
     /// Seconds that are asked for, and those that the 2xx grants.
     expires: u32,
+    /// The request under way is the answer to a 423.
+    raised: bool,
     granted: Option<u32>,
     /// When it was sent last, and how many attempts before that one came to nothing.
     sent: Time,
@@ -89,13 +91,16 @@ impl Dum<'_> {
     /// [`super::ClientSubscriptionHandler`].
     ///
     /// # Errors
-    /// [`NoRoom`]: nothing was sent.
+    /// [`NotSent`]: there is no room, or the message is no SUBSCRIBE with an Event.
     pub fn send_subscribe(
         &mut self,
         profile: &Arc<UserProfile>,
         msg: Message,
-    ) -> Result<Handle<ClientSubscriptionSet>, NoRoom> {
-        let event = EventId::of(&msg).map_err(|_| NoRoom)?;
+    ) -> Result<Handle<ClientSubscriptionSet>, NotSent> {
+        if msg.method() != Some(Method::Subscribe) {
+            return Err(NotSent::Unfit("a SUBSCRIBE is expected, as Dum::make_subscribe makes it"));
+        }
+        let event = EventId::of(&msg).map_err(|_| NotSent::Unfit("a SUBSCRIBE needs an Event"))?;
         let wish = || profile.subscription_time().as_secs().try_into().unwrap_or(u32::MAX);
         let expires = msg.header(h::EXPIRES).map_or_else(|_| wish(), |expires| expires.0);
         let handle = self.core.subscription_sets.insert(ClientSubscriptionSet {
@@ -107,6 +112,7 @@ impl Dum<'_> {
             subscriptions: SmallVec::new(),
             over: SmallVec::new(),
             expires,
+            raised: false,
             granted: None,
             sent: self.now(),
             failures: 0,
@@ -119,7 +125,7 @@ impl Dum<'_> {
         if begun.is_err() {
             let _ = self.core.subscription_sets.remove(handle);
         }
-        begun.map(|()| handle)
+        Ok(begun.map(|()| handle)?)
     }
 }
 
@@ -251,6 +257,7 @@ pub(crate) fn outcome(
     this.transaction = None;
     let response = outcome.response.as_deref();
     if outcome.is_success() || !this.subscriptions.is_empty() {
+        this.raised = false;
         // Timer N waits for the NOTIFY; a fork that notified counts more than a refusal.
         this.granted = response.and_then(|msg| msg.header(h::EXPIRES).ok()).map(|expires| expires.0);
         if let Some(seconds) = this.granted.filter(|_| outcome.is_success()) {
@@ -269,10 +276,12 @@ pub(crate) fn outcome(
     fail(dum, handle, SubscriptionEnd::Refused(outcome.status), outcome.response.clone(), retry);
 }
 
-/// Takes the Min-Expires of a 423, if it is more than was asked for; what was to be fetched once stays so.
+/// Takes the Min-Expires of a 423, if it is more than was asked for; what was to be fetched once stays so, and a notifier
+/// that wants more each time is answered as one that refuses.
 fn raise(this: &mut ClientSubscriptionSet, response: Option<&Message>) -> bool {
     let least = response.and_then(|msg| msg.header(h::MIN_EXPIRES).ok()).map_or(0, |least| least.0);
-    let more = this.expires > 0 && least > this.expires;
+    let more = this.expires > 0 && least > this.expires && !this.raised;
+    this.raised = more;
     if more {
         this.expires = least;
         this.request.set(h::EXPIRES, &least);

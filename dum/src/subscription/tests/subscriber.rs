@@ -94,6 +94,18 @@ fn who_ended_it_asks_for_no_longer_time() {
 }
 
 #[test]
+fn a_notifier_that_wants_more_each_time_is_not_asked_without_end() {
+    let mut bench = bench();
+    subscribe(&mut bench, 30);
+    for least in ["60", "61"] {
+        let (transaction, request) = bench.request();
+        answer(&mut bench, (transaction, &request), 423, ("Min-Expires", least));
+    }
+    bench.nothing_sent();
+    assert_eq!(heard(&mut bench)[0], "failure Refused(423)");
+}
+
+#[test]
 fn each_fork_is_a_subscription_until_timer_n() {
     let mut bench = bench();
     let set = subscribe(&mut bench, 600);
@@ -321,5 +333,5 @@ fn forks_and_subscriptions_have_limits() {
         let msg = dum.make_subscribe(&profile, &NameAddr::parse("<sip:bob@b>").unwrap(), "presence");
         dum.send_subscribe(&profile, msg)
     });
-    assert_eq!(refused, Err(NoRoom));
+    assert_eq!(refused, Err(NoRoom.into()));
 }
