@@ -134,13 +134,17 @@ pub struct Plan<'a> {
     pub rng: &'a mut Rng,
 }
 
-/// One shard's actors, and the ends of its FIFOs that others feed.
-pub struct Core {
+/// One shard's actors: they belong to its runner.
+pub struct CoreActors {
     /// Scanner, transactions, transaction users, selector, timer queue: in the order in which a message passes.
     pub actors: Vec<Box<dyn Actor>>,
     /// In which order they have their turns, so that what a message causes is done in one pass: the transactions have
     /// one after the scanner, one after the transaction users and one after the selector.
     pub order: Vec<usize>,
+}
+
+/// The ends of one shard's FIFOs that others feed, and what they may read.
+pub struct Core {
     /// Commands and news from outside the shard.
     pub commands: FifoSender<Input>,
     /// The resolver's answers.
@@ -176,7 +180,7 @@ impl Core {
 
 /// Builds the cores of all shards: `rx` has the receiving end of each shard's `rx` FIFO and the bell of the runner that
 /// the shard will run on. For a simulation give one shard, a silent bell, and play the transports yourself.
-pub fn cores(mut plan: Plan<'_>, rx: Vec<(FifoReceiver<Received>, Bell)>) -> Vec<Core> {
+pub fn cores(mut plan: Plan<'_>, rx: Vec<(FifoReceiver<Received>, Bell)>) -> Vec<(CoreActors, Core)> {
     let (keys, tokens) = (KeyMaker::new(plan.rng), FlowTokens::new(plan.rng));
     let across = rx.len() > 1;
     let mut senders: Vec<FifoSender<Incoming>> = Vec::new();
@@ -206,7 +210,7 @@ fn core(
     bell: Bell,
     from_scanner: FifoReceiver<Incoming>,
     common: &Common,
-) -> Core {
+) -> (CoreActors, Core) {
     let Common { txn, keys, tokens, bans } = common;
     let (commands, inputs) = edge!("cmd", bell.clone());
     let (to_timer, arms) = edge!("timer", Bell::silent());
@@ -325,11 +329,9 @@ fn core(
         actors.push(Box::new(exporter));
     }
     let (scanner, transactions, bans) = (scanner_stats, transaction_stats, bans.clone());
-    Core {
+    let core = Core {
         users: to_users,
         connects,
-        actors,
-        order,
         commands,
         answers,
         meters,
@@ -340,7 +342,8 @@ fn core(
         intake,
         bans,
         congestion,
-    }
+    };
+    (CoreActors { actors, order }, core)
 }
 
 /// One shard's sockets, and the ends of their FIFOs.

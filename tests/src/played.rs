@@ -11,7 +11,7 @@ use stack::transport::{
     TransportInfo, TransportTable, TransportType, Wire,
 };
 use stack::tu::{TuEvent, TuOptions};
-use stack::wiring::{Core, EDGES, Plan, TuFactory, cores};
+use stack::wiring::{Core, CoreActors, EDGES, Plan, TuFactory, cores};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,6 +49,7 @@ pub struct Sent {
 
 /// The stack.
 pub struct Played {
+    actors: CoreActors,
     core: Core,
     rx: FifoSender<Received>,
     wires: Vec<FifoReceiver<Wire>>,
@@ -94,8 +95,9 @@ impl Played {
             resolver: resolver.clone(),
             rng: &mut Rng::from_seed(seed),
         };
-        let core = cores(plan, vec![(from_transports, Bell::silent())]).remove(0);
+        let (actors, core) = cores(plan, vec![(from_transports, Bell::silent())]).remove(0);
         Played {
+            actors,
             core,
             rx,
             wires,
@@ -125,8 +127,8 @@ impl Played {
     /// The turns of one pass, in the order that a runner has; whether any actor did something.
     pub fn pass(&mut self, now: Time) -> bool {
         let mut worked = false;
-        for at in &self.core.order {
-            let actor = &mut self.core.actors[*at];
+        for at in &self.actors.order {
+            let actor = &mut self.actors.actors[*at];
             if self.stalled != Some(actor.name()) {
                 worked |= actor.turn(now) == Turn::Worked;
             }
@@ -136,12 +138,12 @@ impl Played {
 
     /// The earliest deadline of all actors.
     pub fn deadline(&self) -> Option<Time> {
-        self.core.actors.iter().filter(|a| self.stalled != Some(a.name())).filter_map(|a| a.deadline()).min()
+        self.actors.actors.iter().filter(|a| self.stalled != Some(a.name())).filter_map(|a| a.deadline()).min()
     }
 
     /// Whether an actor waits for a moment to come: false when no timer is armed and nothing is held.
     pub fn waits(&self) -> bool {
-        self.core.actors.iter().any(|a| a.deadline().is_some())
+        self.actors.actors.iter().any(|a| a.deadline().is_some())
     }
 
     /// Takes what the transports were given, transport by transport.
@@ -226,7 +228,7 @@ impl Played {
 
     /// Whether nothing is left that a shutdown waits for.
     pub fn drained(&self) -> bool {
-        self.core.actors.iter().all(|a| a.drained())
+        self.actors.actors.iter().all(|a| a.drained())
     }
 
     /// The meters of all FIFOs.

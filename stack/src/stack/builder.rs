@@ -10,7 +10,7 @@ use crate::transport::{
     UdpOptions, Wire, WsOptions, system_route, towards_world,
 };
 use crate::tu::{TransactionUser, TuOptions};
-use crate::wiring::{self, Net, OnPanic, Plan, TuFactory};
+use crate::wiring::{self, CoreActors, Net, OnPanic, Plan, TuFactory};
 use parking_lot::Mutex;
 use rutil::{Bell, FifoSender, ParkSleeper, Placement, RealClock, Rng};
 use std::sync::{Arc, OnceLock};
@@ -180,9 +180,7 @@ impl StackBuilder {
         let bells: Vec<Bell> = nets.iter().map(Net::core_bell).collect();
         let (rx, homes): (Vec<_>, Vec<_>) =
             nets.into_iter().zip(&bells).map(|(net, bell)| ((net.rx, bell.clone()), (net.group, net.park))).unzip();
-        let mut all = wiring::cores(plan, rx);
-        let actors: Vec<_> =
-            all.iter_mut().map(|core| (std::mem::take(&mut core.actors), core.order.clone())).collect();
+        let (actors, all): (Vec<_>, Vec<_>) = wiring::cores(plan, rx).into_iter().unzip();
         // Set once, here: the poll groups and the resolver were made before the cores.
         let _ = commands.set(all.iter().map(|core| core.commands.clone()).collect());
         let _ = answers.set(all.iter().map(|core| core.answers.clone()).collect());
@@ -191,7 +189,7 @@ impl StackBuilder {
             bans: all.first().map(|core| core.bans.clone()).unwrap_or_default(),
             cores: all,
             controls: Vec::new(),
-            threads: Vec::new(),
+            threads: Mutex::default(),
             pin: self.pin.then(wiring::first_processor),
             resolver,
             clock,
@@ -206,7 +204,12 @@ impl StackBuilder {
             group.report_connects(stack.cores[shard].connects.clone());
             match park {
                 Some(park) => {
-                    stack.run(format!("sip-net-{shard}"), group, (Vec::new(), Vec::new()), &on_panic)?;
+                    stack.run(
+                        format!("sip-net-{shard}"),
+                        group,
+                        CoreActors { actors: Vec::new(), order: Vec::new() },
+                        &on_panic,
+                    )?;
                     stack.run(format!("sip-core-{shard}"), park, actors, &on_panic)?;
                 }
                 None => stack.run(format!("sip-{shard}"), group, actors, &on_panic)?,
@@ -215,7 +218,8 @@ impl StackBuilder {
         if watched {
             let watch = AddressWatch::new(stack.transports.latest().clone(), Interfaces::read);
             stack.pin = None;
-            stack.run("sip-addresses".into(), ParkSleeper::new(), (vec![Box::new(watch)], vec![0]), &on_panic)?;
+            let watch = CoreActors { actors: vec![Box::new(watch)], order: vec![0] };
+            stack.run("sip-addresses".into(), ParkSleeper::new(), watch, &on_panic)?;
         }
         Ok(stack)
     }

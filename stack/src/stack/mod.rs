@@ -15,9 +15,9 @@ use crate::statistics::{FifoStatistics, Statistics, TransportStatistics};
 use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats};
 use crate::transport::{TransportId, TransportInfo, TransportStats, TransportTable};
 use crate::tu::{SendOptions, TuPoster};
-use crate::wiring::{self, Core, OnPanic};
+use crate::wiring::{self, Core, CoreActors, OnPanic};
 use parking_lot::Mutex;
-use rutil::{Actor, Bell, Class, Clock, Control, Meter, RealClock, Rng, Runner, Sleeper};
+use rutil::{Bell, Class, Clock, Control, Meter, RealClock, Rng, Runner, Sleeper};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -94,7 +94,8 @@ pub struct Stack {
     cores: Vec<Core>,
     bans: Arc<Bans>,
     controls: Vec<(Arc<Control>, Bell)>,
-    threads: Vec<JoinHandle<()>>,
+    /// Until they are stopped.
+    threads: Mutex<Vec<JoinHandle<()>>>,
     /// The processor of the first runner.
     pin: Option<usize>,
     resolver: ResolverHandle,
@@ -238,8 +239,9 @@ impl Stack {
     }
 
     /// Refuses what begins something new with 503, waits until every pending transaction has ended, at most `limit`,
-    /// and stops. True when all had ended. Transactions that only absorb retransmissions are not waited for.
-    pub fn shutdown(mut self, limit: Duration) -> bool {
+    /// and stops. True when all had ended. Transactions that only absorb retransmissions are not waited for. What was
+    /// counted can still be read then.
+    pub fn shutdown(&self, limit: Duration) -> bool {
         for core in &self.cores {
             core.draining.store(true, Ordering::Relaxed);
         }
@@ -267,7 +269,7 @@ impl Stack {
         &mut self,
         name: String,
         sleeper: S,
-        (actors, order): (Vec<Box<dyn Actor>>, Vec<usize>),
+        CoreActors { actors, order }: CoreActors,
         on_panic: &OnPanic,
     ) -> Result<(), StackError> {
         let control = Arc::<Control>::default();
@@ -277,17 +279,18 @@ impl Stack {
         }
         runner.order(order);
         self.controls.push((control, runner.bell()));
-        let pin = self.pin.map(|first| first + self.threads.len());
-        self.threads.push(wiring::spawn_runner(name, runner, pin, on_panic.clone())?);
+        let threads = self.threads.get_mut();
+        let pin = self.pin.map(|first| first + threads.len());
+        threads.push(wiring::spawn_runner(name, runner, pin, on_panic.clone())?);
         Ok(())
     }
 
-    fn stop(&mut self) {
+    fn stop(&self) {
         for (control, bell) in &self.controls {
             control.stop.store(true, Ordering::Relaxed);
             bell.ring();
         }
-        for thread in self.threads.drain(..) {
+        for thread in std::mem::take(&mut *self.threads.lock()) {
             // A runner that panicked has already been reported.
             let _ = thread.join();
         }

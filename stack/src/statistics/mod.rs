@@ -171,6 +171,13 @@ pub struct OverloadStatistics {
     pub share: u32,
 }
 
+impl OverloadStatistics {
+    /// The part of the datagrams with new work that the kernel lets through, 0 to 1.
+    pub fn admitted(&self) -> f64 {
+        f64::from(self.share) / f64::from(crate::overload::ALL)
+    }
+}
+
 impl Default for OverloadStatistics {
     fn default() -> Self {
         OverloadStatistics { zone: Zone::Normal, load: 0, share: crate::overload::ALL }

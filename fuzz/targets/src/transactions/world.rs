@@ -104,9 +104,9 @@ impl World {
             resolver: ResolverHandle::new(|_| Ok(())),
             rng: &mut Rng::from_seed(u64::from(shape)),
         };
-        let core = cores(plan, vec![(scanner, Bell::silent())]).pop().expect("one shard");
+        let (actors, core) = cores(plan, vec![(scanner, Bell::silent())]).pop().expect("one shard");
         let mut runner = Runner::new(ParkSleeper::new(), clock.clone(), Arc::default());
-        core.actors.into_iter().for_each(|actor| runner.add(actor));
+        actors.actors.into_iter().for_each(|actor| runner.add(actor));
         World {
             runner,
             clock,
