@@ -141,6 +141,19 @@ impl Snapshot {
     pub fn quantile(&self, q: f64) -> Duration {
         Duration::from_nanos(self.0.value_at_quantile(q))
     }
+    /// The sum of all, each kept to 1 %; as more are recorded it never gets less.
+    pub fn sum(&self) -> Duration {
+        let nanos = |value: &hdrhistogram::iterators::IterationValue<u64>| {
+            u128::from(value.value_iterated_to()) * u128::from(value.count_at_value())
+        };
+        let sum: u128 = self.0.iter_recorded().map(|value| nanos(&value)).sum();
+        Duration::from_nanos(u64::try_from(sum).unwrap_or(u64::MAX))
+    }
+    /// How many were not longer than this, to 1 % of it.
+    pub fn up_to(&self, longest: Duration) -> u64 {
+        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+        self.0.count_between(0, nanos.min(LONGEST.as_nanos() as u64))
+    }
     /// The shortest; zero when empty.
     pub fn min(&self) -> Duration {
         Duration::from_nanos(self.0.min())
@@ -204,6 +217,17 @@ mod tests {
         assert!(
             near(seen.mean(), Duration::from_nanos(500_500)) && near(seen.min(), US) && near(seen.max(), 1000 * US)
         );
+    }
+
+    #[test]
+    fn sums_and_counts_of_those_up_to_a_bound() {
+        let histogram = Histogram::new();
+        assert_eq!((histogram.snapshot().sum(), histogram.snapshot().up_to(LONGEST)), (Duration::ZERO, 0));
+        (1..=1000).for_each(|i| histogram.record(i * US));
+        let seen = histogram.snapshot();
+        assert!(near(seen.sum(), 500_500 * US), "{:?}", seen.sum());
+        assert!(seen.up_to(250 * US).abs_diff(250) <= 3, "{}", seen.up_to(250 * US));
+        assert_eq!((seen.up_to(Duration::from_nanos(900)), seen.up_to(Duration::MAX)), (0, 1000));
     }
 
     #[test]
