@@ -6,6 +6,7 @@
 //! threads, but for the one of the store.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod auth;
 pub mod config;
 pub mod events;

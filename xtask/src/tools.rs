@@ -32,6 +32,8 @@ pub(crate) const PEERS: &[Peer] = &[
     // For JsSIP, which the tests install by npm in `tests/peers-js`.
     Peer { program: "node", package: "nodejs" },
     Peer { program: "npm", package: "npm" },
+    // Checks what /metrics says.
+    Peer { program: "promtool", package: "prometheus" },
 ];
 
 impl Tool {

@@ -8,11 +8,13 @@
 
 mod provision;
 
+use crate::admin::{self, AdminError};
 use crate::http_client::{self, HttpError};
 use crate::terminal::{self, say};
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use provision::{PASSWORD, Task, TaskError, perform};
+use repro::admin::{Operation, Parts};
 use repro::config::{self, Config, ConfigError, Listen};
 use repro::location::Notation;
 use repro::processors::http::HttpProcessor;
@@ -75,6 +77,8 @@ enum StartError {
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -116,7 +120,14 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     let (drain, refuses) = (config.drain(), config.serves_nobody());
     let interval = config.statistics_interval();
     let tls = config.tls()?;
-    let (stack, store) = start(config, tls.clone(), more)?;
+    let operation = Arc::<Operation>::default();
+    // It answers from now on: that the proxy is not ready.
+    if let Some(address) = admin::start(&config, operation.clone())? {
+        writeln!(io::stdout(), "listening on http {address}").map_err(StartError::Output)?;
+    }
+    let (parts, store) = start(config, tls.clone(), more)?;
+    let stack = parts.stack.clone();
+    operation.started(parts);
     announce(&stack).map_err(StartError::Output)?;
     if refuses {
         tracing::warn!(
@@ -129,6 +140,7 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
         never = tell_statistics(&stack, interval) => match never {},
     };
     tracing::info!(signal = name, "stopping");
+    operation.drain();
     stop(stack, store, drain, signals).await;
     Ok(())
 }
@@ -182,7 +194,7 @@ fn start(
     mut config: Config,
     tls: Option<TlsContext>,
     more: impl FnOnce(&mut StackBuilder, &mut Processors),
-) -> Result<(Stack, Running), StartError> {
+) -> Result<(Parts, Running), StartError> {
     let (mut rng, clock) = (Rng::from_os()?, RealClock::new());
     let epoch = rutil::time::epoch_of(&clock);
     let mut service = keep(&mut config, clock.clone(), &mut rng)?;
@@ -219,7 +231,7 @@ fn start(
     let mut processors = processors(&config)?;
     more(&mut builder, &mut processors);
     let chains = processors.chains(&config.chains)?;
-    builder = builder.clock(clock);
+    builder = builder.clock(clock.clone());
     let server = Arc::new(Server::new(config, chains, &mut rng).with_provisioning(service.provisioning()));
     if service.keeps_bindings() {
         server.set_journal(service.journal());
@@ -228,11 +240,12 @@ fn start(
     }
     let shared = server.clone();
     let proxy = builder.register_tu(Proxy::options(), move |shard| Proxy::new(shared.clone(), shard, &mut rng));
-    let stack = builder.start()?;
+    let stack = Arc::new(builder.start()?);
     server.set_poster(stack.poster(proxy));
     server.set_epoch(epoch);
     let store = service.start(&server, stack.poster(proxy), || died("store")).map_err(StartError::Thread)?;
-    Ok((stack, store))
+    let journal = store.journal();
+    Ok((Parts { stack, server, journal, clock }, store))
 }
 
 /// The processors that chains may name.
@@ -283,7 +296,7 @@ async fn tell_statistics(stack: &Stack, interval: Option<Duration>) -> Infallibl
 }
 
 /// Takes no new requests and waits for pending transactions, no longer than `limit`. A second signal cuts it short.
-async fn stop(stack: Stack, store: Running, limit: Duration, mut signals: Signals) {
+async fn stop(stack: Arc<Stack>, store: Running, limit: Duration, mut signals: Signals) {
     let drained = tokio::task::spawn_blocking(move || {
         let drained = stack.shutdown(limit);
         store.stop();

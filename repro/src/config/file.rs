@@ -1,7 +1,7 @@
 //! From TOML to a valid [`Config`]. Every error says where: file, line and key.
 
 use super::source::Source;
-use super::{Config, Listen};
+use super::{Admin, Config, Listen, admin};
 use crate::provisioning::ProvisioningError;
 use crate::routing::dial::is_emergency_service;
 use stack::transport::tls::TlsError;
@@ -49,6 +49,14 @@ pub enum ConfigError {
         /// What is wrong with it.
         source: TlsError,
     },
+    /// There is no token where the configuration says.
+    #[error("{place}: {what}")]
+    Token {
+        /// File, line and key.
+        place: String,
+        /// What is wrong, and what was expected.
+        what: String,
+    },
     /// A secure transport was asked for on the command line, and no certificate is configured.
     #[error("--listen {0}: {NO_CERTIFICATE}")]
     NoCertificate(Listen),
@@ -88,6 +96,9 @@ impl Config {
         let (mut config, records) = source.read::<Config>()?;
         config.records = records;
         config.tls.place(Path::new(source.file), |at| source.place(at));
+        if let Some(token) = config.admin.as_mut().and_then(|admin| admin.token_file.as_mut()) {
+            token.find(Path::new(source.file), |at| source.place(at));
+        }
         if let Some(store) = &mut config.store {
             store.path = Path::new(source.file).parent().unwrap_or(Path::new("")).join(&store.path);
         }
@@ -174,6 +185,7 @@ impl Config {
                 "services",
                 "means nothing without dial.emergency: set that too",
             ),
+            (self.admin.as_ref().is_some_and(Admin::is_unguarded), "admin", "listen", admin::NO_TOKEN),
             (self.limits.ban_seconds == 0, "limits", "ban_seconds", "expected at least 1: ban_after = 0 bans nobody"),
             (
                 (1..10).contains(&self.overload.max_wait_ms),

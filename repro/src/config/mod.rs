@@ -1,5 +1,6 @@
 //! The configuration: a plain struct with defaults, read from TOML in one place and validated once.
 
+mod admin;
 mod auth;
 mod chains;
 mod events;
@@ -14,6 +15,7 @@ mod silo;
 mod source;
 mod tls;
 
+pub use admin::{Admin, AdminToken, BadToken};
 pub use auth::{AlgorithmName, Asserted, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
 pub use events::Events;
@@ -109,6 +111,8 @@ pub struct Config {
     pub silo: Option<Silo>,
     /// What outlives a restart; without this table bindings are in memory only, and records in this file only.
     pub store: Option<Store>,
+    /// The HTTP server for whoever operates the proxy; without this table there is none.
+    pub admin: Option<Admin>,
     /// What is provisioned in the file: `[[user]]`, `[[domain]]`, `[[acl]]`, …
     #[serde(skip)]
     pub records: Records,
@@ -274,6 +278,7 @@ impl Default for Config {
             http: None,
             silo: None,
             store: None,
+            admin: None,
             records: Records::default(),
         }
     }

@@ -50,17 +50,27 @@ impl From<toml::Spanned<PathBuf>> for FileName {
     }
 }
 
+impl FileName {
+    /// Finds it from the configuration that was read from `file`; `place` says where an offset in that is.
+    pub(super) fn find(&mut self, file: &Path, place: impl Fn(usize) -> String) {
+        self.place = place(self.at);
+        if let Some(directory) = file.parent() {
+            self.path = directory.join(&self.path);
+        }
+    }
+
+    /// File, line and key.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+}
+
 impl Tls {
     /// Finds the files of a configuration that was read from `file`; `place` says where an offset in it is.
     pub(super) fn place(&mut self, file: &Path, place: impl Fn(usize) -> String) {
         let identities = self.identities.iter_mut();
         let of_identities = identities.flat_map(|identity| [&mut identity.certificate, &mut identity.private_key]);
-        for name in of_identities.chain(&mut self.trust) {
-            name.place = place(name.at);
-            if let Some(directory) = file.parent() {
-                name.path = directory.join(&name.path);
-            }
-        }
+        of_identities.chain(&mut self.trust).for_each(|name| name.find(file, &place));
     }
 
     /// The same for the stack.

@@ -95,6 +95,7 @@ pub struct LocationStore {
     hasher: Keyed,
     limits: Limits,
     records: AtomicUsize,
+    bindings: AtomicUsize,
     next_sweep: AtomicUsize,
     next_id: AtomicU32,
     watch: Watch,
@@ -116,6 +117,7 @@ impl LocationStore {
             hasher,
             limits,
             records: AtomicUsize::new(0),
+            bindings: AtomicUsize::new(0),
             next_sweep: AtomicUsize::new(0),
             next_id: AtomicU32::new(1),
         }
@@ -129,6 +131,11 @@ impl LocationStore {
     /// How many addresses-of-record it knows.
     pub fn len(&self) -> usize {
         self.records.load(Ordering::Relaxed)
+    }
+
+    /// How many bindings there are; those that have expired are still counted for a minute.
+    pub fn len_of_bindings(&self) -> usize {
+        self.bindings.load(Ordering::Relaxed)
     }
 
     /// Whether it knows none.
@@ -217,8 +224,10 @@ impl LocationStore {
         // Who only refreshes is where he was.
         if !old.iter().flat_map(Binding::places).eq(record.iter().flat_map(Binding::places)) {
             self.enter(record.iter());
-            self.leave(old.iter());
+            self.forget_places(old.iter());
         }
+        self.bindings.fetch_add(record.len(), Ordering::Relaxed);
+        self.bindings.fetch_sub(old.len(), Ordering::Relaxed);
         Ok(record)
     }
 
@@ -306,7 +315,14 @@ impl LocationStore {
         }
     }
 
+    /// These are gone.
     fn leave<'b>(&self, bindings: impl Iterator<Item = &'b Binding>) {
+        self.forget_places(bindings.inspect(|_| {
+            self.bindings.fetch_sub(1, Ordering::Relaxed);
+        }));
+    }
+
+    fn forget_places<'b>(&self, bindings: impl Iterator<Item = &'b Binding>) {
         let mut endpoints = self.endpoints.write();
         for place in bindings.flat_map(Binding::places) {
             match endpoints.get_mut(&place) {
@@ -392,12 +408,14 @@ mod tests {
         add(&store, "u@h", binding("sip:a@192.0.2.1", 0, 60), Time::ZERO).unwrap();
         add(&store, "v@h", binding("sip:a@192.0.2.1", 0, 90), Time::ZERO).unwrap();
         assert!(store.is_endpoint(contact) && store.is_endpoint(source));
+        assert_eq!(store.len_of_bindings(), 2);
         let sweep_all = |at| (0..PARTS).for_each(|_| store.sweep(Time::from_millis(at)));
         sweep_all(60_000);
         assert!(store.is_endpoint(contact));
+        assert_eq!(store.len_of_bindings(), 1);
         sweep_all(90_000);
         assert!(!store.is_endpoint(contact) && !store.is_endpoint(source));
-        assert_eq!(store.len(), 2);
+        assert_eq!((store.len(), store.len_of_bindings()), (2, 0));
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! Bounded by [`MOST_UNSAVED`]: so many REGISTERs may wait for the store at a time. Who finds no room, or a store that
 //! cannot write, is refused before anything is changed. What else is told has places of its own, and takes none of those.
 
-use crate::provisioning::Records;
+use crate::provisioning::{Provisioning, Records};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Most REGISTERs that wait for the store, all shards together.
@@ -37,6 +39,8 @@ pub struct Journal {
     notes: Places<MOST_NOTES>,
     orders: Places<MOST_ORDERS>,
     failing: AtomicBool,
+    /// What the proxies were given last.
+    published: Mutex<Option<Arc<Provisioning>>>,
 }
 
 /// So many may be there at a time.
@@ -87,6 +91,7 @@ impl Journal {
             notes: Places::default(),
             orders: Places::default(),
             failing: AtomicBool::new(false),
+            published: Mutex::new(None),
         };
         (journal, taken)
     }
@@ -132,6 +137,25 @@ impl Journal {
     pub fn reload(&self, records: Records) -> Result<(), NotKept> {
         self.orders.take()?;
         self.send(Job::Reload(Box::new(records)))
+    }
+
+    /// Whether the store cannot write: registrations are refused.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// How many REGISTERs wait for the store.
+    pub fn waiting(&self) -> usize {
+        self.unsaved.0.load(Ordering::Relaxed)
+    }
+
+    /// What is provisioned now; the proxies have it or get it next. Not for each message: all share one lock.
+    pub fn provisioning(&self) -> Option<Arc<Provisioning>> {
+        self.published.lock().clone()
+    }
+
+    pub(super) fn set_provisioning(&self, provisioning: Arc<Provisioning>) {
+        *self.published.lock() = Some(provisioning);
     }
 
     /// Has the thread end; to be called once.

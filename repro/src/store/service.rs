@@ -124,6 +124,7 @@ impl Service {
         let provisioning = Arc::new(compile(&mut store, &file, &mut rng)?);
         let listed = Listed::default();
         listed.set(provisioning.clone());
+        journal.set_provisioning(provisioning.clone());
         let hashers = (Keyed::new(&mut rng), Keyed::new(&mut rng));
         Ok(Service {
             store,
@@ -382,6 +383,7 @@ impl Service {
         }
         self.listed.set(provisioning.clone());
         tracing::info!(users = provisioning.users(), "what is provisioned is put together anew");
+        self.journal.set_provisioning(provisioning.clone());
         self.former.push(std::mem::replace(&mut self.current, provisioning));
     }
 }

@@ -1,5 +1,6 @@
 //! Scenarios that see all crates.
 
+mod admin;
 mod dead_target;
 mod driver;
 mod end;

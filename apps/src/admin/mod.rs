@@ -1,0 +1,198 @@
+//! The HTTP server of `[admin]`, on a thread of its own beside the control thread: it answers while the proxy starts and
+//! while it ends. Whatever walks tables or waits for the disk is done on threads that may.
+//!
+//! Bounded: 64 connections, each five minutes; 16 KiB of a request's head, ten seconds for it; four requests at work.
+
+mod access;
+mod usage;
+
+use access::{Denied, Guard};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use repro::admin::Operation;
+use repro::config::{Config, ConfigError};
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+/// Most connections at once; further ones wait to be accepted.
+const CONNECTIONS: usize = 64;
+/// How long a connection may be used, and how long after that a request on it may take to end.
+const CONNECTION_LIFE: Duration = Duration::from_secs(300);
+const LAST_REQUEST: Duration = Duration::from_secs(30);
+/// How long the head of a request may take to come, and how long a connection may be silent between two.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// Most octets of the head of a request.
+const HEAD_OCTETS: usize = 16 * 1024;
+/// Requests at work.
+const AT_WORK: usize = 4;
+/// How long to wait before the next connection when one could not be accepted: files may be short for a moment.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The server cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdminError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("admin.listen: {address}: {source}")]
+    Bind { address: SocketAddr, source: io::Error },
+}
+
+/// What answers.
+struct Desk {
+    operation: Arc<Operation>,
+    guard: Guard,
+    at_work: Semaphore,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+/// Starts the server, if one is configured, and gives its address.
+///
+/// # Errors
+/// When the token cannot be read, or the address cannot be listened on.
+pub(crate) fn start(config: &Config, operation: Arc<Operation>) -> Result<Option<SocketAddr>, AdminError> {
+    let Some(admin) = &config.admin else { return Ok(None) };
+    let guard = Guard::new(config.admin_token()?);
+    let failed = |source| AdminError::Bind { address: admin.listen, source };
+    let listener = TcpListener::bind(admin.listen).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let desk = Arc::new(Desk { operation, guard, at_work: Semaphore::new(AT_WORK) });
+    // It lives as long as the process.
+    actix::Arbiter::new().spawn(async move {
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => serve(listener, desk).await,
+            Err(error) => tracing::error!(%error, "the HTTP server does not run"),
+        }
+    });
+    Ok(Some(address))
+}
+
+async fn serve(listener: tokio::net::TcpListener, desk: Arc<Desk>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    // It is never closed.
+    while let Ok(place) = room.clone().acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let desk = desk.clone();
+                actix::spawn(async move {
+                    meet(stream, desk).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a connection to the HTTP server was not accepted");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn meet(stream: TcpStream, desk: Arc<Desk>) {
+    let service = service_fn(|request| {
+        let desk = desk.clone();
+        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(HEAD_OCTETS)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = tokio::time::sleep(CONNECTION_LIFE) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(LAST_REQUEST, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the HTTP server has failed");
+    }
+}
+
+impl Desk {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path().to_owned();
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "expected GET\n".to_owned());
+        }
+        // These two say nothing that is secret, and orchestrators have no token.
+        match &*path {
+            "/healthz" => return text(StatusCode::OK, "ok\n".to_owned()),
+            "/readyz" => return self.ready(),
+            _ => {}
+        }
+        if let Err(denied) = self.guard.check(request.headers()) {
+            return refusal(denied);
+        }
+        match &*path {
+            "/metrics" => self.metrics().await,
+            _ => text(StatusCode::NOT_FOUND, "expected /metrics, /healthz or /readyz\n".to_owned()),
+        }
+    }
+
+    fn ready(&self) -> Answer {
+        match self.operation.ready() {
+            Ok(()) => text(StatusCode::OK, "ready\n".to_owned()),
+            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        }
+    }
+
+    async fn metrics(self: &Arc<Self>) -> Answer {
+        let operation = self.operation.clone();
+        match self.work(move || operation.metrics(&usage::of_this_process())).await {
+            Some(metrics) => with_type(StatusCode::OK, METRICS, metrics),
+            None => text(StatusCode::INTERNAL_SERVER_ERROR, "it did not work: see the log\n".to_owned()),
+        }
+    }
+
+    /// Does something on a thread that may wait; nothing when it panics.
+    async fn work<T: Send + 'static>(&self, what: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let _place = self.at_work.acquire().await.ok()?;
+        tokio::task::spawn_blocking(what).await.ok()
+    }
+}
+
+fn refusal(denied: Denied) -> Answer {
+    let (status, challenge) = match denied {
+        Denied::NoToken | Denied::WrongToken => (StatusCode::UNAUTHORIZED, Some("Bearer realm=\"repro\"")),
+        Denied::Host | Denied::Origin => (StatusCode::FORBIDDEN, None),
+    };
+    let mut answer = text(status, format!("{denied}\n"));
+    if let Some(challenge) = challenge {
+        answer.headers_mut().insert(hyper::header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    answer
+}
+
+fn text(status: StatusCode, body: String) -> Answer {
+    with_type(status, TEXT, body)
+}
+
+fn with_type(status: StatusCode, kind: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}

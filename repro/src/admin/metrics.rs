@@ -1,0 +1,85 @@
+//! What the proxy itself is doing, as metrics.
+
+use super::exposition::Exposition;
+use super::{Operation, Parts, stack_metrics};
+use crate::routing::health::State;
+use rutil::Time;
+use std::time::Duration;
+
+/// What the process uses of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessUsage {
+    /// CPU time, of all threads.
+    pub cpu: Duration,
+    /// Memory that is resident, octets.
+    pub resident: Option<u64>,
+    /// Open files.
+    pub open_files: Option<u64>,
+    /// As many as it may have.
+    pub most_files: Option<u64>,
+}
+
+pub(super) fn render(operation: &Operation, usage: &ProcessUsage) -> String {
+    let mut to = Exposition::default();
+    to.gauge("repro_build_info", "1, with the version.").add(&[("version", &env!("CARGO_PKG_VERSION"))], 1);
+    to.gauge("repro_ready", "Whether the proxy should get new work.").add(&[], u8::from(operation.ready().is_ok()));
+    process(usage, &mut to);
+    if let Some(parts) = operation.parts() {
+        proxy(parts, &mut to);
+        trunks(parts, &mut to);
+        stack_metrics::render(&parts.stack.statistics(), &mut to);
+    }
+    to.end()
+}
+
+/// By the names that Prometheus has for them.
+fn process(usage: &ProcessUsage, to: &mut Exposition) {
+    to.counter("process_cpu_seconds_total", "CPU time, of all threads.").add(&[], usage.cpu.as_secs_f64());
+    for (name, help, value) in [
+        ("process_resident_memory_bytes", "Memory that is resident.", usage.resident),
+        ("process_open_fds", "Open files.", usage.open_files),
+        ("process_max_fds", "As many as it may have.", usage.most_files),
+    ] {
+        if let Some(value) = value {
+            to.gauge(name, help).add(&[], value);
+        }
+    }
+}
+
+fn proxy(parts: &Parts, to: &mut Exposition) {
+    let (server, journal) = (&parts.server, &parts.journal);
+    if let Some(start) = server.unix_seconds(Time::ZERO) {
+        to.gauge("process_start_time_seconds", "When it started, since the Unix epoch.").add(&[], start);
+    }
+    let location = server.location();
+    to.gauge("repro_bindings", "Contacts that are registered; expired ones count for a minute.")
+        .add(&[], location.len_of_bindings());
+    to.gauge("repro_addresses_of_record", "Addresses-of-record that have, or had, a contact.").add(&[], location.len());
+    if let Some(provisioning) = journal.provisioning() {
+        to.gauge("repro_users", "Users that are provisioned.").add(&[], provisioning.users());
+    }
+    if let Some(silo) = server.silo() {
+        to.gauge("repro_silo_messages", "Messages that are kept for who is not there.").add(&[], silo.len());
+    }
+    if parts.has_store() {
+        to.gauge("repro_store_writable", "Whether the store can write; without that registrations are refused.")
+            .add(&[], u8::from(!journal.is_failing()));
+        to.gauge("repro_store_waiting", "REGISTERs that wait until their bindings are kept.")
+            .add(&[], journal.waiting());
+    }
+}
+
+fn trunks(parts: &Parts, to: &mut Exposition) {
+    let (Some(provisioning), now) = (parts.journal.provisioning(), parts.now()) else { return };
+    if provisioning.trunks.is_empty() {
+        return;
+    }
+    let mut family = to.gauge("repro_trunk_contact_in_service", "Whether a contact of a trunk gets calls.");
+    for trunk in provisioning.trunks.iter() {
+        for contact in &trunk.contacts {
+            let labels: [(&str, &dyn std::fmt::Display); 2] =
+                [("trunk", &trunk.record.name), ("contact", contact.uri())];
+            family.add(&labels, u8::from(contact.health.state(now) == State::InService));
+        }
+    }
+}
