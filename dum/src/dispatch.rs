@@ -42,6 +42,7 @@ pub(crate) fn event(dum: &mut Dum<'_>, event: TuEvent) {
         }
         // A 2xx is repeated until its ACK comes or the usage gives up; a failure response, by the stack.
         TuEvent::NotDelivered { .. } | TuEvent::Silent { .. } | TuEvent::Posted(_) => {}
+        TuEvent::Raw { .. } | TuEvent::RawFailed { .. } => {}
     }
 }
 

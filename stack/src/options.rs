@@ -39,6 +39,10 @@ pub struct StackOptions {
     pub connection_attempt_delay: Duration,
     /// Where `tel` URIs are looked up (ENUM, RFC 6116): `e164.arpa`, or a suffix of one's own. `None`: nowhere.
     pub enum_suffix: Option<String>,
+    /// Without transactions, for tools that write Via and branch themselves: every message goes to the first transaction user
+    /// as it came ([`crate::tu::TuEvent::Raw`]), on the shard that it came to, and what that sends goes out as it is
+    /// ([`crate::tu::TuContext::send_raw`]).
+    pub raw: bool,
     /// When new work is refused.
     pub overload: OverloadOptions,
     /// What one source may ask for. By default nothing is limited.
@@ -59,6 +63,7 @@ impl Default for StackOptions {
             name_servers: Vec::new(),
             connection_attempt_delay: Duration::from_millis(250),
             enum_suffix: None,
+            raw: false,
             overload: OverloadOptions::default(),
             source_limits: SourceLimits::default(),
         }

@@ -260,6 +260,7 @@ fn core(
         shared: Shared { intake: intake.clone(), bans: bans.clone() },
         sources: Sources::new(&plan.options.source_limits, plan.rng),
         control: plan.options.overload.control,
+        raw: plan.options.raw,
     });
     let to_users: Vec<_> = tus.iter().map(|(to_tu, _)| to_tu.clone()).collect();
     let (mut ports, mut users) = (Vec::new(), Vec::new());
@@ -295,6 +296,7 @@ fn core(
         draining: draining.clone(),
         congestion: congestion.clone(),
         control: plan.options.overload.control.then(|| intake.clone()),
+        raw: plan.options.raw,
     });
     let selector = TransportSelector::new(SelectorParts {
         shard,

@@ -449,6 +449,8 @@ impl TransactionUser for Proxy {
             TuEvent::ClientEnded { transaction } => drop(self.accepted.remove(&transaction)),
             // A server transaction that ended takes no more responses; its branches end by themselves.
             TuEvent::ServerEnded { .. } | TuEvent::NotDelivered { .. } => {}
+            // Stacks with transactions have none of these.
+            TuEvent::Raw { .. } | TuEvent::RawFailed { .. } => {}
             TuEvent::Posted(item) => self.on_posted(item, stack),
         }
     }

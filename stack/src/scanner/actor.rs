@@ -52,6 +52,8 @@ pub(crate) struct ScannerParts {
     pub(crate) sources: Option<Sources>,
     /// RFC 7339.
     pub(crate) control: bool,
+    /// There are no transactions.
+    pub(crate) raw: bool,
 }
 
 /// Frames, checks and distributes messages.
@@ -184,6 +186,10 @@ impl MessageHeaderScanner {
     pub(super) fn message(&mut self, mut msg: Box<Message>, flow: Flow, at: Time, now: Time) {
         self.parts.tap.received(|| msg.to_bytes(), flow, at);
         msg.set_source(Source { flow, at });
+        if self.parts.raw {
+            let shard = usize::from(self.parts.shard);
+            return self.hand_over(shard, Incoming::Raw(msg), Class::Essential, flow, now);
+        }
         if msg.is_response() {
             return self.response(msg, flow, now);
         }

@@ -31,6 +31,9 @@ const HOLD: Duration = Duration::from_millis(1);
 /// Nobody hears of this transaction: a CANCEL that the stack sent, or one that it answered.
 pub(super) const NO_TU: u8 = u8::MAX;
 
+/// Who hears of everything where there are no transactions: the first.
+const RAW_TU: u8 = 0;
+
 /// A transaction user as the controller sees it.
 pub(crate) struct TuPort {
     pub(crate) options: TuOptions,
@@ -60,6 +63,8 @@ pub(crate) struct ControllerParts {
     pub(crate) congestion: Arc<CongestionManager>,
     /// For RFC 7339: what neighbours are asked to send.
     pub(crate) control: Option<Arc<Intake>>,
+    /// There are no transactions.
+    pub(crate) raw: bool,
 }
 
 /// All transactions of one shard. A client table entry leaves with Timer B, D, F, K or M, a server's with H, I, J, L or
@@ -83,6 +88,7 @@ pub(crate) struct TransactionController {
     /// What may be taken on in this turn.
     pub(super) zone: Zone,
     pub(super) control: Option<Arc<Intake>>,
+    raw: bool,
     pub(super) clients: Slab<Client>,
     pub(super) client_slots: HashMap<u64, u32>,
     pub(super) servers: Slab<Server>,
@@ -117,6 +123,7 @@ impl TransactionController {
             congestion: parts.congestion,
             zone: Zone::Normal,
             control: parts.control,
+            raw: parts.raw,
             clients: Slab::new(),
             client_slots: HashMap::with_hasher(state.clone()),
             servers: Slab::new(),
@@ -137,6 +144,8 @@ impl TransactionController {
                 self.on_request(msg, key, cancels.map(|key| *key), Flow { peer: reply_to, ..flow }, now);
             }
             Incoming::Response { msg, transaction } => self.on_response(transaction, msg, now),
+            Incoming::Raw(msg) => self.tell_tu(RAW_TU, TuEvent::Raw { msg }, now),
+            Incoming::Lost(failed) if self.raw => self.raw_failed(failed.notify, failed.error, now),
             Incoming::Lost(failed) => self.client_lost(failed.notify.key, failed.error, now),
         }
     }
@@ -148,6 +157,7 @@ impl TransactionController {
             Input::Fired(key) => self.server_timer(key, now),
             Input::Sent(sent) => self.client_sent(*sent, now),
             Input::NotSent { key, reason } => self.client_not_sent(key, reason, now),
+            Input::Failed(failed) if self.raw => self.raw_failed(failed.notify, failed.error, now),
             Input::Failed(failed) if Self::is_server_key(failed.notify.key) => {
                 self.server_failed(failed.notify.key, now);
             }
@@ -161,6 +171,10 @@ impl TransactionController {
             Command::SendStateless { transaction, msg, options } => self.stateless(transaction, msg, options, now),
             Command::Respond { transaction, msg } => self.respond(transaction, &msg, now),
             Command::RespondStatus { transaction, code } => self.respond_status(transaction, code, now),
+            Command::SendRaw { bytes, flow, name } => {
+                let notify = Notify { shard: self.shard, key: name };
+                self.transmit(bytes, (flow, None), Some(notify), now);
+            }
             // What finds no room is asked for again with the next REGISTER.
             Command::Expect { transport, connection, within } => {
                 let expect = Outgoing::Expect { transport, connection, within };
@@ -200,8 +214,16 @@ impl TransactionController {
         self.not_sent.extend(notify.filter(|_| flow.kind.is_reliable()));
     }
 
+    fn raw_failed(&mut self, notify: Notify, error: TransportError, now: Time) {
+        self.tell_tu(RAW_TU, TuEvent::RawFailed { name: notify.key, error }, now);
+    }
+
     fn tell_not_sent(&mut self, now: Time) {
         while let Some(notify) = self.not_sent.pop_front() {
+            if self.raw {
+                self.raw_failed(notify, TransportError::Congested, now);
+                continue;
+            }
             match Self::is_server_key(notify.key) {
                 true => self.server_failed(notify.key, now),
                 false => self.client_not_sent(notify.key, TransportError::Congested.into(), now),

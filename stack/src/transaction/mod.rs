@@ -54,6 +54,8 @@ pub enum Incoming {
         /// The attempt of a transaction that its branch names.
         transaction: ClientTransaction,
     },
+    /// A message in a stack without transactions.
+    Raw(Box<Message>),
     /// A request that went out gets no answer where it went: an ICMP error came back, or its connection is gone.
     Lost(TransportFailed),
 }
@@ -94,6 +96,15 @@ pub enum Command {
         transaction: ServerTransaction,
         /// The status code.
         code: u16,
+    },
+    /// Send octets, in a stack without transactions.
+    SendRaw {
+        /// The octets.
+        bytes: Bytes,
+        /// Where.
+        flow: Flow,
+        /// Who hears of a failure.
+        name: u64,
     },
     /// Close a connection whose peer is silent for too long.
     Expect {

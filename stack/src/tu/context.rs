@@ -6,6 +6,7 @@ use crate::message::Message;
 use crate::overload::{Bans, Cause};
 use crate::transaction::Command;
 use crate::transport::{Flow, TransportTable};
+use bytes::Bytes;
 use rutil::{Rng, Time};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub enum NextHop {
     Flow(Flow),
     /// To an address.
     Address(TransportType, SocketAddr),
+    /// As [`NextHop::Flow`], but where no connection is named, or the named one is gone, another is opened: so the transport is
+    /// chosen, where there are several.
+    From(Flow),
 }
 
 /// How a request is sent.
@@ -143,6 +147,12 @@ impl TuContext<'_> {
     pub fn send_stateless(&mut self, msg: impl Into<Box<Message>>, options: SendOptions) {
         let transaction = ClientTransaction::new(self.shard, self.rng.next_u64());
         self.commands.push(Command::SendStateless { transaction, msg: msg.into(), options: Box::new(options) });
+    }
+
+    /// Sends octets as they are, in a stack without transactions ([`crate::StackOptions::raw`]); a connection that is not there
+    /// is opened. When a transport tells that it could not, `name` comes back with [`super::TuEvent::RawFailed`].
+    pub fn send_raw(&mut self, bytes: Bytes, flow: Flow, name: u64) {
+        self.commands.push(Command::SendRaw { bytes, flow, name });
     }
 
     /// Answers a request: any number of provisional responses, then one final one; a 2xx to an INVITE may be

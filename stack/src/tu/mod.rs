@@ -102,6 +102,18 @@ pub enum TuEvent {
         /// The transaction.
         transaction: ServerTransaction,
     },
+    /// A message as it came, in a stack without transactions ([`crate::StackOptions::raw`]).
+    Raw {
+        /// The message.
+        msg: Box<Message>,
+    },
+    /// What [`TuContext::send_raw`] was to send, or its connection, is lost.
+    RawFailed {
+        /// Its name there.
+        name: u64,
+        /// Why.
+        error: TransportError,
+    },
     /// What the program put in from another thread ([`TuPoster::post`]).
     Posted(Box<dyn Any + Send>),
 }

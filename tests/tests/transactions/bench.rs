@@ -242,6 +242,7 @@ pub(crate) fn word(event: &TuEvent) -> String {
         TuEvent::ClientEnded { .. } => "client ended".into(),
         TuEvent::ServerEnded { .. } => "server ended".into(),
         TuEvent::Posted(_) => "posted".into(),
+        TuEvent::Raw { .. } | TuEvent::RawFailed { .. } => "raw".into(),
     }
 }
 

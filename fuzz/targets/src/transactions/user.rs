@@ -166,5 +166,6 @@ fn hear(notes: &mut Notes, event: TuEvent) {
             server.ended = true;
         }
         TuEvent::Posted(_) => panic!("nobody posts here"),
+        TuEvent::Raw { .. } | TuEvent::RawFailed { .. } => panic!("there are transactions"),
     }
 }
