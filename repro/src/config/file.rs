@@ -357,7 +357,8 @@ headers = ["User-Agent"]
         };
         let trust = TlsTrust::Paths(vec!["/etc/repro/ca.pem".into(), "/etc/ssl/certs".into()]);
         let client_auth = ClientAuth::Required;
-        let tls = TlsOptions { identities: vec![identity], trust, client_auth, accept_common_name: true };
+        let tls =
+            TlsOptions { identities: vec![identity], trust, client_auth, accept_common_name: true, server_name: None };
         assert_eq!(config.tls.options(), tls);
         let websocket = config.ws_options();
         assert_eq!((websocket.path.as_deref(), websocket.ping.map(|p| p.as_secs())), (Some("/ws"), Some(30)));

@@ -89,6 +89,7 @@ impl Tls {
             trust,
             client_auth: self.client_auth,
             accept_common_name: self.accept_common_name,
+            server_name: None,
         }
     }
 

@@ -228,7 +228,7 @@ impl TransportSelector {
         now: Time,
     ) {
         let flow = match request.options.next_hop {
-            NextHop::Flow(flow) => Some(self.local_of(flow, now)),
+            NextHop::Flow(flow) | NextHop::From(flow) => Some(self.local_of(flow, now)),
             _ => self.towards(target.kind, target.address, now).map(|flow| Flow { connection, ..flow }),
         };
         if flow.is_some_and(|flow| self.leaves_out(&request, flow.peer, now)) {

@@ -15,7 +15,7 @@ pub(super) fn domain_to_prove(
     outbound_proxy: Option<&SipUri<'_>>,
 ) -> Option<Arc<str>> {
     let route = match next_hop {
-        NextHop::Flow(_) | NextHop::Address(..) => return None,
+        NextHop::Flow(_) | NextHop::From(_) | NextHop::Address(..) => return None,
         NextHop::RequestUri => None,
         NextHop::Route => msg.header(h::ROUTES).next(),
     };

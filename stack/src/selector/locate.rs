@@ -63,7 +63,9 @@ impl Place {
 /// [`NoResponse::NotFound`] for a URI that leads nowhere, [`NoResponse::Transport`] for a transport that nobody knows.
 pub fn locate(msg: &Message, next_hop: NextHop, outbound_proxy: Option<&SipUri<'_>>) -> Result<Located, NoResponse> {
     match next_hop {
-        NextHop::Flow(flow) => return Ok(Located::At(Target { kind: flow.kind, address: flow.peer })),
+        NextHop::Flow(flow) | NextHop::From(flow) => {
+            return Ok(Located::At(Target { kind: flow.kind, address: flow.peer }));
+        }
         NextHop::Address(kind, address) => return Ok(Located::At(Target { kind, address })),
         NextHop::RequestUri => {}
         NextHop::Route => {

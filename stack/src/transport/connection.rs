@@ -74,26 +74,28 @@ impl Phase {
 /// A message that waits for the socket.
 pub(super) struct Queued {
     pub(super) bytes: Bytes,
-    /// Where the SIP message begins: behind the head of its WebSocket frame. At the end: there is none.
-    pub(super) start: usize,
+    /// It is no SIP message.
+    pub(super) control: bool,
+    /// A request that is answered.
+    asks: bool,
     pub(super) notify: Option<Notify>,
 }
 
 impl Queued {
     /// A SIP message.
     pub(super) fn message(bytes: Bytes, notify: Option<Notify>) -> Self {
-        Queued { bytes, start: 0, notify }
+        Queued { control: false, asks: wants_answer(&bytes), bytes, notify }
     }
 
     /// Octets that are no SIP message: an answer of HTTP, or a control frame.
     pub(super) fn control(bytes: Bytes) -> Self {
-        Queued { start: bytes.len(), bytes, notify: None }
+        Queued { control: true, asks: false, bytes, notify: None }
     }
 
     /// The message in a WebSocket frame.
-    pub(super) fn framed(self) -> Self {
-        let (bytes, start) = ws::message(&self.bytes);
-        Queued { bytes, start, notify: self.notify }
+    pub(super) fn framed(self, mask: Option<ws::Mask>) -> Self {
+        let bytes = ws::message(&self.bytes, mask);
+        Queued { bytes, ..self }
     }
 }
 
@@ -214,9 +216,10 @@ impl Connection {
         Flow { transport, kind, connection: self.id, peer: self.peer, local: self.local }
     }
 
-    /// Whether a message that names this very connection may go out on it. What a WebSocket carries waits until it is one.
+    /// Whether a message that names this very connection may go out on it. Where a client opens a WebSocket, only when it is
+    /// one; where we do, messages wait.
     pub(super) fn takes_messages(&self) -> bool {
-        self.phase.takes_messages() && self.ws.as_ref().is_none_or(|ws| ws.is_open())
+        self.phase.takes_messages() && self.ws.as_ref().is_none_or(|ws| ws.is_open() || ws.is_client())
     }
 
     /// Whether a request for `domain` to `peer` may use it: one whose peer has proved to be that, or has connected from
@@ -290,15 +293,15 @@ impl Connection {
     pub(super) fn write(&mut self) -> io::Result<Written> {
         let mut written = Written::default();
         self.flush()?;
-        while self.writable && !self.queue.is_empty() && !self.stream.is_handshaking() {
+        while self.writable && self.may_go() > 0 && !self.stream.is_handshaking() {
             let mut slices = [IoSlice::new(&[]); GATHER];
             let mut offered = 0;
-            for (i, (slice, queued)) in slices.iter_mut().zip(&self.queue).enumerate() {
+            for (i, (slice, queued)) in slices.iter_mut().zip(&self.queue).take(self.may_go()).enumerate() {
                 let rest = queued.bytes.get(if i == 0 { self.offset } else { 0 }..).unwrap_or_default();
                 offered += rest.len();
                 *slice = IoSlice::new(rest);
             }
-            let count = self.queue.len().min(GATHER);
+            let count = self.may_go().min(GATHER);
             match self.stream.write_vectored(slices.get(..count).unwrap_or_default()) {
                 Ok(size) => {
                     self.writable = self.stream.may_take_more(size, offered);
@@ -310,6 +313,14 @@ impl Connection {
             }
         }
         Ok(written)
+    }
+
+    /// How many of the queue may go out: before a WebSocket that we open is one, only the request for it, which is first.
+    fn may_go(&self) -> usize {
+        match &self.ws {
+            Some(ws) if ws.is_client() && !ws.is_open() => self.queue.iter().take_while(|first| first.control).count(),
+            _ => self.queue.len(),
+        }
     }
 
     /// Gives the socket what the stream has kept of earlier writes.
@@ -331,14 +342,13 @@ impl Connection {
                 break;
             }
             self.offset -= first.bytes.len();
-            let message = first.bytes.get(first.start..).unwrap_or_default();
-            if let Some(notify) = first.notify.filter(|_| wants_answer(message)) {
+            if let Some(notify) = first.notify.filter(|_| first.asks) {
                 if self.unanswered.len() == UNANSWERED {
                     self.unanswered.pop_front();
                 }
                 self.unanswered.push_back(notify);
             }
-            written.messages += u64::from(!message.is_empty());
+            written.messages += u64::from(!first.control);
             self.queue.pop_front();
         }
     }

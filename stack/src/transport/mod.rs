@@ -293,8 +293,8 @@ pub enum TransportError {
     /// The connection did not come up in time.
     #[error("connection timed out")]
     ConnectTimeout,
-    /// The peers did not agree on TLS, or the peer could not prove who it is.
-    #[error("TLS handshake failed")]
+    /// The peers did not agree on TLS or WebSocket, or the peer could not prove who it is.
+    #[error("TLS or WebSocket handshake failed")]
     Handshake,
     /// The write queue or the `wire` FIFO is full.
     #[error("congested")]

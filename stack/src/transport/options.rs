@@ -75,6 +75,8 @@ pub struct WsOptions {
     /// How long nothing may come from a client before it is sent a ping; when nothing has come as long again, its
     /// connection is closed. None: no pings.
     pub ping: Option<Duration>,
+    /// The path to ask for where we connect, as `/ws`; none: clients connect to us, and nobody is connected to.
+    pub connect: Option<String>,
     /// Octets of one message, at most. [`crate::StackBuilder`] takes [`crate::message::Limits::message`].
     pub message: usize,
     /// Octets that the incomplete messages of all connections of a transport may take; above that the connection whose
@@ -84,6 +86,13 @@ pub struct WsOptions {
 
 impl Default for WsOptions {
     fn default() -> Self {
-        WsOptions { path: None, origins: Vec::new(), ping: None, message: 256 << 10, partial_octets: 64 << 20 }
+        WsOptions {
+            path: None,
+            origins: Vec::new(),
+            ping: None,
+            connect: None,
+            message: 256 << 10,
+            partial_octets: 64 << 20,
+        }
     }
 }

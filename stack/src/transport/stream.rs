@@ -54,7 +54,7 @@ impl Stream {
     }
 
     /// A connection to `peer`, with TLS if `tls` is there. Then the peer must prove that it is `domain` (RFC 5922 §7.3), or
-    /// where no name is known that it has the address.
+    /// where no name is known [`TlsContext::server_name`], or that it has the address.
     pub(super) fn connecting(
         socket: TcpStream,
         peer: SocketAddr,
@@ -62,7 +62,7 @@ impl Stream {
         tls: Option<&TlsContext>,
     ) -> Result<Self, TlsStart> {
         let Some(tls) = tls else { return Ok(Stream::Plain(socket)) };
-        let name = match domain.map(|d| (d, parse_ip(d))) {
+        let name = match domain.or(tls.server_name()).map(|d| (d, parse_ip(d))) {
             Some((_, Some(ip))) => ServerName::from(ip),
             Some((name, None)) => ServerName::try_from(name.to_owned()).map_err(|e| TlsStart(e.to_string()))?,
             None => ServerName::from(peer.ip()),

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 impl Tcp {
     /// Tells when there is a connection to the peer: at once if one is up, else when the one that comes up is.
     pub(super) fn attempt(&mut self, ctx: &mut Context<'_>, to: To, attempt: Attempt) {
-        if self.ws.is_some() {
+        if !self.may_connect() {
             return ctx.connected(attempt, Err(TransportError::NoConnection));
         }
         let slot = match self.table.by_peer(to.peer, to.domain.as_deref()) {

@@ -21,7 +21,7 @@ use half_open::HalfOpen;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry};
-use rutil::{Class, FifoReceiver, Time, Turn};
+use rutil::{Class, FifoReceiver, Rng, Time, Turn};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -64,6 +64,8 @@ pub(super) struct Tcp {
     proved: Arc<ProvedPeers>,
     /// Of a WebSocket transport: whom it lets in.
     ws: Option<WsOptions>,
+    /// Of one that connects: for the masks of its connections.
+    rng: Option<Rng>,
     index: usize,
     listener: TcpListener,
     local: SocketAddr,
@@ -105,6 +107,9 @@ impl Tcp {
             (None, Some(_)) => TransportType::Ws,
             (Some(_), Some(_)) => TransportType::Wss,
         };
+        let connects = ws.as_ref().is_some_and(|ws| ws.connect.is_some());
+        let rng = connects.then(Rng::from_os).transpose();
+        let rng = rng.map_err(|error| BindError::new(kind, addr, io::Error::other(error)))?;
         let listen = || {
             let (mut listener, local) = socket::listen_tcp(addr, options)?;
             registry.register(&mut listener, token(index, 0), Interest::READABLE)?;
@@ -119,6 +124,7 @@ impl Tcp {
             tls: tls.map(|(tls, _)| tls),
             proved,
             ws,
+            rng,
             index,
             listener,
             local,
@@ -370,14 +376,17 @@ impl Tcp {
         let by_peer = || self.table.by_peer(to.peer, to.domain.as_deref()).filter(|_| !only_named);
         let slot = match named.or_else(by_peer) {
             Some(slot) => slot,
-            None if connect && self.ws.is_none() => self.connect(ctx, to).map_err(|error| (message.notify, error))?,
+            None if connect && self.may_connect() => self.connect(ctx, to).map_err(|error| (message.notify, error))?,
             None => return Err((message.notify, TransportError::NoConnection)),
         };
         let Some(connection) = self.table.get(slot) else { return Ok(()) };
         if connection.has_unsent() && self.unsent > FULL_QUEUES * self.options.write_queue {
             return Err((message.notify, TransportError::Congested));
         }
-        let message = if connection.ws.is_some() { message.framed() } else { message };
+        let message = match &mut connection.ws {
+            Some(ws) => message.framed(ws.mask()),
+            None => message,
+        };
         let size = message.bytes.len();
         connection.enqueue(message, self.options.write_queue).map_err(|(m, error)| (m.notify, error))?;
         self.unsent += size;
@@ -395,6 +404,11 @@ impl Tcp {
         self.table.alias(slot, alias);
     }
 
+    /// Whether connections are opened here: WebSockets only where it is said what to ask for.
+    fn may_connect(&self) -> bool {
+        self.ws.is_none() || self.rng.is_some()
+    }
+
     /// Begins a connection to `peer`; its slot.
     fn connect(&mut self, ctx: &mut Context<'_>, To { peer, local, domain }: To) -> Result<usize, TransportError> {
         if peer.is_ipv6() != self.local.is_ipv6() {
@@ -409,6 +423,9 @@ impl Tcp {
             let stream = stream.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
             self.enter(ctx, stream, (peer, domain), Phase::Connecting, ends)
         });
+        if let Ok(slot) = entered {
+            self.ask_for_websocket(slot);
+        }
         entered.map_err(|e| {
             tracing::debug!(%peer, error = %e, "connect");
             TransportError::from_io(&e)
@@ -432,7 +449,7 @@ impl Tcp {
         connection.writable = true;
         list(&mut self.to_write, &mut connection.to_write, slot);
         if let Some(code) = connection.ws.as_mut().filter(|ws| ws.is_open()).and_then(|ws| ws.farewell.take()) {
-            self.queue_control(slot, ws::close(Some(code)));
+            self.queue_frame(slot, |mask| ws::close(Some(code), mask));
         }
         self.table.enter(slot, Phase::Flushing, ctx.now + GRACE);
     }

@@ -40,7 +40,7 @@ impl Tcp {
         if connection.readable {
             list(&mut self.to_read, &mut connection.to_read, slot);
         }
-        let handshakes = connection.stream.is_handshaking();
+        let handshakes = connection.stream.is_handshaking() || connection.ws.is_some();
         self.stats.connected.add(1);
         match handshakes {
             true => self.table.enter(slot, Phase::Handshaking, ctx.now + self.options.handshake_timeout),
@@ -51,8 +51,8 @@ impl Tcp {
         }
     }
 
-    /// TLS is agreed on: what waited goes out.
-    fn agreed(&mut self, ctx: &mut Context<'_>, slot: usize) {
+    /// TLS or WebSocket is agreed on: what waited goes out.
+    pub(super) fn agreed(&mut self, ctx: &mut Context<'_>, slot: usize) {
         let Some(connection) = self.table.get(slot) else { return };
         connection.active = ctx.now;
         list(&mut self.to_write, &mut connection.to_write, slot);
@@ -152,8 +152,13 @@ impl Tcp {
         if connection.stream.wants_write() && connection.writable {
             list(&mut self.to_write, &mut connection.to_write, slot);
         }
-        if connection.phase == Phase::Handshaking && connection.ws.is_none() && !connection.stream.is_handshaking() {
-            self.agreed(ctx, slot);
+        if connection.phase == Phase::Handshaking && !connection.stream.is_handshaking() {
+            match &connection.ws {
+                None => self.agreed(ctx, slot),
+                // The request for a WebSocket has waited for TLS.
+                Some(ws) if ws.is_client() => list(&mut self.to_write, &mut connection.to_write, slot),
+                Some(_) => {}
+            }
         }
         let Some(connection) = self.table.get(slot) else { return };
         let (phase, flow) = (connection.phase, connection.flow(self.id, self.kind));
@@ -190,7 +195,7 @@ impl Tcp {
     }
 
     /// A handshake failed: what waited for it fails, and an operator wants to know why.
-    fn not_agreed(&mut self, ctx: &mut Context<'_>, slot: usize, error: &io::Error) {
+    pub(super) fn not_agreed(&mut self, ctx: &mut Context<'_>, slot: usize, error: &io::Error) {
         let Some(connection) = self.table.get(slot) else { return };
         let (peer, domain) = (connection.peer, connection.domain.as_deref().unwrap_or_default());
         let transport = self.kind.as_param();

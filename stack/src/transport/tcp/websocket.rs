@@ -2,11 +2,12 @@
 
 use super::super::connection::{LAST_ANSWERS, Phase, Queued};
 use super::super::poll_group::Context;
-use super::super::ws::{self, Event, Fault};
+use super::super::ws::{self, Event, Fault, Mask, WebSocket};
 use super::super::{Received, TransportError};
 use super::{Tcp, list};
 use bytes::Bytes;
 use rutil::Time;
+use std::io;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 /// A keep-alive that wants an answer, and that answer (RFC 5626 §3.5.1, which RFC 7118 §6 allows here).
@@ -17,9 +18,41 @@ impl Tcp {
     /// Takes `size` octets that are in the buffer.
     pub(super) fn read_websocket(&mut self, ctx: &mut Context<'_>, slot: usize, size: usize) {
         match self.table.get(slot).map(|c| c.phase) {
-            Some(Phase::Handshaking) => self.upgrade(ctx, slot, size),
+            Some(Phase::Handshaking) => match self.table.get(slot).and_then(|c| c.ws.as_ref()) {
+                Some(ws) if ws.is_client() => self.upgraded(ctx, slot, size),
+                _ => self.upgrade(ctx, slot, size),
+            },
             Some(Phase::Open | Phase::Broken) => self.take_frames(ctx, slot, size),
             _ => {}
+        }
+    }
+
+    /// The connection was begun: the request for a WebSocket is the first to go out on it.
+    pub(super) fn ask_for_websocket(&mut self, slot: usize) {
+        let Tcp { table, ws: options, rng, tls, .. } = self;
+        let (Some(connection), Some(options), Some(rng)) = (table.get(slot), options, rng) else { return };
+        let Some(path) = &options.connect else { return };
+        let name = connection.domain.as_deref().or_else(|| tls.as_ref()?.server_name());
+        let (ws, request) = WebSocket::connecting(options, path, (connection.peer, name), rng.split());
+        connection.ws = Some(Box::new(ws));
+        self.queue_control(slot, request);
+    }
+
+    /// Takes the answer to our request for a WebSocket, and what may follow it.
+    fn upgraded(&mut self, ctx: &mut Context<'_>, slot: usize, size: usize) {
+        let (Some(connection), Some(options)) = (self.table.get(slot), &self.ws) else { return };
+        let Some(ws) = &mut connection.ws else { return };
+        match ws.answered(ctx.buffer.get(..size).unwrap_or_default()) {
+            None => {}
+            Some(Ok(taken)) => {
+                ws.heard(ctx.now, options);
+                self.agreed(ctx, slot);
+                ctx.buffer.copy_within(taken..size, 0);
+                if size > taken {
+                    self.take_frames(ctx, slot, size - taken);
+                }
+            }
+            Some(Err(why)) => self.not_agreed(ctx, slot, &io::Error::other(why)),
         }
     }
 
@@ -86,7 +119,7 @@ impl Tcp {
         self.deliver(ctx);
         // One answer says it, and one that does not read gets none.
         if asked && idle {
-            self.queue_control(slot, ws::message(&Bytes::from_static(CRLF)).0);
+            self.queue_frame(slot, |mask| ws::message(&Bytes::from_static(CRLF), mask));
         }
         match (fed, closed) {
             (Err(fault), _) => self.fail(ctx, slot, fault),
@@ -103,7 +136,7 @@ impl Tcp {
         connection.last_news(flow).for_each(|item| self.hold(ctx, item));
         let Some(connection) = self.table.get(slot).filter(|c| c.phase == Phase::Open) else { return };
         connection.ws.iter_mut().for_each(|ws| ws.farewell = None);
-        self.queue_control(slot, ws::close(code));
+        self.queue_frame(slot, |mask| ws::close(code, mask));
         self.flush(ctx, slot);
     }
 
@@ -149,8 +182,14 @@ impl Tcp {
         ws.pinged = true;
         // Who does not read what waits is not helped by a ping; that it has the time of one to read is.
         if !unsent {
-            self.queue_control(slot, ws::ping());
+            self.queue_frame(slot, ws::ping);
         }
+    }
+
+    /// Queues a frame, with a mask where we are the client.
+    pub(super) fn queue_frame(&mut self, slot: usize, frame: impl FnOnce(Option<Mask>) -> Bytes) {
+        let mask = self.table.get(slot).and_then(|connection| connection.ws.as_mut()?.mask());
+        self.queue_control(slot, frame(mask));
     }
 
     /// Queues what is no SIP message. It is beyond the limit on the queue, which its callers bound: one answer to a
@@ -168,7 +207,7 @@ impl Tcp {
     pub(super) fn queue_pong(&mut self, slot: usize) {
         let Some(connection) = self.table.get(slot).filter(|c| !c.has_unsent() && c.takes_messages()) else { return };
         if let Some(data) = connection.ws.as_mut().and_then(|ws| ws.pong.take()) {
-            self.queue_control(slot, ws::pong(data));
+            self.queue_frame(slot, |mask| ws::pong(data, mask));
         }
     }
 }

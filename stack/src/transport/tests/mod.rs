@@ -7,6 +7,7 @@ mod tls;
 mod udp;
 mod wildcard;
 mod ws;
+mod ws_client;
 
 use super::*;
 use rutil::time::RealClock;

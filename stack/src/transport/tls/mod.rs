@@ -102,6 +102,11 @@ impl TlsContext {
         self.shared.current.read().client.clone()
     }
 
+    /// Who a server must prove to be where only its address is known.
+    pub fn server_name(&self) -> Option<&str> {
+        self.shared.options.server_name.as_deref()
+    }
+
     /// Reads all files again, for the connections to come; those that are there keep what they have. It reads files:
     /// for a thread that may wait.
     ///

@@ -15,6 +15,9 @@ pub struct TlsOptions {
     /// Whether the common name of a certificate without a subjectAltName counts as its identity. RFC 5922 §7.1 allows
     /// it for old certificates; off by default.
     pub accept_common_name: bool,
+    /// Who a server must prove to be that is reached by its address alone ([`NextHop::Address`](crate::tu::NextHop)); none:
+    /// that it has the address.
+    pub server_name: Option<String>,
 }
 
 /// A certificate, its private key and the domains that it is shown for.

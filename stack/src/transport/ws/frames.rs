@@ -1,4 +1,4 @@
-//! WebSocket frames to messages and back (RFC 6455 §5), on the server's side.
+//! WebSocket frames to messages and back (RFC 6455 §5).
 //!
 //! tungstenite reads and writes the heads of frames. Its own message reader is not used, because it keeps a buffer as
 //! large as the largest message for each connection; here nothing is kept between messages, and what an incomplete
@@ -14,6 +14,9 @@ const CONTROL: u64 = 125;
 /// Octets of frames that one message may be spread over, as a multiple of the largest message: heads of frames, empty
 /// frames and the control frames between them count.
 const SPREAD: usize = 4;
+
+/// What a client's frame is masked with (RFC 6455 §5.3).
+pub(in crate::transport) type Mask = [u8; 4];
 
 /// What a peer sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,6 +62,8 @@ impl Fault {
 pub(in crate::transport) struct Frames {
     /// The largest message.
     most: usize,
+    /// The peer is a client: its frames are masked, those of servers are not.
+    masked: bool,
     /// A frame that is not whole.
     rest: Vec<u8>,
     /// The payloads of a fragmented message so far.
@@ -71,8 +76,8 @@ pub(in crate::transport) struct Frames {
 }
 
 impl Frames {
-    pub(in crate::transport) fn new(most: usize) -> Self {
-        Frames { most, rest: Vec::new(), message: Vec::new(), kind: None, spread: 0, closed: false }
+    pub(in crate::transport) fn new(most: usize, masked: bool) -> Self {
+        Frames { most, masked, rest: Vec::new(), message: Vec::new(), kind: None, spread: 0, closed: false }
     }
 
     /// Memory that the incomplete message takes.
@@ -128,7 +133,7 @@ impl Frames {
 
     /// Gives up what is incomplete.
     pub(in crate::transport) fn give_up(&mut self) {
-        *self = Frames { closed: true, ..Frames::new(self.most) };
+        *self = Frames { closed: true, ..Frames::new(self.most, self.masked) };
     }
 
     /// Reads and checks the head of a frame; none when it is not whole.
@@ -139,8 +144,10 @@ impl Frames {
         if head.rsv1 || head.rsv2 || head.rsv3 {
             return Err(Fault::Protocol("reserved bits are set"));
         }
-        if head.mask.is_none() {
-            return Err(Fault::Protocol("a client's frame without a mask"));
+        match (self.masked, head.mask) {
+            (true, None) => return Err(Fault::Protocol("a client's frame without a mask")),
+            (false, Some(_)) => return Err(Fault::Protocol("a server's frame with a mask")),
+            _ => {}
         }
         if let OpCode::Control(_) = head.opcode
             && (length > CONTROL || !head.is_final)
@@ -160,7 +167,9 @@ impl Frames {
         behind: usize,
         sink: &mut impl FnMut(Event),
     ) -> Result<(), Fault> {
-        unmask(payload, head.mask.unwrap_or_default());
+        if let Some(mask) = head.mask {
+            unmask(payload, mask);
+        }
         match head.opcode {
             OpCode::Control(Control::Ping) => sink(Event::Ping(Bytes::copy_from_slice(payload))),
             OpCode::Control(Control::Close) => {
@@ -219,7 +228,7 @@ struct Size {
 }
 
 /// RFC 6455 §5.3.
-fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+fn unmask(payload: &mut [u8], mask: Mask) {
     let key = u32::from_ne_bytes(mask);
     let (fours, rest) = payload.as_chunks_mut::<4>();
     for four in fours {
@@ -242,34 +251,34 @@ fn close_code(payload: &[u8]) -> Result<Option<CloseCode>, Fault> {
     }
 }
 
-/// A frame as it goes out, and where its payload begins.
-fn printed(frame: Frame) -> (Bytes, usize) {
-    let (all, payload) = (frame.len(), frame.payload().len());
-    let mut octets = Vec::with_capacity(all);
+/// A frame as it goes out.
+fn printed(mut frame: Frame, mask: Option<Mask>) -> Bytes {
+    frame.header_mut().mask = mask;
+    let mut octets = Vec::with_capacity(frame.len());
     // Writing to a vector does not fail.
     let _ = frame.format(&mut octets);
-    (octets.into(), all - payload)
+    octets.into()
 }
 
-/// A SIP message in a frame of its own: text where it is UTF-8 (RFC 7118 §4.2); and where in the frame it begins.
-pub(in crate::transport) fn message(bytes: &Bytes) -> (Bytes, usize) {
+/// A SIP message in a frame of its own: text where it is UTF-8 (RFC 7118 §4.2).
+pub(in crate::transport) fn message(bytes: &Bytes, mask: Option<Mask>) -> Bytes {
     let data = if std::str::from_utf8(bytes).is_ok() { Data::Text } else { Data::Binary };
-    printed(Frame::message(bytes.clone(), OpCode::Data(data), true))
+    printed(Frame::message(bytes.clone(), OpCode::Data(data), true), mask)
 }
 
 /// A pong that returns what came with a ping.
-pub(in crate::transport) fn pong(data: Bytes) -> Bytes {
-    printed(Frame::pong(data)).0
+pub(in crate::transport) fn pong(data: Bytes, mask: Option<Mask>) -> Bytes {
+    printed(Frame::pong(data), mask)
 }
 
 /// A ping of ours.
-pub(in crate::transport) fn ping() -> Bytes {
-    printed(Frame::ping(Bytes::new())).0
+pub(in crate::transport) fn ping(mask: Option<Mask>) -> Bytes {
+    printed(Frame::ping(Bytes::new()), mask)
 }
 
 /// A close frame.
-pub(in crate::transport) fn close(code: Option<CloseCode>) -> Bytes {
-    printed(Frame::close(code.map(|code| CloseFrame { code, reason: "".into() }))).0
+pub(in crate::transport) fn close(code: Option<CloseCode>, mask: Option<Mask>) -> Bytes {
+    printed(Frame::close(code.map(|code| CloseFrame { code, reason: "".into() })), mask)
 }
 
 #[cfg(test)]

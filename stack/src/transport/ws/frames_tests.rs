@@ -29,7 +29,7 @@ fn feed(frames: &mut Frames, octets: &[u8]) -> (Vec<Event>, Result<(), Fault>) {
 
 /// All events of these octets, fed in pieces of `size`.
 fn in_pieces(octets: &[u8], size: usize, most: usize) -> (Vec<Event>, Result<(), Fault>) {
-    let (mut frames, mut all) = (Frames::new(most), Vec::new());
+    let (mut frames, mut all) = (Frames::new(most, true), Vec::new());
     for piece in octets.chunks(size) {
         let (events, result) = feed(&mut frames, piece);
         all.extend(events);
@@ -111,18 +111,18 @@ fn what_fails_the_connection_and_with_what_code() {
 fn an_announced_length_takes_no_memory() {
     let head = |length: u64| [&[0x82, 0xff][..], &length.to_be_bytes(), &MASK].concat();
     for length in [101, 1 << 32, u64::MAX] {
-        let mut frames = Frames::new(100);
+        let mut frames = Frames::new(100, true);
         assert_eq!(feed(&mut frames, &head(length)).1, Err(Fault::TooLarge));
         assert_eq!(frames.held(), 0);
     }
-    let mut frames = Frames::new(1 << 30);
+    let mut frames = Frames::new(1 << 30, true);
     assert_eq!(feed(&mut frames, &head(1 << 30)), (vec![], Ok(())));
     assert!(frames.is_incomplete() && frames.held() < 100, "{}", frames.held());
 }
 
 #[test]
 fn nothing_is_kept_behind_a_message() {
-    let mut frames = Frames::new(100_000);
+    let mut frames = Frames::new(100_000, true);
     let long = frame(0x82, &[7; 90_000]);
     for piece in [&long[..50_000], &long[50_000..], &frame(0x02, &[1; 900])] {
         assert_eq!(feed(&mut frames, piece).1, Ok(()));
@@ -134,13 +134,13 @@ fn nothing_is_kept_behind_a_message() {
 
 #[test]
 fn a_message_in_endless_frames_is_too_large() {
-    let mut frames = Frames::new(1000);
+    let mut frames = Frames::new(1000, true);
     assert_eq!(feed(&mut frames, &frame(0x01, b"a")).1, Ok(()));
     let empty = frame(0x00, b"");
     let taken = (0..10_000).take_while(|_| feed(&mut frames, &empty).1.is_ok()).count();
     assert!((600..700).contains(&taken), "{taken} empty continuations");
     // Whole messages may go on for ever, and so may pings.
-    let mut frames = Frames::new(1000);
+    let mut frames = Frames::new(1000, true);
     let both = [frame(0x89, b"p"), frame(0x81, &[b'm'; 990])].concat();
     assert!((0..100).all(|_| feed(&mut frames, &both).1.is_ok()));
     assert!((0..10_000).all(|_| feed(&mut frames, &frame(0x89, b"")).1.is_ok()));
@@ -156,10 +156,21 @@ proptest::proptest! {
 
 #[test]
 fn what_goes_out_is_text_where_it_can_be() {
-    let (bytes, start) = super::message(&Bytes::from_static(b"SIP"));
-    assert_eq!((&bytes[..], start), (&b"\x81\x03SIP"[..], 2));
-    let (bytes, start) = super::message(&Bytes::from_static(b"\xff"));
-    assert_eq!((&bytes[..], start), (&b"\x82\x01\xff"[..], 2));
-    assert_eq!(&close(Some(CloseCode::Size))[..], &[0x88, 2, 3, 0xf1]);
-    assert_eq!((&pong(Bytes::from_static(b"x"))[..], &ping()[..]), (&[0x8a, 1, b'x'][..], &[0x89, 0][..]));
+    let bytes = super::message(&Bytes::from_static(b"SIP"), None);
+    assert_eq!(&bytes[..], b"\x81\x03SIP");
+    let bytes = super::message(&Bytes::from_static(b"\xff"), None);
+    assert_eq!(&bytes[..], b"\x82\x01\xff");
+    assert_eq!(&close(Some(CloseCode::Size), None)[..], &[0x88, 2, 3, 0xf1]);
+    assert_eq!((&pong(Bytes::from_static(b"x"), None)[..], &ping(None)[..]), (&[0x8a, 1, b'x'][..], &[0x89, 0][..]));
+}
+
+#[test]
+fn a_client_masks_and_takes_no_masks() {
+    let masked = super::message(&Bytes::from_static(b"SIP"), Some(MASK));
+    assert_eq!(&masked[..], &frame(0x81, b"SIP")[..]);
+    let (mut server, mut client) = (Frames::new(100, true), Frames::new(100, false));
+    assert_eq!(feed(&mut server, &masked), (vec![message("SIP")], Ok(())));
+    let plain = super::message(&Bytes::from_static(b"SIP"), None);
+    assert_eq!(feed(&mut client, &plain), (vec![message("SIP")], Ok(())));
+    assert!(matches!(feed(&mut client, &masked).1, Err(Fault::Protocol(_))));
 }

@@ -1,14 +1,18 @@
 //! WebSocket as a transport for SIP (RFC 7118): what one connection keeps above its stream.
 
+mod client;
 mod frames;
 mod upgrade;
 
-pub(super) use frames::{Event, Fault, Frames, close, message, ping, pong};
+pub(super) use client::NotAgreed;
+pub(super) use frames::{Event, Fault, Frames, Mask, close, message, ping, pong};
 pub(super) use upgrade::Refused;
 
 use super::WsOptions;
 use bytes::Bytes;
-use rutil::Time;
+use client::Client;
+use rutil::{Rng, Time};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tungstenite::protocol::frame::coding::CloseCode;
 
@@ -20,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(32);
 pub(super) struct WebSocket {
     /// The opening handshake as far as it has come; none when it is over.
     request: Option<Vec<u8>>,
+    /// We opened it.
+    client: Option<Client>,
     pub(super) frames: Frames,
     /// What the latest ping wants back; it goes out when the queue is empty (RFC 6455 §5.5.3).
     pub(super) pong: Option<Bytes>,
@@ -34,16 +40,57 @@ pub(super) struct WebSocket {
 }
 
 impl WebSocket {
+    /// One that a client opens.
     pub(super) fn new(options: &WsOptions) -> Self {
         WebSocket {
             request: Some(Vec::new()),
-            frames: Frames::new(options.message),
+            client: None,
+            frames: Frames::new(options.message, true),
             pong: None,
             farewell: Some(CloseCode::Normal),
             incomplete: None,
             ping_at: Time::MAX,
             pinged: false,
         }
+    }
+
+    /// One that we open at `path`, and the request that goes out first; `name` is the server's, where it is known.
+    pub(super) fn connecting(
+        options: &WsOptions,
+        path: &str,
+        (peer, name): (SocketAddr, Option<&str>),
+        rng: Rng,
+    ) -> (Self, Bytes) {
+        let (client, request) = Client::new(path, peer, name, rng);
+        let frames = Frames::new(options.message, false);
+        (WebSocket { client: Some(client), frames, ..WebSocket::new(options) }, request.into())
+    }
+
+    /// Whether we opened it.
+    pub(super) fn is_client(&self) -> bool {
+        self.client.is_some()
+    }
+
+    /// The mask of our next frame: only clients have one (RFC 6455 §5.3).
+    pub(super) fn mask(&mut self) -> Option<Mask> {
+        self.client.as_mut().map(|client| (client.rng.next_u64() as u32).to_ne_bytes())
+    }
+
+    /// Takes octets of the answer to our handshake; when it is whole, how many of them belong to it.
+    pub(super) fn answered(&mut self, octets: &[u8]) -> Option<Result<usize, NotAgreed>> {
+        let (answer, client) = (self.request.as_mut()?, self.client.as_ref()?);
+        let before = answer.len();
+        answer.extend_from_slice(octets);
+        let from = before.saturating_sub(3);
+        let Some(end) = memchr::memmem::find(answer.get(from..)?, b"\r\n\r\n") else {
+            return (answer.len() > upgrade::MOST).then_some(Err(NotAgreed::TooLong));
+        };
+        let size = from + end + 4;
+        let checked = client.check(answer.get(..size)?);
+        if checked.is_ok() {
+            self.request = None;
+        }
+        Some(checked.map(|()| size.saturating_sub(before)))
     }
 
     /// Whether messages may pass.
