@@ -12,9 +12,9 @@ pub(crate) enum HopError {
     /// The name has no address.
     #[error("{0} has no address: {1}")]
     NoAddress(String, String),
-    /// There is no such transport, or it is not served here.
-    #[error("transport {0} cannot be used here: use udp or tcp")]
-    Transport(String),
+    /// There is no such transport, or it is not served; those that are.
+    #[error("transport {0} cannot be used here: use {1}")]
+    Transport(String, &'static str),
     /// `--listen` names another transport than the peer's URI.
     #[error("--listen is {0}, but the peer is reached by {1}")]
     Differs(&'static str, &'static str),
@@ -23,28 +23,58 @@ pub(crate) enum HopError {
     NoRoute(SocketAddr),
 }
 
+/// The transports, all and the secure ones.
+const ALL: &str = "udp, tcp, tls, ws or wss";
+const SECURE: &str = "tls or wss";
+
 /// By which transport requests go there.
 ///
 /// # Errors
 /// [`HopError::Transport`]: there is no such transport.
 pub(crate) fn kind_of(uri: &SipUri<'_>) -> Result<TransportType, HopError> {
     let kind = match uri.param(p::TRANSPORT) {
-        Some(name) => TransportType::from_name(name).ok_or_else(|| HopError::Transport(name.to_owned()))?,
+        Some(name) => TransportType::from_name(name).ok_or_else(|| HopError::Transport(name.to_owned(), ALL))?,
         None if uri.secure => TransportType::Tls,
         None => TransportType::Udp,
     };
-    Ok(if uri.secure && kind == TransportType::Tcp { TransportType::Tls } else { kind })
+    match kind {
+        TransportType::Tcp if uri.secure => Ok(TransportType::Tls),
+        TransportType::Ws if uri.secure => Ok(TransportType::Wss),
+        TransportType::Udp if uri.secure => Err(HopError::Transport("udp of a sips URI".to_owned(), SECURE)),
+        kind => Ok(kind),
+    }
 }
 
-/// By which transport, UDP or TCP, and to which address requests go. A name is looked up here, once; this may wait.
-pub(crate) fn next_hop(uri: &SipUri<'_>) -> Result<(TransportType, SocketAddr), HopError> {
-    let kind = kind_of(uri)?;
-    if !matches!(kind, TransportType::Udp | TransportType::Tcp) {
-        return Err(HopError::Transport(kind.as_param().to_owned()));
+/// Where requests go first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hop {
+    /// By which transport,
+    pub(crate) kind: TransportType,
+    /// and to which address.
+    pub(crate) address: SocketAddr,
+    /// Its name, where it has one.
+    pub(crate) name: Option<String>,
+}
+
+impl Hop {
+    /// The one that a URI says. A name is looked up here, once; this may wait.
+    pub(crate) fn of(uri: &SipUri<'_>) -> Result<Self, HopError> {
+        let kind = kind_of(uri)?;
+        let first = addresses(uri, kind)?.into_iter().next();
+        let nobody = || HopError::NoAddress(uri.host.to_string(), "the answer was empty".to_owned());
+        let name = if let Host::Name(name) = &uri.host { Some(name.to_ascii_lowercase()) } else { None };
+        Ok(Hop { kind, address: first.ok_or_else(nobody)?, name })
     }
-    let first = addresses(uri, kind)?.into_iter().next();
-    let nobody = || HopError::NoAddress(uri.host.to_string(), "the answer was empty".to_owned());
-    Ok((kind, first.ok_or_else(nobody)?))
+
+    /// Whether a URI leads there as well, by its address or its name.
+    pub(crate) fn is_meant_by(&self, uri: &SipUri<'_>) -> bool {
+        let port = uri.port.unwrap_or(self.kind.default_port());
+        let host = match &uri.host {
+            Host::Name(name) => self.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)),
+            host => host.ip() == Some(self.address.ip()),
+        };
+        host && port == self.address.port()
+    }
 }
 
 /// The addresses of a URI's host. A name is looked up here, for its addresses alone; this may wait.
@@ -77,9 +107,13 @@ mod tests {
     use super::*;
     use stack::uri::Uri;
 
-    fn hop(text: &str) -> Result<(TransportType, SocketAddr), HopError> {
+    fn uri(text: &str) -> SipUri<'_> {
         let Ok(Uri::Sip(uri)) = Uri::parse(text) else { panic!("{text} is a SIP URI") };
-        next_hop(&uri)
+        uri
+    }
+
+    fn hop(text: &str) -> Result<(TransportType, SocketAddr), HopError> {
+        Hop::of(&uri(text)).map(|hop| (hop.kind, hop.address))
     }
 
     #[test]
@@ -87,15 +121,29 @@ mod tests {
         let at = |text: &str| text.parse().expect("an address");
         assert_eq!(hop("sip:a@192.0.2.1").ok(), Some((TransportType::Udp, at("192.0.2.1:5060"))));
         assert_eq!(hop("sip:[2001:db8::1]:99;transport=tcp").ok(), Some((TransportType::Tcp, at("[2001:db8::1]:99"))));
+        assert_eq!(hop("sips:192.0.2.1").ok(), Some((TransportType::Tls, at("192.0.2.1:5061"))));
+        assert_eq!(hop("sips:192.0.2.1;transport=tcp").ok(), Some((TransportType::Tls, at("192.0.2.1:5061"))));
+        assert_eq!(hop("sip:192.0.2.1;transport=ws").ok(), Some((TransportType::Ws, at("192.0.2.1:80"))));
+        assert_eq!(hop("sips:192.0.2.1:99;transport=ws").ok(), Some((TransportType::Wss, at("192.0.2.1:99"))));
         assert_eq!(hop("sip:localhost:5070").ok().map(|(_, address)| address.port()), Some(5070));
+    }
+
+    #[test]
+    fn a_route_may_mean_the_same_hop() {
+        let hop = Hop::of(&uri("sip:LOCALHOST:5061;transport=tls")).expect("a host");
+        let ip = format!("sip:{}:5061", hop.address.ip());
+        for (text, wanted) in
+            [("sip:localhost:5061;lr", true), ("sip:other:5061", false), ("sip:localhost:5070", false)]
+        {
+            assert_eq!(hop.is_meant_by(&uri(text)), wanted, "{text}");
+        }
+        assert!(hop.address.is_ipv6() || hop.is_meant_by(&uri(&ip)));
     }
 
     #[test]
     fn what_leads_nowhere_is_told() {
         assert!(hop("sip:192.0.2.1;transport=sctp").expect_err("no such").to_string().contains("sctp"));
-        for unserved in ["sip:192.0.2.1;transport=ws", "sips:192.0.2.1", "sips:192.0.2.1;transport=tcp"] {
-            assert!(matches!(hop(unserved), Err(HopError::Transport(_))), "{unserved}");
-        }
+        assert!(hop("sips:192.0.2.1;transport=udp").is_err());
         assert!(hop("sip:no.such.host.invalid").expect_err("no such").to_string().contains("no.such.host.invalid"));
     }
 

@@ -129,7 +129,7 @@ fn towards(first: &SipUri<'static>) -> Result<Vec<Listen>, Failure> {
         TransportType::Udp => &[TransportType::Udp, TransportType::Tcp],
         TransportType::Tcp => &[TransportType::Tcp],
         TransportType::Tls => &[TransportType::Tls],
-        other => return Err(hop::HopError::Transport(other.as_param().to_owned()).into()),
+        other => return Err(hop::HopError::Transport(other.as_param().to_owned(), "udp, tcp or tls").into()),
     };
     let mut addresses: Vec<IpAddr> = Vec::new();
     // A name may lead somewhere by SRV alone, which the stack will ask for.

@@ -4,7 +4,7 @@ use super::args::TortureArgs;
 use super::escape;
 use super::output::{Output, milliseconds};
 use super::verdict::{Failure, Verdict};
-use crate::hop;
+use crate::hop::{Hop, HopError};
 use rutil::{Clock, RealClock, Time};
 use serde_json::json;
 use stack::header::h;
@@ -31,9 +31,12 @@ struct Reaction {
 
 /// Sends each file and shows what is answered.
 pub(super) fn run(args: &TortureArgs, output: Output) -> Result<Verdict, Failure> {
-    let (kind, peer) = hop::next_hop(&args.target)?;
+    let Hop { kind, address: peer, .. } = Hop::of(&args.target)?;
+    if !matches!(kind, TransportType::Udp | TransportType::Tcp) {
+        return Err(HopError::Transport(kind.as_param().to_owned(), "udp or tcp").into());
+    }
     if let Some(listen) = args.listen.filter(|listen| listen.kind != kind) {
-        return Err(hop::HopError::Differs(listen.kind.as_param(), kind.as_param()).into());
+        return Err(HopError::Differs(listen.kind.as_param(), kind.as_param()).into());
     }
     let mut verdict = Verdict::Done;
     for file in &args.files {

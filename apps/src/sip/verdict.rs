@@ -105,7 +105,7 @@ impl Failure {
     /// What it comes to.
     pub(super) const fn verdict(&self) -> Verdict {
         match self {
-            Failure::Hop(HopError::Transport(_) | HopError::Differs(..)) => Verdict::Usage,
+            Failure::Hop(HopError::Transport(..) | HopError::Differs(..)) => Verdict::Usage,
             Failure::Argument(_) | Failure::File { .. } | Failure::Input(_) => Verdict::Usage,
             Failure::Credentials { .. } | Failure::Readable(_) => Verdict::Usage,
             Failure::Hop(_) | Failure::Tls(_) | Failure::Stack(_) | Failure::Peer { .. } => Verdict::Network,

@@ -3,6 +3,7 @@
 use super::criteria::Criteria;
 use super::job::Job;
 use super::schedule::{Shape, Stretch};
+use super::tls::TlsArgs;
 use super::users::{Users, UsersError};
 use crate::arguments::{sip_uri, time, token};
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -43,12 +44,14 @@ pub(super) enum Role {
 /// `sipload uas`
 #[derive(ClapArgs)]
 pub(super) struct UasArgs {
-    /// Listen here: udp:127.0.0.1:5070. May be repeated.
+    /// Listen here: udp:127.0.0.1:5070, or tcp, tls, ws or wss. May be repeated.
     #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT", required = true)]
     pub(super) listen: Vec<Listen>,
     /// Runners, each with sockets of its own.
     #[arg(long, value_name = "N", default_value = "1")]
     pub(super) shards: NonZeroU8,
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
     /// Write the summary as JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -100,7 +103,8 @@ pub(super) struct SubscribeArgs {
 /// Where the load goes, how much of it there is, and what is to be true of it.
 #[derive(ClapArgs)]
 pub(super) struct LoadArgs {
-    /// Whom to call. A parameter transport=tcp chooses the transport. A name is looked up once, for its addresses alone.
+    /// Whom to call. A parameter transport=tcp, tls, ws or wss chooses the transport; over TLS he must prove to be the name or
+    /// address that stands here. A name is looked up once, for its addresses alone.
     #[arg(long, value_name = "SIP-URI", value_parser = sip_uri)]
     pub(super) target: SipUri<'static>,
     /// Send through this proxy, as it is, without a Route.
@@ -119,6 +123,14 @@ pub(super) struct LoadArgs {
     /// Send from this address; without it from the one that leads to the peer, from any free port.
     #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT")]
     pub(super) listen: Option<Listen>,
+    /// So many connections, or sockets, for each shard, which sessions use in turn.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub(super) connections: u8,
+    /// The path that a WebSocket server is asked for.
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = path)]
+    pub(super) ws_path: String,
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
     /// Sessions started a second, whether or not those before are answered. Several are steps: 100,200,400.
     #[arg(long, value_name = "N/S", value_delimiter = ',', value_parser = rate)]
     #[arg(required_unless_present_any = ["concurrent", "burst"])]
@@ -224,6 +236,12 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
 fn share(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|share: &f64| (0.0..=1.0).contains(share));
     number.ok_or_else(|| format!("{text:?}: expected a share from 0 to 1, as 0.99"))
+}
+
+/// What can be asked for in a line of HTTP.
+fn path(text: &str) -> Result<String, String> {
+    let good = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic());
+    if good { Ok(text.to_owned()) } else { Err(format!("{text:?}: expected a path, as /ws")) }
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ use super::session::{Action, Event, State, step};
 use super::stats::Stats;
 use super::template::{Fill, Template};
 use super::users::Users;
+use crate::hop::Hop;
 use rutil::rng::Token;
 use rutil::{HashMap, Keyed, Rng, Slab, Time, Wheel};
 use stack::header::HeaderId;
 use stack::message::{Message, reason_phrase};
-use stack::transport::TransportType;
+use stack::transport::{ConnectionId, Flow, TransportType};
 use stack::tu::{
     ClientTransaction, NextHop, NoResponse, SendOptions, ServerTransaction, TransactionUser, TuContext, TuEvent,
 };
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -45,11 +45,13 @@ pub(super) struct CallerOptions {
     /// The Request-URI, and To.
     pub(super) target: String,
     /// Where the first request goes.
-    pub(super) hop: (TransportType, SocketAddr),
+    pub(super) hop: Hop,
     /// The most calls in progress, of all shards.
     pub(super) limit: u32,
     /// Shards.
     pub(super) shards: u16,
+    /// Transports of each, which sessions use in turn.
+    pub(super) connections: u8,
 }
 
 /// What the program posts: all calls are to end.
@@ -62,12 +64,18 @@ struct Session {
     id: u64,
     /// The CSeq number of the first request.
     cseq: u32,
+    /// What the first request answered a challenge with: header lines, mostly none.
+    credentials: String,
     /// When its times began: when it was due, or when it was started, if that was before.
     due: Time,
     /// When BYE was sent.
     ending: Time,
     first: ClientTransaction,
     bye: Option<ClientTransaction>,
+    /// BYEs that were sent.
+    byes: u32,
+    /// Where the requests of the dialog go.
+    next_hop: NextHop,
     dialog: Option<Dialog>,
 }
 
@@ -79,8 +87,8 @@ pub(super) struct Caller {
     options: Arc<CallerOptions>,
     shard: u16,
     stats: Arc<Stats>,
-    /// The first request of each session; none before the run has begun.
-    request: Option<Template>,
+    /// How sessions leave, one after the other, and the first request of one that does so; none before the run has begun.
+    ways: Vec<(Flow, Template)>,
     run: Token<8>,
     origin: Time,
     schedule: Schedule,
@@ -104,7 +112,7 @@ impl Caller {
             options,
             shard,
             stats,
-            request: None,
+            ways: Vec::new(),
             run: rng.token(),
             origin: Time::ZERO,
             next: None,
@@ -125,10 +133,13 @@ impl Caller {
 
     /// The run begins: now it is known which addresses the transports have.
     fn begin(&mut self, stack: &TuContext<'_>) {
-        let (kind, _) = self.options.hop;
-        let own = stack.transports().iter().find(|own| own.kind == kind && own.shard == self.shard);
-        let CallerOptions { job, users, target, .. } = &*self.options;
-        self.request = own.map(|own| job.request(target, kind, own.advertised, users.is_some()));
+        let CallerOptions { job, users, target, hop, .. } = &*self.options;
+        let Hop { kind, address: peer, .. } = *hop;
+        let (connection, local) = (ConnectionId::default(), None);
+        let own = stack.transports().iter().filter(|own| own.kind == kind && own.shard == self.shard);
+        let way = |transport| Flow { transport, kind, connection, peer, local };
+        let request = |own| job.request(target, kind, own, users.is_some());
+        self.ways = own.map(|own| (way(own.id), request(own.advertised))).collect();
         self.origin = stack.now();
         self.next = self.schedule.peek().map(|at| self.origin + at);
         if let Shape::Closed(calls, length) = self.options.shape {
@@ -161,12 +172,24 @@ impl Caller {
         }
         // Each shard has numbers of its own.
         let id = self.started * u64::from(self.options.shards) + u64::from(self.shard);
-        let Some(first) = self.send_first(id, 1, None, stack) else {
+        let Some((first, credentials)) = self.send_first(id, 1, None, stack) else {
             self.stats.not_started.inc();
             return;
         };
         let (state, due_or_now) = (State::Calling, due.min(now));
-        let session = Session { state, id, cseq: 1, due: due_or_now, ending: now, first, bye: None, dialog: None };
+        let session = Session {
+            state,
+            id,
+            cseq: 1,
+            credentials,
+            due: due_or_now,
+            ending: now,
+            first,
+            bye: None,
+            byes: 0,
+            next_hop: NextHop::Route,
+            dialog: None,
+        };
         let at = self.sessions.insert(session);
         self.transactions.insert(first, at);
         self.by_id.insert(id, at);
@@ -179,17 +202,18 @@ impl Caller {
         }
     }
 
-    /// Sends the first request of a session, with an answer to `refusal`. None if there is none.
+    /// Sends the first request of a session, with an answer to `refusal`, which is returned as well. None if there is none.
     fn send_first(
         &mut self,
         id: u64,
         cseq: u32,
         refusal: Option<&Message>,
         stack: &mut TuContext<'_>,
-    ) -> Option<ClientTransaction> {
+    ) -> Option<(ClientTransaction, String)> {
         let user = self.options.users.as_ref().map(|users| users.get(id));
         let (name, domain) = user.as_ref().map_or(("sipload", ""), |user| (&user.name, &user.domain));
-        let template = self.request.as_mut()?;
+        let at = way_of(id, &self.options, self.ways.len());
+        let (way, template) = self.ways.get_mut(at)?;
         let mut fill = Fill { id, run: &self.run, cseq, name, domain, credentials: "" };
         let mut message = template.render(&fill)?;
         let lines = match refusal {
@@ -200,9 +224,8 @@ impl Caller {
             fill.credentials = &lines;
             message = template.render(&fill)?;
         }
-        let (kind, address) = self.options.hop;
-        let next_hop = NextHop::Address(kind, address);
-        Some(stack.send(message, SendOptions { next_hop, ..SendOptions::default() }))
+        let next_hop = NextHop::From(*way);
+        Some((stack.send(message, SendOptions { next_hop, ..SendOptions::default() }), lines))
     }
 
     /// Sends the first request again, with credentials. False when the challenge cannot be answered.
@@ -210,14 +233,35 @@ impl Caller {
         let Some((id, cseq, before)) = self.sessions.get(at.0, at.1).map(|s| (s.id, s.cseq + 1, s.first)) else {
             return false;
         };
-        let Some(first) = refusal.and_then(|refusal| self.send_first(id, cseq, Some(refusal), stack)) else {
-            return false;
-        };
+        let sent = refusal.and_then(|refusal| self.send_first(id, cseq, Some(refusal), stack));
+        let Some((first, credentials)) = sent else { return false };
         self.transactions.remove(&before);
         self.transactions.insert(first, at);
         if let Some(session) = self.sessions.get_mut(at.0, at.1) {
-            (session.first, session.cseq) = (first, cseq);
+            (session.first, session.cseq, session.credentials) = (first, cseq, credentials);
         }
+        true
+    }
+
+    /// Sends BYE: the first, or another that answers `refusal`. False when there is nothing to send.
+    fn send_bye(&mut self, at: At, refusal: Option<&Message>, stack: &mut TuContext<'_>) -> bool {
+        let Some(session) = self.sessions.get_mut(at.0, at.1) else { return false };
+        let Some(dialog) = &session.dialog else { return false };
+        let lines = match (refusal, &self.options.users) {
+            (None, _) => Some(String::new()),
+            (Some(refusal), Some(users)) => {
+                let user = users.get(session.id);
+                dialog.bye(1, "").and_then(|bye| credentials::answer(refusal, &bye, &user, stack.rng()))
+            }
+            (Some(_), None) => None,
+        };
+        let Some(message) = lines.and_then(|lines| dialog.bye(session.byes + 1, &lines)) else { return false };
+        let bye = stack.send(message, SendOptions { next_hop: session.next_hop, ..SendOptions::default() });
+        session.byes += 1;
+        if let Some(before) = session.bye.replace(bye) {
+            self.transactions.remove(&before);
+        }
+        self.transactions.insert(bye, at);
         true
     }
 
@@ -234,24 +278,20 @@ impl Caller {
         let (state, actions) = step(session.state, event);
         session.state = state;
         let heard = message.and_then(Message::source).map_or(stack.now(), |source| source.at);
-        let (mut hold_over, mut authorize) = (false, false);
+        let (mut hold_over, mut authorize, mut bye) = (false, false, None);
+        let way = self.ways.get(way_of(session.id, &self.options, self.ways.len()));
         for action in actions {
             match action {
                 Action::NoteRinging => self.stats.ringing.record(heard.since(session.due)),
                 Action::NoteAnswer => self.stats.answered.record(heard.since(session.due)),
-                Action::Ack => acknowledge(session, message, &self.options.target, stack),
+                Action::Ack => acknowledge(session, message, &self.options, way.map(|(way, _)| *way), stack),
                 Action::Authorize => authorize = true,
                 Action::Hold => match self.options.job {
                     Job::Call(hold) if !hold.is_zero() => self.holds.arm(stack.now() + hold, at),
                     _ => hold_over = true,
                 },
-                Action::Bye => {
-                    if let Some(bye) = session.dialog.as_ref().and_then(Dialog::bye) {
-                        let bye = stack.send(bye, SendOptions::default());
-                        (session.bye, session.ending) = (Some(bye), stack.now());
-                        self.transactions.insert(bye, at);
-                    }
-                }
+                Action::Bye => (bye, session.ending) = (Some(None), stack.now()),
+                Action::AuthorizeBye => bye = Some(message),
                 Action::Cancel => stack.cancel(session.first, None),
                 Action::NoteBye => self.stats.bye.record(heard.since(session.ending)),
                 Action::Succeeded => self.stats.succeeded.inc(),
@@ -262,6 +302,10 @@ impl Caller {
         }
         if state == State::Over {
             self.forget(at);
+        } else if let Some(refusal) = bye {
+            if !self.send_bye(at, refusal, stack) {
+                self.happens(at, Event::ByeFailure, message, why, stack);
+            }
         } else if hold_over {
             self.happens(at, Event::HoldOver, None, why, stack);
         } else if authorize && !self.authorize(at, message, stack) {
@@ -287,7 +331,7 @@ impl Caller {
         let Some(at) = self.transactions.get(&transaction).copied() else { return };
         let Some(session) = self.sessions.get(at.0, at.1) else { return };
         let to_bye = session.bye == Some(transaction);
-        let may_answer = session.cseq == 1 && self.options.users.is_some();
+        let may_answer = if to_bye { session.byes == 1 } else { session.cseq == 1 } && self.options.users.is_some();
         let is_call = matches!(self.options.job, Job::Call(_));
         let code = answer.map_or(0, |message| message.status().unwrap_or(0));
         let event = match (to_bye, code) {
@@ -296,6 +340,7 @@ impl Caller {
             (false, 200..=299) => Event::Done,
             (false, 401 | 407) if may_answer => Event::Challenge,
             (true, 200..=299) => Event::ByeSuccess,
+            (true, 401 | 407) if may_answer => Event::ByeChallenge,
             (_, 100..=199) => return,
             (false, _) => Event::Failure,
             (true, _) => Event::ByeFailure,
@@ -322,13 +367,15 @@ impl Caller {
         self.stats.requests.inc();
         let method = request.method();
         let method = method.as_ref().map(|method| method.as_str());
+        let of_call = self.call_of(request);
         let code = match method {
+            Some("BYE") if of_call.is_none() => 481,
             Some("BYE" | "OPTIONS" | "NOTIFY" | "INFO") => 200,
             Some("INVITE") => 486,
             _ => 405,
         };
         stack.respond_status(transaction, code);
-        if let Some(at) = self.call_of(request).filter(|_| method == Some("BYE")) {
+        if let Some(at) = of_call.filter(|_| method == Some("BYE")) {
             self.happens(at, Event::PeerBye, None, String::new, stack);
         }
     }
@@ -352,19 +399,43 @@ impl Caller {
     }
 }
 
+/// Which of so many ways session `id` leaves.
+fn way_of(id: u64, options: &CallerOptions, ways: usize) -> usize {
+    (id / u64::from(options.shards)) as usize % ways.max(1)
+}
+
 /// Acknowledges a 2xx. A second dialog of the same INVITE (a fork) is ended at once (RFC 3261 §13.2.2.4).
-fn acknowledge(session: &mut Session, answer: Option<&Message>, target: &str, stack: &mut TuContext<'_>) {
+fn acknowledge(
+    session: &mut Session,
+    answer: Option<&Message>,
+    options: &CallerOptions,
+    way: Option<Flow>,
+    stack: &mut TuContext<'_>,
+) {
     let Some(answer) = answer else { return };
+    let CallerOptions { target, hop, connections, .. } = options;
     if session.dialog.as_ref().is_some_and(|dialog| !dialog.has(answer)) {
-        let fork = Dialog::of(answer, target);
-        fork.ack().into_iter().for_each(|ack| stack.send_stateless(ack, SendOptions::default()));
-        fork.bye().into_iter().for_each(|bye| {
-            stack.send(bye, SendOptions::default());
+        let fork = Dialog::of(answer, target, &session.credentials);
+        let options = SendOptions { next_hop: session.next_hop, ..SendOptions::default() };
+        fork.ack().into_iter().for_each(|ack| stack.send_stateless(ack, options));
+        fork.bye(1, "").into_iter().for_each(|bye| {
+            stack.send(bye, options);
         });
         return;
     }
-    let dialog = session.dialog.get_or_insert_with(|| Dialog::of(answer, target));
-    dialog.ack().into_iter().for_each(|ack| stack.send_stateless(ack, SendOptions::default()));
+    let dialog = session.dialog.get_or_insert_with(|| {
+        let dialog = Dialog::of(answer, target, &session.credentials);
+        // A WebSocket client has its connection and no other way; the rest of a call goes out on the connection that it began
+        // on where it leads to the same place. Over UDP with one socket there is nothing to choose.
+        let websocket = matches!(hop.kind, TransportType::Ws | TransportType::Wss);
+        let may_choose = hop.kind != TransportType::Udp || *connections > 1;
+        if let Some(way) = way.filter(|_| websocket || may_choose && dialog.goes_to(hop)) {
+            session.next_hop = NextHop::From(way);
+        }
+        dialog
+    });
+    let options = SendOptions { next_hop: session.next_hop, ..SendOptions::default() };
+    dialog.ack().into_iter().for_each(|ack| stack.send_stateless(ack, options));
 }
 
 impl TransactionUser for Caller {
@@ -387,7 +458,7 @@ impl TransactionUser for Caller {
     }
 
     fn deadline(&self) -> Option<Time> {
-        if self.request.is_none() {
+        if self.ways.is_empty() {
             return Some(Time::ZERO);
         }
         let open = self.next.map(|due| Time::from_nanos(due.as_nanos().saturating_sub(LEAD.as_nanos() as u64)));
@@ -396,7 +467,7 @@ impl TransactionUser for Caller {
     }
 
     fn wake(&mut self, stack: &mut TuContext<'_>) {
-        if self.request.is_none() {
+        if self.ways.is_empty() {
             self.begin(stack);
         }
         while let Some(at) = self.holds.pop(stack.now()) {

@@ -23,9 +23,10 @@ fn bench(shape: Shape, hold: Duration, limit: u32) -> Bench {
 fn doing(job: Job, users: Option<Users>, shape: Shape, limit: u32) -> Bench {
     let at = "192.0.2.1:5080".parse().expect("an address");
     let table = TransportTable::new(vec![TransportInfo::new(TransportId(0), TransportType::Udp, 0, at, at)]);
-    let hop = (TransportType::Udp, "192.0.2.9:5060".parse().expect("an address"));
+    let address = "192.0.2.9:5060".parse().expect("an address");
+    let hop = Hop { kind: TransportType::Udp, address, name: None };
     let target = "sip:service@192.0.2.9".to_owned();
-    let options = Arc::new(CallerOptions { shape, job, users, target, hop, limit, shards: 1 });
+    let options = Arc::new(CallerOptions { shape, job, users, target, hop, limit, shards: 1, connections: 1 });
     let stats = Arc::<Stats>::default();
     let caller = Caller::new(options, 0, stats.clone(), &mut Rng::from_seed(1));
     Bench { harness: Harness::new(table), caller, stats }
@@ -250,14 +251,17 @@ fn a_call_that_the_peer_ends_is_over_and_no_failure() {
     let mut bench = bench(open(1.0), 60 * SECOND, 10);
     let invite = bench.invite(Duration::ZERO);
     bench.answer(&invite, 200, "t");
-    // That of a fork is answered, and ends nothing.
-    bench.event(peer_bye(&invite, "other"));
+    // That of a fork matches no call, and ends none.
+    let commands = bench.event(peer_bye(&invite, "other"));
+    assert!(matches!(commands[..], [Command::RespondStatus { code: 481, .. }]), "{commands:?}");
     assert_eq!(bench.stats.in_progress.get(), 1);
     let commands = bench.event(peer_bye(&invite, "t"));
     assert!(matches!(commands[..], [Command::RespondStatus { code: 200, .. }]), "{commands:?}");
     assert_eq!((bench.stats.hung_up.get(), bench.stats.in_progress.get(), bench.is_done()), (1, 0, true));
     assert!(bench.wake_at(61 * SECOND).is_empty() && bench.caller.by_id.is_empty());
     assert_eq!((bench.stats.succeeded.get(), bench.stats.failed.get()), (0, 0));
+    let commands = bench.event(peer_bye(&invite, "t"));
+    assert!(matches!(commands[..], [Command::RespondStatus { code: 481, .. }]), "{commands:?}");
 }
 
 #[test]
@@ -275,22 +279,64 @@ fn registrations() -> Bench {
     doing(Job::Register(60), Some(users), open(2.0), 10)
 }
 
+/// A 401.
+fn challenge(request: &Message) -> Box<Message> {
+    let mut refusal = request.make_response(401, None, Some("t"));
+    refusal.append_line("WWW-Authenticate", "Digest realm=\"r\", nonce=\"1\", qop=\"auth\"");
+    Box::new(refusal)
+}
+
+/// Whether a request has answered a challenge rightly.
+fn is_right(request: &Message, secret: &str) -> bool {
+    let auth = request.header(stack::header::h::AUTHORIZATIONS).next().expect("one").expect("well formed");
+    let presented = stack::auth::Presented::read(&auth).expect("well formed");
+    let method = request.method().expect("a request");
+    presented.is_right(&stack::auth::Secret::password(secret), method.as_str(), b"")
+}
+
+#[test]
+fn a_call_answers_challenges_to_its_invite_and_to_its_bye() {
+    let users = || Some(Users::pattern("u{0..9}@example.com", Some("pw-{user}".into())).expect("well formed"));
+    for answers in [true, false] {
+        let users = users().filter(|_| answers);
+        let mut bench = doing(Job::Call(Duration::ZERO), users, open(1.0), 10);
+        let mut invite = bench.invite(Duration::ZERO);
+        if answers {
+            let (transaction, request) = &invite;
+            invite = sent(bench.event(TuEvent::Response { transaction: *transaction, msg: challenge(request) }));
+            assert!(is_right(&invite.1, "pw-u0"));
+        }
+        let commands = bench.answer(&invite, 200, "t");
+        let ack = match &commands[..] {
+            [Command::SendStateless { msg, .. }, _] => msg.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ack.header(stack::header::h::AUTHORIZATIONS).count(), usize::from(answers), "RFC 3261 §22.1");
+        let (bye, request) = sent(commands);
+        let number = |request: &Message| request.header(stack::header::h::CSEQ).expect("one").number;
+        let commands = bench.event(TuEvent::Response { transaction: bye, msg: challenge(&request) });
+        if !answers {
+            assert_eq!((bench.stats.failed.get(), commands.len(), bench.is_done()), (1, 0, true));
+            continue;
+        }
+        let again = sent(commands);
+        assert!(is_right(&again.1, "pw-u0"));
+        assert_eq!(number(&again.1), number(&request) + 1);
+        bench.answer(&again, 200, "");
+        assert_eq!((bench.stats.succeeded.get(), bench.is_done()), (1, true));
+        assert!(bench.caller.transactions.is_empty());
+    }
+}
+
 #[test]
 fn a_registration_answers_a_challenge_once() {
     let mut bench = registrations();
     let (first, request) = bench.invite(Duration::ZERO);
     assert_eq!(request.header(stack::header::h::TO).expect("one").uri.to_string(), "sip:u0@example.com");
-    let challenge = |request: &Message| {
-        let mut refusal = request.make_response(401, None, Some("t"));
-        refusal.append_line("WWW-Authenticate", "Digest realm=\"r\", nonce=\"1\", qop=\"auth\"");
-        Box::new(refusal)
-    };
     let commands = bench.event(TuEvent::Response { transaction: first, msg: challenge(&request) });
     let (second, again) = sent(commands);
     assert_eq!(again.header(stack::header::h::CSEQ).expect("one").to_string(), "2 REGISTER");
-    let auth = again.header(stack::header::h::AUTHORIZATIONS).next().expect("one").expect("well formed");
-    let presented = stack::auth::Presented::read(&auth).expect("well formed");
-    assert!(presented.is_right(&stack::auth::Secret::password("pw-u0"), "REGISTER", b""));
+    assert!(is_right(&again, "pw-u0"));
     // What comes late for the first is nobody's.
     bench.event(TuEvent::Response { transaction: first, msg: challenge(&request) });
     let refused = (second, again.clone());

@@ -20,11 +20,12 @@ mod session;
 mod stats;
 mod summary;
 mod template;
+mod tls;
 mod users;
 
 pub use args::Args;
 
-use crate::hop::{self, HopError};
+use crate::hop::{self, Hop, HopError};
 use crate::terminal::{died, say};
 use args::{LoadArgs, UasArgs};
 use callee::Callee;
@@ -38,10 +39,13 @@ use rutil::rng::EntropyError;
 use rutil::{Clock, Placement, RealClock, Rng, Time};
 use schedule::{Shape, Stretch};
 use search::Search;
+use stack::transport::WsOptions;
+use stack::transport::tls::TlsContext;
 use stack::tu::TuOptions;
 use stack::{Stack, StackBuilder, StackError, TransportSpec};
 use stats::Stats;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::num::{NonZeroU8, NonZeroU16};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +53,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use summary::Summary;
+use tls::CertificateError;
 use tokio::signal::unix::{SignalKind, signal};
 use users::UsersError;
 
@@ -76,6 +81,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(40);
 enum RunError {
     #[error(transparent)]
     Hop(#[from] HopError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error(transparent)]
     Users(#[from] UsersError),
     #[error(transparent)]
@@ -109,12 +116,15 @@ pub fn main(args: Args) -> ExitCode {
 }
 
 /// A builder with what both roles have in common.
-fn builder(shards: NonZeroU8, listen: &[Listen]) -> StackBuilder {
+fn builder(shards: NonZeroU8, listen: &[Listen], tls: Option<TlsContext>) -> StackBuilder {
     let placement = match NonZeroU16::from(shards) {
         NonZeroU16::MIN => Placement::Inline,
         more => Placement::Sharded(more),
     };
     let mut builder = Stack::builder().placement(placement).on_panic(|thread| died(PROGRAM, thread));
+    if let Some(tls) = tls {
+        builder = builder.tls(tls);
+    }
     for listen in listen {
         builder.add_transport(TransportSpec::new(listen.kind, listen.address));
     }
@@ -128,7 +138,8 @@ async fn uas(args: UasArgs) -> Result<bool, RunError> {
     let mut ends = Ends::watch()?;
     let mut rng = Rng::from_os()?;
     let stats: Vec<Arc<Stats>> = (0..args.shards.get()).map(|_| Arc::default()).collect();
-    let mut builder = builder(args.shards, &args.listen);
+    let tls = args.tls.context(args.listen.iter().map(|listen| listen.kind), None, true)?;
+    let mut builder = builder(args.shards, &args.listen, tls);
     let of = stats.clone();
     builder.register_tu(TuOptions { refuse_merged: true, ..TuOptions::default() }, move |shard| {
         Callee::new(of.get(usize::from(shard)).cloned().unwrap_or_default(), &mut rng)
@@ -215,14 +226,22 @@ impl Run {
 async fn once(job: &Job, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Result<Run, RunError> {
     let users = load.users(std::env::var(PASSWORD).ok())?;
     let (hold, what) = (if let Job::Call(hold) = job { *hold } else { Duration::ZERO }, job.method());
-    let hop = hop::next_hop(load.via.as_ref().unwrap_or(&load.target))?;
-    let local = hop::local(hop.0, hop.1, load.listen)?;
+    let hop = Hop::of(load.via.as_ref().unwrap_or(&load.target))?;
+    let first = hop::local(hop.kind, hop.address, load.listen)?;
+    // The others have any port.
+    let more = Listen { address: SocketAddr::new(first.address.ip(), 0), ..first };
+    let more = std::iter::repeat_n(more, usize::from(load.connections.saturating_sub(1)));
+    let listen: Vec<Listen> = std::iter::once(first).chain(more).collect();
+    let tls = load.tls.context([hop.kind], hop.name.clone(), false)?;
+    let peer = format!("{} {}", hop.kind.as_param(), hop.address);
     let (target, limit, length) = (load.target.to_string(), load.limit.get(), shape.length());
     let (shards, job) = (load.shards.get(), job.clone());
-    let options = Arc::new(CallerOptions { shape, job, users, target, hop, limit, shards: shards.into() });
+    let connections = load.connections;
+    let options = Arc::new(CallerOptions { shape, job, users, target, hop, limit, shards: shards.into(), connections });
     let mut rng = Rng::from_os()?;
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
-    let mut builder = builder(load.shards, &[local]);
+    let connect = Some(load.ws_path.clone());
+    let mut builder = builder(load.shards, &listen, tls).ws_options(WsOptions { connect, ..WsOptions::default() });
     let of = stats.clone();
     let tu = builder.register_tu(TuOptions::default(), move |shard| {
         let stats = of.get(usize::from(shard)).cloned().unwrap_or_default();
@@ -239,7 +258,6 @@ async fn once(job: &Job, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Resu
     let summary = measured(what, &stack, &stats);
     let summary = Summary { took, generated: took.min(length), cpu: summary.cpu.saturating_sub(used), ..summary };
     live.finish(took, &summary);
-    let peer = format!("{} {}", hop.0.as_param(), hop.1);
     Ok(Run { summary, live, peer, silent: end == End::Silent, interrupted: end == End::Interrupted })
 }
 

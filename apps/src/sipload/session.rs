@@ -30,6 +30,8 @@ pub(super) enum Event {
     Challenge,
     /// Another final response to the first request, or none.
     Failure,
+    /// A challenge to the BYE that can be answered.
+    ByeChallenge,
     /// 2xx to the BYE.
     ByeSuccess,
     /// Another final response to the BYE, or none.
@@ -57,6 +59,8 @@ pub(super) enum Action {
     Hold,
     /// Send BYE.
     Bye,
+    /// Send BYE again, with credentials.
+    AuthorizeBye,
     /// Send CANCEL.
     Cancel,
     /// Note the time that the BYE took.
@@ -74,7 +78,8 @@ pub(super) enum Action {
 /// What an event does (RFC 3261 §13.2.2, §15; a 2xx that comes again is acknowledged again, §13.2.2.4).
 pub(super) const fn step(state: State, event: Event) -> (State, &'static [Action]) {
     use Action::{
-        Ack, Authorize, Bye, Cancel, Failed, Hold, HungUp, NoteAnswer, NoteBye, NoteRinging, Stopped, Succeeded,
+        Ack, Authorize, AuthorizeBye, Bye, Cancel, Failed, Hold, HungUp, NoteAnswer, NoteBye, NoteRinging, Stopped,
+        Succeeded,
     };
     use Event as E;
     use State::{Calling, Cancelling, Ending, Over, Ringing, Talking};
@@ -87,6 +92,7 @@ pub(super) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Calling | Ringing, E::Stop) => (Cancelling, &[Cancel]),
         (Talking, E::HoldOver | E::Stop) => (Ending, &[Bye]),
         (Talking | Ending, E::Success) => (state, &[Ack]),
+        (Ending, E::ByeChallenge) => (Ending, &[AuthorizeBye]),
         (Ending, E::ByeSuccess) => (Over, &[NoteBye, Succeeded]),
         (Ending, E::ByeFailure) => (Over, &[Failed]),
         (Talking, E::PeerBye) => (Over, &[HungUp]),
@@ -120,6 +126,7 @@ mod tests {
         assert_eq!((state, &done[..]), (State::Ending, &[NoteRinging, NoteAnswer, Ack, Hold, Bye][..]));
         assert_eq!(step(state, Event::ByeSuccess), (State::Over, &[NoteBye, Succeeded][..]));
         assert_eq!(step(state, Event::ByeFailure), (State::Over, &[Failed][..]));
+        assert_eq!(step(state, Event::ByeChallenge), (State::Ending, &[AuthorizeBye][..]));
     }
 
     #[test]

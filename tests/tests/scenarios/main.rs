@@ -26,6 +26,7 @@ mod repro;
 mod silo;
 mod sip_cli;
 mod sipload;
+mod sipload_secure;
 mod sipp;
 mod store;
 mod tls;

@@ -11,13 +11,13 @@ use std::thread;
 use tests::peers::{self, Process, Repro, Sipp, sipload_binary};
 use tests::raw;
 
-fn sipload(args: &[&str]) -> Process {
+pub(crate) fn sipload(args: &[&str]) -> Process {
     let binary = sipload_binary().expect("it can be built");
     Process::start(Command::new(binary).args(args)).expect("it can be run")
 }
 
 /// A callee that listens on a free port.
-fn uas(listen: &str, more: &[&str]) -> Repro {
+pub(crate) fn uas(listen: &str, more: &[&str]) -> Repro {
     let binary = sipload_binary().expect("it can be built");
     let mut command = Command::new(binary);
     command.args(["uas", "--json", "--listen", listen]).args(more);
@@ -25,7 +25,7 @@ fn uas(listen: &str, more: &[&str]) -> Repro {
 }
 
 /// What a run says: its exit code and its summary.
-fn summary(process: Process) -> (Option<i32>, Value) {
+pub(crate) fn summary(process: Process) -> (Option<i32>, Value) {
     let (code, summary, _) = ended(process);
     (code, summary)
 }
@@ -39,16 +39,16 @@ fn ended(process: Process) -> (Option<i32>, Value, String) {
 }
 
 /// Makes calls, with `more` arguments.
-fn calls(target: &str, more: &[&str]) -> (Option<i32>, Value) {
+pub(crate) fn calls(target: &str, more: &[&str]) -> (Option<i32>, Value) {
     summary(sipload(&[&["call", "--json", "--target", target], more].concat()))
 }
 
-fn counts(summary: &Value) -> [u64; 3] {
+pub(crate) fn counts(summary: &Value) -> [u64; 3] {
     ["started", "succeeded", "failed"].map(|name| summary[name].as_u64().expect("a number"))
 }
 
 /// Fifty calls in one second.
-const SOME: [&str; 6] = ["--rate", "50", "--duration", "1s", "--min-success", "1"];
+pub(crate) const SOME: [&str; 6] = ["--rate", "50", "--duration", "1s", "--min-success", "1"];
 /// How often calls through the proxy are tried: on a machine that is busy with other things it may refuse some.
 const ATTEMPTS: u32 = 3;
 
