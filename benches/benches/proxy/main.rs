@@ -1,7 +1,8 @@
 //! What the proxy costs in one case beside another: each row is a bound of the project.
 //!
 //! `cargo bench -p benches --bench proxy -- [ROW...] [--rounds 5] [--seconds 3] [--rate 1000] [--connections 4]
-//! [--repro PATH] [--off PATH]`, where ROW is `calls`, `handshakes`, `accounting`, `shards`, `refusals` or `memory`; all of them without.
+//! [--repro PATH] [--off PATH]`, where ROW is `calls`, `handshakes`, `accounting`, `shards`, `refusals`, `memory`,
+//! `registrations` or `users`; all of them without.
 //!
 //! `--off` is a build of the proxy without the accounting that the row of this name is about; without it only what the
 //! configuration can switch off is measured.
@@ -16,6 +17,7 @@ mod handshakes;
 mod load;
 mod memory;
 mod refusals;
+mod registrations;
 mod site;
 mod subject;
 
@@ -80,6 +82,8 @@ fn main() {
         ("shards", calls::on_two_shards),
         ("refusals", refusals::cost),
         ("memory", memory::of_connections),
+        ("registrations", registrations::refreshes),
+        ("users", registrations::many),
     ] {
         if args.wants(name) {
             row(&args);

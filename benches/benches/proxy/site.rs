@@ -38,7 +38,7 @@ impl Site {
     pub(crate) fn configuration(&self, more: &str) -> PathBuf {
         let tls =
             "[tls]\ntrust = [\"ca.pem\"]\n[[tls.identities]]\ncertificate = \"own.pem\"\nprivate_key = \"own.key\"\n";
-        self.write("repro.toml", &format!("{tls}{more}"))
+        self.write("repro.toml", &format!("{more}{tls}"))
     }
 
     /// The same for a stack in this process.
