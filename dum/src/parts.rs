@@ -60,9 +60,8 @@ fn is_alternative(all: &Multipart) -> bool {
 }
 
 fn is_optional(part: &Part) -> bool {
-    let handling = |disposition: Token<'_>| {
-        disposition.param(p::HANDLING).is_some_and(|how| how.eq_ignore_ascii_case("optional"))
-    };
+    let handling =
+        |disposition: Token<'_>| disposition.param(p::HANDLING).is_some_and(|how| how.eq_ignore_ascii_case("optional"));
     disposition(part).is_some_and(handling)
 }
 
@@ -107,10 +106,8 @@ mod tests {
         assert_eq!(found("alternative", &[strict]), (false, false));
         // One inside the other.
         let inner = body(&[strict, sdp]);
-        let inner = (
-            "Content-Type: multipart/alternative;boundary=c",
-            &*String::from_utf8_lossy(&inner).replace("--b", "--c"),
-        );
+        let inner =
+            ("Content-Type: multipart/alternative;boundary=c", &*String::from_utf8_lossy(&inner).replace("--b", "--c"));
         assert_eq!(found("mixed", &[isup, inner]), (true, true));
         // What has no end or no boundary is not read.
         let cut = Bytes::from_static(b"--b\r\nContent-Type: application/sdp\r\n");

@@ -54,7 +54,9 @@ impl Dum<'_> {
         let method = msg.method().map_or(Method::Other("".into()), Method::into_owned);
         match method {
             Method::Invite => return Err(NotSent::Unfit("an INVITE begins a session: Dum::invite sends it")),
-            Method::Subscribe => return Err(NotSent::Unfit("a SUBSCRIBE begins a usage: Dum::send_subscribe sends it")),
+            Method::Subscribe => {
+                return Err(NotSent::Unfit("a SUBSCRIBE begins a usage: Dum::send_subscribe sends it"));
+            }
             Method::Ack | Method::Cancel => return Err(NotSent::Unfit("ACK and CANCEL belong to an INVITE")),
             _ => {}
         }

@@ -31,7 +31,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Octets of a page: a binding that is refreshed costs a page of the write-ahead log, and most bindings have 300.
 const PAGE: u32 = 1024;
 /// KiB of pages that are kept in memory.
-const CACHE: u32 = 16 * 1024;
+const CACHE: u32 = 8 * 1024;
 /// Pages in the write-ahead log before they are moved into the database.
 const CHECKPOINT: u32 = 8 * 1024;
 
