@@ -236,7 +236,8 @@ fn start(
     if service.keeps_bindings() {
         server.set_journal(service.journal());
         let restored = service.restore(&server)?;
-        tracing::info!(restored, "addresses-of-record have their bindings again");
+        let messages = service.restore_messages(&server)?;
+        tracing::info!(restored, messages, "addresses-of-record have their bindings again, and the silo its messages");
     }
     let shared = server.clone();
     let proxy = builder.register_tu(Proxy::options(), move |shard| Proxy::new(shared.clone(), shard, &mut rng));

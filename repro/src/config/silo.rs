@@ -11,6 +11,9 @@ pub struct Silo {
     pub expires_seconds: u64,
     /// Most messages for one user.
     pub max_per_user: usize,
+    /// Most messages of one sender: of a user who has given his password, of whom a trusted peer says that it is from, of an
+    /// address, a /64 of IPv6. Of what there is for one user, a sender has half at most.
+    pub max_per_sender: usize,
     /// Most messages in all.
     pub max_messages: usize,
     /// Most octets of messages in all.
@@ -26,6 +29,7 @@ impl Default for Silo {
         Silo {
             expires_seconds: 30 * 86_400,
             max_per_user: 100,
+            max_per_sender: 1_000,
             max_messages: 100_000,
             max_octets: 64 << 20,
             max_body: 4096,

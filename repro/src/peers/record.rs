@@ -58,6 +58,10 @@ pub struct PeerRecord {
     /// Whether it is in the trust domain; without it as who is trusted without a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust_domain: Option<bool>,
+    /// The most TCP segments, of 1428 octets each, that a request to or from it may take on a connection; a larger one is
+    /// refused with 513.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_segments: Option<u16>,
     /// The most Max-Forwards that a request to or from it has left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_forwards: Option<u8>,
@@ -87,6 +91,9 @@ impl Record for PeerRecord {
         }
         if self.max_forwards == Some(0) {
             return fault("max_forwards", "expected at least 1");
+        }
+        if self.max_segments == Some(0) {
+            return fault("max_segments", "expected at least 1");
         }
         Ok(())
     }

@@ -41,6 +41,8 @@ fn a_wrong_record_is_named() {
         (json!({"name": "a", "trunks": ["t"], "add": ["X-A"]}), "X-Account: 4711"),
         (json!({"name": "a", "trunks": ["t"], "add": ["X-A: 1\r\nVia: x"]}), "X-Account: 4711"),
         (json!({"name": "a", "trunks": ["t"], "max_forwards": 0}), "max_forwards"),
+        (json!({"name": "a", "trunks": ["t"], "max_segments": 0}), "max_segments"),
+        (json!({"name": "a", "trunks": ["t"], "identity": "ppi"}), "rpid"),
         (json!({"name": "a", "trunks": ["t"], "names": "short"}), "compact"),
     ] {
         let error = record(fields.clone()).unwrap_err();

@@ -3,9 +3,12 @@
 use super::location_server::look_up;
 use super::{Processor, ProcessorResult};
 use crate::proxy::{RequestContext, aor_key};
+use crate::registrar::RETRY_AFTER;
+use crate::store::Journal;
 use bytes::Bytes;
 use stack::header::{Date, Method, NameAddr, Params, h};
 use stack::message::Message;
+use stack::transport::source_of;
 use stack::uri::Uri;
 
 /// What is kept of a message besides From, To, Date and its body.
@@ -55,13 +58,33 @@ impl Processor for MessageSilo {
         if text.len() > context.request.body().len() + MOST_LINES {
             return context.respond(513);
         }
-        match silo.keep(&aor, text, now + expires, now) {
-            Ok(()) => context.respond(202),
+        // Before it is kept: who is refused may send it again.
+        if let Err(error) = server.journal().map_or(Ok(()), Journal::reserve) {
+            tracing::debug!(%error, "a message is not kept");
+            return context.respond_with(503, |response| response.append_line("Retry-After", RETRY_AFTER));
+        }
+        match silo.keep(&aor, &sender(context), text, now + expires, now) {
+            Ok(()) => context.respond_when_kept(&aor, 202),
             Err(full) => {
                 tracing::debug!(%full, "a message is not kept");
+                server.journal().into_iter().for_each(|journal| journal.release(1));
                 ProcessorResult::Continue
             }
         }
+    }
+}
+
+/// In whose share a message counts: of the user who has shown to be its sender; of whom From names, if it comes from who is
+/// trusted; else of the address that it comes from, since anybody can write a From.
+fn sender(context: &RequestContext<'_, '_>) -> String {
+    if let Some(user) = &context.user {
+        return user.to_string();
+    }
+    let from = context.request.header(h::FROM).ok().filter(|_| context.trust.listed);
+    match (from, context.request.source()) {
+        (Some(from), _) => from.uri.aor_key(),
+        (None, Some(source)) => source_of(source.flow.peer.ip()).to_string(),
+        (None, None) => String::new(),
     }
 }
 

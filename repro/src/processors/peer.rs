@@ -39,6 +39,11 @@ impl Processor for FromPeer {
             let allow = peer.allow();
             return context.respond_with(if known { 405 } else { 501 }, |msg| msg.append_line("Allow", &allow));
         }
+        let by_stream = context.request.source().is_some_and(|source| source.flow.kind.is_reliable());
+        let most = peer.most_octets().filter(|_| by_stream);
+        if most.is_some_and(|most| context.request.to_bytes().len() > most as usize) {
+            return context.respond(513);
+        }
         cap(peer, &mut context.request);
         context.watched |= peer.edits();
         ProcessorResult::Continue
@@ -85,6 +90,7 @@ impl TargetProcessor for ToPeer {
         }
         cap(peer, view.request);
         peer.edit(view.request);
+        view.options.most_octets = peer.most_octets();
         TargetResult::Continue
     }
 }

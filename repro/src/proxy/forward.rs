@@ -32,8 +32,15 @@ impl<'s, 'c> RequestContext<'s, 'c> {
         truncate(&mut steps, config.limits.max_targets);
         let record_route = inbound.filter(|_| record);
         let back_by_flow = record && config.nat.detect == NatDetection::Auto && nat::comes_from_behind(&request);
-        let options =
-            SendOptions { next_hop, record_route, back_by_flow, loop_hash: Some(loop_hash), path, silence: None };
+        let options = SendOptions {
+            next_hop,
+            record_route,
+            back_by_flow,
+            loop_hash: Some(loop_hash),
+            path,
+            silence: None,
+            most_octets: None,
+        };
         let room = config.limits.max_targets - steps.iter().map(|step| step.targets.len()).sum::<usize>();
         let tried = match recurses {
             true => vec![String::from_utf8_lossy(request.request_uri_text()).into()],

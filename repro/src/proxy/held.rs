@@ -1,4 +1,4 @@
-//! Answers to REGISTERs that wait until their bindings are kept: what was acknowledged outlives the process.
+//! Answers that wait until bindings and messages are kept: what was acknowledged outlives the process.
 //!
 //! Bounded by [`crate::store::MOST_UNSAVED`], all shards together; an entry leaves when the store has told what became of
 //! it.
@@ -38,7 +38,7 @@ impl Held {
         match journal.save(aor, shard, self.last) {
             Ok(()) => self.waiting.push_back(Waiting { number: self.last, transaction, response }),
             Err(error) => {
-                tracing::error!(%error, "a registration is not kept");
+                tracing::error!(%error, "what was to be kept is not");
                 journal.release(1);
                 stack.respond(transaction, refusal(response));
             }

@@ -219,7 +219,7 @@ impl Proxy {
             && !self.own.contains_key(&client)
     }
 
-    /// Keeps back the answer of the registrar, if there is one, until its bindings are kept.
+    /// Keeps back an answer that is to wait until something is kept, if there is one.
     fn hold(&mut self, context: RequestContext<'_, '_>) {
         if let (Some((aor, response)), Some(transaction)) = (context.unkept, context.state.transaction) {
             self.held.hold((&aor, response), transaction, (context.server, self.shard), context.stack);

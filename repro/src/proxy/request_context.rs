@@ -111,7 +111,7 @@ pub struct RequestContext<'s, 'c> {
     pub(super) ticket: u64,
     pub(super) shard: u16,
     pub(super) waiting: Option<Waiting>,
-    /// The answer of the registrar, with its address-of-record, which waits until its bindings are kept.
+    /// An answer that waits until what its address-of-record has is kept.
     pub(super) unkept: Option<(String, Box<Message>)>,
 }
 
@@ -299,6 +299,15 @@ impl RequestContext<'_, '_> {
         if let Some(transaction) = self.transaction {
             self.stack.respond(transaction, response);
         }
+        ProcessorResult::SkipAllChains
+    }
+
+    /// Answers once what an address-of-record has is kept; without a store, at once. With one, a place in its journal was
+    /// reserved.
+    pub(crate) fn respond_when_kept(&mut self, aor: &str, code: u16) -> ProcessorResult {
+        let tag = self.stack.rng().token::<13>();
+        let response = self.request.make_response(code, None, Some(&tag));
+        self.unkept = Some((aor.to_owned(), Box::new(response)));
         ProcessorResult::SkipAllChains
     }
 

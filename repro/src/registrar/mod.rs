@@ -178,12 +178,16 @@ impl<'a> Registrar<'a> {
             }),
             Wish::Contacts(contacts) => store.update(aor, now, |bindings| {
                 // All are checked against what was there before: of two equal contacts in one request the last holds.
+                let mut new = Vec::with_capacity(contacts.len());
                 for wanted in &contacts {
-                    registration.is_later_than(bindings.iter().filter(|binding| wanted.replaces(binding)))?;
+                    let mut replaced = bindings.iter().filter(|binding| wanted.replaces(binding));
+                    if replaced.clone().any(|binding| registration.repeats(wanted, binding)) {
+                        continue;
+                    }
+                    registration.is_later_than(&mut replaced)?;
+                    new.push(wanted);
                 }
-                for wanted in &contacts {
-                    registration.change(bindings, wanted);
-                }
+                new.into_iter().for_each(|wanted| registration.change(bindings, wanted));
                 self.within_bounds(bindings)?;
                 if registration.listed(bindings) <= room { Ok(()) } else { Err(RegisterError::NoRoom) }
             }),
@@ -206,6 +210,17 @@ impl Registration<'_> {
         let own = self.call_id.as_str();
         let late = bindings.into_iter().any(|binding| *binding.call_id == *own && self.cseq <= binding.cseq);
         if late { Err(RegisterError::OutOfOrder) } else { Ok(()) }
+    }
+
+    /// Whether this binding is what the very same request has written: its answer was lost, perhaps with a process that died
+    /// before it could send it. Who repeats it gets that answer, and nothing changes: nobody prolongs a binding with a
+    /// recorded request.
+    fn repeats(&self, wanted: &Wanted<'_>, binding: &Binding) -> bool {
+        wanted.expires > 0
+            && self.cseq == binding.cseq
+            && *binding.call_id == *self.call_id.as_str()
+            && *binding.uri() == *wanted.contact.uri.to_string()
+            && *binding.params() == *kept_params(&wanted.contact.params)
     }
 
     /// At most how long the list of contacts is.

@@ -75,7 +75,10 @@ impl Agent for Courier {
     ) {
         let Some(Errand { aor, id }) = self.under_way.remove(&request) else { return };
         match code {
-            200..=299 => self.silo.remove(&aor, id),
+            200..=299 => {
+                self.silo.remove(&aor, id);
+                context.server.journal().into_iter().for_each(|journal| journal.note(&aor));
+            }
             // The device cannot be reached, or not now: nothing more is tried before it registers again.
             408 | 410 | 430 | 480 | 486 | 500..=599 => return self.silo.rest(&aor, self.shard),
             _ if response.is_none() => return self.silo.rest(&aor, self.shard),

@@ -1,12 +1,15 @@
-//! The message silo (reSIProcate's `MessageSilo`): messages for users who are not there, in memory, shared by all shards.
+//! The message silo (reSIProcate's `MessageSilo`): messages for users who are not there, shared by all shards.
 //!
 //! ```text
 //!   MESSAGE ──► processor message-silo ──► Silo::keep ──► 202
 //!   REGISTER ──► Silo::registered ──► due on its shard ──► Courier ──► the contact ──► 2xx: Silo::remove
 //! ```
 //!
-//! Bounded by `[silo]`, for one user and in all; a message leaves when it was delivered, or has expired. Who is due is
-//! there once, so no more are than have messages.
+//! Bounded by `[silo]`, for one user, for one sender and in all; a message leaves when it was delivered, or has expired. Who
+//! is due is there once, so no more are than have messages.
+//!
+//! What is here is the truth. With a store the thread of that writes down what is new ([`Silo::take_new`]) and removes what has
+//! left ([`Silo::gone`]), and the next process begins with it ([`Silo::restore`]).
 
 mod courier;
 
@@ -17,6 +20,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rutil::{HashMap, Keyed, Rng, Time};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -32,6 +36,9 @@ pub enum SiloFull {
     /// Its user has as many as one may have.
     #[error("too many messages for one user")]
     User,
+    /// Its sender has as many there as one may have, in all or with this user.
+    #[error("too many messages of one sender")]
+    Sender,
     /// All have.
     #[error("too many messages")]
     All,
@@ -55,9 +62,39 @@ struct Due {
 
 struct Kept {
     users: HashMap<Box<str>, Mailbox>,
-    octets: usize,
+    counts: Counts,
     last: u64,
     sweep_at: Time,
+}
+
+/// What is there in all.
+struct Counts {
+    octets: usize,
+    /// How many messages each sender has there.
+    senders: HashMap<Arc<str>, usize>,
+    /// Those that were written down, and have left since. While nothing can be written nothing new is taken either, so there
+    /// are no more than once were kept.
+    gone: Vec<u64>,
+}
+
+impl Counts {
+    fn add(&mut self, aor: &str, stored: &Stored) {
+        self.octets += stored.cost(aor);
+        *self.senders.entry(stored.sender.clone()).or_default() += 1;
+    }
+
+    fn remove(&mut self, aor: &str, stored: &Stored) {
+        self.octets -= stored.cost(aor);
+        if let Some(left) = self.senders.get_mut(&stored.sender) {
+            *left -= 1;
+            if *left == 0 {
+                self.senders.remove(&stored.sender);
+            }
+        }
+        if stored.written {
+            self.gone.push(stored.id);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -68,8 +105,17 @@ struct Mailbox {
 
 struct Stored {
     id: u64,
+    sender: Arc<str>,
     text: Bytes,
     until: Time,
+    /// The thread of the store has it.
+    written: bool,
+}
+
+impl Stored {
+    fn cost(&self, aor: &str) -> usize {
+        aor.len() + self.sender.len() + self.text.len() + OVERHEAD
+    }
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -80,6 +126,19 @@ enum Delivery {
     Running,
     /// And somebody has registered meanwhile.
     Again,
+}
+
+/// A message as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Names it.
+    pub id: u64,
+    /// In whose share it counts.
+    pub sender: Arc<str>,
+    /// The MESSAGE, without what belongs to a transaction.
+    pub text: Bytes,
+    /// When it expires.
+    pub until: Time,
 }
 
 /// A message that is to be delivered.
@@ -95,7 +154,8 @@ impl Silo {
     /// An empty silo for so many shards.
     pub fn new(config: config::Silo, shards: u16, rng: &mut Rng) -> Self {
         let users = HashMap::with_hasher(Keyed::new(rng));
-        let kept = Mutex::new(Kept { users, octets: 0, last: 0, sweep_at: Time::ZERO });
+        let counts = Counts { octets: 0, senders: HashMap::with_hasher(Keyed::new(rng)), gone: Vec::new() };
+        let kept = Mutex::new(Kept { users, counts, last: 0, sweep_at: Time::ZERO });
         let due = (0..shards).map(|_| Due::default()).collect();
         Silo { config, kept, messages: AtomicUsize::new(0), due }
     }
@@ -115,17 +175,19 @@ impl Silo {
         self.len() == 0
     }
 
-    /// Keeps a message for an address-of-record.
+    /// Keeps a message for an address-of-record, in the share of a sender.
     ///
     /// # Errors
     /// When there is no room.
-    pub fn keep(&self, aor: &str, text: Bytes, until: Time, now: Time) -> Result<(), SiloFull> {
+    pub fn keep(&self, aor: &str, sender: &str, text: Bytes, until: Time, now: Time) -> Result<(), SiloFull> {
         let mut kept = self.kept.lock();
-        let cost = cost(aor, &text);
+        let stored = Stored { id: kept.last + 1, sender: sender.into(), text, until, written: false };
+        let cost = stored.cost(aor);
         let has_room = |kept: &Kept| {
-            self.len() < self.config.max_messages && kept.octets.saturating_add(cost) <= self.config.max_octets
+            self.len() < self.config.max_messages && kept.counts.octets.saturating_add(cost) <= self.config.max_octets
         };
-        if !has_room(&kept) && kept.sweep_at <= now {
+        let has_share = |kept: &Kept| kept.counts.senders.get(sender).is_none_or(|n| *n < self.config.max_per_sender);
+        if !(has_room(&kept) && has_share(&kept)) && kept.sweep_at <= now {
             kept.sweep_at = now + SWEEP_EVERY;
             self.sweep(&mut kept, now);
         }
@@ -133,15 +195,75 @@ impl Silo {
             return Err(SiloFull::All);
         }
         self.drop_expired(&mut kept, aor, now);
-        if kept.users.get(aor).map_or(0, |mailbox| mailbox.messages.len()) >= self.config.max_per_user {
+        let (all, own) = kept.users.get(aor).map_or((0, 0), |mailbox| {
+            let own = mailbox.messages.iter().filter(|stored| *stored.sender == *sender).count();
+            (mailbox.messages.len(), own)
+        });
+        if all >= self.config.max_per_user {
             return Err(SiloFull::User);
         }
-        kept.last += 1;
-        kept.octets += cost;
-        let stored = Stored { id: kept.last, text, until };
+        // Nobody takes a user's place from all others.
+        if !has_share(&kept) || own >= self.config.max_per_user.div_ceil(2) {
+            return Err(SiloFull::Sender);
+        }
+        self.insert(&mut kept, aor, stored);
+        Ok(())
+    }
+
+    fn insert(&self, kept: &mut Kept, aor: &str, stored: Stored) {
+        kept.last = kept.last.max(stored.id);
+        kept.counts.add(aor, &stored);
         kept.users.entry(aor.into()).or_default().messages.push_back(stored);
         self.messages.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+    }
+
+    /// Puts a message back that an earlier process kept, in the order of their numbers; whether there was room for it.
+    pub fn restore(&self, aor: &str, letter: Letter) -> bool {
+        let mut kept = self.kept.lock();
+        // Its number is not given again, even when there is no room for it.
+        kept.last = kept.last.max(letter.id);
+        let Letter { id, sender, text, until } = letter;
+        let stored = Stored { id, sender, text, until, written: true };
+        let octets = kept.counts.octets.saturating_add(stored.cost(aor));
+        if self.len() >= self.config.max_messages || octets > self.config.max_octets {
+            return false;
+        }
+        self.insert(&mut kept, aor, stored);
+        true
+    }
+
+    /// The messages for an address-of-record that are to be written down. They count as written now: what is not must be told
+    /// to [`Silo::not_written`].
+    pub fn take_new(&self, aor: &str) -> Vec<Letter> {
+        let mut kept = self.kept.lock();
+        let Some(mailbox) = kept.users.get_mut(aor) else { return Vec::new() };
+        let new = mailbox.messages.iter_mut().filter(|stored| !stored.written).map(|stored| {
+            stored.written = true;
+            let Stored { id, sender, text, until, .. } = &*stored;
+            Letter { id: *id, sender: sender.clone(), text: text.clone(), until: *until }
+        });
+        new.collect()
+    }
+
+    /// Those could not be written down.
+    pub fn not_written(&self, aor: &str, letters: &[Letter]) {
+        let mut kept = self.kept.lock();
+        let Some(mailbox) = kept.users.get_mut(aor) else { return };
+        for stored in &mut mailbox.messages {
+            stored.written &= !letters.iter().any(|letter| letter.id == stored.id);
+        }
+    }
+
+    /// The numbers of messages that were written down and have left.
+    pub fn gone(&self) -> Vec<u64> {
+        self.kept.lock().counts.gone.clone()
+    }
+
+    /// The first so many of those are removed.
+    pub fn forget_gone(&self, number: usize) {
+        let mut kept = self.kept.lock();
+        let number = number.min(kept.counts.gone.len());
+        kept.counts.gone.drain(..number);
     }
 
     /// A user has registered, by this shard: it delivers what there is.
@@ -213,38 +335,34 @@ impl Silo {
 
     /// Keeps some of a user's messages; who has none left, and waits for none, is forgotten.
     fn retain(&self, kept: &mut Kept, aor: &str, wanted: impl Fn(&Stored) -> bool) {
-        let Some(mailbox) = kept.users.get_mut(aor) else { return };
-        let octets = self.thin(mailbox, aor, wanted);
+        let Kept { users, counts, .. } = kept;
+        let Some(mailbox) = users.get_mut(aor) else { return };
+        self.thin(mailbox, counts, aor, wanted);
         if mailbox.messages.is_empty() && mailbox.delivery == Delivery::Idle {
-            kept.users.remove(aor);
+            users.remove(aor);
         }
-        kept.octets -= octets;
     }
 
-    /// Drops messages of a mailbox; how many octets that are.
-    fn thin(&self, mailbox: &mut Mailbox, aor: &str, wanted: impl Fn(&Stored) -> bool) -> usize {
-        let (before, mut octets) = (mailbox.messages.len(), 0);
+    /// Drops messages of a mailbox.
+    fn thin(&self, mailbox: &mut Mailbox, counts: &mut Counts, aor: &str, wanted: impl Fn(&Stored) -> bool) {
+        let before = mailbox.messages.len();
         mailbox.messages.retain(|stored| {
             let stays = wanted(stored);
-            octets += if stays { 0 } else { cost(aor, &stored.text) };
+            if !stays {
+                counts.remove(aor, stored);
+            }
             stays
         });
         self.messages.fetch_sub(before - mailbox.messages.len(), Ordering::Relaxed);
-        octets
     }
 
     fn sweep(&self, kept: &mut Kept, now: Time) {
-        let mut octets = 0;
-        kept.users.retain(|aor, mailbox| {
-            octets += self.thin(mailbox, aor, |stored| stored.until > now);
+        let Kept { users, counts, .. } = kept;
+        users.retain(|aor, mailbox| {
+            self.thin(mailbox, counts, aor, |stored| stored.until > now);
             !mailbox.messages.is_empty() || mailbox.delivery != Delivery::Idle
         });
-        kept.octets -= octets;
     }
-}
-
-fn cost(aor: &str, text: &Bytes) -> usize {
-    aor.len() + text.len() + OVERHEAD
 }
 
 #[cfg(test)]
@@ -260,7 +378,11 @@ mod tests {
     }
 
     fn keep(silo: &Silo, aor: &str, text: &'static str, until: u64, now: u64) -> Result<(), SiloFull> {
-        silo.keep(aor, Bytes::from_static(text.as_bytes()), at(until), at(now))
+        from(silo, aor, text, "s@h", until, now)
+    }
+
+    fn from(silo: &Silo, aor: &str, text: &'static str, sender: &str, until: u64, now: u64) -> Result<(), SiloFull> {
+        silo.keep(aor, sender, Bytes::from_static(text.as_bytes()), at(until), at(now))
     }
 
     #[test]
@@ -275,7 +397,51 @@ mod tests {
         silo.remove("u@h", 1);
         assert_eq!((next(0, 11), next(3, 11), next(0, 90), silo.len()), (Some((3, "3".into())), None, None, 0));
         let kept = silo.kept.lock();
-        assert!(kept.octets == 0 && kept.users.is_empty());
+        assert!(kept.counts.octets == 0 && kept.users.is_empty() && kept.counts.senders.is_empty());
+        assert!(kept.counts.gone.is_empty(), "nothing was written");
+    }
+
+    #[test]
+    fn a_sender_has_a_share() {
+        let limits = config::Silo { max_per_user: 4, max_per_sender: 3, ..config::Silo::default() };
+        let silo = silo(limits);
+        let eve = |aor, until, now| from(&silo, aor, "spam", "203.0.113.9", until, now);
+        assert_eq!([eve("u@h", 90, 0), eve("u@h", 90, 0), eve("u@h", 90, 0)], [Ok(()), Ok(()), Err(SiloFull::Sender)]);
+        // With others it is as before, and the user has room for those who are not the same.
+        assert_eq!([eve("v@h", 50, 0), eve("w@h", 90, 0)], [Ok(()), Err(SiloFull::Sender)]);
+        assert_eq!([keep(&silo, "u@h", "1", 90, 0), keep(&silo, "u@h", "2", 90, 0)], [Ok(()), Ok(())]);
+        assert_eq!(keep(&silo, "u@h", "3", 90, 0), Err(SiloFull::User));
+        // What was delivered or has expired makes room.
+        silo.remove("u@h", 1);
+        assert_eq!(eve("w@h", 90, 1), Ok(()));
+        assert_eq!([eve("w@h", 90, 1), eve("w@h", 90, 61)], [Err(SiloFull::Sender), Ok(())]);
+    }
+
+    #[test]
+    fn what_is_written_down_is_told_when_it_leaves() {
+        let silo = silo(config::Silo::default());
+        keep(&silo, "u@h", "1", 90, 0).unwrap();
+        keep(&silo, "u@h", "2", 90, 0).unwrap();
+        let new = silo.take_new("u@h");
+        assert_eq!(
+            new.iter().map(|letter| (letter.id, &*letter.text)).collect::<Vec<_>>(),
+            [(1, &b"1"[..]), (2, b"2")]
+        );
+        assert!(silo.take_new("u@h").is_empty() && silo.take_new("v@h").is_empty());
+        silo.not_written("u@h", &new[1..]);
+        // The one was written and has left, the other was not.
+        silo.remove("u@h", 1);
+        silo.remove("u@h", 2);
+        assert_eq!(silo.gone(), [1]);
+        silo.forget_gone(1);
+        assert!(silo.gone().is_empty());
+        // Another process begins with it, and with what comes after.
+        let next = self::silo(config::Silo { max_messages: 1, ..config::Silo::default() });
+        let letter = |id| Letter { id, ..new[0].clone() };
+        assert!(next.restore("u@h", letter(7)) && !next.restore("u@h", letter(9)));
+        next.remove("u@h", 7);
+        keep(&next, "u@h", "3", 90, 0).unwrap();
+        assert_eq!((next.next("u@h", 0, at(0)).unwrap().id, next.gone()), (10, vec![7]));
     }
 
     #[test]
@@ -283,14 +449,14 @@ mod tests {
         let limits = config::Silo { max_per_user: 2, max_messages: 3, ..config::Silo::default() };
         let silo = silo(limits);
         keep(&silo, "u@h", "1", 100, 0).unwrap();
-        keep(&silo, "u@h", "2", 20, 0).unwrap();
+        from(&silo, "u@h", "2", "t@h", 20, 0).unwrap();
         assert_eq!(keep(&silo, "u@h", "3", 100, 0), Err(SiloFull::User));
         keep(&silo, "v@h", "4", 20, 0).unwrap();
         assert_eq!(keep(&silo, "w@h", "5", 100, 19), Err(SiloFull::All));
         // What has expired makes room, but it is not looked for at each message.
         assert_eq!(keep(&silo, "w@h", "5", 100, 30), Err(SiloFull::All));
         assert_eq!((keep(&silo, "w@h", "6", 100, 80), silo.len()), (Ok(()), 2));
-        let octets = config::Silo { max_octets: 2 * (OVERHEAD + 4), ..config::Silo::default() };
+        let octets = config::Silo { max_octets: 2 * (OVERHEAD + 4 + 3), ..config::Silo::default() };
         let silo = self::silo(octets);
         keep(&silo, "u@h", "1", 100, 0).unwrap();
         keep(&silo, "v@h", "2", 100, 0).unwrap();

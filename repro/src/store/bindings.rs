@@ -1,5 +1,6 @@
 //! Bindings in the store: a row for each address-of-record that has some.
 
+use super::messages::MessageBatch;
 use super::{Store, StoreError};
 use rusqlite::{CachedStatement, Transaction, TransactionBehavior};
 use std::fs::File;
@@ -8,10 +9,11 @@ use std::path::PathBuf;
 /// Rows that [`Store::drop_expired`] looks at.
 const SLICE: i64 = 2_000;
 
-/// Changes of bindings that are written together or not at all.
+/// Changes of bindings and messages that are written together or not at all.
 pub struct Batch<'s> {
     put: CachedStatement<'s>,
     remove: CachedStatement<'s>,
+    pub(super) messages: MessageBatch<'s>,
 }
 
 impl Batch<'_> {
@@ -33,7 +35,7 @@ impl Batch<'_> {
 }
 
 impl Store {
-    /// Changes bindings: when it returns, a process that dies has lost nothing of it.
+    /// Changes bindings and messages: when it returns, a process that dies has lost nothing of it.
     ///
     /// # Errors
     /// When it cannot be written; then nothing is.
@@ -46,12 +48,13 @@ impl Store {
                  SET aor = excluded.aor, expires = excluded.expires, contacts = excluded.contacts",
             )?;
             let remove = self.connection.prepare_cached("DELETE FROM binding WHERE id = ?1")?;
-            let mut batch = Batch { put, remove };
+            let messages = MessageBatch::new(&self.connection)?;
+            let mut batch = Batch { put, remove, messages };
             write(&mut batch)?;
             drop(batch);
             transaction.commit()
         };
-        save().map_err(self.failed("bindings cannot be written"))?;
+        save().map_err(self.failed("bindings and messages cannot be written"))?;
         self.unsynced = true;
         Ok(())
     }

@@ -9,6 +9,7 @@
 
 mod bindings;
 mod journal;
+mod messages;
 mod provisioning;
 mod schema;
 mod service;
@@ -17,6 +18,7 @@ pub(crate) mod tests;
 
 pub use bindings::Batch;
 pub use journal::{Journal, MOST_UNSAVED, NotKept, Saved};
+pub use messages::MessageRow;
 pub use provisioning::Change;
 pub use service::{Running, Service};
 

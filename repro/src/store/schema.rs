@@ -5,7 +5,8 @@ use crate::provisioning::Records;
 use rusqlite::{Connection, OptionalExtension};
 
 /// What each version adds to the one before it; `user_version` counts them.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     -- Records of all kinds; the views named after the kinds show their fields.
     CREATE TABLE provisioning (
         kind TEXT NOT NULL,
@@ -27,7 +28,19 @@ const MIGRATIONS: &[&str] = &["
         expires  INTEGER NOT NULL,
         contacts TEXT NOT NULL
     ) STRICT;
-"];
+",
+    "
+    -- Messages for who is not there, in the order in which they came; a sender is whose share one counts in.
+    CREATE TABLE message (
+        id      INTEGER PRIMARY KEY,
+        aor     TEXT NOT NULL,
+        sender  TEXT NOT NULL,
+        expires INTEGER NOT NULL,
+        text    BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX message_expires ON message (expires);
+",
+];
 
 impl Store {
     pub(super) fn migrate(&mut self) -> Result<(), StoreError> {

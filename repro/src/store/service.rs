@@ -5,12 +5,15 @@
 //! moment, read from the location store. So the order of changes does not matter, and one that is not written now is
 //! written with the next. What waits for it hears [`Saved`].
 
+mod messages;
+
 use super::journal::{Job, Journal, Saved};
 use super::{Store, StoreError};
 use crate::location::Notation;
 use crate::provisioning::{Listed, Provisioning, Records, one_line};
 use crate::proxy::Server;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use messages::Mail;
 use rutil::{Clock, HashMap, HashSet, Keyed, Rng, Time};
 use smallvec::SmallVec;
 use stack::tu::TuPoster;
@@ -281,7 +284,11 @@ impl Service {
 
     /// Writes what is not yet written; whether that is all now.
     fn save(&mut self, server: &Server) -> bool {
-        let Some(store) = self.store.as_mut().filter(|_| !self.unsaved.is_empty()) else { return true };
+        let Some(store) = self.store.as_mut() else { return true };
+        let mail = Mail::take(server.silo(), self.unsaved.iter());
+        if self.unsaved.is_empty() && mail.is_none() {
+            return true;
+        }
         let (location, now) = (server.location(), self.clock.now());
         let (rows, text, notation, hashers) = (&mut self.rows, &mut self.text, &self.notation, &self.hashers);
         let mut new: Vec<((u64, u64), Option<i64>)> = Vec::new();
@@ -311,11 +318,12 @@ impl Service {
                     (None, None) => {}
                 }
             }
-            Ok(())
+            mail.as_ref().map_or(Ok(()), |mail| mail.write(batch, notation))
         });
+        mail.into_iter().for_each(|mail| mail.written(saved.is_ok()));
         if let Err(error) = saved {
             if !self.journal.set_failing(true) {
-                tracing::error!("registrations are refused: {error}");
+                tracing::error!("registrations and messages to be kept are refused: {error}");
             }
             return false;
         }
@@ -352,6 +360,7 @@ impl Service {
                 rows.remove(&key);
             }
         });
+        let swept = store.drop_messages(wall).and(swept);
         let new = begins(&mut troubles.sweep, swept.is_err());
         match swept {
             Ok(last) => self.swept = last,

@@ -253,6 +253,10 @@ impl TransportSelector {
             bytes = request.msg.to_bytes();
             (flow, for_size) = (stream, true);
         }
+        let most = request.options.most_octets.filter(|_| flow.kind.is_reliable());
+        if most.is_some_and(|most| bytes.len() > most as usize) {
+            return self.not_sent(&request, TransportError::TooLarge.into(), now);
+        }
         self.dispatch(&request, bytes, (flow, for_size), failover, now);
     }
 

@@ -42,7 +42,7 @@ pub use proved::ProvedPeers;
 pub use route::{RouteQuery, system_route};
 pub(crate) use route::{Routes, towards_world};
 pub use stats::{TransportSnapshot, TransportStats};
-pub(crate) use table::source_of;
+pub use table::source_of;
 
 use bytes::Bytes;
 use rutil::Time;

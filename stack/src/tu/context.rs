@@ -50,6 +50,9 @@ pub struct SendOptions {
     /// long, [`super::TuEvent::Silent`] tells that, and the transaction goes on to Timer B. None, or not less than that: Timer
     /// B alone counts.
     pub silence: Option<Duration>,
+    /// The most octets that it may have as it goes out on a connection; a larger one fails with
+    /// [`crate::transport::TransportError::TooLarge`]. A datagram has the bounds of its own.
+    pub most_octets: Option<u32>,
 }
 
 /// What a Path value of ours leads to.

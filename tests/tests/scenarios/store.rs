@@ -3,6 +3,9 @@
 use crate::end::signal;
 use crate::repro::{ANY_PORT, LIMIT, address, refusal};
 use rusqlite::Connection;
+use rutil::{Clock, RealClock};
+use stack::message::Message;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::net::{SocketAddr, UdpSocket};
@@ -81,14 +84,27 @@ impl Phone {
     }
 
     fn send(&mut self, proxy: SocketAddr, user: &str, lines: &str) {
+        let request = self.write(proxy, user, lines);
+        self.socket.send_to(request.as_bytes(), proxy).expect("loopback");
+    }
+
+    /// A MESSAGE to a user.
+    fn page(&mut self, proxy: SocketAddr, user: &str, body: &str) {
+        let lines = format!("Content-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let request = self.write(proxy, user, "").replace("REGISTER sip:", &format!("MESSAGE sip:{user}@"));
+        let request = request.replace(" REGISTER\r\n", " MESSAGE\r\n").replace("Content-Length: 0\r\n\r\n", &lines);
+        self.socket.send_to(request.as_bytes(), proxy).expect("loopback");
+    }
+
+    /// A REGISTER of a user.
+    fn write(&mut self, proxy: SocketAddr, user: &str, lines: &str) -> String {
         self.sent += 1;
         let (own, number) = (self.socket.local_addr().expect("bound"), self.sent);
-        let request = format!(
+        format!(
             "REGISTER sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{own}-{number}\r\nMax-Forwards: 70\r\n\
              From: <sip:{user}@{proxy}>;tag=1\r\nTo: <sip:{user}@{proxy}>\r\nCall-ID: {user}-{own}\r\n\
              CSeq: {number} REGISTER\r\n{lines}Content-Length: 0\r\n\r\n",
-        );
-        self.socket.send_to(request.as_bytes(), proxy).expect("loopback");
+        )
     }
 
     /// The next final answer. One that is slow to come is announced by a 100 (RFC 4320).
@@ -147,6 +163,136 @@ fn what_was_acknowledged_outlives_a_kill() {
         }
     }
     assert!(acknowledged.len() >= 300);
+}
+
+/// A hundred phones a second register and refresh, steadily, while the process is killed and comes back: each binding that
+/// was acknowledged is there, and whoever had no answer sends the very same request again and gets one.
+#[test]
+fn a_kill_under_a_steady_load_loses_nothing_that_was_acknowledged() {
+    const RATE: u64 = 100;
+    let site = Site::new("steady", STORE);
+    let clock = RealClock::new();
+    let (mut acknowledged, mut open): (BTreeSet<String>, Vec<(String, String)>) = Default::default();
+    for round in 0..3_u64 {
+        let repro = site.start();
+        let (proxy, mut phone) = (address(&repro, "udp"), Phone::new());
+        for user in &acknowledged {
+            let (code, answer) = phone.ask(proxy, user, "");
+            assert!(code == 200 && answer.contains(&format!("<sip:{user}@192.0.2.1>")), "{round} {user}: {answer}");
+        }
+        for (user, request) in open.drain(..) {
+            // As it was, but to where the proxy is now: a repetition that finds what it has written, or a first one.
+            let (first, rest) = request.split_once("CSeq: ").expect("a CSeq");
+            let number: u32 = rest.split(' ').next().and_then(|number| number.parse().ok()).expect("a number");
+            let own = phone.socket.local_addr().expect("bound");
+            let call =
+                first.split_once("Call-ID: ").and_then(|(_, rest)| rest.split_once("\r\n")).expect("a Call-ID").0;
+            let request = format!(
+                "REGISTER sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKagain-{call}-{number}\r\n\
+                 Max-Forwards: 70\r\nFrom: <sip:{user}@{proxy}>;tag=1\r\nTo: <sip:{user}@{proxy}>\r\nCall-ID: {call}\r\n\
+                 CSeq: {number} REGISTER\r\nContact: <sip:{user}@192.0.2.1>\r\nContent-Length: 0\r\n\r\n"
+            );
+            phone.socket.send_to(request.as_bytes(), proxy).expect("loopback");
+            let answer = phone.answer(LIMIT).expect("an answer");
+            assert!(
+                answer.starts_with("SIP/2.0 200 ") && answer.contains(&format!("<sip:{user}@192.0.2.1>")),
+                "{answer}"
+            );
+            acknowledged.insert(user);
+        }
+        // Two seconds of it, and it is killed in mid-run: with some sent and not answered yet.
+        let began = clock.now();
+        let mut waiting: BTreeMap<String, String> = BTreeMap::new();
+        let heard = |answer: String, waiting: &mut BTreeMap<String, String>, acknowledged: &mut BTreeSet<String>| {
+            assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+            let user = answer.split_once("To: <sip:").and_then(|(_, rest)| rest.split_once('@')).expect("a To").0;
+            waiting.remove(user);
+            acknowledged.insert(user.to_owned());
+        };
+        for number in 0..2 * RATE {
+            let due = began + Duration::from_millis(number * 1000 / RATE);
+            while let Some(left) = Some(due.since(clock.now())).filter(|left| *left > Duration::from_millis(1)) {
+                if let Some(answer) = phone.answer(left) {
+                    heard(answer, &mut waiting, &mut acknowledged);
+                }
+            }
+            // Every second one is a refresh of somebody who was there before.
+            let user = format!("s{}-{}", if number % 2 == 0 { round } else { round.saturating_sub(1) }, number / 2);
+            let request = phone.write(proxy, &user, &format!("Contact: <sip:{user}@192.0.2.1>\r\n"));
+            phone.socket.send_to(request.as_bytes(), proxy).expect("loopback");
+            waiting.insert(user, request);
+        }
+        signal(&repro.into_process(), "KILL");
+        while let Some(answer) = phone.answer(Duration::from_millis(100)) {
+            heard(answer, &mut waiting, &mut acknowledged);
+        }
+        open.extend(waiting);
+    }
+    assert!(acknowledged.len() as u64 > 2 * RATE, "{}", acknowledged.len());
+}
+
+/// Its row was written, and the process died before the answer went out: the phone repeats its request.
+#[test]
+fn a_registration_that_is_repeated_after_a_kill_is_answered() {
+    let site = Site::new("repeated", STORE);
+    let (mut phone, contact) = (Phone::new(), "Contact: <sip:bob@192.0.2.1>;expires=600\r\n");
+    for round in 0..3 {
+        let repro = site.start();
+        let proxy = address(&repro, "udp");
+        // With the same Call-ID and CSeq each time.
+        phone.sent = 6;
+        let (code, answer) = phone.ask(proxy, "bob", contact);
+        assert!(code == 200 && answer.contains("<sip:bob@192.0.2.1>;expires="), "{round}: {answer}");
+        // An older one is out of order.
+        phone.sent = 5;
+        assert_eq!(phone.ask(proxy, "bob", contact).0, 500, "{round}");
+        signal(&repro.into_process(), "KILL");
+    }
+}
+
+/// Messages for who is not there wait, whatever becomes of the process.
+#[test]
+fn messages_that_were_accepted_outlive_a_kill() {
+    let site = Site::new("messages", &format!("{STORE}[silo]\n"));
+    let mut phone = Phone::new();
+    let repro = site.start();
+    let proxy = address(&repro, "udp");
+    for expires in [60, 0] {
+        let lines = format!("Contact: <sip:{}>;expires={expires}\r\n", phone.socket.local_addr().expect("bound"));
+        assert_eq!(phone.ask(proxy, "bob", &lines).0, 200);
+    }
+    for body in ["one", "two", "three"] {
+        phone.page(proxy, "bob", body);
+        let answer = phone.answer(LIMIT).expect("an answer");
+        assert!(answer.starts_with("SIP/2.0 202 "), "{answer}");
+    }
+    signal(&repro.into_process(), "KILL");
+    let repro = site.start();
+    let proxy = address(&repro, "udp");
+    let lines = format!("Contact: <sip:{}>\r\n", phone.socket.local_addr().expect("bound"));
+    phone.send(proxy, "bob", &lines);
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        let message = phone.answer(LIMIT).expect("a message");
+        let Some(body) = message.strip_prefix("MESSAGE ").and_then(|rest| rest.split("\r\n\r\n").nth(1)) else {
+            continue;
+        };
+        // A repetition of what was answered is nothing new.
+        if heard.last().map(String::as_str) != Some(body) {
+            heard.push(body.to_owned());
+        }
+        let request = Message::parse(message.as_bytes()).expect("a request");
+        let response = request.make_response(200, None, Some("b"));
+        phone.socket.send_to(&response.to_bytes(), proxy).expect("loopback");
+    }
+    assert_eq!(heard, ["one", "two", "three"]);
+    // What was delivered leaves nothing.
+    let process = repro.into_process();
+    signal(&process, "TERM");
+    process.finish(LIMIT).expect("it ends");
+    let store = Connection::open(site.0.join("repro.db")).expect("it opens");
+    let left: u32 = store.query_row("SELECT count(*) FROM message", [], |row| row.get(0)).expect("a table");
+    assert_eq!(left, 0);
 }
 
 /// Another process holds the database: registrations are refused, not lost, and go on when it lets go.

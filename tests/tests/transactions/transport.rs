@@ -106,6 +106,30 @@ fn only_the_size_falls_back() {
     }
 }
 
+/// What is counted is what goes out, to the octet, and on connections alone.
+#[test]
+fn a_request_that_is_larger_than_it_may_be_is_not_sent() {
+    for (transport, at_most, goes_out) in
+        [(TransportType::Tcp, 0, true), (TransportType::Tcp, 1, false), (TransportType::Udp, 1, true)]
+    {
+        let mut bench = Bench::new();
+        let next_hop = NextHop::Address(transport, PEER.parse().unwrap());
+        let options = SendOptions { next_hop, ..SendOptions::default() };
+        let msg = large("sip:bob@192.0.2.9");
+        bench.act(0, move |stack| stack.send(msg, options));
+        let octets = bench.one_sent().bytes.len() as u32;
+        let (msg, options) =
+            (large("sip:bob@192.0.2.9"), SendOptions { most_octets: Some(octets - at_most), ..options });
+        bench.act(0, move |stack| stack.send(msg, options));
+        if goes_out {
+            assert_eq!(bench.one_sent().bytes.len() as u32, octets);
+        } else {
+            bench.nothing_sent();
+            assert_eq!(bench.told(0), [told(0, "message too large")]);
+        }
+    }
+}
+
 /// Nobody would hear that TCP is refused, so nobody could fall back: the peer might never get its ACK.
 #[test]
 fn a_large_request_without_a_transaction_stays_on_udp() {

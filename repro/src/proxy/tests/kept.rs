@@ -76,3 +76,37 @@ fn when_too_many_wait_the_next_is_refused_and_changes_nothing() {
     assert_eq!(saved(&mut bench, 2, true), [200]);
     assert!(register(&mut bench, 7, CONTACT).is_empty(), "its place is free again");
 }
+
+/// A message that waits for who is not there is accepted when it is kept, as a registration is.
+#[test]
+fn a_message_is_accepted_when_it_is_kept() {
+    let config = Config::parse("[silo]\n", "x").unwrap();
+    let mut bench = Bench::with("127.0.0.1:5060", config);
+    let notation = Notation { epoch: Duration::ZERO, listen: Vec::new(), shards: 1 };
+    let clock = Box::new(VirtualClock::new());
+    let service = Service::new(None, Records::default(), notation, clock, &mut Rng::from_seed(4)).unwrap();
+    bench.server.set_journal(service.journal());
+    register(&mut bench, 1, CONTACT);
+    register(&mut bench, 2, "Contact: <sip:bob@192.0.2.8>;expires=0\r\n");
+    assert_eq!(saved(&mut bench, 2, true), [200, 200]);
+    let message = || request("MESSAGE", "sip:bob@127.0.0.1", "");
+    assert!(bench.request(message()).is_empty() && bench.request(message()).is_empty());
+    assert!(!bench.proxy.drained());
+    assert_eq!(saved(&mut bench, 3, true), [202]);
+    assert_eq!(saved(&mut bench, 4, false), [503]);
+    assert!(bench.proxy.drained());
+    // One that has no room gives its place back, and one that finds none is told when to come again.
+    assert_eq!(bench.status(request("MESSAGE", "sip:eve@127.0.0.1", "")), 404);
+    (0..MOST_UNSAVED).for_each(|_| service.journal().reserve().unwrap());
+    let outs = bench.request(message());
+    let [Out::Answer(_, 503, Some(response))] = outs.as_slice() else { panic!("{outs:?}") };
+    assert!(text(response).contains("Retry-After: 5\r\n"));
+    assert_eq!(bench.server.silo().unwrap().len(), 2);
+    // What was delivered is told to the store.
+    service.journal().release(MOST_UNSAVED);
+    service.noted();
+    register(&mut bench, 3, CONTACT);
+    let (client, msg) = sent(bench.pass(0)).remove(0);
+    bench.respond(client, &msg, 200);
+    assert_eq!(service.noted(), ["bob@127.0.0.1".into()]);
+}

@@ -78,3 +78,38 @@ fn responses_to_a_peer_are_written_for_it_too() {
         assert!(!told.contains("X-Account"), "a response has what it had");
     }
 }
+
+/// The bound is for connections: what comes is looked at here, what goes out when it is printed.
+#[test]
+fn a_request_that_takes_too_many_segments_is_refused() {
+    let mut bench = bench(json!({"max_segments": 2}));
+    let large = |octets: usize| {
+        let mut msg = request("MESSAGE", "sip:bob@192.0.2.9", "");
+        msg.set_body(Some("text/plain"), Vec::new());
+        let head = msg.to_bytes().len() + 3;
+        msg.set_body(Some("text/plain"), vec![b'x'; octets - head]);
+        let msg = Message::parse(msg.to_bytes()).unwrap();
+        assert_eq!(msg.to_bytes().len(), octets);
+        msg
+    };
+    let allow_messages = json!({"max_segments": 2, "methods": ["MESSAGE"]});
+    let mut bench_with_messages = self::bench(allow_messages);
+    let (_, _, options) = bench_with_messages.forwarded(large(5_000));
+    assert_eq!(options.most_octets, Some(2 * 1428));
+    let (_, _, options) = bench.forwarded(request("INVITE", "sip:bob@192.0.2.77", ""));
+    assert_eq!(options.most_octets, None);
+    // From the peer: over UDP there are no segments.
+    bench_with_messages.peer = CARRIER;
+    let to_other = |octets| {
+        let mut msg = large(octets);
+        msg.set_request_uri("sip:bob@192.0.2.77");
+        Message::parse(msg.to_bytes()).unwrap()
+    };
+    bench_with_messages.forwarded(to_other(5_000));
+    let peer = CARRIER.parse().unwrap();
+    let kind = TransportType::Tcp;
+    bench_with_messages.came_by =
+        Some(Flow { transport: TransportId(1), kind, connection: ConnectionId(7), peer, local: None });
+    bench_with_messages.forwarded(to_other(2 * 1428 - 100));
+    assert_eq!(bench_with_messages.status(to_other(2 * 1428 + 100)), 513);
+}

@@ -126,6 +126,34 @@ fn an_older_request_changes_nothing() {
     assert_eq!(send(&mut bench, other_call), (200, vec![]));
 }
 
+/// The answer may have been lost, with the process that was to send it: the same request again has the same answer, and
+/// prolongs nothing.
+#[test]
+fn the_very_same_request_again_changes_nothing_and_is_answered() {
+    let mut bench = Bench::new();
+    let both = "<sip:1@127.0.0.1:9001>;q=0.5;methods=\"INVITE\", <sip:2@127.0.0.1:9002>";
+    send(&mut bench, contact("<sip:3@127.0.0.1:9003>").cseq(4));
+    let (_, first) =
+        send(&mut bench, contact(&format!("{both}, <sip:3@127.0.0.1:9003>;expires=0")).cseq(5).expires("600"));
+    bench.pass(100);
+    let again = contact(&format!("{both}, <sip:3@127.0.0.1:9003>;expires=0")).cseq(5).expires("600");
+    let (code, contacts) = send(&mut bench, again);
+    let left: Vec<String> = first.iter().map(|contact| contact.replace("expires=600", "expires=500")).collect();
+    assert_eq!((code, contacts), (200, left));
+    // What says something else with that CSeq, or the same with an older one, is no repetition.
+    for other in [
+        contact("<sip:1@127.0.0.1:9001>;q=0.6;methods=\"INVITE\"").cseq(5),
+        contact("<sip:1@127.0.0.1:9001;x=1>;q=0.5;methods=\"INVITE\"").cseq(5),
+        contact("<sip:1@127.0.0.1:9001>;q=0.5;methods=\"INVITE\";expires=0").cseq(5),
+        contact("*").expires("0").cseq(5),
+        contact(both).cseq(4),
+    ] {
+        let lines = other.lines.clone();
+        assert_eq!(send(&mut bench, other).0, 500, "{lines}");
+    }
+    assert_eq!(query(&mut bench).len(), 2);
+}
+
 #[test]
 fn a_star_stands_alone_and_with_zero() {
     let mut bench = Bench::new();

@@ -99,7 +99,7 @@ fn what_fails_is_kept_until_the_next_registration() {
 
 #[test]
 fn not_everything_is_kept() {
-    let mut bench = bench("max_body = 9\nmax_per_user = 2");
+    let mut bench = bench("max_body = 9\nmax_per_user = 4");
     assert_eq!(bench.status(message("", "stranger")), 404);
     away(&mut bench);
     let mut composing = message("", "<x/>");
@@ -172,4 +172,35 @@ fn who_registers_with_thousands_waits_for_them() {
     assert_eq!(first.len(), 32);
     assert!(bench.respond(first[0].0, &first[0].1, 200).is_empty());
     assert_eq!(sent(bench.pass(0)).len(), 1);
+}
+
+/// One who fills a mailbox, or all of them: others have room all the same. An address counts as one sender, whatever it
+/// writes into From, and so does a user who has given his password, wherever he is.
+#[test]
+fn a_sender_has_a_share() {
+    let mut bench = bench("max_per_user = 4\nmax_per_sender = 3");
+    ["bob", "carol", "dave"].iter().for_each(|user| {
+        register(&mut bench, user, "<sip:1@192.0.2.1>");
+        register(&mut bench, user, "<sip:1@192.0.2.1>;expires=0");
+    });
+    let mut from = |peer: &'static str, name: &str, to: &str| {
+        bench.peer = peer;
+        let lines = format!("From: <sip:{name}@example.net>;tag=1\r\n");
+        bench.status(request("MESSAGE", &format!("sip:{to}@127.0.0.1"), &lines))
+    };
+    let eve = "203.0.113.9:5060";
+    assert_eq!([from(eve, "a", "bob"), from(eve, "b", "bob"), from(eve, "c", "bob")], [202, 202, 480]);
+    assert_eq!([from(eve, "d", "carol"), from(eve, "e", "dave")], [202, 480]);
+    let six = ["[2001:db8::1]:5060", "[2001:db8::2]:5060", "[2001:db8:0:1::1]:5060"];
+    assert_eq!([from(six[0], "a", "bob"), from(six[1], "b", "bob"), from(six[2], "c", "carol")], [202, 202, 202]);
+    assert_eq!(from("203.0.113.10:5060", "a", "bob"), 480, "there are four");
+    // Of who is trusted From is believed: a carrier is not one sender.
+    let config = "domains = [\"127.0.0.1\"]\ntrusted_peers = [\"10.0.0.0/8\"]\n[silo]\nmax_per_sender = 1\n";
+    let mut bench = Bench::with("127.0.0.1:5060", Config::parse(config, "x").unwrap());
+    away(&mut bench);
+    bench.peer = "10.1.1.1:5060";
+    for (name, code) in [("a", 202), ("b", 202), ("b", 480)] {
+        let lines = format!("From: <sip:{name}@example.net>;tag=1\r\n");
+        assert_eq!(bench.status(message(&lines, "x")), code, "{name}");
+    }
 }

@@ -23,7 +23,7 @@ struct Bench {
 }
 
 fn server() -> Server {
-    let config = Config::default();
+    let config = Config { silo: Some(crate::config::Silo::default()), ..Config::default() };
     let chains = Processors::standard().chains(&config.chains).unwrap();
     Server::new(config, chains, &mut Rng::from_seed(1))
 }
@@ -102,6 +102,7 @@ impl Bench {
         let mut next = service(&self.folder, &clock, Records::default(), Duration::from_secs(after)).unwrap();
         let server = server();
         let count = next.restore(&server).unwrap();
+        next.restore_messages(&server).unwrap();
         (server, count)
     }
 }
@@ -331,4 +332,76 @@ fn the_same_key_in_file_and_store_names_both_places() {
     let file = records(&[("user", json!({"aor": "a@H"}))]);
     let error = service(&folder, &VirtualClock::new(), file, Duration::ZERO).map(drop).unwrap_err().to_string();
     assert_eq!(error, "store: user a@h: is also in f:1: expected in one place");
+}
+
+/// What a MESSAGE does that is kept: the number is what it waits for.
+fn keep(bench: &Bench, aor: &str, text: &'static str, seconds: u64, number: u64) {
+    let (journal, now) = (bench.server.journal().unwrap(), bench.clock.now());
+    journal.reserve().unwrap();
+    let until = now + Duration::from_secs(seconds);
+    bench.server.silo().unwrap().keep(aor, "s@h", text.into(), until, now).unwrap();
+    journal.save(aor, 1, number).unwrap();
+}
+
+/// The messages that a user has.
+fn messages(server: &Server, aor: &str, now: Time) -> Vec<String> {
+    let silo = server.silo().unwrap();
+    let next = |last: u64| silo.next(aor, last, now);
+    let all = std::iter::successors(next(0), |before| next(before.id));
+    all.map(|next| String::from_utf8(next.text.to_vec()).unwrap()).collect()
+}
+
+#[test]
+fn messages_are_there_for_the_next_process() {
+    let mut bench = Bench::new("messages");
+    for (number, text, seconds) in [(1, "one", 100), (2, "two", 50), (3, "three \u{0}'; DROP TABLE message", 200)] {
+        keep(&bench, AOR, text, seconds, number);
+    }
+    keep(&bench, "b@h", "other", 100, 4);
+    assert_eq!(bench.work(), [(1, Saved { up_to: 4, kept: true })]);
+    let (next, _) = bench.next(10);
+    assert_eq!(messages(&next, AOR, Time::ZERO), ["one", "two", "three \u{0}'; DROP TABLE message"]);
+    // Each has the time that it had.
+    assert_eq!(messages(&next, AOR, Time::from_millis(40_000)).len(), 2);
+    let (next, _) = bench.next(60);
+    assert_eq!((messages(&next, AOR, Time::ZERO).len(), messages(&next, "b@h", Time::ZERO).len()), (2, 1));
+    // What was delivered is not there again, at once or within a second.
+    bench.server.silo().unwrap().remove(AOR, 1);
+    bench.server.journal().unwrap().note(AOR);
+    bench.work();
+    bench.server.silo().unwrap().remove("b@h", 4);
+    bench.tick();
+    let (next, _) = bench.next(0);
+    let left = ["two", "three \u{0}'; DROP TABLE message"];
+    assert_eq!(
+        (messages(&next, AOR, Time::ZERO), messages(&next, "b@h", Time::ZERO).len()),
+        (left.map(Into::into).into(), 0)
+    );
+    // What has expired leaves its row.
+    bench.clock.advance(Duration::from_secs(51));
+    bench.tick();
+    let count = |bench: &Bench| -> u32 {
+        let store = bench.folder.open();
+        store.connection.query_row("SELECT count(*) FROM message", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(count(&bench), 1);
+    bench.clock.advance(Duration::from_secs(150));
+    bench.tick();
+    assert_eq!(count(&bench), 0);
+}
+
+#[test]
+fn a_message_that_cannot_be_written_is_refused_and_written_later() {
+    let mut bench = Bench::new("messages-held");
+    let other = bench.folder.open();
+    keep(&bench, "a@h", "one", 100, 1);
+    bench.work();
+    other.connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    keep(&bench, "a@h", "two", 100, 2);
+    bench.server.silo().unwrap().remove("a@h", 1);
+    assert_eq!(bench.work(), [(1, Saved { up_to: 2, kept: false })]);
+    other.connection.execute_batch("ROLLBACK").unwrap();
+    bench.tick();
+    assert_eq!(messages(&bench.next(0).0, "a@h", Time::ZERO), ["two"]);
+    assert!(bench.server.silo().unwrap().gone().is_empty());
 }
