@@ -3,7 +3,7 @@
 use super::args::Common;
 use super::credentials;
 use super::ladder;
-use super::output::PROGRAM;
+use super::output::{Output, PROGRAM};
 use super::verdict::{Failure, Verdict};
 use super::wire::Recorder;
 use crate::hop;
@@ -12,19 +12,24 @@ use dum::auth::Credential;
 use dum::{Application, DialogUsageManager, Dum, DumHandle, DumOptions, UserProfile};
 use repro::config::Listen;
 use rutil::Rng;
+use serde_json::json;
 use stack::header::NameAddr;
 use stack::transport::tls::{TlsContext, TlsIdentity, TlsOptions, TlsTrust};
 use stack::transport::{TransportType, system_route};
 use stack::uri::{SipUri, Uri};
 use stack::{Stack, TransportSpec};
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The most addresses of a first hop that are listened for.
 const ADDRESSES: usize = 4;
+
+/// Addresses that lead to the world (RFC 5737, RFC 3849).
+const WORLD_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const WORLD_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
 /// A running user agent.
 pub(super) struct Agent<A> {
@@ -43,12 +48,14 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// What the command line says.
+    /// What the command line says; as `default`, where it does not say who.
     ///
     /// # Errors
     /// When the credentials cannot be read, or the proxy's URI says another transport than is asked for.
-    pub(super) fn new(common: &Common) -> Result<Self, Failure> {
-        Ok(Identity { from: common.from.clone(), route: common.route()?, credential: credentials::read(common)? })
+    pub(super) fn new(common: &Common, default: Option<&NameAddr<'static>>) -> Result<Self, Failure> {
+        let from = common.from.as_ref().or(default).cloned();
+        let credential = credentials::read(common.credentials.as_deref(), from.as_ref())?;
+        Ok(Identity { from, route: common.route()?, credential })
     }
 
     /// The profile of its requests.
@@ -76,6 +83,20 @@ impl<A: Application> Agent<A> {
         options: DumOptions,
         app: A,
     ) -> Result<Self, Failure> {
+        Self::start_with(common, first, default, options, |_| app)
+    }
+
+    /// The same with an application that must know the address of its media.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub(super) fn start_with(
+        common: &Common,
+        first: Option<&SipUri<'static>>,
+        default: &[Listen],
+        options: DumOptions,
+        app: impl FnOnce(IpAddr) -> A,
+    ) -> Result<Self, Failure> {
         let listen = match (&common.listen[..], first) {
             ([], Some(first)) => towards(first)?,
             ([], None) => default.to_vec(),
@@ -84,6 +105,7 @@ impl<A: Application> Agent<A> {
                 listen.to_vec()
             }
         };
+        let app = app(own_address(&listen));
         let recorder = Recorder::start(common.verbose);
         let mut builder = Stack::builder().on_panic(|thread| died(PROGRAM, thread)).on_message(recorder.tell());
         if listen.iter().any(|listen| listen.kind == TransportType::Tls) {
@@ -103,6 +125,20 @@ impl<A: Application> Agent<A> {
         Ok(Agent { stack, user, recorder, ladder: common.ladder })
     }
 
+    /// One line for each transport, for whoever waits for the start or wants to know the port.
+    pub(super) fn announce(&self, output: Output) {
+        for transport in self.stack.transports().iter() {
+            let (kind, bound) = (transport.kind.as_param(), transport.bound.to_string());
+            let text = format!("listening on {kind} {bound}");
+            output.event("listening", format_args!("{text}"), json!({"transport": kind, "address": bound}));
+        }
+    }
+
+    /// The way to the user agent, for a task of its own.
+    pub(super) fn user(&self) -> DumHandle<A> {
+        self.user.clone()
+    }
+
     /// Has something done by the user agent.
     ///
     /// # Errors
@@ -119,6 +155,14 @@ impl<A: Application> Agent<A> {
             let _ = io::stderr().lock().write_all(ladder::draw(&trace).as_bytes());
         }
     }
+}
+
+/// An address for descriptions: the first, or of all addresses the one that leads to the world.
+fn own_address(listen: &[Listen]) -> IpAddr {
+    let first = listen.first().map_or(Ipv4Addr::LOCALHOST.into(), |listen| listen.address.ip());
+    // Of the documentation: it has no route of its own, and nothing is sent there.
+    let world = if first.is_ipv4() { WORLD_V4 } else { WORLD_V6 };
+    if first.is_unspecified() { system_route(world).unwrap_or(first) } else { first }
 }
 
 /// Where to listen for a way to a first hop: the addresses that lead there, any port. Over UDP there is TCP as well, for

@@ -1,7 +1,7 @@
 //! The command line.
 
 use super::verdict::Failure;
-use crate::arguments::sip_uri;
+use crate::arguments::{sip_uri, token};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use repro::config::Listen;
 use stack::header::{HeaderValue as _, NameAddr, p};
@@ -38,6 +38,13 @@ impl Args {
     pub(super) fn is_json(&self) -> bool {
         match &self.command {
             Command::Options(args) => args.common.json,
+            Command::Register(args) => args.common.json,
+            Command::Call(args) => args.common.json,
+            Command::Answer(args) => args.common.json,
+            Command::Message(args) => args.common.json,
+            Command::Subscribe(args) => args.common.json,
+            Command::Publish(args) => args.common.json,
+            Command::Trace(args) => args.common.json,
             Command::Torture(args) => args.json,
             Command::Parse(args) => args.json,
         }
@@ -49,6 +56,20 @@ impl Args {
 pub(super) enum Command {
     /// Asks what a peer can do: OPTIONS.
     Options(Box<OptionsArgs>),
+    /// Adds, removes and lists the bindings of an address-of-record: REGISTER.
+    Register(Box<RegisterArgs>),
+    /// Calls, without media, and hangs up: INVITE, BYE. Ctrl-C ends the call.
+    Call(Box<CallArgs>),
+    /// Takes calls, without media, or refuses them. Ctrl-C ends it.
+    Answer(Box<AnswerArgs>),
+    /// Sends a text, or with --receive shows those that come: MESSAGE.
+    Message(Box<MessageArgs>),
+    /// Follows an event package: SUBSCRIBE. Ctrl-C ends it.
+    Subscribe(Box<SubscribeArgs>),
+    /// Publishes the state of an event package: PUBLISH.
+    Publish(Box<PublishArgs>),
+    /// Shows the proxies on the way of a request, by Max-Forwards 0, 1, 2 and so on.
+    Trace(Box<TraceArgs>),
     /// Sends files as they are, octet by octet, and shows the answers.
     Torture(TortureArgs),
     /// Shows how a message is made up, and what is wrong with it.
@@ -61,6 +82,164 @@ pub(super) struct OptionsArgs {
     /// Whom to ask: sip:bob@example.com, or sip:proxy.example.com.
     #[arg(value_name = "URI", value_parser = name_addr)]
     pub(super) target: NameAddr<'static>,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// `sip register`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Without --contact and --remove it lists the bindings.")]
+pub(super) struct RegisterArgs {
+    /// Whose: sip:alice@example.com.
+    #[arg(value_name = "AOR", value_parser = name_addr)]
+    pub(super) aor: NameAddr<'static>,
+    /// Add or refresh this binding; '<sip:alice@192.0.2.1>;q=0.5' with its parameters. May be repeated.
+    #[arg(long, value_name = "URI", value_parser = name_addr)]
+    pub(super) contact: Vec<NameAddr<'static>>,
+    /// Remove this binding. May be repeated.
+    #[arg(long, value_name = "URI", value_parser = name_addr)]
+    pub(super) remove: Vec<NameAddr<'static>>,
+    /// Remove all bindings, those of others too.
+    #[arg(long, conflicts_with_all = ["contact", "remove"])]
+    pub(super) remove_all: bool,
+    /// For how many seconds; where the registrar wants it longer, for so long.
+    #[arg(long, value_name = "SECONDS", default_value = "3600")]
+    pub(super) expires: u32,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// `sip call`
+#[derive(Debug, ClapArgs)]
+pub(super) struct CallArgs {
+    /// Whom to call: sip:bob@example.com.
+    #[arg(value_name = "URI", value_parser = name_addr)]
+    pub(super) target: NameAddr<'static>,
+    /// Hang up so long after the answer. Without it the peer does, or Ctrl-C.
+    #[arg(long, value_name = "SECONDS", value_parser = time)]
+    pub(super) seconds: Option<Duration>,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// `sip answer`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Without --listen it listens on udp:0.0.0.0:5060 and tcp:0.0.0.0:5060.")]
+pub(super) struct AnswerArgs {
+    /// Refuse calls with this status.
+    #[arg(long, value_name = "CODE", value_parser = clap::value_parser!(u16).range(300..=699))]
+    pub(super) reject: Option<u16>,
+    /// Ring so long before the answer.
+    #[arg(long, value_name = "SECONDS", default_value = "0s", value_parser = time, conflicts_with = "reject")]
+    pub(super) ring: Duration,
+    /// End after so many calls have ended.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// `sip message`
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Without --listen, --receive listens on udp:0.0.0.0:5060 and tcp:0.0.0.0:5060.")]
+pub(super) struct MessageArgs {
+    /// To whom: sip:bob@example.com.
+    #[arg(value_name = "URI", value_parser = name_addr, required_unless_present = "receive")]
+    pub(super) target: Option<NameAddr<'static>>,
+    /// The text; without it, what standard input says.
+    #[arg(value_name = "TEXT")]
+    pub(super) text: Option<String>,
+    /// Its type.
+    #[arg(long, value_name = "TYPE", default_value = "text/plain", value_parser = media_type)]
+    pub(super) content_type: String,
+    /// Show the texts that come, until Ctrl-C.
+    #[arg(long, conflicts_with = "target")]
+    pub(super) receive: bool,
+    /// End after so many texts.
+    #[arg(long, value_name = "N", requires = "receive", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// `sip subscribe`
+#[derive(Debug, ClapArgs)]
+pub(super) struct SubscribeArgs {
+    /// Whom to watch: sip:bob@example.com.
+    #[arg(value_name = "URI", value_parser = name_addr)]
+    pub(super) target: NameAddr<'static>,
+    /// The event package: presence, message-summary, dialog, reg or another.
+    #[arg(long, value_name = "PACKAGE", default_value = "presence", value_parser = token)]
+    pub(super) event: String,
+    /// For how many seconds at a time; 0 asks once.
+    #[arg(long, value_name = "SECONDS", default_value = "3600")]
+    pub(super) expires: u32,
+    /// End after so many NOTIFYs.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// `sip publish`
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "The ETag that is printed names what was published: --etag with it changes that, refreshes it if there \
+    is nothing new, or removes it."
+)]
+pub(super) struct PublishArgs {
+    /// Whose state: sip:alice@example.com.
+    #[arg(value_name = "URI", value_parser = name_addr)]
+    pub(super) target: NameAddr<'static>,
+    /// The event package.
+    #[arg(long, value_name = "PACKAGE", default_value = "presence", value_parser = token)]
+    pub(super) event: String,
+    /// Publish presence: whether one can be reached.
+    #[arg(long, value_name = "STATUS", conflicts_with = "file")]
+    #[arg(required_unless_present_any = ["file", "etag"])]
+    pub(super) status: Option<Status>,
+    /// A text about it.
+    #[arg(long, value_name = "TEXT", requires = "status")]
+    pub(super) note: Option<String>,
+    /// Publish this document.
+    #[arg(long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// Its type.
+    #[arg(long, value_name = "TYPE", default_value = "application/pidf+xml", value_parser = media_type)]
+    pub(super) content_type: String,
+    /// What was published before.
+    #[arg(long, value_name = "ETAG", value_parser = token)]
+    pub(super) etag: Option<String>,
+    /// Remove what was published before.
+    #[arg(long, requires = "etag", conflicts_with_all = ["status", "file"])]
+    pub(super) remove: bool,
+    /// For how many seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) expires: u32,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// Whether somebody can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Status {
+    Open,
+    Closed,
+}
+
+/// `sip trace`
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "OPTIONS are sent with Max-Forwards 0, 1, 2 and so on: each proxy in turn answers 483, at last the target \
+    itself. A proxy that answers for itself instead, as RFC 3261 allows, is known by other headers than the target's."
+)]
+pub(super) struct TraceArgs {
+    /// Where to: sip:bob@example.com.
+    #[arg(value_name = "URI", value_parser = name_addr)]
+    pub(super) target: NameAddr<'static>,
+    /// How far at most.
+    #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u8).range(1..=69))]
+    pub(super) max_hops: u8,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -226,6 +405,14 @@ fn name_addr(text: &str) -> Result<NameAddr<'static>, String> {
     addr.map_err(|error| format!("{error}: expected a URI, as sip:bob@example.com"))
 }
 
+/// A media type: `text/plain;charset=utf-8`.
+fn media_type(text: &str) -> Result<String, String> {
+    match stack::contents::MediaType::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}: expected a media type, as text/plain")),
+    }
+}
+
 fn listen(text: &str) -> Result<Listen, String> {
     let listen: Listen = text.parse().map_err(|error: repro::config::BadText| error.to_string())?;
     match listen.kind {
@@ -261,6 +448,16 @@ mod tests {
             (&["options", "sip:x", "--transport", "sctp"], "invalid value 'sctp'"),
             (&["options", "sip:x", "--tls-key", "x.pem"], "--tls-certificate"),
             (&["options"], "<URI>"),
+            (&["register", "sip:a@b", "--expires", "long"], "invalid value 'long'"),
+            (&["register", "sip:a@b", "--remove-all", "--contact", "sip:c"], "cannot be used with"),
+            (&["answer", "--reject", "200"], "200 is not in 300..=699"),
+            (&["answer", "--reject", "486", "--ring", "2"], "cannot be used with"),
+            (&["message"], "<URI>"),
+            (&["message", "sip:a", "hi", "--content-type", "text"], "expected a media type, as text/plain"),
+            (&["subscribe", "sip:a", "--event", "a b"], "expected an event package"),
+            (&["publish", "sip:a"], "--status <STATUS>"),
+            (&["publish", "sip:a", "--status", "open", "--remove"], "cannot be used with"),
+            (&["trace", "sip:a", "--max-hops", "200"], "200 is not in 1..=69"),
             (&["torture", "sip:127.0.0.1"], "<FILE>"),
             (&["parse"], "<FILE>"),
             (&["options", "sip:x", "--password", "secret"], "unexpected argument '--password'"),

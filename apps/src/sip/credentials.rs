@@ -1,9 +1,9 @@
 //! Who we are to those who ask: from the environment or a file, never from the command line, and never printed.
 
-use super::args::Common;
 use super::verdict::Failure;
 use dum::auth::Credential;
 use stack::auth::Secret;
+use stack::header::NameAddr;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,19 +24,20 @@ struct Given {
     realm: Option<String>,
 }
 
-/// The credentials of `--credentials`, else of the environment; none where there is no password.
+/// The credentials of a file, else of the environment; none where there is no password. Without a user's name it is that of
+/// `from`.
 ///
 /// # Errors
 /// When the file cannot be read, others can read it, or it is not what it should be.
-pub(super) fn read(common: &Common) -> Result<Option<Credential>, Failure> {
-    let given = match &common.credentials {
+pub(super) fn read(file: Option<&Path>, from: Option<&NameAddr<'_>>) -> Result<Option<Credential>, Failure> {
+    let given = match file {
         Some(file) => of_file(file)?,
         None => {
             let of = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
             Given { user: of(USER), password: of(PASSWORD), realm: of(REALM) }
         }
     };
-    let own = common.from.as_ref().and_then(|from| from.uri.sip()?.user_decoded().map(|user| user.into_owned()));
+    let own = from.and_then(|from| from.uri.sip()?.user_decoded().map(|user| user.into_owned()));
     let user = given.user.or_else(|| own.and_then(|user| String::from_utf8(user).ok()));
     match (user, given.password) {
         (_, None) => Ok(None),

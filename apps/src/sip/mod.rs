@@ -5,15 +5,24 @@
 //! for signals and for time; SIP runs on the stack's threads. `torture` and `parse` need no stack.
 
 mod agent;
+mod answer;
 mod args;
 mod asker;
+mod call;
 mod credentials;
+mod documents;
 mod escape;
 mod ladder;
+mod media;
+mod message;
 mod options;
 mod output;
 mod parse;
+mod publish;
+mod register;
+mod subscribe;
 mod torture;
+mod trace;
 mod verdict;
 mod wire;
 
@@ -21,7 +30,10 @@ pub use args::Args;
 
 use args::Command;
 use output::Output;
+use repro::config::Listen;
+use stack::transport::TransportType;
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use verdict::{Failure, Verdict};
 
@@ -30,6 +42,13 @@ pub fn main(args: Args) -> ExitCode {
     let output = Output { json: args.is_json() };
     let done = match args.command {
         Command::Options(args) => run(options::run(*args, output)),
+        Command::Register(args) => run(register::run(*args, output)),
+        Command::Call(args) => run(call::run(*args, output)),
+        Command::Answer(args) => run(answer::run(*args, &everywhere(), output)),
+        Command::Message(args) => run(message::run(*args, &everywhere(), output)),
+        Command::Subscribe(args) => run(subscribe::run(*args, output)),
+        Command::Publish(args) => run(publish::run(*args, output)),
+        Command::Trace(args) => run(trace::run(*args, output)),
         Command::Torture(args) => torture::run(&args, output),
         Command::Parse(args) => parse::run(&args, output),
     };
@@ -39,6 +58,12 @@ pub fn main(args: Args) -> ExitCode {
     });
     output.result(verdict);
     verdict.into()
+}
+
+/// Where who waits for others listens by default.
+fn everywhere() -> [Listen; 2] {
+    [TransportType::Udp, TransportType::Tcp]
+        .map(|kind| Listen { kind, address: (Ipv4Addr::UNSPECIFIED, kind.default_port()).into() })
 }
 
 fn run(command: impl Future<Output = Result<Verdict, Failure>>) -> Result<Verdict, Failure> {

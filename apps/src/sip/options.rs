@@ -17,7 +17,7 @@ const SHOWN: [&str; 9] =
 pub(super) async fn run(args: OptionsArgs, output: Output) -> Result<Verdict, Failure> {
     let (common, mut ends) = (&args.common, Ends::watch()?);
     let (target, first) = (common.towards(&args.target)?, common.first_hop(&common.towards(&args.target)?)?);
-    let identity = Identity::new(common)?;
+    let identity = Identity::new(common, None)?;
     let (app, mut answers) = asker();
     let agent = Agent::start(common, Some(&first), &[], DumOptions::default(), app)?;
     let answered = ask(&agent, &mut answers, &mut ends, common.timeout, move |dum| {

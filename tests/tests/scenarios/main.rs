@@ -24,6 +24,7 @@ mod phone;
 mod registered;
 mod repro;
 mod silo;
+mod sip_calls;
 mod sip_cli;
 mod sipload;
 mod sipload_secure;
