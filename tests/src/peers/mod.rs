@@ -3,12 +3,14 @@
 mod baresip;
 mod folder;
 mod jssip;
+mod kamailio;
 mod process;
 mod repro;
 mod sipp;
 
 pub use baresip::Baresip;
 pub use jssip::jssip;
+pub use kamailio::Kamailio;
 pub use process::{Process, Unfinished};
 pub use repro::{Repro, repro_binary, sip_binary, sipload_binary};
 pub use sipp::{CallStats, Running, Sipp, SippError};

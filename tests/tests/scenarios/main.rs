@@ -26,6 +26,7 @@ mod repro;
 mod silo;
 mod sip_calls;
 mod sip_cli;
+mod sip_peers;
 mod sipload;
 mod sipload_secure;
 mod sipp;

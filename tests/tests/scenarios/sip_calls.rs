@@ -11,12 +11,12 @@ use std::process::Command;
 use tests::peers::{Process, sip_binary};
 
 /// One that waits for others, and where it listens.
-struct Waiting {
-    process: Process,
-    address: SocketAddr,
+pub(crate) struct Waiting {
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
 }
 
-fn waiting(args: &[&str]) -> Waiting {
+pub(crate) fn waiting(args: &[&str]) -> Waiting {
     let mut process = sip(&[args, &["--listen", "udp:127.0.0.1:0"]].concat(), &[]);
     let listens =
         |line: &str| line.split_once("127.0.0.1:").map(|(_, port)| port.trim_matches(['"', '}', ',']).to_owned());
