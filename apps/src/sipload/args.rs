@@ -9,6 +9,7 @@ use crate::arguments::{sip_uri, time, token};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use repro::config::Listen;
 use stack::uri::SipUri;
+use std::net::SocketAddr;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub(super) enum Role {
     Message(Box<MessageArgs>),
     /// Subscribes to events, and answers NOTIFY: SUBSCRIBE.
     Subscribe(Box<SubscribeArgs>),
+    /// Runs a scenario of one's own (TOML), or one of SIPp's (XML); one that waits for calls listens until Ctrl-C.
+    Scenario(Box<ScenarioArgs>),
 }
 
 /// `sipload uas`
@@ -100,13 +103,47 @@ pub(super) struct SubscribeArgs {
     pub(super) load: LoadArgs,
 }
 
+/// `sipload scenario`
+#[derive(ClapArgs)]
+pub(super) struct ScenarioArgs {
+    /// The scenario: TOML if it is named so, else XML.
+    pub(super) file: PathBuf,
+    /// What stands for NAME in the scenario, as SIPp's -key. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = key)]
+    pub(super) key: Vec<(String, String)>,
+    /// Lines of fields for [field0] and so on, as SIPp's -inf: SEQUENTIAL, then fields with semicolons between them.
+    #[arg(long, value_name = "FILE")]
+    pub(super) fields: Option<PathBuf>,
+    /// What stands for [service]; else the target's user, else "service".
+    #[arg(long, value_name = "NAME")]
+    pub(super) service: Option<String>,
+    /// The other controller of third-party calls: who begins with a command waits for it there, else it is connected to.
+    #[arg(long = "3pcc", value_name = "ADDRESS:PORT")]
+    pub(super) third: Option<SocketAddr>,
+    /// How long a pause is that does not say it.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
+    pub(super) hold: Duration,
+    #[command(flatten)]
+    pub(super) load: LoadArgs,
+}
+
+/// What the program is to do.
+pub(super) enum Task {
+    /// Answer calls.
+    Uas(UasArgs),
+    /// Make calls, or send requests.
+    Load(Job, Box<LoadArgs>),
+    /// Run a scenario.
+    Scenario(Box<ScenarioArgs>),
+}
+
 /// Where the load goes, how much of it there is, and what is to be true of it.
 #[derive(ClapArgs)]
 pub(super) struct LoadArgs {
     /// Whom to call. A parameter transport=tcp, tls, ws or wss chooses the transport; over TLS he must prove to be the name or
     /// address that stands here. A name is looked up once, for its addresses alone.
     #[arg(long, value_name = "SIP-URI", value_parser = sip_uri)]
-    pub(super) target: SipUri<'static>,
+    pub(super) target: Option<SipUri<'static>>,
     /// Send through this proxy, as it is, without a Route.
     #[arg(long, value_name = "SIP-URI", value_parser = sip_uri)]
     pub(super) via: Option<SipUri<'static>>,
@@ -133,7 +170,6 @@ pub(super) struct LoadArgs {
     pub(super) tls: TlsArgs,
     /// Sessions started a second, whether or not those before are answered. Several are steps: 100,200,400.
     #[arg(long, value_name = "N/S", value_delimiter = ',', value_parser = rate)]
-    #[arg(required_unless_present_any = ["concurrent", "burst"])]
     pub(super) rate: Vec<f64>,
     /// Go evenly from one rate to the next; to a single one from nothing.
     #[arg(long, requires = "rate", conflicts_with_all = ["burst", "concurrent"])]
@@ -174,20 +210,32 @@ pub(super) struct LoadArgs {
 }
 
 impl Role {
-    /// What each session does, and how much there is of it; none for the callee.
-    pub(super) fn job(self) -> Result<(Job, LoadArgs), UasArgs> {
-        Ok(match self {
-            Role::Uas(args) => return Err(args),
+    /// What is to be done, and how much of it.
+    pub(super) fn task(self) -> Task {
+        let (job, load) = match self {
+            Role::Uas(args) => return Task::Uas(args),
+            Role::Scenario(args) => return Task::Scenario(args),
             Role::Call(args) => (Job::Call(args.hold), args.load),
             Role::Register(args) => (Job::Register(args.expires), args.load),
             Role::Options(load) => (Job::Options, *load),
             Role::Message(args) => (Job::Message(args.text), args.load),
             Role::Subscribe(args) => (Job::Subscribe(args.event, args.expires), args.load),
-        })
+        };
+        Task::Load(job, Box::new(load))
     }
 }
 
 impl LoadArgs {
+    /// What is missing for making calls, and what it says.
+    pub(super) fn missing(&self) -> Option<&'static str> {
+        let has_amount = !self.rate.is_empty() || self.concurrent.is_some() || self.burst.is_some();
+        match self.target {
+            None => Some("--target SIP-URI: whom to call, as sip:service@127.0.0.1:5070"),
+            Some(_) if !has_amount => Some("--rate, --burst or --concurrent: how many calls there are"),
+            Some(_) => None,
+        }
+    }
+
     /// Who calls, with the password of the environment if there is no other.
     pub(super) fn users(&self, environment: Option<String>) -> Result<Option<Users>, UsersError> {
         let password = self.password.clone().or(environment);
@@ -238,6 +286,14 @@ fn share(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| format!("{text:?}: expected a share from 0 to 1, as 0.99"))
 }
 
+/// A name and what stands for it.
+fn key(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?}: expected NAME=VALUE")),
+    }
+}
+
 /// What can be asked for in a line of HTTP.
 fn path(text: &str) -> Result<String, String> {
     let good = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic());
@@ -257,9 +313,18 @@ mod tests {
         assert!(share("0.99").is_ok() && share("1.1").is_err() && share("NaN").is_err());
     }
 
+    impl Role {
+        fn load(self) -> Option<LoadArgs> {
+            match self.task() {
+                Task::Load(_, load) => Some(*load).filter(|load| load.missing().is_none()),
+                _ => None,
+            }
+        }
+    }
+
     fn load(more: &[&str]) -> Option<LoadArgs> {
         let args = ["sipload", "call", "--target", "sip:x"];
-        Args::try_parse_from(args.iter().chain(more)).ok()?.role.job().ok().map(|(_, load)| load)
+        Args::try_parse_from(args.iter().chain(more)).ok()?.role.load()
     }
 
     #[test]
@@ -296,7 +361,7 @@ mod tests {
     fn passwords_come_from_the_arguments_else_the_environment() {
         let load = |more: &[&str]| {
             let args = ["sipload", "register", "--target", "sip:x", "--rate", "1"];
-            Args::try_parse_from(args.iter().chain(more)).ok()?.role.job().ok().map(|(_, load)| load)
+            Args::try_parse_from(args.iter().chain(more)).ok()?.role.load()
         };
         let secret = |more: &[&str], environment: Option<&str>| {
             let users = load(more)?.users(environment.map(str::to_owned)).ok()??;
@@ -316,9 +381,13 @@ mod tests {
         let parse =
             |more: &[&str]| Args::try_parse_from(["sipload", "call", "--target", "sip:a@192.0.2.1"].iter().chain(more));
         assert!(parse(&["--rate", "500"]).is_ok() && parse(&["--concurrent", "10"]).is_ok());
-        assert!(parse(&[]).is_err() && parse(&["--rate", "5", "--concurrent", "10"]).is_err());
+        assert!(parse(&["--rate", "5", "--concurrent", "10"]).is_err());
+        let missing = |more: &[&str]| parse(more).ok().map(|args| args.role.load().is_none());
+        assert_eq!((missing(&[]), missing(&["--burst", "5"])), (Some(true), Some(false)));
         assert!(Args::try_parse_from(["sipload", "call", "--target", "tel:+1", "--rate", "1"]).is_err());
-        let (job, load) = parse(&["--rate", "500"]).ok().and_then(|args| args.role.job().ok()).expect("well formed");
+        let Some(Task::Load(job, load)) = parse(&["--rate", "500"]).ok().map(|args| args.role.task()) else {
+            panic!("it is well formed")
+        };
         assert_eq!((job, load.duration), (Job::Call(Duration::ZERO), Duration::from_secs(10)));
     }
 }

@@ -66,7 +66,7 @@ impl Job {
 }
 
 /// The parameter for a Contact.
-fn transport(kind: TransportType) -> String {
+pub(super) fn transport(kind: TransportType) -> String {
     if kind == TransportType::Udp { String::new() } else { format!(";transport={}", kind.as_param()) }
 }
 

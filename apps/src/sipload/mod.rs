@@ -13,7 +13,9 @@ mod criteria;
 mod dialog;
 mod job;
 mod live;
+mod play;
 mod report;
+mod scenario;
 mod schedule;
 mod search;
 mod session;
@@ -27,28 +29,32 @@ pub use args::Args;
 
 use crate::hop::{self, Hop, HopError};
 use crate::terminal::{died, say};
-use args::{LoadArgs, UasArgs};
+use args::{LoadArgs, ScenarioArgs, Task, UasArgs};
 use callee::Callee;
 use caller::{Caller, CallerOptions, Stop};
 use criteria::Criteria;
 use job::Job;
 use live::Live;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use play::{Scenario, raw};
 use repro::config::Listen;
 use rutil::rng::EntropyError;
 use rutil::{Clock, Placement, RealClock, Rng, Time};
+use scenario::{Driver, DriverOptions, ScenarioError, ThirdError};
 use schedule::{Shape, Stretch};
 use search::Search;
 use stack::transport::WsOptions;
 use stack::transport::tls::TlsContext;
-use stack::tu::TuOptions;
+use stack::tu::{TuOptions, TuPoster};
 use stack::{Stack, StackBuilder, StackError, TransportSpec};
 use stats::Stats;
+use std::cell::OnceCell;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::num::{NonZeroU8, NonZeroU16};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -86,6 +92,12 @@ enum RunError {
     #[error(transparent)]
     Users(#[from] UsersError),
     #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    #[error(transparent)]
+    Third(#[from] ThirdError),
+    #[error("missing: {0}")]
+    Missing(&'static str),
+    #[error(transparent)]
     Entropy(#[from] EntropyError),
     #[error(transparent)]
     Stack(#[from] StackError),
@@ -100,9 +112,10 @@ enum RunError {
 /// Runs it to its end.
 pub fn main(args: Args) -> ExitCode {
     let done = actix::System::new().block_on(async {
-        match args.role.job() {
-            Ok((job, load)) => generate(job, load).await,
-            Err(args) => uas(args).await,
+        match args.role.task() {
+            Task::Uas(args) => uas(args).await,
+            Task::Load(job, load) => generate(Work::Job(job), *load).await,
+            Task::Scenario(args) => scenario(*args).await,
         }
     });
     match done {
@@ -133,9 +146,71 @@ fn builder(shards: NonZeroU8, listen: &[Listen], tls: Option<TlsContext>) -> Sta
     builder
 }
 
+/// What each session does.
+enum Work {
+    Job(Job),
+    Scenario(Box<Scenario>),
+}
+
+impl Work {
+    /// How it is called in the summary.
+    fn what(&self) -> &'static str {
+        match self {
+            Work::Job(job) => job.method(),
+            Work::Scenario(_) => "scenario",
+        }
+    }
+
+    /// How long a session lasts, as far as the command line says it.
+    fn hold(&self) -> Duration {
+        match self {
+            Work::Job(Job::Call(hold)) => *hold,
+            Work::Job(_) => Duration::ZERO,
+            Work::Scenario(scenario) => scenario.hold,
+        }
+    }
+}
+
+/// Runs a scenario: makes its calls, or answers those that come, or that another controller begins.
+async fn scenario(args: ScenarioArgs) -> Result<bool, RunError> {
+    let scenario = Scenario::read(&args)?;
+    let load = args.load;
+    let hop = if scenario.program.is_called() { None } else { Some(first_hop(&load)?) };
+    if hop.is_some() && !scenario.program.is_commanded() {
+        return generate(Work::Scenario(Box::new(scenario)), load).await;
+    }
+    let listen = match &hop {
+        Some(hop) => hop::local(hop.kind, hop.address, load.listen)?,
+        None => load
+            .listen
+            .ok_or(RunError::Missing("--listen TRANSPORT:ADDRESS:PORT: where calls come to, as udp:127.0.0.1:5070"))?,
+    };
+    let mut rng = Rng::from_os()?;
+    let target = load.target.as_ref().map_or_else(|| format!("sip:{}", listen.address), ToString::to_string);
+    let setup = scenario.setup(target, listen.kind, &load, &mut rng)?;
+    let name = hop.as_ref().and_then(|hop| hop.name.clone());
+    let tls = load.tls.context([listen.kind], name, hop.is_none())?;
+    let mut builder = raw(builder(load.shards, &[listen], tls));
+    let (stats, poster) = (vec![Arc::<Stats>::default()], Rc::<OnceCell<TuPoster>>::default());
+    let commands = scenario.third(poster.clone()).await?;
+    let limit = load.limit.get();
+    let options = Arc::new(DriverOptions { setup, shape: None, hop, limit, connections: 1, commands });
+    let of = stats.clone();
+    let tu = builder.register_tu(TuOptions::default(), move |_| {
+        Driver::new(options.clone(), of.first().cloned().unwrap_or_default(), rng.split())
+    });
+    answer(builder, "scenario", &stats, load.json, |stack| drop(poster.set(stack.poster(tu)))).await
+}
+
+/// Where calls go first.
+fn first_hop(load: &LoadArgs) -> Result<Hop, RunError> {
+    let missing = RunError::Missing("--target SIP-URI: whom to call, as sip:service@127.0.0.1:5070");
+    let target = load.target.as_ref().ok_or(missing)?;
+    Ok(Hop::of(load.via.as_ref().unwrap_or(target))?)
+}
+
 /// Answers until a signal comes.
 async fn uas(args: UasArgs) -> Result<bool, RunError> {
-    let mut ends = Ends::watch()?;
     let mut rng = Rng::from_os()?;
     let stats: Vec<Arc<Stats>> = (0..args.shards.get()).map(|_| Arc::default()).collect();
     let tls = args.tls.context(args.listen.iter().map(|listen| listen.kind), None, true)?;
@@ -144,39 +219,68 @@ async fn uas(args: UasArgs) -> Result<bool, RunError> {
     builder.register_tu(TuOptions { refuse_merged: true, ..TuOptions::default() }, move |shard| {
         Callee::new(of.get(usize::from(shard)).cloned().unwrap_or_default(), &mut rng)
     });
+    answer(builder, "uas", &stats, args.json, |_| {}).await
+}
+
+/// Starts what answers, and tells of it when a signal has come.
+async fn answer(
+    builder: StackBuilder,
+    what: &'static str,
+    stats: &[Arc<Stats>],
+    json: bool,
+    started: impl FnOnce(&Stack),
+) -> Result<bool, RunError> {
+    let mut ends = Ends::watch()?;
     let stack = builder.start()?;
+    started(&stack);
     let began = RealClock::new();
     announce(&stack).map_err(RunError::Output)?;
-    ends.next().await;
+    loop {
+        tokio::select! {
+            () = ends.next() => break,
+            () = tokio::time::sleep(LOOK) => tell_notes(stats),
+        }
+    }
     let took = began.now().since(Time::ZERO);
-    let run = Summary { took, generated: took, ..measured("uas", &stack, &stats) };
-    tell(&run, &[], args.json)?;
+    let run = Summary { took, generated: took, ..measured(what, &stack, stats) };
+    tell(&run, &[], json)?;
     Ok(true)
 }
 
+/// Tells what scenarios have noted.
+fn tell_notes(stats: &[Arc<Stats>]) {
+    for note in stats.iter().flat_map(|stats| std::mem::take(&mut *stats.notes.lock())) {
+        live::clear();
+        say(PROGRAM, format_args!("{}", note.escape_debug()));
+    }
+}
+
 /// Makes calls, or sends requests.
-async fn generate(job: Job, load: LoadArgs) -> Result<bool, RunError> {
+async fn generate(work: Work, load: LoadArgs) -> Result<bool, RunError> {
+    if let Some(missing) = load.missing() {
+        return Err(RunError::Missing(missing));
+    }
     let mut ends = Ends::watch()?;
     let criteria = load.criteria();
     if !load.find_max {
-        let run = once(&job, &load, load.shape(), &mut ends).await?;
+        let run = once(&work, &load, load.shape(), &mut ends).await?;
         let missed = run.missed(&criteria);
         tell(&run.summary, &missed, load.json)?;
         missed.iter().for_each(|missed| say(PROGRAM, format_args!("{missed}")));
         report(&run, &load, &missed)?;
         return Ok(missed.is_empty());
     }
-    find_max(&job, &load, &criteria, &mut ends).await
+    find_max(&work, &load, &criteria, &mut ends).await
 }
 
 /// Makes runs until the highest rate is found, and tells of the best of them; where none was good, of the last.
-async fn find_max(job: &Job, load: &LoadArgs, criteria: &Criteria, ends: &mut Ends) -> Result<bool, RunError> {
+async fn find_max(work: &Work, load: &LoadArgs, criteria: &Criteria, ends: &mut Ends) -> Result<bool, RunError> {
     let mut best: Option<Run> = None;
     let mut search = Search::new(load.rate.first().copied().unwrap_or(1.0));
     loop {
         let rate = search.rate();
         let shape = Shape::Open(vec![Stretch::constant(rate, load.duration)]);
-        let mut run = once(job, load, shape, ends).await?;
+        let mut run = once(work, load, shape, ends).await?;
         let missed = run.missed(criteria);
         let what = if missed.is_empty() { "good".to_owned() } else { missed.join(", ") };
         say(PROGRAM, format_args!("{rate:.0}/s: {what}"));
@@ -223,10 +327,9 @@ impl Run {
 }
 
 /// One run.
-async fn once(job: &Job, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Result<Run, RunError> {
-    let users = load.users(std::env::var(PASSWORD).ok())?;
-    let (hold, what) = (if let Job::Call(hold) = job { *hold } else { Duration::ZERO }, job.method());
-    let hop = Hop::of(load.via.as_ref().unwrap_or(&load.target))?;
+async fn once(work: &Work, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Result<Run, RunError> {
+    let (hold, what) = (work.hold(), work.what());
+    let hop = first_hop(load)?;
     let first = hop::local(hop.kind, hop.address, load.listen)?;
     // The others have any port.
     let more = Listen { address: SocketAddr::new(first.address.ip(), 0), ..first };
@@ -234,26 +337,44 @@ async fn once(job: &Job, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Resu
     let listen: Vec<Listen> = std::iter::once(first).chain(more).collect();
     let tls = load.tls.context([hop.kind], hop.name.clone(), false)?;
     let peer = format!("{} {}", hop.kind.as_param(), hop.address);
-    let (target, limit, length) = (load.target.to_string(), load.limit.get(), shape.length());
-    let (shards, job) = (load.shards.get(), job.clone());
-    let connections = load.connections;
-    let options = Arc::new(CallerOptions { shape, job, users, target, hop, limit, shards: shards.into(), connections });
+    let target = load.target.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (limit, length) = (load.limit.get(), shape.length());
+    let (shards, connections) = (load.shards.get(), load.connections);
     let mut rng = Rng::from_os()?;
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
     let connect = Some(load.ws_path.clone());
     let mut builder = builder(load.shards, &listen, tls).ws_options(WsOptions { connect, ..WsOptions::default() });
     let of = stats.clone();
-    let tu = builder.register_tu(TuOptions::default(), move |shard| {
-        let stats = of.get(usize::from(shard)).cloned().unwrap_or_default();
-        Caller::new(options.clone(), shard, stats, &mut rng)
-    });
+    let of = move |shard: u16| of.get(usize::from(shard)).cloned().unwrap_or_default();
+    let third = Rc::<OnceCell<TuPoster>>::default();
+    let tu = match work {
+        Work::Job(job) => {
+            let (job, users) = (job.clone(), load.users(std::env::var(PASSWORD).ok())?);
+            let shards = shards.into();
+            let options = CallerOptions { shape, job, users, target, hop, limit, shards, connections };
+            let options = Arc::new(options);
+            builder.register_tu(TuOptions::default(), move |shard| {
+                Caller::new(options.clone(), shard, of(shard), &mut rng)
+            })
+        }
+        Work::Scenario(scenario) => {
+            let setup = scenario.setup(target, hop.kind, load, &mut rng)?;
+            let commands = scenario.third(third.clone()).await?;
+            let options = DriverOptions { setup, shape: Some(shape), hop: Some(hop), limit, connections, commands };
+            let options = Arc::new(options);
+            builder = raw(builder);
+            builder.register_tu(TuOptions::default(), move |shard| Driver::new(options.clone(), of(shard), rng.split()))
+        }
+    };
     let stack = builder.start()?;
     let (began, used) = (RealClock::new(), cpu());
     let mut live = Live::default();
     let poster = stack.poster(tu);
+    drop(third.set(poster.clone()));
     let stop = || (0..poster.shards()).for_each(|shard| drop(poster.post(shard, Box::new(Stop))));
     let end = wait(what, &stats, stop, &began, (length, hold), &mut live, ends).await;
     live::clear();
+    tell_notes(&stats);
     let took = began.now().since(Time::ZERO);
     let summary = measured(what, &stack, &stats);
     let summary = Summary { took, generated: took.min(length), cpu: summary.cpu.saturating_sub(used), ..summary };
@@ -264,7 +385,8 @@ async fn once(job: &Job, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Resu
 /// Writes the report, where one is wanted.
 fn report(run: &Run, load: &LoadArgs, missed: &[String]) -> Result<(), RunError> {
     let Some(file) = &load.html else { return Ok(()) };
-    let title = format!("{} to {}", run.summary.what, load.target);
+    let target = load.target.as_ref().map(ToString::to_string).unwrap_or_default();
+    let title = format!("{} to {target}", run.summary.what);
     let html = report::html(&title, &run.summary, run.live.points(), missed);
     std::fs::write(file, html).map_err(|source| RunError::Report { file: file.clone(), source })
 }
@@ -308,6 +430,7 @@ async fn wait(
         }
         let now = clock.now();
         let ran = now.since(Time::ZERO);
+        tell_notes(stats);
         if live.is_due(ran) {
             live::show(&live.look(ran, &Summary::of(what, stats)));
         }
@@ -343,9 +466,10 @@ fn cpu() -> Duration {
 /// What was counted.
 fn measured(what: &'static str, stack: &Stack, stats: &[Arc<Stats>]) -> Summary {
     let transactions = stack.transaction_stats();
+    let sum = |of: fn(&Stats) -> u64| stats.iter().map(|stats| of(stats)).sum::<u64>();
     Summary {
-        retransmitted: transactions.retransmitted,
-        absorbed: transactions.absorbed + transactions.absorbed_responses,
+        retransmitted: transactions.retransmitted + sum(|stats| stats.repeated.get()),
+        absorbed: transactions.absorbed + transactions.absorbed_responses + sum(|stats| stats.came_again.get()),
         timeouts: transactions.timeouts,
         cpu: cpu(),
         ..Summary::of(what, stats)

@@ -2,8 +2,11 @@
 
 use parking_lot::Mutex;
 use rutil::{Counter, Gauge, Histogram};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicBool;
+
+/// What waits to be told, at most.
+const MOST_NOTES: usize = 1000;
 
 /// What one shard has counted.
 #[derive(Debug, Default)]
@@ -36,6 +39,11 @@ pub(super) struct Stats {
     pub(super) bye: Histogram,
     /// How far from its time a session started.
     pub(super) schedule: Histogram,
+    /// Messages that a scenario sent again, and that came again.
+    pub(super) repeated: Counter,
+    pub(super) came_again: Counter,
+    /// What a scenario tells people, until it is told.
+    pub(super) notes: Mutex<VecDeque<String>>,
     /// Why sessions failed. Locked for a failure only.
     pub(super) causes: Mutex<BTreeMap<String, u64>>,
     /// Nothing is left to do.
@@ -43,6 +51,14 @@ pub(super) struct Stats {
 }
 
 impl Stats {
+    /// Keeps something to be told; what is too much is left out.
+    pub(super) fn note(&self, text: String) {
+        let mut notes = self.notes.lock();
+        if notes.len() < MOST_NOTES {
+            notes.push_back(text);
+        }
+    }
+
     /// Counts a failure.
     pub(super) fn fail(&self, cause: String) {
         self.failed.inc();

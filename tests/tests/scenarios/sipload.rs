@@ -50,7 +50,7 @@ pub(crate) fn counts(summary: &Value) -> [u64; 3] {
 /// Fifty calls in one second.
 pub(crate) const SOME: [&str; 6] = ["--rate", "50", "--duration", "1s", "--min-success", "1"];
 /// How often calls through the proxy are tried: on a machine that is busy with other things it may refuse some.
-const ATTEMPTS: u32 = 3;
+pub(crate) const ATTEMPTS: u32 = 3;
 
 #[test]
 fn a_caller_and_a_callee_agree() {

@@ -1,0 +1,83 @@
+//! A scenario as the command line has it, and what its stack and its calls are made of.
+
+use super::args::{LoadArgs, ScenarioArgs};
+use super::scenario::{self, Command, Commands, Fields, Program, ScenarioError, Setup};
+use super::{LOOK, PASSWORD, RunError};
+use rutil::Rng;
+use stack::overload::OverloadOptions;
+use stack::transport::TransportType;
+use stack::tu::TuPoster;
+use stack::{StackBuilder, StackOptions};
+use std::any::Any;
+use std::cell::OnceCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A scenario and what the command line says of it.
+pub(super) struct Scenario {
+    pub(super) program: Program,
+    fields: Fields,
+    service: String,
+    pub(super) hold: Duration,
+    third: Option<SocketAddr>,
+}
+
+impl Scenario {
+    /// Reads its files.
+    pub(super) fn read(args: &ScenarioArgs) -> Result<Self, RunError> {
+        let mut program = scenario::read(&args.file, &args.key.iter().cloned().collect())?;
+        let fields = args.fields.as_ref().map(|file| scenario::read_fields(file, &mut program)).transpose()?;
+        let user = args.load.target.as_ref().and_then(|target| target.user.as_ref().map(ToString::to_string));
+        let service = args.service.clone().or(user).unwrap_or_else(|| "service".to_owned());
+        if args.load.shards.get() > 1 {
+            return Err(ScenarioError::Arguments("--shards: a scenario runs on one".into()).into());
+        }
+        let (fields, hold, third) = (fields.unwrap_or_default(), args.hold, args.third);
+        Ok(Scenario { program, fields, service, hold, third })
+    }
+
+    /// What all its calls have in common.
+    pub(super) fn setup(
+        &self,
+        target: String,
+        kind: TransportType,
+        load: &LoadArgs,
+        rng: &mut Rng,
+    ) -> Result<Setup, RunError> {
+        Ok(Setup {
+            program: self.program.clone(),
+            service: self.service.clone(),
+            target,
+            kind,
+            run: rng.token::<8>().as_str().to_owned(),
+            pid: std::process::id(),
+            hold: self.hold,
+            users: load.users(std::env::var(PASSWORD).ok())?,
+            fields: self.fields.clone(),
+        })
+    }
+
+    /// The way to the other controller, if there is one. What comes from there is posted when `poster` is known.
+    pub(super) async fn third(&self, poster: Rc<OnceCell<TuPoster>>) -> Result<Option<Commands>, RunError> {
+        let Some(address) = self.third else { return Ok(None) };
+        let take = async move |text| {
+            let mut item: Box<dyn Any + Send> = Box::new(Command(text));
+            // Until it is there, and has room.
+            while let Some(refused) = match poster.get() {
+                Some(poster) => poster.post(0, item).err(),
+                None => Some(item),
+            } {
+                item = refused;
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        Ok(Some(scenario::open(address, self.program.is_commanded(), take).await?))
+    }
+}
+
+/// A stack for scenarios: they have their own transactions, and are not to be refused.
+pub(super) fn raw(builder: StackBuilder) -> StackBuilder {
+    let overload = OverloadOptions { max_wait: None, ..OverloadOptions::default() };
+    builder.options(StackOptions { raw: true, overload, ..StackOptions::default() })
+}

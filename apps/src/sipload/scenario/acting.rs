@@ -1,0 +1,131 @@
+//! What steps do beside sending and receiving: variables, texts, lengths of pauses.
+
+use super::action::{Action, Operand, Within};
+use super::machine::{Machine, Out};
+use super::program::{At, Length, Value};
+use super::render::Renderer;
+use super::text::Text;
+use stack::message::Message;
+use std::time::Duration;
+
+impl Machine<'_> {
+    pub(super) fn act(&mut self, action: &Action, message: Option<&Message>) -> Result<Option<At>, ()> {
+        let number = |vars: &[Value], operand: &Operand| match operand {
+            Operand::Number(number) => *number,
+            Operand::Variable(var) => vars.get(*var).and_then(Value::number).unwrap_or(0.0),
+        };
+        let (mut set, mut jump) = (None, None);
+        match action {
+            Action::Search(search) => {
+                let text = self.searched(&search.within, message);
+                if !search.run(&text, &mut self.call.vars) {
+                    let place = self.setup.program.place(self.call.at);
+                    self.fail(format!(
+                        "{place}: {:?} {}",
+                        search.regex.as_str(),
+                        if search.must { "is not there" } else { "is there" }
+                    ));
+                    return Err(());
+                }
+            }
+            Action::Assign(var, text) => set = Some((*var, Value::Text(self.render(text)))),
+            Action::Number(var, operand) => set = Some((*var, Value::Number(number(&self.call.vars, operand)))),
+            Action::Calculate(var, operation, operand) => {
+                let (own, other) =
+                    (number(&self.call.vars, &Operand::Variable(*var)), number(&self.call.vars, operand));
+                set = Some((*var, Value::Number(operation.of(own, other))));
+            }
+            Action::ToNumber(var, from) => {
+                set = Some((*var, Value::Number(number(&self.call.vars, &Operand::Variable(*from)))))
+            }
+            Action::Trim(var) => {
+                let text = self.call.vars.get(*var).map(Value::text).unwrap_or_default();
+                set = Some((*var, Value::Text(text.trim().to_owned())));
+            }
+            Action::Sample(var, length) => set = Some((*var, Value::Number(self.sample(length)))),
+            Action::Compare(var, a, comparison, b) => {
+                let holds = comparison.holds(number(&self.call.vars, a), number(&self.call.vars, b));
+                set = Some((*var, Value::Flag(holds)));
+            }
+            Action::CompareText(var, one, other) => {
+                let other = self.render(other);
+                let one = self.call.vars.get(*one).map(Value::text).unwrap_or_default();
+                set = Some((*var, Value::Number(f64::from(one.cmp(&other) as i8))));
+            }
+            Action::Look(var, key) => {
+                let key = self.render(key);
+                let setup = self.setup;
+                let first = |line: &Vec<Text>| line.first().cloned();
+                let found =
+                    setup.fields.iter().position(|line| first(line).is_some_and(|text| self.render(&text) == key));
+                set = Some((*var, Value::Number(found.map_or(-1.0, |line| line as f64))));
+            }
+            Action::Log(text) => {
+                let text = self.render(text);
+                self.out.push(Out::Log(text));
+            }
+            Action::Jump(operand) => jump = Some(number(&self.call.vars, operand).max(0.0) as usize),
+            Action::StopCall => {
+                self.end(Out::Succeeded);
+                return Err(());
+            }
+            Action::StopAll => self.out.push(Out::StopAll),
+        }
+        if let Some((var, value)) = set
+            && let Some(place) = self.call.vars.get_mut(var)
+        {
+            *place = value;
+        }
+        Ok(jump)
+    }
+
+    pub(super) fn searched(&self, within: &Within, message: Option<&Message>) -> String {
+        let message = message.or(self.call.last.as_deref());
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        match (within, message) {
+            (Within::Variable(var), _) => self.call.vars.get(*var).map(Value::text).unwrap_or_default(),
+            (_, None) => String::new(),
+            (Within::Message, Some(message)) => text(&message.to_bytes()),
+            (Within::Body, Some(message)) => text(message.body()),
+            (Within::Header(name, nth, with_name), Some(message)) => {
+                let value = message.raw_values(name).nth(*nth).map(text);
+                value.map(|value| if *with_name { format!("{name}: {value}") } else { value }).unwrap_or_default()
+            }
+        }
+    }
+
+    pub(super) fn render(&mut self, text: &Text) -> String {
+        self.renderer(self.call.at).line(text)
+    }
+
+    pub(super) fn renderer(&mut self, at: At) -> Renderer<'_> {
+        Renderer { setup: self.setup, call: &*self.call, rng: &mut *self.rng, now: self.now, at }
+    }
+
+    pub(super) fn length(&mut self, length: &Length) -> Duration {
+        let millis = match length {
+            Length::Hold => return self.setup.hold,
+            other => self.sample(other),
+        };
+        Duration::try_from_secs_f64((millis / 1000.0).max(0.0)).unwrap_or(Duration::ZERO)
+    }
+
+    /// A number of a distribution.
+    pub(super) fn sample(&mut self, length: &Length) -> f64 {
+        // Above 0 and below 1.
+        let mut unit = || (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64 + f64::EPSILON / 4.0;
+        // Box and Muller.
+        let mut normal = || (-2.0 * unit().ln()).sqrt() * (std::f64::consts::TAU * unit()).cos();
+        match length {
+            Length::Hold => self.setup.hold.as_secs_f64() * 1000.0,
+            Length::Fixed(millis) => *millis,
+            Length::Normal(mean, deviation) => mean + deviation * normal(),
+            Length::LogNormal(mean, deviation) => (mean + deviation * normal()).exp(),
+            Length::Uniform(from, to) => from + (to - from) * unit(),
+            Length::Exponential(mean) => -mean * unit().ln(),
+            Length::Weibull(scale, shape) => scale * (-unit().ln()).powf(1.0 / shape),
+            Length::Pareto(shape, least) => least / unit().powf(1.0 / shape),
+            Length::Variable(var) => self.call.vars.get(*var).and_then(Value::number).unwrap_or(0.0),
+        }
+    }
+}

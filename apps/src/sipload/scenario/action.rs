@@ -1,0 +1,131 @@
+//! What a step does with variables.
+
+use super::program::{Length, Value, Var};
+use super::text::Text;
+use regex::Regex;
+
+/// What is done when a step is.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    /// Searches, and assigns what was found: the whole, then the groups.
+    Search(Search),
+    Assign(Var, Text),
+    /// Assigns a number to the first: its own and the operand, together.
+    Calculate(Var, Operation, Operand),
+    Number(Var, Operand),
+    ToNumber(Var, Var),
+    Trim(Var),
+    /// A number of a distribution.
+    Sample(Var, Length),
+    /// Whether a comparison holds.
+    Compare(Var, Operand, Comparison, Operand),
+    /// Compares texts: less than nothing, nothing or more.
+    CompareText(Var, Var, Text),
+    /// The line of the fields whose first field is this; -1 where there is none.
+    Look(Var, Text),
+    /// Tells people.
+    Log(Text),
+    /// Goes on at a step.
+    Jump(Operand),
+    /// The call is over, in good order.
+    StopCall,
+    /// No more calls are started; or all end at once.
+    StopAll,
+}
+
+/// A search.
+#[derive(Clone, Debug)]
+pub(crate) struct Search {
+    pub(crate) regex: Regex,
+    pub(crate) within: Within,
+    /// The call fails when nothing is found (or, the second, when something is).
+    pub(crate) must: bool,
+    pub(crate) must_not: bool,
+    pub(crate) into: Vec<Var>,
+}
+
+/// What is searched.
+#[derive(Clone, Debug)]
+pub(crate) enum Within {
+    Message,
+    Body,
+    /// A header's value, its so many-th; `true`: with its name.
+    Header(String, usize, bool),
+    Variable(Var),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Equal,
+    NotEqual,
+    Greater,
+    Less,
+    GreaterOrEqual,
+    LessOrEqual,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Operand {
+    Number(f64),
+    Variable(Var),
+}
+
+impl Operation {
+    pub(crate) fn of(self, a: f64, b: f64) -> f64 {
+        match self {
+            Operation::Add => a + b,
+            Operation::Subtract => a - b,
+            Operation::Multiply => a * b,
+            Operation::Divide => a / b,
+        }
+    }
+}
+
+impl Comparison {
+    /// By SIPp's names.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "equal" => Comparison::Equal,
+            "not_equal" => Comparison::NotEqual,
+            "greater_than" => Comparison::Greater,
+            "less_than" => Comparison::Less,
+            "greater_than_equal" => Comparison::GreaterOrEqual,
+            "less_than_equal" => Comparison::LessOrEqual,
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn holds(self, a: f64, b: f64) -> bool {
+        match self {
+            Comparison::Equal => a == b,
+            Comparison::NotEqual => a != b,
+            Comparison::Greater => a > b,
+            Comparison::Less => a < b,
+            Comparison::GreaterOrEqual => a >= b,
+            Comparison::LessOrEqual => a <= b,
+        }
+    }
+}
+
+impl Search {
+    /// Searches `text`, and assigns; whether the call may go on.
+    pub(crate) fn run(&self, text: &str, vars: &mut [Value]) -> bool {
+        let found = self.regex.captures(text);
+        // The first is the whole; where there is one variable for what has groups, SIPp gives it the whole.
+        for (nth, var) in self.into.iter().enumerate() {
+            let value = found.as_ref().and_then(|found| found.get(nth));
+            if let Some(place) = vars.get_mut(*var) {
+                *place = value.map_or(Value::None, |value| Value::Text(value.as_str().to_owned()));
+            }
+        }
+        if found.is_some() { !self.must_not } else { !self.must }
+    }
+}

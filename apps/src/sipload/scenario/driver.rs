@@ -1,0 +1,370 @@
+//! The transaction user of a scenario: starts calls when the schedule says so, or takes those that come, and gives each its
+//! messages and its times.
+
+use super::super::caller::Stop;
+use super::super::schedule::{Schedule, Shape};
+use super::super::stats::Stats;
+use super::call::Call;
+use super::machine::{Event, Machine, Out, Setup};
+use super::program::Value;
+use super::third::Commands;
+use crate::hop::Hop;
+use rutil::{HashMap, Keyed, Rng, Slab, Time, Wheel};
+use stack::header::{HeaderId, Method};
+use stack::message::Message;
+use stack::transport::{ConnectionId, Flow};
+use stack::tu::{TransactionUser, TuContext, TuEvent};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// As the caller's: sleepers wake at whole milliseconds.
+const LEAD: Duration = Duration::from_micros(500);
+/// Above this a call is counted as late.
+const LATE: Duration = Duration::from_millis(1);
+/// Calls started in one go.
+const BATCH: usize = 64;
+/// How exactly times are kept, in ns.
+const TICK: u64 = 1_000_000;
+
+/// What the program posts: a command of the other controller.
+pub(crate) struct Command(pub(crate) String);
+
+/// What a driver is made of.
+pub(crate) struct DriverOptions {
+    pub(crate) setup: Setup,
+    /// When calls start; none for a scenario that is called.
+    pub(crate) shape: Option<Shape>,
+    /// Where they go.
+    pub(crate) hop: Option<Hop>,
+    pub(crate) limit: u32,
+    /// Each call has a source of its own, so many in turn.
+    pub(crate) connections: u8,
+    /// Where commands for the other controller go.
+    pub(crate) commands: Option<Commands>,
+}
+
+/// A call and what the driver knows of it.
+struct Entry {
+    call: Call,
+    flow: Flow,
+    /// When its times began.
+    due: Time,
+    /// When the wheel will look at it.
+    armed: Option<Time>,
+    /// It counts as in progress.
+    counts: bool,
+}
+
+type Place = (u32, u32);
+
+/// Drives the calls of a scenario.
+pub(crate) struct Driver {
+    options: Arc<DriverOptions>,
+    stats: Arc<Stats>,
+    rng: Rng,
+    origin: Time,
+    begun: bool,
+    /// How calls leave, and from which address.
+    ways: Vec<(Flow, SocketAddr)>,
+    schedule: Schedule,
+    next: Option<Time>,
+    closed: Option<(usize, Time)>,
+    calls: Slab<Entry>,
+    by_id: HashMap<String, Place>,
+    wheel: Wheel<Place, TICK>,
+    started: u64,
+    /// No more calls are taken or started.
+    stopped: bool,
+    out: Vec<Out>,
+}
+
+impl Driver {
+    pub(crate) fn new(options: Arc<DriverOptions>, stats: Arc<Stats>, mut rng: Rng) -> Self {
+        let stretches = if let Some(Shape::Open(stretches)) = &options.shape { stretches.clone() } else { Vec::new() };
+        Driver {
+            schedule: Schedule::new(stretches, 0, 1),
+            options,
+            stats,
+            origin: Time::ZERO,
+            begun: false,
+            ways: Vec::new(),
+            next: None,
+            closed: None,
+            calls: Slab::new(),
+            by_id: HashMap::with_hasher(Keyed::new(&mut rng)),
+            rng,
+            wheel: Wheel::new(),
+            started: 0,
+            stopped: false,
+            out: Vec::new(),
+        }
+    }
+
+    /// Now it is known which addresses the transports have.
+    fn begin(&mut self, stack: &TuContext<'_>) {
+        self.begun = true;
+        self.origin = stack.now();
+        if let Some(hop) = &self.options.hop {
+            let own = stack
+                .transports()
+                .iter()
+                .filter(|own| own.kind == hop.kind)
+                .take(usize::from(self.options.connections));
+            let kind = hop.kind;
+            let way = |transport| Flow {
+                transport,
+                kind,
+                connection: ConnectionId::default(),
+                peer: hop.address,
+                local: None,
+            };
+            self.ways = own.map(|own| (way(own.id), own.advertised)).collect();
+        }
+        self.next = self.schedule.peek().map(|at| self.origin + at);
+        if let Some(Shape::Closed(calls, length)) = self.options.shape {
+            self.closed = Some((calls.min(self.options.limit) as usize, self.origin + length));
+        }
+    }
+
+    fn start_due(&mut self, stack: &mut TuContext<'_>) {
+        let now = stack.now();
+        for _ in 0..BATCH {
+            match (self.next, self.closed) {
+                (Some(due), _) if due <= now + LEAD => {
+                    self.start(due, stack);
+                    self.schedule.advance();
+                    self.next = self.schedule.peek().map(|at| self.origin + at);
+                }
+                (_, Some((_, until))) if now >= until => self.closed = None,
+                (_, Some((calls, _))) if self.calls.len() < calls => self.start(now, stack),
+                _ => return,
+            }
+        }
+    }
+
+    fn start(&mut self, due: Time, stack: &mut TuContext<'_>) {
+        let now = stack.now();
+        let way = self.ways.get(self.started as usize % self.ways.len().max(1)).copied();
+        let Some((flow, local)) = way.filter(|_| self.calls.len() < self.options.limit as usize) else {
+            return self.stats.not_started.inc();
+        };
+        let setup = &self.options.setup;
+        let call_id = format!("{}-{}@{}", self.started + 1, setup.run, local.ip());
+        let place = self.insert(call_id, flow, local, due.min(now));
+        self.stats.schedule.record(now.since(due).max(due.since(now)));
+        if now.since(due) > LATE {
+            self.stats.late.inc();
+        }
+        self.happens(place, Event::Begin, now, stack);
+    }
+
+    fn insert(&mut self, call_id: String, flow: Flow, local: SocketAddr, due: Time) -> Place {
+        let vars: Vec<Value> = self.options.setup.program.vars.iter().map(|(_, value)| value.clone()).collect();
+        let call = Call::new(self.started, call_id.clone(), (local, flow.peer), vars);
+        let place = self.calls.insert(Entry { call, flow, due, armed: None, counts: true });
+        self.by_id.insert(call_id, place);
+        self.started += 1;
+        self.stats.started.inc();
+        self.stats.in_progress.add(1);
+        place
+    }
+
+    /// Something happens to a call; `heard`: when it came.
+    fn happens(&mut self, place: Place, event: Event, heard: Time, stack: &mut TuContext<'_>) {
+        let Driver { options, calls, rng, out, .. } = self;
+        let Some(entry) = calls.get_mut(place.0, place.1) else { return };
+        let now = stack.now();
+        Machine { setup: &options.setup, call: &mut entry.call, now, rng, out }.happens(event);
+        let (due, flow) = (entry.due, entry.flow);
+        let name = u64::from(place.0) << 32 | u64::from(place.1);
+        let (mut over, mut no_command) = (false, false);
+        for what in std::mem::take(&mut self.out) {
+            let mut counted = false;
+            match what {
+                Out::Send(octets) => stack.send_raw(octets, flow, name),
+                Out::Again(octets) => {
+                    self.stats.repeated.inc();
+                    stack.send_raw(octets, flow, name);
+                }
+                Out::Command(text) => {
+                    let sent = self.options.commands.as_ref().map(|commands| commands.try_send(text));
+                    no_command |= !matches!(sent, Some(Ok(())));
+                }
+                Out::Log(text) => self.stats.note(text),
+                Out::NoteRinging => self.stats.ringing.record(heard.since(due)),
+                Out::NoteAnswer => self.stats.answered.record(heard.since(due)),
+                Out::NoteBye(took) => self.stats.bye.record(took),
+                Out::Absorbed => self.stats.came_again.inc(),
+                Out::Succeeded => (counted, ()) = (true, self.stats.succeeded.inc()),
+                Out::Failed(cause) => (counted, ()) = (true, self.stats.fail(cause)),
+                Out::Stopped => (counted, ()) = (true, self.stats.stopped.inc()),
+                Out::HungUp => (counted, ()) = (true, self.stats.hung_up.inc()),
+                Out::Over => over = true,
+                Out::StopAll => (self.next, self.closed, self.stopped) = (None, None, true),
+            }
+            if counted && let Some(entry) = self.calls.get_mut(place.0, place.1).filter(|entry| entry.counts) {
+                entry.counts = false;
+                self.stats.in_progress.add(-1);
+            }
+        }
+        if no_command && !over {
+            return self.happens(place, Event::Lost("no other controller: --3pcc".to_owned()), heard, stack);
+        }
+        if over {
+            if let Some(entry) = self.calls.remove(place.0, place.1) {
+                self.by_id.remove(&entry.call.call_id);
+            }
+        } else {
+            self.arm(place);
+        }
+    }
+
+    fn arm(&mut self, place: Place) {
+        let Some(entry) = self.calls.get_mut(place.0, place.1) else { return };
+        let Some(at) = entry.call.deadline() else { return };
+        if entry.armed.is_none_or(|armed| at < armed) {
+            entry.armed = Some(at);
+            self.wheel.arm(at, place);
+        }
+    }
+
+    /// A message of a peer.
+    fn came(&mut self, message: Box<Message>, stack: &mut TuContext<'_>) {
+        if message.is_response() { &self.stats.heard } else { &self.stats.requests }.inc();
+        let Some(source) = message.source().copied() else { return };
+        let call_id = message
+            .fields()
+            .find(|(id, _)| *id == HeaderId::CALL_ID)
+            .map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+        let Some(call_id) = call_id else { return };
+        if let Some(place) = self.by_id.get(&call_id).copied() {
+            // What is sent from now on goes where this came from, if the scenario is called.
+            if self.options.hop.is_none()
+                && let Some(entry) = self.calls.get_mut(place.0, place.1)
+            {
+                entry.flow = source.flow;
+            }
+            return self.happens(place, Event::Message(message), source.at, stack);
+        }
+        if message.is_response() || message.method() == Some(Method::Ack) {
+            return;
+        }
+        let begins = self.options.setup.program.is_called() && !message.has_to_tag();
+        if !begins || self.stopped || self.calls.len() >= self.options.limit as usize {
+            let code = if message.has_to_tag() || !begins { 481 } else { 503 };
+            let answer = message.make_response(code, None, Some("none")).to_bytes();
+            return stack.send_raw(answer, source.flow, u64::MAX);
+        }
+        let own = stack.transports().get(source.flow.transport);
+        let Some(local) = own.map(|own| match source.flow.local {
+            Some(ip) if own.is_wildcard() => SocketAddr::new(ip, own.bound.port()),
+            _ => own.advertised,
+        }) else {
+            return;
+        };
+        let place = self.insert(call_id, source.flow, local, source.at);
+        self.happens(place, Event::Begin, source.at, stack);
+        self.happens(place, Event::Message(message), source.at, stack);
+    }
+
+    /// A command of the other controller: its Call-ID names the call, or begins one.
+    fn commanded(&mut self, text: String, stack: &mut TuContext<'_>) {
+        let line = text
+            .lines()
+            .find_map(|line| line.split_once(':').filter(|(name, _)| name.trim().eq_ignore_ascii_case("call-id")));
+        let Some(call_id) = line.map(|(_, value)| value.trim().to_owned()) else { return };
+        let now = stack.now();
+        let place = match self.by_id.get(&call_id).copied() {
+            Some(place) => place,
+            None => {
+                let begins = self.options.setup.program.is_commanded() && !self.stopped;
+                let way = self.ways.get(self.started as usize % self.ways.len().max(1)).copied();
+                let Some((flow, local)) = way.filter(|_| begins && self.calls.len() < self.options.limit as usize)
+                else {
+                    return;
+                };
+                let place = self.insert(call_id, flow, local, now);
+                self.happens(place, Event::Begin, now, stack);
+                place
+            }
+        };
+        self.happens(place, Event::Command(text), now, stack);
+    }
+
+    fn lost(&mut self, name: u64, why: String, stack: &mut TuContext<'_>) {
+        let place = ((name >> 32) as u32, name as u32);
+        let now = stack.now();
+        // Over UDP what is lost is sent again.
+        if self.calls.get(place.0, place.1).is_some_and(|entry| entry.flow.kind.is_reliable()) {
+            self.happens(place, Event::Lost(why), now, stack);
+        }
+    }
+
+    fn stop(&mut self, stack: &mut TuContext<'_>) {
+        (self.next, self.closed, self.stopped) = (None, None, true);
+        let all: Vec<Place> = self.by_id.values().copied().collect();
+        let now = stack.now();
+        all.into_iter().for_each(|place| self.happens(place, Event::Stop, now, stack));
+    }
+
+    fn look_for_end(&self) {
+        let makes_calls = self.options.shape.is_some();
+        let idle = self.next.is_none() && self.closed.is_none() && (makes_calls || self.stopped);
+        if self.begun && idle && self.calls.is_empty() {
+            self.stats.done.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl TransactionUser for Driver {
+    fn name(&self) -> &'static str {
+        "scenario"
+    }
+
+    fn process(&mut self, event: TuEvent, stack: &mut TuContext<'_>) {
+        if !self.begun {
+            self.begin(stack);
+        }
+        match event {
+            TuEvent::Raw { msg } => self.came(msg, stack),
+            TuEvent::RawFailed { name, error } => self.lost(name, error.to_string(), stack),
+            TuEvent::Posted(item) if item.is::<Stop>() => self.stop(stack),
+            TuEvent::Posted(item) => {
+                if let Ok(command) = item.downcast::<Command>() {
+                    self.commanded(command.0, stack);
+                }
+            }
+            _ => {}
+        }
+        self.look_for_end();
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        if !self.begun {
+            return Some(Time::ZERO);
+        }
+        let open = self.next.map(|due| Time::from_nanos(due.as_nanos().saturating_sub(LEAD.as_nanos() as u64)));
+        let closed = self.closed.map(|(calls, until)| if self.calls.len() < calls { Time::ZERO } else { until });
+        [open, closed, self.wheel.next_deadline()].into_iter().flatten().min()
+    }
+
+    fn wake(&mut self, stack: &mut TuContext<'_>) {
+        if !self.begun {
+            self.begin(stack);
+        }
+        let now = stack.now();
+        while let Some(place) = self.wheel.pop(now) {
+            let Some(entry) = self.calls.get_mut(place.0, place.1) else { continue };
+            // One that was armed for an earlier time finds it moved.
+            entry.armed = None;
+            match entry.call.deadline() {
+                Some(at) if at <= now => self.happens(place, Event::Time, now, stack),
+                _ => self.arm(place),
+            }
+        }
+        self.start_due(stack);
+        self.look_for_end();
+    }
+}

@@ -1,0 +1,408 @@
+//! Scenarios in virtual time: what is sent, and how calls end; and what is said of files that are wrong.
+
+use super::call::Call;
+use super::machine::{Event, Machine, Out, Setup};
+use super::program::Program;
+use super::{ScenarioError, own, xml};
+use rutil::{Rng, Time};
+use stack::message::Message;
+use stack::transport::TransportType;
+use std::collections::HashMap;
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn toml(text: &str) -> Result<Program, ScenarioError> {
+    own::read(text, "my.toml", &HashMap::new()).map_err(|wrong| wrong.of("my.toml", text))
+}
+
+fn sipp(steps: &str) -> Result<Program, ScenarioError> {
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<!DOCTYPE scenario SYSTEM \"sipp.dtd\">\n<scenario name=\"x\">\n{steps}\n</scenario>"
+    );
+    xml::read(&text, "my.xml", &HashMap::new()).map_err(|wrong| wrong.of("my.xml", &text))
+}
+
+/// One call of a scenario.
+struct Bench {
+    setup: Setup,
+    call: Call,
+    rng: Rng,
+    now: Time,
+}
+
+impl Bench {
+    fn new(program: Program) -> Self {
+        let setup = Setup {
+            service: "service".into(),
+            target: "sip:service@192.0.2.9".into(),
+            kind: TransportType::Udp,
+            run: "run".into(),
+            pid: 1,
+            hold: Duration::ZERO,
+            users: Some(
+                super::super::users::Users::pattern("bob@example.com", Some("secret".into())).expect("well formed"),
+            ),
+            fields: Vec::new(),
+            program,
+        };
+        let at = |text: &str| text.parse().expect("an address");
+        let vars = setup.program.vars.iter().map(|(_, value)| value.clone()).collect();
+        let call = Call::new(0, "1-run@192.0.2.1".into(), (at("192.0.2.1:5080"), at("192.0.2.9:5060")), vars);
+        Bench { setup, call, rng: Rng::from_seed(1), now: Time::ZERO }
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Out> {
+        let mut out = Vec::new();
+        let Bench { setup, call, rng, now } = self;
+        Machine { setup, call, now: *now, rng, out: &mut out }.happens(event);
+        out
+    }
+
+    fn begin(&mut self) -> Vec<Out> {
+        self.event(Event::Begin)
+    }
+
+    fn came(&mut self, message: Message) -> Vec<Out> {
+        // As it is on the wire.
+        let message = Message::parse(message.to_bytes()).expect("well formed");
+        self.event(Event::Message(Box::new(message)))
+    }
+
+    fn wait(&mut self, time: Duration) -> Vec<Out> {
+        self.now += time;
+        self.event(Event::Time)
+    }
+}
+
+/// What was sent, each as its first line; other things by their names.
+fn lines(out: &[Out]) -> Vec<String> {
+    out.iter()
+        .map(|out| match out {
+            Out::Send(octets) | Out::Again(octets) => {
+                let again = if matches!(out, Out::Again(_)) { "again " } else { "" };
+                again.to_owned() + String::from_utf8_lossy(octets).lines().next().unwrap_or_default()
+            }
+            other => format!("{other:?}"),
+        })
+        .collect()
+}
+
+fn sent(out: &[Out]) -> Message {
+    let octets = out.iter().rev().find_map(|out| if let Out::Send(octets) = out { Some(octets.clone()) } else { None });
+    Message::parse(octets.expect("something was sent")).expect("well formed")
+}
+
+fn header(message: &Message, name: &str) -> String {
+    message.raw_values(name).map(|value| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>().join("|")
+}
+
+const CALL: &str = "[[step]]\nsend = \"INVITE\"\nsdp = true\nheaders = { Subject = \"tea\", Contact = false }\n\
+                    [[step]]\nexpect = 200\noptional = [100, 180]\n\
+                    capture = { origin = { body = true, regex = \"o=(\\\\S+)\" } }\n\
+                    [[step]]\nsend = \"ACK\"\n[[step]]\npause = \"1s\"\n[[step]]\nsend = \"BYE\"\n[[step]]\nexpect = 200\n";
+
+fn answer(invite: &Message) -> Message {
+    let mut answer = invite.make_response(200, None, Some("t"));
+    answer.append_line("Record-Route", "<sip:p2;lr>");
+    answer.append_line("Record-Route", "<sip:p1;lr>");
+    answer.append_line("Contact", "<sip:there@192.0.2.7:99>");
+    answer.set_body(Some("application/sdp"), "v=0\r\no=alice 1 1 IN IP4 192.0.2.7\r\n");
+    answer
+}
+
+#[test]
+fn the_dialog_says_what_the_writer_does_not() {
+    let mut bench = Bench::new(toml(CALL).expect("good"));
+    let invite = sent(&bench.begin());
+    assert_eq!((header(&invite, "Subject"), header(&invite, "Contact")), ("tea".into(), String::new()));
+    assert!(invite.fault().is_none() && invite.body().starts_with(b"v=0\r\n"));
+    assert_eq!(header(&invite, "Content-Length"), invite.body().len().to_string());
+    assert_eq!(header(&invite, "From"), "<sip:bob@example.com>;tag=1-run");
+    assert!(bench.came(invite.make_response(100, None, None)).is_empty());
+    bench.now = Time::ZERO + 20 * MS;
+    assert_eq!(lines(&bench.came(invite.make_response(180, None, Some("t")))), ["NoteRinging"]);
+    let out = bench.came(answer(&invite));
+    assert_eq!(lines(&out), ["NoteAnswer", "ACK sip:there@192.0.2.7:99 SIP/2.0"]);
+    let ack = sent(&out);
+    assert_eq!((header(&ack, "Route"), header(&ack, "CSeq")), ("<sip:p1;lr>,<sip:p2;lr>".into(), "1 ACK".into()));
+    assert_eq!(header(&ack, "To"), "<sip:service@192.0.2.9>;tag=t");
+    assert_ne!(header(&ack, "Via"), header(&invite, "Via"));
+    let origin = bench.setup.program.vars.iter().position(|(name, _)| name == "origin").expect("it is there");
+    assert_eq!(bench.call.vars[origin].text(), "alice");
+    // The answer comes again: so does the ACK.
+    assert_eq!(lines(&bench.came(answer(&invite))), ["Absorbed", "again ACK sip:there@192.0.2.7:99 SIP/2.0"]);
+    assert!(bench.wait(500 * MS).is_empty());
+    let out = bench.wait(501 * MS);
+    assert_eq!(
+        (lines(&out).join(" "), header(&sent(&out), "CSeq")),
+        ("BYE sip:there@192.0.2.7:99 SIP/2.0".into(), "2 BYE".into())
+    );
+    bench.now += 3 * MS;
+    let out = bench.came(sent(&out).make_response(200, None, None));
+    assert_eq!(lines(&out), ["NoteBye(3ms)", "Succeeded", "Over"]);
+}
+
+#[test]
+fn what_nobody_answers_is_sent_again_and_given_up() {
+    let mut bench =
+        Bench::new(toml("[[step]]\nsend = \"OPTIONS\"\n[[step]]\nexpect = 200\ntimeout = \"10m\"\n").expect("good"));
+    bench.begin();
+    let mut all = Vec::new();
+    for _ in 0..4000 {
+        all.extend(lines(&bench.wait(10 * MS)));
+    }
+    assert_eq!(all.iter().filter(|line| line.starts_with("again OPTIONS")).count(), 10);
+    assert_eq!(all[10..], ["Failed(\"OPTIONS: no response in time\")", "Over"]);
+}
+
+#[test]
+fn a_refusal_is_acknowledged_and_told_with_its_place() {
+    let mut bench = Bench::new(toml(CALL).expect("good"));
+    let invite = sent(&bench.begin());
+    let out = bench.came(invite.make_response(486, None, Some("t")));
+    let ack = sent(&out);
+    assert_eq!((header(&ack, "Via"), header(&ack, "CSeq")), (header(&invite, "Via"), "1 ACK".into()));
+    assert_eq!(lines(&out)[1..], ["Failed(\"my.toml:5: INVITE: 486 Busy Here\")", "Over"]);
+}
+
+#[test]
+fn a_call_branches_on_answers_chances_and_variables() {
+    let text = "vars = { tries = 0 }\n\
+                [[step]]\nlabel = \"again\"\nsend = \"MESSAGE\"\nbody = \"try {tries}\"\n\
+                [[step]]\nexpect = 200\nor = { 480 = \"away\", 4xx = \"refused\" }\n\
+                [[step]]\nend = true\n\
+                [[step]]\nlabel = \"away\"\ncount = \"tries\"\n\
+                [[step]]\ngoto = \"again\"\nif = { variable = \"tries\", less_than = 2 }\n\
+                [[step]]\ngoto = \"refused\"\nchance = 0.0\n\
+                [[step]]\nfail = \"away after {tries}\"\n\
+                [[step]]\nlabel = \"refused\"\nfail = \"refused\"\n";
+    let program = toml(text).expect("good");
+    let mut bench = Bench::new(program.clone());
+    let first = sent(&bench.begin());
+    let second = sent(&bench.came(first.make_response(480, None, Some("t"))));
+    assert_eq!((second.body(), header(&second, "CSeq")), (&b"try 1\r\n"[..], "2 MESSAGE".into()));
+    assert_ne!(header(&second, "Via"), header(&first, "Via"), "each message has a branch of its own");
+    let out = bench.came(second.make_response(480, None, Some("t")));
+    assert_eq!(lines(&out)[0], "Failed(\"my.toml:20: away after 2\")");
+    let mut bench = Bench::new(program.clone());
+    let first = sent(&bench.begin());
+    assert_eq!(lines(&bench.came(first.make_response(403, None, Some("t"))))[0], "Failed(\"my.toml:22: refused\")");
+    let mut bench = Bench::new(program);
+    let first = sent(&bench.begin());
+    assert_eq!(lines(&bench.came(first.make_response(200, None, Some("t")))), ["NoteAnswer", "Succeeded", "Over"]);
+}
+
+#[test]
+fn challenges_are_answered_once() {
+    let text = "[[step]]\nsend = \"REGISTER\"\nuri = \"sip:example.com\"\n[[step]]\nexpect = 200\nauthenticate = true\n[[step]]\nlog = \"in\"\n";
+    let mut bench = Bench::new(toml(text).expect("good"));
+    let first = sent(&bench.begin());
+    let challenge = |request: &Message| {
+        let mut refusal = request.make_response(401, None, Some("t"));
+        refusal.append_line("WWW-Authenticate", "Digest realm=\"r\", nonce=\"1\", qop=\"auth\"");
+        refusal
+    };
+    let second = sent(&bench.came(challenge(&first)));
+    let auth = second.header(stack::header::h::AUTHORIZATIONS).next().expect("one").expect("well formed");
+    let presented = stack::auth::Presented::read(&auth).expect("well formed");
+    assert!(presented.is_right(&stack::auth::Secret::password("secret"), "REGISTER", b""));
+    assert_eq!((header(&first, "Authorization"), header(&second, "CSeq")), (String::new(), "2 REGISTER".into()));
+    let out = bench.came(second.make_response(200, None, Some("t")));
+    assert_eq!(lines(&out), ["NoteAnswer", "Log(\"in\")", "Succeeded", "Over"]);
+    let mut bench = Bench::new(toml(text).expect("good"));
+    let first = sent(&bench.begin());
+    let second = sent(&bench.came(challenge(&first)));
+    assert!(lines(&bench.came(challenge(&second)))[0].contains("401"));
+}
+
+const ANSWER: &str = "[[step]]\nexpect = \"INVITE\"\n[[step]]\nsend = 180\n[[step]]\nsend = 200\nsdp = true\n\
+                      [[step]]\nexpect = \"ACK\"\n[[step]]\nexpect = \"BYE\"\n[[step]]\nsend = 200\n";
+
+fn request(method: &str, to_tag: &str) -> Message {
+    let text = format!(
+        "{method} sip:b@192.0.2.1:5080 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{method}\r\nMax-Forwards: 70\r\n\
+         From: <sip:a@x>;tag=1\r\nTo: <sip:b@y>{to_tag}\r\nCall-ID: 1-run@192.0.2.1\r\nCSeq: 1 {method}\r\nContact: <sip:a@192.0.2.9>\r\n\r\n"
+    );
+    Message::parse(text.into_bytes()).expect("well formed")
+}
+
+#[test]
+fn a_call_is_answered_and_its_200_comes_again_until_the_ack() {
+    let program = toml(ANSWER).expect("good");
+    assert!(program.is_called());
+    let mut bench = Bench::new(program);
+    bench.begin();
+    let out = bench.came(request("INVITE", ""));
+    assert_eq!(lines(&out), ["SIP/2.0 180 Ringing", "SIP/2.0 200 OK"]);
+    let ok = sent(&out);
+    assert_eq!((header(&ok, "To"), header(&ok, "CSeq")), ("<sip:b@y>;tag=1-run".into(), "1 INVITE".into()));
+    assert_eq!(lines(&bench.wait(501 * MS)), ["again SIP/2.0 200 OK"]);
+    assert!(bench.came(request("ACK", ";tag=1-run")).is_empty());
+    assert!(bench.wait(Duration::from_secs(2)).is_empty());
+    assert_eq!(lines(&bench.came(request("BYE", ";tag=1-run"))), ["SIP/2.0 200 OK", "Succeeded"]);
+    assert_eq!(lines(&bench.came(request("BYE", ";tag=1-run"))), ["Absorbed", "again SIP/2.0 200 OK"]);
+    assert_eq!(lines(&bench.wait(Duration::from_secs(5))), ["Over"]);
+}
+
+#[test]
+fn a_peer_that_hangs_up_early_is_answered() {
+    let mut bench = Bench::new(toml(CALL).expect("good"));
+    let invite = sent(&bench.begin());
+    bench.came(answer(&invite));
+    assert_eq!(lines(&bench.came(request("BYE", ";tag=1-run"))), ["SIP/2.0 200 OK", "HungUp", "Over"]);
+}
+
+#[test]
+fn the_end_of_the_run_leaves_nothing_behind() {
+    let mut bench = Bench::new(toml(CALL).expect("good"));
+    let invite = sent(&bench.begin());
+    bench.came(answer(&invite));
+    let out = bench.event(Event::Stop);
+    assert_eq!(lines(&out), ["BYE sip:there@192.0.2.7:99 SIP/2.0", "Stopped", "Over"]);
+    let mut bench = Bench::new(toml(CALL).expect("good"));
+    let invite = sent(&bench.begin());
+    bench.came(invite.make_response(180, None, Some("t")));
+    let out = bench.event(Event::Stop);
+    assert_eq!(lines(&out)[0], "CANCEL sip:service@192.0.2.9 SIP/2.0");
+    assert_eq!(header(&sent(&out), "Via"), header(&invite, "Via"));
+}
+
+#[test]
+fn what_is_wrong_in_toml_is_told_with_line_and_key() {
+    for (text, wanted) in [
+        ("", "my.toml:1: step: expected steps"),
+        ("[[step]]\nsend = \"invite\"\n", "my.toml:2: step.send: expected a method"),
+        ("[[step]]\nsend = 200\n\nbodi = \"x\"\n", "my.toml:4: step.bodi: is not known here"),
+        ("[[step]]\nexpect = 99\n", "my.toml:2: step.expect: expected a status"),
+        ("[[step]]\nsend = \"BYE\"\nexpect = 200\n", "my.toml:1: step.expect: expected one of"),
+        ("[[step]]\npause = 5\n", "my.toml:2: step.pause: expected a time"),
+        ("[[step]]\npause = \"5\"\n", "my.toml:2: step.pause: expected a time with its unit"),
+        ("[[step]]\ngoto = \"there\"\n", "my.toml:1: step: no step has the label \"there\""),
+        ("[[step]]\nsend = \"INVITE\"\nbody = \"{nobody}\"\n", "{nobody}: expected a variable"),
+        (
+            "[[step]]\nexpect = 200\ncapture = { x = { header = \"To\", regex = \"(\" } }\n",
+            "my.toml:3: step.capture.x.regex",
+        ),
+        ("[[step]]\nexpect = 200\nauthenticate = true\n", "step.authenticate: expected a request"),
+        ("[[step]]\nsend = \n", "my.toml:2: "),
+    ] {
+        let said = toml(text).expect_err(text).to_string();
+        assert!(said.contains(wanted), "{text}: {said}");
+    }
+}
+
+fn message(text: &str) -> String {
+    format!(
+        "<send><![CDATA[\n\n  {text} sip:[service]@[remote_ip]:[remote_port] SIP/2.0\n  Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n\
+             From: <sip:a@b>;tag=[call_number]\n  To: <sip:x@y>[peer_tag_param]\n  Call-ID: [call_id]\n  CSeq: [cseq] {text}\n  [last_Record-Route:]\n\
+             X: [$1]\n  Content-Length: [len]\n\n]]></send>"
+    )
+}
+
+#[test]
+fn sipps_messages_are_sent_as_they_are_written() {
+    let search = "<action><ereg regexp=\"o=([[:alnum:]]*).*\" search_in=\"msg\" check_it=\"true\" assign_to=\"2,1\"/>\
+                  <log message=\"got [$1]\"/></action>";
+    let steps = [
+        &message("INVITE"),
+        "<recv response=\"100\" optional=\"true\"/><recv response=\"180\" optional=\"true\"/>",
+        &format!("<recv response=\"200\" rtd=\"true\" rrs=\"true\">{search}</recv>"),
+        &message("ACK"),
+        "<pause milliseconds=\"10\"/>",
+    ];
+    let mut bench = Bench::new(sipp(&steps.concat()).expect("good"));
+    let invite = sent(&bench.begin());
+    assert_eq!(header(&invite, "Via"), "SIP/2.0/UDP 192.0.2.1:5080;branch=z9hG4bK-run-1-0");
+    assert!(
+        invite.to_bytes().starts_with(b"INVITE sip:service@192.0.2.9:5060 SIP/2.0\r\n")
+            && header(&invite, "Content-Length") == "0"
+    );
+    // What comes late is taken as well.
+    let out = bench.came(answer(&invite));
+    assert_eq!(lines(&out), ["NoteAnswer", "Log(\"got alice\")", "ACK sip:service@192.0.2.9:5060 SIP/2.0"]);
+    let ack = sent(&out);
+    assert_eq!((header(&ack, "X"), header(&ack, "Record-Route")), ("alice".into(), "<sip:p2;lr>|<sip:p1;lr>".into()));
+    assert_eq!(header(&ack, "To"), "<sip:x@y>;tag=t");
+    assert_eq!(lines(&bench.wait(11 * MS)), ["Succeeded", "Over"]);
+}
+
+#[test]
+fn sipps_branches_and_arithmetic() {
+    let steps = "<nop><action><assign assign_to=\"n\" value=\"1\"/></action></nop><label id=\"again\"/>\
+                 <nop next=\"again\" test=\"more\"><action><add assign_to=\"n\" value=\"1\"/>\
+                 <test assign_to=\"more\" variable=\"n\" compare=\"less_than\" value=\"5\"/><log message=\"[$n]\"/></action></nop>\
+                 <nop><action><assignstr assign_to=\"s\" value=\"x[$n]\"/><strcmp assign_to=\"same\" variable=\"s\" value=\"x5\"/>\
+                 <log message=\"[$same]\"/><exec int_cmd=\"stop_call\"/></action></nop><nop><action><log message=\"never\"/></action></nop>";
+    let out = Bench::new(sipp(steps).expect("good")).begin();
+    let logs = ["Log(\"2\")", "Log(\"3\")", "Log(\"4\")", "Log(\"5\")", "Log(\"0\")", "Succeeded", "Over"];
+    assert_eq!(lines(&out), logs);
+}
+
+#[test]
+fn a_scenario_that_goes_round_for_ever_fails() {
+    let out = Bench::new(sipp("<label id=\"1\"/><nop next=\"1\"/>").expect("good")).begin();
+    assert!(lines(&out)[0].contains("steps without a wait"), "{out:?}");
+}
+
+#[test]
+fn what_is_not_supported_in_xml_is_told_with_line_and_element() {
+    for (steps, wanted) in [
+        ("<pause/>\n<rtpstream/>", "my.xml:5: <rtpstream> is not supported in <scenario>"),
+        ("<pause poolsize=\"3\"/>", "my.xml:4: <pause>: attribute poolsize is not supported"),
+        ("<nop><action><verifyauth/></action></nop>", "my.xml:4: <verifyauth> is not supported in <action>"),
+        ("<nop><action><exec play_pcap_audio=\"x\"/></action></nop>", "<exec>: int_cmd is missing"),
+        ("<recv response=\"99\"/>", "<recv> response=\"99\": expected a status code"),
+        ("<recv/>", "expected one of response and request"),
+        ("<send next=\"7\"><![CDATA[ACK x]]></send>", "label \"7\" is nowhere"),
+        ("<send><![CDATA[\nACK x\nX: [tdmmap]\n]]></send>", "[tdmmap]: not supported"),
+        ("<pause distribution=\"gamma\" k=\"1\"/>", "distribution=\"gamma\": expected fixed"),
+        ("<pause>", "my.xml:"),
+        ("<nop><action><ereg regexp=\"(\" assign_to=\"1\"/></action></nop>", "a regular expression"),
+    ] {
+        let said = sipp(steps).expect_err(steps).to_string();
+        assert!(said.starts_with("my.xml:") && said.contains(wanted), "{steps}: {said}");
+    }
+}
+
+#[test]
+fn pauses_are_as_long_as_their_distributions_say() {
+    let mean = |attributes: &str| {
+        let program = sipp(&format!("<pause {attributes}/>")).expect("good");
+        let total: f64 = (0..2000)
+            .map(|seed| {
+                let mut bench = Bench::new(program.clone());
+                bench.rng = Rng::from_seed(seed);
+                bench.begin();
+                bench.call.deadline().map_or(0.0, |at| at.since(Time::ZERO).as_secs_f64() * 1000.0)
+            })
+            .sum();
+        total / 2000.0
+    };
+    for (attributes, wanted) in [
+        ("milliseconds=\"50\"", 50.0),
+        ("distribution=\"uniform\" min=\"20\" max=\"60\"", 40.0),
+        ("distribution=\"exponential\" mean=\"30\"", 30.0),
+        ("distribution=\"normal\" mean=\"80\" stdev=\"5\"", 80.0),
+        ("distribution=\"weibull\" lambda=\"40\" k=\"1\"", 40.0),
+    ] {
+        let mean = mean(attributes);
+        assert!((mean - wanted).abs() < wanted * 0.1, "{attributes}: {mean}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(text: String) {
+        let _ = (toml(&text), sipp(&text));
+    }
+
+    #[test]
+    fn no_message_panics(octets: Vec<u8>) {
+        let mut bench = Bench::new(toml(CALL).expect("good"));
+        bench.begin();
+        if let Ok(message) = Message::parse(octets) {
+            bench.event(Event::Message(Box::new(message)));
+        }
+    }
+}

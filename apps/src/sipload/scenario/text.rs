@@ -1,0 +1,286 @@
+//! The text of a message: lines with places for what differs from call to call, as SIPp writes them: `[call_id]`.
+
+use super::program::{Program, Var};
+use std::collections::HashMap;
+
+/// A text with places.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Text {
+    pub(crate) lines: Vec<Vec<Piece>>,
+}
+
+/// A piece of a line.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Piece {
+    Literal(String),
+    Keyword(Keyword),
+}
+
+/// What stands in a place. A number is added to what is there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Keyword {
+    Service,
+    RemoteIp,
+    RemotePort(i64),
+    Transport,
+    LocalIp,
+    LocalIpType,
+    LocalPort(i64),
+    MediaIp,
+    MediaIpType,
+    MediaPort(i64),
+    CallNumber,
+    /// Of this message, or of one so many messages before.
+    Branch(i64),
+    CallId,
+    Cseq(i64),
+    Len(i64),
+    Pid,
+    PeerTagParam,
+    Routes,
+    NextUrl,
+    /// All lines of a header of the last message, with its name.
+    Last(String),
+    LastMessage,
+    LastRequestUri,
+    LastCseqNumber(i64),
+    Variable(Var),
+    /// The line that answers the challenge, with a name and a password of its own or the user's.
+    Authentication(Option<Box<Text>>, Option<Box<Text>>),
+    Field(usize),
+    MsgIndex,
+    ClockTick,
+    /// What a request outside of dialogs is for.
+    Target,
+    /// What a request of the dialog is for: the peer's Contact, before it is known the target.
+    RemoteTarget,
+    User,
+    Domain,
+    /// From and To of a request of ours.
+    LocalParty,
+    RemoteParty,
+    LocalTag,
+    /// The address for a Contact.
+    ContactUri,
+    /// The lines that answer a challenge, where there was one.
+    Credentials,
+    /// All lines of a header of the request that is answered; To has our tag.
+    Answered(String),
+    /// The value of a header of the last message.
+    LastValue(String),
+    /// CSeq's number and the branch of our INVITE.
+    InviteCseq,
+    InviteBranch,
+}
+
+/// Keys of the command line, and the variables that are there.
+pub(crate) struct Names<'a> {
+    pub(crate) keys: &'a HashMap<String, String>,
+    pub(crate) program: &'a mut Program,
+}
+
+impl Text {
+    /// The text of SIPp's CDATA: leading blanks of each line do not count, nor do blank lines before and behind all.
+    pub(crate) fn of_cdata(cdata: &str, names: &mut Names<'_>) -> Result<Self, String> {
+        let trimmed = cdata.trim();
+        let lines: Result<_, _> = trimmed.lines().map(|line| line_of(line.trim(), names)).collect();
+        Ok(Text { lines: lines? })
+    }
+
+    /// One line.
+    pub(crate) fn of_line(text: &str, names: &mut Names<'_>) -> Result<Self, String> {
+        let lines: Result<_, _> = text.split('\n').map(|line| line_of(line, names)).collect();
+        Ok(Text { lines: lines? })
+    }
+
+    /// What can be read at once: the method or status that a message begins with.
+    pub(crate) fn first_word(&self) -> Option<&str> {
+        match self.lines.first()?.first()? {
+            Piece::Literal(text) => text.split_whitespace().next(),
+            Piece::Keyword(_) => None,
+        }
+    }
+}
+
+fn line_of(line: &str, names: &mut Names<'_>) -> Result<Vec<Piece>, String> {
+    let (mut pieces, mut rest) = (Vec::new(), line);
+    let mut literal = String::new();
+    while let Some(open) = rest.find('[') {
+        literal.push_str(&rest[..open]);
+        let inside = &rest[open + 1..];
+        let Some(close) = closing(inside) else {
+            literal.push('[');
+            rest = inside;
+            continue;
+        };
+        // An address of IPv6, or the like, has keywords within its brackets.
+        let word = &inside[..close];
+        if word.starts_with('[') || word.is_empty() || !word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$')
+        {
+            literal.push('[');
+            rest = inside;
+            continue;
+        }
+        match names.keys.get(word) {
+            Some(value) => literal.push_str(value),
+            None => {
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Keyword(keyword(word, names)?));
+            }
+        }
+        rest = &inside[close + 1..];
+    }
+    literal.push_str(rest);
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    Ok(pieces)
+}
+
+/// Where the bracket closes, behind those that open within.
+fn closing(inside: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (at, c) in inside.char_indices() {
+        match c {
+            '[' => depth += 1,
+            ']' if depth == 0 => return Some(at),
+            ']' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn keyword(word: &str, names: &mut Names<'_>) -> Result<Keyword, String> {
+    if let Some(name) = word.strip_prefix('$') {
+        return Ok(Keyword::Variable(names.program.var(name)));
+    }
+    if let Some(parameters) = word.strip_prefix("authentication") {
+        return authentication(parameters, names);
+    }
+    let (name, plus) = offset(word);
+    if let Some(header) = word.strip_prefix("last_") {
+        return Ok(match (header, name) {
+            ("message", _) => Keyword::LastMessage,
+            ("Request_URI", _) => Keyword::LastRequestUri,
+            (_, "last_cseq_number") => Keyword::LastCseqNumber(plus),
+            _ => Keyword::Last(header.trim_end_matches(':').trim().to_owned()),
+        });
+    }
+    if let Some(number) = word.strip_prefix("field") {
+        let number = number.split_whitespace().next().unwrap_or_default();
+        if word.contains("file=") || word.contains("line=") {
+            return Err(format!(
+                "[{word}]: expected [fieldN]: there is one file of fields, and a call has one line of it"
+            ));
+        }
+        return number.parse().map(Keyword::Field).map_err(|_| format!("[{word}]: expected a number, as [field0]"));
+    }
+    Ok(match (name, plus) {
+        ("service", 0) => Keyword::Service,
+        ("remote_ip" | "remote_host" | "server_ip", 0) => Keyword::RemoteIp,
+        ("remote_port", plus) => Keyword::RemotePort(plus),
+        ("transport", 0) => Keyword::Transport,
+        ("local_ip", 0) => Keyword::LocalIp,
+        ("local_ip_type", 0) => Keyword::LocalIpType,
+        ("local_port", plus) => Keyword::LocalPort(plus),
+        ("media_ip", 0) => Keyword::MediaIp,
+        ("media_ip_type", 0) => Keyword::MediaIpType,
+        ("media_port" | "auto_media_port", plus) => Keyword::MediaPort(plus),
+        ("call_number", 0) => Keyword::CallNumber,
+        ("branch", plus) => Keyword::Branch(plus),
+        ("call_id", 0) => Keyword::CallId,
+        ("cseq", plus) => Keyword::Cseq(plus),
+        ("len", plus) => Keyword::Len(plus),
+        ("pid", 0) => Keyword::Pid,
+        ("peer_tag_param", 0) => Keyword::PeerTagParam,
+        ("routes", 0) => Keyword::Routes,
+        ("next_url", 0) => Keyword::NextUrl,
+        ("msg_index", 0) => Keyword::MsgIndex,
+        ("clock_tick", 0) => Keyword::ClockTick,
+        _ => {
+            return Err(format!(
+                "[{word}]: not supported: expected a keyword, as [call_id], or a name of --key NAME=VALUE"
+            ));
+        }
+    })
+}
+
+/// A number behind a name: `len-3`.
+fn offset(word: &str) -> (&str, i64) {
+    let Some(at) = word.rfind(['+', '-']) else { return (word, 0) };
+    match (word.get(..at), word.get(at..).map(str::parse)) {
+        (Some(name), Some(Ok(plus))) => (name, plus),
+        _ => (word, 0),
+    }
+}
+
+/// `username=joe password=[field1]`
+fn authentication(parameters: &str, names: &mut Names<'_>) -> Result<Keyword, String> {
+    let (mut user, mut password) = (None, None);
+    let mut rest = parameters.trim();
+    while let Some((name, value)) = rest.split_once('=') {
+        let end = value.find(char::is_whitespace).unwrap_or(value.len());
+        let text = Some(Box::new(Text::of_line(value[..end].trim_matches('"'), names)?));
+        match name.trim() {
+            "username" => user = text,
+            "password" => password = text,
+            other => return Err(format!("[authentication]: {other}: not supported: expected username and password")),
+        }
+        rest = value[end..].trim();
+    }
+    Ok(Keyword::Authentication(user, password))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Text, String> {
+        let keys = [("domain".to_owned(), "example.com".to_owned())].into();
+        Text::of_cdata(text, &mut Names { keys: &keys, program: &mut Program::default() })
+    }
+
+    #[test]
+    fn keywords_stand_in_brackets_and_keys_are_filled() {
+        let text =
+            parse("\n   INVITE sip:[service]@[domain] SIP/2.0\n  Content-Length: [len-2]\n\n  x\n ").expect("good");
+        let literal = |text: &str| Piece::Literal(text.to_owned());
+        assert_eq!(
+            text.lines[0],
+            [literal("INVITE sip:"), Piece::Keyword(Keyword::Service), literal("@example.com SIP/2.0")]
+        );
+        assert_eq!(text.lines[1], [literal("Content-Length: "), Piece::Keyword(Keyword::Len(-2))]);
+        assert_eq!((text.lines.len(), text.first_word()), (4, Some("INVITE")));
+    }
+
+    #[test]
+    fn brackets_that_are_no_keywords_stay() {
+        let text = parse("Via: SIP/2.0/UDP [[local_ip]]:5060 [::1] [").expect("good");
+        assert_eq!(text.lines[0][1], Piece::Keyword(Keyword::LocalIp));
+        assert_eq!(text.lines[0][2], Piece::Literal("]:5060 [::1] [".into()));
+    }
+
+    #[test]
+    fn what_a_keyword_says_besides() {
+        let one = |text: &str| parse(text).map(|text| text.lines[0][0].clone());
+        assert_eq!(one("[last_Via:]"), Ok(Piece::Keyword(Keyword::Last("Via".into()))));
+        assert_eq!(one("[last_cseq_number+1]"), Ok(Piece::Keyword(Keyword::LastCseqNumber(1))));
+        assert_eq!(one("[field12]"), Ok(Piece::Keyword(Keyword::Field(12))));
+        let Ok(Piece::Keyword(Keyword::Authentication(Some(_), Some(password)))) =
+            one("[authentication username=joe password=[field1]]")
+        else {
+            panic!("both are there")
+        };
+        assert_eq!(password.lines[0], [Piece::Keyword(Keyword::Field(1))]);
+        for (wrong, wanted) in [
+            ("[tdmmap]", "[tdmmap]: not supported"),
+            ("[field0 file=\"x\"]", "one file"),
+            ("[authentication aka_K=1]", "aka_K"),
+        ] {
+            assert!(one(wrong).expect_err("it is not supported").contains(wanted), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Scenarios of SIPp (3.6): the elements and attributes that signalling needs. What is not known is refused with its place.
+
+use super::action::{Action, Comparison, Operand, Operation, Search, Within};
+use super::document::Element;
+use super::error::{Wrong, line_of, wrong};
+use super::program::{At, Expect, Length, Next, Pattern, Pause, Program, Send, Step, Var, What};
+use super::text::{Names, Text};
+use regex::{Regex, RegexBuilder};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Reads a scenario.
+pub(super) fn read(text: &str, file: &str, keys: &HashMap<String, String>) -> Result<Program, Wrong> {
+    let mut root = Element::parse(text)?;
+    if root.name != "scenario" {
+        return Err(wrong(root.offset, format!("<{}>: expected <scenario>", root.name)));
+    }
+    let name = root.take("name").unwrap_or_default();
+    root.done()?;
+    let program = Program { name, file: file.to_owned(), strict: true, ..Program::default() };
+    let mut reader = XmlReader { text, keys, program, labels: HashMap::new(), open: Vec::new() };
+    let children = std::mem::take(&mut root.children);
+    for child in children {
+        reader.element(child)?;
+    }
+    reader.close()
+}
+
+struct XmlReader<'a> {
+    text: &'a str,
+    keys: &'a HashMap<String, String>,
+    program: Program,
+    labels: HashMap<String, At>,
+    /// Labels that were named before they were there: by which step, which of its ways on, and where.
+    open: Vec<Open>,
+}
+
+struct Open {
+    step: At,
+    label: String,
+    offset: usize,
+    /// Where it goes on in time; else its `next`.
+    on_timeout: bool,
+}
+
+impl XmlReader<'_> {
+    fn element(&mut self, mut it: Element) -> Result<(), Wrong> {
+        let what = match it.name.as_str() {
+            "send" => self.send(&mut it)?,
+            "recv" => self.recv(&mut it)?,
+            "pause" | "timewait" => {
+                What::Pause(Pause { length: self.length(&mut it)?, after_all: it.name == "timewait" })
+            }
+            "nop" => What::Nothing,
+            "sendCmd" => {
+                if it.take("dest").is_some() {
+                    return Err(wrong(
+                        it.offset,
+                        "<sendCmd>: attribute dest is not supported: there is one other controller",
+                    ));
+                }
+                What::SendCommand(self.cdata(&it)?)
+            }
+            "recvCmd" => {
+                if it.take("src").is_some() {
+                    return Err(wrong(
+                        it.offset,
+                        "<recvCmd>: attribute src is not supported: there is one other controller",
+                    ));
+                }
+                What::ExpectCommand
+            }
+            "label" => {
+                let id = it.need("id", "a name")?;
+                it.done()?;
+                if self.labels.insert(id.clone(), self.program.steps.len()).is_some() {
+                    return Err(it.bad("id", &id, "a name that no other label has"));
+                }
+                return Ok(());
+            }
+            // What SIPp's statistics are to look like, and which variables are used on purpose.
+            "ResponseTimeRepartition" | "CallLengthRepartition" | "Reference" => return Ok(()),
+            _ => return Err(it.unsupported("scenario")),
+        };
+        self.step(it, what)
+    }
+
+    /// What all steps may have, and what is in them.
+    fn step(&mut self, mut it: Element, what: What) -> Result<(), Wrong> {
+        // Times are measured by what is sent and received, whatever has a number; a blank line is for SIPp's screen.
+        for statistics in ["rtd", "start_rtd", "repeat_rtd", "crlf", "hide", "display"] {
+            it.take(statistics);
+        }
+        let (next, test, chance) = (it.take("next"), it.take("test"), it.number("chance")?);
+        it.done()?;
+        let at = self.program.steps.len();
+        let test = test.map(|name| self.program.var(&name));
+        let chance = chance.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&chance) {
+            return Err(it.bad("chance", &chance.to_string(), "a share from 0 to 1"));
+        }
+        let mut goes = Vec::new();
+        match next {
+            Some(label) => {
+                self.open.push(Open { step: at, label, offset: it.offset, on_timeout: false });
+                goes.push(Next { to: 0, test, chance });
+            }
+            None if test.is_some() => return Err(wrong(it.offset, format!("<{}>: test without next", it.name))),
+            None => {}
+        }
+        let mut actions = Vec::new();
+        for mut child in std::mem::take(&mut it.children) {
+            if child.name != "action" {
+                return Err(child.unsupported(&it.name));
+            }
+            for action in std::mem::take(&mut child.children) {
+                self.action(action, &mut actions)?;
+            }
+        }
+        let line = line_of(self.text, it.offset);
+        self.program.steps.push(Step { line, what, actions, next: goes });
+        Ok(())
+    }
+
+    fn send(&mut self, it: &mut Element) -> Result<What, Wrong> {
+        let again = it.number("retrans")?.map(|millis| Duration::from_secs_f64(millis.clamp(1.0, 1e6) / 1000.0));
+        let lost = it.number("lost")?.unwrap_or(0.0) / 100.0;
+        let text = self.cdata(it)?;
+        if text.first_word().is_none() {
+            return Err(wrong(it.offset, "<send>: expected a message in CDATA, that begins with a method or SIP/2.0"));
+        }
+        Ok(What::Send(Send { text, again, lost }))
+    }
+
+    fn recv(&mut self, it: &mut Element) -> Result<What, Wrong> {
+        let (response, request) = (it.take("response"), it.take("request"));
+        let like = it.flag("regexp_match")?;
+        let what = match (response, request) {
+            (Some(code), None) => {
+                let number = code.parse().ok().filter(|code| (100..700).contains(code));
+                let number = number.ok_or_else(|| it.bad("response", &code, "a status code"))?;
+                Pattern::Response(number, number)
+            }
+            (None, Some(method)) if like => Pattern::RequestLike(self.regex(it, "request", &method, false)?),
+            (None, Some(method)) => Pattern::Request(method),
+            _ => return Err(wrong(it.offset, "<recv>: expected one of response and request")),
+        };
+        let timeout = it.number("timeout")?.map(|millis| Duration::from_secs_f64(millis.clamp(0.0, 1e9) / 1000.0));
+        let on_timeout = it.take("ontimeout");
+        if let Some(label) = on_timeout {
+            self.open.push(Open { step: self.program.steps.len(), label, offset: it.offset, on_timeout: true });
+        }
+        let lost = it.number("lost")?.unwrap_or(0.0) / 100.0;
+        let (optional, routes, challenge) = (it.flag("optional")?, it.flag("rrs")?, it.flag("auth")?);
+        it.flag("ignoresdp")?;
+        Ok(What::Expect(Expect { what, optional, routes, challenge, timeout, on_timeout: None, lost }))
+    }
+
+    fn cdata(&mut self, it: &Element) -> Result<Text, Wrong> {
+        let mut names = Names { keys: self.keys, program: &mut self.program };
+        Text::of_cdata(&it.text, &mut names).map_err(|what| wrong(it.offset, format!("<{}>: {what}", it.name)))
+    }
+
+    fn line(&mut self, it: &Element, text: &str) -> Result<Text, Wrong> {
+        let mut names = Names { keys: self.keys, program: &mut self.program };
+        Text::of_line(text, &mut names).map_err(|what| wrong(it.offset, format!("<{}>: {what}", it.name)))
+    }
+
+    fn length(&mut self, it: &mut Element) -> Result<Length, Wrong> {
+        let distribution = it.take("distribution");
+        it.flag("sanity_check")?;
+        let need = |it: &mut Element, name: &str| {
+            let number = it.number(name)?;
+            number.ok_or_else(|| wrong(it.offset, format!("<{}>: {name} is missing: expected a number", it.name)))
+        };
+        Ok(match distribution.as_deref() {
+            None => match (it.number("milliseconds")?, it.take("variable")) {
+                (Some(millis), None) => Length::Fixed(millis),
+                (None, Some(name)) => Length::Variable(self.program.var(&name)),
+                (None, None) if it.name == "timewait" => {
+                    return Err(wrong(it.offset, "<timewait>: milliseconds is missing"));
+                }
+                (None, None) => Length::Hold,
+                (Some(_), Some(_)) => {
+                    return Err(wrong(it.offset, "<pause>: expected one of milliseconds and variable"));
+                }
+            },
+            Some("fixed") => Length::Fixed(need(it, "value")?),
+            Some("uniform") => Length::Uniform(need(it, "min")?, need(it, "max")?),
+            Some("exponential") => Length::Exponential(need(it, "mean")?),
+            Some("normal") => Length::Normal(need(it, "mean")?, need(it, "stdev")?),
+            Some("lognormal") => Length::LogNormal(need(it, "mean")?, need(it, "stdev")?),
+            Some("weibull") => Length::Weibull(need(it, "lambda")?, need(it, "k")?),
+            Some("pareto") => Length::Pareto(need(it, "k")?, need(it, "x_m")?),
+            Some(other) => {
+                let known = "fixed, uniform, exponential, normal, lognormal, weibull or pareto";
+                return Err(it.bad("distribution", other, known));
+            }
+        })
+    }
+
+    /// A regular expression as POSIX has it: a dot is a line's end too.
+    fn regex(&self, it: &Element, name: &str, text: &str, any_case: bool) -> Result<Regex, Wrong> {
+        let mut builder = RegexBuilder::new(text);
+        let built = builder.dot_matches_new_line(true).case_insensitive(any_case).size_limit(1 << 20).build();
+        built.map_err(|error| it.bad(name, text, &format!("a regular expression: {error}")))
+    }
+
+    fn variable(&mut self, it: &mut Element, name: &str) -> Result<Var, Wrong> {
+        let name = it.need(name, "a variable")?;
+        Ok(self.program.var(name.trim()))
+    }
+
+    /// `value`, or `variable`.
+    fn operand(&mut self, it: &mut Element, variable: &str) -> Result<Operand, Wrong> {
+        match (it.number("value")?, it.take(variable)) {
+            (Some(number), None) => Ok(Operand::Number(number)),
+            (None, Some(name)) => Ok(Operand::Variable(self.program.var(&name))),
+            _ => Err(wrong(it.offset, format!("<{}>: expected one of value and {variable}", it.name))),
+        }
+    }
+
+    fn action(&mut self, mut it: Element, into: &mut Vec<Action>) -> Result<(), Wrong> {
+        let operation = match it.name.as_str() {
+            "add" => Some(Operation::Add),
+            "subtract" => Some(Operation::Subtract),
+            "multiply" => Some(Operation::Multiply),
+            "divide" => Some(Operation::Divide),
+            _ => None,
+        };
+        into.push(match it.name.as_str() {
+            "ereg" => Action::Search(self.search(&mut it)?),
+            "log" | "warning" => {
+                let message = it.need("message", "a text")?;
+                Action::Log(self.line(&it, &message)?)
+            }
+            "assign" => Action::Number(self.variable(&mut it, "assign_to")?, self.operand(&mut it, "variable")?),
+            "assignstr" => {
+                let (var, value) = (self.variable(&mut it, "assign_to")?, it.need("value", "a text")?);
+                Action::Assign(var, self.line(&it, &value)?)
+            }
+            "todouble" => Action::ToNumber(self.variable(&mut it, "assign_to")?, self.variable(&mut it, "variable")?),
+            "trim" => Action::Trim(self.variable(&mut it, "assign_to")?),
+            "sample" => {
+                let var = self.variable(&mut it, "assign_to")?;
+                Action::Sample(var, self.length(&mut it)?)
+            }
+            "test" => {
+                let into = self.variable(&mut it, "assign_to")?;
+                let one = Operand::Variable(self.variable(&mut it, "variable")?);
+                let compare = it.need("compare", "equal")?;
+                let known = "equal, not_equal, greater_than, less_than, greater_than_equal or less_than_equal";
+                let comparison = Comparison::from_name(&compare).ok_or_else(|| it.bad("compare", &compare, known))?;
+                Action::Compare(into, one, comparison, self.operand(&mut it, "variable2")?)
+            }
+            "strcmp" => {
+                let (into, one) = (self.variable(&mut it, "assign_to")?, self.variable(&mut it, "variable")?);
+                let value = it.need("value", "a text")?;
+                Action::CompareText(into, one, self.line(&it, &value)?)
+            }
+            "lookup" => {
+                let (var, key) = (self.variable(&mut it, "assign_to")?, it.need("key", "a text")?);
+                it.need("file", "the file of --fields")?;
+                Action::Look(var, self.line(&it, &key)?)
+            }
+            "jump" => Action::Jump(self.operand(&mut it, "variable")?),
+            "exec" => {
+                match it.need("int_cmd", "stop_call, stop_gracefully or stop_now; nothing else is executed")?.as_str() {
+                    "stop_call" => Action::StopCall,
+                    "stop_gracefully" | "stop_now" => Action::StopAll,
+                    other => return Err(it.bad("int_cmd", other, "stop_call, stop_gracefully or stop_now")),
+                }
+            }
+            _ => match operation {
+                Some(operation) => Action::Calculate(
+                    self.variable(&mut it, "assign_to")?,
+                    operation,
+                    self.operand(&mut it, "variable")?,
+                ),
+                None => return Err(it.unsupported("action")),
+            },
+        });
+        it.done()
+    }
+
+    fn search(&mut self, it: &mut Element) -> Result<Search, Wrong> {
+        let (text, any_case) = (it.need("regexp", "a regular expression")?, it.flag("case_indep")?);
+        let regex = self.regex(it, "regexp", &text, any_case)?;
+        let nth = it.number("occurrence")?.map_or(0, |nth| (nth as usize).saturating_sub(1));
+        it.flag("start_line")?;
+        let within = match it.take("search_in").as_deref() {
+            None | Some("msg") => Within::Message,
+            Some("body") => Within::Body,
+            Some("hdr") => {
+                let name = it.need("header", "a header's name")?;
+                Within::Header(name.trim().trim_end_matches(':').trim().to_owned(), nth, false)
+            }
+            Some("var") => Within::Variable(self.variable(it, "variable")?),
+            Some(other) => return Err(it.bad("search_in", other, "msg, hdr, body or var")),
+        };
+        let (must, must_not) = (it.flag("check_it")?, it.flag("check_it_inverse")?);
+        let into = it.take("assign_to").unwrap_or_default();
+        let into =
+            into.split(',').map(str::trim).filter(|name| !name.is_empty()).map(|name| self.program.var(name)).collect();
+        Ok(Search { regex, within, must, must_not, into })
+    }
+
+    /// Finds the labels.
+    fn close(mut self) -> Result<Program, Wrong> {
+        for Open { step, label, offset, on_timeout } in self.open {
+            let Some(to) = self.labels.get(&label).copied() else {
+                return Err(wrong(offset, format!("label {label:?} is nowhere: expected <label id={label:?}/>")));
+            };
+            let Some(step) = self.program.steps.get_mut(step) else { continue };
+            match &mut step.what {
+                What::Expect(expect) if on_timeout => expect.on_timeout = Some(to),
+                _ => step.next.iter_mut().for_each(|next| next.to = to),
+            }
+        }
+        if self.program.steps.is_empty() {
+            return Err(wrong(0, "<scenario>: it has no steps"));
+        }
+        Ok(self.program)
+    }
+}

@@ -1,0 +1,302 @@
+//! Scenarios that the load generator runs: its own, in TOML, and SIPp's, among them those that SIPp has built in.
+
+use crate::end::signal;
+use crate::passwords::asking;
+use crate::repro::{LIMIT, address};
+use crate::sipload::{calls, counts, sipload, summary, uas};
+use crate::tls::Site;
+use serde_json::Value;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use tests::peers::{self, Process, Repro, Sipp, sipload_binary};
+
+/// A scenario in a file, removed afterwards.
+struct Written(PathBuf);
+
+impl Written {
+    fn new(name: &str, text: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let count = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("sipload-{}-{count}-{name}", std::process::id()));
+        std::fs::write(&path, text).expect("a temporary file");
+        Written(path)
+    }
+
+    /// One that SIPp has built in, as it prints it.
+    fn of_sipp(name: &str) -> Self {
+        let output = Command::new("sipp").args(["-sd", name]).stdin(Stdio::null()).output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("</scenario>"), "{name}: {text}");
+        Self::new(&format!("{name}.xml"), &text)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a plain name")
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Ten calls in half a second.
+const TEN: [&str; 6] = ["--rate", "20", "--duration", "500ms", "--min-success", "1"];
+
+/// Makes calls by a scenario.
+fn play(file: &str, target: &str, more: &[&str]) -> (Option<i32>, Value) {
+    summary(sipload(&[&["scenario", file, "--json", "--target", target], more].concat()))
+}
+
+/// Answers by a scenario.
+fn answering(file: &str, listen: &str, more: &[&str]) -> Repro {
+    let binary = sipload_binary().expect("it can be built");
+    let mut command = Command::new(binary);
+    command.args(["scenario", file, "--json", "--listen", listen]).args(more);
+    Repro::start_command(&mut command, 1).expect("it listens")
+}
+
+/// Ends who answers; what it has counted.
+fn ended(callee: Repro) -> Value {
+    let callee = callee.into_process();
+    signal(&callee, "INT");
+    summary(callee).1
+}
+
+fn sipp_uas(name: &str, calls: &str) -> (Process, SocketAddr) {
+    let local = SocketAddr::from((peers::loopback(), 5060));
+    let mut command = Command::new("sipp");
+    command.args(["-nostdin", "-sn", name, "-m", calls, "-i", &local.ip().to_string(), "-p", "5060"]);
+    (Process::start(command.current_dir(std::env::temp_dir())).expect("it runs"), local)
+}
+
+const CALL: &str = r#"
+name = "a call, and a question within it"
+
+[[step]]
+send = "INVITE"
+sdp = true
+headers = { Subject = "call {number} of {user}" }
+
+[[step]]
+expect = 200
+optional = [100, 180, 183]
+capture = { media = { body = true, regex = "m=audio ([0-9]+)" } }
+or = { 486 = "busy", 5xx = "busy" }
+
+[[step]]
+send = "ACK"
+
+[[step]]
+pause = { uniform = ["10ms", "50ms"] }
+
+[[step]]
+send = "INFO"
+headers = { X-Media = "{media}" }
+
+[[step]]
+expect = "2xx"
+
+[[step]]
+send = "BYE"
+
+[[step]]
+expect = 200
+
+[[step]]
+end = true
+
+[[step]]
+label = "busy"
+fail = "the other side is busy"
+"#;
+
+const ANSWER: &str = r#"
+[[step]]
+expect = "INVITE"
+
+[[step]]
+send = 180
+
+[[step]]
+send = 200
+sdp = true
+
+[[step]]
+expect = "ACK"
+
+[[step]]
+expect = "INFO"
+capture = { media = { header = "X-Media", regex = "^[0-9]+$" } }
+
+[[step]]
+send = 200
+
+[[step]]
+expect = "BYE"
+
+[[step]]
+send = 200
+"#;
+
+#[test]
+fn scenarios_of_ones_own_call_each_other() {
+    let (call, answer) = (Written::new("call.toml", CALL), Written::new("answer.toml", ANSWER));
+    let site = Site::new();
+    site.issue(&["127.0.0.1"], |_| {});
+    let path = |name: &str| site.path(name).display().to_string();
+    let (cert, key, ca) = (path("own.pem"), path("own.key"), path("ca.pem"));
+    let own = ["--tls-cert", &cert, "--tls-key", &key];
+    let more = ["--users", "u{0..9}@example.com", "--tls-trust", &ca, "--connections", "2"];
+    for transport in ["udp", "tcp", "tls", "ws"] {
+        let callee = answering(answer.path(), &format!("{transport}:127.0.0.1:0"), &own);
+        let target = format!("sip:service@{};transport={transport}", address(&callee, transport));
+        let (code, run) = play(call.path(), &target, &[&TEN[..], &more].concat());
+        assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{transport}: {run}");
+        for name in ["post_dial_delay", "answered", "bye"] {
+            assert_eq!(run["times_ms"][name]["count"], 10, "{transport}: {name}: {run}");
+        }
+        assert_eq!(counts(&ended(callee)), [10, 10, 0], "{transport}");
+    }
+}
+
+#[test]
+fn a_scenario_of_ones_own_goes_through_the_proxy_with_a_password() {
+    let proxy = asking("scenario", "", "inline");
+    let text = "[[step]]\nsend = \"REGISTER\"\nuri = \"sip:example.com\"\nheaders = { To = \"<sip:{user}@{domain}>\", Expires = 60 }\n\
+                [[step]]\nexpect = 200\nauthenticate = true\n";
+    let register = Written::new("register.toml", text);
+    let via = format!("sip:{}", address(&proxy, "udp"));
+    let who = |password| ["--users", "bob@example.com", "--password", password, "--via", &via];
+    let (code, run) = play(register.path(), "sip:example.com", &[&TEN[..], &who("builder")].concat());
+    assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{run}");
+    let (code, run) = play(register.path(), "sip:example.com", &[&TEN[..], &who("wrong")].concat());
+    assert_eq!((code, counts(&run)), (Some(1), [10, 0, 10]), "{run}");
+}
+
+#[test]
+fn what_is_wrong_in_a_scenario_is_told_in_one_line() {
+    let wrong = Written::new("wrong.toml", "[[step]]\nsend = \"INVITE\"\nhedaers = {}\n");
+    let xml = Written::new("wrong.xml", "<scenario>\n<pause/>\n<rtpstream/>\n</scenario>\n");
+    let answer = Written::new("answer.toml", ANSWER);
+    let target = ["--target", "sip:a@127.0.0.1:9", "--rate", "1"];
+    for (args, text) in [
+        (
+            &[&["scenario", wrong.path()][..], &target].concat(),
+            format!("{}:3: step.hedaers: is not known", wrong.path()),
+        ),
+        (&[&["scenario", xml.path()][..], &target].concat(), format!("{}:3: <rtpstream> is not supported", xml.path())),
+        (&vec!["scenario", "/nowhere/x.toml"], "/nowhere/x.toml".to_owned()),
+        (&vec!["scenario", answer.path()], "missing: --listen".to_owned()),
+        (&vec!["call", "--rate", "1"], "missing: --target".to_owned()),
+        (&vec!["call", "--target", "sip:a@127.0.0.1"], "missing: --rate".to_owned()),
+    ] {
+        let (status, output) = sipload(args).finish(LIMIT).expect("it ends by itself");
+        assert_eq!((status.code(), output.lines().count()), (Some(2), 1), "{output}");
+        assert!(output.starts_with("sipload: ") && output.contains(&text), "{output}");
+    }
+}
+
+#[test]
+fn sipps_own_callers_run_unchanged() {
+    if !peers::available("sipp") {
+        return;
+    }
+    let callee = uas("udp:127.0.0.1:0", &[]);
+    let target = format!("sip:service@{}", address(&callee, "udp"));
+    let (code, run) = play(Written::of_sipp("uac").path(), &target, &TEN);
+    assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{run}");
+    for name in ["uac", "regexp"] {
+        let file = Written::of_sipp(name);
+        let (sipp, local) = sipp_uas("uas", "10");
+        let (code, run) = play(file.path(), &format!("sip:service@{local}"), &TEN);
+        assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{name}: {run}");
+        let (status, output) = sipp.finish(LIMIT).expect("it ends after its calls");
+        assert!(status.success(), "{output}");
+    }
+}
+
+#[test]
+fn sipps_own_callee_runs_unchanged() {
+    if !peers::available("sipp") {
+        return;
+    }
+    let file = Written::of_sipp("uas");
+    let local = SocketAddr::from((peers::loopback(), 5060));
+    let callee = answering(file.path(), &format!("udp:{local}"), &[]);
+    let sipp = Sipp {
+        scenario: "uac_call.xml",
+        local: (peers::loopback(), 5060).into(),
+        remote: Some(local),
+        calls: 10,
+        rate: 20,
+        transport: "u1",
+        more: &[],
+    };
+    let stats = sipp.run(LIMIT).expect("SIPp ends");
+    assert_eq!((stats.successful, stats.failed), (10, 0));
+    let (code, run) = calls(&format!("sip:service@{local}"), &TEN);
+    assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{run}");
+    assert_eq!(counts(&ended(callee)), [20, 20, 0]);
+}
+
+#[test]
+fn sipps_branches_agree_with_sipp_and_with_each_other() {
+    if !peers::available("sipp") {
+        return;
+    }
+    let (caller, callee) = (Written::of_sipp("branchc"), Written::of_sipp("branchs"));
+    let three = ["--rate", "10", "--duration", "300ms", "--min-success", "1"];
+    let own = answering(callee.path(), "udp:127.0.0.1:0", &[]);
+    let (code, run) = play(caller.path(), &format!("sip:ua2@{}", address(&own, "udp")), &three);
+    assert_eq!((code, counts(&run)), (Some(0), [3, 3, 0]), "{run}");
+    assert_eq!(counts(&ended(own)), [3, 3, 0]);
+    let (sipp, local) = sipp_uas("branchs", "3");
+    let (code, run) = play(caller.path(), &format!("sip:ua2@{local}"), &three);
+    assert_eq!((code, counts(&run)), (Some(0), [3, 3, 0]), "{run}");
+    let (status, output) = sipp.finish(LIMIT).expect("it ends after its calls");
+    assert!(status.success(), "{output}");
+}
+
+/// Two controllers put together calls of two who only answer.
+#[test]
+fn sipps_controllers_of_third_party_calls_run_unchanged() {
+    if !peers::available("sipp") {
+        return;
+    }
+    let (one, other) = (Written::of_sipp("3pcc-C-A"), Written::of_sipp("3pcc-C-B"));
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let third = ["--3pcc", &free.to_string()].map(str::to_owned);
+    let third: Vec<&str> = third.iter().map(String::as_str).collect();
+    let [a, b] = [(); 2].map(|()| uas("udp:127.0.0.1:0", &[]));
+    let target = |callee: &Repro| format!("sip:service@{}", address(callee, "udp"));
+    let to_b = target(&b);
+    let second = answering(other.path(), "udp:127.0.0.1:0", &[&["--target", &to_b][..], &third].concat());
+    let (code, run) = play(one.path(), &target(&a), &[&TEN[..], &third].concat());
+    assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{run}");
+    // The other side's calls may end a moment later.
+    assert_eq!(counts(&ended(second))[0], 10);
+    for callee in [a, b] {
+        assert_eq!(counts(&ended(callee))[0], 10);
+    }
+}
+
+#[test]
+fn scenarios_with_digest_go_through_the_proxy() {
+    let proxy = asking("digest", "algorithms = [\"MD5\"]", "inline");
+    let proxy = format!("sip:bob@{}", address(&proxy, "udp"));
+    let sipp = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(name).display().to_string();
+    let bob = format!("udp:{}:5060", peers::loopback());
+    let common = ["--key", "domain=example.com", "--rate", "10", "--duration", "100ms", "--min-success", "1"];
+    let who = ["--users", "bob@example.com", "--password", "builder", "--listen", &bob];
+    let (code, run) = play(&sipp("register_digest.xml"), &proxy, &[&common[..], &who].concat());
+    assert_eq!((code, counts(&run)), (Some(0), [1, 1, 0]), "{run}");
+    let callee = answering(&sipp("uas_call.xml"), &bob, &[]);
+    let who = ["--users", "alice@example.com", "--password", "wonderland", "--key", "caller=alice"];
+    let (code, run) = play(&sipp("uac_call_digest.xml"), &proxy, &[&common[..], &who].concat());
+    assert_eq!((code, counts(&run)), (Some(0), [1, 1, 0]), "{run}");
+    assert_eq!(counts(&ended(callee)), [1, 1, 0]);
+}
