@@ -16,23 +16,29 @@ pub(super) fn description(msg: &Message) -> Result<Option<(Bytes, Box<Sdp>)>, ()
         return Ok(None);
     }
     match read(msg) {
-        None if validate::may_be_ignored(msg) => Ok(None),
-        read => read.map(Some).ok_or(()),
+        Err(()) if validate::may_be_ignored(msg) => Ok(None),
+        read => read,
     }
 }
 
-fn read(msg: &Message) -> Option<(Bytes, Box<Sdp>)> {
-    let of_session = msg.header(h::CONTENT_DISPOSITION).map_or(true, |disposition| disposition.is("session"));
-    let media = msg.header(h::CONTENT_TYPE).ok()?;
+fn read(msg: &Message) -> Result<Option<(Bytes, Box<Sdp>)>, ()> {
+    if !msg.header(h::CONTENT_DISPOSITION).map_or(true, |disposition| disposition.is("session")) {
+        return Err(());
+    }
+    let media = msg.header(h::CONTENT_TYPE).map_err(drop)?;
     let body = match parts::has_parts(&media) {
-        true => parts::session(&media, &msg.body_bytes())?,
-        false if of_session && media.is("application", "sdp") => msg.body_bytes(),
-        false => return None,
+        // What of its parts must be understood was looked at before.
+        true => match parts::session(&media, &msg.body_bytes()) {
+            Some(body) => body,
+            None => return Ok(None),
+        },
+        false if media.is("application", "sdp") => msg.body_bytes(),
+        false => return Err(()),
     };
     // A copy: a share would keep the whole message.
     let body = Bytes::copy_from_slice(&body);
-    let sdp = Sdp::parse(&body).ok()?;
-    Some((body, Box::new(sdp)))
+    let sdp = Sdp::parse(&body).map_err(drop)?;
+    Ok(Some((body, Box::new(sdp))))
 }
 
 #[cfg(test)]
@@ -78,6 +84,13 @@ mod tests {
         bench.ask(1, asked(|msg| msg.set_body(Some("multipart/mixed;boundary=b"), parts)));
         let call = bench.dum.application().calls[0].as_server();
         assert_eq!(bench.with(|_, dum| call.provide_answer(dum, &answer)), Ok(()));
+        // Parts without one are no offer.
+        let mut bench = Bench::new(App::default());
+        let parts = "--b\r\nContent-Type: application/isup\r\nContent-Disposition: signal;handling=optional\r\n\r\nx\r\n\
+                     --b--\r\n";
+        bench.ask(1, asked(|msg| msg.set_body(Some("multipart/mixed;boundary=b"), parts)));
+        let call = bench.dum.application().calls[0].as_server();
+        assert_eq!(bench.with(|_, dum| call.provide_offer(dum, &answer)), Ok(()));
         // Who insists is refused.
         let mut bench = Bench::new(App::default());
         bench.ask(1, asked(|msg| msg.append_line("Content-Disposition", "early-session")));

@@ -153,7 +153,8 @@ fn more_than_the_limit_is_refused() {
         dum.send_request(msg)
     };
     assert!(bench.with(|_, dum| send(dum)).is_ok());
-    for method in [Method::Invite, Method::Subscribe, Method::Ack, Method::Cancel] {
+    use Method::{Ack, Bye, Cancel, Invite, Notify, Prack, Subscribe, Update};
+    for method in [Invite, Subscribe, Ack, Cancel, Bye, Prack, Update, Notify] {
         let refused = bench.with(|_, dum| dum.send_request(incoming(&method)));
         assert!(matches!(refused, Err(crate::NotSent::Unfit(_))), "{method:?}");
     }

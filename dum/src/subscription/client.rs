@@ -153,6 +153,8 @@ pub(crate) fn outcome(
         return;
     }
     this.transaction = None;
+    let raised = set::take_raised(dum, sub);
+    let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
     let response = outcome.response.as_deref();
     let event = match outcome.status {
         200..300 => {
@@ -168,7 +170,7 @@ pub(crate) fn outcome(
         }
         status => {
             this.retry_after = response.and_then(|msg| msg.header(h::RETRY_AFTER).ok()).map(|after| after.seconds);
-            if status == 423 && set::lengthen(dum, sub, response) { Event::TooBrief } else { Event::Refused }
+            if status == 423 && !raised && set::lengthen(dum, sub, response) { Event::TooBrief } else { Event::Refused }
         }
     };
     happen(dum, sub, event, outcome.response.clone());

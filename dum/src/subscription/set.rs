@@ -255,9 +255,9 @@ pub(crate) fn outcome(
         return;
     }
     this.transaction = None;
+    let raised = std::mem::take(&mut this.raised);
     let response = outcome.response.as_deref();
     if outcome.is_success() || !this.subscriptions.is_empty() {
-        this.raised = false;
         // Timer N waits for the NOTIFY; a fork that notified counts more than a refusal.
         this.granted = response.and_then(|msg| msg.header(h::EXPIRES).ok()).map(|expires| expires.0);
         if let Some(seconds) = this.granted.filter(|_| outcome.is_success()) {
@@ -266,7 +266,7 @@ pub(crate) fn outcome(
         }
         return;
     }
-    if outcome.status == 423 && !this.ending && raise(this, response) {
+    if outcome.status == 423 && !this.ending && !raised && raise(this, response) {
         let cseq = this.request.header(h::CSEQ).map_or(1, |cseq| cseq.number);
         this.request.set(h::CSEQ, &format_args!("{} SUBSCRIBE", cseq.saturating_add(1)));
         return send(dum, handle);
@@ -276,13 +276,13 @@ pub(crate) fn outcome(
     fail(dum, handle, SubscriptionEnd::Refused(outcome.status), outcome.response.clone(), retry);
 }
 
-/// Takes the Min-Expires of a 423, if it is more than was asked for; what was to be fetched once stays so, and a notifier
-/// that wants more each time is answered as one that refuses.
+/// Takes the Min-Expires of a 423, if it is more than was asked for; what was to be fetched once stays so.
 fn raise(this: &mut ClientSubscriptionSet, response: Option<&Message>) -> bool {
     let least = response.and_then(|msg| msg.header(h::MIN_EXPIRES).ok()).map_or(0, |least| least.0);
-    let more = this.expires > 0 && least > this.expires && !this.raised;
-    this.raised = more;
+    let more = this.expires > 0 && least > this.expires;
     if more {
+        // A notifier that wants more each time is answered as one that refuses.
+        this.raised = true;
         this.expires = least;
         this.request.set(h::EXPIRES, &least);
     }
@@ -418,6 +418,12 @@ pub(super) fn describe(dum: &Dum<'_>, sub: Handle<ClientSubscription>, msg: &mut
         }
     }
     msg.set(h::EXPIRES, &set.expires);
+}
+
+/// Whether the request that was answered asked for longer after a 423.
+pub(super) fn take_raised(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>) -> bool {
+    let Ok(set) = dum.core.client_subscriptions.get(sub).map(|this| this.set) else { return false };
+    dum.core.subscription_sets.get_mut(set).is_ok_and(|this| std::mem::take(&mut this.raised))
 }
 
 /// A refresh was too brief: whether to ask for longer.

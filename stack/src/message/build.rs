@@ -69,7 +69,7 @@ impl Message {
 
     /// Adds a tag to a To header that has none.
     pub fn add_to_tag(&mut self, tag: &str) {
-        if self.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_none()) {
+        if self.header(h::TO).is_ok_and(|to| !to.params.contains(p::TAG.name)) {
             self.tag_to(tag);
         }
     }

@@ -107,7 +107,11 @@ impl Message {
     /// # Errors
     /// When one of them is malformed or missing.
     pub(crate) fn learn(&mut self) -> Result<(), HeaderError> {
-        let to_tag = self.header(h::TO)?.param(p::TAG).is_some();
+        let to = self.header(h::TO)?;
+        let to_tag = to.param(p::TAG).is_some();
+        if !to_tag && to.params.contains(p::TAG.name) {
+            return Err(HeaderError { header: "To", offset: 0, rule: "tag without a value" });
+        }
         let text = self.uri_text()?;
         let uri = Uri::parse_request(text).map_err(|e| wrong(e.offset, e.rule))?;
         self.known = Known { uri: UriAt::of(&uri, text), to_tag: Some(to_tag) };
@@ -170,5 +174,9 @@ mod tests {
         msg.learn().unwrap();
         msg.remove(h::TO);
         assert!(!msg.has_to_tag() && msg.learn().is_err());
+        let mut empty = request("sip:a@a.example", "<sip:a@b>;tag");
+        assert_eq!(empty.learn().map_err(|error| error.rule), Err("tag without a value"));
+        empty.add_to_tag("1");
+        assert_eq!(empty.header(h::TO).map(|to| to.to_string()).unwrap(), "<sip:a@b>;tag");
     }
 }

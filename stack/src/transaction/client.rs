@@ -373,6 +373,8 @@ impl TransactionController {
             let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
             match *action {
                 Action::Arm(timer) => self.arm_client(at, timer, now),
+                // It was given up.
+                Action::Resend if client.tu == NO_TU && !client.cancel => {}
                 Action::Resend => {
                     let (bytes, flow, key) = (client.kept.clone(), client.flow, client.key());
                     let domain = client.domain.clone();

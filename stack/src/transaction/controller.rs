@@ -171,9 +171,9 @@ impl TransactionController {
             Command::SendStateless { transaction, msg, options } => self.stateless(transaction, msg, options, now),
             Command::Respond { transaction, msg } => self.respond(transaction, &msg, now),
             Command::RespondStatus { transaction, code } => self.respond_status(transaction, code, now),
-            Command::SendRaw { bytes, flow, name } => {
-                let notify = Notify { shard: self.shard, key: name };
-                self.transmit(bytes, (flow, None), Some(notify), now);
+            Command::SendRaw(message) => {
+                let Transmission { bytes, flow, domain, notify } = *message;
+                self.transmit(bytes, (flow, domain), notify, now);
             }
             // What finds no room is asked for again with the next REGISTER.
             Command::Expect { transport, connection, within } => {

@@ -8,6 +8,9 @@
 //! stand at one end alone), so the attempt stays as long as an accepted one, and when a 2xx comes while the transaction
 //! user still waits, it is passed up: that attempt is then the transaction user's, and the one under way is cancelled.
 //! After the transaction user has heard that its request failed, it is a stray response like any other (RFC 6026 §8.3).
+//!
+//! One that was given up for its silence alone, long before Timer B, goes on until then but is not sent again: when it
+//! says something it is cancelled, and when it refuses that is acknowledged.
 
 use super::client::{Client, Event, State};
 use super::controller::{NO_TU, TransactionController};
@@ -28,7 +31,7 @@ use std::time::Duration;
 pub(super) enum Left {
     /// The event is the machine's.
     No,
-    /// The event was its last: it waits for a late 2xx.
+    /// Another attempt has its place; whatever it hears from now on is late.
     Lingers,
 }
 
@@ -64,6 +67,12 @@ impl TransactionController {
         client.tu = NO_TU;
         if cause != Cause::Failed || !matches!(client.state, State::Invite(_)) {
             return Left::No;
+        }
+        if client.silent && matches!(event, Event::Timer(_)) {
+            client.cancel_wanted = Some(Box::default());
+            self.count_client(at);
+            self.arm_client(at, Timer::B, now);
+            return Left::Lingers;
         }
         self.tally.moves(client.state.place(), State::Invite(I::Accepted).place());
         client.state = State::Invite(I::Accepted);
@@ -151,6 +160,7 @@ impl TransactionController {
         // A new slot: Timer M begins anew, and the one that runs finds nothing.
         if let Some(mut client) = self.clients.remove(at.0, at.1) {
             client.tu = tu;
+            client.kept = Bytes::new();
             let key = client.id.key(false);
             let at = self.clients.insert(client);
             self.client_slots.insert(key, at.0);

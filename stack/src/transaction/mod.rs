@@ -98,14 +98,7 @@ pub enum Command {
         code: u16,
     },
     /// Send octets, in a stack without transactions.
-    SendRaw {
-        /// The octets.
-        bytes: Bytes,
-        /// Where.
-        flow: Flow,
-        /// Who hears of a failure.
-        name: u64,
-    },
+    SendRaw(Box<Transmission>),
     /// Close a connection whose peer is silent for too long.
     Expect {
         /// Its transport.

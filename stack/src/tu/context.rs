@@ -4,8 +4,8 @@ use super::{ClientTransaction, ServerTransaction};
 use crate::flow_token::{BadFlowToken, FlowTokens, NamedFlow, Purpose};
 use crate::message::Message;
 use crate::overload::{Bans, Cause};
-use crate::transaction::Command;
-use crate::transport::{Flow, TransportTable};
+use crate::transaction::{Command, Transmission};
+use crate::transport::{Flow, Notify, TransportTable};
 use bytes::Bytes;
 use rutil::{Rng, Time};
 use std::net::{IpAddr, SocketAddr};
@@ -155,7 +155,8 @@ impl TuContext<'_> {
     /// Sends octets as they are, in a stack without transactions ([`crate::StackOptions::raw`]); a connection that is not there
     /// is opened. When a transport tells that it could not, `name` comes back with [`super::TuEvent::RawFailed`].
     pub fn send_raw(&mut self, bytes: Bytes, flow: Flow, name: u64) {
-        self.commands.push(Command::SendRaw { bytes, flow, name });
+        let notify = Some(Notify { shard: self.shard, key: name });
+        self.commands.push(Command::SendRaw(Box::new(Transmission { bytes, flow, domain: None, notify })));
     }
 
     /// Answers a request: any number of provisional responses, then one final one; a 2xx to an INVITE may be

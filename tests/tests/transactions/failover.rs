@@ -170,6 +170,35 @@ fn silence_may_lead_on_sooner() {
     assert_eq!((bench.told(0), bench.alive().0), (vec![told(62_000, "client ended")], 0));
 }
 
+/// A target that was given up for its silence and says something after all: it is to stop ringing, and its refusal is
+/// acknowledged, while the other one is waited for.
+#[test]
+fn who_speaks_up_too_late_is_cancelled_or_acknowledged() {
+    for late in [180, 486] {
+        let mut bench = bench();
+        let options = SendOptions { silence: Some(Duration::from_secs(5)), ..SendOptions::default() };
+        let (_, first) = send_with(&mut bench, "INVITE", NAME, &["192.0.2.11", "192.0.2.12"], options);
+        bench.run_to(5_000);
+        let second = bench.sent().pop().unwrap();
+        bench.run_to(8_000);
+        assert!(bench.sent().iter().all(|sent| sent.peer == second.peer), "the first is not sent again");
+        respond(&mut bench, &first, late);
+        let sent = bench.one_sent();
+        assert_eq!((branch(&sent), sent.peer), (branch(&first), first.peer));
+        let method = if late == 180 { "CANCEL" } else { "ACK" };
+        assert_eq!(first_line(&sent), format!("{method} {NAME}"));
+        if late == 180 {
+            respond(&mut bench, &sent, 200);
+            respond(&mut bench, &first, 487);
+            assert_eq!(first_line(&bench.one_sent()), format!("ACK {NAME}"));
+        }
+        respond(&mut bench, &second, 200);
+        assert_eq!(bench.told(0), [told(8_000, "200")]);
+        bench.run_to(110_000);
+        assert_eq!(bench.alive().0, 0);
+    }
+}
+
 #[test]
 fn who_says_something_in_time_is_not_silent() {
     for (at, code) in [(4_000, 100), (6_000, 180), (6_000, 200), (31_000, 486)] {
