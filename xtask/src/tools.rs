@@ -30,6 +30,7 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer { program: "sipp", package: "sip-tester" },
     Peer { program: "baresip", package: "baresip-core" },
     Peer { program: "kamailio", package: "kamailio" },
+    Peer { program: "chromium", package: "chromium" },
     // For JsSIP, which the tests install by npm in `tests/peers-js`.
     Peer { program: "node", package: "nodejs" },
     Peer { program: "npm", package: "npm" },

@@ -14,6 +14,7 @@ mod dialog;
 mod job;
 mod live;
 mod play;
+mod plot;
 mod report;
 mod scenario;
 mod schedule;

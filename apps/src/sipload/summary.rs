@@ -47,7 +47,7 @@ pub(super) struct Summary {
 }
 
 /// The quantiles that are told.
-const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
+pub(super) const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
 
 impl Summary {
     /// What all shards have counted.
@@ -85,12 +85,13 @@ impl Summary {
         u32::try_from(self.started).ok().and_then(|n| self.cpu.checked_div(n)).unwrap_or_default()
     }
 
-    fn rate(&self) -> f64 {
+    /// Sessions started a second.
+    pub(super) fn rate(&self) -> f64 {
         if self.generated.is_zero() { 0.0 } else { self.started as f64 / self.generated.as_secs_f64() }
     }
 
     /// The histograms that hold something, with their names.
-    fn times(&self) -> impl Iterator<Item = (&'static str, &Snapshot)> {
+    pub(super) fn times(&self) -> impl Iterator<Item = (&'static str, &Snapshot)> {
         let all = [
             ("post_dial_delay", &self.ringing),
             ("answered", &self.answered),
@@ -140,7 +141,8 @@ impl Summary {
     }
 }
 
-fn millis(time: Duration) -> f64 {
+/// To the microsecond.
+pub(super) fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 

@@ -1,6 +1,7 @@
 //! Real programs: our own `repro`, and the peers that it is tested against.
 
 mod baresip;
+mod chromium;
 mod folder;
 mod jssip;
 mod kamailio;
@@ -9,6 +10,7 @@ mod repro;
 mod sipp;
 
 pub use baresip::Baresip;
+pub use chromium::show;
 pub use jssip::jssip;
 pub use kamailio::Kamailio;
 pub use process::{Process, Unfinished};

@@ -28,6 +28,7 @@ mod sip_calls;
 mod sip_cli;
 mod sip_peers;
 mod sipload;
+mod sipload_peers;
 mod sipload_scenario;
 mod sipload_secure;
 mod sipp;

@@ -126,7 +126,7 @@ fn calls_through_the_proxy() {
 }
 
 /// A callee that answers each request with what `answer` says, or not at all.
-fn faulty(mut answer: impl FnMut(&[u8]) -> Option<u16> + Send + 'static) -> String {
+pub(crate) fn faulty(mut answer: impl FnMut(&[u8]) -> Option<u16> + Send + 'static) -> String {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let address = socket.local_addr().expect("it is bound");
     // The thread ends with the process.
@@ -260,7 +260,7 @@ fn the_load_goes_up_in_steps_and_is_drawn() {
 }
 
 /// The number of the call that a request is of: its Call-ID is that, from 0, and the name of the run.
-fn number(request: &[u8]) -> u32 {
+pub(crate) fn number(request: &[u8]) -> u32 {
     let call_id = String::from_utf8(raw::first(request, "call-id").expect("one")).expect("text");
     call_id.split('-').next().and_then(|n| n.parse().ok()).expect("a number")
 }

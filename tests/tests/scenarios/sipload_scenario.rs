@@ -60,7 +60,7 @@ fn answering(file: &str, listen: &str, more: &[&str]) -> Repro {
 }
 
 /// Ends who answers; what it has counted.
-fn ended(callee: Repro) -> Value {
+pub(crate) fn ended(callee: Repro) -> Value {
     let callee = callee.into_process();
     signal(&callee, "INT");
     summary(callee).1
