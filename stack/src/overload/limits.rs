@@ -34,7 +34,7 @@ pub struct SourceLimits {
     pub ban_after: u32,
     /// How long a ban lasts.
     pub ban_for: Duration,
-    /// Who is not limited and never banned by itself.
+    /// Who is not limited and never banned by itself. It is asked when somebody is to be refused or banned, not before.
     pub exempt: Exempt,
 }
 
@@ -120,7 +120,7 @@ impl Sources {
     /// Whether a source may begin something more at `now`.
     pub(crate) fn allows(&mut self, asker: Asker, asks: Asks, now: Time) -> bool {
         let rate = u64::from(self.limits.rate) * asks.times();
-        if rate == 0 || self.exempts(asker.address) {
+        if rate == 0 {
             return true;
         }
         let most = self.most(asks);
@@ -131,7 +131,8 @@ impl Sources {
         *at = now;
         match tokens.checked_sub(TOKEN) {
             Some(rest) => *tokens = rest,
-            None => return false,
+            // Asked when it matters, for it may cost a lock that all shards share.
+            None => return self.exempts(asker.address),
         }
         true
     }
@@ -139,7 +140,7 @@ impl Sources {
     /// A source has sent too much, or garbage; for how long it is to be banned, if it is.
     pub(crate) fn offends(&mut self, asker: Asker, now: Time) -> Option<Duration> {
         let SourceLimits { ban_after, ban_for, .. } = self.limits;
-        if ban_after == 0 || self.exempts(asker.address) {
+        if ban_after == 0 {
             return None;
         }
         let source = self.source(asker, now);
@@ -151,7 +152,7 @@ impl Sources {
             return None;
         }
         source.offences = 0;
-        Some(ban_for)
+        (!self.exempts(asker.address)).then_some(ban_for)
     }
 
     fn most(&self, asks: Asks) -> u64 {
@@ -179,6 +180,8 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering::Relaxed;
 
     fn address(n: u32) -> IpAddr {
         IpAddr::V4(n.into())
@@ -224,6 +227,28 @@ mod tests {
         assert!((0..9).all(|_| sources.allows(asker(1), Asks::Outside, Time::ZERO)));
         assert_eq!(sources.offends(asker(1), Time::ZERO), None);
         assert!(sources.offends(asker(2), Time::ZERO).is_some());
+    }
+
+    #[test]
+    fn who_is_exempt_is_asked_when_it_matters() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = asked.clone();
+        let exempt = Exempt::those(move |ip| {
+            count.fetch_add(1, Relaxed);
+            ip == address(1)
+        });
+        let limits = SourceLimits { rate: 10, burst: 2, ban_after: 2, exempt, ..SourceLimits::default() };
+        let mut sources = sources(&limits);
+        for n in [1, 2] {
+            assert!((0..2).all(|_| sources.allows(asker(n), Asks::Outside, Time::ZERO)));
+            assert_eq!(sources.offends(asker(n), Time::ZERO), None);
+        }
+        assert_eq!(asked.load(Relaxed), 0);
+        assert!(sources.allows(asker(1), Asks::Outside, Time::ZERO) && sources.offends(asker(1), Time::ZERO).is_none());
+        assert!(
+            !sources.allows(asker(2), Asks::Outside, Time::ZERO) && sources.offends(asker(2), Time::ZERO).is_some()
+        );
+        assert_eq!(asked.load(Relaxed), 4);
     }
 
     #[test]
