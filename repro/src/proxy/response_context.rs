@@ -320,6 +320,11 @@ impl Forwarding {
     pub(super) fn start(mut self, server: &Server, stack: &mut TuContext<'_>) -> Started {
         self.set_breadth(self.group());
         let mut targets = if self.steps.is_empty() { SmallVec::new() } else { self.steps.remove(0).targets };
+        if self.steps.is_empty() {
+            // Nobody else is left to take an emergency call: it waits for the last one as long as it can.
+            let hops = targets.iter_mut().filter_map(|target| target.hop.as_mut());
+            hops.filter(|hop| hop.emergency).for_each(|hop| hop.silence = None);
+        }
         if self.recurses {
             self.tried.extend(targets.iter().map(|target| target.contact.uri.clone()));
         }

@@ -342,10 +342,6 @@ impl Trunks {
                 );
             }
         }
-        // Nobody else is left to take the call: it waits for the last one as long as it can.
-        if let Some(last) = hops.last_mut() {
-            last.silence = None;
-        }
         hops
     }
 }

@@ -139,6 +139,21 @@ fn an_emergency_call_waits_for_the_last_one() {
     assert!(matches!(outs.as_slice(), [Out::Sent(_, _, SendOptions { silence: None, .. })]), "{outs:?}");
 }
 
+/// The last one is the last that is left: what may not get the call, or is one too many, was never in its way.
+#[test]
+fn an_emergency_call_waits_for_the_last_one_that_may_have_it() {
+    let secure = TWO.replace("sip:192.0.2.112", "sips:192.0.2.112");
+    let mut bench = provisioned("127.0.0.1:5060", &secure);
+    let (_, msg, options) = bench.forwarded(request("INVITE", "sips:112@127.0.0.1", ""));
+    assert_eq!((uri(&msg), options.silence), ("sips:112@192.0.2.112;user=phone", None));
+    let mut bench = provisioned("127.0.0.1:5060", &format!("[limits]\nmax_targets = 2\n{TWO}"));
+    let (client, msg, options) = bench.forwarded(request("INVITE", "sip:112@127.0.0.1", ""));
+    assert_eq!(options.silence, Some(Duration::from_secs(5)));
+    let outs = bench.respond(client, &msg, 503);
+    let [Out::Sent(last, msg, SendOptions { silence: None, .. })] = outs.as_slice() else { panic!("{outs:?}") };
+    assert_eq!(codes(&bench.respond(*last, msg, 404)), [404], "nobody is left");
+}
+
 #[test]
 fn an_emergency_service_goes_the_emergency_way() {
     let mut bench = provisioned(
