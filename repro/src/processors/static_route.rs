@@ -10,7 +10,8 @@ use stack::uri::Uri;
 
 /// Looks for static routes (`[[static_route]]`). Those of one priority are tried at the same time, the next ones after
 /// they have failed. A single one that leads to one of our domains is another name for somebody there. What leads elsewhere
-/// is for who may relay, unless it is open to all.
+/// is for who may relay, unless it is open to all. Several that lead to our domains come back over the net, as from
+/// ourselves: who may not relay gets the first one alone, as a name.
 pub(super) struct StaticRoute;
 
 impl Processor for StaticRoute {
@@ -28,17 +29,24 @@ impl Processor for StaticRoute {
         let event = event.as_ref().map(|event| &*event.value);
         let Some(method) = request.method() else { return ProcessorResult::Continue };
         let mut chosen = routes.choose(request.request_uri_text(), method.as_str(), event);
-        let stays =
-            |one: &Chosen| matches!(Uri::parse(&one.uri), Ok(Uri::Sip(sip)) if context.is_ours(&sip.host, sip.port));
-        if !context.may_relay() && chosen.iter().any(|one| !one.open && !stays(one)) {
+        // What has an `maddr` goes there, whoever's name it has.
+        let stays = |one: &Chosen| {
+            matches!(Uri::parse(&one.uri), Ok(Uri::Sip(sip))
+                if context.is_ours(&sip.host, sip.port) && !sip.params.contains("maddr"))
+        };
+        if !chosen.is_empty() && !context.may_relay() {
             chosen.retain(|one| one.open || stays(one));
-            if chosen.is_empty() {
+            match chosen.first().map(stays) {
+                Some(true) => chosen.truncate(1),
+                Some(false) => chosen.retain(|one| !stays(one)),
                 // Who is anonymous was not asked yet.
-                return match may_still_prove(context) {
-                    Some(ProcessorResult::Continue) => self.process(context),
-                    Some(asked) => asked,
-                    None => context.respond_reason(403, "Relaying Forbidden"),
-                };
+                None => {
+                    return match may_still_prove(context) {
+                        Some(ProcessorResult::Continue) => self.process(context),
+                        Some(asked) => asked,
+                        None => context.respond_reason(403, "Relaying Forbidden"),
+                    };
+                }
             }
         }
         if let [one] = chosen.as_slice()

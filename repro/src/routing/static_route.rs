@@ -28,7 +28,8 @@ pub struct StaticRouteRecord {
     /// Routes of the smallest number are tried first, those of the same one at the same time.
     #[serde(default)]
     pub priority: u32,
-    /// Whether strangers may use it too, although it leads out of our domains.
+    /// Whether strangers may use it too, although it leads out of our domains. Of several that lead to our domains they get
+    /// the first alone.
     #[serde(default)]
     pub open: bool,
 }

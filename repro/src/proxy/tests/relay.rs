@@ -147,6 +147,53 @@ fn a_static_route_does_not_make_a_relay() {
     assert_eq!(bench.status(request("INVITE", "sip:1900@example.com", own)), 403);
 }
 
+/// What is sent on by a static route goes by its Request-URI: an `maddr` that the rewriting kept, or several names of ours
+/// that would come back as from the proxy itself, are no way round the right to relay either.
+#[test]
+fn a_static_route_sends_nothing_of_a_stranger_out_by_a_name_of_ours() {
+    let route = |name: &str, uri: &str, to: &str, priority: u32, open: bool| {
+        let record = json!({"name": name, "uri": uri, "rewrite": to, "priority": priority, "open": open});
+        ("static_route", record)
+    };
+    let mut bench = public();
+    let routes = [
+        ("domain", json!({"name": "example.com"})),
+        route("sales 1", "^sip:sales@example.com(.*)", "sip:bob@example.com$1", 1, false),
+        route("sales 2", "^sip:sales@example.com(.*)", "sip:carol@example.com$1", 1, false),
+        route("desk", "^sip:desk@example.com(.*)", "sip:bob@example.com$1", 1, false),
+        route("open 1", "^sip:open-([a-z0-9]+)@", "sip:$1@example.com", 1, true),
+        route("open 2", "^sip:open-([a-z0-9]+)@", "sip:$1@example.com", 2, true),
+        route("out first", "^sip:out@", "sip:x@198.51.100.1", 1, true),
+        route("then here", "^sip:out@", "sip:bob@example.com", 2, false),
+    ];
+    post(&mut bench, &routes);
+    assert_eq!(register(&mut bench, "sip:bob@10.9.9.9:7000"), 200);
+    let called = |bench: &mut Bench, to: &str| -> Vec<String> {
+        sent(bench.request(request("INVITE", to, ""))).iter().map(|(_, msg)| uri(msg).to_owned()).collect()
+    };
+    // Who may send anywhere himself.
+    let far = "sip:sales@example.com;maddr=203.0.113.5";
+    assert_eq!(called(&mut bench, "sip:sales@example.com"), ["sip:bob@example.com", "sip:carol@example.com"]);
+    assert_eq!(called(&mut bench, far).len(), 2);
+    assert_eq!(called(&mut bench, "sip:desk@example.com;maddr=10.8.8.8"), ["sip:bob@example.com;maddr=10.8.8.8"]);
+    bench.peer = STRANGER;
+    for to in [
+        far,
+        "sip:sales@example.com;MADDR=203.0.113.5",
+        "sip:sales@example.com;maddr=victim.example.net;transport=tcp",
+        "sip:desk@example.com;x=1;maddr=203.0.113.5",
+    ] {
+        assert_eq!(bench.status(request("INVITE", to, "")), 403, "{to}");
+    }
+    let bob = ["sip:bob@10.9.9.9:7000"];
+    assert_eq!(called(&mut bench, "sip:sales@example.com"), bob);
+    assert_eq!(called(&mut bench, "sip:open-bob@example.com"), bob);
+    assert_eq!(bench.status(request("INVITE", "sip:open-1900@example.com", "")), 404);
+    let (client, msg, _) = bench.forwarded(request("INVITE", "sip:out@example.com", ""));
+    assert_eq!(uri(&msg), "sip:x@198.51.100.1");
+    assert_eq!(codes(&bench.respond(client, &msg, 404)), [404], "and no second target");
+}
+
 #[test]
 fn without_domains_and_peers_nobody_is_trusted() {
     let both = public().server.config().clone();
