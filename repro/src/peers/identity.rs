@@ -20,50 +20,59 @@ pub enum IdentityForm {
     None,
 }
 
-impl IdentityForm {
-    /// Makes what a trusted peer says into a P-Asserted-Identity. A Remote-Party-ID that is to be private becomes a
-    /// Privacy (RFC 3323), one that says `screen=no` was not looked at by who sent it and is none.
-    pub fn read(self, msg: &mut Message) {
-        match self {
-            IdentityForm::Pai => msg.remove(h::REMOTE_PARTY_IDS),
-            IdentityForm::Rpid => {
-                let (ids, private) = (screened(msg), is_private_rpid(msg));
-                assert(msg, &ids);
-                if private {
-                    keep_private(msg);
-                }
+/// Makes what somebody says who is trusted into a P-Asserted-Identity; without a form that is his own, or else his
+/// Remote-Party-ID. A Remote-Party-ID that is to be private becomes a Privacy (RFC 3323), one that says `screen=no` was not
+/// looked at by who sent it and is none.
+pub fn read(form: Option<IdentityForm>, msg: &mut Message) {
+    match form {
+        None if msg.exists(h::REMOTE_PARTY_IDS) => {
+            let private = is_private_rpid(msg);
+            match msg.exists(h::P_ASSERTED_IDENTITIES) {
+                true => msg.remove(h::REMOTE_PARTY_IDS),
+                false => assert(msg, &screened(msg)),
             }
-            IdentityForm::From => {
-                let from = msg.header(h::FROM).ok().filter(|from| msg.is_request() && !is_anonymous(from));
-                let from = from.map(|from| NameAddr { params: Params::none(), ..from.into_owned() });
-                assert(msg, from.as_slice());
+            if private {
+                keep_private(msg);
             }
-            IdentityForm::None => unassert(msg),
         }
+        None => {}
+        Some(IdentityForm::Pai) => msg.remove(h::REMOTE_PARTY_IDS),
+        Some(IdentityForm::Rpid) => {
+            msg.remove(h::P_ASSERTED_IDENTITIES);
+            read(None, msg);
+        }
+        Some(IdentityForm::From) => {
+            let from = msg.header(h::FROM).ok().filter(|from| msg.is_request() && !is_anonymous(from));
+            let from = from.map(|from| NameAddr { params: Params::none(), ..from.into_owned() });
+            assert(msg, from.as_slice());
+        }
+        Some(IdentityForm::None) => unassert(msg),
     }
+}
 
+impl IdentityForm {
     /// Writes the identity that a message asserts as a peer wants it. A From changes in requests that begin something
-    /// alone: within a dialog it tells nothing but its tag (RFC 3261 §12.2).
+    /// alone: within a dialog it tells nothing but its tag (RFC 3261 §12.2). It has no way to say that a name is private, so
+    /// one that is to be does not get there, whoever is told.
     pub fn write(self, msg: &mut Message) {
         if self == IdentityForm::None {
             return unassert(msg);
         }
-        let mut ids = msg.header(h::P_ASSERTED_IDENTITIES).flatten().map(NameAddr::into_owned).collect::<Vec<_>>();
-        if ids.is_empty() {
-            ids = screened(msg);
-        }
+        read(None, msg);
         if self == IdentityForm::Pai {
-            return assert(msg, &ids);
+            return;
         }
+        let ids = msg.header(h::P_ASSERTED_IDENTITIES).flatten().map(NameAddr::into_owned).collect::<Vec<_>>();
         unassert(msg);
         let first = ids.iter().position(|id| matches!(id.uri, Uri::Sip(_))).unwrap_or(0);
         let Some(id) = ids.into_iter().nth(first) else { return };
+        let private = wants_privacy(msg);
         if self == IdentityForm::Rpid {
             let party = if msg.is_request() { "calling" } else { "called" };
-            let privacy = if wants_privacy(msg) { "full" } else { "off" };
+            let privacy = if private { "full" } else { "off" };
             let id = id.with(p::PARTY, party).with(p::SCREEN, "yes").with(p::PRIVACY, privacy);
             msg.push_back(h::REMOTE_PARTY_IDS, &id);
-        } else if msg.is_request() && !msg.has_to_tag() {
+        } else if msg.is_request() && !msg.has_to_tag() && !private && !wishes(msg, "user") {
             let Ok(params) = msg.header(h::FROM).map(|from| from.params.into_owned()) else { return };
             msg.set(h::FROM, &NameAddr { params, ..id });
         }
@@ -103,8 +112,12 @@ fn is_private_rpid(msg: &Message) -> bool {
 
 /// Whether the sender wants not to be asserted to strangers (RFC 3325 §9.3, RFC 5379 §5).
 pub fn wants_privacy(msg: &Message) -> bool {
-    let header = || msg.header(h::PRIVACY).is_ok_and(|wish| wish.contains("id") || wish.contains("header"));
-    msg.exists(h::PRIVACY) && header() || msg.exists(h::REMOTE_PARTY_IDS) && is_private_rpid(msg)
+    wishes(msg, "id") || wishes(msg, "header") || msg.exists(h::REMOTE_PARTY_IDS) && is_private_rpid(msg)
+}
+
+/// Whether the sender wants this kind of privacy (RFC 3323 §4.2).
+pub fn wishes(msg: &Message, kind: &str) -> bool {
+    msg.exists(h::PRIVACY) && msg.header(h::PRIVACY).is_ok_and(|wish| wish.contains(kind))
 }
 
 /// Adds the wish for that.
@@ -144,9 +157,9 @@ mod tests {
         of("P-Asserted-Identity").chain(of("Remote-Party-ID")).chain(of("Privacy")).collect()
     }
 
-    fn read(form: IdentityForm, said: &str) -> Vec<String> {
+    fn read(form: impl Into<Option<IdentityForm>>, said: &str) -> Vec<String> {
         let mut msg = message(said);
-        form.read(&mut msg);
+        super::read(form.into(), &mut msg);
         lines(&msg)
     }
 
@@ -177,8 +190,18 @@ mod tests {
             assert_eq!(read(IdentityForm::Rpid, &rpid(rest)), read_as, "{rest}");
         }
         let mut with_privacy = message(&format!("{}Privacy: user\r\n", rpid(";privacy=full")));
-        IdentityForm::Rpid.read(&mut with_privacy);
+        super::read(Some(IdentityForm::Rpid), &mut with_privacy);
         assert_eq!(lines(&with_privacy)[1], "Privacy: user;id");
+    }
+
+    #[test]
+    fn who_has_no_form_is_read_in_both() {
+        let rpid = "Remote-Party-ID: \"R\" <sip:r@x>;privacy=full\r\n";
+        assert_eq!(read(None, rpid), ["P-Asserted-Identity: <sip:r@x>", "Privacy: id"]);
+        let king = "P-Asserted-Identity: \"K\" <sip:king@example.com>, <tel:+4930>";
+        assert_eq!(read(None, &format!("{PAI}{rpid}Privacy: user\r\n")), [king, "Privacy: user;id"]);
+        assert_eq!(read(None, PAI), [king]);
+        assert_eq!(read(None, "Remote-Party-ID: <sip:r@x>;screen=no\r\n"), [""; 0]);
     }
 
     #[test]
@@ -186,7 +209,7 @@ mod tests {
         for from in ["\"Anonymous\" <sip:anonymous@anonymous.invalid>", "<sip:Anonymous@x>", "<sip:carrier.example>"] {
             let mut msg = message("");
             msg.set(h::FROM, &format_args!("{from};tag=a"));
-            IdentityForm::From.read(&mut msg);
+            super::read(Some(IdentityForm::From), &mut msg);
             assert!(lines(&msg).is_empty(), "{from}");
         }
     }
@@ -207,6 +230,18 @@ mod tests {
         assert!(said[0].ends_with(";privacy=full"), "{said:?}");
         let (said, from) = write(IdentityForm::From, PAI);
         assert_eq!((said, from), (Vec::new(), format!("{king};tag=a;x=1")));
+        // Who wants to be private stays so, whatever he said it with.
+        let private = "Remote-Party-ID: \"R\" <sip:r@x>;privacy=full\r\n";
+        let (said, from) = write(IdentityForm::Rpid, private);
+        assert_eq!(said, ["Remote-Party-ID: <sip:r@x>;party=calling;screen=yes;privacy=full", "Privacy: id"]);
+        assert_eq!(from, own);
+        let (said, _) = write(IdentityForm::Pai, private);
+        assert_eq!(said, ["P-Asserted-Identity: <sip:r@x>", "Privacy: id"]);
+        assert_eq!(write(IdentityForm::From, private), (vec!["Privacy: id".to_owned()], own.to_owned()));
+        for wish in ["id", "user", "header"] {
+            let (_, from) = write(IdentityForm::From, &format!("{PAI}Privacy: {wish}\r\n"));
+            assert_eq!(from, own, "{wish}");
+        }
         assert_eq!(write(IdentityForm::None, PAI), (Vec::new(), own.to_owned()));
         assert_eq!(write(IdentityForm::From, ""), (Vec::new(), own.to_owned()));
         let (said, _) = write(IdentityForm::Pai, "Remote-Party-ID: <sip:r@x>;screen=yes\r\n");

@@ -52,7 +52,8 @@ pub struct PeerRecord {
     /// Headers that requests to it have, in the place of those with the same name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub add: Vec<HeaderLine>,
-    /// How it is told who calls and who answers, and what it says of that; without it as it comes.
+    /// How it is told who calls and who answers, and what it says of that; without it a P-Asserted-Identity, and a
+    /// Remote-Party-ID is believed as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<IdentityForm>,
     /// Whether it is in the trust domain; without it as who is trusted without a password.

@@ -5,7 +5,7 @@
 
 use super::{Processor, ProcessorResult};
 use crate::peers::Peer;
-use crate::peers::identity::unassert;
+use crate::peers::identity::{read, unassert};
 use crate::proxy::{RequestContext, Server, Verb, aor_key};
 use stack::header::{NameAddr, h};
 use stack::message::Message;
@@ -28,9 +28,7 @@ impl Processor for Identity {
         let peers = &context.server.provisioning().peers;
         let peer = context.request.source().and_then(|source| peers.at(source.flow.peer.ip()));
         if peer.and_then(|peer| peer.record.trust_domain).unwrap_or(context.trust.listed) {
-            if let Some(form) = peer.and_then(|peer| peer.record.identity) {
-                form.read(&mut context.request);
-            }
+            read(peer.and_then(|peer| peer.record.identity), &mut context.request);
             return ProcessorResult::Continue;
         }
         unassert(&mut context.request);

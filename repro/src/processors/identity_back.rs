@@ -2,7 +2,7 @@
 
 use super::identity::is_trusted;
 use super::{ResponseProcessor, ResponseResult};
-use crate::peers::identity::{unassert, wants_privacy};
+use crate::peers::identity::{read, unassert, wants_privacy};
 use crate::proxy::ResponseView;
 use stack::header::h;
 use stack::transport::Flow;
@@ -30,8 +30,8 @@ impl ResponseProcessor for IdentityBack {
         let asserts = response.exists(h::P_ASSERTED_IDENTITIES) || response.exists(h::REMOTE_PARTY_IDS);
         if asserts {
             let believed = trusts(source, peer);
-            if let Some(form) = peer.and_then(|peer| peer.record.identity).filter(|_| believed) {
-                form.read(response);
+            if believed {
+                read(peer.and_then(|peer| peer.record.identity), response);
             }
             let told = !wants_privacy(response) || trusts(view.upstream.source, asker);
             if !believed || !told {

@@ -2,8 +2,7 @@
 
 use super::peer::peer_of;
 use super::{TargetProcessor, TargetResult};
-use crate::peers::IdentityForm;
-use crate::peers::identity::{unassert, wants_privacy};
+use crate::peers::identity::{unassert, wants_privacy, wishes};
 use crate::proxy::TargetView;
 use stack::header::{h, p};
 use stack::message::Message;
@@ -32,37 +31,34 @@ impl TargetProcessor for IdentityOut {
         if form.is_some() || view.request.exists(h::PRIVACY) || view.request.exists(h::REMOTE_PARTY_IDS) {
             let listed = || address(view).is_some_and(|address| view.server.trusts_address(address));
             let trusted = peer.and_then(|peer| peer.record.trust_domain).unwrap_or_else(listed);
-            let hidden = if trusted { Ok(false) } else { keep_back(view.request) };
-            match (hidden, form) {
-                (Err(code), _) => return TargetResult::Skip(code),
-                // It stays anonymous.
-                (Ok(true), Some(IdentityForm::From)) => unassert(view.request),
-                (Ok(_), Some(form)) => form.write(view.request),
-                (Ok(_), None) => {}
+            if !trusted && let Err(code) = keep_back(view.request) {
+                return TargetResult::Skip(code);
+            }
+            if let Some(form) = form {
+                form.write(view.request);
             }
         }
         TargetResult::Continue
     }
 }
 
-/// Takes out what the sender does not want strangers to know. Whether that was the From.
+/// Takes out what the sender does not want strangers to know.
 ///
 /// # Errors
 /// The status of a request that must not go out with what is left in it.
-fn keep_back(request: &mut Message) -> Result<bool, u16> {
-    let wish = |name: &str| request.header(h::PRIVACY).is_ok_and(|wish| wish.contains(name));
-    let (user, critical) = (wish("user"), wish("critical"));
+fn keep_back(request: &mut Message) -> Result<(), u16> {
+    let wish = |kind: &str| wishes(request, kind);
     // RFC 3323 §5: Via, Contact and Route are needed here, and a session is not ours to hide.
-    if critical && (wish("header") || wish("session")) {
+    if wish("critical") && (wish("header") || wish("session")) {
         return Err(500);
     }
     if wants_privacy(request) {
         unassert(request);
     }
-    if user {
+    if wishes(request, "user") {
         hide(request);
     }
-    Ok(user)
+    Ok(())
 }
 
 /// Where the request goes, if that is an address.

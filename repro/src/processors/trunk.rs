@@ -53,6 +53,7 @@ impl ResponseProcessor for FromTrunk {
             code = by_cause(response, code);
         }
         match (code, view.response.is_some()) {
+            _ if view.noted => {}
             (_, false) if view.ours => {}
             (503, _) | (_, false) => hop.note(Event::Failed, view.stack.now()),
             // The stack of the trunk has it; whether there is room for it is not said.

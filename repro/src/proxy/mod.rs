@@ -11,7 +11,7 @@
 //!
 //! One [`Proxy`] serves one shard. It keeps a `ResponseContext` for each request that it forwarded, until its last
 //! branch has had its final response; the stack's limit on transactions bounds them. Of an INVITE that was answered
-//! with 2xx there stays one entry of 32 octets in a map, until the client transaction ends (Timer M): it sends further
+//! with 2xx there stays one entry of 40 octets in a map, until the client transaction ends (Timer M): it sends further
 //! 2xx on their way (§16.7 step 5).
 
 mod agent;
@@ -77,6 +77,8 @@ struct Accepted {
     server: ServerTransaction,
     /// If it is watched.
     upstream: Option<Box<Upstream>>,
+    /// Who has answered, if it is watched.
+    target: Option<Box<Target>>,
 }
 
 /// What a processor that waited gets; nothing when its time was over.
@@ -259,8 +261,7 @@ impl Proxy {
         }
         let mut context = ResponseContext::new(transaction, invite);
         if forwarding.watched {
-            context.upstream =
-                Some(Box::new(Upstream::of(&forwarding.request, self.server.provisioning().peers.rewrites_from)));
+            context.upstream = Some(Box::new(Upstream::of(&forwarding.request)));
         }
         if forwarding.options.path == AddPath::Flow && registrar::registers_flow(&forwarding.request) {
             context.device = forwarding.request.source().map(|source| Box::new(source.flow));
@@ -303,14 +304,26 @@ impl Proxy {
 
     /// Begins branches.
     fn begin(&mut self, slot: usize, forwarding: Forwarding, stack: &mut TuContext<'_>) {
-        let Started { begun, skipped, rest } = forwarding.start(&self.server, stack);
         let Some(context) = self.contexts.get_mut(slot) else { return };
+        if let Some(upstream) = &mut context.upstream {
+            upstream.keep_from(&forwarding.request, self.server.provisioning().peers.rewrites_from);
+        }
+        let Started { begun, skipped, rest } = forwarding.start(&self.server, stack);
         // The next flow of a device leaves nothing, and the steps that are left where they are.
         context.rest = rest.or(context.rest.take());
         let timer_c = stack.now() + self.c;
         for Begun { client, if_lost, fallback, target } in begun {
             let role = Role::Current;
-            context.branches.push(Branch { client, role, proceeding: false, if_lost, timer_c, fallback, target });
+            context.branches.push(Branch {
+                client,
+                role,
+                proceeding: false,
+                if_lost,
+                timer_c,
+                fallback,
+                target,
+                noted: false,
+            });
             self.branches.insert(client, slot);
             if context.invite {
                 self.timer_c.arm(timer_c, client);

@@ -45,6 +45,8 @@ pub(super) struct Branch {
     pub(super) fallback: Option<Box<Fallback>>,
     /// Of a request that is watched.
     pub(super) target: Option<Box<Target>>,
+    /// It was given up as silent, and that was noted of its target.
+    pub(super) noted: bool,
 }
 
 /// What is known of the flow of a device that a branch goes by, should it be dead.

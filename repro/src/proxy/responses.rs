@@ -58,13 +58,14 @@ impl Proxy {
     ) {
         let (Some(accepted), 200..=299) = (self.accepted.get(&client), code) else { return };
         if let Some(upstream) = &accepted.upstream {
-            let (target, more) = (None, Steps::new());
+            let (target, more) = (accepted.target.as_deref(), Steps::new());
             let response = Some(&mut *msg);
             run(&mut ResponseView {
                 code,
                 response,
                 ours: false,
                 target,
+                noted: true,
                 aor: "",
                 upstream,
                 request: None,
@@ -121,6 +122,7 @@ impl Proxy {
             response,
             ours,
             target,
+            noted: branch.is_some_and(|branch| branch.noted),
             aor: kept.map_or("", |kept| target.map_or(&kept.aor, |target| kept.aor_of(target))),
             upstream,
             request: kept.map(|kept| &*kept.request),
@@ -185,7 +187,7 @@ impl Proxy {
         let invite = context.invite;
         let Some(branch) = context.branch(client) else { return };
         // What becomes of it later is no news of the target.
-        branch.target = None;
+        branch.noted = true;
         let role = branch.role;
         branch.give_up(invite, stack);
         if let (Outcome::Counts(code), Role::Current | Role::RingsOn) = (outcome, role) {
@@ -246,10 +248,11 @@ impl Proxy {
     fn on_success(&mut self, slot: usize, client: ClientTransaction, mut msg: Box<Message>, stack: &mut TuContext<'_>) {
         self.branches.remove(&client);
         let Some(context) = self.contexts.get_mut(slot) else { return };
+        let target = context.branch(client).and_then(|branch| branch.target.take());
         context.remove(client);
         if context.invite {
             let upstream = context.upstream.clone();
-            self.accepted.insert(client, Accepted { server: context.server, upstream });
+            self.accepted.insert(client, Accepted { server: context.server, upstream, target });
             self.acks_until = Some(stack.now() + ACK_WAIT);
         }
         if let Some(flow) = context.device.take() {

@@ -32,11 +32,16 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// `rewrites_from`: some peer gets another From.
-    pub(super) fn of(request: &Message, rewrites_from: bool) -> Self {
-        let hidden = rewrites_from || request.exists(h::PRIVACY);
-        let from = hidden.then(|| request.header(h::FROM).ok().map(|from| from.to_string().into()));
-        Upstream { source: request.source().map(|source| source.flow), from: from.flatten() }
+    pub(super) fn of(request: &Message) -> Self {
+        Upstream { source: request.source().map(|source| source.flow), from: None }
+    }
+
+    /// Keeps the From of a request that goes to targets now; `rewrites_from`: some peer gets another one. That may have
+    /// changed since the targets before.
+    pub(super) fn keep_from(&mut self, request: &Message, rewrites_from: bool) {
+        if self.from.is_none() && (rewrites_from || request.exists(h::PRIVACY)) {
+            self.from = request.header(h::FROM).ok().map(|from| from.to_string().into());
+        }
     }
 }
 
@@ -50,6 +55,8 @@ pub struct ResponseView<'a, 'c> {
     pub ours: bool,
     /// Who answered; none when the request went to its Request-URI, or where a Route leads.
     pub target: Option<&'a Target>,
+    /// Whether it was noted already what is to be known of the target: it was silent for too long, or has answered.
+    pub noted: bool,
     /// Whose contact that is, an address-of-record; empty: nobody's. Known when the request is kept for other targets.
     pub aor: &'a str,
     /// Where the request came from.

@@ -199,7 +199,7 @@ fn an_ack_is_sent_on_without_a_transaction() {
 
 #[test]
 fn a_retired_call_costs_few_octets() {
-    let entry = size_of::<(ClientTransaction, ServerTransaction)>();
+    let entry = size_of::<(ClientTransaction, super::super::Accepted)>();
     // A map of at least half load, and the stale entry of Timer C in the wheel.
     assert!(2 * (entry + 1) + 8 + 4 + size_of::<ClientTransaction>() + 4 <= 200, "{entry}");
 }

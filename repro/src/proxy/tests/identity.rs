@@ -33,7 +33,7 @@ fn what_a_stranger_asserts_is_removed_and_a_friend_is_believed() {
         bench.peer = peer;
         let (_, msg, _) = bench.forwarded(of("INVITE", "sip:bob@example.com", &lines));
         assert_eq!(line(&msg, "P-Asserted-Identity").len(), usize::from(believed), "{peer}");
-        assert_eq!(line(&msg, "Remote-Party-ID").len(), usize::from(believed));
+        assert!(line(&msg, "Remote-Party-ID").is_empty(), "one form is enough");
         assert_eq!(line(&msg, "P-Preferred-Identity").len(), usize::from(believed));
     }
     // Without a trust domain nothing is touched.
@@ -75,7 +75,6 @@ fn what_is_private_goes_to_friends_alone() {
         for (to, told) in [("bob", to_friend), ("alice", to_stranger)] {
             let (_, msg, _) = bench.forwarded(of("INVITE", &format!("sip:{to}@example.com"), &lines));
             assert_eq!(line(&msg, "P-Asserted-Identity").len(), usize::from(told), "{wish} {to}");
-            assert_eq!(line(&msg, "Remote-Party-ID").len(), usize::from(told), "{wish} {to}");
             let hidden = to == "alice" && wish.contains("user");
             assert_eq!(line(&msg, "Subject").len() + line(&msg, "User-Agent").len(), if hidden { 0 } else { 2 });
             assert_eq!(line(&msg, "From")[0].contains("anonymous@anonymous.invalid"), hidden, "{wish} {to}");
@@ -152,6 +151,9 @@ fn with_carrier(peer: serde_json::Value) -> Bench {
 
 const ASSERTED: &str = "P-Asserted-Identity: \"King\" <sip:king@example.com>\r\n";
 
+/// As an exchange says it that knows no P-Asserted-Identity.
+const PRIVATE: &str = "Remote-Party-ID: \"King\" <sip:king@example.com>;privacy=full\r\n";
+
 #[test]
 fn a_peer_is_told_in_its_own_form() {
     let own = "<sip:alice@example.com>;tag=a";
@@ -184,20 +186,58 @@ fn what_is_private_goes_to_a_peer_of_the_trust_domain_alone() {
         ("rpid", false, false),
         ("pai", true, true),
         ("pai", false, false),
+        ("from", true, false),
         ("from", false, false),
     ] {
         let mut bench = with_carrier(json!({"identity": identity, "trust_domain": trusted}));
         bench.peer = FRIEND;
-        let (_, msg, _) = bench.forwarded(of("INVITE", "tel:+4930", &format!("{ASSERTED}Privacy: id\r\n")));
-        let sent = text(&msg);
-        assert_eq!(sent.contains("king"), told, "{sent}");
-        assert_eq!(sent.contains("privacy=full"), told && identity == "rpid", "{sent}");
+        // Somebody without a form may say it with either header.
+        for said in [&format!("{ASSERTED}Privacy: id\r\n"), PRIVATE] {
+            let (_, msg, _) = bench.forwarded(of("INVITE", "tel:+4930", said));
+            let sent = text(&msg);
+            assert_eq!(sent.contains("king"), told, "{identity} {sent}");
+            assert_eq!(sent.contains("privacy=full"), told && identity == "rpid", "{sent}");
+            assert!(!sent.contains("privacy=off") && line(&msg, "Privacy") == ["id"], "{sent}");
+        }
     }
-    // An anonymous From is not made into a name again.
-    let mut bench = with_carrier(json!({"identity": "from"}));
-    bench.peer = FRIEND;
-    let (_, msg, _) = bench.forwarded(of("INVITE", "tel:+4930", &format!("{ASSERTED}Privacy: user\r\n")));
-    assert!(line(&msg, "From")[0].contains("anonymous.invalid") && !text(&msg).contains("king"));
+    // An anonymous From is not made into a name again, not even for who would be told it otherwise.
+    for (trusted, wish) in [(false, "user"), (true, "user"), (true, "id")] {
+        let mut bench = with_carrier(json!({"identity": "from", "trust_domain": trusted}));
+        bench.peer = FRIEND;
+        let lines = "From: \"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=a\r\n";
+        let lines = format!("{lines}{ASSERTED}Privacy: {wish}\r\n");
+        let (_, msg, _) = bench.forwarded(of("INVITE", "tel:+4930", &lines));
+        assert!(
+            line(&msg, "From")[0].contains("anonymous.invalid") && !text(&msg).contains("king"),
+            "{trusted} {wish}"
+        );
+    }
+}
+
+/// The same in a response: of somebody without a form, for a peer that has one.
+#[test]
+fn a_private_answer_stays_private() {
+    for (identity, told) in [
+        ("rpid", "Remote-Party-ID: <sip:king@example.com>;party=called;screen=yes;privacy=full\r\n"),
+        ("pai", "P-Asserted-Identity: <sip:king@example.com>\r\n"),
+    ] {
+        for trusted in [true, false] {
+            let mut bench = with_carrier(json!({"identity": identity, "trust_domain": trusted}));
+            bench.peer = CARRIER;
+            let (client, msg, _) =
+                bench.forwarded(of("INVITE", "sip:bob@example.com", "From: <sip:x@example.net>;tag=a\r\n"));
+            bench.peer = FRIEND;
+            let mut response = response(&msg, 200);
+            response.append_line("Remote-Party-ID", "\"King\" <sip:king@example.com>;privacy=full");
+            let msg = bench.stamped(*response);
+            let outs = bench.event(TuEvent::Response { transaction: client, msg });
+            let [Out::Answer(_, 200, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+            let answer = text(answer);
+            assert_eq!(answer.contains(told), trusted, "{answer}");
+            assert_eq!(answer.contains("king"), trusted, "{answer}");
+            assert!(answer.contains("Privacy: id\r\n"), "{answer}");
+        }
+    }
 }
 
 #[test]
@@ -221,6 +261,49 @@ fn what_a_peer_says_is_read_in_its_own_form_if_it_is_trusted() {
         assert!(line(&msg, "Remote-Party-ID").is_empty());
         assert_eq!(line(&msg, "Privacy").len(), usize::from(identity == "rpid" && trusted));
     }
+}
+
+/// Who was given up as silent is known again by its trunk when it takes the call after all, whatever it sends from; and so
+/// is who has answered once.
+#[test]
+fn a_late_answer_is_still_its_trunks() {
+    let mut bench = with_carrier(json!({"identity": "rpid", "trust_domain": true}));
+    bench.peer = FRIEND;
+    let (client, msg, _) = bench.forwarded(of("INVITE", "tel:+4930", "From: <sip:x@example.net>;tag=a\r\n"));
+    assert_eq!(codes(&bench.event(TuEvent::Silent { transaction: client })), [408]);
+    bench.peer = STRANGER;
+    for tag in ["b", "c"] {
+        let mut response = msg.make_response(200, None, Some(tag));
+        response.push_front(h::VIAS, "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKown");
+        response.append_line("Remote-Party-ID", "<sip:x@y>;party=called;privacy=full");
+        let msg = bench.stamped(response);
+        let outs = bench.event(TuEvent::Response { transaction: client, msg });
+        let [Out::Answer(_, 200, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+        assert_eq!(line(answer, "P-Asserted-Identity"), ["<sip:x@y>"], "{tag}");
+        assert_eq!((line(answer, "Remote-Party-ID").len(), line(answer, "Privacy")), (0, vec!["id".to_owned()]));
+    }
+    bench.assert_forgotten();
+}
+
+/// That a peer is told by From who calls may be provisioned between one target and the next.
+#[test]
+fn the_caller_gets_his_own_from_back_whatever_is_provisioned_meanwhile() {
+    let mut bench = domain();
+    let trunk = |name: &str, priority: u32| {
+        ("trunk", json!({"name": name, "contacts": [format!("sip:{name}.example")], "priority": priority}))
+    };
+    let records = vec![("acl", json!({"network": "10.0.0.0/8"})), trunk("one", 1), trunk("two", 2)];
+    post(&mut bench, &records);
+    bench.peer = FRIEND;
+    let (client, msg, _) = bench.forwarded(of("INVITE", "tel:+4930", ASSERTED));
+    let peer = json!({"name": "carrier", "networks": ["192.0.2.77"], "trunks": ["two"], "identity": "from"});
+    post(&mut bench, &[records, vec![("peer", peer)]].concat());
+    let branches = sent(bench.respond(client, &msg, 503));
+    let [(second, msg)] = branches.as_slice() else { panic!("{branches:?}") };
+    assert_eq!(line(msg, "From"), ["\"King\" <sip:king@example.com>;tag=a"]);
+    let outs = bench.respond(*second, msg, 180);
+    let [Out::Answer(_, 180, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+    assert_eq!(line(answer, "From"), ["<sip:alice@example.com>;tag=a"]);
 }
 
 #[test]
