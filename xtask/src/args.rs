@@ -5,6 +5,8 @@
 pub(crate) enum Command {
     /// Print the usage.
     Help,
+    /// Build the documentation, warnings denied.
+    Docs,
     /// Run the checks.
     Test(Plan),
 }
@@ -44,6 +46,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>, known: &Known<'_>) -
     match args.next().as_deref() {
         None | Some("help" | "-h" | "--help") => return Ok(Command::Help),
         Some("test") => {}
+        Some("docs") => {
+            return match args.next() {
+                None => Ok(Command::Docs),
+                Some(arg) if arg == "-h" || arg == "--help" => Ok(Command::Help),
+                Some(arg) => Err(format!("`docs` takes no arguments, not `{arg}`")),
+            };
+        }
         Some(other) => return Err(format!("unknown task `{other}`")),
     }
     let mut plan = Plan::default();
@@ -72,7 +81,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>, known: &Known<'_>) -
 /// The help text.
 pub(crate) fn usage(known: &Known<'_>) -> String {
     format!(
-        "usage: cargo xtask test [--only STEP]... [--skip STEP-OR-PEER]...\n\
+        "usage: cargo xtask docs\n       \
+         cargo xtask test [--only STEP]... [--skip STEP-OR-PEER]...\n\
          steps: {}\n\
          peers: {}\n\
          With CI=true a peer that is missing is a failure unless --skip names it.",
@@ -100,6 +110,13 @@ mod tests {
     fn nothing_asks_for_help() {
         assert_eq!(parsed(&[]), Ok(Command::Help));
         assert_eq!(parsed(&["test", "--help"]), Ok(Command::Help));
+    }
+
+    #[test]
+    fn docs_stand_alone() {
+        assert_eq!(parsed(&["docs"]), Ok(Command::Docs));
+        assert_eq!(parsed(&["docs", "--help"]), Ok(Command::Help));
+        assert!(parsed(&["docs", "--open"]).is_err_and(|e| e.contains("--open")));
     }
 
     #[test]

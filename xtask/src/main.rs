@@ -1,4 +1,5 @@
-//! Development tasks: `cargo xtask test` runs everything that a change has to pass.
+//! Development tasks: `cargo xtask test` runs everything that a change has to pass, `cargo xtask docs` builds the
+//! documentation.
 
 mod args;
 mod run;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
             println!("{}", args::usage(&known));
             ExitCode::SUCCESS
         }
+        Ok(args::Command::Docs) => run::docs(),
         Ok(args::Command::Test(plan)) => run::test(&plan),
         Err(error) => {
             eprintln!("{error}\n\n{}", args::usage(&known));

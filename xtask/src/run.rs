@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::args::Plan;
-use crate::steps::STEPS;
+use crate::steps::{self, STEPS};
 use crate::tools::{self, PEERS};
 
 /// How the run went so far.
@@ -29,6 +29,21 @@ pub(crate) fn test(plan: &Plan) -> ExitCode {
     }
     println!("\n{} in {}", report.summary(), seconds(now() - started));
     if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Builds the documentation and says where it is.
+pub(crate) fn docs() -> ExitCode {
+    println!("==> {}", steps::DOC.line());
+    match steps::DOC.run("") {
+        Ok(()) => {
+            println!("begin with {}", tools::target_dir().join("doc/guides/index.html").display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn steps(plan: &Plan, skipped_peers: &str, report: &mut Report) {

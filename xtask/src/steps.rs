@@ -28,12 +28,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step { name: "test", needs: None, args: test_args, env: None },
     Step { name: "doctest", needs: None, args: || &["test", "--workspace", "--doc"], env: None },
-    Step {
-        name: "doc",
-        needs: None,
-        args: || &["doc", "--workspace", "--no-deps"],
-        env: Some(("RUSTDOCFLAGS", "-D warnings")),
-    },
+    DOC,
     Step {
         name: "deny",
         needs: Some(tools::CARGO_DENY),
@@ -42,6 +37,14 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step { name: "advisories", needs: Some(tools::CARGO_DENY), args: || &["deny", "check", "advisories"], env: None },
 ];
+
+/// All crates and the guides of `docs/` as pages.
+pub(crate) const DOC: Step = Step {
+    name: "doc",
+    needs: None,
+    args: || &["doc", "--workspace", "--no-deps"],
+    env: Some(("RUSTDOCFLAGS", "-D warnings")),
+};
 
 /// nextest gives each test its own process and names the slow ones; cargo's own runner does as well without it.
 fn test_args() -> &'static [&'static str] {

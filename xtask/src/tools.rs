@@ -93,7 +93,8 @@ fn is_root() -> bool {
     output.is_ok_and(|o| o.stdout.trim_ascii() == b"0")
 }
 
-fn target_dir() -> PathBuf {
+/// Where cargo puts what it builds.
+pub(crate) fn target_dir() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned();
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
