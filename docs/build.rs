@@ -13,7 +13,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "md") {
             println!("cargo::rerun-if-changed={}", path.display());
-            let page = for_rustdoc(&fs::read_to_string(&path)?).map_err(|error| format!("{}: {error}", path.display()))?;
+            let page =
+                for_rustdoc(&fs::read_to_string(&path)?).map_err(|error| format!("{}: {error}", path.display()))?;
             fs::write(Path::new(&out).join(path.file_name().ok_or("a file has a name")?), page)?;
         }
     }

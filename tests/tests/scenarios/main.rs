@@ -6,6 +6,7 @@ mod driver;
 mod end;
 mod eyeballs;
 mod forwarding;
+mod guides;
 mod hep;
 mod http;
 mod idle;
