@@ -58,6 +58,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! | wanted | where |
+//! |---|---|
+//! | make and take calls, early media, re-INVITE, 100rel, session timers | [`invite`] |
+//! | transfer calls | [`refer`] |
+//! | register, or be the registrar | [`registration`] |
+//! | watch, and be watched (RFC 6665) | [`subscription`] |
+//! | publish, or keep what others publish (RFC 3903) | [`publication`] |
+//! | texts (RFC 3428) | [`pager`] |
+//! | OPTIONS, INFO and requests of one's own | [`out_of_dialog`] |
+//! | passwords, of both sides | [`auth`] |
+//! | settings | [`MasterProfile`], [`UserProfile`] |
+//!
+//! Whole programs are in `dum/examples`: `auto_answer`, `softphone`, `b2bua`.
+//!
 //! # How a usage is added
 //!
 //! A usage is a directory beside [`out_of_dialog`], which is the smallest and the pattern: `mod.rs` with the handler
