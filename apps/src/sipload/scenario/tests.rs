@@ -351,7 +351,10 @@ fn what_is_not_supported_in_xml_is_told_with_line_and_element() {
         ("<pause/>\n<rtpstream/>", "my.xml:5: <rtpstream> is not supported in <scenario>"),
         ("<pause poolsize=\"3\"/>", "my.xml:4: <pause>: attribute poolsize is not supported"),
         ("<nop><action><verifyauth/></action></nop>", "my.xml:4: <verifyauth> is not supported in <action>"),
-        ("<nop><action><exec play_pcap_audio=\"x\"/></action></nop>", "<exec>: int_cmd is missing"),
+        (
+            "<nop><action><exec play_pcap_audio=\"x\"/></action></nop>",
+            "<exec>: attribute play_pcap_audio is not supported",
+        ),
         ("<recv response=\"99\"/>", "<recv> response=\"99\": expected a status code"),
         ("<recv/>", "expected one of response and request"),
         ("<send next=\"7\"><![CDATA[ACK x]]></send>", "label \"7\" is nowhere"),

@@ -264,13 +264,16 @@ impl XmlReader<'_> {
                 Action::Look(var, self.line(&it, &key)?)
             }
             "jump" => Action::Jump(self.operand(&mut it, "variable")?),
-            "exec" => {
-                match it.need("int_cmd", "stop_call, stop_gracefully or stop_now; nothing else is executed")?.as_str() {
-                    "stop_call" => Action::StopCall,
-                    "stop_gracefully" | "stop_now" => Action::StopAll,
-                    other => return Err(it.bad("int_cmd", other, "stop_call, stop_gracefully or stop_now")),
+            "exec" => match it.take("int_cmd").as_deref() {
+                Some("stop_call") => Action::StopCall,
+                Some("stop_gracefully" | "stop_now") => Action::StopAll,
+                Some(other) => return Err(it.bad("int_cmd", other, "stop_call, stop_gracefully or stop_now")),
+                None => {
+                    // What it is to do instead.
+                    it.done()?;
+                    return Err(wrong(it.offset, "<exec>: int_cmd is missing: expected stop_call or stop_now"));
                 }
-            }
+            },
             _ => match operation {
                 Some(operation) => Action::Calculate(
                     self.variable(&mut it, "assign_to")?,
