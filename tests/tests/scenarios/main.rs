@@ -21,6 +21,7 @@ mod natted;
 mod outbound;
 mod overload;
 mod passwords;
+mod peers;
 mod phone;
 mod registered;
 mod repro;

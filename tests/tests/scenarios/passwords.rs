@@ -26,8 +26,11 @@ pub(crate) fn asking(name: &str, auth: &str, placement: &str) -> Repro {
 
 /// SIPp with a user, a password and a service.
 fn sipp(scenario: &str, local: SocketAddr, proxy: SocketAddr, more: &[&str]) -> CallStats {
+    sipp_by("u1", scenario, local, proxy, more)
+}
+
+fn sipp_by(transport: &str, scenario: &str, local: SocketAddr, proxy: SocketAddr, more: &[&str]) -> CallStats {
     let more = [&["-key", "domain", "example.com", "-timeout", "8s", "-max_retrans", "3"], more].concat();
-    let transport = "u1";
     let side = Sipp { scenario, local, remote: Some(proxy), calls: 1, rate: 10, transport, more: &more };
     side.run(LIMIT).expect("it ends")
 }
@@ -57,6 +60,21 @@ fn a_phone_registers_and_is_called_with_passwords() {
     let other = ["-s", "bob", "-au", "alice", "-ap", "wonderland"];
     let stats = sipp("register_digest.xml", called, proxy, &other);
     assert_eq!((stats.successful, stats.failed), (0, 1));
+}
+
+#[test]
+fn a_phone_registers_over_tcp_with_its_password_and_no_other() {
+    if !peers::available("sipp") {
+        return;
+    }
+    let repro = asking("passwords-tcp", "algorithms = [\"MD5\"]", "inline");
+    let proxy = address(&repro, "tcp");
+    for (password, successful) in [("wonderland", 1), ("guess", 0), ("builder", 0), ("wonderland", 1)] {
+        let local = SocketAddr::from((peers::loopback(), 5060));
+        let more = ["-s", "alice", "-au", "alice", "-ap", password];
+        let stats = sipp_by("t1", "register_digest.xml", local, proxy, &more);
+        assert_eq!((stats.successful, stats.failed), (successful, 1 - successful), "{password}");
+    }
 }
 
 /// A client over UDP that can do what no phone does.
@@ -97,13 +115,18 @@ impl Client {
 
     /// Credentials for the strongest challenge of an answer.
     fn credentials(&self, answer: &Message, password: &str, count: u32) -> String {
-        let header = answer.first(h::WWW_AUTHENTICATES).expect("a challenge");
-        let challenge = Challenge::read(&header).expect("a challenge for digest");
-        let uri = "sip:example.com";
-        let with = Answer { user: "alice", method: "REGISTER", uri, body: b"", cnonce: "c", count };
-        let auth = challenge.answer(&Secret::password(password), &with).expect("a password serves all");
-        format!("Authorization: {auth}\r\n")
+        credentials(answer, password, count)
     }
+}
+
+/// Alice's credentials for the strongest challenge of an answer to her REGISTER.
+pub(crate) fn credentials(answer: &Message, password: &str, count: u32) -> String {
+    let header = answer.first(h::WWW_AUTHENTICATES).expect("a challenge");
+    let challenge = Challenge::read(&header).expect("a challenge for digest");
+    let uri = "sip:example.com";
+    let with = Answer { user: "alice", method: "REGISTER", uri, body: b"", cnonce: "c", count };
+    let auth = challenge.answer(&Secret::password(password), &with).expect("a password serves all");
+    format!("Authorization: {auth}\r\n")
 }
 
 /// What was recorded serves on no shard, whichever its Call-ID leads to.

@@ -11,8 +11,12 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use stack::auth::{Hash, ha1};
+use stack::message::Message;
+
 use crate::end::signal;
 use crate::idle::resident;
+use crate::passwords::credentials;
 use crate::repro::{LIMIT, address, refusal};
 use tests::peers::Repro;
 
@@ -177,6 +181,41 @@ fn a_sips_call_stays_on_tls() {
     let answer = alice.receive();
     assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
     assert_eq!(values(&answer, "Record-Route"), [&route]);
+}
+
+#[test]
+fn a_phone_registers_over_tls_with_its_password_and_no_other() {
+    let site = Site::new();
+    site.issue(&["example.com"], |_| {});
+    let digits = ha1(Hash::Sha256, "alice", "example.com", "wonderland");
+    site.write(
+        "repro.toml",
+        &format!(
+            "[auth]\nrequired = true\n[tls]\ntrust = [\"ca.pem\"]\n\
+             [[tls.identities]]\ncertificate = \"own.pem\"\nprivate_key = \"own.key\"\n\
+             [[domain]]\nname = \"example.com\"\n[[user]]\naor = \"alice@example.com\"\nsha256 = \"{digits}\"\n"
+        ),
+    );
+    let repro = site.start();
+    let proxy = address(&repro, "tls");
+    for (count, password) in (0..).zip(["guess", "wonderland", "guess", "wonderland"]) {
+        let mut phone = site.connect(proxy, "example.com");
+        let mut register = |number: u32, more: &str| {
+            let own = phone.address();
+            phone.send(&format!(
+                "REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/TLS {own};branch=z9hG4bK{count}-{number}\r\nMax-Forwards: 70\r\n\
+                 From: <sip:alice@example.com>;tag=1\r\nTo: <sip:alice@example.com>\r\nCall-ID: tls-{count}\r\n\
+                 CSeq: {number} REGISTER\r\nContact: <sip:alice@{own};transport=tls>\r\n{more}Content-Length: 0\r\n\r\n"
+            ));
+            phone.receive()
+        };
+        let challenge = register(1, "");
+        assert!(challenge.starts_with("SIP/2.0 401 "), "{challenge}");
+        let challenge = Message::parse(challenge.as_bytes()).expect("a response");
+        let answer = register(2, &credentials(&challenge, password, 1));
+        let expected = if password == "wonderland" { "SIP/2.0 200 " } else { "SIP/2.0 401 " };
+        assert!(answer.starts_with(expected), "{password}: {answer}");
+    }
 }
 
 #[test]
