@@ -18,7 +18,8 @@ use rutil::Time;
 use stack::contents::Contents;
 use stack::header::{Method, h};
 use stack::message::Message;
-use stack::tu::{SendOptions, ServerTransaction};
+use stack::transport::Flow;
+use stack::tu::{NextHop, SendOptions, ServerTransaction};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct ServerSubscription {
     /// The SUBSCRIBE, as long as it is not answered.
     asked: Option<(ServerTransaction, Arc<Message>)>,
     dialog: Option<Handle<DialogEntry>>,
+    /// The flow that NOTIFYs go by, whatever the Contact says.
+    flow: Option<Flow>,
     /// Seconds that it was granted last, and until when it lasts.
     granted: u32,
     until: Time,
@@ -70,6 +73,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
         event,
         asked: Some((transaction, msg.clone())),
         dialog: None,
+        flow: None,
         granted,
         until: now,
         expiry: Alarm::OFF,
@@ -140,6 +144,16 @@ impl Handle<ServerSubscription> {
         let this = dum.core.server_subscriptions.get_mut(self)?;
         (this.state, this.body) = (state, contents.map(printed));
         happen(dum, self, Notice::State);
+        Ok(())
+    }
+
+    /// Says which flow its NOTIFYs go by from now on, whatever the Contact of the SUBSCRIBE says: its subscriber is behind a
+    /// NAT, or nothing but its connection leads there. None: by its Contact, or its route set.
+    ///
+    /// # Errors
+    /// [`SubscriptionError`].
+    pub fn notify_by(self, dum: &mut Dum<'_>, flow: Option<Flow>) -> Result<(), SubscriptionError> {
+        dum.core.server_subscriptions.get_mut(self)?.flow = flow;
         Ok(())
     }
 
@@ -358,8 +372,8 @@ fn send_notify(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>) {
     if let Some((media, octets)) = &this.body {
         msg.set_body(Some(media), octets.clone());
     }
-    let end = this.end;
-    dum.send(Usage::ServerSubscription(sub), msg, SendOptions::default());
+    let (end, next_hop) = (this.end, this.flow.map_or(NextHop::Route, NextHop::Flow));
+    dum.send(Usage::ServerSubscription(sub), msg, SendOptions { next_hop, ..SendOptions::default() });
     if let Some((end, ..)) = end {
         finish(dum, sub, end);
     }

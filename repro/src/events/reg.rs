@@ -5,7 +5,9 @@
 //! rest of what did not fit into it.
 
 use super::document::Writer;
+use crate::config::NatDetection;
 use crate::location::Changes;
+use crate::nat;
 use crate::proxy::{Server, aor_key};
 use dum::subscription::{ServerSubscription, ServerSubscriptionEnd, ServerSubscriptionHandler, SubscriptionState};
 use dum::{Dum, Handle};
@@ -13,8 +15,9 @@ use rutil::{HashMap, Keyed, Rng, Time, Wheel};
 use smallvec::SmallVec;
 use stack::contents::event::reg_info::Contact;
 use stack::contents::event::{DocumentState, EventDocument, RegInfo};
-use stack::header::h;
+use stack::header::{self, h};
 use stack::message::Message;
+use stack::selector;
 use stack::uri::Uri;
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,6 +190,20 @@ impl RegPackage {
         }
     }
 
+    /// NOTIFYs go by the flow that the SUBSCRIBE came by, where its Contact does not lead back to the subscriber: as calls to
+    /// such a device do.
+    fn lead(&self, dum: &mut Dum<'_>, sub: Sub, subscribe: &Message) {
+        let natted = || self.server.config().nat.detect == NatDetection::Auto && nat::comes_from_behind(subscribe);
+        let unreachable = || match subscribe.header(h::CONTACTS).next() {
+            Some(Ok(header::Contact::Addr(addr))) => addr.uri.sip().is_some_and(selector::needs_flow),
+            _ => false,
+        };
+        let direct = !subscribe.exists(h::RECORD_ROUTES);
+        let flow = subscribe.source().map(|source| source.flow).filter(|_| direct && (natted() || unreachable()));
+        // One that has ended is told nothing.
+        let _ = sub.notify_by(dum, flow);
+    }
+
     fn forget(&mut self, sub: Sub) {
         let Some(watcher) = self.watchers.remove(&sub) else { return };
         let Some(subs) = self.by_aor.get_mut(&watcher.aor) else { return };
@@ -216,6 +233,7 @@ impl ServerSubscriptionHandler for RegPackage {
         let (version, waiting, armed) = (0, Vec::new(), Time::MAX);
         let (all, rest, busy, not_before) = (true, false, false, Time::ZERO);
         self.watchers.insert(sub, Watcher { aor, version, waiting, all, rest, busy, not_before, armed });
+        self.lead(dum, sub, subscribe);
         let room = if is_fetch(subscribe) { usize::MAX } else { self.room() };
         let Some(document) = self.next(sub, room, dum) else { return };
         match sub.accept(dum, SubscriptionState::Active, Some(&document.to_contents())) {
@@ -228,7 +246,8 @@ impl ServerSubscriptionHandler for RegPackage {
     }
 
     /// RFC 3680 §4.7: everything is told again.
-    fn on_refresh(&mut self, dum: &mut Dum<'_>, sub: Sub, _: &Message) {
+    fn on_refresh(&mut self, dum: &mut Dum<'_>, sub: Sub, subscribe: &Message) {
+        self.lead(dum, sub, subscribe);
         if let Some(watcher) = self.watchers.get_mut(&sub) {
             watcher.all = true;
         }

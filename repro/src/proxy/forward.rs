@@ -46,8 +46,10 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             true => vec![String::from_utf8_lossy(request.request_uri_text()).into()],
             false => Vec::new(),
         };
-        let forwarding =
-            Forwarding { request, steps, onward, room, tried, aor, options, max_breadth, watched, recurses };
+        let ringing = 0;
+        let mut forwarding =
+            Forwarding { request, steps, onward, room, tried, aor, options, max_breadth, ringing, watched, recurses };
+        forwarding.fit_breadth();
         (forwarding, self.stack)
     }
 }

@@ -104,6 +104,8 @@ pub(super) struct Forwarding {
     pub(super) aor: String,
     pub(super) options: SendOptions,
     pub(super) max_breadth: u32,
+    /// How many targets were tried that ring on beside those of the next step.
+    pub(super) ringing: usize,
     pub(super) watched: bool,
     pub(super) recurses: bool,
 }
@@ -292,6 +294,7 @@ impl Forwarding {
         self.room -= more.iter().map(|step| step.targets.len()).sum::<usize>();
         let any = !more.is_empty();
         self.steps.insert_many(0, more);
+        self.fit_breadth();
         any
     }
 
@@ -300,8 +303,22 @@ impl Forwarding {
         self.max_breadth as usize >= self.group().max(1)
     }
 
+    /// How many branches may run at the same time from the next step on: its own, those that ring on, and those of the steps
+    /// that begin while it rings on.
+    fn at_once(&self) -> usize {
+        let last = self.steps.iter().position(|step| !step.rings_on).unwrap_or(self.steps.len());
+        self.ringing + self.steps.iter().take(last + 1).map(|step| step.targets.len()).sum::<usize>()
+    }
+
+    /// Lets no step ring on where Max-Breadth has no room for that (RFC 5393 §5.3.3): they are tried one after the other.
+    pub(super) fn fit_breadth(&mut self) {
+        if self.at_once() > self.max_breadth as usize {
+            self.steps.iter_mut().for_each(|step| step.rings_on = false);
+        }
+    }
+
     /// Divides Max-Breadth among branches that run at the same time. A step that is tried later begins when those of
-    /// the one before have ended, or are given up, and so has all of it again.
+    /// the one before have ended, or are given up, and so has all of it again; but where one rings on, they share it.
     pub(super) fn set_breadth(&mut self, branches: usize) {
         let share = self.max_breadth / branches.max(1) as u32;
         self.request.set_number(h::MAX_BREADTH, share);
@@ -320,8 +337,10 @@ impl Forwarding {
 
     /// Sends the request to the targets of the next step.
     pub(super) fn start(mut self, server: &Server, stack: &mut TuContext<'_>) -> Started {
-        self.set_breadth(self.group());
-        let mut targets = if self.steps.is_empty() { SmallVec::new() } else { self.steps.remove(0).targets };
+        self.set_breadth(self.at_once());
+        let step = if self.steps.is_empty() { Step::default() } else { self.steps.remove(0) };
+        self.ringing = if step.rings_on { self.ringing + step.targets.len() } else { 0 };
+        let mut targets = step.targets;
         if self.steps.is_empty() {
             // Nobody else is left to take an emergency call: it waits for the last one as long as it can.
             let hops = targets.iter_mut().filter_map(|target| target.hop.as_mut());
@@ -370,6 +389,7 @@ impl Forwarding {
             aor: self.aor_of(target).to_owned(),
             options: self.options,
             max_breadth: self.request.header(h::MAX_BREADTH).map_or(1, |breadth| breadth.0),
+            ringing: 0,
             watched: self.watched,
             recurses: false,
         });

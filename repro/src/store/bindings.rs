@@ -17,12 +17,12 @@ pub struct Batch<'s> {
 }
 
 impl Batch<'_> {
-    /// Writes what an address-of-record has.
+    /// Writes what an address-of-record has; `provisioned`: it is a provisioned user's.
     ///
     /// # Errors
     /// What the database says.
-    pub fn put(&mut self, id: i64, aor: &str, expires: u64, contacts: &str) -> rusqlite::Result<()> {
-        self.put.execute((id, aor, expires as i64, contacts)).map(drop)
+    pub fn put(&mut self, id: i64, aor: &str, expires: u64, contacts: &str, provisioned: bool) -> rusqlite::Result<()> {
+        self.put.execute((id, aor, expires as i64, contacts, provisioned)).map(drop)
     }
 
     /// Removes the row of one that has nothing.
@@ -43,9 +43,9 @@ impl Store {
         let save = || {
             let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
             let put = self.connection.prepare_cached(
-                "INSERT INTO binding (id, aor, expires, contacts) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (id) DO UPDATE
-                 SET aor = excluded.aor, expires = excluded.expires, contacts = excluded.contacts",
+                "INSERT INTO binding (id, aor, expires, contacts, provisioned) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (id) DO UPDATE SET aor = excluded.aor, expires = excluded.expires,
+                 contacts = excluded.contacts, provisioned = excluded.provisioned",
             )?;
             let remove = self.connection.prepare_cached("DELETE FROM binding WHERE id = ?1")?;
             let messages = MessageBatch::new(&self.connection)?;
@@ -59,16 +59,17 @@ impl Store {
         Ok(())
     }
 
-    /// Gives each row: number, address-of-record, contacts.
+    /// Gives each row: number, address-of-record, contacts, and whether it was a provisioned user's when it was written.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn bindings(&self, mut each: impl FnMut(i64, &str, &str)) -> Result<(), StoreError> {
+    pub fn bindings(&self, mut each: impl FnMut(i64, &str, &str, bool)) -> Result<(), StoreError> {
         let mut read = || {
-            let mut statement = self.connection.prepare("SELECT id, aor, contacts FROM binding ORDER BY id")?;
+            let mut statement =
+                self.connection.prepare("SELECT id, aor, contacts, provisioned FROM binding ORDER BY id")?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                each(row.get(0)?, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?);
+                each(row.get(0)?, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?, row.get(3)?);
             }
             Ok(())
         };

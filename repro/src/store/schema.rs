@@ -40,6 +40,10 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX message_expires ON message (expires);
 ",
+    "
+    -- Whether the address-of-record was a provisioned user's when its row was written.
+    ALTER TABLE binding ADD COLUMN provisioned INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 impl Store {

@@ -177,10 +177,15 @@ impl Service {
     /// When the store cannot be read.
     pub fn restore(&mut self, server: &Server) -> Result<usize, StoreError> {
         let (location, now, mut count) = (server.location(), self.clock.now(), 0);
-        let Some(store) = &self.store else { return Ok(0) };
+        let Some(store) = &mut self.store else { return Ok(0) };
         let (rows, next, hashers, notation) = (&mut self.rows, &mut self.next, &self.hashers, &self.notation);
-        store.bindings(|id, aor, contacts| {
+        let (current, mut removed) = (&self.current, Vec::new());
+        store.bindings(|id, aor, contacts, provisioned| {
             *next = id.saturating_add(1);
+            // Who was removed, or may do nothing any more, was so while nobody was here to notice.
+            if provisioned && current.user(aor).is_none_or(|user| !user.enabled) {
+                return removed.push(id);
+            }
             let bindings = match notation.read(contacts, now) {
                 Ok(bindings) => bindings,
                 Err(error) => {
@@ -194,6 +199,10 @@ impl Service {
                 Err(error) => tracing::warn!(aor = one_line(aor), %error, "a binding in the store has no room"),
             }
         })?;
+        if !removed.is_empty() {
+            tracing::info!(users = removed.len(), "bindings of users that are no more are dropped");
+            store.save(|batch| removed.iter().try_for_each(|id| batch.remove(*id)))?;
+        }
         Ok(count)
     }
 
@@ -292,6 +301,7 @@ impl Service {
         let (location, now) = (server.location(), self.clock.now());
         let (rows, text, notation, hashers) = (&mut self.rows, &mut self.text, &self.notation, &self.hashers);
         let mut new: Vec<((u64, u64), Option<i64>)> = Vec::new();
+        let current = &self.current;
         let mut next = self.next;
         let saved = store.save(|batch| {
             for aor in &self.unsaved {
@@ -305,7 +315,8 @@ impl Service {
                 match (last, row) {
                     (Some(last), row) => {
                         let id = row.unwrap_or(next);
-                        batch.put(id, aor, last, std::str::from_utf8(text).unwrap_or("[]"))?;
+                        let contacts = std::str::from_utf8(text).unwrap_or("[]");
+                        batch.put(id, aor, last, contacts, current.user(aor).is_some())?;
                         if row.is_none() {
                             next = next.saturating_add(1);
                             new.push((key, Some(id)));

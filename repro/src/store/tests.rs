@@ -92,7 +92,7 @@ fn changes_by_another_process_are_noticed() {
     assert!(own.changed().unwrap() && !own.changed().unwrap());
     put(&mut other, &rows).unwrap();
     assert!(!own.changed().unwrap(), "the same again is no change");
-    other.connection.execute("INSERT INTO binding VALUES (1, 'a@h', 0, '[]')", []).unwrap();
+    other.connection.execute("INSERT INTO binding VALUES (1, 'a@h', 0, '[]', 0)", []).unwrap();
     assert!(!own.changed().unwrap(), "a binding is no record");
     assert_eq!(remove(&mut other, "user", "a@h"), 1);
     assert!(own.changed().unwrap());
@@ -170,10 +170,10 @@ fn a_row_says_whose_contacts_it_has() {
     let folder = Folder::new("whose");
     let mut store = folder.open();
     for (aor, contacts) in [("a@h", "[1]"), ("b@h", "[2]")] {
-        store.save(|batch| batch.put(1, aor, 9, contacts)).unwrap();
+        store.save(|batch| batch.put(1, aor, 9, contacts, true)).unwrap();
     }
     let mut rows = Vec::new();
-    store.bindings(|id, aor, contacts| rows.push((id, aor.to_owned(), contacts.to_owned()))).unwrap();
+    store.bindings(|id, aor, contacts, _| rows.push((id, aor.to_owned(), contacts.to_owned()))).unwrap();
     assert_eq!(rows, [(1, "b@h".to_owned(), "[2]".to_owned())]);
 }
 
@@ -181,7 +181,7 @@ fn a_row_says_whose_contacts_it_has() {
 fn what_did_not_reach_the_disk_is_tried_again() {
     let folder = Folder::new("disk");
     let mut store = folder.open();
-    store.save(|batch| batch.put(1, "a@h", 9, "[]")).unwrap();
+    store.save(|batch| batch.put(1, "a@h", 9, "[]", false)).unwrap();
     let path = std::mem::replace(&mut store.path, "/nowhere/repro.db".into());
     assert!(store.sync().is_err());
     assert!(store.sync().is_err(), "it is still to be done");
@@ -195,14 +195,17 @@ fn what_did_not_reach_the_disk_is_tried_again() {
 fn an_older_version_is_brought_up_to_date() {
     let folder = Folder::new("older");
     let mut store = folder.open();
-    store.save(|batch| batch.put(1, "a@h", 9, "[]")).unwrap();
-    store.connection.execute_batch("DROP TABLE message; PRAGMA user_version = 1;").unwrap();
+    store.save(|batch| batch.put(1, "a@h", 9, "[]", false)).unwrap();
+    store
+        .connection
+        .execute_batch("DROP TABLE message; ALTER TABLE binding DROP COLUMN provisioned; PRAGMA user_version = 1;")
+        .unwrap();
     drop(store);
     let mut store = folder.open();
     let row = MessageRow { id: 7, aor: "a@h", sender: "s@h", expires: 9, text: b"text" };
     store.save(|batch| batch.put_message(row)).unwrap();
     let (mut bindings, mut messages) = (Vec::new(), Vec::new());
-    store.bindings(|id, aor, _| bindings.push((id, aor.to_owned()))).unwrap();
+    store.bindings(|id, aor, _, _| bindings.push((id, aor.to_owned()))).unwrap();
     store.messages(0, |row| messages.push((row.id, row.aor.to_owned(), row.text.to_vec()))).unwrap();
     assert_eq!((bindings, messages), (vec![(1, "a@h".into())], vec![(7, "a@h".into(), b"text".into())]));
 }
@@ -213,7 +216,7 @@ fn a_later_version_is_left_alone() {
     folder.open().connection.pragma_update(None, "user_version", 99).unwrap();
     let error = Store::open(&folder.db(), false).unwrap_err().to_string();
     assert!(
-        error.ends_with("schema version 99, expected at most 2: it was written by a later version of repro"),
+        error.ends_with("schema version 99, expected at most 3: it was written by a later version of repro"),
         "{error}"
     );
 }

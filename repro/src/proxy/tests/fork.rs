@@ -142,3 +142,28 @@ fn challenges_of_all_branches_go_back() {
     let [Out::Answer(_, 407, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
     assert!(text(answer).contains("realm=\"one\"") && text(answer).contains("realm=\"two\""));
 }
+
+/// Who rings on beside the next one shares Max-Breadth with him (RFC 5393 §5.3.3): all together have no more than there is.
+#[test]
+fn those_that_ring_on_share_max_breadth() {
+    let forking = crate::config::Forking { step_seconds: 5, cancel_between_steps: false, ..Default::default() };
+    for (lines, shares, cancelled) in
+        [("", [20, 20, 20], 0), ("Max-Breadth: 4\r\n", [1, 1, 1], 0), ("Max-Breadth: 2\r\n", [2, 2, 2], 2)]
+    {
+        let mut bench = Bench::with("127.0.0.1:5060", Config { forking: forking.clone(), ..Config::default() });
+        let contacts = [1, 2, 3].map(|n| format!("<sip:{n}@127.0.0.1:900{n}>;q=0.{}", 9 - n));
+        bench.register(&contacts.each_ref().map(String::as_str));
+        let (client, msg, _) = bench.forwarded(request("INVITE", U, lines));
+        bench.respond(client, &msg, 180);
+        let mut found = vec![msg.header(h::MAX_BREADTH).unwrap().0];
+        let mut given_up = 0;
+        for _ in 0..2 {
+            let outs = bench.pass(6);
+            given_up += cancels(&outs).len();
+            let next = sent(outs);
+            found.push(next[0].1.header(h::MAX_BREADTH).unwrap().0);
+            bench.respond(next[0].0, &next[0].1, 180);
+        }
+        assert_eq!((found.as_slice(), given_up), (&shares[..], cancelled), "{lines}");
+    }
+}

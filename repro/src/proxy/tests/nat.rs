@@ -160,3 +160,41 @@ fn pings_are_spread_and_no_more_than_the_rate() {
     let a_second: Vec<usize> = (0..16).map(|_| pinged(&mut bench, 1).len()).collect();
     assert!(a_second.iter().sum::<usize>() >= users - 12 && a_second.iter().all(|n| *n <= 20), "{a_second:?}");
 }
+
+/// Who watches from behind a NAT, or by a connection alone, is told by the flow that it asks by; a refresh by another one
+/// changes that.
+#[test]
+fn a_natted_watcher_is_told_by_its_flow() {
+    let ws = flow(NAT, TransportType::Ws);
+    for (detect, from, contact, by_flow) in [
+        (NatDetection::Auto, flow(NAT, TransportType::Udp), "sip:alice@10.0.0.1:5062", true),
+        (NatDetection::Auto, flow(NAT, TransportType::Udp), "sip:alice@203.0.113.9:4711", false),
+        (NatDetection::Off, flow(NAT, TransportType::Udp), "sip:alice@10.0.0.1:5062", false),
+        (NatDetection::Off, ws, "sip:alice@df7jal23ls0d.invalid;transport=ws", true),
+    ] {
+        let mut bench = bench(Nat { detect, ..auto() });
+        let mut subscribe = |from: Flow, more: &str, uri: &str, cseq: u32| {
+            let via = format!("Via: SIP/2.0/{} 10.0.0.1:5062;branch=z9hG4bK{cseq}\r\n", from.kind.as_param());
+            let lines = format!("{via}Event: reg\r\nContact: <{contact}>\r\nExpires: 600\r\n{more}");
+            let mut msg = request("SUBSCRIBE", uri, &lines);
+            msg.set(h::CSEQ, &format_args!("{cseq} SUBSCRIBE"));
+            bench.came_by = Some(from);
+            let mut outs = bench.request(msg);
+            let Some(Out::Sent(client, notify, options)) = outs.pop() else { panic!("{outs:?}") };
+            let [Out::Answer(_, 200, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+            let answer = answer.clone();
+            bench.respond(client, &notify, 200);
+            (answer, options.next_hop)
+        };
+        let (answer, next_hop) = subscribe(from, "", "sip:bob@127.0.0.1", 1);
+        assert_eq!(next_hop == NextHop::Flow(from), by_flow, "{detect:?} {contact}: {next_hop:?}");
+        // Its NAT has given it another port since.
+        let to = format!("To: {}\r\n", answer.header(h::TO).unwrap());
+        let Some(Ok(stack::header::Contact::Addr(at))) = answer.header(h::CONTACTS).next() else {
+            panic!("{answer:?}")
+        };
+        let moved = Flow { peer: "203.0.113.9:4999".parse().unwrap(), ..from };
+        let (_, next_hop) = subscribe(moved, &to, &at.uri.to_string(), 2);
+        assert_eq!(next_hop == NextHop::Flow(moved), by_flow, "{detect:?} {contact}: {next_hop:?}");
+    }
+}

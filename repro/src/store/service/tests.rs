@@ -92,7 +92,7 @@ impl Bench {
 
     fn rows(&self) -> Vec<(i64, String)> {
         let mut rows = Vec::new();
-        self.folder.open().bindings(|id, aor, _| rows.push((id, aor.to_owned()))).unwrap();
+        self.folder.open().bindings(|id, aor, _, _| rows.push((id, aor.to_owned()))).unwrap();
         rows
     }
 
@@ -404,4 +404,29 @@ fn a_message_that_cannot_be_written_is_refused_and_written_later() {
     bench.tick();
     assert_eq!(messages(&bench.next(0).0, "a@h", Time::ZERO), ["two"]);
     assert!(bench.server.silo().unwrap().gone().is_empty());
+}
+
+/// A user who is removed, or disabled, while no proxy runs has no contacts when one runs again; who never was one has them.
+#[test]
+fn who_is_removed_meanwhile_is_not_restored() {
+    let mut bench = Bench::new("removed-user");
+    let users = |lines: &[serde_json::Value]| {
+        let lines: Vec<_> = lines.iter().map(|body| ("user", body.clone())).collect();
+        records(&lines)
+    };
+    let both = users(&[json!({"aor": "a@h"}), json!({"aor": "b@h"}), json!({"aor": "c@h"})]);
+    bench.service = service(&bench.folder, &bench.clock, both, Duration::ZERO).unwrap();
+    bench.server = server();
+    bench.server.set_journal(bench.service.journal());
+    for (number, aor) in (1..).zip(["a@h", "b@h", "c@h", "guest@h"]) {
+        bench.register(aor, Some("sip:x@192.0.2.1"), 100, number).unwrap();
+    }
+    bench.work();
+    let left = users(&[json!({"aor": "a@h"}), json!({"aor": "b@h", "enabled": false})]);
+    let mut next = service(&bench.folder, &VirtualClock::new(), left, Duration::from_secs(1)).unwrap();
+    let server = server();
+    assert_eq!(next.restore(&server).unwrap(), 2);
+    let found = ["a@h", "b@h", "c@h", "guest@h"].map(|aor| contacts(&server, aor).len());
+    assert_eq!(found, [1, 0, 0, 1]);
+    assert_eq!(bench.rows().into_iter().map(|(_, aor)| aor).collect::<Vec<_>>(), ["a@h", "guest@h"]);
 }
