@@ -1,4 +1,4 @@
-//! JsSIP, the phone of browsers, in Node.
+//! Scripts in Node: JsSIP, the phone of browsers, and what drives a browser.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +15,22 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers-js");
 /// # Panics
 /// If JsSIP cannot be installed and `CI=true`.
 pub fn jssip(script: &str, arguments: &[&str], authority: &Path) -> Option<Result<Process, String>> {
+    let mut command = node(script, arguments)?;
+    Some(Process::start(command.env("NODE_EXTRA_CA_CERTS", authority)).map_err(|e| format!("node: {e}")))
+}
+
+/// Starts a script of `peers-js` that drives a browser, which it starts itself. None if that, or Node, is to be left out.
+///
+/// # Panics
+/// As [`jssip`].
+pub fn browser(script: &str, arguments: &[&str]) -> Option<Result<Process, String>> {
+    if !available("chromium") {
+        return None;
+    }
+    Some(Process::start(&mut node(script, arguments)?).map_err(|e| format!("node: {e}")))
+}
+
+fn node(script: &str, arguments: &[&str]) -> Option<Command> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
     if !available("node") {
         return None;
@@ -24,8 +40,8 @@ pub fn jssip(script: &str, arguments: &[&str], authority: &Path) -> Option<Resul
         return None;
     }
     let mut command = Command::new("node");
-    command.current_dir(FOLDER).arg(script).args(arguments).env("NODE_EXTRA_CA_CERTS", authority);
-    Some(Process::start(&mut command).map_err(|e| format!("node: {e}")))
+    command.current_dir(FOLDER).arg(script).args(arguments);
+    Some(command)
 }
 
 /// Installs the versions that `package-lock.json` names, where that has not been done.

@@ -11,7 +11,7 @@ mod sipp;
 
 pub use baresip::Baresip;
 pub use chromium::show;
-pub use jssip::jssip;
+pub use jssip::{browser, jssip};
 pub use kamailio::Kamailio;
 pub use process::{Process, Unfinished};
 pub use repro::{Repro, repro_binary, sip_binary, sipload_binary};
