@@ -34,8 +34,6 @@ pub(crate) const PEERS: &[Peer] = &[
     // For JsSIP, which the tests install by npm in `tests/peers-js`.
     Peer { program: "node", package: "nodejs" },
     Peer { program: "npm", package: "npm" },
-    // For the web page of `[admin]`.
-    Peer { program: "chromium", package: "chromium" },
     // Checks what /metrics says.
     Peer { program: "promtool", package: "prometheus" },
 ];

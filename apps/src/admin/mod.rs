@@ -1,20 +1,24 @@
 //! The HTTP server of `[admin]`, on a thread of its own beside the control thread: it answers while the proxy starts and
 //! while it ends. Whatever walks tables or waits for the disk is done on threads that may.
 //!
-//! Bounded: 64 connections, each five minutes; 16 KiB of a request's head, ten seconds for it; four requests at work.
+//! Bounded: 64 connections, each five minutes; 16 KiB of a request's head, ten seconds for it; 1 MiB of a body, ten seconds
+//! for that; four requests at work.
 
 mod access;
+mod page;
 mod usage;
 
 use access::{Denied, Guard};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::HeaderMap;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use repro::admin::Operation;
+use repro::admin::api::{self, Control};
 use repro::config::{Config, ConfigError};
 use std::convert::Infallible;
 use std::io;
@@ -31,6 +35,8 @@ const CONNECTION_LIFE: Duration = Duration::from_secs(300);
 const LAST_REQUEST: Duration = Duration::from_secs(30);
 /// How long the head of a request may take to come, and how long a connection may be silent between two.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// How long a body may take to come.
+const BODY_LIMIT: Duration = Duration::from_secs(10);
 /// Most octets of the head of a request.
 const HEAD_OCTETS: usize = 16 * 1024;
 /// Requests at work.
@@ -39,6 +45,7 @@ const AT_WORK: usize = 4;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The server cannot be set up.
@@ -53,6 +60,7 @@ pub(crate) enum AdminError {
 /// What answers.
 struct Desk {
     operation: Arc<Operation>,
+    control: Arc<dyn Control>,
     guard: Guard,
     at_work: Semaphore,
 }
@@ -63,14 +71,18 @@ type Answer = Response<Full<Bytes>>;
 ///
 /// # Errors
 /// When the token cannot be read, or the address cannot be listened on.
-pub(crate) fn start(config: &Config, operation: Arc<Operation>) -> Result<Option<SocketAddr>, AdminError> {
+pub(crate) fn start(
+    config: &Config,
+    operation: Arc<Operation>,
+    control: Arc<dyn Control>,
+) -> Result<Option<SocketAddr>, AdminError> {
     let Some(admin) = &config.admin else { return Ok(None) };
     let guard = Guard::new(config.admin_token()?);
     let failed = |source| AdminError::Bind { address: admin.listen, source };
     let listener = TcpListener::bind(admin.listen).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let desk = Arc::new(Desk { operation, guard, at_work: Semaphore::new(AT_WORK) });
+    let desk = Arc::new(Desk { operation, control, guard, at_work: Semaphore::new(AT_WORK) });
     // It lives as long as the process.
     actix::Arbiter::new().spawn(async move {
         match tokio::net::TcpListener::from_std(listener) {
@@ -131,21 +143,22 @@ async fn meet(stream: TcpStream, desk: Arc<Desk>) {
 impl Desk {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
         let path = request.uri().path().to_owned();
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "expected GET\n".to_owned());
-        }
-        // These two say nothing that is secret, and orchestrators have no token.
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        // These say nothing that is secret, and orchestrators and browsers have no token yet.
         match &*path {
-            "/healthz" => return text(StatusCode::OK, "ok\n".to_owned()),
-            "/readyz" => return self.ready(),
+            "/healthz" if reads => return text(StatusCode::OK, "ok\n".to_owned()),
+            "/readyz" if reads => return self.ready(),
+            "/" if reads => return page::answer(),
             _ => {}
         }
         if let Err(denied) = self.guard.check(request.headers()) {
             return refusal(denied);
         }
         match &*path {
-            "/metrics" => self.metrics().await,
-            _ => text(StatusCode::NOT_FOUND, "expected /metrics, /healthz or /readyz\n".to_owned()),
+            "/metrics" if reads => self.metrics().await,
+            "/metrics" | "/healthz" | "/readyz" | "/" => not_allowed("GET"),
+            _ if path.starts_with(api::PREFIX) => self.api(&path, request).await,
+            _ => text(StatusCode::NOT_FOUND, "expected /, /metrics, /healthz, /readyz or /api/v1\n".to_owned()),
         }
     }
 
@@ -160,8 +173,41 @@ impl Desk {
         let operation = self.operation.clone();
         match self.work(move || operation.metrics(&usage::of_this_process())).await {
             Some(metrics) => with_type(StatusCode::OK, METRICS, metrics),
-            None => text(StatusCode::INTERNAL_SERVER_ERROR, "it did not work: see the log\n".to_owned()),
+            None => failed(),
         }
+    }
+
+    async fn api(self: &Arc<Self>, path: &str, request: Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        let method = match head.method {
+            Method::GET | Method::HEAD => api::Method::Get,
+            Method::POST => api::Method::Post,
+            Method::PUT => api::Method::Put,
+            Method::DELETE => api::Method::Delete,
+            _ => return not_allowed("GET, POST, PUT, DELETE"),
+        };
+        let body = Limited::new(body, api::MOST_BODY).collect();
+        let body = match tokio::time::timeout(BODY_LIMIT, body).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(_)) => return error(StatusCode::PAYLOAD_TOO_LARGE, "the body is cut short, or has more than 1 MiB"),
+            Err(_) => return error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+        };
+        if !body.is_empty() && !is_json(&head.headers) {
+            return error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected Content-Type: application/json");
+        }
+        let (path, query) = (path.to_owned(), head.uri.query().unwrap_or_default().to_owned());
+        let (operation, control) = (self.operation.clone(), self.control.clone());
+        let answered = self.work(move || {
+            let request = api::Request { method, path: &path, query: &query, body: &body };
+            api::answer(&operation, &*control, &request)
+        });
+        let Some(answered) = answered.await else { return failed() };
+        let status = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut answer = with_type(status, JSON, format!("{}\n", answered.body));
+        if let Some(allow) = answered.allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
+            answer.headers_mut().insert(ALLOW, allow);
+        }
+        answer
     }
 
     /// Does something on a thread that may wait; nothing when it panics.
@@ -171,14 +217,35 @@ impl Desk {
     }
 }
 
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON))
+}
+
+fn failed() -> Answer {
+    error(StatusCode::INTERNAL_SERVER_ERROR, "it did not work: the log says more")
+}
+
+fn not_allowed(allow: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("expected {allow}\n"));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    answer
+}
+
+/// As the API says what is wrong.
+fn error(status: StatusCode, message: &str) -> Answer {
+    let body = serde_json::json!({"error": {"status": status.as_u16(), "message": message}});
+    with_type(status, JSON, format!("{body}\n"))
+}
+
 fn refusal(denied: Denied) -> Answer {
     let (status, challenge) = match denied {
         Denied::NoToken | Denied::WrongToken => (StatusCode::UNAUTHORIZED, Some("Bearer realm=\"repro\"")),
         Denied::Host | Denied::Origin => (StatusCode::FORBIDDEN, None),
     };
-    let mut answer = text(status, format!("{denied}\n"));
+    let mut answer = error(status, &denied.to_string());
     if let Some(challenge) = challenge {
-        answer.headers_mut().insert(hyper::header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     answer
 }

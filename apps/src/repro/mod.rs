@@ -6,20 +6,24 @@
 //! Exit codes: 0 stopped when told to, or done; 1 could not start, or not done; 2 wrong arguments; 70 a thread of the
 //! stack died.
 
+mod ctl;
+mod levers;
 mod provision;
 
 use crate::admin::{self, AdminError};
 use crate::http_client::{self, HttpError};
 use crate::terminal::{self, say};
 use clap::Parser;
+use levers::Levers;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use provision::{PASSWORD, Task, TaskError, perform};
+use repro::admin::api::Control as _;
 use repro::admin::{Operation, Parts};
 use repro::config::{self, Config, ConfigError, Listen};
 use repro::location::Notation;
 use repro::processors::http::HttpProcessor;
 use repro::processors::{ChainError, Processors};
-use repro::store::{Journal, Running, Service, Store, StoreError};
+use repro::store::{Running, Service, Store, StoreError};
 use repro::{Proxy, Server};
 use rutil::log::LogError;
 use rutil::rng::EntropyError;
@@ -96,6 +100,7 @@ enum StartError {
 /// the stack, and processors to those that `[chains]` may name. `apps/examples/own_processor.rs` is such a program.
 pub fn main(mut args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) -> ExitCode {
     let done = match args.task.take() {
+        Some(Task::Ctl(asked)) => return ctl::main(asked, &args),
         Some(task) => {
             let config = configure(&args).map_err(|error| TaskError::Start(error.into()));
             actix::System::new().block_on(async { perform(task, config?) })
@@ -121,12 +126,14 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     let interval = config.statistics_interval();
     let tls = config.tls()?;
     let operation = Arc::<Operation>::default();
+    let levers = Arc::new(Levers::new(tls.clone(), &config, args.config.clone()));
     // It answers from now on: that the proxy is not ready.
-    if let Some(address) = admin::start(&config, operation.clone())? {
+    if let Some(address) = admin::start(&config, operation.clone(), levers.clone())? {
         writeln!(io::stdout(), "listening on http {address}").map_err(StartError::Output)?;
     }
-    let (parts, store) = start(config, tls.clone(), more)?;
+    let (parts, store) = start(config, tls, more)?;
     let stack = parts.stack.clone();
+    levers.started(store.journal());
     operation.started(parts);
     announce(&stack).map_err(StartError::Output)?;
     if refuses {
@@ -136,7 +143,8 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
         );
     }
     let name = tokio::select! {
-        name = signals.end(|| reload(tls.clone(), args.config.clone(), store.journal())) => name,
+        name = signals.end(|| reload(&levers)) => name,
+        () = levers.end() => "drain",
         never = tell_statistics(&stack, interval) => match never {},
     };
     tracing::info!(signal = name, "stopping");
@@ -315,21 +323,10 @@ async fn stop(stack: Arc<Stack>, store: Running, limit: Duration, mut signals: S
     }
 }
 
-/// Reads again what may change, on a thread that may wait, and says what came of it: the certificates, and what is
-/// provisioned in the configuration.
-fn reload(tls: Option<TlsContext>, file: Option<PathBuf>, journal: Arc<Journal>) {
-    tokio::task::spawn_blocking(move || {
-        match tls.map(|tls| tls.reload()) {
-            Some(Ok(())) => tracing::info!("certificates and keys are read again: new connections use them"),
-            Some(Err(error)) => tracing::error!("certificates and keys stay as they were: {error}"),
-            None => {}
-        }
-        match Config::read(file.as_deref(), environment()).map(|config| journal.reload(config.records)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!("what is provisioned stays as it was: {error}"),
-            Err(error) => tracing::error!("what is provisioned stays as it was: {error}"),
-        }
-    });
+/// Reads again what may change, on a thread that may wait; the log says what came of it.
+fn reload(levers: &Arc<Levers>) {
+    let levers = levers.clone();
+    tokio::task::spawn_blocking(move || drop(levers.reload()));
 }
 
 /// The signals that ask for something.

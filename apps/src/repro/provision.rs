@@ -10,7 +10,6 @@ use repro::provisioning::{
 use repro::store::{Change, Store, StoreError};
 use rutil::Rng;
 use serde_json::{Map, Value};
-use stack::auth::{Hash, ha1};
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 
@@ -51,6 +50,8 @@ pub(super) enum Task {
     /// Users and their passwords.
     #[command(subcommand)]
     User(UserTask),
+    /// Look at a running proxy and change it, by the HTTP server of [admin].
+    Ctl(super::ctl::Ctl),
 }
 
 /// Passwords come from REPRO_PASSWORD or from standard input, never from the command line, and only their hashes are kept.
@@ -123,6 +124,8 @@ pub(super) fn perform(task: Task, config: Config) -> Done {
         }
         Task::Remove { kind, key } => remove(&config, &kind, &key),
         Task::List { kind } => list(&config, kind.as_deref()),
+        // It needs no store.
+        Task::Ctl(_) => Ok(()),
         Task::User(UserTask::List) => list(&config, Some(UserRecord::KIND)),
         Task::User(UserTask::Remove { aor }) => {
             let aor = address(&aor)?;
@@ -252,23 +255,10 @@ fn find<'r>(records: &'r Records, aor: &Aor) -> Option<&'r UserRecord> {
 
 /// Hashes the password of a user, and writes the record.
 fn write_user(config: &Config, mut user: UserRecord, records: &Records) -> Done {
-    let of_domain = |placed: &&Placed<_>| placed_name(placed) == user.aor.domain();
-    let domain = records.domains.iter().find(of_domain).and_then(|placed| placed.record.realm.as_deref());
-    let realm = user.realm.as_deref().or(domain).unwrap_or(user.aor.domain());
-    let (name, password) = (user.aor.user_name(), password()?);
-    let hashed = |hash: Hash| ha1(hash, &name, realm, &password);
-    let digits = [Hash::Md5, Hash::Sha256, Hash::Sha512_256].map(hashed);
-    let wrong = |_| TaskError::NoPassword;
-    user.md5 = Some(digits[0].parse().map_err(wrong)?);
-    user.sha256 = Some(digits[1].parse().map_err(wrong)?);
-    user.sha512_256 = Some(digits[2].parse().map_err(wrong)?);
+    user.set_password(&password()?, records);
     let body = serde_json::to_value(&user).map_err(io::Error::other)?;
     let row = Records::default().add(UserRecord::KIND, body, Place::Store)?;
     change(config, &[Change::Put(&row)]).map(drop)
-}
-
-fn placed_name(placed: &Placed<repro::provisioning::DomainRecord>) -> String {
-    placed.record.key()
 }
 
 /// The password: of the environment, else the first line of standard input.

@@ -3,6 +3,7 @@
 use super::exposition::Exposition;
 use super::{Operation, Parts, stack_metrics};
 use crate::routing::health::State;
+use crate::store::Published;
 use rutil::Time;
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ fn proxy(parts: &Parts, to: &mut Exposition) {
     to.gauge("repro_bindings", "Contacts that are registered; expired ones count for a minute.")
         .add(&[], location.len_of_bindings());
     to.gauge("repro_addresses_of_record", "Addresses-of-record that have, or had, a contact.").add(&[], location.len());
-    if let Some(provisioning) = journal.provisioning() {
+    if let Some(Published { provisioning, .. }) = journal.published() {
         to.gauge("repro_users", "Users that are provisioned.").add(&[], provisioning.users());
     }
     if let Some(silo) = server.silo() {
@@ -70,7 +71,7 @@ fn proxy(parts: &Parts, to: &mut Exposition) {
 }
 
 fn trunks(parts: &Parts, to: &mut Exposition) {
-    let (Some(provisioning), now) = (parts.journal.provisioning(), parts.now()) else { return };
+    let (Some(Published { provisioning, .. }), now) = (parts.journal.published(), parts.now()) else { return };
     if provisioning.trunks.is_empty() {
         return;
     }

@@ -4,6 +4,7 @@
 //! Nothing here runs on a shard or waits for one: what is counted is read where it is counted, bindings and bans behind
 //! the locks that they have anyway, a sixteenth of the bindings at a time.
 
+pub mod api;
 mod exposition;
 mod metrics;
 mod stack_metrics;

@@ -123,7 +123,7 @@ impl Binding {
     }
 
     /// Whether it is behind a NAT.
-    pub(super) fn is_natted(&self) -> bool {
+    pub fn is_natted(&self) -> bool {
         self.natted
     }
 
@@ -162,12 +162,12 @@ impl Binding {
     }
 
     /// Which of its flows it is; 0 for a contact that is none.
-    pub(super) fn reg_id(&self) -> u32 {
+    pub fn reg_id(&self) -> u32 {
         self.reg_id
     }
 
     /// How a request gets there.
-    pub(super) fn by(&self) -> &By {
+    pub fn by(&self) -> &By {
         &self.by
     }
 

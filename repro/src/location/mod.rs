@@ -5,6 +5,7 @@
 //! A record without bindings stays until room is needed: it tells "known, but not here" (480) from "unknown" (404).
 
 mod binding;
+mod listing;
 mod natted;
 mod stored;
 mod watch;

@@ -2,14 +2,19 @@
 
 use super::field::{Aor, ContactUri, ForwardUri, Ha1, Quality};
 use super::forwarding;
+use super::records::{Placed, Records};
 use crate::config::{Domain, Network};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use stack::auth::{Hash, ha1};
 
 /// One thing that an operator provisions.
 pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq {
     /// The name of its table in the configuration, as `user`.
     const KIND: &'static str;
+
+    /// The fields that serve as passwords do: they are written, and never shown to an operator.
+    const SECRETS: &'static [&'static str] = &[];
 
     /// What tells it from others of its kind.
     fn key(&self) -> String;
@@ -77,6 +82,20 @@ pub struct UserRecord {
     pub voicemail: Option<ForwardUri>,
 }
 
+impl UserRecord {
+    /// Takes the hashes of a password; `records` say which realm its domain has.
+    pub fn set_password(&mut self, password: &str, records: &Records) {
+        let of_domain = |placed: &&Placed<DomainRecord>| placed.record.key() == self.aor.domain();
+        let domain = records.domains.iter().find(of_domain).and_then(|placed| placed.record.realm.as_deref());
+        let realm = self.realm.as_deref().or(domain).unwrap_or(self.aor.domain());
+        let name = self.aor.user_name();
+        let hashed = |hash| ha1(hash, &name, realm, password);
+        // Digits are what a hash is written in.
+        (self.md5, self.sha256) = (hashed(Hash::Md5).parse().ok(), hashed(Hash::Sha256).parse().ok());
+        self.sha512_256 = hashed(Hash::Sha512_256).parse().ok();
+    }
+}
+
 /// Whom a user may register besides itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -131,6 +150,7 @@ pub struct StaticRegistration {
 
 impl Record for UserRecord {
     const KIND: &'static str = "user";
+    const SECRETS: &'static [&'static str] = &["md5", "sha256", "sha512_256"];
 
     fn key(&self) -> String {
         self.aor.to_string()

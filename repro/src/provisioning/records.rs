@@ -152,16 +152,23 @@ macro_rules! kinds {
                 0 $(+ self.$field.len())*
             }
 
-            /// Each as the store has it, with its place, sorted by kind.
+            /// Those of a kind as the store has it, with their places.
             ///
             /// # Errors
             /// When one is not fit for JSON.
-            pub fn rows(&self) -> Result<Vec<(Row, Place)>, serde_json::Error> {
-                let mut rows = Vec::with_capacity(self.len());
-                $(for placed in &self.$field {
-                    rows.push((row(&placed.record)?, placed.place.clone()));
+            pub fn rows_of(&self, kind: &str) -> Result<Vec<(Row, Place)>, serde_json::Error> {
+                $(if kind == <$record as Record>::KIND {
+                    return self.$field.iter().map(|placed| Ok((row(&placed.record)?, placed.place.clone()))).collect();
                 })*
-                Ok(rows)
+                Ok(Vec::new())
+            }
+
+            /// The fields of a kind that are never shown.
+            pub fn secrets_of(kind: &str) -> &'static [&'static str] {
+                $(if kind == <$record as Record>::KIND {
+                    return <$record as Record>::SECRETS;
+                })*
+                &[]
             }
         }
     };
@@ -191,6 +198,18 @@ kinds! {
 }
 
 impl Records {
+    /// Each as the store has it, with its place, sorted by kind.
+    ///
+    /// # Errors
+    /// When one is not fit for JSON.
+    pub fn rows(&self) -> Result<Vec<(Row, Place)>, serde_json::Error> {
+        let mut rows = Vec::with_capacity(self.len());
+        for kind in Self::KINDS {
+            rows.extend(self.rows_of(kind)?);
+        }
+        Ok(rows)
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

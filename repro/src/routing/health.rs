@@ -77,7 +77,20 @@ fn pack(state: State, until: u64) -> u64 {
     state as u64 | (until << 2)
 }
 
+/// The millisecond at which a contact recovers that an operator has taken out of service: never.
+const NEVER: u64 = u64::MAX >> 2;
+
 impl Health {
+    /// Takes it out of service until it is put back by hand, or puts it into service, whatever was heard of it.
+    pub fn force(&self, out: bool) {
+        self.0.store(if out { pack(State::OutOfService, NEVER) } else { 0 }, Ordering::Relaxed);
+    }
+
+    /// Whether it was taken out of service by hand.
+    pub fn is_forced_out(&self) -> bool {
+        unpack(self.0.load(Ordering::Relaxed)).1 == NEVER
+    }
+
     /// The state at a time.
     pub fn state(&self, now: Time) -> State {
         Self::at(self.0.load(Ordering::Relaxed), now)
@@ -110,7 +123,8 @@ impl Health {
         let next = |word| {
             let (before, waits_until) = (Self::at(word, now), unpack(word).1);
             let after = step(before, event);
-            let begins = event == Event::Failed || before != after && after == State::Trial;
+            let by_hand = waits_until == NEVER;
+            let begins = !by_hand && (event == Event::Failed || before != after && after == State::Trial);
             pack(after, if begins { until } else { waits_until })
         };
         // The closure always has a value, so both arms hold the word before.
@@ -160,6 +174,23 @@ mod tests {
         health.note(Tried, second(13), FIVE);
         assert_eq!(health.note(Answered, second(14), FIVE), (Trial, InService));
         assert!(health.takes_calls(second(14), false));
+    }
+
+    #[test]
+    fn what_is_taken_out_by_hand_stays_out() {
+        let health = Health::default();
+        health.force(true);
+        for event in [Answered, Failed, Tried, Answered] {
+            assert_eq!(health.note(event, second(1), FIVE), (OutOfService, OutOfService), "{event:?}");
+        }
+        let copy = Health::default();
+        copy.inherit(&health);
+        for health in [&health, &copy] {
+            assert!(health.is_forced_out() && !health.takes_calls(second(1_000_000), false));
+        }
+        health.force(false);
+        assert!(!health.is_forced_out() && health.takes_calls(second(1), true));
+        assert_eq!(health.note(Failed, second(1), FIVE), (InService, OutOfService));
     }
 
     #[test]

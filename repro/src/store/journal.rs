@@ -17,6 +17,21 @@ const MOST_NOTES: usize = 8_192;
 /// Things that operators ask for, at a time.
 const MOST_ORDERS: usize = 16;
 
+/// What has become of an order: how many records there are now, or why everything stays as it was.
+pub type Outcome = Result<usize, String>;
+
+/// Where an outcome is told.
+pub(super) type Told = Sender<Outcome>;
+
+/// What is provisioned, and what of it stands in the configuration.
+#[derive(Clone)]
+pub struct Published {
+    /// What the proxies look things up in.
+    pub provisioning: Arc<Provisioning>,
+    /// The records of the configuration.
+    pub file: Arc<Records>,
+}
+
 /// What the thread of the store is to do.
 pub(super) enum Job {
     /// Write what an address-of-record has.
@@ -25,8 +40,8 @@ pub(super) enum Job {
         /// Who waits for that, and the number it waits for.
         waits: Option<(u16, u64)>,
     },
-    /// These are the records of the configuration now.
-    Reload(Box<Records>),
+    /// Put together anew what is provisioned, with these records of the configuration or those from before.
+    Publish(Option<Box<Records>>, Told),
     /// Write what is there, and end.
     Stop,
 }
@@ -40,7 +55,7 @@ pub struct Journal {
     orders: Places<MOST_ORDERS>,
     failing: AtomicBool,
     /// What the proxies were given last.
-    published: Mutex<Option<Arc<Provisioning>>>,
+    published: Mutex<Option<Published>>,
 }
 
 /// So many may be there at a time.
@@ -130,13 +145,16 @@ impl Journal {
         }
     }
 
-    /// The records of the configuration are others now: everything that is provisioned is put together anew.
+    /// Has everything that is provisioned put together anew: with other records of the configuration, or because those in
+    /// the store have changed. What comes of it is told when all proxies have it.
     ///
     /// # Errors
     /// When too much is asked for at the same time.
-    pub fn reload(&self, records: Records) -> Result<(), NotKept> {
+    pub fn publish(&self, file: Option<Records>) -> Result<Receiver<Outcome>, NotKept> {
         self.orders.take()?;
-        self.send(Job::Reload(Box::new(records)))
+        let (told, outcome) = bounded(1);
+        self.send(Job::Publish(file.map(Box::new), told))?;
+        Ok(outcome)
     }
 
     /// Whether the store cannot write: registrations are refused.
@@ -150,12 +168,12 @@ impl Journal {
     }
 
     /// What is provisioned now; the proxies have it or get it next. Not for each message: all share one lock.
-    pub fn provisioning(&self) -> Option<Arc<Provisioning>> {
+    pub fn published(&self) -> Option<Published> {
         self.published.lock().clone()
     }
 
-    pub(super) fn set_provisioning(&self, provisioning: Arc<Provisioning>) {
-        *self.published.lock() = Some(provisioning);
+    pub(super) fn set_published(&self, published: Published) {
+        *self.published.lock() = Some(published);
     }
 
     /// Has the thread end; to be called once.
@@ -170,7 +188,7 @@ impl Journal {
             // A REGISTER has its place until it is answered.
             Job::Save { waits: Some(_), .. } | Job::Stop => {}
             Job::Save { waits: None, .. } => self.notes.give_back(1),
-            Job::Reload(_) => self.orders.give_back(1),
+            Job::Publish(..) => self.orders.give_back(1),
         }
     }
 
@@ -194,8 +212,8 @@ mod tests {
         assert_eq!(journal.reserve(), Err(NotKept::Full));
         (0..2 * MOST_NOTES).for_each(|_| journal.note("b@h"));
         assert_eq!(jobs.len(), MOST_NOTES);
-        (0..MOST_ORDERS).for_each(|_| journal.reload(Records::default()).unwrap());
-        assert_eq!(journal.reload(Records::default()), Err(NotKept::Full));
+        (0..MOST_ORDERS).for_each(|_| drop(journal.publish(None).unwrap()));
+        assert_eq!(journal.publish(None).err(), Some(NotKept::Full));
         // Who has reserved a place has it still.
         (0..MOST_UNSAVED as u64).for_each(|number| journal.save("a@h", 0, number).unwrap());
         journal.stop();
@@ -203,7 +221,7 @@ mod tests {
         assert!(matches!(all.last(), Some(Job::Stop)));
         assert_eq!(journal.reserve(), Err(NotKept::Full), "they are not answered");
         journal.release(1);
-        assert_eq!((journal.reserve(), journal.reload(Records::default())), (Ok(()), Ok(())));
+        assert!(journal.reserve().is_ok() && journal.publish(None).is_ok());
         journal.note("c@h");
         assert_eq!(jobs.len(), 2);
     }

@@ -17,7 +17,7 @@ mod service;
 pub(crate) mod tests;
 
 pub use bindings::Batch;
-pub use journal::{Journal, MOST_UNSAVED, NotKept, Saved};
+pub use journal::{Journal, MOST_UNSAVED, NotKept, Outcome, Published, Saved};
 pub use messages::MessageRow;
 pub use provisioning::Change;
 pub use service::{Running, Service};

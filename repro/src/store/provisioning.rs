@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError};
 use crate::provisioning::{Place, ProvisioningError, Records, Row};
-use rusqlite::{Transaction, TransactionBehavior};
+use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior};
 
 /// A change of the records in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,40 @@ impl Store {
             })
         })?;
         Ok(records)
+    }
+
+    /// Records of a kind in the order of their keys: at most `most` of those behind `after` that have `search` in their
+    /// keys, each as key and body; and how many there are of the kind. Bodies are not searched: that would tell hashes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn page(
+        &self,
+        kind: &str,
+        after: &str,
+        search: &str,
+        most: usize,
+    ) -> Result<(Vec<(String, String)>, usize), StoreError> {
+        let failed = || self.failed("records cannot be read");
+        let sql = "SELECT key, body FROM provisioning WHERE kind = ?1 AND key > ?2
+                   AND (?3 = '' OR instr(key, ?3) > 0) ORDER BY key LIMIT ?4";
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed())?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = statement.query_map((kind, after, search, most), |row| Ok((row.get(0)?, row.get(1)?)));
+        let page = rows.and_then(Iterator::collect).map_err(failed())?;
+        let count = "SELECT count(*) FROM provisioning WHERE kind = ?1";
+        let total: i64 = self.connection.query_row(count, [kind], |row| row.get(0)).map_err(failed())?;
+        Ok((page, usize::try_from(total).unwrap_or_default()))
+    }
+
+    /// The body of a record.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn body(&self, kind: &str, key: &str) -> Result<Option<String>, StoreError> {
+        let failed = || self.failed("records cannot be read");
+        let sql = "SELECT body FROM provisioning WHERE kind = ?1 AND key = ?2";
+        self.connection.query_row(sql, (kind, key), |row| row.get(0)).optional().map_err(failed())
     }
 
     fn each_record(

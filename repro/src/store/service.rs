@@ -7,7 +7,7 @@
 
 mod messages;
 
-use super::journal::{Job, Journal, Saved};
+use super::journal::{Job, Journal, Outcome, Published, Saved, Told};
 use super::{Store, StoreError};
 use crate::location::Notation;
 use crate::provisioning::{Listed, Provisioning, Records, one_line};
@@ -50,7 +50,7 @@ pub struct Service {
     /// Whose bindings could not be written.
     unsaved: HashSet<Box<str>>,
     text: Vec<u8>,
-    file: Records,
+    file: Arc<Records>,
     current: Arc<Provisioning>,
     listed: Listed,
     /// What was published before, until nobody else has it any more: the last to have it frees it, and that takes time.
@@ -59,6 +59,8 @@ pub struct Service {
     journal: Arc<Journal>,
     jobs: Receiver<Job>,
     troubles: Troubles,
+    /// What is told when the proxies have what they were to get.
+    told: Vec<(Told, Outcome)>,
 }
 
 /// What goes wrong and is tried again each second; it is logged when it begins.
@@ -124,10 +126,11 @@ impl Service {
     ) -> Result<Self, StoreError> {
         let mut rng = rng.split();
         let (journal, jobs) = Journal::new();
-        let provisioning = Arc::new(compile(&mut store, &file, &mut rng)?);
+        let file = Arc::new(file);
+        let provisioning = Arc::new(compile(&mut store, &file, &mut rng)?.0);
         let listed = Listed::default();
         listed.set(provisioning.clone());
-        journal.set_provisioning(provisioning.clone());
+        journal.set_published(Published { provisioning: provisioning.clone(), file: file.clone() });
         let hashers = (Keyed::new(&mut rng), Keyed::new(&mut rng));
         Ok(Service {
             store,
@@ -147,6 +150,7 @@ impl Service {
             journal: Arc::new(journal),
             jobs,
             troubles: Troubles::default(),
+            told: Vec::new(),
         })
     }
 
@@ -244,6 +248,7 @@ impl Service {
             };
             let stopped = first.is_some_and(|job| self.work(job, &server, &mut outbox));
             outbox.post(&poster);
+            self.tell(&outbox);
             if stopped {
                 return;
             }
@@ -279,9 +284,10 @@ impl Service {
                         }
                     }
                 }
-                Job::Reload(records) => {
-                    self.file = *records;
-                    self.publish(outbox);
+                Job::Publish(file, told) => {
+                    let file = file.map(|records| Arc::new(*records));
+                    let outcome = self.publish(file, outbox);
+                    self.told.push((told, outcome));
                 }
                 Job::Stop => stopped = true,
             }
@@ -381,40 +387,60 @@ impl Service {
         let changed = store.changed();
         let new = begins(&mut troubles.look, changed.is_err());
         match changed {
-            Ok(true) => self.publish(outbox),
+            Ok(true) => drop(self.publish(None, outbox)),
             Err(error) if new => tracing::warn!("{error}"),
             Ok(false) | Err(_) => {}
         }
     }
 
-    /// Puts together what is provisioned, and gives it to all proxies; when it is wrong they keep what they have.
-    fn publish(&mut self, outbox: &mut Outbox) {
-        let compiled = compile(&mut self.store, &self.file, &mut self.rng);
+    /// Puts together what is provisioned, and gives it to all proxies; when it is wrong they keep what they have, and
+    /// the records of the configuration are those from before.
+    fn publish(&mut self, file: Option<Arc<Records>>, outbox: &mut Outbox) -> Outcome {
+        let file = file.unwrap_or_else(|| self.file.clone());
+        let compiled = compile(&mut self.store, &file, &mut self.rng);
         // What cannot be read is tried again; what is wrong is not.
         let again = matches!(compiled, Err(StoreError::Database { .. }));
         let new = begins(&mut self.troubles.read, again) || !again;
-        let provisioning = match compiled {
-            Ok(provisioning) => Arc::new(provisioning),
-            Err(error) if new => return tracing::error!("what is provisioned stays as it was: {error}"),
-            Err(_) => return,
+        let (provisioning, records) = match compiled {
+            Ok((provisioning, records)) => (Arc::new(provisioning), records),
+            Err(error) => {
+                if new {
+                    tracing::error!("what is provisioned stays as it was: {error}");
+                }
+                return Err(error.to_string());
+            }
         };
+        self.file = file.clone();
+        // What the proxies note until they have it they take over themselves.
+        provisioning.trunks.keep_health(&self.current.trunks);
         for shard in 0..self.notation.shards {
             outbox.push(shard, provisioning.clone());
         }
         self.listed.set(provisioning.clone());
         tracing::info!(users = provisioning.users(), "what is provisioned is put together anew");
-        self.journal.set_provisioning(provisioning.clone());
+        self.journal.set_published(Published { provisioning: provisioning.clone(), file });
         self.former.push(std::mem::replace(&mut self.current, provisioning));
+        Ok(records)
+    }
+
+    /// Tells what has become of orders, once the proxies have all that they were to get.
+    fn tell(&mut self, outbox: &Outbox) {
+        if outbox.0.is_empty() {
+            for (told, outcome) in self.told.drain(..) {
+                // Who does not wait any more does not want to know.
+                let _ = told.try_send(outcome);
+            }
+        }
     }
 }
 
-/// Compiles the records of the configuration and of the store.
-fn compile(store: &mut Option<Store>, file: &Records, rng: &mut Rng) -> Result<Provisioning, StoreError> {
+/// Compiles the records of the configuration and of the store; how many that are.
+fn compile(store: &mut Option<Store>, file: &Records, rng: &mut Rng) -> Result<(Provisioning, usize), StoreError> {
     let mut records = file.clone();
     if let Some(store) = store {
         records.extend(store.news()?);
     }
-    Ok(Provisioning::compile(&records, rng)?)
+    Ok((Provisioning::compile(&records, rng)?, records.len()))
 }
 
 fn key(hashers: &(Keyed, Keyed), aor: &str) -> (u64, u64) {

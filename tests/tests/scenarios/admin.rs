@@ -143,7 +143,7 @@ fn who_has_no_token_sees_nothing_but_whether_it_lives() {
     assert_eq!(with(&own).status, 200);
     // Not even with it from a page of somebody else.
     let other = with(&format!("{own}Origin: http://evil.example\r\n"));
-    assert_eq!((other.status, &*other.body), (403, "requests from pages of other sites are refused\n"));
+    assert!(other.status == 403 && other.body.contains("requests from pages of other sites are refused"), "{other:?}");
     assert_eq!((get(http, "/healthz").0, get(http, "/else").0), (200, 401));
     let output = repro.process().output();
     assert!(!output.contains(TOKEN), "{output}");

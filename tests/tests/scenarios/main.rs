@@ -1,6 +1,8 @@
 //! Scenarios that see all crates.
 
 mod admin;
+mod admin_api;
+mod admin_page;
 mod dead_target;
 mod driver;
 mod end;

@@ -15,10 +15,10 @@ use std::time::Duration;
 use tests::peers::{Repro, repro_binary};
 
 /// A configuration with a store, in a directory of its own.
-struct Site(PathBuf);
+pub(crate) struct Site(PathBuf);
 
 impl Site {
-    fn new(name: &str, text: &str) -> Self {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("repro-site-{}-{name}", std::process::id()));
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).expect("a directory");
@@ -26,7 +26,11 @@ impl Site {
         Site(folder)
     }
 
-    fn config(&self) -> String {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn config(&self) -> String {
         self.0.join("repro.toml").display().to_string()
     }
 

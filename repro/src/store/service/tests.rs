@@ -252,7 +252,7 @@ fn changes_of_records_reach_every_shard() {
     drop(provisioning);
     // The same key in the file: what is there stays.
     bench.service.jobs.try_iter().for_each(drop);
-    bench.server.journal().unwrap().reload(records(&[("user", json!({"aor": "a@h"}))])).unwrap();
+    bench.server.journal().unwrap().publish(Some(records(&[("user", json!({"aor": "a@h"}))]))).map(drop).unwrap();
     assert!(bench.work().is_empty());
     assert!(bench.service.provisioning().user("a@h").is_some() && bench.service.former.is_empty());
 }

@@ -1,0 +1,82 @@
+//! What an operator may ask a running proxy for, by signal or by HTTP: to read its files again, and to end.
+
+use super::environment;
+use repro::admin::api::Control;
+use repro::config::Config;
+use repro::store::Journal;
+use stack::transport::tls::{TlsContext, TlsOptions};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long the thread of the store may take to put together what is provisioned.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What can be asked for.
+pub(super) struct Levers {
+    tls: Option<(TlsContext, TlsOptions)>,
+    file: Option<PathBuf>,
+    journal: OnceLock<Arc<Journal>>,
+    /// One after the other.
+    turn: Mutex<()>,
+    end: Notify,
+}
+
+impl Levers {
+    pub(super) fn new(tls: Option<TlsContext>, config: &Config, file: Option<PathBuf>) -> Self {
+        let tls = tls.map(|tls| (tls, config.tls.options()));
+        Levers { tls, file, journal: OnceLock::new(), turn: Mutex::default(), end: Notify::new() }
+    }
+
+    /// The proxy has started.
+    pub(super) fn started(&self, journal: Arc<Journal>) {
+        // A second one would be of another process.
+        let _ = self.journal.set(journal);
+    }
+
+    /// Waits until somebody asks for the end.
+    pub(super) async fn end(&self) {
+        self.end.notified().await;
+    }
+
+    /// Nothing is changed before everything has been looked at.
+    fn read_again(&self) -> Result<String, String> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let stays = |error: String| {
+            tracing::error!("what is provisioned stays as it was: {error}");
+            error
+        };
+        let journal = self.journal.get().ok_or("the proxy is starting")?;
+        let config = Config::read(self.file.as_deref(), environment()).map_err(|error| stays(error.to_string()))?;
+        if let Some((_, options)) = &self.tls {
+            TlsContext::new(options).map_err(|error| {
+                tracing::error!("certificates and keys stay as they were: {error}");
+                stays(format!("tls: {error}"))
+            })?;
+        }
+        let outcome = journal.publish(Some(config.records)).map_err(|error| stays(error.to_string()))?;
+        let late = || "the store is busy: the log says what comes of it".to_owned();
+        let records = outcome.recv_timeout(PATIENCE).map_err(|_| late())??;
+        let Some((tls, _)) = &self.tls else { return Ok(format!("{records} records")) };
+        match tls.reload() {
+            Ok(()) => tracing::info!("certificates and keys are read again: new connections use them"),
+            // They were good a moment ago.
+            Err(error) => {
+                tracing::error!("certificates and keys stay as they were: {error}");
+                return Err(format!("{records} records were reloaded; certificates and keys stay: {error}"));
+            }
+        }
+        Ok(format!("{records} records, certificates and keys"))
+    }
+}
+
+impl Control for Levers {
+    fn reload(&self) -> Result<String, String> {
+        self.read_again()
+    }
+
+    fn drain(&self) {
+        self.end.notify_one();
+    }
+}

@@ -1,0 +1,54 @@
+//! What can be told without a proxy that runs: paths, and the description.
+
+use super::*;
+
+struct Nothing;
+
+impl Control for Nothing {
+    fn reload(&self) -> Result<String, String> {
+        Err("nothing".to_owned())
+    }
+    fn drain(&self) {}
+}
+
+fn ask(method: Method, path: &str) -> Answer {
+    let request = Request { method, path: &format!("{PREFIX}{path}"), query: "", body: b"" };
+    answer(&Operation::default(), &Nothing, &request)
+}
+
+#[test]
+fn paths_that_are_not_there_and_methods_that_are() {
+    assert_eq!(ask(Method::Get, "/nothing").status, 404);
+    assert_eq!(ask(Method::Get, "").status, 404);
+    assert_eq!(ask(Method::Get, "/users/a/b").status, 404);
+    let wrong = ask(Method::Delete, "/bans");
+    assert_eq!((wrong.status, wrong.allow.as_deref()), (405, Some("GET, POST")));
+    assert_eq!(wrong.body["error"]["message"], "expected GET, POST");
+    // What is there wants a proxy.
+    for path in ["/users", "/static_routes/a%20b", "/acls", "/registrations", "/log", "/openapi.json"] {
+        assert_eq!(ask(Method::Get, path).status, 503, "{path}");
+    }
+}
+
+#[test]
+fn each_kind_has_a_path() {
+    for kind in crate::provisioning::Records::KINDS {
+        assert_eq!(records::kind(&format!("{kind}s")), Some(*kind));
+    }
+    assert_eq!((records::kind("user"), records::kind("userss"), records::kind("s")), (None, None, None));
+}
+
+#[test]
+fn the_description_has_all_routes() {
+    let document = openapi::document();
+    for route in ROUTES {
+        let path = route.path.replace("{records}", "users");
+        let operation = &document["paths"][&path][route.method.as_str().to_ascii_lowercase()];
+        assert_eq!(operation["summary"], route.summary, "{path}");
+    }
+    let user = &document["components"]["schemas"]["user"]["properties"];
+    assert_eq!(user["md5"]["writeOnly"], true);
+    assert!(
+        user["aor"].is_object() && document["components"]["schemas"]["trunk"]["properties"]["contacts"].is_object()
+    );
+}
