@@ -66,8 +66,11 @@ impl Hop {
         Ok(Hop { kind, address: first.ok_or_else(nobody)?, name })
     }
 
-    /// Whether a URI leads there as well, by its address or its name.
+    /// Whether a URI leads there as well, by its address or its name; one that names a transport names this one.
     pub(crate) fn is_meant_by(&self, uri: &SipUri<'_>) -> bool {
+        if uri.param(p::TRANSPORT).is_some() && kind_of(uri).ok() != Some(self.kind) {
+            return false;
+        }
         let port = uri.port.unwrap_or(self.kind.default_port());
         let host = match &uri.host {
             Host::Name(name) => self.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)),
@@ -133,7 +136,13 @@ mod tests {
         let hop = Hop::of(&uri("sip:LOCALHOST:5061;transport=tls")).expect("a host");
         let ip = format!("sip:{}:5061", hop.address.ip());
         for (text, wanted) in
-            [("sip:localhost:5061;lr", true), ("sip:other:5061", false), ("sip:localhost:5070", false)]
+            [
+                ("sip:localhost:5061;lr", true),
+                ("sip:localhost:5061;transport=tls;lr", true),
+                ("sip:localhost:5061;transport=udp;lr", false),
+                ("sip:other:5061", false),
+                ("sip:localhost:5070", false),
+            ]
         {
             assert_eq!(hop.is_meant_by(&uri(text)), wanted, "{text}");
         }

@@ -2,6 +2,7 @@
 
 use super::escape;
 use super::verdict::{Failure, Verdict};
+use super::wire::without_proof;
 use crate::terminal::say;
 use serde_json::{Map, Value, json};
 use stack::message::Message;
@@ -80,10 +81,16 @@ pub(super) fn headers(msg: &Message) -> Value {
         let name = if id.name().is_empty() { String::from_utf8_lossy(name).into_owned() } else { id.name().to_owned() };
         let values = all.entry(name).or_insert_with(|| Value::Array(Vec::new()));
         if let Value::Array(values) = values {
-            values.push(String::from_utf8_lossy(value).into());
+            values.push(without_proof_of(id.name(), &String::from_utf8_lossy(value)).into());
         }
     }
     Value::Object(all)
+}
+
+/// The value of a header without what a password could be guessed by.
+fn without_proof_of(name: &str, value: &str) -> String {
+    let line = without_proof(&format!("{name}: {value}"));
+    line.get(name.len() + 2..).unwrap_or_default().to_owned()
 }
 
 /// The body of a message as text; null where there is none.
@@ -113,6 +120,9 @@ mod tests {
         let msg = Message::parse(text.as_bytes()).expect("well formed");
         let wanted = json!({"Via": ["SIP/2.0/UDP a;branch=z9hG4bK1", "SIP/2.0/UDP b"], "X-Odd": ["\u{1b}[1m"]});
         assert_eq!(headers(&msg), wanted);
+        let proof = "SIP/2.0 200 OK\r\nAuthentication-Info: qop=auth, rspauth=\"6629fae4\", nc=00000001\r\n\r\n";
+        let wanted = json!({"Authentication-Info": ["qop=auth, rspauth=(hidden), nc=00000001"]});
+        assert_eq!(headers(&Message::parse(proof.as_bytes()).expect("well formed")), wanted);
         assert_eq!(header_lines(&msg, &["Server", "X-Odd"]), "  X-Odd: \\u{1b}[1m");
         assert_eq!(body(&msg), Value::Null);
     }

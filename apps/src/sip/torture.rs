@@ -87,16 +87,21 @@ fn over_udp(
     socket.connect(peer)?;
     let clock = RealClock::new();
     socket.send(octets)?;
-    let (mut answers, mut buffer) = (Vec::new(), vec![0; DATAGRAM]);
+    let (mut answers, mut ended, mut buffer) = (Vec::new(), None, vec![0; DATAGRAM]);
     while let Some(left) = left(&clock, limit).filter(|_| !is_final(&answers)) {
         socket.set_read_timeout(Some(left))?;
         match socket.recv(&mut buffer) {
             Ok(length) => answers.extend(response(buffer.get(..length).unwrap_or_default())),
             Err(error) if is_timeout(&error) => {}
+            // It may be what became of the peer: the other files are sent all the same.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                ended = Some("refused: nobody listens there");
+                break;
+            }
             Err(error) => return Err(error),
         }
     }
-    Ok(Reaction { answers, took: clock.now().since(Time::ZERO), ended: None })
+    Ok(Reaction { answers, took: clock.now().since(Time::ZERO), ended })
 }
 
 /// A socket at the port to which the answer will come: that of the Via, unless it has rport (RFC 3581 §4).
@@ -119,11 +124,13 @@ fn bind(octets: &[u8], peer: SocketAddr, listen: Option<SocketAddr>, output: Out
 }
 
 fn over_tcp(octets: &[u8], peer: SocketAddr, listen: Option<SocketAddr>, limit: Duration) -> io::Result<Reaction> {
-    let clock = RealClock::new();
     let mut stream = match listen {
         Some(address) => connect_from(address, peer)?,
         None => TcpStream::connect_timeout(&peer, CONNECT_LIMIT)?,
     };
+    // Who does not read holds up nothing.
+    stream.set_write_timeout(Some(limit.max(Duration::from_millis(1))))?;
+    let clock = RealClock::new();
     let (mut answers, mut ended) = (Vec::new(), None);
     let mut scanner = StreamScanner::new(Limits::default());
     let mut chunk = vec![0; 16 * 1024];

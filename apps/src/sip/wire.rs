@@ -93,19 +93,22 @@ fn shown(message: &OnWire, at: Duration) -> String {
     let way = if *sent { "sent" } else { "received" };
     let mut text = format!("--- {:.3} ms, {way} by {transport}: {source} -> {destination}\n", milliseconds(at));
     for line in escape::lines(bytes).lines() {
-        let _ = writeln!(text, "{}", without_answer(line));
+        let _ = writeln!(text, "{}", without_proof(line));
     }
     text
 }
 
-/// A line of credentials without what a password could be guessed by.
-fn without_answer(line: &str) -> String {
+/// A line of credentials, or of what a server proves to have them with (RFC 7616 §3.5), without what a password could be
+/// guessed by.
+pub(super) fn without_proof(line: &str) -> String {
+    const LINES: [&str; 4] = ["authorization", "proxy-authorization", "authentication-info", "proxy-authentication-info"];
     let lower = line.to_ascii_lowercase();
-    let is_credentials = lower.starts_with("authorization") || lower.starts_with("proxy-authorization");
-    match lower.find("response=").filter(|_| is_credentials) {
-        Some(from) => {
+    let name = lower.split(':').next().unwrap_or_default().trim_end();
+    let proof = ["response=", "rspauth="].into_iter().find_map(|proof| Some((lower.find(proof)?, proof)));
+    match proof.filter(|_| LINES.contains(&name)) {
+        Some((from, proof)) => {
             let rest = line.get(from..).and_then(|rest| rest.find(',').and_then(|comma| rest.get(comma..)));
-            format!("{}response=(hidden){}", line.get(..from).unwrap_or_default(), rest.unwrap_or_default())
+            format!("{}{proof}(hidden){}", line.get(..from).unwrap_or_default(), rest.unwrap_or_default())
         }
         None => line.to_owned(),
     }
@@ -143,9 +146,9 @@ mod tests {
     #[test]
     fn no_answer_to_a_challenge_is_shown() {
         let line = "Authorization: Digest username=\"a\", response=\"0123456789abcdef\", qop=auth";
-        assert_eq!(without_answer(line), "Authorization: Digest username=\"a\", response=(hidden), qop=auth");
-        assert_eq!(without_answer("X: response=\"1\""), "X: response=\"1\"");
-        let proxy = without_answer("Proxy-Authorization: Digest response=\"0123\"");
+        assert_eq!(without_proof(line), "Authorization: Digest username=\"a\", response=(hidden), qop=auth");
+        assert_eq!(without_proof("X: response=\"1\""), "X: response=\"1\"");
+        let proxy = without_proof("Proxy-Authorization: Digest response=\"0123\"");
         assert_eq!(proxy, "Proxy-Authorization: Digest response=(hidden)");
     }
 
