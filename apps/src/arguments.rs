@@ -35,6 +35,12 @@ pub(crate) fn sip_uri(text: &str) -> Result<SipUri<'static>, String> {
     }
 }
 
+/// What can be asked for in a line of HTTP.
+pub(crate) fn path(text: &str) -> Result<String, String> {
+    let good = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic());
+    if good { Ok(text.to_owned()) } else { Err(format!("{text:?}: expected a path, as /ws")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,3 +39,4 @@ pub mod repro;
 pub mod sip;
 pub mod sipload;
 mod terminal;
+mod tls;

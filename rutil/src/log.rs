@@ -1,6 +1,7 @@
 //! Log set-up for programs. Libraries only emit `tracing` events.
 
 use parking_lot::Mutex;
+use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -49,7 +50,9 @@ pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
     let env = parse(filter)?;
     // A line that cannot be written (a full disk, a closed pipe) is lost: to say so on standard error would panic.
     let lines = tracing_subscriber::fmt().with_env_filter(env);
-    let lines = lines.with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = lines.with_writer(io::stderr).log_internal_errors(false);
+    // Colours are for eyes: a file or a pipe gets none.
+    let lines = lines.with_ansi(io::stderr().is_terminal());
     let set: Box<dyn Fn(EnvFilter) -> bool + Send + Sync> = match format {
         Format::Human => {
             let lines = lines.with_filter_reloading();

@@ -12,10 +12,10 @@ use dum::auth::Credential;
 use dum::{Application, DialogUsageManager, Dum, DumHandle, DumOptions, UserProfile};
 use repro::config::Listen;
 use rutil::Rng;
+use rutil::log::Format;
 use serde_json::json;
 use stack::header::NameAddr;
-use stack::transport::tls::{TlsContext, TlsIdentity, TlsOptions, TlsTrust};
-use stack::transport::{TransportType, system_route};
+use stack::transport::{TransportType, WsOptions, system_route};
 use stack::uri::{SipUri, Uri};
 use stack::{Stack, TransportSpec};
 use std::io::{self, Write as _};
@@ -23,6 +23,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What is logged.
+const QUIET: &str = "warn";
+const VERBOSE: &str = "info,stack::transport=debug";
 
 /// The most addresses of a first hop that are listened for.
 const ADDRESSES: usize = 4;
@@ -106,10 +110,19 @@ impl<A: Application> Agent<A> {
             }
         };
         let app = app(own_address(&listen));
+        // Who waits for others must show a certificate; the others prove to be the domain that they are asked for by.
+        let tls = common.tls.context(listen.iter().map(|listen| listen.kind), None, first.is_none())?;
+        // What is not a message, as why a TLS handshake failed.
+        let filter = if common.verbose { VERBOSE } else { QUIET };
+        rutil::log::init(Format::Human, filter).map_err(|error| Failure::Argument(error.to_string()))?;
         let recorder = Recorder::start(common.verbose);
-        let mut builder = Stack::builder().on_panic(|thread| died(PROGRAM, thread)).on_message(recorder.tell());
-        if listen.iter().any(|listen| listen.kind == TransportType::Tls) {
-            builder = builder.tls(TlsContext::new(&tls(common))?);
+        let connect = Some(common.ws_path.clone());
+        let mut builder = Stack::builder()
+            .ws_options(WsOptions { connect, ..WsOptions::default() })
+            .on_panic(|thread| died(PROGRAM, thread))
+            .on_message(recorder.tell());
+        if let Some(context) = tls {
+            builder = builder.tls(context);
         }
         for listen in &listen {
             builder.add_transport(TransportSpec::new(listen.kind, listen.address));
@@ -169,12 +182,7 @@ fn own_address(listen: &[Listen]) -> IpAddr {
 /// what is too large for a datagram (RFC 3261 §18.1.1).
 fn towards(first: &SipUri<'static>) -> Result<Vec<Listen>, Failure> {
     let kind = hop::kind_of(first)?;
-    let kinds: &[_] = match kind {
-        TransportType::Udp => &[TransportType::Udp, TransportType::Tcp],
-        TransportType::Tcp => &[TransportType::Tcp],
-        TransportType::Tls => &[TransportType::Tls],
-        other => return Err(hop::HopError::Transport(other.as_param().to_owned(), "udp, tcp or tls").into()),
-    };
+    let kinds: &[_] = if kind == TransportType::Udp { &[TransportType::Udp, TransportType::Tcp] } else { &[kind] };
     let mut addresses: Vec<IpAddr> = Vec::new();
     // A name may lead somewhere by SRV alone, which the stack will ask for.
     for peer in hop::addresses(first, kind).unwrap_or_default().into_iter().take(ADDRESSES) {
@@ -199,17 +207,6 @@ fn check(listen: &[Listen], first: Option<&SipUri<'static>>) -> Result<(), Failu
         }
         _ => Ok(()),
     }
-}
-
-fn tls(common: &Common) -> TlsOptions {
-    let identity = common.tls_certificate.clone().zip(common.tls_key.clone());
-    let identities =
-        identity.map(|(certificate, private_key)| TlsIdentity { certificate, private_key, domains: vec![] });
-    let trust = match &common.tls_ca[..] {
-        [] => TlsTrust::System,
-        paths => TlsTrust::Paths(paths.to_vec()),
-    };
-    TlsOptions { identities: identities.into_iter().collect(), trust, ..TlsOptions::default() }
 }
 
 /// The signals that ask for the end.
@@ -254,7 +251,8 @@ mod tests {
         assert_eq!(listen("sip:127.0.0.1:5070"), Ok(vec!["udp:127.0.0.1:0".into(), "tcp:127.0.0.1:0".into()]));
         assert_eq!(listen("sips:a@127.0.0.1"), Ok(vec!["tls:127.0.0.1:0".into()]));
         assert_eq!(listen("sip:no.such.host.invalid;transport=tcp"), Ok(vec!["tcp:0.0.0.0:0".into()]));
-        assert!(listen("sip:127.0.0.1;transport=ws").is_err_and(|e| e.contains("ws")));
+        assert_eq!(listen("sip:127.0.0.1;transport=ws"), Ok(vec!["ws:127.0.0.1:0".into()]));
+        assert!(listen("sip:127.0.0.1;transport=sctp").is_err_and(|e| e.contains("sctp")));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The command line.
 
 use super::verdict::Failure;
-use crate::arguments::{sip_uri, token};
+use crate::arguments::{path, sip_uri, token};
+use crate::tls::TlsArgs;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use repro::config::Listen;
 use stack::header::{HeaderValue as _, NameAddr, p};
@@ -292,7 +293,7 @@ pub(super) struct Common {
     #[arg(long, value_name = "TRANSPORT")]
     pub(super) transport: Option<Transport>,
     /// Listen and send here: udp:192.0.2.1:5060. May be repeated. Without it the address that leads to the peer, any port.
-    #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT", value_parser = listen)]
+    #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT")]
     pub(super) listen: Vec<Listen>,
     /// A file with credentials.
     #[arg(long, value_name = "FILE")]
@@ -300,22 +301,18 @@ pub(super) struct Common {
     /// How long to wait for the final answer.
     #[arg(long, value_name = "TIME", default_value = "32s", value_parser = time)]
     pub(super) timeout: Duration,
-    /// Trust the CAs in this PEM file or directory instead of the system's. May be repeated.
-    #[arg(long, value_name = "PATH")]
-    pub(super) tls_ca: Vec<PathBuf>,
-    /// A certificate to show, PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(super) tls_certificate: Option<PathBuf>,
-    /// Its private key, PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
-    pub(super) tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
+    /// The path that a WebSocket server is asked for.
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = path)]
+    pub(super) ws_path: String,
     /// Write JSON lines.
     #[arg(long)]
     pub(super) json: bool,
     /// Draw on standard error, at the end, which messages went where and when.
     #[arg(long)]
     pub(super) ladder: bool,
-    /// Show on standard error each message that is sent or received.
+    /// Show on standard error each message that is sent or received, and what goes on in the transports.
     #[arg(short, long)]
     pub(super) verbose: bool,
 }
@@ -326,6 +323,8 @@ pub(super) enum Transport {
     Udp,
     Tcp,
     Tls,
+    Ws,
+    Wss,
 }
 
 impl From<Transport> for TransportType {
@@ -334,6 +333,8 @@ impl From<Transport> for TransportType {
             Transport::Udp => TransportType::Udp,
             Transport::Tcp => TransportType::Tcp,
             Transport::Tls => TransportType::Tls,
+            Transport::Ws => TransportType::Ws,
+            Transport::Wss => TransportType::Wss,
         }
     }
 }
@@ -413,14 +414,6 @@ fn media_type(text: &str) -> Result<String, String> {
     }
 }
 
-fn listen(text: &str) -> Result<Listen, String> {
-    let listen: Listen = text.parse().map_err(|error: repro::config::BadText| error.to_string())?;
-    match listen.kind {
-        TransportType::Udp | TransportType::Tcp | TransportType::Tls => Ok(listen),
-        kind => Err(format!("{} is not served here: use udp, tcp or tls", kind.as_param())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -444,9 +437,9 @@ mod tests {
             (&["options", "sip:x", "--proxy", "tel:1"], "expected a SIP URI"),
             (&["options", "sip:x", "--timeout", "soon"], "expected a number and ms, s, m or h"),
             (&["options", "sip:x", "--listen", "udp:5060"], "expected udp:ADDRESS:PORT"),
-            (&["options", "sip:x", "--listen", "ws:127.0.0.1:80"], "use udp, tcp or tls"),
+            (&["options", "sip:x", "--ws-path", "ws"], "expected a path"),
             (&["options", "sip:x", "--transport", "sctp"], "invalid value 'sctp'"),
-            (&["options", "sip:x", "--tls-key", "x.pem"], "--tls-certificate"),
+            (&["options", "sip:x", "--tls-key", "x.pem"], "--tls-cert"),
             (&["options"], "<URI>"),
             (&["register", "sip:a@b", "--expires", "long"], "invalid value 'long'"),
             (&["register", "sip:a@b", "--remove-all", "--contact", "sip:c"], "cannot be used with"),

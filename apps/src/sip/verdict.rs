@@ -1,10 +1,10 @@
 //! What came of a command, and its exit code.
 
 use crate::hop::HopError;
+use crate::tls::CertificateError;
 use rutil::rng::EntropyError;
 use stack::StackError;
 use stack::message::Message;
-use stack::transport::tls::TlsError;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -87,8 +87,8 @@ pub(super) enum Failure {
     Credentials { file: PathBuf, line: usize, what: &'static str },
     #[error("{}: others may read it: chmod 600 it", .0.display())]
     Readable(PathBuf),
-    #[error("TLS: {0}")]
-    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error(transparent)]
     Stack(#[from] StackError),
     #[error(transparent)]
@@ -107,8 +107,8 @@ impl Failure {
         match self {
             Failure::Hop(HopError::Transport(..) | HopError::Differs(..)) => Verdict::Usage,
             Failure::Argument(_) | Failure::File { .. } | Failure::Input(_) => Verdict::Usage,
-            Failure::Credentials { .. } | Failure::Readable(_) => Verdict::Usage,
-            Failure::Hop(_) | Failure::Tls(_) | Failure::Stack(_) | Failure::Peer { .. } => Verdict::Network,
+            Failure::Credentials { .. } | Failure::Readable(_) | Failure::Certificate(_) => Verdict::Usage,
+            Failure::Hop(_) | Failure::Stack(_) | Failure::Peer { .. } => Verdict::Network,
             Failure::Entropy(_) | Failure::System(_) | Failure::Congested => Verdict::Network,
         }
     }

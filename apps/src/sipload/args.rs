@@ -3,9 +3,9 @@
 use super::criteria::Criteria;
 use super::job::Job;
 use super::schedule::{Shape, Stretch};
-use super::tls::TlsArgs;
 use super::users::{Users, UsersError};
-use crate::arguments::{sip_uri, time, token};
+use crate::arguments::{path, sip_uri, time, token};
+use crate::tls::TlsArgs;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use repro::config::Listen;
 use stack::uri::SipUri;
@@ -292,12 +292,6 @@ fn key(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(format!("{text:?}: expected NAME=VALUE")),
     }
-}
-
-/// What can be asked for in a line of HTTP.
-fn path(text: &str) -> Result<String, String> {
-    let good = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic());
-    if good { Ok(text.to_owned()) } else { Err(format!("{text:?}: expected a path, as /ws")) }
 }
 
 #[cfg(test)]

@@ -23,13 +23,13 @@ mod session;
 mod stats;
 mod summary;
 mod template;
-mod tls;
 mod users;
 
 pub use args::Args;
 
 use crate::hop::{self, Hop, HopError};
 use crate::terminal::{died, say};
+use crate::tls::CertificateError;
 use args::{LoadArgs, ScenarioArgs, Task, UasArgs};
 use callee::Callee;
 use caller::{Caller, CallerOptions, Stop};
@@ -60,7 +60,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use summary::Summary;
-use tls::CertificateError;
 use tokio::signal::unix::{SignalKind, signal};
 use users::UsersError;
 

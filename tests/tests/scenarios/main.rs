@@ -31,6 +31,7 @@ mod silo;
 mod sip_calls;
 mod sip_cli;
 mod sip_peers;
+mod sip_secure;
 mod sipload;
 mod sipload_peers;
 mod sipload_scenario;

@@ -7,21 +7,21 @@ use std::path::PathBuf;
 
 /// TLS, as the command line has it.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct TlsArgs {
+pub(crate) struct TlsArgs {
     /// Trust the CAs in this PEM file, or in the files of this directory, instead of the system's. May be repeated.
     #[arg(long, value_name = "PATH")]
-    pub(super) tls_trust: Vec<PathBuf>,
+    pub(crate) tls_trust: Vec<PathBuf>,
     /// Show this certificate (PEM), and those behind it that lead to its CA.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(super) tls_cert: Option<PathBuf>,
+    pub(crate) tls_cert: Option<PathBuf>,
     /// The private key of --tls-cert (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(super) tls_key: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 /// A file that cannot be used, or one that is missing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CertificateError {
+pub(crate) enum CertificateError {
     /// The file of an argument.
     #[error("{0}{1}")]
     File(&'static str, TlsError),
@@ -33,7 +33,7 @@ pub(super) enum CertificateError {
 impl TlsArgs {
     /// What the secure ones of these transports need; none without any. `server`: who is called must prove to be that,
     /// else that he has the address. `listens`: others connect, and must be shown a certificate.
-    pub(super) fn context(
+    pub(crate) fn context(
         &self,
         kinds: impl IntoIterator<Item = TransportType>,
         server: Option<String>,
