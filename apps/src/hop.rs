@@ -135,15 +135,13 @@ mod tests {
     fn a_route_may_mean_the_same_hop() {
         let hop = Hop::of(&uri("sip:LOCALHOST:5061;transport=tls")).expect("a host");
         let ip = format!("sip:{}:5061", hop.address.ip());
-        for (text, wanted) in
-            [
-                ("sip:localhost:5061;lr", true),
-                ("sip:localhost:5061;transport=tls;lr", true),
-                ("sip:localhost:5061;transport=udp;lr", false),
-                ("sip:other:5061", false),
-                ("sip:localhost:5070", false),
-            ]
-        {
+        for (text, wanted) in [
+            ("sip:localhost:5061;lr", true),
+            ("sip:localhost:5061;transport=tls;lr", true),
+            ("sip:localhost:5061;transport=udp;lr", false),
+            ("sip:other:5061", false),
+            ("sip:localhost:5070", false),
+        ] {
             assert_eq!(hop.is_meant_by(&uri(text)), wanted, "{text}");
         }
         assert!(hop.address.is_ipv6() || hop.is_meant_by(&uri(&ip)));

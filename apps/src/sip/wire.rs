@@ -101,7 +101,8 @@ fn shown(message: &OnWire, at: Duration) -> String {
 /// A line of credentials, or of what a server proves to have them with (RFC 7616 §3.5), without what a password could be
 /// guessed by.
 pub(super) fn without_proof(line: &str) -> String {
-    const LINES: [&str; 4] = ["authorization", "proxy-authorization", "authentication-info", "proxy-authentication-info"];
+    const LINES: [&str; 4] =
+        ["authorization", "proxy-authorization", "authentication-info", "proxy-authentication-info"];
     let lower = line.to_ascii_lowercase();
     let name = lower.split(':').next().unwrap_or_default().trim_end();
     let proof = ["response=", "rspauth="].into_iter().find_map(|proof| Some((lower.find(proof)?, proof)));
