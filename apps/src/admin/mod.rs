@@ -1,14 +1,17 @@
 //! The HTTP server of `[admin]`, on a thread of its own beside the control thread: it answers while the proxy starts and
 //! while it ends. Whatever walks tables or waits for the disk is done on threads that may.
 //!
-//! Bounded: 64 connections, each five minutes; 16 KiB of a request's head, ten seconds for it; 1 MiB of a body, ten seconds
-//! for that; four requests at work.
+//! Bounded: 64 connections, sixteen from one address, each fifteen seconds, and five minutes where somebody has asked for
+//! what not everybody is told; 16 KiB of a request's head, ten seconds for it; 1 MiB of a body, ten seconds for that; four
+//! requests at work.
 
 mod access;
+mod guests;
 mod page;
 mod usage;
 
 use access::{Denied, Guard};
+use guests::Guests;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::HeaderMap;
 use hyper::body::{Bytes, Incoming};
@@ -24,15 +27,20 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 /// Most connections at once; further ones wait to be accepted.
 const CONNECTIONS: usize = 64;
-/// How long a connection may be used, and how long after that a request on it may take to end.
+/// Most of them from one address, so that there are places for others.
+const CONNECTIONS_PER_SOURCE: usize = 16;
+/// How long a connection may be used by who has shown that he may ask for everything, how long by others, and how long after
+/// that a request on it may take to end.
 const CONNECTION_LIFE: Duration = Duration::from_secs(300);
-const LAST_REQUEST: Duration = Duration::from_secs(30);
+const STRANGERS_LIFE: Duration = Duration::from_secs(15);
+const LAST_REQUEST: Duration = Duration::from_secs(10);
 /// How long the head of a request may take to come, and how long a connection may be silent between two.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// How long a body may take to come.
@@ -62,7 +70,7 @@ struct Desk {
     operation: Arc<Operation>,
     control: Arc<dyn Control>,
     guard: Guard,
-    at_work: Semaphore,
+    at_work: Arc<Semaphore>,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -82,7 +90,7 @@ pub(crate) fn start(
     let listener = TcpListener::bind(admin.listen).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let desk = Arc::new(Desk { operation, control, guard, at_work: Semaphore::new(AT_WORK) });
+    let desk = Arc::new(Desk { operation, control, guard, at_work: Arc::new(Semaphore::new(AT_WORK)) });
     // It lives as long as the process.
     actix::Arbiter::new().spawn(async move {
         match tokio::net::TcpListener::from_std(listener) {
@@ -95,14 +103,16 @@ pub(crate) fn start(
 
 async fn serve(listener: tokio::net::TcpListener, desk: Arc<Desk>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let guests = Guests::new(CONNECTIONS_PER_SOURCE);
     // It is never closed.
     while let Ok(place) = room.clone().acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                let Some(guest) = guests.enter(peer.ip()) else { continue };
                 let desk = desk.clone();
                 actix::spawn(async move {
                     meet(stream, desk).await;
-                    drop(place);
+                    drop((place, guest));
                 });
             }
             Err(error) => {
@@ -114,9 +124,10 @@ async fn serve(listener: tokio::net::TcpListener, desk: Arc<Desk>) {
 }
 
 async fn meet(stream: TcpStream, desk: Arc<Desk>) {
+    let known = Arc::new(AtomicBool::new(false));
     let service = service_fn(|request| {
-        let desk = desk.clone();
-        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+        let (desk, known) = (desk.clone(), known.clone());
+        async move { Ok::<_, Infallible>(desk.answer(request, &known).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -124,9 +135,15 @@ async fn meet(stream: TcpStream, desk: Arc<Desk>) {
         .max_buf_size(HEAD_OCTETS)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+    let life = async {
+        tokio::time::sleep(STRANGERS_LIFE).await;
+        if known.load(Ordering::Relaxed) {
+            tokio::time::sleep(CONNECTION_LIFE.saturating_sub(STRANGERS_LIFE)).await;
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
-        () = tokio::time::sleep(CONNECTION_LIFE) => None,
+        () = life => None,
     };
     let ended = match ended {
         Some(ended) => ended,
@@ -141,7 +158,8 @@ async fn meet(stream: TcpStream, desk: Arc<Desk>) {
 }
 
 impl Desk {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+    /// Answers a request; `known` is set when it shows that its sender may ask for everything.
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, known: &AtomicBool) -> Answer {
         let path = request.uri().path().to_owned();
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         // These say nothing that is secret, and orchestrators and browsers have no token yet.
@@ -154,6 +172,7 @@ impl Desk {
         if let Err(denied) = self.guard.check(request.headers()) {
             return refusal(denied);
         }
+        known.store(true, Ordering::Relaxed);
         match &*path {
             "/metrics" if reads => self.metrics().await,
             "/metrics" | "/healthz" | "/readyz" | "/" => not_allowed("GET"),
@@ -212,8 +231,14 @@ impl Desk {
 
     /// Does something on a thread that may wait; nothing when it panics.
     async fn work<T: Send + 'static>(&self, what: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let _place = self.at_work.acquire().await.ok()?;
-        tokio::task::spawn_blocking(what).await.ok()
+        // It keeps its place to its end, also when nobody waits for it any more.
+        let place = self.at_work.clone().acquire_owned().await.ok()?;
+        let work = move || {
+            let done = what();
+            drop(place);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.ok()
     }
 }
 

@@ -110,6 +110,10 @@ impl Record for TrunkRecord {
         if let Some(contact) = self.contacts.iter().find(|contact| Contact::new(contact).is_none()) {
             return fault("contacts", &format!("{contact}: expected no user and no password"));
         }
+        let twice = |at: usize, contact| self.contacts.iter().take(at).any(|other: &ContactUri| other == contact);
+        if let Some((_, contact)) = self.contacts.iter().enumerate().find(|(at, contact)| twice(*at, *contact)) {
+            return fault("contacts", &format!("{contact}: expected each once"));
+        }
         if let Some(prefix) = self.prefixes.iter().find(|prefix| !is_prefix(prefix)) {
             return fault("prefixes", &format!("{prefix:?}: {EXPECTED_PREFIX}"));
         }

@@ -417,8 +417,8 @@ impl Service {
             outbox.push(shard, provisioning.clone());
         }
         self.listed.set(provisioning.clone());
-        tracing::info!(users = provisioning.users(), "what is provisioned is put together anew");
         self.journal.set_published(Published { provisioning: provisioning.clone(), file });
+        tracing::info!(users = provisioning.users(), "what is provisioned is put together anew");
         self.former.push(std::mem::replace(&mut self.current, provisioning));
         Ok(records)
     }

@@ -72,7 +72,8 @@ fn sample(metrics: &str, name: &str) -> Option<f64> {
 #[test]
 fn metrics_count_what_happens() {
     for placement in ["inline", "sharded:2"] {
-        let (repro, _file) = start("metrics", false, &format!("placement = \"{placement}\""));
+        let trunk = "[[trunk]]\nname = \"gw\"\ncontacts = [\"sip:127.0.0.1:9\", \"sip:127.0.0.1:19\"]\n";
+        let (repro, _file) = start("metrics", false, &format!("placement = \"{placement}\"\n{trunk}"));
         let (http, sip) = (address(&repro, "http"), address(&repro, "udp"));
         assert_eq!(get(http, "/healthz"), (200, "ok\n".to_owned()));
         let (status, before) = get(http, "/metrics");
@@ -83,6 +84,8 @@ fn metrics_count_what_happens() {
         assert_eq!(sample(&after, "sip_responses_sent_total{to=\"other\",code=\"200\"}"), Some(3.0), "{after}");
         assert_eq!((sample(&after, "repro_ready"), sample(&after, "repro_bindings")), (Some(1.0), Some(0.0)));
         assert!(sample(&after, "process_resident_memory_bytes") > Some(1e6), "{after}");
+        let in_service = "repro_trunk_contact_in_service{trunk=\"gw\",contact=\"sip:127.0.0.1:9\"}";
+        assert_eq!(sample(&after, in_service), Some(1.0), "{after}");
         check_with_promtool(&after);
     }
 }

@@ -206,14 +206,17 @@ fn a_peer_is_told_who_calls_and_says_it_in_its_own_form() {
     if !peers::available("sipp") {
         return;
     }
-    let lines = "P-Asserted-Identity: \"King\" <sip:king@example.com>\nPrivacy: id\n";
+    let open = "P-Asserted-Identity: \"King\" <sip:king@example.com>\n";
+    let private = format!("{open}Privacy: id\n");
+    let private = private.as_str();
     let (pai, rpid) = ("\r\nP-Asserted-Identity: \"King\" <sip:king@example.com>\r\n", "Remote-Party-ID");
     let own = "\r\nFrom: \"Alice\" <sip:alice@example.com>;tag=caller\r\n";
-    for (rules, wanted) in [
-        ("identity = \"pai\"\ntrust_domain = true", &[(pai, true), (rpid, false), (own, true)][..]),
-        ("identity = \"pai\"", &[("king", false), (own, true)]),
+    for (rules, lines, wanted) in [
+        ("identity = \"pai\"\ntrust_domain = true", private, &[(pai, true), (rpid, false), (own, true)][..]),
+        ("identity = \"pai\"", private, &[("king", false), (own, true)]),
         (
             "identity = \"rpid\"\ntrust_domain = true",
+            private,
             &[
                 (
                     "\r\nRemote-Party-ID: \"King\" <sip:king@example.com>;party=calling;screen=yes;privacy=full\r\n",
@@ -225,9 +228,12 @@ fn a_peer_is_told_who_calls_and_says_it_in_its_own_form() {
         ),
         (
             "identity = \"from\"\ntrust_domain = true",
+            open,
             &[("\r\nFrom: \"King\" <sip:king@example.com>;tag=caller\r\n", true), ("P-Asserted|Remote-Party", false)],
         ),
-        ("identity = \"none\"\ntrust_domain = true", &[("king", false), (own, true)]),
+        // Who wants to stay private is not written where nobody takes it off again.
+        ("identity = \"from\"\ntrust_domain = true", private, &[("king", false), (own, true)]),
+        ("identity = \"none\"\ntrust_domain = true", private, &[("king", false), (own, true)]),
     ] {
         assert!(Site::new("told", rules).gets(lines, wanted), "{rules}");
     }

@@ -143,6 +143,7 @@ fn a_wrong_field_is_named() {
     assert_eq!(fault(contact), Ok(()));
     assert_eq!(fault("contacts = []"), Err("contacts"));
     assert_eq!(fault("contacts = [\"sip:u@a\"]"), Err("contacts"));
+    assert_eq!(fault("contacts = [\"sip:a\", \"sip:b\", \"sip:a\"]"), Err("contacts"));
     for (line, field) in [
         ("prefixes = [\"+49\", \"a\"]", "prefixes"),
         ("replace_prefix = \" \"", "replace_prefix"),
