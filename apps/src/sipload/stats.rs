@@ -7,6 +7,10 @@ use std::sync::atomic::AtomicBool;
 
 /// What waits to be told, at most.
 const MOST_NOTES: usize = 1000;
+/// Most different causes of failures; further ones count as one.
+const MOST_CAUSES: usize = 1000;
+/// Most characters of one.
+const LONGEST_CAUSE: usize = 200;
 
 /// What one shard has counted.
 #[derive(Debug, Default)]
@@ -62,6 +66,10 @@ impl Stats {
     /// Counts a failure.
     pub(super) fn fail(&self, cause: String) {
         self.failed.inc();
-        *self.causes.lock().entry(cause).or_default() += 1;
+        // What peers say may be in it.
+        let cause: String = cause.chars().take(LONGEST_CAUSE).map(|c| if c.is_control() { '?' } else { c }).collect();
+        let mut causes = self.causes.lock();
+        let room = causes.len() < MOST_CAUSES || causes.contains_key(&cause);
+        *causes.entry(if room { cause } else { "other causes".to_owned() }).or_default() += 1;
     }
 }

@@ -13,6 +13,7 @@ pub use metrics::ProcessUsage;
 
 use crate::proxy::Server;
 use crate::store::Journal;
+use parking_lot::{Mutex, MutexGuard};
 use rutil::{Clock as _, RealClock, Time};
 use stack::Stack;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,6 +47,7 @@ impl Parts {
 pub struct Operation {
     parts: OnceLock<Parts>,
     draining: AtomicBool,
+    changes: Mutex<()>,
 }
 
 /// Why the proxy should get no new work.
@@ -67,6 +69,11 @@ impl Operation {
     pub fn started(&self, parts: Parts) {
         // A second one would be of another process.
         let _ = self.parts.set(parts);
+    }
+
+    /// Until this is dropped nobody else changes what is provisioned: what was read of it still holds when it is written.
+    fn changes(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock()
     }
 
     /// It is to end.

@@ -161,6 +161,15 @@ impl Binding {
         self.device.as_deref()
     }
 
+    /// Whether requests get to it as to another, which its device has registered from the same place.
+    pub(crate) fn is_reached_as(&self, other: &Binding) -> bool {
+        self.by == other.by
+            && self.neighbour == other.neighbour
+            && self.device == other.device
+            && self.reg_id == other.reg_id
+            && self.natted == other.natted
+    }
+
     /// Which of its flows it is; 0 for a contact that is none.
     pub fn reg_id(&self) -> u32 {
         self.reg_id

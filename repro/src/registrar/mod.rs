@@ -177,17 +177,13 @@ impl<'a> Registrar<'a> {
                 Ok(())
             }),
             Wish::Contacts(contacts) => store.update(aor, now, |bindings| {
-                // All are checked against what was there before: of two equal contacts in one request the last holds.
-                let mut new = Vec::with_capacity(contacts.len());
-                for wanted in &contacts {
-                    let mut replaced = bindings.iter().filter(|binding| wanted.replaces(binding));
-                    if replaced.clone().any(|binding| registration.repeats(wanted, binding)) {
-                        continue;
+                if !registration.is_repeated(&contacts, bindings)? {
+                    // All are checked against what was there before: of two equal contacts in one request the last holds.
+                    for wanted in &contacts {
+                        registration.is_later_than(bindings.iter().filter(|binding| wanted.replaces(binding)))?;
                     }
-                    registration.is_later_than(&mut replaced)?;
-                    new.push(wanted);
+                    contacts.iter().for_each(|wanted| registration.change(bindings, wanted));
                 }
-                new.into_iter().for_each(|wanted| registration.change(bindings, wanted));
                 self.within_bounds(bindings)?;
                 if registration.listed(bindings) <= room { Ok(()) } else { Err(RegisterError::NoRoom) }
             }),
@@ -212,15 +208,30 @@ impl Registration<'_> {
         if late { Err(RegisterError::OutOfOrder) } else { Ok(()) }
     }
 
-    /// Whether this binding is what the very same request has written: its answer was lost, perhaps with a process that died
-    /// before it could send it. Who repeats it gets that answer, and nothing changes: nobody prolongs a binding with a
-    /// recorded request.
+    /// Whether the very same request was carried out before: its answer was lost, perhaps with a process that died before it
+    /// could send it. Who repeats it gets that answer, and nothing changes: nobody prolongs a binding with a recorded
+    /// request, nor brings back what was removed since, which is out of order.
+    fn is_repeated(&self, contacts: &[Wanted<'_>], bindings: &[Binding]) -> Result<bool, RegisterError> {
+        let replaced = |wanted: &Wanted<'_>, is: &dyn Fn(&Binding) -> bool| {
+            bindings.iter().filter(|binding| wanted.replaces(binding)).any(is)
+        };
+        let repeated = |wanted: &Wanted<'_>| replaced(wanted, &|binding| self.repeats(wanted, binding));
+        let is_gone = |wanted: &Wanted<'_>| wanted.expires == 0 && !replaced(wanted, &|_| true);
+        if !contacts.iter().any(repeated) {
+            return Ok(false);
+        }
+        let whole = contacts.iter().all(|wanted| repeated(wanted) || is_gone(wanted));
+        if whole { Ok(true) } else { Err(RegisterError::OutOfOrder) }
+    }
+
+    /// Whether this binding is what this request writes, reached the same way.
     fn repeats(&self, wanted: &Wanted<'_>, binding: &Binding) -> bool {
         wanted.expires > 0
             && self.cseq == binding.cseq
             && *binding.call_id == *self.call_id.as_str()
             && *binding.uri() == *wanted.contact.uri.to_string()
             && *binding.params() == *kept_params(&wanted.contact.params)
+            && binding.is_reached_as(&self.binding(wanted))
     }
 
     /// At most how long the list of contacts is.

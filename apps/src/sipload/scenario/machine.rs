@@ -182,6 +182,10 @@ impl Machine<'_> {
         for action in &step.actions {
             match self.act(action, message) {
                 Ok(None) => {}
+                Ok(Some(to)) if to > setup.program.steps.len() => {
+                    self.fail(format!("{}: a jump to a step that is not there", setup.program.place(here)));
+                    return false;
+                }
                 Ok(Some(to)) => {
                     self.call.at = to;
                     return true;

@@ -72,6 +72,9 @@ pub(super) fn read_fields(file: &Path, program: &mut Program) -> Result<Fields, 
     let keys = HashMap::new();
     let mut all = Vec::new();
     for (nth, line) in lines {
+        if line.contains("[field") {
+            return Err(at(nth + 1, "a field may not name another".into()));
+        }
         let mut names = Names { keys: &keys, program };
         let fields: Result<_, _> = line.split(';').map(|field| Text::of_line(field, &mut names)).collect();
         all.push(fields.map_err(|what| at(nth + 1, what))?);

@@ -110,7 +110,7 @@ impl Renderer<'_> {
     fn keyword(&mut self, keyword: &Keyword, out: &mut Vec<u8>, later: &mut Later) -> Result<(), Left> {
         let (setup, call) = (self.setup, self.call);
         let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
-        let port = |port: u16, plus: &i64| (i64::from(port) + plus).to_string();
+        let port = |port: u16, plus: &i64| i64::from(port).saturating_add(*plus).to_string();
         match keyword {
             Keyword::Service => put(&setup.service),
             Keyword::RemoteIp => put(&bracketed(call.peer.ip())),
@@ -125,7 +125,7 @@ impl Renderer<'_> {
             Keyword::CallNumber => put(&(call.number + 1).to_string()),
             Keyword::Branch(plus) => put(&call.branch(setup, self.at, *plus)),
             Keyword::CallId => put(&call.call_id),
-            Keyword::Cseq(plus) => put(&(i64::from(call.cseq) + plus).to_string()),
+            Keyword::Cseq(plus) => put(&i64::from(call.cseq).saturating_add(*plus).to_string()),
             Keyword::Len(plus) => later.lengths.push((out.len(), *plus)),
             Keyword::Pid => put(&setup.pid.to_string()),
             Keyword::MsgIndex => put(&self.at.to_string()),

@@ -137,6 +137,7 @@ pub(super) fn put(call: &Call<'_>) -> Outcome {
 fn write(call: &Call<'_>, named: Option<&str>) -> Outcome {
     let kind = call.name(0);
     let mut store = open_to_write(call)?;
+    let _alone = call.operation.changes();
     let mut fields: Map<String, Value> = call.read()?;
     let password = match (kind == UserRecord::KIND).then(|| fields.remove(PASSWORD)).flatten() {
         None => None,
@@ -199,6 +200,7 @@ fn stands_in_file(place: &Place) -> Refused {
 pub(super) fn remove(call: &Call<'_>) -> Outcome {
     let (kind, key) = (call.name(0), call.name(1));
     let mut store = open_to_write(call)?;
+    let _alone = call.operation.changes();
     if let Some((_, (_, place))) = of_file(call, kind)?.remove_entry(key) {
         return Err(stands_in_file(&place));
     }

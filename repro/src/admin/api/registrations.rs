@@ -61,12 +61,15 @@ pub(super) fn remove(call: &Call<'_>) -> Outcome {
         return Err(Refused::not_found("contact", wanted));
     }
     let server = &call.parts.server;
+    let mut removed = 0;
     let remove = |own: &mut Vec<Binding>| -> Result<(), StoreFull> {
+        let had = own.len();
         own.retain(|binding| !is_meant(binding));
+        removed = had - own.len();
         Ok(())
     };
     let left = server.location().update(aor, now, remove).map_err(|error| Refused::new(503, error.to_string()))?;
     server.journal().into_iter().for_each(|journal| journal.note(aor));
     tracing::info!(aor, contact = wanted, "contacts were removed by an operator");
-    Ok((200, json!({"removed": before.len() - left.len(), "left": left.len()})))
+    Ok((200, json!({"removed": removed, "left": left.len()})))
 }

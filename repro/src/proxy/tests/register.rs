@@ -152,6 +152,14 @@ fn the_very_same_request_again_changes_nothing_and_is_answered() {
         assert_eq!(send(&mut bench, other).0, 500, "{lines}");
     }
     assert_eq!(query(&mut bench).len(), 2);
+    // Nor does it bring back what was removed since, or count where it comes from another place.
+    assert_eq!(send(&mut bench, contact("<sip:2@127.0.0.1:9002>;expires=0").cseq(6)).0, 200);
+    assert_eq!(send(&mut bench, contact(both).cseq(5).expires("600")).0, 500);
+    let one = || contact("<sip:1@127.0.0.1:9001>;q=0.5;methods=\"INVITE\"").cseq(5).expires("600");
+    assert_eq!(send(&mut bench, one()).0, 200);
+    bench.peer = "127.0.0.1:7009";
+    assert_eq!(send(&mut bench, one()).0, 500);
+    assert_eq!(query(&mut bench).len(), 1);
 }
 
 #[test]
