@@ -3,7 +3,8 @@
 use super::credentials;
 use super::dialog::Dialog;
 use super::job::Job;
-use super::schedule::{Schedule, Shape};
+use super::pace::{BATCH, Pace, share};
+use super::schedule::Shape;
 use super::session::{Action, Event, State, step};
 use super::stats::Stats;
 use super::template::{Fill, Template};
@@ -19,17 +20,6 @@ use stack::tu::{
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
-
-/// A call may start so long before its time: the kernel wakes a sleeper only at whole milliseconds, so what is due next is
-/// started with what is due now. Half a millisecond each way is the least error that this gives.
-const LEAD: Duration = Duration::from_micros(500);
-
-/// Above this a call is counted as late.
-const LATE: Duration = Duration::from_millis(1);
-
-/// Calls started in one go: what they command must fit into the stack's FIFO.
-const BATCH: usize = 64;
 
 /// How exactly calls are held, in ns: to 10 ms, so that many end in one go.
 const HOLD_TICK: u64 = 10_000_000;
@@ -90,12 +80,7 @@ pub(super) struct Caller {
     /// How sessions leave, one after the other, and the first request of one that does so; none before the run has begun.
     ways: Vec<(Flow, Template)>,
     run: Token<8>,
-    origin: Time,
-    schedule: Schedule,
-    /// When the next call is due; none when there are no more.
-    next: Option<Time>,
-    /// With a number of calls in progress: that number, and until when.
-    closed: Option<(usize, Time)>,
+    pace: Pace,
     sessions: Slab<Session>,
     transactions: HashMap<ClientTransaction, At>,
     /// By their numbers, for what the peers ask within them.
@@ -106,29 +91,19 @@ pub(super) struct Caller {
 
 impl Caller {
     pub(super) fn new(options: Arc<CallerOptions>, shard: u16, stats: Arc<Stats>, rng: &mut Rng) -> Self {
-        let stretches = if let Shape::Open(stretches) = &options.shape { stretches.clone() } else { Vec::new() };
         Caller {
-            schedule: Schedule::new(stretches, shard, options.shards),
+            pace: Pace::new(Some(&options.shape), options.limit, (shard, options.shards)),
             options,
             shard,
             stats,
             ways: Vec::new(),
             run: rng.token(),
-            origin: Time::ZERO,
-            next: None,
-            closed: None,
             sessions: Slab::new(),
             transactions: HashMap::with_hasher(Keyed::new(rng)),
             by_id: HashMap::with_hasher(Keyed::new(rng)),
             holds: Wheel::new(),
             started: 0,
         }
-    }
-
-    /// This shard's part of a number.
-    fn share(&self, of: u32) -> usize {
-        let (of, shards, shard) = (of as usize, usize::from(self.options.shards), usize::from(self.shard));
-        of / shards + usize::from(shard < of % shards)
     }
 
     /// The run begins: now it is known which addresses the transports have.
@@ -140,33 +115,21 @@ impl Caller {
         let way = |transport| Flow { transport, kind, connection, peer, local };
         let request = |own| job.request(target, kind, own, users.is_some());
         self.ways = own.map(|own| (way(own.id), request(own.advertised))).collect();
-        self.origin = stack.now();
-        self.next = self.schedule.peek().map(|at| self.origin + at);
-        if let Shape::Closed(calls, length) = self.options.shape {
-            self.closed = Some((self.share(calls.min(self.options.limit)), self.origin + length));
-        }
+        self.pace.begin(stack.now());
     }
 
     /// Starts what is due.
     fn start_due(&mut self, stack: &mut TuContext<'_>) {
         let now = stack.now();
         for _ in 0..BATCH {
-            match (self.next, self.closed) {
-                (Some(due), _) if due <= now + LEAD => {
-                    self.start(due, stack);
-                    self.schedule.advance();
-                    self.next = self.schedule.peek().map(|at| self.origin + at);
-                }
-                (_, Some((_, until))) if now >= until => self.closed = None,
-                (_, Some((calls, _))) if self.sessions.len() < calls => self.start(now, stack),
-                _ => return,
-            }
+            let Some(due) = self.pace.take(self.sessions.len(), now) else { return };
+            self.start(due, stack);
         }
     }
 
     fn start(&mut self, due: Time, stack: &mut TuContext<'_>) {
         let now = stack.now();
-        if self.sessions.len() >= self.share(self.options.limit) {
+        if self.sessions.len() >= share(self.options.limit, self.shard, self.options.shards) {
             self.stats.not_started.inc();
             return;
         }
@@ -196,10 +159,7 @@ impl Caller {
         self.started += 1;
         self.stats.started.inc();
         self.stats.in_progress.add(1);
-        self.stats.schedule.record(now.since(due).max(due.since(now)));
-        if now.since(due) > LATE {
-            self.stats.late.inc();
-        }
+        self.stats.started_at(due, now);
     }
 
     /// Sends the first request of a session, with an answer to `refusal`, which is returned as well. None if there is none.
@@ -382,7 +342,7 @@ impl Caller {
 
     /// Ends all calls; other requests have their answers soon.
     fn stop(&mut self, stack: &mut TuContext<'_>) {
-        (self.next, self.closed) = (None, None);
+        self.pace.stop();
         if !matches!(self.options.job, Job::Call(_)) {
             return;
         }
@@ -393,7 +353,7 @@ impl Caller {
     }
 
     fn look_for_end(&self) {
-        if self.next.is_none() && self.closed.is_none() && self.sessions.is_empty() {
+        if self.pace.is_over() && self.sessions.is_empty() {
             self.stats.done.store(true, Ordering::Release);
         }
     }
@@ -461,9 +421,7 @@ impl TransactionUser for Caller {
         if self.ways.is_empty() {
             return Some(Time::ZERO);
         }
-        let open = self.next.map(|due| Time::from_nanos(due.as_nanos().saturating_sub(LEAD.as_nanos() as u64)));
-        let closed = self.closed.map(|(calls, until)| if self.sessions.len() < calls { Time::ZERO } else { until });
-        [open, closed, self.holds.next_deadline()].into_iter().flatten().min()
+        self.pace.deadline(self.sessions.len()).into_iter().chain(self.holds.next_deadline()).min()
     }
 
     fn wake(&mut self, stack: &mut TuContext<'_>) {

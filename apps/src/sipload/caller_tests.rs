@@ -1,10 +1,12 @@
 //! The caller in virtual time, its commands read by hand.
 
+use super::super::pace::LEAD;
 use super::super::schedule::Stretch;
 use super::*;
 use stack::transaction::Command;
 use stack::transport::{TransportId, TransportInfo, TransportTable};
 use stack::tu::testing::Harness;
+use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -139,7 +141,7 @@ fn what_finds_no_room_is_counted_and_not_made_up_for() {
     bench.wake_at(Duration::ZERO);
     assert_eq!(names(&bench.wake_at(SECOND)).len(), 1);
     assert_eq!((bench.stats.started.get(), bench.stats.not_started.get()), (2, 8));
-    assert!(bench.caller.next.is_none() && !bench.is_done());
+    assert!(bench.caller.pace.is_over() && !bench.is_done());
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod criteria;
 mod dialog;
 mod job;
 mod live;
+mod pace;
 mod play;
 mod plot;
 mod report;

@@ -1,12 +1,15 @@
 //! What is counted while it runs. Each shard counts for itself; whoever reads adds up.
 
 use parking_lot::Mutex;
-use rutil::{Counter, Gauge, Histogram};
+use rutil::{Counter, Gauge, Histogram, Time};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// What waits to be told, at most.
 const MOST_NOTES: usize = 1000;
+/// Above this a call is counted as late.
+const LATE: Duration = Duration::from_millis(1);
 /// Most different causes of failures; further ones count as one.
 const MOST_CAUSES: usize = 1000;
 /// Most characters of one.
@@ -60,6 +63,14 @@ impl Stats {
         let mut notes = self.notes.lock();
         if notes.len() < MOST_NOTES {
             notes.push_back(text);
+        }
+    }
+
+    /// A call that was due then is started now.
+    pub(super) fn started_at(&self, due: Time, now: Time) {
+        self.schedule.record(now.since(due).max(due.since(now)));
+        if now.since(due) > LATE {
+            self.late.inc();
         }
     }
 

@@ -2,7 +2,8 @@
 //! messages and its times.
 
 use super::super::caller::Stop;
-use super::super::schedule::{Schedule, Shape};
+use super::super::pace::{BATCH, Pace};
+use super::super::schedule::Shape;
 use super::super::stats::Stats;
 use super::call::Call;
 use super::machine::{Event, Machine, Out, Setup};
@@ -17,14 +18,7 @@ use stack::tu::{TransactionUser, TuContext, TuEvent};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-/// As the caller's: sleepers wake at whole milliseconds.
-const LEAD: Duration = Duration::from_micros(500);
-/// Above this a call is counted as late.
-const LATE: Duration = Duration::from_millis(1);
-/// Calls started in one go.
-const BATCH: usize = 64;
 /// How exactly times are kept, in ns.
 const TICK: u64 = 1_000_000;
 
@@ -64,13 +58,10 @@ pub(crate) struct Driver {
     options: Arc<DriverOptions>,
     stats: Arc<Stats>,
     rng: Rng,
-    origin: Time,
     begun: bool,
     /// How calls leave, and from which address.
     ways: Vec<(Flow, SocketAddr)>,
-    schedule: Schedule,
-    next: Option<Time>,
-    closed: Option<(usize, Time)>,
+    pace: Pace,
     calls: Slab<Entry>,
     by_id: HashMap<String, Place>,
     wheel: Wheel<Place, TICK>,
@@ -82,16 +73,12 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(options: Arc<DriverOptions>, stats: Arc<Stats>, mut rng: Rng) -> Self {
-        let stretches = if let Some(Shape::Open(stretches)) = &options.shape { stretches.clone() } else { Vec::new() };
         Driver {
-            schedule: Schedule::new(stretches, 0, 1),
+            pace: Pace::new(options.shape.as_ref(), options.limit, (0, 1)),
             options,
             stats,
-            origin: Time::ZERO,
             begun: false,
             ways: Vec::new(),
-            next: None,
-            closed: None,
             calls: Slab::new(),
             by_id: HashMap::with_hasher(Keyed::new(&mut rng)),
             rng,
@@ -105,7 +92,6 @@ impl Driver {
     /// Now it is known which addresses the transports have.
     fn begin(&mut self, stack: &TuContext<'_>) {
         self.begun = true;
-        self.origin = stack.now();
         if let Some(hop) = &self.options.hop {
             let own = stack
                 .transports()
@@ -122,25 +108,14 @@ impl Driver {
             };
             self.ways = own.map(|own| (way(own.id), own.advertised)).collect();
         }
-        self.next = self.schedule.peek().map(|at| self.origin + at);
-        if let Some(Shape::Closed(calls, length)) = self.options.shape {
-            self.closed = Some((calls.min(self.options.limit) as usize, self.origin + length));
-        }
+        self.pace.begin(stack.now());
     }
 
     fn start_due(&mut self, stack: &mut TuContext<'_>) {
         let now = stack.now();
         for _ in 0..BATCH {
-            match (self.next, self.closed) {
-                (Some(due), _) if due <= now + LEAD => {
-                    self.start(due, stack);
-                    self.schedule.advance();
-                    self.next = self.schedule.peek().map(|at| self.origin + at);
-                }
-                (_, Some((_, until))) if now >= until => self.closed = None,
-                (_, Some((calls, _))) if self.calls.len() < calls => self.start(now, stack),
-                _ => return,
-            }
+            let Some(due) = self.pace.take(self.calls.len(), now) else { return };
+            self.start(due, stack);
         }
     }
 
@@ -153,10 +128,7 @@ impl Driver {
         let setup = &self.options.setup;
         let call_id = format!("{}-{}@{}", self.started + 1, setup.run, local.ip());
         let place = self.insert(call_id, flow, local, due.min(now));
-        self.stats.schedule.record(now.since(due).max(due.since(now)));
-        if now.since(due) > LATE {
-            self.stats.late.inc();
-        }
+        self.stats.started_at(due, now);
         self.happens(place, Event::Begin, now, stack);
     }
 
@@ -202,7 +174,10 @@ impl Driver {
                 Out::Stopped => (counted, ()) = (true, self.stats.stopped.inc()),
                 Out::HungUp => (counted, ()) = (true, self.stats.hung_up.inc()),
                 Out::Over => over = true,
-                Out::StopAll => (self.next, self.closed, self.stopped) = (None, None, true),
+                Out::StopAll => {
+                    self.pace.stop();
+                    self.stopped = true;
+                }
             }
             if counted && let Some(entry) = self.calls.get_mut(place.0, place.1).filter(|entry| entry.counts) {
                 entry.counts = false;
@@ -303,7 +278,8 @@ impl Driver {
     }
 
     fn stop(&mut self, stack: &mut TuContext<'_>) {
-        (self.next, self.closed, self.stopped) = (None, None, true);
+        self.pace.stop();
+        self.stopped = true;
         let all: Vec<Place> = self.by_id.values().copied().collect();
         let now = stack.now();
         all.into_iter().for_each(|place| self.happens(place, Event::Stop, now, stack));
@@ -311,7 +287,7 @@ impl Driver {
 
     fn look_for_end(&self) {
         let makes_calls = self.options.shape.is_some();
-        let idle = self.next.is_none() && self.closed.is_none() && (makes_calls || self.stopped);
+        let idle = self.pace.is_over() && (makes_calls || self.stopped);
         if self.begun && idle && self.calls.is_empty() {
             self.stats.done.store(true, Ordering::Release);
         }
@@ -345,9 +321,7 @@ impl TransactionUser for Driver {
         if !self.begun {
             return Some(Time::ZERO);
         }
-        let open = self.next.map(|due| Time::from_nanos(due.as_nanos().saturating_sub(LEAD.as_nanos() as u64)));
-        let closed = self.closed.map(|(calls, until)| if self.calls.len() < calls { Time::ZERO } else { until });
-        [open, closed, self.wheel.next_deadline()].into_iter().flatten().min()
+        self.pace.deadline(self.calls.len()).into_iter().chain(self.wheel.next_deadline()).min()
     }
 
     fn wake(&mut self, stack: &mut TuContext<'_>) {
