@@ -79,11 +79,14 @@ fn pack(state: State, until: u64) -> u64 {
 
 /// The millisecond at which a contact recovers that an operator has taken out of service: never.
 const NEVER: u64 = u64::MAX >> 2;
+/// In service, and not as if nothing had been noted: it means nothing else.
+const BACK: u64 = 1;
 
 impl Health {
     /// Takes it out of service until it is put back by hand, or puts it into service, whatever was heard of it.
     pub fn force(&self, out: bool) {
-        self.0.store(if out { pack(State::OutOfService, NEVER) } else { 0 }, Ordering::Relaxed);
+        let word = if out { pack(State::OutOfService, NEVER) } else { pack(State::InService, BACK) };
+        self.0.store(word, Ordering::Relaxed);
     }
 
     /// Whether it was taken out of service by hand.
@@ -189,6 +192,8 @@ mod tests {
             assert!(health.is_forced_out() && !health.takes_calls(second(1_000_000), false));
         }
         health.force(false);
+        // A shard that takes over the table late brings nothing of the one before.
+        health.inherit(&copy);
         assert!(!health.is_forced_out() && health.takes_calls(second(1), true));
         assert_eq!(health.note(Failed, second(1), FIVE), (InService, OutOfService));
     }
