@@ -1,12 +1,13 @@
 //! What an operator may ask a running proxy for, by signal or by HTTP: to read its files again, and to end.
 
 use super::environment;
+use repro::admin::Operation;
 use repro::admin::api::Control;
 use repro::config::Config;
 use repro::store::Journal;
 use stack::transport::tls::{TlsContext, TlsOptions};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -18,15 +19,19 @@ pub(super) struct Levers {
     tls: Option<(TlsContext, TlsOptions)>,
     file: Option<PathBuf>,
     journal: OnceLock<Arc<Journal>>,
-    /// One after the other.
-    turn: Mutex<()>,
+    operation: Arc<Operation>,
     end: Notify,
 }
 
 impl Levers {
-    pub(super) fn new(tls: Option<TlsContext>, config: &Config, file: Option<PathBuf>) -> Self {
+    pub(super) fn new(
+        tls: Option<TlsContext>,
+        config: &Config,
+        file: Option<PathBuf>,
+        operation: Arc<Operation>,
+    ) -> Self {
         let tls = tls.map(|tls| (tls, config.tls.options()));
-        Levers { tls, file, journal: OnceLock::new(), turn: Mutex::default(), end: Notify::new() }
+        Levers { tls, file, journal: OnceLock::new(), operation, end: Notify::new() }
     }
 
     /// The proxy has started.
@@ -42,7 +47,7 @@ impl Levers {
 
     /// Nothing is changed before everything has been looked at.
     fn read_again(&self) -> Result<String, String> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.operation.changes();
         let stays = |error: String| {
             tracing::error!("what is provisioned stays as it was: {error}");
             error

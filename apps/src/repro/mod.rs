@@ -126,7 +126,7 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     let interval = config.statistics_interval();
     let tls = config.tls()?;
     let operation = Arc::<Operation>::default();
-    let levers = Arc::new(Levers::new(tls.clone(), &config, args.config.clone()));
+    let levers = Arc::new(Levers::new(tls.clone(), &config, args.config.clone(), operation.clone()));
     // It answers from now on: that the proxy is not ready.
     if let Some(address) = admin::start(&config, operation.clone(), levers.clone())? {
         writeln!(io::stdout(), "listening on http {address}").map_err(StartError::Output)?;

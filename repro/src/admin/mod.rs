@@ -72,7 +72,7 @@ impl Operation {
     }
 
     /// Until this is dropped nobody else changes what is provisioned: what was read of it still holds when it is written.
-    fn changes(&self) -> MutexGuard<'_, ()> {
+    pub fn changes(&self) -> MutexGuard<'_, ()> {
         self.changes.lock()
     }
 

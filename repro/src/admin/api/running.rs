@@ -209,7 +209,6 @@ pub(super) fn set_log(call: &Call<'_>) -> Outcome {
 }
 
 pub(super) fn reload(call: &Call<'_>) -> Outcome {
-    let _alone = call.operation.changes();
     let said = call.control.reload().map_err(|error| Refused::new(409, error))?;
     Ok((200, json!({"reloaded": said})))
 }
