@@ -11,7 +11,7 @@
 //! then drops its dialog.
 
 use super::DialogId;
-use stack::header::{HeaderError, Method, NameAddr, h};
+use stack::header::{HeaderError, Method, NameAddr, Token, h};
 use stack::helper::{self, DialogInfo};
 use stack::message::Message;
 use stack::uri::Uri;
@@ -250,18 +250,18 @@ impl Dialog {
     }
 
     /// Takes what a response to a request of this dialog says: a 2xx to the INVITE that made it confirms it and gives
-    /// the route set anew (RFC 3261 §13.2.2.4); a 2xx to any target refresh request brings the remote target
-    /// (§12.2.1.2). Whose dialog the response belongs to is for the caller to see.
+    /// the route set anew (RFC 3261 §13.2.2.4); a 2xx to any target refresh request (§12.2.1.2), and a provisional
+    /// response to INVITE that was sent reliably (RFC 6141 §4), bring the remote target, and any other response leaves
+    /// it. Whose dialog the response belongs to is for the caller to see.
     ///
     /// # Errors
     /// See [`DialogError`]; then nothing has changed.
     pub fn receive_response(&mut self, response: &Message) -> Result<(), DialogError> {
-        if !response.status().is_some_and(|code| (200..300).contains(&code)) {
-            return Ok(());
-        }
+        let Some(status) = response.status().filter(|status| (101..300).contains(status)) else { return Ok(()) };
         let method = response.header(h::CSEQ)?.method;
-        let contact = if refreshes_target(&method) { contact_of(response)? } else { None };
-        if self.state == DialogState::Early && method == Method::Invite {
+        let counts = if status < 200 { method == Method::Invite && is_reliable(response) } else { true };
+        let contact = if counts && refreshes_target(&method) { contact_of(response)? } else { None };
+        if self.state == DialogState::Early && method == Method::Invite && status >= 200 {
             self.route_set = reversed(routes_of(response)?);
             self.state = DialogState::Confirmed;
         }
@@ -271,8 +271,9 @@ impl Dialog {
         Ok(())
     }
 
-    /// Takes a request that came in this dialog (RFC 3261 §12.2.2): checks the order of CSeq and refreshes the remote
-    /// target. An ACK and a CANCEL have the number of their INVITE and change nothing.
+    /// Takes a request that came in this dialog (RFC 3261 §12.2.2): checks the order of CSeq, and that a new remote
+    /// target can be read. It counts when the request is accepted: [`Dialog::refresh_target`]. An ACK and a CANCEL have
+    /// the number of their INVITE and change nothing.
     ///
     /// # Errors
     /// See [`InDialogError`]; then nothing has changed.
@@ -286,14 +287,23 @@ impl Dialog {
         }
         if refreshes_target(&cseq.method) {
             match contact_of(request) {
-                Ok(Some(contact)) => self.remote_target = contact.uri,
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(DialogError::Header(error)) => return Err(error.into()),
                 Err(_) => return Err(InDialogError::Contact),
             }
         }
         self.remote_cseq = Some(cseq.number);
         Ok(())
+    }
+
+    /// A request that [`Dialog::receive_request`] took is accepted: if it is a target refresh request, its Contact is the
+    /// remote target from now on. One that is refused leaves the target as it is (RFC 6141 §4: a re-INVITE counts with
+    /// its 2xx, or a provisional response that is sent reliably).
+    pub fn refresh_target(&mut self, request: &Message) {
+        let refreshes = request.method().is_some_and(|method| refreshes_target(&method));
+        if let (true, Ok(Some(contact))) = (refreshes, contact_of(request)) {
+            self.remote_target = contact.uri;
+        }
     }
 
     /// A request in this dialog with the next CSeq number (RFC 3261 §12.2.1.1). An ACK takes no number of its own: see
@@ -351,6 +361,11 @@ fn state_of(request: &Message, response: &Message) -> Result<DialogState, Dialog
 /// Requests whose Contact is the new remote target (RFC 3261 §12.2, RFC 3311 §5.1, RFC 6665 §4.4.1).
 fn refreshes_target(method: &Method<'_>) -> bool {
     matches!(method, Method::Invite | Method::Update | Method::Subscribe | Method::Notify | Method::Refer)
+}
+
+/// Whether a provisional response was sent reliably (RFC 3262 §4).
+fn is_reliable(response: &Message) -> bool {
+    response.exists(h::RSEQ) && response.header(h::REQUIRES).flatten().any(|tag: Token<'_>| tag.is("100rel"))
 }
 
 /// The address in Contact, if there is one. Others behind the first do not count.

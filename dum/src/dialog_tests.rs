@@ -104,6 +104,9 @@ fn a_request_out_of_order_is_500_and_changes_nothing() {
     second.remove(h::CONTACTS);
     second.push_back(h::CONTACTS, "<sip:alice@192.0.2.2>");
     uas.receive_request(&wire(&second)).unwrap();
+    // It counts when it is accepted (RFC 6141 §4).
+    assert_eq!(uas.remote_target().to_string(), "sip:alice@192.0.2.1");
+    uas.refresh_target(&wire(&second));
     assert_eq!(uas.remote_target().to_string(), "sip:alice@192.0.2.2");
     let late = uas.receive_request(&wire(&first)).unwrap_err();
     assert_eq!((late, late.status()), (InDialogError::OutOfOrder, 500));
@@ -145,6 +148,14 @@ fn an_early_dialog_is_confirmed_by_its_2xx() {
     assert_eq!((uac.state(), uas.state()), (DialogState::Early, DialogState::Early));
     uac.receive_response(&answer(&received, 183, Some("<sip:bob@192.0.2.7>"))).unwrap();
     assert_eq!((uac.state(), uac.remote_target().to_string().as_str()), (DialogState::Early, "sip:bob@192.0.2.8"));
+    // One that is sent reliably counts.
+    let mut reliable = answer(&received, 183, Some("<sip:bob@192.0.2.7>"));
+    reliable.set(h::RSEQ, &1);
+    uac.receive_response(&reliable).unwrap();
+    assert_eq!(uac.remote_target().to_string(), "sip:bob@192.0.2.8", "without Require it is not reliable");
+    reliable.push_back(h::REQUIRES, "100rel");
+    uac.receive_response(&reliable).unwrap();
+    assert_eq!((uac.state(), uac.remote_target().to_string().as_str()), (DialogState::Early, "sip:bob@192.0.2.7"));
     // Between them a proxy went out of the way.
     let mut ok = answer(&received, 200, Some("<sip:bob@192.0.2.9>"));
     ok.pop_front(h::RECORD_ROUTES);

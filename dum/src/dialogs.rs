@@ -183,17 +183,32 @@ impl Dialogs {
         self.dialogs.get_mut(dialog)
     }
 
+    /// A request in a dialog is accepted: it may bring a new remote target.
+    pub(crate) fn accepted(&mut self, dialog: Handle<DialogEntry>, request: &Message) {
+        if let Ok(entry) = self.get_mut(dialog) {
+            entry.dialog.refresh_target(request);
+        }
+    }
+
+    /// A response to a request of ours in a dialog: it may bring a new remote target. A Contact that cannot be read leaves
+    /// the target as it is.
+    pub(crate) fn answered(&mut self, dialog: Handle<DialogEntry>, response: &Message) {
+        if let Ok(entry) = self.get_mut(dialog) {
+            let _ = entry.dialog.receive_response(response);
+        }
+    }
+
     /// The profile of a dialog's set.
     pub(crate) fn profile_of(&self, dialog: Handle<DialogEntry>) -> Result<&Arc<UserProfile>, UsageEnded> {
         Ok(&self.set(self.get(dialog)?.set)?.profile)
     }
 
-    /// Sets and dialogs.
     /// By what a request of ours and its responses are known, in a dialog or out of one: Call-ID and From tag.
     pub(crate) fn key_of_request(&self, msg: &Message) -> Option<u128> {
         self.key_of(msg, false, false)
     }
 
+    /// Sets and dialogs.
     pub(crate) fn len(&self) -> (usize, usize) {
         (self.sets.len(), self.dialogs.len())
     }

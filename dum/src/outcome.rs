@@ -14,8 +14,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn of(response: Box<Message>) -> Self {
-        Outcome { status: response.status().unwrap_or(500), response: Some(Arc::new(*response)) }
+    pub(crate) fn of(response: impl Into<Arc<Message>>) -> Self {
+        let response = response.into();
+        Outcome { status: response.status().unwrap_or(500), response: Some(response) }
     }
 
     pub(crate) fn none(reason: NoResponse) -> Self {

@@ -56,7 +56,8 @@ impl Usage {
         }
     }
 
-    /// A request in its dialog that it takes. CSeq has been checked, the remote target refreshed.
+    /// A request in its dialog that it takes. CSeq has been checked; with its 2xx it refreshes the remote target
+    /// ([`crate::dialogs::Dialogs::accepted`]).
     pub(crate) fn request(self, dum: &mut Dum<'_>, _dialog: Handle<DialogEntry>, request: Request) {
         match self {
             Usage::Invite(handle) => in_dialog::request(dum, handle, request),

@@ -342,6 +342,7 @@ pub(super) fn provide(
             response.set_body(Some(SDP), body.clone());
             let request = dum.session(call)?.slot(slot).as_ref().map(|asked| asked.msg.clone());
             if let Some(request) = request {
+                in_dialog::accepts(dum, call, &request);
                 in_dialog::regrant(dum, call, &request, &mut response);
             }
             dum.session(call)?.media.make(made, Some(body));

@@ -58,7 +58,7 @@ fn bye(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Request) {
     session::step(dum, call, Event::Bye, &request.msg);
 }
 
-/// UPDATE without an offer: the remote target is refreshed already (RFC 3311 §5.2).
+/// UPDATE without an offer: it refreshes the remote target, and may refresh the session (RFC 3311 §5.2).
 fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
     let Request { transaction, msg: request } = request;
     let Ok(this) = dum.session(call) else { return };
@@ -69,8 +69,16 @@ fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
         this.update = before;
     }
     if let Ok(mut response) = response {
+        accepts(dum, call, &request);
         regrant(dum, call, &request, &mut response);
         dum.stack.respond(transaction, response);
+    }
+}
+
+/// A request in the dialog gets its 2xx.
+pub(super) fn accepts(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Message) {
+    if let Some(dialog) = super::dialog_of(dum, call) {
+        dum.core.dialogs.accepted(dialog, request);
     }
 }
 
@@ -302,7 +310,12 @@ pub(crate) fn outcome(
 fn refreshed_by_us(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) {
     let cause = outcome.response.as_ref().map_or_else(Cause::default, Cause::from);
     match (outcome.status, &outcome.response) {
-        (200..300, Some(response)) => session_timer::granted(dum, call, response),
+        (200..300, Some(response)) => {
+            if let Some(dialog) = super::dialog_of(dum, call) {
+                dum.core.dialogs.answered(dialog, response);
+            }
+            session_timer::granted(dum, call, response);
+        }
         (481, _) => session::step(dum, call, Event::Gone, cause),
         (408, _) | (_, None) => session::step(dum, call, Event::Silent, cause),
         _ => {}
@@ -311,9 +324,8 @@ fn refreshed_by_us(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: &Out
 
 fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTransaction, response: &Arc<Message>) {
     let Ok(this) = dum.core.sessions.get_mut(call) else { return };
-    if let Some(Ok(entry)) = this.dialog.map(|dialog| dum.core.dialogs.get_mut(dialog)) {
-        // A Contact that cannot be read leaves the target as it is.
-        let _ = entry.dialog.receive_response(response);
+    if let Some(dialog) = this.dialog {
+        dum.core.dialogs.answered(dialog, response);
     }
     if response.method() == Some(Method::Invite) {
         let cseq = response.header(h::CSEQ).map_or(0, |cseq| cseq.number);

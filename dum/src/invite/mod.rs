@@ -152,6 +152,8 @@ mod session_timer;
 #[cfg(test)]
 mod tables;
 #[cfg(test)]
+mod target_tests;
+#[cfg(test)]
 mod tests;
 
 pub use api::{Session, SessionError};

@@ -241,6 +241,10 @@ pub(super) fn received(this: &mut InviteSession, response: &Message) -> Received
 /// an offer.
 pub(super) fn acknowledge(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: u32, response: &Arc<Message>) {
     let description = description(response);
+    // RFC 6141 §4: its Contact counts, as that of a 2xx.
+    if let Some(dialog) = super::dialog_of(dum, call) {
+        dum.core.dialogs.answered(dialog, response);
+    }
     let Ok(this) = dum.session(call) else { return };
     let told = match (this.media.exchange, description) {
         (Exchange::OfferSent, Ok(Some((body, sdp)))) => {

@@ -207,19 +207,22 @@ pub(crate) fn outcome(
                 (this.expires, this.raised) = (least.0, true);
                 happen(dum, publication, Event::TooBrief);
             }
-            _ => refused(dum, publication, outcome),
+            _ => refused(dum, publication, Event::Refused, outcome),
         },
-        _ => refused(dum, publication, outcome),
+        _ => refused(dum, publication, Event::Refused, outcome),
     }
 }
 
 fn success(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op, response: Arc<Message>) {
     let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
-    this.failures = 0;
     this.granted = response.header(h::EXPIRES).map_or(this.expires, |expires| expires.0);
     if let Ok(etag) = response.header(h::SIP_ETAG) {
         this.etag = Some(etag.value.into_owned());
     }
+    if this.granted == 0 && op != Op::Remove {
+        return refused(dum, publication, Event::NotGranted, Outcome::of(response));
+    }
+    this.failures = 0;
     happen(dum, publication, Event::Success);
     if op != Op::Remove {
         dum.call_back(Callback::Success { publication, response });
@@ -235,13 +238,14 @@ fn next(dum: &mut Dum<'_>, publication: Handle<ClientPublication>) -> bool {
     true
 }
 
-fn refused(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, outcome: Outcome) {
-    happen(dum, publication, Event::Refused);
+fn refused(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Event, outcome: Outcome) {
+    happen(dum, publication, event);
     if next(dum, publication) {
         return;
     }
     let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
-    let suggested = times::retry(&outcome, this.failures, dum.stack.rng());
+    // What is asked for is all that can be granted.
+    let suggested = times::retry(&outcome, this.failures, dum.stack.rng()).filter(|_| this.expires > 0);
     this.failures = this.failures.saturating_add(1);
     dum.call_back(Callback::Refused { publication, outcome, suggested });
 }

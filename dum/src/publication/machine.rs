@@ -37,6 +37,8 @@ pub(super) enum Event {
     },
     /// 423, with a longer time to ask for.
     TooBrief,
+    /// A 2xx that grants no time: nothing is published.
+    NotGranted,
     /// Another final response, or none.
     Refused,
     Timer,
@@ -70,6 +72,7 @@ pub(super) fn step(state: State, event: Event) -> (State, Action) {
         (Sending(_), Event::Success) => (Published, Action::Succeeded),
         (Sending(Op::Refresh | Op::Modify), Event::Forgotten { ending: false }) => send(Op::Initial),
         (Sending(op), Event::TooBrief) => send(op),
+        (Sending(_), Event::NotGranted) => (Waiting(Op::Initial), Action::AskRetry),
         (Sending(op), Event::Refused | Event::Forgotten { .. }) => (Waiting(op), Action::AskRetry),
         (Waiting(op), Event::Timer) => send(op),
         (Published, Event::Timer) => send(Op::Refresh),
@@ -84,7 +87,7 @@ mod tests {
 
     #[test]
     fn every_state_hears_every_event() {
-        use Event::{Command, Forgotten, GaveUp, Refused, Success, Timer, TooBrief};
+        use Event::{Command, Forgotten, GaveUp, NotGranted, Refused, Success, Timer, TooBrief};
         use Op::{Initial, Modify, Refresh, Remove};
         use State::{Ended, Published, Sending, Waiting};
         let send = |op| (Sending(op), Action::Send(op));
@@ -94,6 +97,7 @@ mod tests {
             (Sending(Initial), Command(Modify), (Sending(Initial), Action::Queue(Modify))),
             (Sending(Initial), forgotten, (Waiting(Initial), Action::AskRetry)),
             (Sending(Initial), TooBrief, send(Initial)),
+            (Sending(Modify), NotGranted, (Waiting(Initial), Action::AskRetry)),
             (Sending(Initial), Timer, (Sending(Initial), Action::None)),
             (Sending(Refresh), forgotten, send(Initial)),
             (Sending(Refresh), unwanted, (Ended, Action::Removed)),

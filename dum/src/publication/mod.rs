@@ -28,7 +28,7 @@ pub trait ClientPublicationHandler {
     /// What [`Handle::end`] asked for is done; the usage has ended.
     fn on_removed(&mut self, _dum: &mut Dum<'_>, _publication: Handle<ClientPublication>) {}
 
-    /// A request was refused or not answered: after how long it is tried again, and none to give up. `suggested` is as with
+    /// A request was refused or not answered, or is granted for no time: after how long it is tried again, and none to give up. `suggested` is as with
     /// [`crate::registration::ClientRegistrationHandler::on_request_retry`], and taken by default. A 412 is not told: what
     /// the server has forgotten is published anew.
     fn on_request_retry(

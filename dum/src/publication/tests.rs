@@ -242,3 +242,26 @@ fn both_sides_understand_each_other() {
     assert_eq!(phone.dum.application().heard, ["success", "success", "success", "removed"]);
     assert!(server.dum.application().store.is_empty() && server.sent.is_empty());
 }
+
+#[test]
+fn what_is_granted_for_no_time_is_published_anew_after_a_while() {
+    let mut bench = bench();
+    let handle = publish(&mut bench);
+    answer(&mut bench, 200, &[("SIP-ETag", "e1"), ("Expires", "100")]);
+    bench.run(Duration::from_secs(91));
+    answer(&mut bench, 200, &[("SIP-ETag", "e2"), ("Expires", "0")]);
+    assert_eq!(std::mem::take(&mut bench.dum.application_mut().heard), ["success"]);
+    bench.run(Duration::from_secs(14));
+    bench.nothing_sent();
+    bench.run(Duration::from_secs(17));
+    // Its entity-tag means nothing any more.
+    let anew = answer(&mut bench, 200, &[("SIP-ETag", "e3"), ("Expires", "0")]);
+    assert_eq!(said(&anew), words("3", "", "3600", "open"));
+    bench.run(Duration::from_secs(29));
+    bench.nothing_sent();
+    // There is nothing to remove.
+    bench.with(|_, dum| handle.end(dum)).unwrap();
+    bench.nothing_sent();
+    assert_eq!(bench.dum.application().heard, ["removed"]);
+    assert_eq!(bench.dum.counts(), Default::default());
+}

@@ -113,6 +113,7 @@ pub(crate) fn notified(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, request: &
     let status = frag.as_ref().and_then(|frag| frag.status_line().map(|line| line.code));
     dum.refuse(request.transaction, msg, 200);
     let Ok(this) = dum.core.client_refers.get_mut(refer) else { return };
+    dum.core.dialogs.accepted(this.dialog, msg);
     this.status = status.or(this.status);
     let last = this.status;
     if let Some(status) = status {

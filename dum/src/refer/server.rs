@@ -188,7 +188,8 @@ fn enter_dialog(
     msg: &Message,
     response: &Message,
 ) -> Result<(), SessionError> {
-    if dum.core.server_refers.get(refer)?.dialog.is_some() {
+    if let Some(dialog) = dum.core.server_refers.get(refer)?.dialog {
+        dum.core.dialogs.accepted(dialog, msg);
         return Ok(());
     }
     let dialog = Dialog::uas(msg, response).map_err(|_| SessionError::NotNow)?;

@@ -371,7 +371,9 @@ impl ClientRegistration {
         let own = |known: &&NameAddr<'_>| self.mine.iter().any(|mine| mine.uri.equivalent(&known.uri));
         let gruu = known.iter().filter(own).find_map(|known| known.param(p::PUB_GRUU));
         let gruu = gruu.map(|gruu| gruu.into());
-        let listed = known.iter().filter(own).filter_map(|known| known.param(p::EXPIRES)).min();
+        // Of several the one that ends first; one that was taken for no time is not there.
+        let listed = known.iter().filter(own).filter_map(|known| known.param(p::EXPIRES));
+        let listed = listed.min_by_key(|seconds| (*seconds == 0, *seconds));
         self.known = known.iter().map(|known| known.to_string().into()).collect();
         self.gruu = gruu;
         let routes = response.header(h::SERVICE_ROUTES).flatten().take(MAX_ROUTES);
@@ -422,9 +424,14 @@ fn success(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op, 
     let now = dum.now();
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
     this.learn(op, &response, now);
-    this.failures = 0;
     this.leaving.retain(|(_, sent)| !sent);
-    let bound = !this.mine.is_empty();
+    let nothing = op == Op::Register && this.granted == 0;
+    if nothing && this.expires > 0 {
+        // What is bound for no time is not bound: asking at once would be told the same.
+        return refused(dum, registration, Outcome::of(response));
+    }
+    this.failures = 0;
+    let bound = !this.mine.is_empty() && !nothing;
     happen(dum, registration, Event::Success { bound });
     let told = match op {
         Op::RemoveAll | Op::End => Callback::Removed { registration },

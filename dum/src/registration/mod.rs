@@ -147,9 +147,10 @@ pub trait ClientRegistrationHandler {
     /// What [`Handle::end`] or [`Handle::remove_all`] asked for is done; the usage has ended.
     fn on_removed(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>) {}
 
-    /// A request was refused or not answered: after how long it is tried again, and none to give up. `suggested` is what
-    /// Retry-After says, or a time that grows with each failure (RFC 5626 §4.5) where the server or the network has failed;
-    /// none where it would be refused again. The default takes it.
+    /// A request was refused or not answered, or a 2xx to REGISTER binds for no time: after how long it is tried again, and
+    /// none to give up. `suggested` is what Retry-After says, or a time that grows with each failure (RFC 5626 §4.5) where
+    /// the server or the network has failed, or the server grants nothing; none where it would be refused again. The
+    /// default takes it.
     fn on_request_retry(
         &mut self,
         _dum: &mut Dum<'_>,

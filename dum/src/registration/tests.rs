@@ -331,3 +331,63 @@ fn registrations_have_a_limit_and_are_apart_from_each_other() {
     bench.respond(stray, &first, 200);
     assert_eq!(bench.dum.counts().registrations, 1);
 }
+
+/// RFC 3261 §10.2.4: a binding for no time is none.
+#[test]
+fn a_registrar_that_grants_nothing_is_asked_again_and_more_and_more_seldom() {
+    let mut bench = Phone::new(App::default());
+    let handle = register(&mut bench, &profile());
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        grant(&mut bench, 0, |_| {});
+        assert_eq!(heard(&mut bench), ["retry 200 true"]);
+        let asked = bench.stack.now;
+        while bench.sent.is_empty() {
+            bench.run(seconds(1));
+        }
+        waits.push((bench.stack.now - asked).as_secs());
+    }
+    assert!(
+        (15..=31).contains(&waits[0]) && (30..=61).contains(&waits[1]) && (60..=121).contains(&waits[2]),
+        "{waits:?}"
+    );
+    // The header says it for a Contact that says nothing; Retry-After says when.
+    let (transaction, request) = bench.request();
+    let mut msg = request.make_response(200, None, Some("registrar"));
+    msg.set(h::EXPIRES, &0);
+    msg.append_line("Retry-After", "100");
+    bench.event(TuEvent::Response { transaction, msg: msg.into() });
+    assert_eq!(heard(&mut bench), ["retry 200 true"]);
+    bench.run(seconds(99));
+    bench.nothing_sent();
+    bench.run(seconds(2));
+    grant(&mut bench, 600, |_| {});
+    assert_eq!(heard(&mut bench), ["success 600s"]);
+    // Of two bindings one is not taken: the other one is refreshed in its time.
+    bench.with(|_, dum| handle.add_binding(dum, addr("<sip:alice@192.0.2.77>").into_owned())).unwrap();
+    let (transaction, request) = bench.request();
+    let mut msg = request.make_response(200, None, Some("registrar"));
+    for (contact, expires) in request.header(h::CONTACTS).flatten().filter_map(Contact::into_addr).zip([300, 0]) {
+        msg.push_back(h::CONTACTS, &contact.with(p::EXPIRES, expires));
+    }
+    bench.event(TuEvent::Response { transaction, msg: msg.into() });
+    assert_eq!(heard(&mut bench), ["success 300s"]);
+    bench.run(seconds(250));
+    bench.nothing_sent();
+    bench.run(seconds(21));
+    assert_eq!(bench.request().1.header(h::CONTACTS).count(), 2);
+}
+
+#[test]
+fn who_registers_for_no_time_is_told_so_and_not_registered_again() {
+    let mut bench = Phone::new(App::default());
+    let mut brief = UserProfile::on(&profile());
+    brief.set_registration_time(Duration::ZERO);
+    let handle = register(&mut bench, &Arc::new(brief));
+    let request = grant(&mut bench, 0, |_| {});
+    assert_eq!(line(&request, "Expires"), "0");
+    assert_eq!(heard(&mut bench), ["success 0ns"]);
+    bench.run(seconds(7200));
+    bench.nothing_sent();
+    assert_eq!(bench.with(|_, dum| handle.stop(dum)), Ok(()));
+}

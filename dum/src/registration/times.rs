@@ -21,13 +21,14 @@ pub(crate) fn refresh(expires: u32, rng: &mut Rng) -> Duration {
 /// A server that grants nothing is not asked without end.
 const MIN: Duration = Duration::from_secs(1);
 
-/// After how long a refused request is worth another try: what Retry-After says; for a server or network that fails, a
-/// time that doubles with each of `failures` in a row (RFC 5626 §4.5); none for what will be refused again.
+/// After how long a refused request is worth another try: what Retry-After says; for a server or network that fails, or a
+/// server that grants no time, a time that doubles with each of `failures` in a row (RFC 5626 §4.5); none for what will be
+/// refused again.
 pub(crate) fn retry(outcome: &Outcome, failures: u32, rng: &mut Rng) -> Option<Duration> {
     if let Some(Ok(after)) = outcome.response.as_ref().map(|response| response.header(h::RETRY_AFTER)) {
         return Some(Duration::from_secs(after.seconds.into()).max(MIN));
     }
-    matches!(outcome.status, 408 | 500..600).then(|| {
+    matches!(outcome.status, 200..300 | 408 | 500..600).then(|| {
         let upper = (BASE * 2u32.saturating_pow(failures.min(10))).min(LONGEST);
         upper / 2 + Duration::from_millis(rng.range(upper.as_millis() as u64 / 2 + 1))
     })
@@ -65,9 +66,11 @@ mod tests {
         for code in [300, 400, 401, 403, 404, 423, 600] {
             assert_eq!(retry(&status(code), 0, &mut rng), None, "{code}");
         }
-        for (failures, upper) in [(0, 30), (1, 60), (3, 240), (6, 1800), (u32::MAX, 1800)] {
+        for (code, failures, upper) in
+            [(503, 0, 30), (200, 0, 30), (503, 1, 60), (200, 3, 240), (503, 6, 1800), (408, u32::MAX, 1800)]
+        {
             for _ in 0..50 {
-                let wait = retry(&status(503), failures, &mut rng).unwrap();
+                let wait = retry(&status(code), failures, &mut rng).unwrap();
                 let upper = Duration::from_secs(upper);
                 assert!(wait >= upper / 2 && wait <= upper, "{failures}: {wait:?}");
             }

@@ -113,6 +113,7 @@ pub(crate) fn notified(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, reque
     dum.refuse(transaction, &msg, 200);
     let now = dum.now();
     let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
+    dum.core.dialogs.accepted(this.dialog, &msg);
     match notified {
         Notified::Live { state, expires } => {
             if let Some(seconds) = expires {
@@ -159,6 +160,9 @@ pub(crate) fn outcome(
     let event = match outcome.status {
         200..300 => {
             this.retry_after = None;
+            if let Some(response) = response {
+                dum.core.dialogs.answered(this.dialog, response);
+            }
             if let Some(Ok(expires)) = response.map(|msg| msg.header(h::EXPIRES)) {
                 this.until = now + Duration::from_secs(expires.0.into());
             }

@@ -29,6 +29,7 @@ pub struct ServerSubscription {
     event: EventId,
     /// The SUBSCRIBE, as long as it is not answered.
     asked: Option<(ServerTransaction, Arc<Message>)>,
+    /// From the beginning for a SUBSCRIBE that came in one, else as soon as it is accepted.
     dialog: Option<Handle<DialogEntry>>,
     /// The flow that NOTIFYs go by, whatever the Contact says.
     flow: Option<Flow>,
@@ -85,6 +86,16 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
         owed: false,
     });
     let Ok(sub) = inserted else { return dum.refuse(transaction, &msg, 503) };
+    // The dialog lasts as long as this waits for an answer, whatever else ends in it (RFC 5057 §4).
+    if let Some(dialog) = dum.core.dialogs.of_request(&msg) {
+        if dum.core.dialogs.join(dialog, Usage::ServerSubscription(sub)).is_err() {
+            remove(dum, sub);
+            return dum.refuse(transaction, &msg, 503);
+        }
+        if let Ok(this) = dum.core.server_subscriptions.get_mut(sub) {
+            this.dialog = Some(dialog);
+        }
+    }
     expire_in(dum, sub, dum.core.values.long());
     dum.call_back(Callback::Subscribed { package, sub, msg });
 }
@@ -110,7 +121,7 @@ fn too_brief(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: &Message, l
 
 /// Nobody knows the package after all.
 pub(super) fn reject_unknown(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>) {
-    let Ok(this) = dum.core.server_subscriptions.remove(sub) else { return };
+    let Some(this) = remove(dum, sub) else { return };
     if let Some((transaction, msg)) = this.asked {
         bad_event(dum, transaction, &msg);
     }
@@ -133,7 +144,7 @@ impl Handle<ServerSubscription> {
         // A SUBSCRIBE in a dialog joins that, and has a To tag.
         let mut response = answer(dum, &msg, granted);
         if let Err(error) = enter_dialog(dum, self, &msg, &response) {
-            let _ = dum.core.server_subscriptions.remove(self);
+            remove(dum, self);
             let status = if matches!(error, SubscriptionError::Dialog(_)) { 400 } else { 503 };
             dum.refuse(transaction, &msg, status);
             return Err(error);
@@ -169,7 +180,7 @@ impl Handle<ServerSubscription> {
     ) -> Result<(), SubscriptionError> {
         let this = dum.core.server_subscriptions.get_mut(self)?;
         let (transaction, msg) = this.asked.take().ok_or(SubscriptionError::NotNow)?;
-        let _ = dum.core.server_subscriptions.remove(self);
+        remove(dum, self);
         let mut response = dum.make_response(&msg, status.clamp(300, 699), None);
         edit(&mut response);
         dum.stack.respond(transaction, response);
@@ -247,6 +258,15 @@ fn answer(dum: &mut Dum<'_>, msg: &Message, granted: u32) -> Message {
     response
 }
 
+/// It is over, in its dialog too.
+fn remove(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>) -> Option<ServerSubscription> {
+    let this = dum.core.server_subscriptions.remove(sub).ok()?;
+    if let Some(dialog) = this.dialog {
+        dum.core.dialogs.leave(dialog, Usage::ServerSubscription(sub));
+    }
+    Some(this)
+}
+
 /// The SUBSCRIBE makes a dialog, unless it came in one (RFC 6665 §4.4.1, §4.5.2).
 fn enter_dialog(
     dum: &mut Dum<'_>,
@@ -254,31 +274,25 @@ fn enter_dialog(
     msg: &Message,
     response: &Message,
 ) -> Result<(), SubscriptionError> {
-    let usage = Usage::ServerSubscription(sub);
-    let entry = match dum.core.dialogs.of_request(msg) {
-        Some(entry) => {
-            dum.core.dialogs.join(entry, usage)?;
-            entry
-        }
-        None => {
-            let dialog = Dialog::uas(msg, response)?;
-            let (id, profile) = (dialog.id().clone(), dum.core.master.user().clone());
-            let set = dum.core.dialogs.open(&id.call_id, &id.local_tag, profile, None)?;
-            let added = dum.core.dialogs.add(set, dialog, usage);
-            if added.is_err() {
-                dum.core.dialogs.close(set);
-            }
-            added?
-        }
-    };
-    dum.core.server_subscriptions.get_mut(sub)?.dialog = Some(entry);
+    if let Some(dialog) = dum.core.server_subscriptions.get(sub)?.dialog {
+        dum.core.dialogs.accepted(dialog, msg);
+        return Ok(());
+    }
+    let dialog = Dialog::uas(msg, response)?;
+    let (id, profile) = (dialog.id().clone(), dum.core.master.user().clone());
+    let set = dum.core.dialogs.open(&id.call_id, &id.local_tag, profile, None)?;
+    let added = dum.core.dialogs.add(set, dialog, Usage::ServerSubscription(sub));
+    if added.is_err() {
+        dum.core.dialogs.close(set);
+    }
+    dum.core.server_subscriptions.get_mut(sub)?.dialog = Some(added?);
     Ok(())
 }
 
-/// Whether a request in the dialog is a SUBSCRIBE for it.
+/// Whether a request in the dialog is a SUBSCRIBE for it: as long as it is not answered, there is nothing to refresh.
 pub(crate) fn takes(core: &Core, sub: Handle<ServerSubscription>, request: &Message) -> bool {
-    let this = core.server_subscriptions.get(sub);
-    request.method() == Some(Method::Subscribe) && this.is_ok_and(|this| this.event.matches(request))
+    let this = core.server_subscriptions.get(sub).ok().filter(|this| this.asked.is_none());
+    request.method() == Some(Method::Subscribe) && this.is_some_and(|this| this.event.matches(request))
 }
 
 /// A SUBSCRIBE of it: a refresh, or with Expires 0 its end.
@@ -299,6 +313,9 @@ pub(crate) fn refreshed(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, requ
     extend(dum, sub, granted);
     if let Ok(this) = dum.core.server_subscriptions.get_mut(sub) {
         this.owed = true;
+        if let Some(dialog) = this.dialog {
+            dum.core.dialogs.accepted(dialog, &msg);
+        }
     }
     happen(dum, sub, Notice::Asked);
     if granted == 0 {
@@ -388,6 +405,10 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, outcom
         return;
     }
     if outcome.is_success() {
+        let dialog = dum.core.server_subscriptions.get(sub).ok().and_then(|this| this.dialog);
+        if let (Some(dialog), Some(response)) = (dialog, &outcome.response) {
+            dum.core.dialogs.answered(dialog, response);
+        }
         happen(dum, sub, Notice::Accepted);
         if let Ok(this) = dum.core.server_subscriptions.get(sub)
             && this.outbox == Outbox::Idle
@@ -437,9 +458,6 @@ fn expired(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>) {
 }
 
 fn finish(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, end: ServerSubscriptionEnd) {
-    let Ok(this) = dum.core.server_subscriptions.remove(sub) else { return };
-    if let Some(dialog) = this.dialog {
-        dum.core.dialogs.leave(dialog, Usage::ServerSubscription(sub));
-    }
+    let Some(this) = remove(dum, sub) else { return };
     dum.call_back(Callback::Over { package: this.event.package, sub, end });
 }

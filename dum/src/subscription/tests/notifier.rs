@@ -256,3 +256,37 @@ fn subscriptions_have_limits() {
     bench.nothing_sent();
     assert_eq!(ask(&mut bench, incoming("presence", Some(600))), 503);
 }
+
+/// RFC 5057 §4: what else ends in the dialog is nothing to it.
+#[test]
+fn a_subscribe_may_be_accepted_when_all_else_in_its_dialog_is_over() {
+    let (mut bench, answered) = accepted();
+    let mut second = again(&answered, 2, 600);
+    second.set(h::EVENT, "presence;id=2");
+    bench.ask(1, second.clone());
+    assert_eq!(ask(&mut bench, again(&answered, 3, 0)), 200);
+    let (transaction, last) = bench.request();
+    bench.respond(transaction, &last, 200);
+    assert_eq!((bench.dum.counts().subscriptions, bench.dum.counts().dialogs), (1, 1));
+    // Another SUBSCRIBE of that id refreshes nothing that there is: it waits as well.
+    second.set(h::CSEQ, "4 SUBSCRIBE");
+    bench.ask(2, second);
+    bench.nothing_sent();
+    bench.with(|app, dum| app.served[2].reject(dum, 403, |_| {})).unwrap();
+    assert_eq!(bench.response().1.status(), Some(403));
+    bench.with(|app, dum| app.served[1].accept(dum, SubscriptionState::Active, None)).unwrap();
+    assert_eq!(bench.response().1.status(), Some(200));
+    let (transaction, told) = bench.request();
+    assert_eq!((value(&told, "Event"), value(&told, "CSeq")), ("presence;id=2".into(), "3 NOTIFY".into()));
+    bench.respond(transaction, &told, 200);
+    // Nobody answers the next one in time: then the dialog is over with the rest.
+    let mut third = again(&answered, 5, 600);
+    third.set(h::EVENT, "presence;id=3");
+    bench.ask(3, third);
+    bench.with(|app, dum| app.served[1].terminate(dum, TerminateReason::NoResource, None, None)).unwrap();
+    let (transaction, last) = bench.request();
+    bench.respond(transaction, &last, 200);
+    assert_eq!(bench.dum.counts().dialogs, 1);
+    bench.run(Duration::from_secs(33));
+    assert_eq!(bench.dum.counts(), Default::default());
+}

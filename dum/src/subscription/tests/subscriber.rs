@@ -335,3 +335,23 @@ fn forks_and_subscriptions_have_limits() {
     });
     assert_eq!(refused, Err(NoRoom.into()));
 }
+
+/// RFC 6665 §4.1.2.1: the 2xx may grant nothing; §4.1.3 has it tried again at once.
+#[test]
+fn a_notifier_that_grants_nothing_is_asked_more_and_more_seldom() {
+    for state in ["terminated;reason=timeout", "active;expires=0", "active"] {
+        let (mut bench, mut asked) = (bench(), Vec::new());
+        subscribe(&mut bench, 600);
+        for _ in 0..600 {
+            while !bench.sent.is_empty() {
+                asked.push((bench.stack.now).as_millis() / 1000);
+                let (transaction, request) = bench.request();
+                answer(&mut bench, (transaction, &request), 200, ("Expires", "0"));
+                assert_eq!(ask(&mut bench, notify(&request, "one", 1, state)), 200);
+            }
+            bench.run(Duration::from_secs(1));
+        }
+        assert!((6..=12).contains(&asked.len()), "{state}: {asked:?}");
+        assert!(asked.windows(3).all(|at| at[2] - at[1] >= at[1] - at[0]), "{state}: {asked:?}");
+    }
+}
