@@ -1,9 +1,11 @@
 //! What the command line does besides running the proxy: it checks the configuration, and changes what is provisioned in
 //! the store. A running proxy notices within two seconds.
 
-use super::StartError;
+use super::{PROGRAM, StartError};
+use crate::terminal::say;
 use clap::Subcommand;
 use repro::config::Config;
+use repro::peers::PeerRecord;
 use repro::provisioning::{
     Aor, Place, Placed, Provisioning, ProvisioningError, Record, Records, Row, UserRecord, one_line, read_lines,
 };
@@ -146,7 +148,21 @@ fn check(config: &Config) -> Done {
         records.extend(store.records()?);
     }
     compile(&records)?;
+    for what in unheeded(&records, config.identity.trust_domain) {
+        say(PROGRAM, format_args!("warning: {what}"));
+    }
     print(&format!("the configuration is right: {} records", records.len()))
+}
+
+/// What is right, and means nothing all the same.
+fn unheeded(records: &Records, trust_domain: bool) -> Vec<String> {
+    let unheeded = |Placed { record, place }: &Placed<PeerRecord>| {
+        let keys = [("identity", record.identity.is_some()), ("trust_domain", record.trust_domain.is_some())];
+        let (key, _) = keys.into_iter().find(|(_, is_set)| *is_set && !trust_domain)?;
+        let name = one_line(&record.name);
+        Some(format!("{place}: peer {name} {key}: it means nothing until identity.trust_domain is true"))
+    };
+    records.peers.iter().filter_map(unheeded).collect()
 }
 
 fn compile(records: &Records) -> Result<Provisioning, ProvisioningError> {

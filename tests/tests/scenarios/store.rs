@@ -428,4 +428,14 @@ fn check_says_what_is_wrong_and_where() {
         let said = site.refused(&["check"], "");
         assert!(parts.iter().all(|part| said.contains(part)), "{text}: {said}");
     }
+    // What is right and means nothing is said, and no error.
+    let peer = "[[peer]]\nname = \"carrier\"\nnetworks = [\"192.0.2.0/24\"]\nidentity = \"rpid\"\n";
+    for (head, warned) in [("", true), ("[identity]\ntrust_domain = true\n", false)] {
+        fs::write(site.0.join("repro.toml"), format!("{head}{peer}")).unwrap();
+        let output = site.run(&["check"], "");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let expected = "repro.toml:1: peer carrier identity: it means nothing until identity.trust_domain is true\n";
+        assert!(if warned { said.ends_with(expected) } else { said.is_empty() }, "{said}");
+    }
 }
