@@ -90,7 +90,7 @@ enum StartError {
     Stack(#[from] StackError),
     #[error("cannot watch for signals: {0}")]
     Signals(io::Error),
-    #[error("cannot start the thread of the store: {0}")]
+    #[error("cannot start the threads of the store: {0}")]
     Thread(io::Error),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -252,8 +252,9 @@ fn start(
     let stack = Arc::new(builder.start()?);
     server.set_poster(stack.poster(proxy));
     server.set_epoch(epoch);
-    let store = service.start(&server, stack.poster(proxy), || died("store")).map_err(StartError::Thread)?;
+    let store = service.start(&server, stack.poster(proxy), died).map_err(StartError::Thread)?;
     let journal = store.journal();
+    let server = Arc::new(server.without_provisioning());
     Ok((Parts { stack, server, journal, clock }, store))
 }
 
@@ -279,7 +280,7 @@ fn keep(config: &mut Config, clock: RealClock, rng: &mut Rng) -> Result<Service,
     store.as_mut().map_or(Ok(()), Store::claim)?;
     let (listen, shards) = (config.listen.clone(), config.placement.shards());
     let notation = Notation { epoch: rutil::time::epoch_of(&clock), listen, shards };
-    Ok(Service::new(store, std::mem::take(&mut config.records), notation, Box::new(clock), rng)?)
+    Ok(Service::new(store, std::mem::take(&mut config.records), notation, clock, rng)?)
 }
 
 /// One line for each transport, for whoever waits for the start or wants to know the port.

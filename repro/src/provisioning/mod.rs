@@ -242,6 +242,11 @@ impl Provisioning {
         self.users.get(aor)
     }
 
+    /// The addresses-of-record of the users who may do anything.
+    pub fn enabled_users(&self) -> impl Iterator<Item = &str> {
+        self.users.iter().filter(|(_, user)| user.enabled).map(|(aor, _)| &**aor)
+    }
+
     /// Whether users have passwords for a realm that is not their domain's.
     pub fn is_realm_of_users(&self, realm: &str) -> bool {
         self.realms.contains(realm)

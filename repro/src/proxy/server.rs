@@ -65,6 +65,12 @@ impl Server {
         Server { shared: self.shared.clone(), provisioning }
     }
 
+    /// The same with nothing provisioned: for whoever looks nothing up, and should not keep alive what was provisioned once.
+    pub fn without_provisioning(&self) -> Self {
+        // Nobody looks anything up in it: the keys of its tables need not be secret.
+        self.with_provisioning(Arc::new(Provisioning::empty(&mut Rng::from_seed(0))))
+    }
+
     /// Dial rules, with the settings that they are used with.
     pub fn dial_plan(&self) -> DialPlan<'_> {
         DialPlan { config: &self.config().dial, rules: &self.provisioning.dial_rules }

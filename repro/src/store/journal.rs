@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::{Notify, mpsc};
 
 /// Most REGISTERs that wait for the store, all shards together.
 pub const MOST_UNSAVED: usize = 8_192;
@@ -40,19 +41,27 @@ pub(super) enum Job {
         /// Who waits for that, and the number it waits for.
         waits: Option<(u16, u64)>,
     },
-    /// Put together anew what is provisioned, with these records of the configuration or those from before.
-    Publish(Option<Box<Records>>, Told),
     /// Write what is there, and end.
     Stop,
 }
 
-/// The end of the FIFO to the store that the proxies have.
+/// Put together anew what is provisioned.
+pub(super) struct Order {
+    /// With these records of the configuration, or with those from before.
+    pub(super) file: Option<Box<Records>>,
+    /// Where it is told what has become of it.
+    pub(super) told: Told,
+}
+
+/// The end of the FIFOs to the store that the proxies have.
 pub struct Journal {
     jobs: Sender<Job>,
+    orders: mpsc::Sender<Order>,
+    /// Told to whoever carries out orders that it is over.
+    end: Notify,
     /// REGISTERs that wait.
     unsaved: Places<MOST_UNSAVED>,
     notes: Places<MOST_NOTES>,
-    orders: Places<MOST_ORDERS>,
     failing: AtomicBool,
     /// What the proxies were given last.
     published: Mutex<Option<Published>>,
@@ -97,18 +106,20 @@ pub struct Saved {
 }
 
 impl Journal {
-    pub(super) fn new() -> (Self, Receiver<Job>) {
+    pub(super) fn new() -> (Self, Receiver<Job>, mpsc::Receiver<Order>) {
         // Each kind has its places, and the end has the last one: what has a place is never refused.
-        let (jobs, taken) = bounded(MOST_UNSAVED + MOST_NOTES + MOST_ORDERS + 1);
+        let (jobs, taken) = bounded(MOST_UNSAVED + MOST_NOTES + 1);
+        let (orders, wanted) = mpsc::channel(MOST_ORDERS);
         let journal = Journal {
             jobs,
+            orders,
+            end: Notify::new(),
             unsaved: Places::default(),
             notes: Places::default(),
-            orders: Places::default(),
             failing: AtomicBool::new(false),
             published: Mutex::new(None),
         };
-        (journal, taken)
+        (journal, taken, wanted)
     }
 
     /// Takes a place for a registration that is about to change something; [`Journal::release`] gives it back.
@@ -151,9 +162,8 @@ impl Journal {
     /// # Errors
     /// When too much is asked for at the same time.
     pub fn publish(&self, file: Option<Records>) -> Result<Receiver<Outcome>, NotKept> {
-        self.orders.take()?;
         let (told, outcome) = bounded(1);
-        self.send(Job::Publish(file.map(Box::new), told))?;
+        self.orders.try_send(Order { file: file.map(Box::new), told }).map_err(|_| NotKept::Full)?;
         Ok(outcome)
     }
 
@@ -173,11 +183,19 @@ impl Journal {
     }
 
     pub(super) fn set_published(&self, published: Published) {
-        *self.published.lock() = Some(published);
+        let former = self.published.lock().replace(published);
+        // Others need not wait until the records of the configuration are freed.
+        drop(former);
     }
 
-    /// Has the thread end; to be called once.
+    /// Waits until it is over.
+    pub(super) async fn ended(&self) {
+        self.end.notified().await;
+    }
+
+    /// Has the threads end; to be called once.
     pub(super) fn stop(&self) {
+        self.end.notify_one();
         // There is room for it; the thread may have ended already.
         let _ = self.send(Job::Stop);
     }
@@ -188,7 +206,6 @@ impl Journal {
             // A REGISTER has its place until it is answered.
             Job::Save { waits: Some(_), .. } | Job::Stop => {}
             Job::Save { waits: None, .. } => self.notes.give_back(1),
-            Job::Publish(..) => self.orders.give_back(1),
         }
     }
 
@@ -207,7 +224,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_own_places_and_the_end_has_one() {
-        let (journal, jobs) = Journal::new();
+        let (journal, jobs, mut orders) = Journal::new();
         (0..MOST_UNSAVED).for_each(|_| journal.reserve().unwrap());
         assert_eq!(journal.reserve(), Err(NotKept::Full));
         (0..2 * MOST_NOTES).for_each(|_| journal.note("b@h"));
@@ -221,14 +238,15 @@ mod tests {
         assert!(matches!(all.last(), Some(Job::Stop)));
         assert_eq!(journal.reserve(), Err(NotKept::Full), "they are not answered");
         journal.release(1);
+        assert!(orders.try_recv().is_ok());
         assert!(journal.reserve().is_ok() && journal.publish(None).is_ok());
         journal.note("c@h");
-        assert_eq!(jobs.len(), 2);
+        assert_eq!(jobs.len(), 1);
     }
 
     #[test]
     fn a_store_that_fails_takes_nothing() {
-        let (journal, _jobs) = Journal::new();
+        let (journal, _jobs, _orders) = Journal::new();
         assert!(!journal.set_failing(true));
         assert_eq!(journal.reserve(), Err(NotKept::Failing));
         assert!(journal.set_failing(false));

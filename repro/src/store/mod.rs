@@ -8,18 +8,21 @@
 //! Everything that a peer or an operator wrote is bound as a parameter, never put into SQL.
 
 mod bindings;
+mod change;
 mod journal;
 mod messages;
+mod outbox;
 mod provisioning;
+mod publisher;
 mod schema;
 mod service;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use bindings::Batch;
+pub use change::Change;
 pub use journal::{Journal, MOST_UNSAVED, NotKept, Outcome, Published, Saved};
 pub use messages::MessageRow;
-pub use provisioning::Change;
 pub use service::{Running, Service};
 
 use rusqlite::{Connection, ErrorCode};
@@ -73,6 +76,12 @@ pub enum StoreError {
         file: String,
         /// Why not.
         source: std::io::Error,
+    },
+    /// Others change records all the time.
+    #[error("{store}: others keep changing what is provisioned: try again")]
+    Contended {
+        /// The database.
+        store: String,
     },
     /// A record in it cannot be used.
     #[error(transparent)]

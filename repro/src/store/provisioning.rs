@@ -1,22 +1,9 @@
 //! Records in the store.
 
+use super::change::{ATTEMPTS, Change, Overlay, read};
 use super::{Store, StoreError};
-use crate::provisioning::{Place, ProvisioningError, Records, Row};
+use crate::provisioning::{ProvisioningError, Records, Row};
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior};
-
-/// A change of the records in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change<'r> {
-    /// Writes a record, in the place of the one with its key.
-    Put(&'r Row),
-    /// Removes a record, if there is one.
-    Remove {
-        /// Its kind.
-        kind: &'r str,
-        /// Its key.
-        key: &'r str,
-    },
-}
 
 impl Store {
     /// All records.
@@ -25,13 +12,7 @@ impl Store {
     /// When it cannot be read, or holds something that is no record of its kind.
     pub fn records(&self) -> Result<Records, StoreError> {
         let mut records = Records::default();
-        self.each_record(|kind, key, body| {
-            let mut from = serde_json::Deserializer::from_str(body);
-            records.add(kind, &mut from, Place::Store).map(drop).map_err(|error| {
-                // What was written by other means is named by its key as well.
-                ProvisioningError::new(&Place::Store, kind, key, &error.field, error.what())
-            })
-        })?;
+        self.each_record(|kind, key, body| read(&mut records, kind, key, body))?;
         Ok(records)
     }
 
@@ -86,40 +67,66 @@ impl Store {
         Ok(())
     }
 
-    /// Changes records: all of this, or nothing. `check` sees what all records would be then, and may refuse it. Gives how
-    /// many rows are others than before.
+    /// Changes records: all of this, or nothing. `check` sees what all records would be then, and may refuse it; it is
+    /// asked again when others change records meanwhile. The database is locked for the writing alone, since registrations
+    /// wait for that lock, and looking at many records takes time. Gives how many rows are others than before.
     ///
     /// # Errors
     /// When it cannot be written, or `check` refuses it.
     pub fn change(
         &mut self,
         changes: &[Change<'_>],
-        check: impl FnOnce(Records) -> Result<(), ProvisioningError>,
+        mut check: impl FnMut(Records) -> Result<(), ProvisioningError>,
     ) -> Result<usize, StoreError> {
-        let failed = || self.failed("records cannot be written");
-        // What is dropped before its commit is rolled back.
-        let transaction =
-            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate).map_err(failed())?;
-        let changed = self.write(changes).map_err(failed())?;
-        check(self.records()?)?;
-        transaction.commit().map_err(failed())?;
-        Ok(changed)
+        let overlay = Overlay::new(changes);
+        for _ in 0..ATTEMPTS {
+            let (generation, records) = self.records_with(&overlay)?;
+            check(records)?;
+            if let Some(changed) = self.write(generation, &overlay).map_err(self.failed("records cannot be written"))? {
+                return Ok(changed);
+            }
+        }
+        Err(StoreError::Contended { store: self.path.display().to_string() })
     }
 
-    fn write(&self, changes: &[Change<'_>]) -> rusqlite::Result<usize> {
+    /// What all records would be, and what they are made of: in one transaction, which sees one moment.
+    fn records_with(&self, overlay: &Overlay<'_>) -> Result<(i64, Records), StoreError> {
+        let failed = || self.failed("records cannot be read");
+        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Deferred);
+        let transaction = transaction.map_err(failed())?;
+        let generation = self.generation().map_err(failed())?;
+        let mut records = Records::default();
+        self.each_record(|kind, key, body| overlay.add(&mut records, kind, key, body))?;
+        transaction.finish().map_err(failed())?;
+        Ok((generation, overlay.finish(records)?))
+    }
+
+    /// Writes changes, unless the records are others than those that were looked at.
+    fn write(&self, looked_at: i64, overlay: &Overlay<'_>) -> rusqlite::Result<Option<usize>> {
+        // What is dropped before its commit is rolled back.
+        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        if self.generation()? != looked_at {
+            return Ok(None);
+        }
         let mut put = self.connection.prepare_cached(
             "INSERT INTO provisioning (kind, key, body) VALUES (?1, ?2, ?3)
              ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body WHERE body <> excluded.body",
         )?;
         let mut remove = self.connection.prepare_cached("DELETE FROM provisioning WHERE kind = ?1 AND key = ?2")?;
         let mut changed = 0;
-        for change in changes {
-            changed += match change {
-                Change::Put(Row { kind, key, body }) => put.execute((kind, key, body))?,
-                Change::Remove { kind, key } => remove.execute((kind, key))?,
-            };
+        for Row { kind, key, body } in overlay.puts() {
+            changed += put.execute((kind, key, body))?;
         }
-        Ok(changed)
+        for name in overlay.removals() {
+            changed += remove.execute(name)?;
+        }
+        transaction.commit()?;
+        Ok(Some(changed))
+    }
+
+    /// Counts changes of records.
+    fn generation(&self) -> rusqlite::Result<i64> {
+        self.connection.prepare_cached("SELECT value FROM generation")?.query_row([], |row| row.get(0))
     }
 
     /// Whether the records are others than at the last call: those of the first call are.
@@ -134,12 +141,7 @@ impl Store {
         if by_others == self.seen.0 {
             return Ok(false);
         }
-        let sql = "SELECT value FROM generation";
-        let generation: i64 = self
-            .connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-            .map_err(failed())?;
+        let generation = self.generation().map_err(failed())?;
         let changed = generation != self.seen.1;
         self.seen = (by_others, generation);
         Ok(changed)

@@ -1,5 +1,5 @@
-//! The thread of the store: it writes bindings as they change, and puts together anew what is provisioned when that has
-//! changed. It is the one thread that may wait for the disk.
+//! The thread of the store: it writes bindings as they change, and may wait for the disk. What is provisioned has a thread
+//! of its own beside it ([`Publisher`]).
 //!
 //! Group commit: it gathers for [`GATHER`], takes all that is there, and writes what each address-of-record has at that
 //! moment, read from the location store. So the order of changes does not matter, and one that is not written now is
@@ -7,7 +7,9 @@
 
 mod messages;
 
-use super::journal::{Job, Journal, Outcome, Published, Saved, Told};
+use super::journal::{Job, Journal, Saved};
+use super::outbox::Outbox;
+use super::publisher::Publisher;
 use super::{Store, StoreError};
 use crate::location::Notation;
 use crate::provisioning::{Listed, Provisioning, Records, one_line};
@@ -15,10 +17,7 @@ use crate::proxy::Server;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use messages::Mail;
 use rutil::{Clock, HashMap, HashSet, Keyed, Rng, Time};
-use smallvec::SmallVec;
 use stack::tu::TuPoster;
-use std::any::Any;
-use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -27,7 +26,7 @@ use std::time::Duration;
 /// How long to gather before writing: registrations that come at the same time share the cost of a commit, and those
 /// that come meanwhile need not wake this thread.
 const GATHER: Duration = Duration::from_millis(2);
-/// How often to look for changes by other processes, to bring what was written to the disk, and to try again.
+/// How often to bring what was written to the disk, and to try again.
 const TICK: Duration = Duration::from_secs(1);
 /// How long to wait when nothing is to be done.
 const IDLE: Duration = Duration::from_secs(3_600);
@@ -50,17 +49,12 @@ pub struct Service {
     /// Whose bindings could not be written.
     unsaved: HashSet<Box<str>>,
     text: Vec<u8>,
-    file: Arc<Records>,
-    current: Arc<Provisioning>,
-    listed: Listed,
-    /// What was published before, until nobody else has it any more: the last to have it frees it, and that takes time.
-    former: Vec<Arc<Provisioning>>,
-    rng: Rng,
     journal: Arc<Journal>,
     jobs: Receiver<Job>,
     troubles: Troubles,
-    /// What is told when the proxies have what they were to get.
-    told: Vec<(Told, Outcome)>,
+    listed: Listed,
+    /// Works beside this one, once both have started.
+    publisher: Option<Publisher>,
 }
 
 /// What goes wrong and is tried again each second; it is logged when it begins.
@@ -68,19 +62,17 @@ pub struct Service {
 struct Troubles {
     sync: bool,
     sweep: bool,
-    look: bool,
-    read: bool,
 }
 
 /// Takes note whether something goes wrong, and says whether that is new.
-fn begins(trouble: &mut bool, failing: bool) -> bool {
+pub(super) fn begins(trouble: &mut bool, failing: bool) -> bool {
     !std::mem::replace(trouble, failing) && failing
 }
 
-/// The running thread.
+/// The running threads.
 pub struct Running {
     journal: Arc<Journal>,
-    thread: JoinHandle<()>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Running {
@@ -92,7 +84,7 @@ impl Running {
     /// Has everything written, and waits for the end.
     pub fn stop(self) {
         self.journal.stop();
-        let _ = self.thread.join();
+        self.threads.into_iter().for_each(|thread| drop(thread.join()));
     }
 }
 
@@ -107,56 +99,50 @@ impl<F: Fn()> Drop for Guard<F> {
     }
 }
 
-/// News for the proxies that they have not taken.
-#[derive(Default)]
-struct Outbox(VecDeque<(u16, Box<dyn Any + Send>)>);
-
 impl Service {
-    /// Prepares it, and compiles what is provisioned: `file` is what the configuration has. Without a store nothing is
-    /// written.
+    /// Prepares both threads, and compiles what is provisioned: `file` is what the configuration has. Without a store
+    /// nothing is written.
     ///
     /// # Errors
     /// When the store cannot be read, or what is provisioned does not go together.
     pub fn new(
-        mut store: Option<Store>,
+        store: Option<Store>,
         file: Records,
         notation: Notation,
-        clock: Box<dyn Clock>,
+        clock: impl Clock + Clone + 'static,
         rng: &mut Rng,
     ) -> Result<Self, StoreError> {
         let mut rng = rng.split();
-        let (journal, jobs) = Journal::new();
-        let file = Arc::new(file);
-        let provisioning = Arc::new(compile(&mut store, &file, &mut rng)?.0);
-        let listed = Listed::default();
-        listed.set(provisioning.clone());
-        journal.set_published(Published { provisioning: provisioning.clone(), file: file.clone() });
+        let (journal, jobs, orders) = Journal::new();
+        let journal = Arc::new(journal);
+        // A connection of its own: it reads while bindings are written.
+        let source = store.as_ref().map(|store| Store::open(store.path(), false)).transpose()?;
+        let (own, part) = (Box::new(clock.clone()), rng.split());
+        let publisher = Publisher::new(source, file, notation.shards, own, part, (journal.clone(), orders))?;
         let hashers = (Keyed::new(&mut rng), Keyed::new(&mut rng));
         Ok(Service {
             store,
             notation,
-            clock,
+            clock: Box::new(clock),
             rows: HashMap::with_hasher(Keyed::new(&mut rng)),
             unsaved: HashSet::with_hasher(Keyed::new(&mut rng)),
             hashers,
             next: 1,
             swept: 0,
             text: Vec::new(),
-            file,
-            current: provisioning,
-            listed,
-            former: Vec::new(),
-            rng,
-            journal: Arc::new(journal),
+            journal,
             jobs,
             troubles: Troubles::default(),
-            told: Vec::new(),
+            listed: publisher.listed(),
+            publisher: Some(publisher),
         })
     }
 
-    /// What is provisioned at the start.
+    /// What is provisioned now.
     pub fn provisioning(&self) -> Arc<Provisioning> {
-        self.current.clone()
+        // It is there from the beginning.
+        let published = self.journal.published().map(|published| published.provisioning);
+        published.unwrap_or_else(|| Arc::new(Provisioning::empty(&mut Rng::from_seed(0))))
     }
 
     /// Who is in the access list, now and later.
@@ -181,9 +167,9 @@ impl Service {
     /// When the store cannot be read.
     pub fn restore(&mut self, server: &Server) -> Result<usize, StoreError> {
         let (location, now, mut count) = (server.location(), self.clock.now(), 0);
+        let (current, mut removed) = (self.provisioning(), Vec::new());
         let Some(store) = &mut self.store else { return Ok(0) };
         let (rows, next, hashers, notation) = (&mut self.rows, &mut self.next, &self.hashers, &self.notation);
-        let (current, mut removed) = (&self.current, Vec::new());
         store.bindings(|id, aor, contacts, provisioned| {
             *next = id.saturating_add(1);
             // Who was removed, or may do nothing any more, was so while nobody was here to notice.
@@ -210,7 +196,7 @@ impl Service {
         Ok(count)
     }
 
-    /// Starts the thread; `on_panic` is called when it panics: nothing is kept any more then.
+    /// Starts the threads; `on_panic` is called with the name of one that panics: nothing is kept any more then.
     ///
     /// # Errors
     /// When the system has none.
@@ -218,18 +204,27 @@ impl Service {
         mut self,
         server: &Server,
         poster: TuPoster,
-        on_panic: impl Fn() + Send + 'static,
+        on_panic: impl Fn(&str) + Clone + Send + 'static,
     ) -> std::io::Result<Running> {
-        let journal = self.journal.clone();
-        // This thread looks nothing up, and should not keep alive what was provisioned at the start.
-        let server = server.with_provisioning(Arc::new(Provisioning::empty(&mut self.rng)));
-        // The one thread that is born outside of the stack's wiring.
-        let work = move || {
-            let _guard = Guard(on_panic);
-            self.run(server, poster);
+        let (journal, mut threads) = (self.journal.clone(), Vec::new());
+        // Those that are born outside of the stack's wiring.
+        let mut spawn = |name: &'static str, work: Box<dyn FnOnce() + Send>| {
+            let on_panic = on_panic.clone();
+            let guarded = move || {
+                let _guard = Guard(|| on_panic(name));
+                work();
+            };
+            threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(guarded)?);
+            std::io::Result::Ok(())
         };
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(work)?;
-        Ok(Running { journal, thread })
+        if let Some(publisher) = self.publisher.take() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let (server, poster) = (server.without_provisioning(), poster.clone());
+            spawn("provisioning", Box::new(move || runtime.block_on(publisher.run(server, poster))))?;
+        }
+        let server = server.without_provisioning();
+        spawn("store", Box::new(move || self.run(server, poster)))?;
+        Ok(Running { journal, threads })
     }
 
     fn run(mut self, server: Server, poster: TuPoster) {
@@ -248,12 +243,11 @@ impl Service {
             };
             let stopped = first.is_some_and(|job| self.work(job, &server, &mut outbox));
             outbox.post(&poster);
-            self.tell(&outbox);
             if stopped {
                 return;
             }
             if self.clock.now() >= tick {
-                self.tick(&server, &mut outbox);
+                self.tick(&server);
                 tick = self.clock.now() + TICK;
             }
         }
@@ -261,7 +255,7 @@ impl Service {
 
     /// Nothing can happen but that it is told something.
     fn has_nothing_to_do(&self) -> bool {
-        self.store.is_none() && self.former.is_empty()
+        self.store.is_none()
     }
 
     /// Takes all that is there, and says whether it is to stop.
@@ -284,11 +278,6 @@ impl Service {
                         }
                     }
                 }
-                Job::Publish(file, told) => {
-                    let file = file.map(|records| Arc::new(*records));
-                    let outcome = self.publish(file, outbox);
-                    self.told.push((told, outcome));
-                }
                 Job::Stop => stopped = true,
             }
         }
@@ -299,6 +288,7 @@ impl Service {
 
     /// Writes what is not yet written; whether that is all now.
     fn save(&mut self, server: &Server) -> bool {
+        let current = self.provisioning();
         let Some(store) = self.store.as_mut() else { return true };
         let mail = Mail::take(server.silo(), self.unsaved.iter());
         if self.unsaved.is_empty() && mail.is_none() {
@@ -307,7 +297,6 @@ impl Service {
         let (location, now) = (server.location(), self.clock.now());
         let (rows, text, notation, hashers) = (&mut self.rows, &mut self.text, &self.notation, &self.hashers);
         let mut new: Vec<((u64, u64), Option<i64>)> = Vec::new();
-        let current = &self.current;
         let mut next = self.next;
         let saved = store.save(|batch| {
             for aor in &self.unsaved {
@@ -359,8 +348,7 @@ impl Service {
     }
 
     /// What is to be done now and then.
-    fn tick(&mut self, server: &Server, outbox: &mut Outbox) {
-        self.former.retain(|one| Arc::strong_count(one) > 1);
+    fn tick(&mut self, server: &Server) {
         // One that failed is tried again here; nobody waits for it.
         let healthy = self.save(server);
         let Some(store) = self.store.as_mut().filter(|_| healthy) else { return };
@@ -384,63 +372,7 @@ impl Service {
             Err(error) if new => tracing::warn!("{error}"),
             Err(_) => {}
         }
-        let changed = store.changed();
-        let new = begins(&mut troubles.look, changed.is_err());
-        match changed {
-            Ok(true) => drop(self.publish(None, outbox)),
-            Err(error) if new => tracing::warn!("{error}"),
-            Ok(false) | Err(_) => {}
-        }
     }
-
-    /// Puts together what is provisioned, and gives it to all proxies; when it is wrong they keep what they have, and
-    /// the records of the configuration are those from before.
-    fn publish(&mut self, file: Option<Arc<Records>>, outbox: &mut Outbox) -> Outcome {
-        let file = file.unwrap_or_else(|| self.file.clone());
-        let compiled = compile(&mut self.store, &file, &mut self.rng);
-        // What cannot be read is tried again; what is wrong is not.
-        let again = matches!(compiled, Err(StoreError::Database { .. }));
-        let new = begins(&mut self.troubles.read, again) || !again;
-        let (provisioning, records) = match compiled {
-            Ok((provisioning, records)) => (Arc::new(provisioning), records),
-            Err(error) => {
-                if new {
-                    tracing::error!("what is provisioned stays as it was: {error}");
-                }
-                return Err(error.to_string());
-            }
-        };
-        self.file = file.clone();
-        // What the proxies note until they have it they take over themselves.
-        provisioning.trunks.keep_health(&self.current.trunks);
-        for shard in 0..self.notation.shards {
-            outbox.push(shard, provisioning.clone());
-        }
-        self.listed.set(provisioning.clone());
-        self.journal.set_published(Published { provisioning: provisioning.clone(), file });
-        tracing::info!(users = provisioning.users(), "what is provisioned is put together anew");
-        self.former.push(std::mem::replace(&mut self.current, provisioning));
-        Ok(records)
-    }
-
-    /// Tells what has become of orders, once the proxies have all that they were to get.
-    fn tell(&mut self, outbox: &Outbox) {
-        if outbox.0.is_empty() {
-            for (told, outcome) in self.told.drain(..) {
-                // Who does not wait any more does not want to know.
-                let _ = told.try_send(outcome);
-            }
-        }
-    }
-}
-
-/// Compiles the records of the configuration and of the store; how many that are.
-fn compile(store: &mut Option<Store>, file: &Records, rng: &mut Rng) -> Result<(Provisioning, usize), StoreError> {
-    let mut records = file.clone();
-    if let Some(store) = store {
-        records.extend(store.news()?);
-    }
-    Ok((Provisioning::compile(&records, rng)?, records.len()))
 }
 
 fn key(hashers: &(Keyed, Keyed), aor: &str) -> (u64, u64) {
@@ -452,24 +384,5 @@ fn gather() {
     std::thread::sleep(GATHER);
 }
 
-impl Outbox {
-    fn push(&mut self, shard: u16, item: impl Any + Send) {
-        self.0.push_back((shard, Box::new(item)));
-    }
-
-    /// Tells the proxies. What one does not take now is kept, and what is for the same one stays behind it.
-    fn post(&mut self, poster: &TuPoster) {
-        let mut busy: SmallVec<[u16; 8]> = SmallVec::new();
-        for _ in 0..self.0.len() {
-            let Some((shard, item)) = self.0.pop_front() else { return };
-            let refused = if busy.contains(&shard) { Err(item) } else { poster.post(shard.into(), item) };
-            if let Err(item) = refused {
-                busy.push(shard);
-                self.0.push_back((shard, item));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -4,6 +4,8 @@ use super::*;
 use crate::provisioning::{Place, ProvisioningError, Records, Row};
 use serde_json::json;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A directory of its own, gone with the value.
 pub(crate) struct Folder(PathBuf);
@@ -31,7 +33,7 @@ impl Drop for Folder {
     }
 }
 
-fn rows(lines: &[(&str, serde_json::Value)]) -> Vec<Row> {
+pub(crate) fn rows(lines: &[(&str, serde_json::Value)]) -> Vec<Row> {
     let mut records = Records::default();
     lines.iter().map(|(kind, body)| records.add(kind, body.clone(), Place::Store).unwrap()).collect()
 }
@@ -80,6 +82,36 @@ fn what_goes_wrong_changes_nothing() {
     rows[1].body = "no json".to_owned();
     assert!(put(&mut store, &rows).is_err());
     assert!(store.records().unwrap().is_empty());
+}
+
+/// While records are looked at others may write; when what they write are records, those are looked at too.
+#[test]
+fn nobody_waits_while_records_are_looked_at() {
+    let folder = Folder::new("looked-at");
+    let (mut store, mut other) = (folder.open(), folder.open());
+    other.connection.busy_timeout(Duration::ZERO).unwrap();
+    let own = rows(&[("user", json!({"aor": "a@h"}))]);
+    let (mut looks, theirs) = (Vec::new(), rows(&[("user", json!({"aor": "b@h"}))]));
+    let changed = store.change(&[Change::Put(&own[0])], |records| {
+        // A registration, each time; a record, the first time.
+        other.save(|batch| batch.put(1, "a@h", 9, "[]", false)).expect("it is not locked");
+        if looks.is_empty() {
+            put(&mut other, &theirs).expect("it is not locked");
+        }
+        looks.push(records.users.iter().map(|user| user.record.aor.to_string()).collect::<Vec<_>>());
+        Ok(())
+    });
+    assert_eq!((changed.unwrap(), looks), (1, vec![vec!["a@h".to_owned()], vec!["b@h".into(), "a@h".into()]]));
+    assert_eq!(store.records().unwrap().len(), 2);
+    // Who never comes to an end gives up, and has changed nothing.
+    let (mut number, remove) = (0, [Change::Remove { kind: "user", key: "a@h" }]);
+    let restless = store.change(&remove, |_| {
+        number += 1;
+        put(&mut other, &rows(&[("user", json!({"aor": format!("{number}@h")}))])).map(drop).map_err(|_| unreachable!())
+    });
+    let told = restless.unwrap_err().to_string();
+    assert!(told.contains("others keep changing what is provisioned") && number == 10, "{told}");
+    assert!(store.body("user", "a@h").unwrap().is_some());
 }
 
 #[test]
@@ -231,4 +263,37 @@ fn nobody_else_may_read_it() {
     for file in fs::read_dir(&folder.0).unwrap().map(Result::unwrap) {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{file:?}");
     }
+}
+
+/// Counts what is logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// How many warnings and errors this logs.
+pub(crate) fn logged(work: impl FnOnce()) -> usize {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), work);
+    lines.0.load(Ordering::Relaxed)
 }

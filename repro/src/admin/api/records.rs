@@ -221,7 +221,7 @@ fn all(call: &Call<'_>, store: &Store) -> Result<Records, Refused> {
 fn change(call: &Call<'_>, store: &mut Store, change: Change<'_>) -> Result<usize, Refused> {
     let file = call.parts.journal.published().map(|published| (*published.file).clone()).unwrap_or_default();
     let check = |kept: Records| {
-        let mut records = file;
+        let mut records = file.clone();
         records.extend(kept);
         // Nobody looks anything up in it: the keys of its tables need not be secret.
         Provisioning::compile(&records, &mut Rng::from_seed(0)).map(drop)

@@ -10,7 +10,7 @@ use rutil::VirtualClock;
 fn bench() -> (Bench, Service) {
     let bench = Bench::new();
     let notation = Notation { epoch: Duration::ZERO, listen: Vec::new(), shards: 1 };
-    let clock = Box::new(VirtualClock::new());
+    let clock = VirtualClock::new();
     let service = Service::new(None, Records::default(), notation, clock, &mut Rng::from_seed(4)).unwrap();
     bench.server.set_journal(service.journal());
     (bench, service)
@@ -83,7 +83,7 @@ fn a_message_is_accepted_when_it_is_kept() {
     let config = Config::parse("[silo]\n", "x").unwrap();
     let mut bench = Bench::with("127.0.0.1:5060", config);
     let notation = Notation { epoch: Duration::ZERO, listen: Vec::new(), shards: 1 };
-    let clock = Box::new(VirtualClock::new());
+    let clock = VirtualClock::new();
     let service = Service::new(None, Records::default(), notation, clock, &mut Rng::from_seed(4)).unwrap();
     bench.server.set_journal(service.journal());
     register(&mut bench, 1, CONTACT);
