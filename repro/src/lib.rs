@@ -2,8 +2,8 @@
 //! repro: a request runs through a chain of [`processors`], which answer it or choose its targets; the
 //! [`proxy`] forwards it to them and sends the best of their responses back.
 //!
-//! All but the [`store`] is pure: events come in, commands go out. Sockets and clocks are the stack's, and so are the
-//! threads, but for the one of the store. The program `repro` is in the crate `apps`; this is what it is made of.
+//! All but the [`store`] and [`accounting`] is pure: events come in, commands go out. Sockets and clocks are the stack's, and
+//! so are the threads, but for those of these two. The program `repro` is in the crate `apps`; this is what it is made of.
 //!
 //! A proxy from a configuration, with a processor of one's own:
 //! ```
@@ -55,9 +55,11 @@
 //! | other networks, identities | [`peers`] |
 //! | what outlives the process | [`store`] |
 //! | who is told what | [`events`] |
+//! | lines for billing | [`accounting`] |
 //! | `/metrics` | [`admin`] |
 #![forbid(unsafe_code)]
 
+pub mod accounting;
 pub mod admin;
 pub mod auth;
 pub mod config;

@@ -1,6 +1,8 @@
 //! What an operator may ask a running proxy for, by signal or by HTTP: to read its files again, and to end.
 
 use super::environment;
+use repro::Server;
+use repro::accounting::Accounting;
 use repro::admin::Operation;
 use repro::admin::api::Control;
 use repro::config::Config;
@@ -18,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Levers {
     tls: Option<(TlsContext, TlsOptions)>,
     file: Option<PathBuf>,
-    journal: OnceLock<Arc<Journal>>,
+    running: OnceLock<(Arc<Journal>, Arc<Server>)>,
     operation: Arc<Operation>,
     end: Notify,
 }
@@ -31,13 +33,13 @@ impl Levers {
         operation: Arc<Operation>,
     ) -> Self {
         let tls = tls.map(|tls| (tls, config.tls.options()));
-        Levers { tls, file, journal: OnceLock::new(), operation, end: Notify::new() }
+        Levers { tls, file, running: OnceLock::new(), operation, end: Notify::new() }
     }
 
     /// The proxy has started.
-    pub(super) fn started(&self, journal: Arc<Journal>) {
+    pub(super) fn started(&self, journal: Arc<Journal>, server: Arc<Server>) {
         // A second one would be of another process.
-        let _ = self.journal.set(journal);
+        let _ = self.running.set((journal, server));
     }
 
     /// Waits until somebody asks for the end.
@@ -52,7 +54,9 @@ impl Levers {
             tracing::error!("what is provisioned stays as it was: {error}");
             error
         };
-        let journal = self.journal.get().ok_or("the proxy is starting")?;
+        let (journal, server) = self.running.get().ok_or("the proxy is starting")?;
+        // Whoever has renamed the file means it, whatever the configuration says now.
+        server.accounting().into_iter().for_each(Accounting::reopen);
         let config = Config::read(self.file.as_deref(), environment()).map_err(|error| stays(error.to_string()))?;
         if let Some((_, options)) = &self.tls {
             TlsContext::new(options).map_err(|error| {

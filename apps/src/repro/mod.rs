@@ -17,6 +17,7 @@ use clap::Parser;
 use levers::Levers;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use provision::{PASSWORD, Task, TaskError, perform};
+use repro::accounting;
 use repro::admin::api::Control as _;
 use repro::admin::{Operation, Parts};
 use repro::config::{self, Config, ConfigError, Listen};
@@ -90,8 +91,10 @@ enum StartError {
     Stack(#[from] StackError),
     #[error("cannot watch for signals: {0}")]
     Signals(io::Error),
-    #[error("cannot start the threads of the store: {0}")]
+    #[error("cannot start a thread: {0}")]
     Thread(io::Error),
+    #[error("{place}: {source}")]
+    Accounting { place: String, source: io::Error },
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
 }
@@ -131,9 +134,9 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     if let Some(address) = admin::start(&config, operation.clone(), levers.clone())? {
         writeln!(io::stdout(), "listening on http {address}").map_err(StartError::Output)?;
     }
-    let (parts, store) = start(config, tls, more)?;
+    let (parts, writers) = start(config, tls, more)?;
     let stack = parts.stack.clone();
-    levers.started(store.journal());
+    levers.started(writers.store.journal(), parts.server.clone());
     operation.started(parts);
     announce(&stack).map_err(StartError::Output)?;
     if refuses {
@@ -149,7 +152,7 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     };
     tracing::info!(signal = name, "stopping");
     operation.drain();
-    stop(stack, store, drain, signals).await;
+    stop(stack, writers, drain, signals).await;
     Ok(())
 }
 
@@ -198,14 +201,37 @@ fn loopback() -> Vec<Listen> {
     std::iter::once(v4).chain(v6).flat_map(|address| kinds.map(|kind| Listen { kind, address })).collect()
 }
 
+/// The threads that write to the disk.
+struct Writers {
+    store: Running,
+    accounting: Option<accounting::Running>,
+}
+
+impl Writers {
+    /// Has everything written, and waits for the end.
+    fn stop(self) {
+        self.store.stop();
+        self.accounting.into_iter().for_each(accounting::Running::stop);
+    }
+}
+
+/// Opens the file of calls and registrations, if there is one.
+fn account(config: &Config, rng: &mut Rng) -> Result<Option<accounting::Service>, StartError> {
+    let Some(settings) = &config.accounting else { return Ok(None) };
+    let opened = accounting::Service::new(settings, rng);
+    let failed = |source| StartError::Accounting { place: settings.file.place().to_owned(), source };
+    opened.map(Some).map_err(failed)
+}
+
 fn start(
     mut config: Config,
     tls: Option<TlsContext>,
     more: impl FnOnce(&mut StackBuilder, &mut Processors),
-) -> Result<(Parts, Running), StartError> {
+) -> Result<(Parts, Writers), StartError> {
     let (mut rng, clock) = (Rng::from_os()?, RealClock::new());
     let epoch = rutil::time::epoch_of(&clock);
     let mut service = keep(&mut config, clock.clone(), &mut rng)?;
+    let accounting = account(&config, &mut rng)?;
     let hep =
         config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
     let options = StackOptions {
@@ -247,15 +273,18 @@ fn start(
         let messages = service.restore_messages(&server)?;
         tracing::info!(restored, messages, "addresses-of-record have their bindings again, and the silo its messages");
     }
+    accounting.iter().for_each(|service| server.set_accounting(service.accounting()));
     let shared = server.clone();
     let proxy = builder.register_tu(Proxy::options(), move |shard| Proxy::new(shared.clone(), shard, &mut rng));
     let stack = Arc::new(builder.start()?);
     server.set_poster(stack.poster(proxy));
     server.set_epoch(epoch);
     let store = service.start(&server, stack.poster(proxy), died).map_err(StartError::Thread)?;
+    let accounting = accounting.map(|service| service.start(clock.clone(), || died("accounting")));
+    let accounting = accounting.transpose().map_err(StartError::Thread)?;
     let journal = store.journal();
     let server = Arc::new(server.without_provisioning());
-    Ok((Parts { stack, server, journal, clock }, store))
+    Ok((Parts { stack, server, journal, clock }, Writers { store, accounting }))
 }
 
 /// The processors that chains may name.
@@ -306,10 +335,10 @@ async fn tell_statistics(stack: &Stack, interval: Option<Duration>) -> Infallibl
 }
 
 /// Takes no new requests and waits for pending transactions, no longer than `limit`. A second signal cuts it short.
-async fn stop(stack: Arc<Stack>, store: Running, limit: Duration, mut signals: Signals) {
+async fn stop(stack: Arc<Stack>, writers: Writers, limit: Duration, mut signals: Signals) {
     let drained = tokio::task::spawn_blocking(move || {
         let drained = stack.shutdown(limit);
-        store.stop();
+        writers.stop();
         drained
     });
     tokio::select! {

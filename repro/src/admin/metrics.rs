@@ -27,6 +27,7 @@ pub(super) fn render(operation: &Operation, usage: &ProcessUsage) -> String {
     process(usage, &mut to);
     if let Some(parts) = operation.parts() {
         proxy(parts, &mut to);
+        accounting(parts, &mut to);
         trunks(parts, &mut to);
         stack_metrics::render(&parts.stack.statistics(), &mut to);
     }
@@ -68,6 +69,18 @@ fn proxy(parts: &Parts, to: &mut Exposition) {
         to.gauge("repro_store_waiting", "REGISTERs that wait until their bindings are kept.")
             .add(&[], journal.waiting());
     }
+}
+
+fn accounting(parts: &Parts, to: &mut Exposition) {
+    let Some(accounting) = parts.server.accounting() else { return };
+    to.counter("repro_accounting_events_written_total", "Lines of the accounting file.").add(&[], accounting.written());
+    to.counter("repro_accounting_events_shed_total", "Events that are lost: they came faster than they were written.")
+        .add(&[], accounting.shed());
+    to.gauge("repro_accounting_events_waiting", "Events that wait to be written.").add(&[], accounting.waiting());
+    to.gauge("repro_accounting_writable", "Whether the accounting file can be written.")
+        .add(&[], u8::from(!accounting.is_failing()));
+    to.gauge("repro_accounting_sessions", "Sessions that were answered here and have not ended.")
+        .add(&[], accounting.standing());
 }
 
 fn trunks(parts: &Parts, to: &mut Exposition) {

@@ -1,8 +1,8 @@
 //! The commented example (`repro/repro.toml`) documents each key: it is what the program does without it.
 
 use super::{
-    Admin, Asserted, Auth, Chains, Config, Events, Forking, Forwarding, Hep, Http, Identity, Limits, Log, Nat,
-    Overload, Registrar, Silo, Statistics, Store, Tls, WebSocket,
+    Accounting, Admin, Asserted, Auth, Chains, Config, Events, Forking, Forwarding, Hep, Http, Identity, Limits, Log,
+    Nat, Overload, Registrar, Silo, Statistics, Store, Tls, WebSocket,
 };
 use crate::provisioning::{Records, fields_of};
 use crate::routing::dial::DialConfig;
@@ -83,6 +83,7 @@ fn each_key_is_documented() {
         ("store", fields_of::<Store>()),
         ("http", fields_of::<Http>()),
         ("admin", fields_of::<Admin>()),
+        ("accounting", fields_of::<Accounting>()),
     ];
     let documented = documented();
     let in_tables = tables.into_iter().chain(Records::kinds_with_fields());

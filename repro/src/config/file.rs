@@ -1,7 +1,7 @@
 //! From TOML to a valid [`Config`]. Every error says where: file, line and key.
 
 use super::source::Source;
-use super::{Admin, Config, Listen, admin};
+use super::{Accounting, Admin, Config, Listen, admin};
 use crate::provisioning::ProvisioningError;
 use crate::routing::dial::is_emergency_service;
 use stack::transport::tls::TlsError;
@@ -99,6 +99,9 @@ impl Config {
         if let Some(token) = config.admin.as_mut().and_then(|admin| admin.token_file.as_mut()) {
             token.find(Path::new(source.file), |at| source.place(at));
         }
+        if let Some(accounting) = &mut config.accounting {
+            accounting.file.find(Path::new(source.file), |at| source.place(at));
+        }
         if let Some(store) = &mut config.store {
             store.path = Path::new(source.file).parent().unwrap_or(Path::new("")).join(&store.path);
         }
@@ -186,6 +189,12 @@ impl Config {
                 "means nothing without dial.emergency: set that too",
             ),
             (self.admin.as_ref().is_some_and(Admin::is_unguarded), "admin", "listen", admin::NO_TOKEN),
+            (
+                self.accounting.as_ref().is_some_and(Accounting::is_too_small),
+                "accounting",
+                "max_octets",
+                "expected at least 131072, or 0 for no limit",
+            ),
             (self.limits.ban_seconds == 0, "limits", "ban_seconds", "expected at least 1: ban_after = 0 bans nobody"),
             (
                 (1..10).contains(&self.overload.max_wait_ms),

@@ -1,5 +1,6 @@
 //! The configuration: a plain struct with defaults, read from TOML in one place and validated once.
 
+mod accounting;
 mod admin;
 mod auth;
 mod chains;
@@ -15,6 +16,7 @@ mod silo;
 mod source;
 mod tls;
 
+pub use accounting::Accounting;
 pub use admin::{Admin, AdminToken, BadToken};
 pub use auth::{AlgorithmName, Asserted, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
@@ -111,6 +113,8 @@ pub struct Config {
     pub silo: Option<Silo>,
     /// What outlives a restart; without this table bindings are in memory only, and records in this file only.
     pub store: Option<Store>,
+    /// What became of calls and registrations, for billing; without this table nothing is written.
+    pub accounting: Option<Accounting>,
     /// The HTTP server for whoever operates the proxy; without this table there is none.
     pub admin: Option<Admin>,
     /// What is provisioned in the file: `[[user]]`, `[[domain]]`, `[[acl]]`, …
@@ -278,6 +282,7 @@ impl Default for Config {
             http: None,
             silo: None,
             store: None,
+            accounting: None,
             admin: None,
             records: Records::default(),
         }

@@ -181,7 +181,7 @@ impl Binding {
     }
 
     /// Where the REGISTER came from, or the Path leads first.
-    pub(super) fn neighbour(&self) -> Option<Target> {
+    pub(crate) fn neighbour(&self) -> Option<Target> {
         self.neighbour
     }
 

@@ -16,6 +16,7 @@ pub use stored::Notation;
 pub(crate) use watch::Changed;
 pub use watch::{Change, Changes, Watch};
 
+use crate::accounting::Accounting;
 use parking_lot::RwLock;
 use rutil::hash::Keyed;
 use rutil::{HashMap, Rng, Time};
@@ -23,8 +24,8 @@ use smallvec::SmallVec;
 use stack::contents::event::reg_info::Event;
 use stack::selector::Target;
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Locks of the records: look-ups of different records rarely meet. Registrations meet on the one of the endpoints.
@@ -103,6 +104,7 @@ pub struct LocationStore {
     next_sweep: AtomicUsize,
     next_id: AtomicU32,
     watch: Watch,
+    accounting: OnceLock<Arc<Accounting>>,
 }
 
 /// No room for another address-of-record.
@@ -118,6 +120,7 @@ impl LocationStore {
             parts: std::array::from_fn(|_| RwLock::new(HashMap::with_hasher(hasher.clone()))),
             endpoints: RwLock::new(HashMap::with_hasher(hasher.clone())),
             watch: Watch::new(&hasher),
+            accounting: OnceLock::new(),
             hasher,
             limits,
             records: AtomicUsize::new(0),
@@ -152,6 +155,20 @@ impl LocationStore {
         &self.watch
     }
 
+    /// Says whom changes are told for billing.
+    pub(crate) fn set_accounting(&self, accounting: Arc<Accounting>) {
+        // A second one would be of another file.
+        let _ = self.accounting.set(accounting);
+    }
+
+    /// Something has changed.
+    fn note(&self, aor: &str, now: Time, what: impl FnOnce() -> Vec<Change>) {
+        let Some(accounting) = self.accounting.get() else { return self.watch.note(aor, what) };
+        let changes = what();
+        accounting.tell_changes(aor, &changes, now);
+        self.watch.note(aor, || changes);
+    }
+
     fn part(&self, aor: &str) -> &RwLock<Part> {
         &self.parts[self.hasher.hash_one(aor) as usize % PARTS]
     }
@@ -176,11 +193,11 @@ impl LocationStore {
     }
 
     /// Removes the bindings of an address-of-record that gave this: the flow is dead (RFC 5626 §7).
-    pub fn remove(&self, aor: &str, dead: &Located) {
+    pub fn remove(&self, aor: &str, dead: &Located, now: Time) {
         let mut part = self.part(aor).write();
         let Some(record) = part.get_mut(aor) else { return };
         let gone = || record.iter().filter(|binding| binding.gave(dead));
-        self.watch.note(aor, || gone().map(|binding| Change::new(Event::Deactivated, binding)).collect());
+        self.note(aor, now, || gone().map(|binding| Change::new(Event::Deactivated, binding)).collect());
         self.leave(gone());
         record.retain(|binding| !binding.gave(dead));
     }
@@ -232,7 +249,7 @@ impl LocationStore {
             Some(place) => std::mem::replace(&mut **place, record.clone()),
             None => part.insert(aor.into(), Box::new(record.clone())).map_or_else(Record::new, |old| *old),
         };
-        self.watch.note(aor, || watch::changes(&old, &record, now));
+        self.note(aor, now, || watch::changes(&old, &record, now));
         // Who only refreshes is where he was.
         if !old.iter().flat_map(Binding::places).eq(record.iter().flat_map(Binding::places)) {
             self.enter(record.iter());
@@ -294,7 +311,7 @@ impl LocationStore {
 
     fn expire_of(&self, aor: &str, record: &mut Record, now: Time) {
         let gone = || record.iter().filter(|binding| binding.expires_at <= now);
-        self.watch.note(aor, || gone().map(|binding| Change::new(Event::Expired, binding)).collect());
+        self.note(aor, now, || gone().map(|binding| Change::new(Event::Expired, binding)).collect());
         self.leave(gone());
         record.retain(|binding| binding.expires_at > now);
     }
@@ -311,9 +328,10 @@ impl LocationStore {
     /// Makes room by dropping records without bindings; says whether there were any.
     fn drop_empty(&self, part: &mut Part, now: Time) -> bool {
         let before = part.len();
-        part.retain(|_, record| {
+        part.retain(|aor, record| {
             let live = record.iter().any(|b| b.expires_at > now);
             if !live {
+                self.note(aor, now, || record.iter().map(|binding| Change::new(Event::Expired, binding)).collect());
                 self.leave(record.iter());
             }
             live

@@ -35,7 +35,7 @@ impl LocationStore {
     }
 
     /// One of them has not answered. With the `most`th time in a row it is removed; 0: never. Whether it is.
-    pub(crate) fn missed(&self, ping: &Natted, most: u8) -> bool {
+    pub(crate) fn missed(&self, ping: &Natted, most: u8, now: Time) -> bool {
         let mut part = self.part(&ping.aor).write();
         let Some(record) = part.get_mut(&*ping.aor) else { return false };
         for binding in record.iter_mut().filter(|binding| binding.gave(&ping.contact)) {
@@ -43,7 +43,7 @@ impl LocationStore {
         }
         let gone = |binding: &super::Binding| most > 0 && binding.missed >= most && binding.gave(&ping.contact);
         let gone_ones = || record.iter().filter(|binding| gone(binding));
-        self.watch.note(&ping.aor, || gone_ones().map(|one| Change::new(Event::Deactivated, one)).collect());
+        self.note(&ping.aor, now, || gone_ones().map(|one| Change::new(Event::Deactivated, one)).collect());
         self.leave(gone_ones());
         let before = record.len();
         record.retain(|binding| !gone(binding));

@@ -87,7 +87,7 @@ fn alive(server: &Server, transports: &TransportTable, aor: &str, found: Found, 
         flows.retain(|flow| {
             let silent = is_silent(flow);
             if silent {
-                server.forget(aor, flow);
+                server.forget(aor, flow, now);
             }
             !silent
         });

@@ -47,8 +47,20 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             false => Vec::new(),
         };
         let ringing = 0;
-        let mut forwarding =
-            Forwarding { request, steps, onward, room, tried, aor, options, max_breadth, ringing, watched, recurses };
+        let mut forwarding = Forwarding {
+            request,
+            steps,
+            onward,
+            room,
+            tried,
+            aor,
+            options,
+            max_breadth,
+            ringing,
+            watched,
+            recurses,
+            accounted: false,
+        };
         forwarding.fit_breadth();
         (forwarding, self.stack)
     }

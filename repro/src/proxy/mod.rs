@@ -14,6 +14,7 @@
 //! with 2xx there stays one entry of 40 octets in a map, until the client transaction ends (Timer M): it sends further
 //! 2xx on their way (§16.7 step 5).
 
+mod accounts;
 mod agent;
 mod best;
 mod forward;
@@ -37,6 +38,7 @@ pub(crate) use target::Ended;
 pub use target::{Step, Steps, Target, When, by_preference};
 pub use view::{ResponseView, TargetView, Upstream};
 
+use crate::accounting::Account;
 use crate::events::EventServer;
 use crate::forwarding::Onward;
 use crate::location::{Changed, SWEEP_EVERY};
@@ -47,6 +49,7 @@ use crate::registrar;
 use crate::routing::probe::Probe;
 use crate::silo::Courier;
 use crate::store::Saved;
+use accounts::{Answered as AnsweredCall, Tracked};
 use best::Best;
 use held::Held;
 use parked::{Answer, Parked, ParkingLot};
@@ -79,6 +82,8 @@ struct Accepted {
     upstream: Option<Box<Upstream>>,
     /// Who has answered, if it is watched.
     target: Option<Box<Target>>,
+    /// What was told of it, if somebody is.
+    told: Option<Box<AnsweredCall>>,
 }
 
 /// What a processor that waited gets; nothing when its time was over.
@@ -163,6 +168,7 @@ impl Proxy {
         let server = self.server.clone();
         let mut context = self.context(RequestState::new(msg, transaction), &server, stack);
         context.read_uri();
+        context.begin_account();
         self.run(context, 0, None);
     }
 
@@ -197,11 +203,14 @@ impl Proxy {
             }
         }
         let (transaction, verb) = (context.transaction, context.verb);
-        let (forwarding, stack) = context.into_forwarding();
-        match (transaction, verb) {
-            (Some(transaction), Verb::Invite) => self.forward(forwarding, transaction, true, stack),
-            (None, _) => send_stateless(forwarding, server, stack),
-            (Some(transaction), _) => self.forward(forwarding, transaction, false, stack),
+        let account = context.take_account();
+        let (mut forwarding, stack) = context.into_forwarding();
+        forwarding.accounted = account.is_some();
+        match transaction {
+            Some(transaction) => {
+                self.forward(forwarding, (transaction, account), verb == Verb::Invite, stack);
+            }
+            None => send_stateless(forwarding, server, stack),
         }
     }
 
@@ -252,14 +261,18 @@ impl Proxy {
     fn forward(
         &mut self,
         forwarding: Forwarding,
-        transaction: ServerTransaction,
+        (transaction, account): (ServerTransaction, Option<Account>),
         invite: bool,
         stack: &mut TuContext<'_>,
     ) {
         if !forwarding.fits() {
+            if let (Some(accounting), Some(Account::Invite(call))) = (self.server.accounting(), account) {
+                accounting.refused(call, 440, false, stack.now());
+            }
             return stack.respond_status(transaction, 440);
         }
         let mut context = ResponseContext::new(transaction, invite);
+        context.tracked = account.map(|account| Box::new(Tracked::new(account)));
         if forwarding.watched {
             context.upstream = Some(Box::new(Upstream::of(&forwarding.request)));
         }
@@ -338,13 +351,21 @@ impl Proxy {
     /// §16.10: the branches are cancelled; their responses answer the request.
     fn on_cancelled(&mut self, transaction: ServerTransaction, cancel: &Message, stack: &mut TuContext<'_>) {
         let Some(&slot) = self.invites.get(&transaction) else {
-            if self.parking.take_of(transaction).is_some() {
+            if let Some(Parked { mut state, .. }) = self.parking.take_of(transaction) {
+                if let (Some(accounting), Some(Account::Invite(call))) =
+                    (self.server.accounting(), state.account.take())
+                {
+                    accounting.refused(call, 487, true, stack.now());
+                }
                 stack.respond_status(transaction, 487);
             }
             return;
         };
         let Some(context) = self.contexts.get_mut(slot) else { return };
         context.cancelled = true;
+        if let Some(tracked) = &mut context.tracked {
+            tracked.cancelled(cancel);
+        }
         let reason = cancel.raw_values("Reason").next().and_then(|value| std::str::from_utf8(value).ok());
         context.close(reason, stack);
         self.settle(slot, stack);

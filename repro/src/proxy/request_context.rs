@@ -2,6 +2,7 @@
 
 use super::parked::{Waiter, Waiting};
 use super::{Server, Steps};
+use crate::accounting::{Account, Accounting};
 use crate::forwarding::Onward;
 use crate::processors::ProcessorResult;
 use crate::provisioning::Trust;
@@ -98,6 +99,8 @@ pub struct RequestState {
     /// The loop-detection part of its branch.
     pub loop_hash: u64,
     pub(super) transaction: Option<ServerTransaction>,
+    /// What is told of it, if somebody is.
+    pub(super) account: Option<Account>,
 }
 
 /// A request on its way through the chain: reSIProcate's `RequestContext` before the forwarding.
@@ -150,6 +153,7 @@ impl RequestState {
             recurses: false,
             loop_hash: 0,
             transaction,
+            account: None,
         }
     }
 }
@@ -295,7 +299,28 @@ impl RequestContext<'_, '_> {
         self.send(response)
     }
 
+    /// Takes note of a request that begins or ends a session, if that is told.
+    pub(super) fn begin_account(&mut self) {
+        if self.server.accounting().is_some_and(Accounting::wants_sessions) {
+            let peers = &self.server.provisioning().peers;
+            let peer = self.request.source().and_then(|source| peers.at(source.flow.peer.ip()));
+            let name = peer.map(|peer| &*peer.record.name);
+            self.state.account = Account::of(&self.state.request, self.stack.now(), name);
+        }
+    }
+
+    /// What is told of it when it has its answer.
+    pub(super) fn take_account(&mut self) -> Option<Account> {
+        let mut account = self.state.account.take()?;
+        account.set_user(self.state.user.as_deref());
+        Some(account)
+    }
+
     fn send(&mut self, response: Message) -> ProcessorResult {
+        if let (Some(accounting), Some(Account::Invite(call))) = (self.server.accounting(), self.take_account()) {
+            let code = response.status().unwrap_or(0);
+            accounting.refused(call, code, false, self.stack.now());
+        }
         if let Some(transaction) = self.transaction {
             self.stack.respond(transaction, response);
         }

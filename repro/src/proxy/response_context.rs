@@ -1,6 +1,7 @@
 //! What the proxy keeps of a request that it forwarded (RFC 3261 §16.7): its branches, the best response so far, and
 //! what is still to be tried.
 
+use super::accounts::Tracked;
 use super::best::{Best, better};
 use super::target::{Ended, truncate};
 use super::view::Upstream;
@@ -43,7 +44,7 @@ pub(super) struct Branch {
     /// When Timer C fires; moved on by each provisional response.
     pub(super) timer_c: Time,
     pub(super) fallback: Option<Box<Fallback>>,
-    /// Of a request that is watched.
+    /// Of a request that is watched, or that somebody is told of.
     pub(super) target: Option<Box<Target>>,
     /// It was given up as silent, and that was noted of its target.
     pub(super) noted: bool,
@@ -86,6 +87,8 @@ pub(super) struct ResponseContext {
     pub(super) device: Option<Box<Flow>>,
     /// The steps that are left.
     pub(super) rest: Option<Box<Forwarding>>,
+    /// What is told of it, if somebody is.
+    pub(super) tracked: Option<Box<Tracked>>,
 }
 
 /// A request and the targets that it has not been sent to.
@@ -108,6 +111,8 @@ pub(super) struct Forwarding {
     pub(super) ringing: usize,
     pub(super) watched: bool,
     pub(super) recurses: bool,
+    /// Somebody is told where it went.
+    pub(super) accounted: bool,
 }
 
 /// A branch that a [`Forwarding`] began.
@@ -147,6 +152,7 @@ impl ResponseContext {
             branches: SmallVec::new(),
             device: None,
             rest: None,
+            tracked: None,
         }
     }
 
@@ -252,18 +258,24 @@ impl ResponseContext {
         if std::mem::replace(&mut self.answered, true) {
             return;
         }
-        let best = std::mem::take(&mut self.best);
-        match best.code() {
+        let code = self.final_code();
+        match std::mem::take(&mut self.best) {
             // RFC 4320 §4.2: nobody tells a non-INVITE client that it timed out.
-            408 if !self.invite => {}
-            0 | 408 if self.cancelled => stack.respond_status(self.server, 487),
+            best if best.code() == 408 && !self.invite => {}
+            Best::Received(response) if response.status() == Some(code) => stack.respond(self.server, response),
+            _ => stack.respond_status(self.server, code),
+        }
+    }
+
+    /// What the best response comes to.
+    pub(super) fn final_code(&self) -> u16 {
+        match self.best.code() {
+            0 | 408 if self.cancelled => 487,
             // §16.7 step 6: a 503 would say that this proxy is overloaded.
-            503 => stack.respond_status(self.server, 500),
-            code => match best {
-                Best::Received(response) => stack.respond(self.server, response),
-                // Nobody was there in time.
-                _ => stack.respond_status(self.server, if code == 0 { 408 } else { code }),
-            },
+            503 => 500,
+            // Nobody was there in time.
+            0 => 408,
+            code => code,
         }
     }
 }
@@ -372,7 +384,7 @@ impl Forwarding {
     fn outgoing(&self, target: Option<Target>) -> Outgoing {
         let (options, if_lost) = self.way(target.as_ref());
         let fallback = self.fallback(target.as_ref());
-        Outgoing { target, options, if_lost, fallback, watched: self.watched }
+        Outgoing { target, options, if_lost, fallback, keeps_target: self.watched || self.accounted }
     }
 
     /// What a branch to a target that has a flow keeps; nothing for one that has none. Its request has the share of
@@ -392,6 +404,7 @@ impl Forwarding {
             ringing: 0,
             watched: self.watched,
             recurses: false,
+            accounted: self.accounted,
         });
         let flow = Located { older: None, ..target.contact.clone() };
         Some(Box::new(Fallback { aor: self.aor_of(target).to_owned(), flow, next }))
@@ -409,7 +422,7 @@ struct Outgoing {
     options: SendOptions,
     if_lost: u16,
     fallback: Option<Box<Fallback>>,
-    watched: bool,
+    keeps_target: bool,
 }
 
 impl Outgoing {
@@ -419,8 +432,8 @@ impl Outgoing {
             started.skipped.push(code);
             return;
         }
-        let Outgoing { target, options, if_lost, fallback, watched } = self;
-        let target = target.filter(|_| watched).map(Box::new);
+        let Outgoing { target, options, if_lost, fallback, keeps_target } = self;
+        let target = target.filter(|_| keeps_target).map(Box::new);
         started.begun.push(Begun { client: stack.send(request, options), if_lost, fallback, target });
     }
 }

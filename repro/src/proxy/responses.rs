@@ -56,7 +56,10 @@ impl Proxy {
         mut msg: Box<Message>,
         stack: &mut TuContext<'_>,
     ) {
-        let (Some(accepted), 200..=299) = (self.accepted.get(&client), code) else { return };
+        let (Some(accepted), 200..=299) = (self.accepted.get_mut(&client), code) else { return };
+        if let (Some(told), Some(accounting)) = (&mut accepted.told, self.server.accounting()) {
+            told.again(code, &msg, accounting, stack.now());
+        }
         if let Some(upstream) = &accepted.upstream {
             let (target, more) = (accepted.target.as_deref(), Steps::new());
             let response = Some(&mut *msg);
@@ -206,7 +209,7 @@ impl Proxy {
         let Some(fallback) = branch.fallback.take() else { return false };
         if dead {
             tracing::debug!(aor = fallback.aor, contact = &*fallback.flow.uri, "flow failed");
-            self.server.forget(&fallback.aor, &fallback.flow);
+            self.server.forget(&fallback.aor, &fallback.flow, stack.now());
         }
         // A device that was given up is not called by another way.
         match fallback.next.filter(|_| !context.closed && !context.answered && role == Role::Current) {
@@ -250,9 +253,15 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(slot) else { return };
         let target = context.branch(client).and_then(|branch| branch.target.take());
         context.remove(client);
+        let told = match (&mut context.tracked, self.server.accounting()) {
+            (Some(tracked), Some(accounting)) => {
+                tracked.success((&msg, context.answered), target.as_deref(), accounting, stack.now())
+            }
+            _ => None,
+        };
         if context.invite {
             let upstream = context.upstream.clone();
-            self.accepted.insert(client, Accepted { server: context.server, upstream, target });
+            self.accepted.insert(client, Accepted { server: context.server, upstream, target, told });
             self.acks_until = Some(stack.now() + ACK_WAIT);
         }
         if let Some(flow) = context.device.take() {
@@ -271,8 +280,12 @@ impl Proxy {
     fn end_branch(&mut self, client: ClientTransaction, outcome: Best, stack: &mut TuContext<'_>) {
         let Some(slot) = self.branches.remove(&client) else { return };
         let Some(context) = self.contexts.get_mut(slot) else { return };
-        let role = context.branch(client).map_or(Role::GivenUp, |branch| branch.role);
+        let branch = context.branch(client);
+        let (role, target) = branch.map_or((Role::GivenUp, None), |branch| (branch.role, branch.target.take()));
         context.remove(client);
+        if let Some(tracked) = &mut context.tracked {
+            tracked.went_to(target.as_deref());
+        }
         // Of who was given up only a 2xx means something.
         let global = outcome.code() >= 600 && role != Role::GivenUp;
         if role != Role::GivenUp {
@@ -305,6 +318,10 @@ impl Proxy {
                     return self.start_stage(slot, *rest, stack);
                 }
                 context.best.consider(Best::Local(440));
+            }
+            let (code, cancelled) = (context.final_code(), context.cancelled);
+            if let (Some(tracked), Some(accounting)) = (&mut context.tracked, self.server.accounting()) {
+                tracked.failure((code, &context.best, cancelled), accounting, stack.now());
             }
             context.answer(stack);
             if context.is_waiting() {

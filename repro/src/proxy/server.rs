@@ -1,5 +1,6 @@
 //! What the proxies of all shards share.
 
+use crate::accounting::Accounting;
 use crate::auth::Authentication;
 use crate::config::Config;
 use crate::gruu_token::GruuTokens;
@@ -41,6 +42,7 @@ struct Shared {
     silo: Option<Arc<Silo>>,
     epoch: OnceLock<Duration>,
     journal: OnceLock<Arc<Journal>>,
+    accounting: OnceLock<Arc<Accounting>>,
 }
 
 impl Server {
@@ -52,11 +54,24 @@ impl Server {
         let (open, auth) = (config.is_open(), Authentication::new(&config.auth, rng));
         let peers = AccessList::of_networks(&config.trusted_peers, rng);
         let (hasher, gruus) = (Keyed::new(rng), GruuTokens::new(rng));
-        let (poster, epoch, journal) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let (poster, epoch, journal, accounting) = <_>::default();
         let shards = config.placement.shards();
         let silo = config.silo.clone().map(|silo| Arc::new(Silo::new(silo, shards, rng)));
-        let shared =
-            Shared { config, location, hasher, gruus, open, peers, auth, chains, poster, silo, epoch, journal };
+        let shared = Shared {
+            config,
+            location,
+            hasher,
+            gruus,
+            open,
+            peers,
+            auth,
+            chains,
+            poster,
+            silo,
+            epoch,
+            journal,
+            accounting,
+        };
         Server { shared: Arc::new(shared), provisioning: Arc::new(Provisioning::empty(rng)) }
     }
 
@@ -120,9 +135,23 @@ impl Server {
         self.shared.journal.get().map(|journal| &**journal)
     }
 
+    /// Says whom sessions and registrations are told from now on: what is in the location store already is no news.
+    pub fn set_accounting(&self, accounting: Arc<Accounting>) {
+        if accounting.wants_registrations() {
+            self.location().set_accounting(accounting.clone());
+        }
+        // A second one would be of another file.
+        let _ = self.shared.accounting.set(accounting);
+    }
+
+    /// Whom sessions and registrations are told, if anybody is.
+    pub fn accounting(&self) -> Option<&Accounting> {
+        self.shared.accounting.get().map(|accounting| &**accounting)
+    }
+
     /// Removes the bindings of an address-of-record that gave this: the flow is dead (RFC 5626 §7).
-    pub fn forget(&self, aor: &str, dead: &Located) {
-        self.location().remove(aor, dead);
+    pub fn forget(&self, aor: &str, dead: &Located, now: Time) {
+        self.location().remove(aor, dead, now);
         match &dead.by {
             // Connections are not written down.
             By::Flow(flow) if flow.kind.is_reliable() => {}

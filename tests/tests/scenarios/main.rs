@@ -1,5 +1,6 @@
 //! Scenarios that see all crates.
 
+mod accounting;
 mod admin;
 mod admin_api;
 mod admin_page;

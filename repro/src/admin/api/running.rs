@@ -26,6 +26,14 @@ pub(super) fn status(call: &Call<'_>) -> Outcome {
             "waiting": parts.journal.waiting(),
         })
     });
+    let accounting = server.accounting().map(|accounting| {
+        json!({
+            "writable": !accounting.is_failing(),
+            "written": accounting.written(),
+            "shed": accounting.shed(),
+            "waiting": accounting.waiting(),
+        })
+    });
     Ok((
         200,
         json!({
@@ -40,6 +48,7 @@ pub(super) fn status(call: &Call<'_>) -> Outcome {
             "users": published.map(|published| published.provisioning.users()),
             "silo_messages": server.silo().map(|silo| silo.len()),
             "store": store,
+            "accounting": accounting,
         }),
     ))
 }

@@ -1,5 +1,6 @@
 //! The proxy driven by hand-made events.
 
+mod accounting;
 mod auth;
 mod cancel;
 mod chains;

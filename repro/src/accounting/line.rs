@@ -1,0 +1,291 @@
+//! Events as lines: one JSON object each. What is not known is left out.
+
+use super::event::{Bye, Call, Destination, Entry, Event};
+use super::sessions::{Session, Sessions};
+use crate::location::{Binding, By};
+use rutil::Time;
+use serde::Serialize;
+use stack::contents::event::reg_info::Event as RegistrationEvent;
+use stack::header::Date;
+use stack::transport::Flow;
+use stack::uri::{SipUri, Uri};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// A line. Which fields it has its event says.
+#[derive(Default, Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_id: Option<&'a str>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    parties: Option<Parties<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    call: Option<CallFields<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trunk: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setup_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hung_up: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    registration: Option<Registration<'a>>,
+}
+
+#[derive(Serialize)]
+struct Parties<'a> {
+    from: Cow<'a, str>,
+    from_tag: &'a str,
+    to: Cow<'a, str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    to_tag: &'a str,
+}
+
+#[derive(Serialize)]
+struct CallFields<'a> {
+    invited_at: String,
+    request_uri: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    diversion: Vec<Cow<'a, str>>,
+}
+
+#[derive(Serialize)]
+struct Registration<'a> {
+    aor: &'a str,
+    contact: Cow<'a, str>,
+    cause: &'static str,
+    expires_seconds: u64,
+    cseq: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
+}
+
+/// A time as RFC 3339 has it, in UTC with milliseconds; `epoch` is how long after 1970 time zero is.
+fn timestamp(at: Time, epoch: Duration) -> String {
+    let since = epoch + at.since(Time::ZERO);
+    let Date { year, month, day, hour, minute, second } = Date::from_unix(since.as_secs());
+    let millis = since.subsec_millis();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A URI, or a text with one in angle brackets, without the password that it may have.
+fn shown(text: &str) -> Cow<'_, str> {
+    let Some((before, _)) = text.split_once('@') else { return text.into() };
+    // The scheme has a colon as well.
+    if before.matches(':').count() < 2 {
+        return text.into();
+    }
+    let (start, end) = match (text.find('<'), text.find('>')) {
+        (Some(start), Some(end)) if start < end => (start + 1, end),
+        _ => (0, text.len()),
+    };
+    match text.get(start..end).map(Uri::parse_request) {
+        Some(Ok(Uri::Sip(uri))) => {
+            let plain = SipUri { password: None, ..uri };
+            format!("{}{plain}{}", text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default()).into()
+        }
+        // It may be cut short: nothing behind the user is told.
+        _ => match before.rsplit_once(':') {
+            Some((user, _)) => format!("{user}:…").into(),
+            None => "…".into(),
+        },
+    }
+}
+
+fn place(flow: &Flow) -> String {
+    format!("{}:{}", flow.kind.as_param(), flow.peer)
+}
+
+/// Puts lines together, with what is known of the sessions that stand.
+pub(super) struct Lines {
+    pub(super) sessions: Sessions,
+}
+
+impl Lines {
+    /// Writes the line of an event behind `text`; `epoch` is how long after 1970 time zero is.
+    pub(super) fn write(&mut self, entry: Entry, epoch: Duration, text: &mut Vec<u8>) {
+        let Entry { at, event } = entry;
+        let before = text.len();
+        let written = match &event {
+            Event::Established { call, to_tag, code, destination } => {
+                let mut line = of_call("session_established", call, destination.as_ref(), (at, epoch));
+                line.parties = Some(parties(call, to_tag));
+                line.code = Some(*code);
+                line.setup_ms = Some(millis(at.since(call.at)));
+                serde_json::to_writer(&mut *text, &line)
+            }
+            Event::Failed { call, code, cancelled, reason, destination } => {
+                let name = match code {
+                    _ if *cancelled => "session_cancelled",
+                    300..=399 => "session_redirected",
+                    _ => "session_failed",
+                };
+                let mut line = of_call(name, call, destination.as_ref(), (at, epoch));
+                line.code = Some(*code);
+                line.reason = reason.as_deref();
+                line.setup_ms = Some(millis(at.since(call.at)));
+                serde_json::to_writer(&mut *text, &line)
+            }
+            Event::Ended { bye, code } => self.ended(bye, *code, epoch, text),
+            Event::Registration { aor, event, binding } => {
+                serde_json::to_writer(&mut *text, &registration((aor, *event, binding), (at, epoch)))
+            }
+        };
+        match written {
+            Ok(()) => text.push(b'\n'),
+            Err(error) => {
+                text.truncate(before);
+                tracing::error!(%error, "an event cannot be written down");
+            }
+        }
+        if let Event::Established { call, to_tag, destination, .. } = event {
+            self.sessions.begin(Session { call, to_tag, answered: at, destination });
+        }
+    }
+
+    fn ended(&mut self, bye: &Bye, code: u16, epoch: Duration, text: &mut Vec<u8>) -> serde_json::Result<()> {
+        let ended = self.sessions.end(bye);
+        let mut line = match &ended {
+            Some((Session { call, to_tag, answered, destination }, by_caller)) => {
+                let mut line = of_call("session_ended", call, destination.as_ref(), (bye.at, epoch));
+                line.parties = Some(parties(call, to_tag));
+                line.answered_at = Some(timestamp(*answered, epoch));
+                line.setup_ms = Some(millis(answered.since(call.at)));
+                line.duration_ms = Some(millis(bye.at.since(*answered)));
+                line.hung_up = Some(if *by_caller { "caller" } else { "callee" });
+                line
+            }
+            None => Line {
+                event: "session_ended",
+                time: timestamp(bye.at, epoch),
+                call_id: Some(&bye.call_id),
+                parties: Some(Parties {
+                    from: shown(&bye.from),
+                    from_tag: &bye.from_tag,
+                    to: shown(&bye.to),
+                    to_tag: &bye.to_tag,
+                }),
+                hung_up: Some("from"),
+                ..Line::default()
+            },
+        };
+        line.code = Some(code);
+        line.reason = bye.reason.as_deref();
+        serde_json::to_writer(text, &line)
+    }
+}
+
+fn parties<'a>(call: &'a Call, to_tag: &'a str) -> Parties<'a> {
+    Parties { from: shown(&call.from), from_tag: &call.from_tag, to: shown(&call.to), to_tag }
+}
+
+fn of_call<'a>(
+    event: &'static str,
+    call: &'a Call,
+    destination: Option<&'a Destination>,
+    (at, epoch): (Time, Duration),
+) -> Line<'a> {
+    let fields = CallFields {
+        invited_at: timestamp(call.at, epoch),
+        request_uri: shown(&call.request_uri),
+        source: call.source.as_ref().map(place),
+        user: call.user.as_deref(),
+        peer: call.peer.as_deref(),
+        diversion: call.diversions.iter().map(|one| shown(one)).collect(),
+    };
+    let trunk = destination.and_then(|to| to.trunk.as_deref());
+    Line {
+        event,
+        time: timestamp(at, epoch),
+        call_id: Some(&call.call_id),
+        parties: Some(parties(call, "")),
+        call: Some(fields),
+        target: destination.map(|to| shown(&to.uri)),
+        trunk: trunk.map(|trunk| &*trunk.record.name),
+        ..Line::default()
+    }
+}
+
+fn registration<'a>(
+    (aor, event, binding): (&'a str, RegistrationEvent, &'a Binding),
+    (at, epoch): (Time, Duration),
+) -> Line<'a> {
+    let name = match event {
+        RegistrationEvent::Registered | RegistrationEvent::Created => "registration_added",
+        RegistrationEvent::Refreshed | RegistrationEvent::Shortened => "registration_refreshed",
+        RegistrationEvent::Expired => "registration_expired",
+        _ => "registration_removed",
+    };
+    let source = match binding.by() {
+        By::Flow(flow) => Some(place(flow)),
+        _ => binding.neighbour().map(|from| format!("{}:{}", from.kind.as_param(), from.address)),
+    };
+    let path = if let By::Path(path) = binding.by() { Some(&**path) } else { None };
+    Line {
+        event: name,
+        time: timestamp(at, epoch),
+        call_id: Some(&binding.call_id),
+        registration: Some(Registration {
+            aor,
+            contact: shown(binding.uri()),
+            cause: event.as_str(),
+            expires_seconds: binding.expires_at.since(at).as_secs(),
+            cseq: binding.cseq,
+            source,
+            path,
+            instance: binding.device(),
+        }),
+        ..Line::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_rfc_3339() {
+        let at = |nanos, epoch| timestamp(Time::from_nanos(nanos), Duration::from_secs(epoch));
+        assert_eq!(at(0, 0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(at(1_999_999, 1_795_314_725), "2026-11-22T02:32:05.001Z");
+    }
+
+    #[test]
+    fn no_password_is_told() {
+        for (text, expected) in [
+            ("sip:alice@example.com", "sip:alice@example.com"),
+            ("sip:alice:s3cret@example.com:5060;x=1", "sip:alice@example.com:5060;x=1"),
+            ("sip:[2001:db8::1]:5060", "sip:[2001:db8::1]:5060"),
+            ("\"A\" <sip:a:s3cret@h>;reason=busy", "\"A\" <sip:a@h>;reason=busy"),
+            ("sip:a:s3cret@h^", "sip:a:…"),
+            ("tel:+4930123", "tel:+4930123"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+    }
+}
