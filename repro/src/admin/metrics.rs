@@ -2,6 +2,7 @@
 
 use super::exposition::Exposition;
 use super::{Operation, Parts, stack_metrics};
+use crate::events::{Compositor, Package, REG};
 use crate::routing::health::State;
 use crate::store::Published;
 use rutil::Time;
@@ -28,6 +29,7 @@ pub(super) fn render(operation: &Operation, usage: &ProcessUsage) -> String {
     if let Some(parts) = operation.parts() {
         proxy(parts, &mut to);
         accounting(parts, &mut to);
+        events(parts.server.compositor(), &mut to);
         trunks(parts, &mut to);
         stack_metrics::render(&parts.stack.statistics(), &mut to);
     }
@@ -81,6 +83,35 @@ fn accounting(parts: &Parts, to: &mut Exposition) {
         .add(&[], u8::from(!accounting.is_failing()));
     to.gauge("repro_accounting_sessions", "Sessions that were answered here and have not ended.")
         .add(&[], accounting.standing());
+}
+
+/// What the event server does.
+fn events(compositor: &Compositor, to: &mut Exposition) {
+    let counts = compositor.counts();
+    let mut family = to.gauge("repro_subscriptions", "Subscriptions to what the proxy tells, by event package.");
+    for package in std::iter::once(None).chain(Package::ALL.map(Some)) {
+        let name = package.map_or(REG, Package::name);
+        family.add(&[("package", &name)], counts.subscriptions(package));
+    }
+    to.gauge("repro_publications", "Documents that are published; expired ones count until another one is.")
+        .add(&[], compositor.len());
+    to.gauge("repro_publication_bytes", "Memory that they take.").add(&[], compositor.octets());
+    for (name, help, value) in [
+        ("repro_event_notifies_total", "NOTIFYs with what is published.", counts.notifies()),
+        ("repro_event_documents_total", "Documents written for them, each for all who watch.", counts.composed()),
+        (
+            "repro_subscriptions_refused_total",
+            "Subscriptions refused for want of room.",
+            counts.refused_subscriptions(),
+        ),
+        (
+            "repro_publications_refused_total",
+            "Publications that could not be read, or found no room.",
+            counts.refused_publications(),
+        ),
+    ] {
+        to.counter(name, help).add(&[], value);
+    }
 }
 
 fn trunks(parts: &Parts, to: &mut Exposition) {

@@ -20,7 +20,7 @@ pub use accounting::Accounting;
 pub use admin::{Admin, AdminToken, BadToken};
 pub use auth::{AlgorithmName, Asserted, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
-pub use events::Events;
+pub use events::{Events, Watchers};
 pub use file::ConfigError;
 pub use forwarding::{Forwarding, HistoryInfo};
 pub use http::{Http, ServiceUrl};

@@ -4,21 +4,18 @@
 //! meanwhile is kept, of each contact the last. After a NOTIFY there is none for five seconds (RFC 3680 §4.10), but the
 //! rest of what did not fit into it.
 
+use super::compositor::Counted;
 use super::document::Writer;
-use crate::config::NatDetection;
-use crate::location::Changes;
-use crate::nat;
-use crate::proxy::{Server, aor_key};
+use super::subscriber::{is_fetch, lead, resource_of};
+use crate::location::{Changes, Watcher as By};
+use crate::proxy::Server;
 use dum::subscription::{ServerSubscription, ServerSubscriptionEnd, ServerSubscriptionHandler, SubscriptionState};
 use dum::{Dum, Handle};
 use rutil::{HashMap, Keyed, Rng, Time, Wheel};
 use smallvec::SmallVec;
 use stack::contents::event::reg_info::Contact;
 use stack::contents::event::{DocumentState, EventDocument, RegInfo};
-use stack::header::{self, h};
 use stack::message::Message;
-use stack::selector;
-use stack::uri::Uri;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,13 +77,8 @@ impl RegPackage {
         self.watchers.is_empty()
     }
 
-    /// Whether there are changes to be taken.
-    pub(super) fn is_ready(&self) -> bool {
-        !self.is_idle() && self.server.location().watch().is_ready(self.shard)
-    }
-
     pub(super) fn deadline(&self) -> Option<Time> {
-        if self.is_ready() { Some(Time::ZERO) } else { self.timers.next_deadline() }
+        self.timers.next_deadline()
     }
 
     /// Something else is provisioned: who watches what it changes is told everything.
@@ -105,13 +97,11 @@ impl RegPackage {
         }
     }
 
-    /// Takes what has changed, and tells it.
-    pub(super) fn tell(&mut self, dum: &mut Dum<'_>) {
-        for (aor, changes) in self.server.location().watch().take(self.shard) {
-            for sub in self.by_aor.get(&*aor).cloned().unwrap_or_default() {
-                self.add(sub, &changes, dum);
-                self.advance(sub, dum);
-            }
+    /// Tells what has changed.
+    pub(super) fn changed(&mut self, aor: &str, changes: &Changes, dum: &mut Dum<'_>) {
+        for sub in self.by_aor.get(aor).cloned().unwrap_or_default() {
+            self.add(sub, changes, dum);
+            self.advance(sub, dum);
         }
     }
 
@@ -190,50 +180,38 @@ impl RegPackage {
         }
     }
 
-    /// NOTIFYs go by the flow that the SUBSCRIBE came by, where its Contact does not lead back to the subscriber: as calls to
-    /// such a device do.
-    fn lead(&self, dum: &mut Dum<'_>, sub: Sub, subscribe: &Message) {
-        let natted = || self.server.config().nat.detect == NatDetection::Auto && nat::comes_from_behind(subscribe);
-        let unreachable = || match subscribe.header(h::CONTACTS).next() {
-            Some(Ok(header::Contact::Addr(addr))) => addr.uri.sip().is_some_and(selector::needs_flow),
-            _ => false,
-        };
-        let direct = !subscribe.exists(h::RECORD_ROUTES);
-        let flow = subscribe.source().map(|source| source.flow).filter(|_| direct && (natted() || unreachable()));
-        // One that has ended is told nothing.
-        let _ = sub.notify_by(dum, flow);
-    }
-
     fn forget(&mut self, sub: Sub) {
         let Some(watcher) = self.watchers.remove(&sub) else { return };
+        self.server.compositor().counts().ended(None);
         let Some(subs) = self.by_aor.get_mut(&watcher.aor) else { return };
         subs.retain(|other| *other != sub);
         if subs.is_empty() {
             self.by_aor.remove(&watcher.aor);
-            self.server.location().watch().clear(&watcher.aor, self.shard);
+            self.server.location().watch().clear(&watcher.aor, self.shard, By::Registrations);
         }
     }
 }
 
 impl ServerSubscriptionHandler for RegPackage {
     fn on_new_subscription(&mut self, dum: &mut Dum<'_>, sub: Sub, subscribe: &Message) {
-        let Ok(Uri::Sip(uri)) = subscribe.request_uri() else {
+        let Some(aor) = resource_of(subscribe) else {
             let _ = sub.reject(dum, 404, |_| {});
             return;
         };
-        let aor: Arc<str> = aor_key(uri).into();
         let subs = self.by_aor.entry(aor.clone()).or_default();
         if subs.len() >= MOST_WATCHERS {
+            self.server.compositor().counts().count(Counted::RefusedSubscription);
             let _ = sub.reject(dum, 503, |response| response.append_line("Retry-After", "60"));
             return;
         }
         subs.push(sub);
         // Before anything is read, so that nothing is missed.
-        self.server.location().watch().set(&aor, self.shard);
+        self.server.location().watch().set(&aor, self.shard, By::Registrations);
         let (version, waiting, armed) = (0, Vec::new(), Time::MAX);
         let (all, rest, busy, not_before) = (true, false, false, Time::ZERO);
+        self.server.compositor().counts().begun(None);
         self.watchers.insert(sub, Watcher { aor, version, waiting, all, rest, busy, not_before, armed });
-        self.lead(dum, sub, subscribe);
+        lead(&self.server, dum, sub, subscribe);
         let room = if is_fetch(subscribe) { usize::MAX } else { self.room() };
         let Some(document) = self.next(sub, room, dum) else { return };
         match sub.accept(dum, SubscriptionState::Active, Some(&document.to_contents())) {
@@ -247,7 +225,7 @@ impl ServerSubscriptionHandler for RegPackage {
 
     /// RFC 3680 §4.7: everything is told again.
     fn on_refresh(&mut self, dum: &mut Dum<'_>, sub: Sub, subscribe: &Message) {
-        self.lead(dum, sub, subscribe);
+        lead(&self.server, dum, sub, subscribe);
         if let Some(watcher) = self.watchers.get_mut(&sub) {
             watcher.all = true;
         }
@@ -268,9 +246,4 @@ impl ServerSubscriptionHandler for RegPackage {
         tracing::debug!(?end, "subscription ended");
         self.forget(sub);
     }
-}
-
-/// Whether a SUBSCRIBE asks for the state once. There is one NOTIFY, and everything must be in it.
-fn is_fetch(subscribe: &Message) -> bool {
-    subscribe.header(h::EXPIRES).is_ok_and(|expires| expires.0 == 0)
 }

@@ -14,7 +14,7 @@ pub use binding::{Binding, By, NewBinding};
 pub use natted::Natted;
 pub use stored::Notation;
 pub(crate) use watch::Changed;
-pub use watch::{Change, Changes, Watch};
+pub use watch::{Change, Changes, Watch, Watcher};
 
 use crate::accounting::Accounting;
 use parking_lot::RwLock;

@@ -60,9 +60,20 @@ impl Changes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Changed;
 
+/// Who sets a mark: each takes back its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watcher {
+    /// Who tells of registrations (RFC 3680).
+    Registrations = 1,
+    /// Who tells of presence (RFC 3856).
+    Presence = 2,
+}
+
 #[derive(Debug)]
 struct Mark {
     shard: u16,
+    /// Who has set it, a bit each.
+    by: u8,
     changes: Changes,
 }
 
@@ -103,21 +114,28 @@ impl Watch {
     }
 
     /// From now on a shard hears of an address-of-record.
-    pub fn set(&self, aor: &str, shard: u16) {
+    pub fn set(&self, aor: &str, shard: u16, by: Watcher) {
         let mut all = self.marks.lock();
         let marks = all.by_aor.entry(aor.into()).or_default();
-        if marks.iter().all(|mark| mark.shard != shard) {
-            marks.push(Mark { shard, changes: Changes::default() });
-            self.count.fetch_add(1, Ordering::SeqCst);
+        match marks.iter_mut().find(|mark| mark.shard == shard) {
+            Some(mark) => mark.by |= by as u8,
+            None => {
+                marks.push(Mark { shard, by: by as u8, changes: Changes::default() });
+                self.count.fetch_add(1, Ordering::SeqCst);
+            }
         }
     }
 
-    /// A shard hears no more of an address-of-record.
-    pub fn clear(&self, aor: &str, shard: u16) {
+    /// A shard hears no more of an address-of-record, unless somebody else there does.
+    pub fn clear(&self, aor: &str, shard: u16, by: Watcher) {
         let mut all = self.marks.lock();
         let Some(marks) = all.by_aor.get_mut(aor) else { return };
         let before = marks.len();
-        marks.retain(|mark| mark.shard != shard);
+        marks.iter_mut().filter(|mark| mark.shard == shard).for_each(|mark| mark.by &= !(by as u8));
+        marks.retain(|mark| mark.by != 0);
+        if marks.len() == before {
+            return;
+        }
         self.count.fetch_sub(before - marks.len(), Ordering::SeqCst);
         if marks.is_empty() {
             all.by_aor.remove(aor);
@@ -190,6 +208,7 @@ pub(super) fn changes(old: &[Binding], new: &[Binding], now: Time) -> Vec<Change
 mod tests {
     use super::*;
     use crate::location::{By, NewBinding};
+    use Watcher::{Presence, Registrations};
     use rutil::Rng;
 
     fn binding(id: u32, expires: u64) -> Binding {
@@ -231,8 +250,9 @@ mod tests {
         let watch = Watch::new(&Keyed::new(&mut Rng::from_seed(1)));
         let change = |id, event| vec![Change::new(event, &binding(id, 500))];
         watch.note("a@h", || panic!("nobody watches"));
-        watch.set("a@h", 0);
-        watch.set("a@h", 1);
+        watch.set("a@h", 0, Registrations);
+        watch.set("a@h", 1, Registrations);
+        watch.set("a@h", 1, Presence);
         watch.note("b@h", || panic!("nobody watches that"));
         watch.note("a@h", || change(1, Event::Registered));
         watch.note("a@h", || change(2, Event::Registered));
@@ -242,16 +262,19 @@ mod tests {
         assert_eq!(taken.iter().map(|(aor, _)| &**aor).collect::<Vec<_>>(), ["a@h"]);
         assert_eq!(ids(&taken[0].1.list), [(2, Event::Registered), (1, Event::Refreshed)]);
         assert!(!watch.is_ready(1) && watch.take(1).is_empty());
-        watch.clear("a@h", 0);
+        watch.clear("a@h", 0, Registrations);
         assert!(watch.take(0).is_empty());
-        watch.clear("a@h", 1);
+        watch.clear("a@h", 1, Registrations);
+        watch.note("a@h", || change(3, Event::Registered));
+        assert_eq!(watch.take(1).len(), 1, "presence is told still");
+        watch.clear("a@h", 1, Presence);
         watch.note("a@h", || panic!("nobody watches any more"));
     }
 
     #[test]
     fn changes_are_bounded() {
         let watch = Watch::new(&Keyed::new(&mut Rng::from_seed(1)));
-        watch.set("a@h", 0);
+        watch.set("a@h", 0, Registrations);
         for id in 1..=100 {
             watch.note("a@h", || vec![Change::new(Event::Registered, &binding(id, 500))]);
         }

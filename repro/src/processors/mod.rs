@@ -57,7 +57,7 @@ pub enum ProcessorResult {
     SkipThisChain,
     /// It is done with: answered, or dropped.
     SkipAllChains,
-    /// It is a SUBSCRIBE for the event server of this shard ([`crate::events`]), which answers it.
+    /// It is a SUBSCRIBE or PUBLISH for the event server of this shard ([`crate::events`]), which answers it.
     ToEventServer,
     /// It waits for what the processor has asked for with [`RequestContext::wait`]; the same processor resumes it.
     WaitingForEvent,

@@ -3,6 +3,7 @@
 use crate::accounting::Accounting;
 use crate::auth::Authentication;
 use crate::config::Config;
+use crate::events::Compositor;
 use crate::gruu_token::GruuTokens;
 use crate::location::{By, Limits, Located, LocationStore};
 use crate::processors::Chains;
@@ -40,6 +41,7 @@ struct Shared {
     chains: Chains,
     poster: OnceLock<TuPoster>,
     silo: Option<Arc<Silo>>,
+    compositor: Compositor,
     epoch: OnceLock<Duration>,
     journal: OnceLock<Arc<Journal>>,
     accounting: OnceLock<Arc<Accounting>>,
@@ -57,6 +59,7 @@ impl Server {
         let (poster, epoch, journal, accounting) = <_>::default();
         let shards = config.placement.shards();
         let silo = config.silo.clone().map(|silo| Arc::new(Silo::new(silo, shards, rng)));
+        let compositor = Compositor::new(config.events.clone(), rng);
         let shared = Shared {
             config,
             location,
@@ -68,6 +71,7 @@ impl Server {
             chains,
             poster,
             silo,
+            compositor,
             epoch,
             journal,
             accounting,
@@ -99,6 +103,7 @@ impl Server {
     /// Says how answers from elsewhere get to the proxies, once the stack has started.
     pub fn set_poster(&self, poster: TuPoster) {
         self.location().watch().set_poster(poster.clone());
+        self.compositor().set_poster(poster.clone());
         // A second one would be of another stack.
         let _ = self.shared.poster.set(poster);
     }
@@ -122,6 +127,11 @@ impl Server {
     /// The messages for users who are not there, if any are kept.
     pub fn silo(&self) -> Option<&Arc<Silo>> {
         self.shared.silo.as_ref()
+    }
+
+    /// What is published for users of ours.
+    pub fn compositor(&self) -> &Compositor {
+        &self.shared.compositor
     }
 
     /// Says where changes of bindings are kept, before the first request.

@@ -26,14 +26,25 @@ impl Baresip {
     /// Starts it at `local`, as the user `bob`, and waits until it is there. `commands` are those of its command line
     /// (`/dial sip:…`), and run then.
     pub fn start(local: SocketAddr, commands: &[&str]) -> Result<Self, String> {
+        Self::with(local, &format!("<sip:bob@{local}>;regint=0;answermode=auto"), "", &[], commands)
+    }
+
+    /// The same with another account, a line of the contacts, and further modules.
+    pub fn with(
+        local: SocketAddr,
+        account: &str,
+        contact: &str,
+        modules: &[&str],
+        commands: &[&str],
+    ) -> Result<Self, String> {
         let folder = Folder::create("baresip").map_err(|e| e.to_string())?;
+        let more: String = modules.iter().map(|module| format!("module_app {module}\n")).collect();
         let config = format!(
             "sip_listen {local}\nmodule_path {MODULES}\naudio_source aubridge,nil\naudio_player aubridge,nil\n\
-             module g711.so\nmodule aubridge.so\nmodule_app account.so\nmodule_app menu.so\n"
+             module g711.so\nmodule aubridge.so\nmodule_app account.so\nmodule_app menu.so\n{more}"
         );
-        let account = format!("<sip:bob@{local}>;regint=0;answermode=auto\n");
-        for (file, text) in [("config", &*config), ("accounts", &account), ("contacts", "")] {
-            fs::write(folder.path().join(file), text).map_err(|e| format!("{file}: {e}"))?;
+        for (file, text) in [("config", &*config), ("accounts", account), ("contacts", contact)] {
+            fs::write(folder.path().join(file), format!("{text}\n")).map_err(|e| format!("{file}: {e}"))?;
         }
         let mut command = Command::new("baresip");
         command.arg("-4").arg("-f").arg(folder.path());

@@ -26,6 +26,7 @@ mod overload;
 mod passwords;
 mod peers;
 mod phone;
+mod presence;
 mod registered;
 mod repro;
 mod silo;

@@ -47,6 +47,7 @@ pub(super) fn status(call: &Call<'_>) -> Outcome {
             "addresses_of_record": location.len(),
             "users": published.map(|published| published.provisioning.users()),
             "silo_messages": server.silo().map(|silo| silo.len()),
+            "publications": server.compositor().len(),
             "store": store,
             "accounting": accounting,
         }),

@@ -19,6 +19,7 @@ mod nat;
 mod path;
 mod peers;
 mod provisioned;
+mod published;
 mod redirect;
 mod register;
 mod relay;

@@ -1,0 +1,397 @@
+//! The event state compositor (RFC 3903 §2): what is published for users of ours, shared by all shards, and which shards are
+//! to hear of what. All of it is in memory behind one lock, which is held for a look-up; what is told is composed by who
+//! tells it.
+//!
+//! Bounded by `[events]`: publications and their octets in all, and of one user; marks by the subscriptions of the shards.
+
+use super::package::Package;
+use crate::config;
+use crate::location::Changed;
+use dum::publication::{Document, PublicationsFull};
+use parking_lot::Mutex;
+use rutil::{HashMap, Keyed, Rng, Time};
+use smallvec::SmallVec;
+use stack::tu::TuPoster;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Most octets of what is published to one package of one user: all of it has to fit into one NOTIFY.
+const MOST_OCTETS_OF_USER: usize = 48 << 10;
+/// What a publication costs beside its text and the name of its user.
+const OVERHEAD: usize = 256;
+/// Flags for shards; those that share one are woken together.
+const FLAGS: usize = 64;
+
+/// Whose state it is, and of what.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Resource {
+    pub(super) package: Package,
+    /// The address-of-record.
+    pub(super) aor: Arc<str>,
+}
+
+/// What was published.
+struct Publication {
+    /// Stays as long as it is refreshed or changed.
+    name: u64,
+    document: Document,
+}
+
+/// What is published for a resource, and which shards hear of it.
+#[derive(Default)]
+struct Entry {
+    publications: Vec<Publication>,
+    /// Each with whether it has been told and has not looked since.
+    marks: SmallVec<[(u16, bool); 1]>,
+}
+
+impl Entry {
+    fn octets(&self, resource: &Resource) -> usize {
+        self.publications.iter().map(|publication| cost(resource, &publication.document)).sum()
+    }
+}
+
+fn cost(resource: &Resource, document: &Document) -> usize {
+    OVERHEAD + resource.aor.len() + document.body.len() + document.content_type.len() + document.etag.len()
+}
+
+struct Kept {
+    resources: HashMap<Resource, Entry>,
+    /// When each publication ends.
+    ends: BTreeMap<(Time, u64), Resource>,
+    last: u64,
+    octets: usize,
+    /// What shards are to look at.
+    changed: Vec<(u16, Resource)>,
+}
+
+/// What the event servers of all shards have done and have.
+#[derive(Debug, Default)]
+pub struct EventCounts {
+    /// Subscriptions, in the order of [`Package::ALL`], and behind these those to `reg`.
+    subscriptions: [AtomicUsize; 4],
+    /// NOTIFYs with what is published.
+    notifies: AtomicU64,
+    /// Documents that were written for them.
+    composed: AtomicU64,
+    /// Subscriptions that were refused for want of room.
+    refused_subscriptions: AtomicU64,
+    /// Publications that were refused for want of room, or because they could not be read.
+    refused_publications: AtomicU64,
+}
+
+/// Something to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    Notify,
+    Composed,
+    RefusedSubscription,
+    RefusedPublication,
+}
+
+impl EventCounts {
+    pub(super) fn count(&self, what: Counted) {
+        let counter = match what {
+            Counted::Notify => &self.notifies,
+            Counted::Composed => &self.composed,
+            Counted::RefusedSubscription => &self.refused_subscriptions,
+            Counted::RefusedPublication => &self.refused_publications,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn of(&self, package: Option<Package>) -> &AtomicUsize {
+        let [presence, summary, dialog, reg] = &self.subscriptions;
+        match package {
+            Some(Package::Presence) => presence,
+            Some(Package::MessageSummary) => summary,
+            Some(Package::Dialog) => dialog,
+            None => reg,
+        }
+    }
+
+    /// A subscription has begun; `None` is `reg`.
+    pub(super) fn begun(&self, package: Option<Package>) {
+        self.of(package).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A subscription has ended.
+    pub(super) fn ended(&self, package: Option<Package>) {
+        self.of(package).fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Subscriptions to a package; `None` is `reg`.
+    pub fn subscriptions(&self, package: Option<Package>) -> usize {
+        self.of(package).load(Ordering::Relaxed)
+    }
+
+    /// NOTIFYs with what is published, since the start.
+    pub fn notifies(&self) -> u64 {
+        self.notifies.load(Ordering::Relaxed)
+    }
+
+    /// Documents that were written for them: one for all who watch, in each shard.
+    pub fn composed(&self) -> u64 {
+        self.composed.load(Ordering::Relaxed)
+    }
+
+    /// Subscriptions that were refused for want of room.
+    pub fn refused_subscriptions(&self) -> u64 {
+        self.refused_subscriptions.load(Ordering::Relaxed)
+    }
+
+    /// Publications that were refused for want of room, or because they could not be read.
+    pub fn refused_publications(&self) -> u64 {
+        self.refused_publications.load(Ordering::Relaxed)
+    }
+}
+
+/// What is published for users of ours.
+pub struct Compositor {
+    limits: config::Events,
+    kept: Mutex<Kept>,
+    publications: AtomicUsize,
+    octets: AtomicUsize,
+    ready: [AtomicBool; FLAGS],
+    poster: OnceLock<TuPoster>,
+    counts: EventCounts,
+}
+
+impl Compositor {
+    /// Nothing is published; `rng` gives the keys of its tables.
+    pub fn new(limits: config::Events, rng: &mut Rng) -> Self {
+        let kept = Kept {
+            resources: HashMap::with_hasher(Keyed::new(rng)),
+            ends: BTreeMap::new(),
+            last: 0,
+            octets: 0,
+            changed: Vec::new(),
+        };
+        Compositor {
+            limits,
+            kept: Mutex::new(kept),
+            publications: AtomicUsize::new(0),
+            octets: AtomicUsize::new(0),
+            ready: std::array::from_fn(|_| AtomicBool::new(false)),
+            poster: OnceLock::new(),
+            counts: EventCounts::default(),
+        }
+    }
+
+    /// Says how shards are woken, once the stack has started.
+    pub(crate) fn set_poster(&self, poster: TuPoster) {
+        // A second one would be of another stack.
+        let _ = self.poster.set(poster);
+    }
+
+    /// What the event servers have done.
+    pub fn counts(&self) -> &EventCounts {
+        &self.counts
+    }
+
+    /// How many publications there are; expired ones count until something else is published.
+    pub fn len(&self) -> usize {
+        self.publications.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many octets they take.
+    pub fn octets(&self) -> usize {
+        self.octets.load(Ordering::Relaxed)
+    }
+
+    /// From now on a shard hears of a resource.
+    pub(super) fn mark(&self, resource: &Resource, shard: u16) {
+        let mut kept = self.kept.lock();
+        let entry = kept.resources.entry(resource.clone()).or_default();
+        if entry.marks.iter().all(|(marked, _)| *marked != shard) {
+            entry.marks.push((shard, false));
+        }
+    }
+
+    /// A shard hears no more of a resource.
+    pub(super) fn clear(&self, resource: &Resource, shard: u16) {
+        let mut kept = self.kept.lock();
+        let Some(entry) = kept.resources.get_mut(resource) else { return };
+        let told = entry.marks.iter().any(|(marked, told)| *marked == shard && *told);
+        entry.marks.retain(|(marked, _)| *marked != shard);
+        if entry.marks.is_empty() && entry.publications.is_empty() {
+            kept.resources.remove(resource);
+        }
+        if told {
+            kept.changed.retain(|(of, changed)| *of != shard || changed != resource);
+        }
+    }
+
+    /// Whether there may be something for a shard to look at.
+    pub(super) fn is_ready(&self, shard: u16) -> bool {
+        self.flag(shard).load(Ordering::SeqCst)
+    }
+
+    /// What a shard is to look at.
+    pub(super) fn take(&self, shard: u16) -> Vec<Resource> {
+        if !self.flag(shard).swap(false, Ordering::SeqCst) {
+            return Vec::new();
+        }
+        let mut kept = self.kept.lock();
+        let Kept { resources, changed, .. } = &mut *kept;
+        let own = changed.extract_if(.., |(of, _)| *of == shard).map(|(_, resource)| resource);
+        own.inspect(|resource| {
+            let marks = resources.get_mut(resource).map(|entry| entry.marks.iter_mut());
+            marks.into_iter().flatten().filter(|(of, _)| *of == shard).for_each(|(_, told)| *told = false);
+        })
+        .collect()
+    }
+
+    /// What is published for a resource and has not expired, the oldest first.
+    pub(super) fn documents(&self, resource: &Resource, now: Time) -> Vec<(u64, Document)> {
+        let kept = self.kept.lock();
+        let all = kept.resources.get(resource).into_iter().flat_map(|entry| &entry.publications);
+        all.filter(|publication| publication.document.expires > now)
+            .map(|publication| (publication.name, publication.document.clone()))
+            .collect()
+    }
+
+    /// Instead of `before`, which was read before, there is `after` now, by this shard; what somebody else has published
+    /// meanwhile stays. What has the place of something else is its next version.
+    ///
+    /// # Errors
+    /// When there is no room, or somebody has changed the same meanwhile.
+    pub(super) fn change(
+        &self,
+        resource: &Resource,
+        before: &[Document],
+        after: Vec<Document>,
+        now: Time,
+    ) -> Result<(), PublicationsFull> {
+        let mut kept = self.kept.lock();
+        self.drop_expired(&mut kept, now);
+        let is_in = |document: &Document, all: &[Document]| all.iter().any(|other| other.etag == document.etag);
+        let gone = before.iter().find(|document| !is_in(document, &after)).map(|document| document.etag.clone());
+        let new = after.into_iter().find(|document| !is_in(document, before));
+        let kept = &mut *kept;
+        let publications: &[Publication] =
+            kept.resources.get(resource).map_or(&[], |entry| entry.publications.as_slice());
+        let at = match &gone {
+            Some(etag) => {
+                let at = publications.iter().position(|publication| publication.document.etag == *etag);
+                Some(at.ok_or(PublicationsFull)?)
+            }
+            None => None,
+        };
+        let old = at.and_then(|at| publications.get(at)).map(|publication| &publication.document);
+        if let Some(new) = &new {
+            let room = Room { kept, limits: &self.limits, publications: self.len() };
+            room.check(resource, publications, old, new)?;
+        }
+        let same_text = matches!((old, &new), (Some(old), Some(new)) if old.body == new.body);
+        let entry = kept.resources.entry(resource.clone()).or_default();
+        let before = entry.octets(resource);
+        let number = entry.publications.len();
+        match (at, new) {
+            (Some(at), Some(new)) => {
+                if let Some(publication) = entry.publications.get_mut(at) {
+                    kept.ends.remove(&(publication.document.expires, publication.name));
+                    kept.ends.insert((new.expires, publication.name), resource.clone());
+                    publication.document = new;
+                    // What counts is what was published last.
+                    if !same_text {
+                        let last = entry.publications.remove(at);
+                        entry.publications.push(last);
+                    }
+                }
+            }
+            (Some(at), None) => {
+                let publication = entry.publications.remove(at);
+                kept.ends.remove(&(publication.document.expires, publication.name));
+            }
+            (None, Some(document)) => {
+                kept.last += 1;
+                kept.ends.insert((document.expires, kept.last), resource.clone());
+                entry.publications.push(Publication { name: kept.last, document });
+            }
+            (None, None) => {}
+        }
+        kept.octets = kept.octets + entry.octets(resource) - before;
+        self.publications.fetch_add(entry.publications.len(), Ordering::Relaxed);
+        self.publications.fetch_sub(number, Ordering::Relaxed);
+        self.octets.store(kept.octets, Ordering::Relaxed);
+        // Marks are told of refreshes too: they know when what they told ends.
+        self.note(kept, resource);
+        Ok(())
+    }
+
+    /// Drops what has expired, and tells the shards.
+    pub(super) fn expire(&self, now: Time) {
+        self.drop_expired(&mut self.kept.lock(), now);
+    }
+
+    fn drop_expired(&self, kept: &mut Kept, now: Time) {
+        while let Some(first) = kept.ends.first_entry().filter(|first| first.key().0 <= now) {
+            let (name, resource) = (first.key().1, first.remove());
+            let Some(entry) = kept.resources.get_mut(&resource) else { continue };
+            let before = entry.octets(&resource);
+            entry.publications.retain(|publication| publication.name != name);
+            kept.octets = kept.octets + entry.octets(&resource) - before;
+            self.publications.fetch_sub(1, Ordering::Relaxed);
+            self.note(kept, &resource);
+        }
+        self.octets.store(kept.octets, Ordering::Relaxed);
+    }
+
+    /// Tells who has marked a resource; without marks and publications it is forgotten.
+    fn note(&self, kept: &mut Kept, resource: &Resource) {
+        let Some(entry) = kept.resources.get_mut(resource) else { return };
+        if entry.marks.is_empty() && entry.publications.is_empty() {
+            kept.resources.remove(resource);
+            return;
+        }
+        for (shard, told) in entry.marks.iter_mut().filter(|(_, told)| !*told) {
+            *told = true;
+            kept.changed.push((*shard, resource.clone()));
+            // One that is not woken has its inbox full, and looks at the flag when it has worked on that.
+            if !self.flag(*shard).swap(true, Ordering::SeqCst)
+                && let Some(poster) = self.poster.get()
+            {
+                let _ = poster.post((*shard).into(), Box::new(Changed));
+            }
+        }
+    }
+
+    fn flag(&self, shard: u16) -> &AtomicBool {
+        &self.ready[usize::from(shard) % FLAGS]
+    }
+}
+
+/// Whether there is room.
+struct Room<'k> {
+    kept: &'k Kept,
+    limits: &'k config::Events,
+    publications: usize,
+}
+
+impl Room<'_> {
+    fn check(
+        &self,
+        resource: &Resource,
+        publications: &[Publication],
+        old: Option<&Document>,
+        new: &Document,
+    ) -> Result<(), PublicationsFull> {
+        let freed = old.map_or(0, |old| cost(resource, old));
+        let octets = self.kept.octets - freed + cost(resource, new);
+        let bodies: usize = publications.iter().map(|publication| publication.document.body.len()).sum();
+        let own = bodies - old.map_or(0, |old| old.body.len()) + new.body.len();
+        let more = usize::from(old.is_none());
+        let fits = publications.len() + more <= self.limits.publications_per_user
+            && own <= MOST_OCTETS_OF_USER
+            && self.publications + more <= self.limits.publications
+            && octets <= self.limits.publication_octets;
+        fits.then_some(()).ok_or(PublicationsFull)
+    }
+}

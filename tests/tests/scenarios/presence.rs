@@ -1,0 +1,146 @@
+//! Presence, messages that wait and dialogs, as telephones and our own programs see them.
+
+use crate::end::signal;
+use crate::phone::Phone;
+use crate::repro::{File, LIMIT, address, start};
+use crate::sip_cli::{ended, events, run, sip};
+use std::net::SocketAddr;
+use std::thread;
+use tests::peers::{self, Baresip, Process};
+use tests::raw;
+
+const PACKAGES: &str = "[events]\npackages = [\"presence\", \"message-summary\", \"dialog\"]\nthrottle_seconds = 0\n";
+
+/// Somebody who watches by `sip subscribe`, until he was told so often.
+fn watcher(target: &str, event: &str, count: &str) -> Process {
+    let mut process = sip(&["subscribe", target, "--event", event, "--count", count, "--json"], &[]);
+    process.wait_for(LIMIT, |line| line.contains("\"notify\"").then_some(())).expect("the first NOTIFY");
+    process
+}
+
+fn publish(target: &str, more: &[&str]) -> Option<String> {
+    let (code, output) = run(&[&["publish", target, "--json"], more].concat());
+    assert_eq!(code, 0, "{output}");
+    events(&output, "published").first().and_then(|event| Some(event["etag"].as_str()?.to_owned()))
+}
+
+#[test]
+fn who_watches_by_our_programs_follows_who_publishes_by_them() {
+    let file = File::new("presence", PACKAGES);
+    thread::scope(|scope| {
+        for placement in ["inline", "sharded:2"] {
+            let file = &file;
+            scope.spawn(move || {
+                let repro = start(&["--config", file.name(), "--placement", placement]);
+                let target = format!("sip:bob@{}", address(&repro, "udp"));
+                let watchers = [(); 3].map(|()| watcher(&target, "presence", "4"));
+                let etag = publish(&target, &["--status", "open", "--note", "in <the> \"office\""]).expect("an ETag");
+                let etag =
+                    publish(&target, &["--etag", &etag, "--status", "closed", "--note", "away"]).expect("another");
+                publish(&target, &["--etag", &etag, "--remove"]);
+                for watcher in watchers {
+                    let (code, output) = ended(watcher);
+                    let told = output.lines().filter(|line| line.contains("\"notify\""));
+                    let told: Vec<&str> = told.collect();
+                    assert_eq!((code, told.len()), (0, 4), "{placement}: {output}");
+                    for (line, text) in told.iter().zip(["closed", "office", "away", "closed"]) {
+                        assert!(line.contains(text), "{placement}: {text} is not in {line}");
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// What a softphone of others makes of it, and what it publishes.
+#[test]
+fn baresip_watches_and_publishes() {
+    if !peers::available("baresip") {
+        return;
+    }
+    let file = File::new("presence-baresip", PACKAGES);
+    let repro = start(&["--config", file.name()]);
+    let proxy = address(&repro, "udp");
+    let local = SocketAddr::from((peers::loopback(), 5060));
+    let bob = format!("sip:bob@{proxy}");
+    let mut watcher = sip(&["subscribe", &bob, "--json"], &[]);
+    watcher.wait_for(LIMIT, |line| line.contains("closed").then_some(())).expect("nobody is there");
+    let account = format!("<{bob}>;regint=600;pubint=600;answermode=auto");
+    let contact = format!("\"Alice\" <sip:alice@{proxy}>;presence=p2p");
+    let modules = ["contact.so", "presence.so"];
+    let mut baresip = Baresip::with(local, &account, &contact, &modules, &["/presence_online"]).expect("it starts");
+    // It publishes by PUBLISH, and the watcher is told.
+    watcher.wait_for(LIMIT, |line| line.contains("open").then_some(())).expect("bob is there");
+    publish(&format!("sip:alice@{proxy}"), &["--status", "open"]);
+    baresip.says("Online", LIMIT).expect("alice is there");
+    signal(&watcher, "INT");
+    ended(watcher);
+}
+
+/// A flood of watchers and publications is cut off, and what was there before is told on.
+#[test]
+fn a_flood_is_cut_off() {
+    let limits = "subscriptions_per_user = 20\npublications_per_user = 5\nmax_publication = 1000\n";
+    let file = File::new("presence-flood", &format!("{PACKAGES}{limits}"));
+    let repro = start(&["--config", file.name()]);
+    let proxy = address(&repro, "udp");
+    let (alice, mallory) = (Phone::new("alice", proxy), Phone::new("mallory", proxy));
+    let subscribe = |phone: &Phone, call: &str| {
+        let lines = format!("Event: presence\r\nExpires: 600\r\nContact: <{}>\r\n", phone.uri());
+        phone.send(&request(phone, "SUBSCRIBE", (call, 1), &lines, ""));
+        raw::status(&phone.hear("SIP/2.0 "))
+    };
+    assert_eq!(subscribe(&alice, "w"), Some(200));
+    let told = alice.hear("NOTIFY ");
+    alice.answer(&told, 200);
+    let codes: Vec<_> = (0..40).map(|call| subscribe(&mallory, &format!("m{call}"))).collect();
+    assert_eq!(codes.iter().filter(|code| **code == Some(200)).count(), 19, "{codes:?}");
+    assert!(codes.iter().skip(19).all(|code| *code == Some(503)), "{codes:?}");
+    let open = |id: usize| {
+        format!(
+            "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='sip:bob'><tuple id='t{id}'><status><basic>open</basic></status></tuple></presence>"
+        )
+    };
+    let publish = |count: u32, body: &str| {
+        let lines = "Event: presence\r\nContent-Type: application/pidf+xml\r\n";
+        mallory.send(&request(&mallory, "PUBLISH", (&format!("p{count}"), 1), lines, body));
+        loop {
+            let response = mallory.hear("SIP/2.0 ");
+            if raw::first(&response, "cseq").ends_with(b"PUBLISH") {
+                return raw::status(&response).expect("a status");
+            }
+        }
+    };
+    let bomb = "<!DOCTYPE p [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><presence>&b;</presence>";
+    let deep = format!("{}{}", "<a>".repeat(100), "</a>".repeat(100));
+    for (count, (body, expected)) in
+        [(bomb, 400), ("<presence", 400), (&*deep, 413), (&*"x".repeat(2000), 413), ("\u{0}", 400)]
+            .into_iter()
+            .enumerate()
+    {
+        assert_eq!(publish(count as u32, body), expected, "{}", body.chars().take(40).collect::<String>());
+    }
+    let codes: Vec<_> = (0..8).map(|id| publish(100 + id, &open(id as usize))).collect();
+    assert_eq!(codes, [200, 200, 200, 200, 200, 503, 503, 503]);
+    // Of all that alice is told what was taken, in one document at last.
+    loop {
+        let told = alice.hear("NOTIFY ");
+        alice.answer(&told, 200);
+        if String::from_utf8_lossy(&told).contains("t4") {
+            break;
+        }
+    }
+}
+
+/// A request for bob, out of a dialog.
+fn request(from: &Phone, method: &str, (call, count): (&str, u32), lines: &str, body: &str) -> Vec<u8> {
+    let (own, proxy) = (from.uri(), from.proxy());
+    let sent_by = own.rsplit('@').next().expect("a host");
+    format!(
+        "{method} sip:bob@{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by};branch=z9hG4bK{call}{count}\r\nMax-Forwards: 70\r\n\
+         From: <{own}>;tag={call}\r\nTo: <sip:bob@{proxy}>\r\nCall-ID: {call}\r\nCSeq: {count} {method}\r\n\
+         {lines}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
