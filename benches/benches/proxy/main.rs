@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p benches --bench proxy -- [ROW...] [--rounds 5] [--seconds 3] [--rate 1000] [--connections 4]
 //! [--repro PATH] [--off PATH]`, where ROW is `calls`, `handshakes`, `accounting`, `shards`, `refusals`, `memory`,
-//! `registrations` or `users`; all of them without.
+//! `registrations`, `users` or `notifies`; all of them without.
 //!
 //! `--off` is a build of the proxy without the accounting that the row of this name is about; without it only what the
 //! configuration can switch off is measured.
@@ -20,6 +20,7 @@ mod refusals;
 mod registrations;
 mod site;
 mod subject;
+mod watchers;
 
 use benches::median;
 use std::path::PathBuf;
@@ -84,6 +85,7 @@ fn main() {
         ("memory", memory::of_connections),
         ("registrations", registrations::refreshes),
         ("users", registrations::many),
+        ("notifies", watchers::notifies),
     ] {
         if args.wants(name) {
             row(&args);

@@ -72,7 +72,8 @@ fn publish(context: &mut RequestContext<'_, '_>) -> ProcessorResult {
     }
     let (aor, own) = (aor_key(uri.clone()), uri.port.is_some().then(|| SipUri { port: None, ..uri }.to_string()));
     let for_himself = package(context) != Some(Some(Package::MessageSummary));
-    if !may_do_all(context) && !(for_himself && is_user(context, &aor)) {
+    let allowed = may_do_all(context) || for_himself && is_user(context, &aor);
+    if !allowed {
         return context.respond(403);
     }
     if context.server.auth().is_some() && !is_known(context, &aor) {

@@ -6,7 +6,7 @@ use crate::repro::{File, LIMIT, address, start};
 use crate::sip_cli::{ended, events, run, sip};
 use std::net::SocketAddr;
 use std::thread;
-use tests::peers::{self, Baresip, Process};
+use tests::peers::{self, Baresip, Process, Repro};
 use tests::raw;
 
 const PACKAGES: &str = "[events]\npackages = [\"presence\", \"message-summary\", \"dialog\"]\nthrottle_seconds = 0\n";
@@ -106,7 +106,7 @@ fn a_flood_is_cut_off() {
         mallory.send(&request(&mallory, "PUBLISH", (&format!("p{count}"), 1), lines, body));
         loop {
             let response = mallory.hear("SIP/2.0 ");
-            if raw::first(&response, "cseq").ends_with(b"PUBLISH") {
+            if raw::first(&response, "cseq").expect("a CSeq").ends_with(b"PUBLISH") {
                 return raw::status(&response).expect("a status");
             }
         }
@@ -143,4 +143,53 @@ fn request(from: &Phone, method: &str, (call, count): (&str, u32), lines: &str, 
         body.len()
     )
     .into_bytes()
+}
+
+/// After a restart what was published and who watched is not known, and both are told so that they begin anew.
+#[test]
+fn after_a_restart_all_begin_anew() {
+    let file = File::new("presence-restart", PACKAGES);
+    let listen = format!("udp:{}", SocketAddr::from((peers::loopback(), 5060)));
+    let start = || Repro::start(&["--config", file.name(), "--listen", &listen], 1).expect("it starts");
+    let repro = start();
+    let phone = Phone::new("bob", address(&repro, "udp"));
+    let ask = |method: &str, (call, count): (&str, u32), lines: &str, body: &str| {
+        let contact =
+            format!("Event: presence\r\nContact: <{}>\r\nContent-Type: application/pidf+xml\r\n", phone.uri());
+        phone.send(&request(&phone, method, (call, count), &format!("{contact}{lines}"), body));
+        loop {
+            let response = phone.hear("SIP/2.0 ");
+            if raw::first(&response, "cseq").is_some_and(|cseq| cseq.ends_with(method.as_bytes())) {
+                return response;
+            }
+        }
+    };
+    let text = |value: Option<Vec<u8>>| String::from_utf8(value.expect("a header")).expect("it is UTF-8");
+    let body = "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='sip:bob'/>";
+    let published = ask("PUBLISH", ("p", 1), "", body);
+    let etag = text(raw::first(&published, "sip-etag"));
+    let subscribed = ask("SUBSCRIBE", ("s", 1), "", "");
+    let (to, contact) = (text(raw::first(&subscribed, "to")), text(raw::first(&subscribed, "contact")));
+    let refresh = |count: u32| {
+        let again =
+            String::from_utf8(request(&phone, "SUBSCRIBE", ("s", count), "Event: presence\r\n", "")).expect("UTF-8");
+        let old = format!("To: <sip:bob@{}>", phone.proxy());
+        let own = format!("sip:bob@{} ", phone.proxy());
+        let target = format!("{} ", contact.trim_matches(['<', '>']));
+        let more = format!("To: {to}\r\nContact: <{}>", phone.uri());
+        phone.send(again.replacen(&own, &target, 1).replacen(&old, &more, 1).as_bytes());
+        loop {
+            let response = phone.hear("SIP/2.0 ");
+            if text(raw::first(&response, "cseq")) == format!("{count} SUBSCRIBE") {
+                return raw::status(&response);
+            }
+        }
+    };
+    let publish = |count: u32| ask("PUBLISH", ("p", count), &format!("SIP-If-Match: {etag}\r\n"), "");
+    assert_eq!(refresh(2), Some(200));
+    drop(repro);
+    let _repro = start();
+    assert_eq!((refresh(3), raw::status(&publish(2))), (Some(481), Some(412)));
+    assert_eq!(raw::status(&ask("PUBLISH", ("p", 3), "", body)), Some(200));
+    assert_eq!(raw::status(&ask("SUBSCRIBE", ("anew", 1), "", "")), Some(200));
 }

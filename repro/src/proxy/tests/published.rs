@@ -532,3 +532,34 @@ fn dialogs_of_several_devices_are_told_with_versions_of_each_subscription() {
     let all: Vec<DialogInfo> = told(&mut bench, outs);
     assert!(all.iter().all(|info| info.dialogs.iter().any(|dialog| dialog.id == first)), "{all:?}");
 }
+
+#[test]
+fn with_passwords_users_watch_each_other_and_publish_for_themselves() {
+    let mut bench = auth::asking(|config| config.events.packages = Package::ALL.to_vec());
+    for (number, (method, event, of, expected)) in [
+        ("SUBSCRIBE", "presence", "bob@example.com", 200),
+        ("SUBSCRIBE", "dialog", "dora@example.org", 200),
+        ("SUBSCRIBE", "presence", "nobody@example.com", 404),
+        ("SUBSCRIBE", "message-summary", "bob@example.com", 403),
+        ("SUBSCRIBE", "message-summary", "alice@example.com", 200),
+        ("PUBLISH", "presence", "bob@example.com", 403),
+        ("PUBLISH", "presence", "alice@example.com", 200),
+        ("PUBLISH", "message-summary", "alice@example.com", 403),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let contact = "Contact: <sip:x@203.0.113.9:5060>";
+        let lines = format!("From: <sip:alice@example.com>;tag=a\r\nEvent: {event}\r\n{contact}\r\n");
+        let mut msg = request(method, &format!("sip:{of}"), &lines);
+        msg.set(h::CALL_ID, &*format!("{number}"));
+        if method == "PUBLISH" {
+            msg.set_body(Some("application/pidf+xml"), pidf(&[("a", Basic::Open)]));
+        }
+        let outs = auth::prove(&mut bench, msg, "alice", "alice");
+        assert_eq!(codes(&outs), [expected], "{method} {event} {of}");
+    }
+    // Who is no user is nobody whom to tell.
+    let lines = "From: <sip:eve@example.net>;tag=e\r\nEvent: presence\r\nContact: <sip:e@203.0.113.9:5060>\r\n";
+    assert_eq!(bench.status(request("SUBSCRIBE", "sip:bob@example.com", lines)), 403);
+}
