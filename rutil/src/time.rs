@@ -32,6 +32,10 @@ impl Time {
     pub const fn as_millis(self) -> u64 {
         self.0 / 1_000_000
     }
+    /// The point so long before this one, at most the origin.
+    pub fn before(self, by: Duration) -> Self {
+        Time(self.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+    }
     /// Time passed since `earlier`, zero when `earlier` is later.
     pub const fn since(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

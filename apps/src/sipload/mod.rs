@@ -45,8 +45,8 @@ use rutil::{Clock, Placement, RealClock, Rng, Time};
 use scenario::{Driver, DriverOptions, ScenarioError, ThirdError};
 use schedule::{Shape, Stretch};
 use search::Search;
-use stack::transport::WsOptions;
 use stack::transport::tls::TlsContext;
+use stack::transport::{TransportType, WsOptions};
 use stack::tu::{TuOptions, TuPoster};
 use stack::{Stack, StackBuilder, StackError, TransportSpec};
 use stats::Stats;
@@ -74,6 +74,8 @@ const PROGRAM: &str = "sipload";
 /// The variable of the environment with the users' password.
 const PASSWORD: &str = "SIPLOAD_PASSWORD";
 
+/// How long calls over UDP sleep at least. What comes meanwhile has the time at which the kernel got it.
+const BEAT: Duration = Duration::from_millis(1);
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long what is in progress may take when it was told to end.
@@ -345,6 +347,9 @@ async fn once(work: &Work, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Re
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
     let connect = Some(load.ws_path.clone());
     let mut builder = builder(load.shards, &listen, tls).ws_options(WsOptions { connect, ..WsOptions::default() });
+    if hop.kind == TransportType::Udp {
+        builder = builder.beat(BEAT);
+    }
     let of = stats.clone();
     let of = move |shard: u16| of.get(usize::from(shard)).cloned().unwrap_or_default();
     let third = Rc::<OnceCell<TuPoster>>::default();

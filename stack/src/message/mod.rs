@@ -80,7 +80,7 @@ pub enum Names {
 pub struct Source {
     /// The flow that it came on.
     pub flow: Flow,
-    /// When the transport read it.
+    /// When the transport read it, or, with [`crate::StackBuilder::beat`] and over UDP, when the kernel got it.
     pub at: Time,
 }
 

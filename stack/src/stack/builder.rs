@@ -14,6 +14,7 @@ use crate::wiring::{self, CoreActors, Net, OnPanic, Plan, TuFactory};
 use parking_lot::Mutex;
 use rutil::{Bell, FifoSender, ParkSleeper, Placement, RealClock, Rng};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Collects what a stack is made of.
 pub struct StackBuilder {
@@ -25,6 +26,7 @@ pub struct StackBuilder {
     tls: Option<TlsContext>,
     users: Vec<(TuOptions, TuFactory)>,
     pin: bool,
+    beat: Option<Duration>,
     on_panic: Option<OnPanic>,
     on_message: Option<OnMessage>,
     clock: RealClock,
@@ -41,6 +43,7 @@ impl StackBuilder {
             tls: None,
             users: Vec::new(),
             pin: false,
+            beat: None,
             on_panic: None,
             on_message: None,
             clock: RealClock::new(),
@@ -57,6 +60,17 @@ impl StackBuilder {
     /// makes a runner wait where another program keeps its processor busy. Off by default.
     pub fn pin_runners(mut self, pin: bool) -> Self {
         self.pin = pin;
+        self
+    }
+
+    /// Has each runner that has nothing to do sleep for `beat` at least, and do then in one go what came meanwhile. Where
+    /// hundreds of messages come a second most of what each costs is the waking for it, so that a beat of a millisecond
+    /// saves half of the CPU time, and adds up to a millisecond to whatever is answered. Over UDP [`Source::at`] is then
+    /// the time at which the kernel got a message. For load generators and what measures; none by default.
+    ///
+    /// [`Source::at`]: crate::message::Source::at
+    pub fn beat(mut self, beat: Duration) -> Self {
+        self.beat = Some(beat);
         self
     }
 
@@ -201,6 +215,7 @@ impl StackBuilder {
         let on_panic = self.on_panic.unwrap_or_else(|| Arc::new(|name| tracing::error!(runner = name, "panicked")));
         for (shard, ((mut group, park), actors)) in homes.into_iter().zip(actors).enumerate() {
             group.report_to(stack.cores[shard].intake.clone());
+            group.sleep_by(self.beat);
             group.report_connects(stack.cores[shard].connects.clone());
             match park {
                 Some(park) => {
@@ -245,8 +260,10 @@ impl StackBuilder {
                 let bind = if shard > 0 { infos[at].bound } else { spec.bind };
                 let bound = match spec.kind {
                     TransportType::Udp => {
-                        let options = UdpOptions { reuse_port: across, dscp: spec.dscp, ..UdpOptions::default() };
-                        net.group.add_udp(id, bind, receiver, &options)?
+                        let timestamps = self.beat.is_some();
+                        let own =
+                            UdpOptions { reuse_port: across, dscp: spec.dscp, timestamps, ..UdpOptions::default() };
+                        net.group.add_udp(id, bind, receiver, &own)?
                     }
                     TransportType::Tcp => net.group.add_tcp(id, bind, receiver, &streams(spec))?,
                     TransportType::Tls => {

@@ -3,8 +3,8 @@
 //! The headers that the kernel reads and writes hold raw pointers and so cannot move between threads, as a transport
 //! does once before it runs; hence each thread has its own sets. There is one set per address family because the
 //! kernel writes the length of the address back into it, one per direction because a sender leaves pointers behind, and
-//! one with and one without room for our own address ("packet info"), because the kernel writes back what it used of
-//! that room.
+//! one with and one without room for what the kernel says besides (our own address, the time), because it writes back what
+//! it used of that room.
 
 use nix::cmsg_space;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
@@ -12,12 +12,15 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, SockaddrLike,
     recvmmsg, sendmmsg,
 };
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::thread::LocalKey;
+use std::time::Duration;
 
 /// Datagrams per system call.
 pub(super) const BATCH: usize = 32;
@@ -31,6 +34,8 @@ thread_local! {
     static RECEIVE_V6: Headers<SockaddrIn6> = headers(None);
     static RECEIVE_INFO_V4: Headers<SockaddrIn> = headers(Some(cmsg_space!(in_pktinfo)));
     static RECEIVE_INFO_V6: Headers<SockaddrIn6> = headers(Some(cmsg_space!(in6_pktinfo)));
+    static RECEIVE_ALL_V4: Headers<SockaddrIn> = headers(Some(cmsg_space!(in_pktinfo, TimeSpec)));
+    static RECEIVE_ALL_V6: Headers<SockaddrIn6> = headers(Some(cmsg_space!(in6_pktinfo, TimeSpec)));
     static SEND_V4: Headers<SockaddrIn> = headers(None);
     static SEND_V6: Headers<SockaddrIn6> = headers(None);
     static SEND_INFO_V4: Headers<SockaddrIn> = headers(Some(cmsg_space!(in_pktinfo)));
@@ -41,20 +46,47 @@ fn headers<S: SockaddrLike + Copy>(control: Option<Vec<u8>>) -> Headers<S> {
     RefCell::new(MultiHeaders::preallocate(BATCH, control))
 }
 
+/// What a socket was told to say of each datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Nothing.
+    Nothing,
+    /// Which of our addresses it came to.
+    Address,
+    /// That, and when it came.
+    AddressAndTime,
+}
+
+/// What the kernel says of a datagram, where the socket was told to ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Besides {
+    /// The address of ours that it came to: no group, as that is no address to answer from.
+    pub(super) local: Option<IpAddr>,
+    /// How long ago it came.
+    pub(super) age: Duration,
+}
+
 /// Receives up to `MOST` datagrams, at most [`BATCH`], without waiting; `buffers` has [`DATAGRAM`] octets for each. Gives
-/// each with its sender to `take`, and with our address that it came to where the socket has all addresses. Returns how
-/// many there were.
+/// each with its sender to `take`, and with what the socket was asked to say. Returns how many there were.
 pub(super) fn receive<const MOST: usize>(
     fd: RawFd,
-    (v6, wildcard): (bool, bool),
+    (v6, asked): (bool, Asked),
     buffers: &mut [u8],
-    take: impl FnMut(&[u8], SocketAddr, Option<IpAddr>),
+    take: impl FnMut(&[u8], SocketAddr, Besides),
 ) -> io::Result<usize> {
     if v6 {
-        let headers = if wildcard { &RECEIVE_INFO_V6 } else { &RECEIVE_V6 };
+        let headers = match asked {
+            Asked::Nothing => &RECEIVE_V6,
+            Asked::Address => &RECEIVE_INFO_V6,
+            Asked::AddressAndTime => &RECEIVE_ALL_V6,
+        };
         receive_into::<_, MOST>(fd, headers, buffers, |s| SocketAddr::V6((*s).into()), take)
     } else {
-        let headers = if wildcard { &RECEIVE_INFO_V4 } else { &RECEIVE_V4 };
+        let headers = match asked {
+            Asked::Nothing => &RECEIVE_V4,
+            Asked::Address => &RECEIVE_INFO_V4,
+            Asked::AddressAndTime => &RECEIVE_ALL_V4,
+        };
         receive_into::<_, MOST>(fd, headers, buffers, |s| SocketAddr::V4((*s).into()), take)
     }
 }
@@ -64,31 +96,45 @@ fn receive_into<S: SockaddrLike + Copy, const MOST: usize>(
     headers: &'static LocalKey<Headers<S>>,
     buffers: &mut [u8],
     addr: impl Fn(&S) -> SocketAddr,
-    mut take: impl FnMut(&[u8], SocketAddr, Option<IpAddr>),
+    mut take: impl FnMut(&[u8], SocketAddr, Besides),
 ) -> io::Result<usize> {
     headers.with_borrow_mut(|headers| {
         let mut chunks = buffers.chunks_exact_mut(DATAGRAM).take(MOST);
         let mut iovs: [_; MOST] = std::array::from_fn(|_| [IoSliceMut::new(chunks.next().unwrap_or_default())]);
         let mut count = 0;
+        let mut wall = None;
         for datagram in recvmmsg(fd, headers, iovs.iter_mut(), MsgFlags::MSG_DONTWAIT, None)? {
             count += 1;
             if let Some(from) = &datagram.address {
-                take(datagram.iovs().next().unwrap_or_default(), addr(from), local(&datagram));
+                take(datagram.iovs().next().unwrap_or_default(), addr(from), besides(&datagram, &mut wall));
             }
         }
         Ok(count)
     })
 }
 
-/// The address of ours that a datagram came to, where the socket was told to say so. A group is no address to answer
-/// from.
-fn local<S>(datagram: &RecvMsg<'_, '_, S>) -> Option<IpAddr> {
-    let to = datagram.cmsgs().ok()?.find_map(|control| match control {
-        ControlMessageOwned::Ipv4PacketInfo(info) => Some(IpAddr::V4(info.ipi_spec_dst.s_addr.to_ne_bytes().into())),
-        ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::V6(info.ipi6_addr.s6_addr.into())),
-        _ => None,
-    });
-    to.filter(|ip| !ip.is_multicast())
+/// `wall` is the wall clock, which the kernel's times are by; it is read for the first of a batch.
+fn besides<S>(datagram: &RecvMsg<'_, '_, S>, wall: &mut Option<Duration>) -> Besides {
+    let mut besides = Besides::default();
+    for control in datagram.cmsgs().into_iter().flatten() {
+        match control {
+            ControlMessageOwned::Ipv4PacketInfo(info) => {
+                besides.local = Some(IpAddr::V4(info.ipi_spec_dst.s_addr.to_ne_bytes().into()));
+            }
+            ControlMessageOwned::Ipv6PacketInfo(info) => {
+                besides.local = Some(IpAddr::V6(info.ipi6_addr.s6_addr.into()));
+            }
+            ControlMessageOwned::ScmTimestampns(came) => {
+                let wall = wall.get_or_insert_with(|| {
+                    clock_gettime(ClockId::CLOCK_REALTIME).map_or(Duration::ZERO, Duration::from)
+                });
+                besides.age = wall.saturating_sub(came.into());
+            }
+            _ => {}
+        }
+    }
+    besides.local = besides.local.filter(|ip| !ip.is_multicast());
+    besides
 }
 
 /// Sends the first [`BATCH`] of `messages` without waiting, from the address `local` where one is given and the socket

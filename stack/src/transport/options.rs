@@ -14,11 +14,15 @@ pub struct UdpOptions {
     pub send_buffer: usize,
     /// Differentiated services code point of what is sent (RFC 2474), 0 to 63; 0 leaves the system's.
     pub dscp: u8,
+    /// Whether the kernel says when a datagram came (`SO_TIMESTAMPNS`). It costs a little, and the time at which a message
+    /// is read is the same where sockets are read at once: for those that read by a beat
+    /// ([`crate::StackBuilder::beat`]).
+    pub timestamps: bool,
 }
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        UdpOptions { reuse_port: false, receive_buffer: 4 << 20, send_buffer: 4 << 20, dscp: 0 }
+        UdpOptions { reuse_port: false, receive_buffer: 4 << 20, send_buffer: 4 << 20, dscp: 0, timestamps: false }
     }
 }
 

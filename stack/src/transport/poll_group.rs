@@ -40,6 +40,8 @@ pub struct PollGroup {
     buffer: Vec<u8>,
     intake: Arc<Intake>,
     connects: Option<FifoSender<Connected>>,
+    /// How long it sleeps at least, whatever comes.
+    beat: Option<Duration>,
 }
 
 enum Transport {
@@ -142,7 +144,12 @@ impl PollGroup {
         });
         let buffer = vec![0; BATCH * DATAGRAM];
         let (events, transports, intake) = (Events::with_capacity(EVENTS), Vec::new(), Arc::default());
-        Ok(PollGroup { poll, events, bell, rx, failed, transports, buffer, intake, connects: None })
+        Ok(PollGroup { poll, events, bell, rx, failed, transports, buffer, intake, connects: None, beat: None })
+    }
+
+    /// Sleeps for `beat` at least, whatever comes: what comes meanwhile is read in one go.
+    pub fn sleep_by(&mut self, beat: Option<Duration>) {
+        self.beat = beat;
     }
 
     /// Adds a UDP socket bound to `addr` that sends what comes through `wire`; the address that it got.
@@ -286,7 +293,13 @@ impl Actor for PollGroup {
 }
 
 impl Sleeper for PollGroup {
-    fn sleep(&mut self, timeout: Option<Duration>) {
+    fn sleep(&mut self, mut timeout: Option<Duration>) {
+        if let Some(beat) = self.beat.filter(|_| timeout != Some(Duration::ZERO)) {
+            pause(beat);
+            timeout = timeout.map(|timeout| timeout.saturating_sub(beat));
+            // The kernel knows whole milliseconds, and rounds up: what is due within one is looked for at the next beat.
+            timeout = timeout.map(|left| if left < Duration::from_millis(1) { Duration::ZERO } else { left });
+        }
         if let Err(e) = self.poll.poll(&mut self.events, timeout) {
             if e.kind() != io::ErrorKind::Interrupted {
                 tracing::error!(error = %e, "poll");
@@ -304,4 +317,10 @@ impl Sleeper for PollGroup {
     fn bell(&self) -> Bell {
         self.bell.clone()
     }
+}
+
+/// Sleeps as a runner does.
+#[allow(clippy::disallowed_methods, reason = "it is a runner's sleep")]
+fn pause(length: Duration) {
+    std::thread::sleep(length);
 }

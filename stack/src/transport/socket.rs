@@ -22,12 +22,15 @@ pub(super) fn open_udp(addr: SocketAddr, options: &UdpOptions) -> io::Result<(Ud
     } else {
         setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
     }
-    // Each datagram then says which of our addresses it came to.
-    match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
-        IpAddr::V6(ip) if ip.is_unspecified() => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
-        _ => {}
+    // Each datagram then says which of our addresses it came to. With times too, so that there are no more than three ways
+    // to read.
+    if addr.ip().is_unspecified() || options.timestamps {
+        match addr.ip() {
+            IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+            IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        }
     }
+    setsockopt(&socket, sockopt::ReceiveTimestampns, &options.timestamps)?;
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }

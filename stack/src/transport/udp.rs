@@ -3,7 +3,7 @@
 use super::drops::SocketEntry;
 use super::errqueue::{self, Returned};
 use super::filter;
-use super::mmsg::{self, BATCH};
+use super::mmsg::{self, Asked, BATCH, Besides};
 use super::poll_group::Context;
 use super::{
     BindError, ConnectionId, Flow, Notify, Received, TransportError, TransportId, TransportStats, TransportType,
@@ -43,6 +43,8 @@ pub(super) struct Udp {
     v6: bool,
     /// Bound to all addresses: which one is told with each datagram, in and out.
     wildcard: bool,
+    /// What the kernel says of each datagram.
+    asked: Asked,
     /// An edge came and the socket is not yet drained.
     readable: bool,
     /// How many datagrams to ask for: [`FEW`], or [`BATCH`] as long as so few are there each time: one call more would tell
@@ -53,7 +55,7 @@ pub(super) struct Udp {
     /// The socket's send buffer is full; a writable edge will come.
     blocked: bool,
     /// Writable edges are asked for. Only while blocked: else the kernel reports one for every datagram that has left.
-    asked: bool,
+    writable: bool,
     wire: FifoReceiver<Wire>,
     /// Popped and not yet sent; at most one batch.
     pending: VecDeque<Outgoing>,
@@ -83,11 +85,16 @@ impl Udp {
             token,
             v6: addr.is_ipv6(),
             wildcard: addr.ip().is_unspecified(),
+            asked: match (options.timestamps, addr.ip().is_unspecified()) {
+                (true, _) => Asked::AddressAndTime,
+                (false, true) => Asked::Address,
+                (false, false) => Asked::Nothing,
+            },
             readable: false,
             many: false,
             errors: false,
             blocked: false,
-            asked: false,
+            writable: false,
             wire,
             pending: VecDeque::with_capacity(BATCH),
             gate: Gate::OPEN,
@@ -160,9 +167,9 @@ impl Udp {
 
     /// Reads one batch. A batch that is not full has emptied the socket: the next datagram brings a new edge, and so
     /// does an error that comes after the last edge. False when there was nothing.
-    fn read_batch(&mut self, buffer: &mut [u8], mut take: impl FnMut(&[u8], SocketAddr, Option<IpAddr>)) -> bool {
+    fn read_batch(&mut self, buffer: &mut [u8], mut take: impl FnMut(&[u8], SocketAddr, Besides)) -> bool {
         for _ in 0..TRIES {
-            let (fd, kind) = (self.socket.as_raw_fd(), (self.v6, self.wildcard));
+            let (fd, kind) = (self.socket.as_raw_fd(), (self.v6, self.asked));
             let read = match self.many {
                 true => mmsg::receive::<BATCH>(fd, kind, buffer, &mut take),
                 false => mmsg::receive::<FEW>(fd, kind, buffer, &mut take),
@@ -187,15 +194,15 @@ impl Udp {
 
     fn receive(&mut self, ctx: &mut Context<'_>) {
         let (mut octets, mut count, mut shed) = (0, 0, 0);
-        let (rx, now, id) = (ctx.rx, ctx.now, self.id);
-        let any = self.read_batch(ctx.buffer, |bytes, peer, local| {
+        let (rx, now, id, wildcard) = (ctx.rx, ctx.now, self.id, self.wildcard);
+        let any = self.read_batch(ctx.buffer, |bytes, peer, Besides { local, age }| {
             let class = class_of(bytes);
             if !rx.has_room(class) {
                 shed += 1;
                 return;
             }
-            let flow = Flow { local, ..flow(id, peer) };
-            let datagram = Received::Datagram { bytes: Bytes::copy_from_slice(bytes), flow, at: now };
+            let flow = Flow { local: local.filter(|_| wildcard), ..flow(id, peer) };
+            let datagram = Received::Datagram { bytes: Bytes::copy_from_slice(bytes), flow, at: now.before(age) };
             match rx.push(datagram, class, now) {
                 Ok(()) => (count, octets) = (count + 1, octets + bytes.len() as u64),
                 Err(_) => shed += 1,
@@ -299,7 +306,7 @@ impl Udp {
                 }
             }
         }
-        if self.asked {
+        if self.writable {
             self.ask(ctx, false);
         }
     }
@@ -327,7 +334,7 @@ impl Udp {
     /// Asks for writable edges, or no longer.
     fn ask(&mut self, ctx: &mut Context<'_>, writable: bool) {
         let interest = if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        self.asked = writable;
+        self.writable = writable;
         if let Err(e) = ctx.registry.reregister(&mut self.socket, self.token, interest) {
             self.stats.errors.add(1);
             tracing::error!(transport = self.id.0, error = %e, "udp interest");
