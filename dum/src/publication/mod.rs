@@ -52,7 +52,7 @@ pub trait ServerPublicationHandler {
     /// Where the documents are kept.
     fn persistence(&mut self) -> &mut dyn PublicationPersistence;
 
-    /// For how long a document is published.
+    /// For how long a document is published, and how large it may be.
     fn limits(&self) -> PublicationLimits {
         PublicationLimits::default()
     }

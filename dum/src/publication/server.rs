@@ -3,7 +3,7 @@
 //! ```text
 //!   received ──► handler ──accept──► read, change, write ──► 200 with SIP-ETag and Expires
 //!          \            \──reject──► 3xx to 6xx
-//!           \──unknown event, entity-tag that is not there, too brief, malformed──► 489, 412, 423, 400
+//!           \──unknown event, entity-tag that is not there, too brief, too large, malformed──► 489, 412, 423, 413, 400
 //! ```
 
 use super::store::{Document, Resource};
@@ -30,7 +30,7 @@ enum Kind {
     Remove,
 }
 
-/// For how long something is published.
+/// For how long something is published, and how much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublicationLimits {
     /// Less is refused with 423: 60 s.
@@ -39,12 +39,15 @@ pub struct PublicationLimits {
     pub default_expires: Duration,
     /// What a client gets that asks for more: an hour.
     pub max_expires: Duration,
+    /// Octets of a document: 64 KiB. A larger one is refused with 413.
+    pub octets: usize,
 }
 
 impl Default for PublicationLimits {
     fn default() -> Self {
         let hour = Duration::from_secs(3600);
-        PublicationLimits { min_expires: Duration::from_secs(60), default_expires: hour, max_expires: hour }
+        let min_expires = Duration::from_secs(60);
+        PublicationLimits { min_expires, default_expires: hour, max_expires: hour, octets: 65_536 }
     }
 }
 
@@ -111,6 +114,10 @@ fn plan(dum: &Dum<'_>, handler: &mut dyn ServerPublicationHandler, msg: &Message
     }
     if expires < limits.min_expires {
         return Err(423);
+    }
+    // RFC 3261 §21.4.11.
+    if msg.body().len() > limits.octets {
+        return Err(413);
     }
     let expires = expires.min(limits.max_expires);
     let kind = change(&mut documents, old, msg, etag, now + expires)?;

@@ -58,11 +58,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// Documents of one resource: one for each of its devices.
 const MAX_DOCUMENTS: usize = 32;
 
-/// The largest document.
-const MAX_OCTETS: usize = 65_536;
-
 impl MemoryPublications {
-    /// Room for so many resources, with 32 documents of 64 KiB each.
+    /// Room for so many resources, with 32 documents each, as large as [`super::PublicationLimits::octets`] lets them be.
     pub fn new(limit: usize, rng: &mut Rng) -> Self {
         MemoryPublications { records: HashMap::with_hasher(Keyed::new(rng)), limit, swept: Time::ZERO }
     }
@@ -94,7 +91,7 @@ impl PublicationPersistence for MemoryPublications {
             self.records.remove(resource);
             return Ok(());
         }
-        if documents.len() > MAX_DOCUMENTS || documents.iter().any(|document| document.body.len() > MAX_OCTETS) {
+        if documents.len() > MAX_DOCUMENTS {
             return Err(PublicationsFull);
         }
         if self.records.len() >= self.limit && !self.records.contains_key(resource) {

@@ -17,6 +17,7 @@ mod interfaces;
 mod jssip;
 mod keep_alive;
 mod lame;
+mod large_documents;
 mod locate;
 mod lossy;
 mod name_server;
