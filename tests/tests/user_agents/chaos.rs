@@ -1,10 +1,11 @@
-//! Three user agents whose people do anything at any time, on a network that loses, repeats and delays: whatever happens,
-//! both sides agree on which calls there are and on what was agreed in them, every call ends once on each side, and nothing
-//! is left.
+//! Three user agents whose people do anything at any time, on a network that loses, repeats and delays, some of whose calls
+//! a proxy forks: whatever happens, both sides agree on which calls there are and on what was agreed in them, every call ends
+//! once on each side, and nothing is left.
 //!
-//! A seed that fails is run again with `SIM_SEED=<seed> cargo test -p tests --test user_agents chaos`.
+//! A seed that fails is run again with `SIM_SEED=<seed> cargo test -p tests --test user_agents chaos`, and
+//! `SIM_CALLS=<calls>` says how many calls one seed has.
 
-use crate::world::{ALICE, BOB, CAROL, Phone, World, aor, directed, port, sdp};
+use crate::world::{ALICE, BOB, CAROL, Phone, World, aor, both, directed, port, sdp};
 use dum::invite::{InviteSession, Session};
 use dum::{Dum, Handle, Reliability};
 use rutil::Rng;
@@ -13,12 +14,25 @@ use stack::header::{MediaType, Method, p};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How busy people are, and by whom their calls go.
+#[derive(Clone, Copy)]
+struct Habits {
+    /// How likely one makes a call instead of doing something else.
+    calls: f64,
+    /// How likely that one is forked.
+    forks: f64,
+    /// How many of the things that can be done are done: the last ones bring calls to their ends.
+    things: u64,
+}
+
 /// What one person does, with any call that there ever was.
-fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng) {
+fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, habits: Habits) {
     let profile = phone.profile.clone();
     let offer = sdp(1000 + rng.range(1000) as u16);
-    if phone.calls.is_empty() || rng.chance(0.04) {
-        let target = aor(rng.range(3) as usize);
+    if phone.calls.is_empty() || rng.chance(habits.calls) {
+        let forked = habits.forks > 0.0 && rng.chance(habits.forks);
+        let (target, profile) =
+            if forked { (both(), phone.by_proxy.clone()) } else { (aor(rng.range(3) as usize), profile) };
         let invite = dum.make_invite(&profile, &target, rng.chance(0.8).then_some(&offer));
         return phone.calls.push(dum.send_invite(&profile, invite).unwrap().session());
     }
@@ -27,7 +41,7 @@ fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng) {
     let at = phone.calls.len() - 1 - (rng.range(back) as usize).min(phone.calls.len() - 1);
     let (call, server) = (phone.calls[at], phone.calls[at].as_server());
     // All that a handle can do; most of it is an error most of the time.
-    let _ = match rng.range(18) {
+    let _ = match rng.range(habits.things) {
         0 => server.provisional(dum, 180),
         1 => server.early_media(dum, 183),
         2..=4 => server.accept(dum),
@@ -49,6 +63,13 @@ fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng) {
             None => Ok(()),
         },
         17 if rng.chance(0.3) => call.end(dum),
+        18..=23 => {
+            let provided = call.provide_answer(dum, &offer);
+            let _ = provided.or_else(|_| call.provide_offer(dum, &offer));
+            server.accept(dum)
+        }
+        24 | 25 => call.end(dum),
+        26.. => server.provisional(dum, 180),
         _ => Ok(()),
     };
 }
@@ -93,7 +114,8 @@ fn known(world: &mut World) -> Vec<Known> {
 /// What was heard, and how often.
 type Tally = BTreeMap<String, u32>;
 
-fn run(seed: u64, steps: u32, tally: &mut Tally) {
+/// Runs for so many steps, or until so many calls were made.
+fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tally) {
     let mut rng = Rng::from_seed(seed);
     let reliability = [Reliability::Never, Reliability::Supported][rng.range(2) as usize];
     let timer = rng.chance(0.5);
@@ -107,12 +129,25 @@ fn run(seed: u64, steps: u32, tally: &mut Tally) {
         master.user_mut().set_reliability(reliability).set_session_time(Duration::from_secs(90));
     });
     world.disturb(rng.split());
-    for _ in 0..steps {
+    if habits.forks > 0.0 {
+        world.add_proxy();
+    }
+    let mut made = 0;
+    for step in 0..steps {
+        if habits.forks > 0.0 && step % 1000 == 0 {
+            world.register_both(step + 1);
+            drop(world.trace());
+            made = [ALICE, BOB, CAROL].map(|node| world.act(node, |phone, _| phone.calls.len())).iter().sum();
+        }
+        if made >= calls {
+            break;
+        }
         let (node, mut own) = (rng.range(3) as usize, rng.split());
-        world.act(node, move |phone, dum| act(phone, dum, &mut own));
+        world.act(node, move |phone, dum| act(phone, dum, &mut own, habits));
         let most = if rng.chance(0.02) { 40_000 } else { 400 };
         world.run(rng.range(most));
     }
+    assert!(calls == usize::MAX || made >= calls, "seed {seed}: {made} calls in {steps} steps");
     // The network is well again, and what was lost has its time: what one side has the other has too.
     world.calm();
     world.run(100_000);
@@ -148,18 +183,41 @@ fn run(seed: u64, steps: u32, tally: &mut Tally) {
     world.ends_clean();
 }
 
+/// Calls that last, with much done in each.
+const FEW: Habits = Habits { calls: 0.04, forks: 0.0, things: 18 };
+
+/// Calls that come one after the other, many of them forked.
+const MANY: Habits = Habits { calls: 0.12, forks: 0.4, things: 32 };
+
 #[test]
 fn whatever_happens_every_call_ends_once_and_nothing_is_left() {
     let mut tally = Tally::new();
     match std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        Some(seed) => run(seed, 600, &mut tally),
+        Some(seed) => run(seed, (600, usize::MAX), FEW, &mut tally),
         None => {
-            (0..12).for_each(|seed| run(seed, 500, &mut tally));
+            (0..12).for_each(|seed| run(seed, (500, usize::MAX), FEW, &mut tally));
             // It has seen the rarer ways too.
             for what in ["agreed", "confirmed", "early", "refer", "terminated RemoteCancel", "terminated RemoteBye"] {
                 assert!(tally.get(what).is_some_and(|count| *count > 5), "{what}: {tally:?}");
             }
         }
+    }
+    eprintln!("{tally:?}");
+}
+
+/// As seen by each side, so that a call counts twice, and one that was forked four times.
+const CALLS: usize = 20_000;
+
+#[test]
+fn ten_thousand_calls_with_forks_end_once_each_and_leave_nothing() {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (seed, calls) = (number("SIM_SEED").unwrap_or(1), number("SIM_CALLS").map_or(CALLS, |calls| calls as usize));
+    let mut tally = Tally::new();
+    run(seed, (u32::MAX, calls), MANY, &mut tally);
+    for what in
+        ["agreed", "confirmed", "fork", "terminated OtherFork", "terminated RemoteCancel", "terminated RemoteBye"]
+    {
+        assert!(tally.get(what).is_some_and(|count| *count > 5), "{what}: {tally:?}");
     }
     eprintln!("{tally:?}");
 }

@@ -4,10 +4,13 @@ use bytes::Bytes;
 use dum::invite::{ClientInviteSession, EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
 use dum::refer::{ClientRefer, ReferHandler, ServerRefer};
 use dum::{Application, DialogUsageManager, Dum, DumOptions, Handle, Outcome, UserProfile};
+use repro::processors::Processors;
+use repro::{Config, Proxy, Server};
 use rutil::{Rng, Time};
 use stack::StackOptions;
 use stack::contents::sdp::{Direction, Format, Local, Sdp, Stream};
 use stack::header::{HeaderValue, Method, NameAddr, h};
+use stack::helper;
 use stack::message::Message;
 use stack::transport::TransportType;
 use stack::tu::TransactionUser;
@@ -23,7 +26,11 @@ pub(crate) const LATENCY: Duration = Duration::from_millis(10);
 pub(crate) const ALICE: usize = 0;
 pub(crate) const BOB: usize = 1;
 pub(crate) const CAROL: usize = 2;
-const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+/// Who forks, in a world that has it.
+const PROXY: usize = 3;
+const NAMES: [&str; 4] = ["alice", "bob", "carol", "proxy"];
+/// Those with an application.
+const PHONES: usize = 3;
 
 pub(crate) fn address(node: usize) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, node as u8 + 1], 5060))
@@ -32,6 +39,11 @@ pub(crate) fn address(node: usize) -> SocketAddr {
 /// The name that others call it by.
 pub(crate) fn aor(node: usize) -> NameAddr<'static> {
     NameAddr::parse(&format!("<sip:{}@{}>", NAMES[node], address(node))).unwrap().into_owned()
+}
+
+/// The name that leads to Bob and to Carol, by the proxy.
+pub(crate) fn both() -> NameAddr<'static> {
+    NameAddr::parse("<sip:both@example.com>").unwrap().into_owned()
 }
 
 /// A description of one audio stream. The port tells offers and answers of a test apart.
@@ -57,6 +69,8 @@ pub(crate) struct Phone {
     /// Transfers that it was asked for.
     pub(crate) refers: Vec<Handle<ServerRefer>>,
     pub(crate) profile: Arc<UserProfile>,
+    /// The same by way of the proxy.
+    pub(crate) by_proxy: Arc<UserProfile>,
     /// It goes where it is sent.
     pub(crate) follows: bool,
 }
@@ -220,17 +234,22 @@ impl World {
     /// With a change of what they can do.
     pub(crate) fn with(change: impl Fn(&mut DumOptions)) -> Self {
         let (mut nodes, mut users) = (Vec::new(), Vec::new());
-        for node in 0..NAMES.len() {
+        for node in 0..PHONES {
             let mut options = DumOptions::default();
             change(&mut options);
             let mut profile = options.master.user_profile();
             profile.set_from(Arc::new(aor(node)));
             options.master.user_mut().set_from(Arc::new(aor(node)));
+            let profile = Arc::new(profile);
+            let mut by_proxy = UserProfile::on(&profile);
+            let proxy = NameAddr::parse(&format!("<sip:{};lr>", address(PROXY))).unwrap().into_owned();
+            by_proxy.set_outbound_proxy(Some(Arc::new(proxy)));
             let phone = Phone {
                 heard: Vec::new(),
                 calls: Vec::new(),
                 refers: Vec::new(),
-                profile: Arc::new(profile),
+                profile,
+                by_proxy: Arc::new(by_proxy),
                 follows: false,
             };
             let manager = DialogUsageManager::new(phone, options, &mut Rng::from_seed(node as u64));
@@ -250,6 +269,37 @@ impl World {
             trace: Vec::new(),
             lose: Box::new(|_| false),
             disturbed: None,
+        }
+    }
+
+    /// The proxy is there from now on.
+    pub(crate) fn add_proxy(&mut self) {
+        let mut config = Config::parse("listen = [\"udp:192.0.2.4:5060\"]", "here").unwrap();
+        config.domains = vec!["example.com".parse().unwrap()];
+        config.trusted_peers = vec!["192.0.2.0/24".parse().unwrap()];
+        let mut rng = Rng::from_seed(1);
+        let chains = Processors::standard().chains(&config.chains).unwrap();
+        let server = Arc::new(Server::new(config, chains, &mut rng));
+        let make: TuFactory = Box::new(move |shard| Box::new(Proxy::new(server.clone(), shard, &mut rng)));
+        let on = [(TransportType::Udp, address(PROXY))];
+        self.nodes.push(Played::new(&StackOptions::default(), &on, &mut [(Proxy::options(), make)], 99));
+    }
+
+    /// Bob and Carol are both whom [`both`] leads to, for an hour; nothing of that is lost.
+    pub(crate) fn register_both(&mut self, cseq: u32) {
+        for node in [BOB, CAROL] {
+            let (contact, to) = (aor(node), both());
+            let id = NAMES[node];
+            let mut msg = helper::make_request(&Method::Register, &to.uri, &contact.with("tag", id), &to, id, cseq);
+            msg.push_back(h::CONTACTS, &aor(node));
+            msg.set(h::EXPIRES, &3600);
+            let via = format!("Via: SIP/2.0/UDP {};branch=z9hG4bK{id}{cseq}", address(node));
+            let text =
+                String::from_utf8(msg.to_bytes().to_vec()).unwrap().replacen("\r\n", &format!("\r\n{via}\r\n"), 1);
+            self.nodes[PROXY].receive(0, address(node), 0, text.into(), self.now);
+            self.nodes[PROXY].settle(self.now);
+            let answered = self.nodes[PROXY].take_sent(self.now);
+            assert!(answered.iter().any(|sent| sent.bytes.starts_with(b"SIP/2.0 200")), "{answered:?}");
         }
     }
 
@@ -315,16 +365,16 @@ impl World {
         world.answer(BOB, 2000);
         world.run(100);
         world.trace();
-        (0..NAMES.len()).for_each(|node| drop(world.heard(node)));
+        (0..PHONES).for_each(|node| drop(world.heard(node)));
         world
     }
 
     fn settle(&mut self) {
-        for (from, name) in NAMES.iter().enumerate() {
+        for (from, name) in NAMES.iter().enumerate().take(self.nodes.len()) {
             self.nodes[from].settle(self.now);
             for sent in self.nodes[from].take_sent(self.now) {
                 let shown = format!("{} {}", &name[..1], show(&sent.bytes));
-                let to = (0..NAMES.len()).find(|to| address(*to) == sent.peer);
+                let to = (0..self.nodes.len()).find(|to| address(*to) == sent.peer);
                 let lost = (self.lose)(&shown);
                 self.trace.push(if lost { format!("{shown} lost") } else { shown });
                 let Some(to) = to.filter(|_| !lost) else { continue };
