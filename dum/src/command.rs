@@ -4,6 +4,7 @@ use crate::dum::Dum;
 use stack::tu::TuPoster;
 use std::fmt;
 use std::marker::PhantomData;
+use tokio::sync::oneshot;
 
 type What<A> = dyn FnOnce(&mut A, &mut Dum<'_>) + Send;
 
@@ -56,6 +57,22 @@ impl<A: 'static> DumHandle<A> {
     /// [`Congested`]: it will not be done.
     pub fn command(&self, what: impl FnOnce(&mut A, &mut Dum<'_>) + Send + 'static) -> Result<(), Congested> {
         self.poster.post(0, Box::new(Command::new(what))).map_err(|_| Congested)
+    }
+
+    /// The same, and what came of it.
+    ///
+    /// # Errors
+    /// [`Congested`]: it was not done.
+    pub async fn ask<R: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut A, &mut Dum<'_>) -> R + Send + 'static,
+    ) -> Result<R, Congested> {
+        let (answer, answered) = oneshot::channel();
+        self.command(move |app, dum| {
+            // Who does not wait for it any more does not want it.
+            let _ = answer.send(what(app, dum));
+        })?;
+        answered.await.map_err(|_| Congested)
     }
 }
 

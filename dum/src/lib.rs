@@ -14,6 +14,7 @@
 //! * [`Dum`] is the user agent during one call: handlers and commands get it, handles are used with it.
 //! * [`Handle`] names a usage. It is `Copy`, and after the end of its usage every call with it gives [`UsageEnded`].
 //! * [`DumHandle`] brings commands from other threads, through the same bounded FIFO that messages come by.
+//! * It runs on the stack's thread, or as an actix actor ([`actor`]).
 //! * [`UserProfile`] and [`MasterProfile`] hold the settings, in levels.
 //!
 //! A user agent that asks another what it can do:
@@ -98,6 +99,7 @@
 //!    method for each handler trait.
 #![forbid(unsafe_code)]
 
+pub mod actor;
 mod application;
 mod asked;
 pub mod auth;

@@ -14,8 +14,9 @@ use stack::tu::{TransactionUser, TuContext, TuEvent, TuOptions};
 /// with its handles into messages. It is pure: messages, commands, time and randomness come in by its methods, and what it
 /// sends is in the [`TuContext`] when they return.
 ///
-/// Register it with the stack under [`DialogUsageManager::tu_options`]. One serves one shard, and a dialog's requests
-/// come to the shard of its Call-ID: place the stack's actors inline or staged ([`rutil::Placement`]).
+/// Register it with the stack under [`DialogUsageManager::tu_options`], or by [`crate::actor::register`] to have it run as an
+/// actix actor. One serves one shard, as a dialog's requests come to the shard of its Call-ID: a stack on several shards
+/// does not start with it. Place it inline or staged ([`rutil::Placement`]).
 pub struct DialogUsageManager<A> {
     core: Core,
     app: A,
@@ -29,7 +30,7 @@ impl<A: Application> DialogUsageManager<A> {
 
     /// How it is registered: all requests, merged ones refused (RFC 3261 §8.2.2.2), ends told.
     pub fn tu_options() -> TuOptions {
-        TuOptions { refuse_merged: true, terminations: true, ..TuOptions::default() }
+        TuOptions { refuse_merged: true, terminations: true, one_shard: true, ..TuOptions::default() }
     }
 
     /// The application.

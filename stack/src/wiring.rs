@@ -141,6 +141,8 @@ pub struct CoreActors {
     /// In which order they have their turns, so that what a message causes is done in one pass: the transactions have
     /// one after the scanner, one after the transaction users and one after the selector.
     pub order: Vec<usize>,
+    /// Transaction users that somebody else drives, by their numbers.
+    pub apart: Vec<(u8, Box<dyn Actor>)>,
 }
 
 /// The ends of one shard's FIFOs that others feed, and what they may read.
@@ -233,7 +235,8 @@ fn core(
     let scanner_stats = Arc::<ScannerStats>::default();
     let tally = Arc::<Tally>::default();
     let mut watched = vec![rx.meter().clone(), from_scanner.meter().clone()];
-    let tus: Vec<_> = plan.users.iter().map(|_| edge!("tu", bell.clone())).collect();
+    let bell_of = |options: &TuOptions| options.bell.clone().unwrap_or_else(|| bell.clone());
+    let tus: Vec<_> = plan.users.iter().map(|(options, _)| edge!("tu", bell_of(options))).collect();
     watched.extend(tus.iter().map(|(_, events)| events.meter().clone()));
     let intake = Arc::<Intake>::default();
     let congestion = Arc::new(plan.options.overload.watch(&watched, intake.backlog.clone()));
@@ -263,19 +266,25 @@ fn core(
         raw: plan.options.raw,
     });
     let to_users: Vec<_> = tus.iter().map(|(to_tu, _)| to_tu.clone()).collect();
-    let (mut ports, mut users) = (Vec::new(), Vec::new());
+    let (mut ports, mut users, mut apart) = (Vec::new(), Vec::new(), Vec::new());
     for ((tu, (options, factory)), (to_tu, events)) in plan.users.iter_mut().enumerate().zip(tus) {
         meters.push(events.meter().clone());
-        ports.push(TuPort { options: options.clone(), events: to_tu.near() });
-        users.push(TuActor::new(
+        let elsewhere = options.bell.is_some();
+        ports.push(TuPort { options: options.clone(), events: if elsewhere { to_tu.clone() } else { to_tu.near() } });
+        let actor = TuActor::new(
             tu as u8,
             shard,
             events,
-            commands.near(),
+            if elsewhere { commands.clone() } else { commands.near() },
             plan.transports.clone(),
             (plan.rng.split(), tokens.clone(), bans.clone()),
             factory(shard),
-        ));
+        );
+        if elsewhere {
+            apart.push((tu as u8, Box::new(actor) as Box<dyn Actor>));
+        } else {
+            users.push(actor);
+        }
     }
     let transaction_stats = Arc::<TransactionStats>::default();
     let draining = Arc::<AtomicBool>::default();
@@ -345,7 +354,7 @@ fn core(
         bans,
         congestion,
     };
-    (CoreActors { actors, order }, core)
+    (CoreActors { actors, order, apart }, core)
 }
 
 /// One shard's sockets, and the ends of their FIFOs.

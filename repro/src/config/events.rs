@@ -89,6 +89,8 @@ impl Events {
             min_expires: seconds(self.min_expires.min(self.max_expires)),
             default_expires: seconds(self.max_expires),
             max_expires: seconds(self.max_expires),
+            // The publisher looks at that, and says how many there may be.
+            octets: usize::MAX,
         }
     }
 }

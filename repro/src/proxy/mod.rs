@@ -161,7 +161,7 @@ impl Proxy {
 
     /// How a proxy is registered with the stack: it takes every request and wants to know when transactions end.
     pub fn options() -> TuOptions {
-        TuOptions { rule: MessageFilterRule::any(), refuse_merged: false, terminations: true }
+        TuOptions { rule: MessageFilterRule::any(), terminations: true, ..TuOptions::default() }
     }
 
     fn on_request(&mut self, msg: Box<Message>, transaction: Option<ServerTransaction>, stack: &mut TuContext<'_>) {

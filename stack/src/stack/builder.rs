@@ -9,10 +9,10 @@ use crate::transport::{
     AddressWatch, Interfaces, ProvedPeers, TcpOptions, TransportId, TransportInfo, TransportTable, TransportType,
     UdpOptions, Wire, WsOptions, system_route, towards_world,
 };
-use crate::tu::{TransactionUser, TuOptions};
+use crate::tu::{TransactionUser, TuApart, TuOptions};
 use crate::wiring::{self, CoreActors, Net, OnPanic, Plan, TuFactory};
 use parking_lot::Mutex;
-use rutil::{Bell, FifoSender, ParkSleeper, Placement, RealClock, Rng};
+use rutil::{Bell, Control, FifoSender, ParkSleeper, Placement, RealClock, Rng};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -117,6 +117,21 @@ impl StackBuilder {
         TuId((self.users.len() - 1).min(254) as u8)
     }
 
+    /// Registers a transaction user that no runner of the stack drives, but the program: [`Stack::take_apart`] gives what
+    /// it drives it by. `wake` is called, from any thread, when there is something to do for one that rests
+    /// ([`crate::tu::Rest::Until`]); it must not block. It serves one shard.
+    ///
+    /// It is for a transaction user that belongs to an executor, as that of a program's own actors. What is driven by the
+    /// stack is faster: a message crosses no thread.
+    pub fn register_tu_apart<T: TransactionUser + 'static>(
+        &mut self,
+        options: TuOptions,
+        wake: impl Fn() + Send + Sync + 'static,
+        make: impl FnMut(u16) -> T + 'static,
+    ) -> TuId {
+        self.register_tu(TuOptions { one_shard: true, bell: Some(Bell::new(wake)), ..options }, make)
+    }
+
     /// The clock, where another part of the program must know the time that transaction users see.
     pub fn clock(mut self, clock: RealClock) -> Self {
         self.clock = clock;
@@ -146,6 +161,9 @@ impl StackBuilder {
         let shards = usize::from(self.placement.shards());
         if shards > 255 || self.transports.len() * shards > 255 || self.users.len() > 255 {
             return Err(StackError::TooMany);
+        }
+        if shards > 1 && self.users.iter().any(|(options, _)| options.one_shard) {
+            return Err(StackError::OneShard { shards });
         }
         if let Some(spec) = self.transports.iter().find(|spec| spec.dscp > 63) {
             return Err(StackError::Dscp(spec.dscp));
@@ -194,7 +212,16 @@ impl StackBuilder {
         let bells: Vec<Bell> = nets.iter().map(Net::core_bell).collect();
         let (rx, homes): (Vec<_>, Vec<_>) =
             nets.into_iter().zip(&bells).map(|(net, bell)| ((net.rx, bell.clone()), (net.group, net.park))).unzip();
-        let (actors, all): (Vec<_>, Vec<_>) = wiring::cores(plan, rx).into_iter().unzip();
+        let (mut actors, all): (Vec<_>, Vec<_>) = wiring::cores(plan, rx).into_iter().unzip();
+        let (mut controls, mut apart) = (Vec::new(), Vec::new());
+        for (tu, actor) in actors.iter_mut().flat_map(|actors: &mut CoreActors| actors.apart.drain(..)) {
+            let Some(bell) = self.users.get(usize::from(tu)).and_then(|(options, _)| options.bell.clone()) else {
+                continue;
+            };
+            let control = Arc::<Control>::default();
+            controls.push((control.clone(), bell.clone()));
+            apart.push((TuId(tu), TuApart::new(actor, bell, control, clock.clone())));
+        }
         // Set once, here: the poll groups and the resolver were made before the cores.
         let _ = commands.set(all.iter().map(|core| core.commands.clone()).collect());
         let _ = answers.set(all.iter().map(|core| core.answers.clone()).collect());
@@ -202,7 +229,8 @@ impl StackBuilder {
             transports,
             bans: all.first().map(|core| core.bans.clone()).unwrap_or_default(),
             cores: all,
-            controls: Vec::new(),
+            controls,
+            apart: Mutex::new(apart),
             threads: Mutex::default(),
             pin: self.pin.then(wiring::first_processor),
             resolver,
@@ -222,7 +250,7 @@ impl StackBuilder {
                     stack.run(
                         format!("sip-net-{shard}"),
                         group,
-                        CoreActors { actors: Vec::new(), order: Vec::new() },
+                        CoreActors { actors: Vec::new(), order: Vec::new(), apart: Vec::new() },
                         &on_panic,
                     )?;
                     stack.run(format!("sip-core-{shard}"), park, actors, &on_panic)?;
@@ -233,7 +261,7 @@ impl StackBuilder {
         if watched {
             let watch = AddressWatch::new(stack.transports.latest().clone(), Interfaces::read);
             stack.pin = None;
-            let watch = CoreActors { actors: vec![Box::new(watch)], order: vec![0] };
+            let watch = CoreActors { actors: vec![Box::new(watch)], order: vec![0], apart: Vec::new() };
             stack.run("sip-addresses".into(), ParkSleeper::new(), watch, &on_panic)?;
         }
         Ok(stack)

@@ -14,7 +14,7 @@ use crate::selector::resolver::ResolverHandle;
 use crate::statistics::{FifoStatistics, Statistics, TransportStatistics};
 use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats};
 use crate::transport::{TransportId, TransportInfo, TransportStats, TransportTable};
-use crate::tu::{SendOptions, TuPoster};
+use crate::tu::{SendOptions, TuApart, TuPoster};
 use crate::wiring::{self, Core, CoreActors, OnPanic};
 use parking_lot::Mutex;
 use rutil::{Bell, Class, Clock, Control, Meter, RealClock, Rng, Runner, Sleeper};
@@ -94,6 +94,8 @@ pub struct Stack {
     cores: Vec<Core>,
     bans: Arc<Bans>,
     controls: Vec<(Arc<Control>, Bell)>,
+    /// Transaction users that the program drives, until it takes them.
+    apart: Mutex<Vec<(TuId, TuApart)>>,
     /// Until they are stopped.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The processor of the first runner.
@@ -177,6 +179,13 @@ impl Stack {
         TuPoster::new(fifos, self.clock.clone())
     }
 
+    /// What drives a transaction user of [`StackBuilder::register_tu_apart`]; none when it was taken before.
+    pub fn take_apart(&self, tu: TuId) -> Option<TuApart> {
+        let mut apart = self.apart.lock();
+        let at = apart.iter().position(|(known, _)| *known == tu)?;
+        Some(apart.swap_remove(at).1)
+    }
+
     fn command(&self, shard: usize, command: Command) -> Result<(), Congested> {
         let core = self.cores.get(shard).ok_or(Congested)?;
         core.commands.push(Input::Command(command), Class::Essential, self.clock.now()).map_err(|_| Congested)
@@ -245,6 +254,8 @@ impl Stack {
         for core in &self.cores {
             core.draining.store(true, Ordering::Relaxed);
         }
+        // Nobody drives them.
+        self.apart.lock().clear();
         let until = self.clock.now() + limit;
         let drained = loop {
             for (control, bell) in &self.controls {
@@ -254,7 +265,10 @@ impl Stack {
             }
             // A runner that has nothing to do says so before it sleeps; a busy one is asked again.
             std::thread::park_timeout(Duration::from_millis(10));
-            if self.controls.iter().all(|(control, _)| control.drained.load(Ordering::Acquire)) {
+            // One that the program has dropped has nothing that is to be waited for.
+            let done =
+                |control: &Control| control.drained.load(Ordering::Acquire) || control.stop.load(Ordering::Relaxed);
+            if self.controls.iter().all(|(control, _)| done(control)) {
                 break true;
             }
             if self.clock.now() >= until {
@@ -269,7 +283,7 @@ impl Stack {
         &mut self,
         name: String,
         sleeper: S,
-        CoreActors { actors, order }: CoreActors,
+        CoreActors { actors, order, .. }: CoreActors,
         on_panic: &OnPanic,
     ) -> Result<(), StackError> {
         let control = Arc::<Control>::default();

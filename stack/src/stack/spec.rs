@@ -98,6 +98,14 @@ pub enum StackError {
     /// A differentiated services code point has six bits.
     #[error("DSCP {0} does not exist: use 0 to 63")]
     Dscp(u8),
+    /// A transaction user that serves one shard only ([`crate::tu::TuOptions::one_shard`]).
+    #[error(
+        "a transaction user keeps its dialogs on one shard: place the stack inline or staged, not on {shards} shards"
+    )]
+    OneShard {
+        /// The shards asked for.
+        shards: usize,
+    },
     /// More transports or shards than can be named.
     #[error("too many transports or shards: at most 255 of each")]
     TooMany,

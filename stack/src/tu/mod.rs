@@ -1,12 +1,14 @@
 //! Transaction users: what they hear, what they may say, and who gets which request.
 
 mod actor;
+mod apart;
 mod context;
 mod poster;
 mod rule;
 pub mod testing;
 
 pub(crate) use actor::TuActor;
+pub use apart::{Rest, TuApart};
 pub use context::{AddPath, NextHop, SendOptions, TuContext};
 pub use poster::TuPoster;
 pub use rule::{MessageFilterRule, TuOptions};

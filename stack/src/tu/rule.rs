@@ -2,6 +2,7 @@
 
 use crate::header::h;
 use crate::message::Message;
+use rutil::Bell;
 
 /// A condition on requests. An empty list means "any"; all lists must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,13 @@ pub struct TuOptions {
     pub refuse_merged: bool,
     /// Send [`super::TuEvent::ClientEnded`] and [`super::TuEvent::ServerEnded`].
     pub terminations: bool,
+    /// What it keeps is not for several shards: a stack that has more does not start
+    /// ([`crate::StackError::OneShard`]).
+    pub one_shard: bool,
+    /// The bell of who drives it, if that is not the runner of its shard:
+    /// [`crate::StackBuilder::register_tu_apart`] writes it.
+    #[doc(hidden)]
+    pub bell: Option<Bell>,
 }
 
 impl MessageFilterRule {

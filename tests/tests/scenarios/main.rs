@@ -4,6 +4,7 @@ mod accounting;
 mod admin;
 mod admin_api;
 mod admin_page;
+mod apart;
 mod dead_target;
 mod driver;
 mod end;
