@@ -6,6 +6,7 @@
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+use parking_lot::RwLock;
 use repro::config::AdminToken;
 use std::net::IpAddr;
 use subtle::ConstantTimeEq as _;
@@ -27,11 +28,24 @@ pub(super) enum Denied {
 }
 
 /// What has to be shown.
-pub(super) struct Guard(Option<AdminToken>);
+pub(crate) struct Guard(RwLock<Option<AdminToken>>);
 
 impl Guard {
-    pub(super) fn new(token: Option<AdminToken>) -> Self {
-        Guard(token)
+    pub(crate) fn new(token: Option<AdminToken>) -> Self {
+        Guard(RwLock::new(token))
+    }
+
+    /// From now on this token has to be shown. Where one had to be, none is no token: who listens to others does so until the
+    /// end.
+    pub(crate) fn change(&self, token: Option<AdminToken>) {
+        let mut own = self.0.write();
+        match token {
+            Some(token) => *own = Some(token),
+            None if own.is_some() => {
+                tracing::warn!("there is no token for [admin] any more: the old one counts until the end")
+            }
+            None => {}
+        }
     }
 
     /// Whether a request with these headers may be answered.
@@ -43,7 +57,7 @@ impl Guard {
             (_, Some("cross-site" | "same-site")) => return Err(Denied::Origin),
             _ => {}
         }
-        match &self.0 {
+        match &*self.0.read() {
             None if is_address(host) => Ok(()),
             None => Err(Denied::Host),
             Some(token) => {
@@ -96,6 +110,20 @@ mod tests {
         for wrong in ["Bearer 0123456789abcdeF", "Bearer 0123456789abcde", "Bearer x", "Bearer "] {
             assert_eq!(shows(wrong), Err(Denied::WrongToken), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_token_takes_the_place_of_another_and_is_not_taken_away() {
+        let guard = Guard::new(None);
+        let shows = |token: &str| check(&guard, &[(HOST, "127.0.0.1"), (AUTHORIZATION, &format!("Bearer {token}"))]);
+        guard.change(None);
+        assert_eq!(check(&guard, &[(HOST, "127.0.0.1")]), Ok(()));
+        guard.change(AdminToken::new(SECRET).ok());
+        assert_eq!((shows(SECRET), check(&guard, &[(HOST, "127.0.0.1")])), (Ok(()), Err(Denied::NoToken)));
+        guard.change(AdminToken::new("fedcba9876543210").ok());
+        assert_eq!((shows(SECRET), shows("fedcba9876543210")), (Err(Denied::WrongToken), Ok(())));
+        guard.change(None);
+        assert_eq!(check(&guard, &[(HOST, "127.0.0.1")]), Err(Denied::NoToken));
     }
 
     #[test]

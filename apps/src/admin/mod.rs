@@ -10,7 +10,8 @@ mod guests;
 mod page;
 mod usage;
 
-use access::{Denied, Guard};
+use access::Denied;
+pub(crate) use access::Guard;
 use guests::Guests;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::HeaderMap;
@@ -22,7 +23,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use repro::admin::Operation;
 use repro::admin::api::{self, Control};
-use repro::config::{Config, ConfigError};
+use repro::config::Config;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -59,8 +60,6 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The server cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdminError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
     #[error("admin.listen: {address}: {source}")]
     Bind { address: SocketAddr, source: io::Error },
 }
@@ -69,7 +68,7 @@ pub(crate) enum AdminError {
 struct Desk {
     operation: Arc<Operation>,
     control: Arc<dyn Control>,
-    guard: Guard,
+    guard: Arc<Guard>,
     at_work: Arc<Semaphore>,
 }
 
@@ -78,14 +77,14 @@ type Answer = Response<Full<Bytes>>;
 /// Starts the server, if one is configured, and gives its address.
 ///
 /// # Errors
-/// When the token cannot be read, or the address cannot be listened on.
+/// When the address cannot be listened on.
 pub(crate) fn start(
     config: &Config,
     operation: Arc<Operation>,
     control: Arc<dyn Control>,
+    guard: Arc<Guard>,
 ) -> Result<Option<SocketAddr>, AdminError> {
     let Some(admin) = &config.admin else { return Ok(None) };
-    let guard = Guard::new(config.admin_token()?);
     let failed = |source| AdminError::Bind { address: admin.listen, source };
     let listener = TcpListener::bind(admin.listen).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;

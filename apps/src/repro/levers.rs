@@ -1,6 +1,7 @@
 //! What an operator may ask a running proxy for, by signal or by HTTP: to read its files again, and to end.
 
-use super::environment;
+use super::{environment, service_manager};
+use crate::admin::Guard;
 use repro::Server;
 use repro::accounting::Accounting;
 use repro::admin::Operation;
@@ -22,6 +23,8 @@ pub(super) struct Levers {
     file: Option<PathBuf>,
     running: OnceLock<(Arc<Journal>, Arc<Server>)>,
     operation: Arc<Operation>,
+    /// What clients of the HTTP server have to show.
+    guard: Arc<Guard>,
     end: Notify,
 }
 
@@ -31,9 +34,10 @@ impl Levers {
         config: &Config,
         file: Option<PathBuf>,
         operation: Arc<Operation>,
+        guard: Arc<Guard>,
     ) -> Self {
         let tls = tls.map(|tls| (tls, config.tls.options()));
-        Levers { tls, file, running: OnceLock::new(), operation, end: Notify::new() }
+        Levers { tls, file, running: OnceLock::new(), operation, guard, end: Notify::new() }
     }
 
     /// The proxy has started.
@@ -64,9 +68,11 @@ impl Levers {
                 stays(format!("tls: {error}"))
             })?;
         }
+        let token = config.admin_token().map_err(|error| stays(error.to_string()))?;
         let outcome = journal.publish(Some(config.records)).map_err(|error| stays(error.to_string()))?;
         let late = || "the store is busy: the log says what comes of it".to_owned();
         let records = outcome.recv_timeout(PATIENCE).map_err(|_| late())??;
+        self.guard.change(token);
         let Some((tls, _)) = &self.tls else { return Ok(format!("{records} records")) };
         match tls.reload() {
             Ok(()) => tracing::info!("certificates and keys are read again: new connections use them"),
@@ -82,7 +88,10 @@ impl Levers {
 
 impl Control for Levers {
     fn reload(&self) -> Result<String, String> {
-        self.read_again()
+        service_manager::reloading();
+        let outcome = self.read_again();
+        service_manager::reloaded(&outcome);
+        outcome
     }
 
     fn drain(&self) {

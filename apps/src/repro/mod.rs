@@ -9,6 +9,7 @@
 mod ctl;
 mod levers;
 mod provision;
+mod service_manager;
 
 use crate::admin::{self, AdminError};
 use crate::http_client::{self, HttpError};
@@ -129,9 +130,10 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     let interval = config.statistics_interval();
     let tls = config.tls()?;
     let operation = Arc::<Operation>::default();
-    let levers = Arc::new(Levers::new(tls.clone(), &config, args.config.clone(), operation.clone()));
+    let guard = Arc::new(admin::Guard::new(config.admin_token()?));
+    let levers = Arc::new(Levers::new(tls.clone(), &config, args.config.clone(), operation.clone(), guard.clone()));
     // It answers from now on: that the proxy is not ready.
-    if let Some(address) = admin::start(&config, operation.clone(), levers.clone())? {
+    if let Some(address) = admin::start(&config, operation.clone(), levers.clone(), guard)? {
         writeln!(io::stdout(), "listening on http {address}").map_err(StartError::Output)?;
     }
     let (parts, writers) = start(config, tls, more)?;
@@ -139,6 +141,7 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     levers.started(writers.store.journal(), parts.server.clone());
     operation.started(parts);
     announce(&stack).map_err(StartError::Output)?;
+    service_manager::started(&operation);
     if refuses {
         tracing::warn!(
             "listening beyond the loopback: nobody may register or relay until there are [[acl]], or domains and trusted_peers, or \
@@ -152,6 +155,7 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     };
     tracing::info!(signal = name, "stopping");
     operation.drain();
+    service_manager::stopping();
     stop(stack, writers, drain, signals).await;
     Ok(())
 }

@@ -86,6 +86,10 @@ struct Accepted {
     told: Option<Box<AnsweredCall>>,
 }
 
+/// What is posted to see whether a shard still takes what it is given: it passes through its FIFO, and is nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat;
+
 /// What a processor that waited gets; nothing when its time was over.
 type Answered = Option<Box<dyn Any + Send>>;
 
@@ -426,6 +430,7 @@ impl Proxy {
                 self.events.set_server(self.server.clone(), stack);
             }
             Err(item) if item.is::<Changed>() => self.events.tell(stack),
+            Err(item) if item.is::<Beat>() => {}
             Err(_) => tracing::warn!("what was posted is nothing that the proxy knows"),
         }
     }

@@ -105,6 +105,11 @@ impl Sipp<'_> {
 }
 
 impl Running {
+    /// Whether its calls go on.
+    pub fn goes_on(&mut self) -> bool {
+        self.process.exited().is_none()
+    }
+
     /// Waits for its end, which is after the last call; kills it if that takes longer than `limit`.
     pub fn finish(self, limit: Duration) -> Result<CallStats, SippError> {
         let errors = self.folder.path().join("errors.log");

@@ -61,7 +61,7 @@ fn count(lines: &[Value], event: &str) -> usize {
 }
 
 /// Calls of SIPp through the proxy, `meanwhile` while they go on.
-fn calls(proxy: SocketAddr, calls: u32, rate: u32, meanwhile: impl FnOnce()) {
+pub(crate) fn calls(proxy: SocketAddr, calls: u32, rate: u32, meanwhile: impl FnOnce()) {
     let side =
         |scenario, local, calls, remote, more| Sipp { scenario, local, remote, calls, rate, transport: "u1", more };
     let [caller, called] = [(); 2].map(|()| SocketAddr::from((peers::loopback(), 5060)));

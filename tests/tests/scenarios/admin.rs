@@ -153,6 +153,28 @@ fn who_has_no_token_sees_nothing_but_whether_it_lives() {
 }
 
 #[test]
+fn another_token_counts_from_the_next_reload_on() {
+    let tokens = File::new("tokens", &format!("{TOKEN}\n"));
+    let config =
+        File::new("reread", &format!("[admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"{}\"\n", tokens.name()));
+    let args: Vec<&str> = ANY_PORT.iter().copied().chain(["--config", config.name()]).collect();
+    let repro = Repro::start(&args, 3).expect("it starts");
+    let http = address(&repro, "http");
+    let reload =
+        |token: &str| ask(http, "POST", "/api/v1/reload", &format!("Authorization: Bearer {token}\r\n"), "").status;
+    let other = "another-token-0123456789";
+    assert_eq!((reload(TOKEN), reload(other)), (200, 401));
+    std::fs::write(tokens.name(), other).expect("it can be written");
+    // The old one asks for this.
+    assert_eq!((reload(TOKEN), reload(TOKEN), reload(other)), (200, 401, 200));
+    // What is no token changes nothing.
+    std::fs::write(tokens.name(), "short").expect("it can be written");
+    assert_eq!((reload(other), reload(other)), (409, 409));
+    std::fs::write(config.name(), "[admin]\nlisten = \"127.0.0.1:0\"\n").expect("it can be written");
+    assert_eq!((reload(other), get(http, "/metrics").0), (200, 401));
+}
+
+#[test]
 fn without_a_token_a_strange_name_is_refused() {
     let (repro, _file) = start("host", false, "");
     let http = address(&repro, "http");

@@ -197,6 +197,13 @@ fn run_repro() {
 }
 
 #[test]
+fn run_it_for_real() {
+    if available("openssl") {
+        follow("readme", include_str!("../../../README.md"));
+    }
+}
+
+#[test]
 fn load_test() {
     follow("load-test", include_str!("../../../docs/load-test.md"));
 }

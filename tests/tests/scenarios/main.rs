@@ -31,6 +31,8 @@ mod phone;
 mod presence;
 mod registered;
 mod repro;
+mod rolling;
+mod service_manager;
 mod silo;
 mod sip_calls;
 mod sip_cli;
