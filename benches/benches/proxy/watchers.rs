@@ -13,8 +13,8 @@ const UDP: TransportType = TransportType::Udp;
 const WATCHERS: usize = 10_000;
 /// Users that are watched by many each.
 const FEW: usize = 100;
-/// How long nothing may come until something is lost.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long nothing may come until something is lost: longer than Timer E, which repeats a NOTIFY.
+const PATIENCE: Duration = Duration::from_secs(12);
 /// SUBSCRIBEs and PUBLISHs that wait for their answers.
 const AT_ONCE: usize = 32;
 

@@ -18,6 +18,10 @@ pub struct Events {
     pub watchers: Watchers,
     /// Whether the presence of a user for whom nothing is published is whether he is registered; else it is not known.
     pub presence_from_registrations: bool,
+    /// Whether the calls that are relayed are told as dialogs of the users who have them, besides what telephones publish.
+    pub dialogs_from_calls: bool,
+    /// After how long a call is forgotten of which no BYE was seen, seconds.
+    pub calls_seconds: u32,
     /// How long there is no further NOTIFY after one to a subscription to what is published, seconds (RFC 3856 §6.10).
     pub throttle_seconds: u32,
     /// Most subscriptions of a shard to one package of one user; more are refused with 503.
@@ -58,6 +62,8 @@ impl Default for Events {
             packages: Vec::new(),
             watchers: Watchers::Users,
             presence_from_registrations: true,
+            dialogs_from_calls: false,
+            calls_seconds: 14_400,
             throttle_seconds: 5,
             subscriptions_per_user: 1_000,
             subscriptions_per_subscriber: 1_000,
@@ -75,6 +81,11 @@ impl Events {
     /// Whether the state of a package is kept here.
     pub fn keeps(&self, package: Package) -> bool {
         self.packages.contains(&package)
+    }
+
+    /// Whether calls are told as dialogs.
+    pub fn tells_calls(&self) -> bool {
+        self.dialogs_from_calls && self.keeps(Package::Dialog)
     }
 
     /// How long there is no further NOTIFY after one.

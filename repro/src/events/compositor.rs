@@ -4,6 +4,7 @@
 //!
 //! Bounded by `[events]`: publications and their octets in all, and of one user; marks by the subscriptions of the shards.
 
+use super::calls::Calls;
 use super::package::Package;
 use crate::config;
 use crate::location::Changed;
@@ -149,7 +150,8 @@ impl EventCounts {
 
 /// What is published for users of ours.
 pub struct Compositor {
-    limits: config::Events,
+    pub(super) limits: config::Events,
+    pub(super) calls: Calls,
     kept: Mutex<Kept>,
     publications: AtomicUsize,
     octets: AtomicUsize,
@@ -170,6 +172,7 @@ impl Compositor {
         };
         Compositor {
             limits,
+            calls: Calls::new(rng),
             kept: Mutex::new(kept),
             publications: AtomicUsize::new(0),
             octets: AtomicUsize::new(0),
@@ -269,17 +272,31 @@ impl Compositor {
         after: Vec<Document>,
         now: Time,
     ) -> Result<(), PublicationsFull> {
-        let mut kept = self.kept.lock();
-        self.drop_expired(&mut kept, now);
         let is_in = |document: &Document, all: &[Document]| all.iter().any(|other| other.etag == document.etag);
         let gone = before.iter().find(|document| !is_in(document, &after)).map(|document| document.etag.clone());
         let new = after.into_iter().find(|document| !is_in(document, before));
+        self.replace(resource, gone.as_deref(), new, now)
+    }
+
+    /// Removes what has one entity-tag, or puts its next version in its place; without one, adds something.
+    ///
+    /// # Errors
+    /// When there is no room, or what was to go is not there.
+    pub(super) fn replace(
+        &self,
+        resource: &Resource,
+        gone: Option<&str>,
+        new: Option<Document>,
+        now: Time,
+    ) -> Result<(), PublicationsFull> {
+        let mut kept = self.kept.lock();
+        self.drop_expired(&mut kept, now);
         let kept = &mut *kept;
         let publications: &[Publication] =
             kept.resources.get(resource).map_or(&[], |entry| entry.publications.as_slice());
-        let at = match &gone {
+        let at = match gone {
             Some(etag) => {
-                let at = publications.iter().position(|publication| publication.document.etag == *etag);
+                let at = publications.iter().position(|publication| publication.document.etag == etag);
                 Some(at.ok_or(PublicationsFull)?)
             }
             None => None,

@@ -6,6 +6,7 @@
 //! event package is a handler in `Packages`: `reg` tells of bindings, the others of what is published in the [`Compositor`],
 //! which all shards share.
 
+mod calls;
 mod compositor;
 mod document;
 mod package;
@@ -14,6 +15,7 @@ mod reg;
 mod state;
 mod subscriber;
 
+pub(crate) use calls::{CallKey, Parties};
 pub use compositor::{Compositor, EventCounts};
 pub use package::Package;
 pub use reg::REG;

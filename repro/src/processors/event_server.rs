@@ -7,7 +7,6 @@ use crate::config::Watchers;
 use crate::events::{Package, REG, USER};
 use crate::proxy::{RequestContext, Verb, aor_key};
 use stack::header::{Method, h, p};
-use stack::selector::Target;
 use stack::uri::{SipUri, Uri};
 
 /// Hands over SUBSCRIBEs for the packages of [`crate::events`], and PUBLISHs for users of ours where any of these are
@@ -96,7 +95,7 @@ fn may_watch(context: &RequestContext<'_, '_>, package: Option<Package>) -> bool
     match (package, context.server.config().events.watchers) {
         (None | Some(Package::MessageSummary), _) | (_, Watchers::Oneself) => false,
         (_, Watchers::Anybody) => true,
-        (_, Watchers::Users) => sender(context).is_some_and(|sender| is_user(context, &sender)),
+        (_, Watchers::Users) => context.sender().is_some_and(|sender| is_user(context, &sender)),
     }
 }
 
@@ -105,22 +104,11 @@ fn is_known(context: &RequestContext<'_, '_>, aor: &str) -> bool {
     look_up(context.server, aor, context.stack.now()).is_some()
 }
 
-/// The user of ours that a request is said to be from.
-fn sender(context: &RequestContext<'_, '_>) -> Option<String> {
-    match context.request.header(h::FROM).map(|from| from.uri) {
-        Ok(Uri::Sip(from)) if context.is_ours(&from.host, from.port) => Some(aor_key(from)),
-        _ => None,
-    }
-}
-
 /// Whether a request is from a user: he has shown it, or, where nobody is asked, it comes from a device that is registered
 /// for him.
 fn is_user(context: &RequestContext<'_, '_>, aor: &str) -> bool {
-    if context.server.auth().is_some() {
-        return context.user.as_deref() == Some(aor);
+    match context.server.auth() {
+        Some(_) => context.user.as_deref() == Some(aor),
+        None => context.sender_at_home().as_deref() == Some(aor),
     }
-    let from = sender(context).is_some_and(|sender| sender == aor);
-    let place = context.request.source().map(|source| Target { kind: source.flow.kind, address: source.flow.peer });
-    let at_home = |place| context.server.location().has_endpoint(aor, place, context.stack.now());
-    from && place.is_some_and(at_home)
 }

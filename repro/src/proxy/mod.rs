@@ -39,7 +39,7 @@ pub use target::{Step, Steps, Target, When, by_preference};
 pub use view::{ResponseView, TargetView, Upstream};
 
 use crate::accounting::Account;
-use crate::events::EventServer;
+use crate::events::{EventServer, Parties};
 use crate::forwarding::Onward;
 use crate::location::{Changed, SWEEP_EVERY};
 use crate::nat::NatPings;
@@ -208,11 +208,12 @@ impl Proxy {
         }
         let (transaction, verb) = (context.transaction, context.verb);
         let account = context.take_account();
+        let call = context.parties_of_call();
         let (mut forwarding, stack) = context.into_forwarding();
         forwarding.accounted = account.is_some();
         match transaction {
             Some(transaction) => {
-                self.forward(forwarding, (transaction, account), verb == Verb::Invite, stack);
+                self.forward(forwarding, (transaction, account, call), verb == Verb::Invite, stack);
             }
             None => send_stateless(forwarding, server, stack),
         }
@@ -265,7 +266,7 @@ impl Proxy {
     fn forward(
         &mut self,
         forwarding: Forwarding,
-        (transaction, account): (ServerTransaction, Option<Account>),
+        (transaction, account, call): (ServerTransaction, Option<Account>, Option<Parties>),
         invite: bool,
         stack: &mut TuContext<'_>,
     ) {
@@ -276,6 +277,8 @@ impl Proxy {
             return stack.respond_status(transaction, 440);
         }
         let mut context = ResponseContext::new(transaction, invite);
+        let begins = |parties| self.server.compositor().call_begins(parties, stack.now());
+        context.call = call.and_then(begins).map(Box::new);
         context.tracked = account.map(|account| Box::new(Tracked::new(account)));
         if forwarding.watched {
             context.upstream = Some(Box::new(Upstream::of(&forwarding.request)));

@@ -3,6 +3,7 @@
 use super::parked::{Waiter, Waiting};
 use super::{Server, Steps};
 use crate::accounting::{Account, Accounting};
+use crate::events::Parties;
 use crate::forwarding::Onward;
 use crate::processors::ProcessorResult;
 use crate::provisioning::Trust;
@@ -307,6 +308,40 @@ impl RequestContext<'_, '_> {
             let name = peer.map(|peer| &*peer.record.name);
             self.state.account = Account::of(&self.state.request, self.stack.now(), name);
         }
+    }
+
+    /// The users of ours in a call that begins, if calls are told as dialogs; of one that ends that is told at once.
+    pub(super) fn parties_of_call(&mut self) -> Option<Parties> {
+        if !self.server.config().events.tells_calls() {
+            return None;
+        }
+        match (self.verb, self.request.method()) {
+            (Verb::Invite, _) if self.is_initial() => {
+                let caller = self.user.as_deref().map(str::to_owned).or_else(|| self.sender_at_home());
+                let called = Some(&*self.aor).filter(|aor| !aor.is_empty());
+                Parties::of(&self.request, caller.as_deref(), called)
+            }
+            (Verb::Other, Some(Method::Bye)) => {
+                self.server.compositor().call_ends(&self.request, self.stack.now());
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The user of ours that it is said to be from.
+    pub(crate) fn sender(&self) -> Option<String> {
+        match self.request.header(h::FROM).map(|from| from.uri) {
+            Ok(Uri::Sip(from)) if self.is_ours(&from.host, from.port) => Some(aor_key(from)),
+            _ => None,
+        }
+    }
+
+    /// The same, if it comes from a device that is registered for him.
+    pub(crate) fn sender_at_home(&self) -> Option<String> {
+        let flow = self.request.source()?.flow;
+        let place = Target { kind: flow.kind, address: flow.peer };
+        self.sender().filter(|aor| self.server.location().has_endpoint(aor, place, self.stack.now()))
     }
 
     /// What is told of it when it has its answer.

@@ -6,6 +6,7 @@ use super::best::{Best, better};
 use super::target::{Ended, truncate};
 use super::view::Upstream;
 use super::{Server, Step, Steps, Target, TargetView};
+use crate::events::CallKey;
 use crate::forwarding::{Onward, Resolved};
 use crate::location::{By, Located};
 use crate::processors::TargetResult;
@@ -89,6 +90,8 @@ pub(super) struct ResponseContext {
     pub(super) rest: Option<Box<Forwarding>>,
     /// What is told of it, if somebody is.
     pub(super) tracked: Option<Box<Tracked>>,
+    /// Names the call, if it is told of.
+    pub(super) call: Option<Box<CallKey>>,
 }
 
 /// A request and the targets that it has not been sent to.
@@ -153,6 +156,7 @@ impl ResponseContext {
             device: None,
             rest: None,
             tracked: None,
+            call: None,
         }
     }
 

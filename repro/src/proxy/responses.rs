@@ -243,6 +243,9 @@ impl Proxy {
         }
         // Step 5; RFC 4320 §4.1 allows a non-INVITE client nothing but the 100 that the stack sends.
         if code > 100 && context.invite && !context.answered {
+            if let Some(call) = &context.call {
+                self.server.compositor().call_rings(call, stack.now());
+            }
             stack.respond(context.server, msg);
         }
     }
@@ -253,6 +256,9 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(slot) else { return };
         let target = context.branch(client).and_then(|branch| branch.target.take());
         context.remove(client);
+        if let Some(call) = &context.call {
+            self.server.compositor().call_stands(call, stack.now());
+        }
         let told = match (&mut context.tracked, self.server.accounting()) {
             (Some(tracked), Some(accounting)) => {
                 tracked.success((&msg, context.answered), target.as_deref(), accounting, stack.now())
@@ -318,6 +324,9 @@ impl Proxy {
                     return self.start_stage(slot, *rest, stack);
                 }
                 context.best.consider(Best::Local(440));
+            }
+            if let Some(call) = context.call.take() {
+                self.server.compositor().call_failed(&call, stack.now());
             }
             let (code, cancelled) = (context.final_code(), context.cancelled);
             if let (Some(tracked), Some(accounting)) = (&mut context.tracked, self.server.accounting()) {

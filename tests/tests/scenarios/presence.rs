@@ -1,7 +1,7 @@
 //! Presence, messages that wait and dialogs, as telephones and our own programs see them.
 
 use crate::end::signal;
-use crate::phone::Phone;
+use crate::phone::{Phone, record_routes};
 use crate::repro::{File, LIMIT, address, start};
 use crate::sip_cli::{ended, events, run, sip};
 use std::net::SocketAddr;
@@ -16,6 +16,12 @@ fn watcher(target: &str, event: &str, count: &str) -> Process {
     let mut process = sip(&["subscribe", target, "--event", event, "--count", count, "--json"], &[]);
     process.wait_for(LIMIT, |line| line.contains("\"notify\"").then_some(())).expect("the first NOTIFY");
     process
+}
+
+/// A watcher is told something.
+fn sees(watcher: &mut Process, text: &str) {
+    let told = |line: &str| (line.contains("\"notify\"") && line.contains(text)).then_some(());
+    watcher.wait_for(LIMIT, told).unwrap_or_else(|_| panic!("it is not told {text}"));
 }
 
 fn publish(target: &str, more: &[&str]) -> Option<String> {
@@ -33,10 +39,12 @@ fn who_watches_by_our_programs_follows_who_publishes_by_them() {
             scope.spawn(move || {
                 let repro = start(&["--config", file.name(), "--placement", placement]);
                 let target = format!("sip:bob@{}", address(&repro, "udp"));
-                let watchers = [(); 3].map(|()| watcher(&target, "presence", "4"));
+                let mut watchers = [(); 3].map(|()| watcher(&target, "presence", "4"));
                 let etag = publish(&target, &["--status", "open", "--note", "in <the> \"office\""]).expect("an ETag");
+                watchers.iter_mut().for_each(|watcher| sees(watcher, "office"));
                 let etag =
                     publish(&target, &["--etag", &etag, "--status", "closed", "--note", "away"]).expect("another");
+                watchers.iter_mut().for_each(|watcher| sees(watcher, "away"));
                 publish(&target, &["--etag", &etag, "--remove"]);
                 for watcher in watchers {
                     let (code, output) = ended(watcher);
@@ -192,4 +200,51 @@ fn after_a_restart_all_begin_anew() {
     assert_eq!((refresh(3), raw::status(&publish(2))), (Some(481), Some(412)));
     assert_eq!(raw::status(&ask("PUBLISH", ("p", 3), "", body)), Some(200));
     assert_eq!(raw::status(&ask("SUBSCRIBE", ("anew", 1), "", "")), Some(200));
+}
+
+/// The lamp of a telephone that publishes nothing: its calls are what the proxy sees of them.
+#[test]
+fn a_lamp_follows_the_calls_that_are_relayed() {
+    let file = File::new("presence-calls", &format!("{PACKAGES}dialogs_from_calls = true\n"));
+    let repro = start(&["--config", file.name()]);
+    let proxy = address(&repro, "udp");
+    let (alice, bob) = (Phone::new("alice", proxy), Phone::new("bob", proxy));
+    bob.send(&bob.register(1, 600));
+    bob.hear("SIP/2.0 200 ");
+    let mut watcher = watcher(&format!("sip:bob@{proxy}"), "dialog", "4");
+    // To bob's address, not to his telephone.
+    let invite = String::from_utf8(alice.request("INVITE", &bob, "lamp", 1)).expect("it is UTF-8");
+    alice.send(invite.replacen(&bob.uri(), &format!("sip:bob@{proxy}"), 1).as_bytes());
+    let invite = bob.hear("INVITE ");
+    bob.answer(&invite, 180);
+    alice.hear("SIP/2.0 180 ");
+    sees(&mut watcher, "early");
+    bob.answer(&invite, 200);
+    let success = alice.hear("SIP/2.0 200 ");
+    sees(&mut watcher, "confirmed");
+    let header = |name: &str| String::from_utf8(raw::first(&success, name).expect("a header")).expect("it is UTF-8");
+    for method in ["ACK", "BYE"] {
+        let sent_by = alice.uri().rsplit('@').next().expect("a host").to_owned();
+        let routes: String =
+            record_routes(&success).into_iter().rev().map(|route| format!("Route: {route}\r\n")).collect();
+        let request = format!(
+            "{method} {} SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by};branch=z9hG4bKlamp{method}\r\nMax-Forwards: 70\r\n{routes}\
+             From: {}\r\nTo: {}\r\nCall-ID: lamp\r\nCSeq: {} {method}\r\nContent-Length: 0\r\n\r\n",
+            bob.uri(),
+            header("from"),
+            header("to"),
+            if method == "ACK" { 1 } else { 2 },
+        );
+        alice.send(request.as_bytes());
+        let heard = bob.hear(&format!("{method} "));
+        if method == "BYE" {
+            bob.answer(&heard, 200);
+        }
+    }
+    let (code, output) = ended(watcher);
+    let told: Vec<&str> = output.lines().filter(|line| line.contains("\"notify\"")).collect();
+    assert!(code == 0 && told.len() == 4, "{output}");
+    for (line, state) in told.iter().skip(1).zip(["early", "confirmed", "terminated"]) {
+        assert!(line.contains(state), "{state} is not in {line}");
+    }
 }
