@@ -5,6 +5,7 @@
 //! keys live as long as the process, as bindings do. SipHash-2-4, which is made to be a pseudo-random function, gives the
 //! key stream, the marks and the code, under a key each.
 
+use crate::cluster::ClusterSecret;
 use rutil::Rng;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::fmt::Write as _;
@@ -50,6 +51,12 @@ impl GruuTokens {
     pub fn new(rng: &mut Rng) -> Self {
         let mut key = || (rng.next_u64(), rng.next_u64());
         GruuTokens { stream: key(), mark: key(), proof: key() }
+    }
+
+    /// The same keys at every node that shares a secret.
+    pub fn of_cluster(secret: &ClusterSecret) -> Self {
+        let key = |label| secret.key(label);
+        GruuTokens { stream: key("gruu stream"), mark: key("gruu mark"), proof: key("gruu proof") }
     }
 
     /// A token: `gruu-` and hexadecimal digits. No `nonce` may be used twice.

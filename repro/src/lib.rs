@@ -54,6 +54,7 @@
 //! | call forwarding and groups | [`forwarding`] |
 //! | other networks, identities | [`peers`] |
 //! | what outlives the process | [`store`] |
+//! | several nodes with one location service | [`cluster`] |
 //! | who is told what | [`events`] |
 //! | lines for billing | [`accounting`] |
 //! | `/metrics` | [`admin`] |
@@ -62,6 +63,7 @@
 pub mod accounting;
 pub mod admin;
 pub mod auth;
+pub mod cluster;
 pub mod config;
 pub mod events;
 pub mod forwarding;

@@ -1,7 +1,7 @@
 //! Flow tokens (RFC 5626 §5.3): the name of a flow in the user part of a URI that comes back to us, as a Record-Route
 //! does. Who has one can send on that flow through us, and nobody can make one.
 
-use crate::transport::{ConnectionId, Flow, TransportId, TransportTable};
+use crate::transport::{ConnectionId, Flow, TransportId, TransportTable, TransportType};
 use rutil::Rng;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::fmt::Write as _;
@@ -15,11 +15,24 @@ const FIXED: usize = 12;
 /// The code that proves where a token comes from.
 const PROOF: usize = 16;
 
-/// Makes and reads flow tokens; all shards of a stack share one, with a key that lives as long as the process: so do
-/// connections.
+/// Makes and reads flow tokens; all shards of a stack share one. The key of connections lives as long as the process, as
+/// they do; that of flows over UDP may be given, and then these tokens outlive it too.
 #[derive(Clone)]
 pub struct FlowTokens {
-    key: (u64, u64),
+    datagrams: (u64, u64),
+    connections: (u64, u64),
+}
+
+/// A key for the tokens of flows over UDP. It must be another for each process that runs at the same time, and another when
+/// its transports are others, which tokens name by their numbers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FlowKey(pub u64, pub u64);
+
+impl std::fmt::Debug for FlowKey {
+    // It is a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FlowKey")
+    }
 }
 
 /// Marks a token that was given to a dialog, in the number of the transport.
@@ -49,9 +62,16 @@ pub struct NamedFlow {
 pub struct BadFlowToken;
 
 impl FlowTokens {
-    /// Draws a key.
+    /// Draws its keys.
     pub fn new(rng: &mut Rng) -> Self {
-        FlowTokens { key: (rng.next_u64(), rng.next_u64()) }
+        let mut key = || (rng.next_u64(), rng.next_u64());
+        FlowTokens { datagrams: key(), connections: key() }
+    }
+
+    /// The same with a key for flows over UDP that outlives the process, if there is one.
+    #[must_use]
+    pub fn with_key(self, key: Option<FlowKey>) -> Self {
+        FlowTokens { datagrams: key.map_or(self.datagrams, |FlowKey(one, two)| (one, two)), ..self }
     }
 
     /// The token of a flow: `flow-` and hexadecimal digits, which need no escape in a user part.
@@ -65,7 +85,7 @@ impl FlowTokens {
             IpAddr::V4(ip) => octets.extend(ip.octets()),
             IpAddr::V6(ip) => octets.extend(ip.octets()),
         }
-        let proof = self.proof(&octets);
+        let proof = self.proof(flow.kind, &octets);
         octets.extend(proof.to_be_bytes());
         let mut token = String::with_capacity(PREFIX.len() + 2 * octets.len());
         token.push_str(PREFIX);
@@ -92,11 +112,13 @@ impl FlowTokens {
         let octet = |pair: &[u8; 2]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
         let octets: Vec<u8> = digits.as_bytes().as_chunks().0.iter().map(octet).collect::<Option<_>>()?;
         let (named, proof) = octets.split_last_chunk::<PROOF>()?;
+        let (transport, rest) = named.split_first_chunk::<2>()?;
+        let marked = u16::from_be_bytes(*transport);
+        let kind = transports.get(TransportId(marked & !DIALOG))?.kind;
         // One comparison of two numbers: how long it takes tells nothing.
-        if self.proof(named) != u128::from_be_bytes(*proof) {
+        if self.proof(kind, named) != u128::from_be_bytes(*proof) {
             return None;
         }
-        let (transport, rest) = named.split_first_chunk::<2>()?;
         let (connection, rest) = rest.split_first_chunk::<8>()?;
         let (port, ip) = rest.split_first_chunk::<2>()?;
         let ip: IpAddr = match (<[u8; 4]>::try_from(ip), <[u8; 16]>::try_from(ip)) {
@@ -104,14 +126,13 @@ impl FlowTokens {
             (_, Ok(v6)) => v6.into(),
             _ => return None,
         };
-        let marked = u16::from_be_bytes(*transport);
         let (transport, purpose) = match marked & DIALOG {
             0 => (TransportId(marked), Purpose::Device),
             _ => (TransportId(marked & !DIALOG), Purpose::Dialog),
         };
         let flow = Flow {
             transport,
-            kind: transports.get(transport)?.kind,
+            kind,
             connection: ConnectionId(u64::from_be_bytes(*connection)),
             peer: SocketAddr::new(ip, u16::from_be_bytes(*port)),
             local: None,
@@ -120,8 +141,9 @@ impl FlowTokens {
     }
 
     /// A keyed code that nobody without the key can compute (SipHash-2-4 is made to be one).
-    fn proof(&self, octets: &[u8]) -> u128 {
-        let mut hash = SipHasher24::new_with_keys(self.key.0, self.key.1);
+    fn proof(&self, kind: TransportType, octets: &[u8]) -> u128 {
+        let key = if kind.is_reliable() { self.connections } else { self.datagrams };
+        let mut hash = SipHasher24::new_with_keys(key.0, key.1);
         hash.write(octets);
         hash.finish128().as_u128()
     }
@@ -137,7 +159,7 @@ impl std::fmt::Debug for FlowTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::{TransportInfo, TransportType};
+    use crate::transport::TransportInfo;
 
     fn table() -> TransportTable {
         let at = "192.0.2.1:80".parse().unwrap();
@@ -161,6 +183,17 @@ mod tests {
             }
         }
         assert_eq!(tokens.flow("alice", &table()), None);
+    }
+
+    #[test]
+    fn with_a_key_those_of_datagrams_outlive_the_process() {
+        let tokens = |seed, key| FlowTokens::new(&mut Rng::from_seed(seed)).with_key(Some(FlowKey(key, 7)));
+        let by_datagrams = Flow { kind: TransportType::Udp, ..flow(0, "192.0.2.9:40000") };
+        let read = |by: &Flow, seed, key| {
+            tokens(seed, key).flow(&tokens(1, 7).token(by, Purpose::Device), &table()).unwrap().is_ok()
+        };
+        assert!(read(&by_datagrams, 2, 7) && !read(&by_datagrams, 2, 8));
+        assert!(read(&flow(1, "192.0.2.9:40000"), 1, 7) && !read(&flow(1, "192.0.2.9:40000"), 2, 7));
     }
 
     #[test]

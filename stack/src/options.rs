@@ -1,5 +1,6 @@
 //! How a stack behaves.
 
+use crate::flow_token::FlowKey;
 use crate::hep::HepOptions;
 use crate::message::Limits;
 use crate::overload::{OverloadOptions, SourceLimits};
@@ -39,6 +40,8 @@ pub struct StackOptions {
     pub connection_attempt_delay: Duration,
     /// Where `tel` URIs are looked up (ENUM, RFC 6116): `e164.arpa`, or a suffix of one's own. `None`: nowhere.
     pub enum_suffix: Option<String>,
+    /// The key of flow tokens for UDP, if they are to outlive the process; `None`: one is drawn.
+    pub flow_key: Option<FlowKey>,
     /// Without transactions, for tools that write Via and branch themselves: every message goes to the first transaction user
     /// as it came ([`crate::tu::TuEvent::Raw`]), on the shard that it came to, and what that sends goes out as it is
     /// ([`crate::tu::TuContext::send_raw`]).
@@ -63,6 +66,7 @@ impl Default for StackOptions {
             name_servers: Vec::new(),
             connection_attempt_delay: Duration::from_millis(250),
             enum_suffix: None,
+            flow_key: None,
             raw: false,
             overload: OverloadOptions::default(),
             source_limits: SourceLimits::default(),

@@ -183,7 +183,7 @@ impl Core {
 /// Builds the cores of all shards: `rx` has the receiving end of each shard's `rx` FIFO and the bell of the runner that
 /// the shard will run on. For a simulation give one shard, a silent bell, and play the transports yourself.
 pub fn cores(mut plan: Plan<'_>, rx: Vec<(FifoReceiver<Received>, Bell)>) -> Vec<(CoreActors, Core)> {
-    let (keys, tokens) = (KeyMaker::new(plan.rng), FlowTokens::new(plan.rng));
+    let (keys, tokens) = (KeyMaker::new(plan.rng), FlowTokens::new(plan.rng).with_key(plan.options.flow_key));
     let across = rx.len() > 1;
     let mut senders: Vec<FifoSender<Incoming>> = Vec::new();
     let mut receivers: Vec<FifoReceiver<Incoming>> = Vec::new();

@@ -34,6 +34,8 @@ pub(crate) const PEERS: &[Peer] = &[
     // For JsSIP, which the tests install by npm in `tests/peers-js`.
     Peer { program: "node", package: "nodejs" },
     Peer { program: "npm", package: "npm" },
+    // What several nodes share.
+    Peer { program: "redis-server", package: "redis-server" },
     // Checks what /metrics says.
     Peer { program: "promtool", package: "prometheus" },
 ];

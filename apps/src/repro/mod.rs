@@ -13,6 +13,7 @@ mod service_manager;
 
 use crate::admin::{self, AdminError};
 use crate::http_client::{self, HttpError};
+use crate::redis::{self, RedisSetupError};
 use crate::terminal::{self, say};
 use clap::Parser;
 use levers::Levers;
@@ -21,6 +22,8 @@ use provision::{PASSWORD, Task, TaskError, perform};
 use repro::accounting;
 use repro::admin::api::Control as _;
 use repro::admin::{Operation, Parts};
+use repro::cluster::Cluster;
+use repro::cluster::sharer::Sharer;
 use repro::config::{self, Config, ConfigError, Listen};
 use repro::location::Notation;
 use repro::processors::http::HttpProcessor;
@@ -82,6 +85,8 @@ enum StartError {
     Chains(#[from] ChainError),
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    Redis(#[from] RedisSetupError),
     #[error(transparent)]
     Admin(#[from] AdminError),
     #[error(transparent)]
@@ -242,6 +247,7 @@ fn start(
         hep,
         name_servers: config.name_servers.iter().map(|server| server.0).collect(),
         enum_suffix: config.enum_suffix.as_ref().map(|suffix| suffix.0.to_string()),
+        flow_key: config.flow_key()?,
         ..config.stack_options(service.listed())
     };
     let streams = TcpOptions {
@@ -271,16 +277,22 @@ fn start(
     let chains = processors.chains(&config.chains)?;
     builder = builder.clock(clock.clone());
     let server = Arc::new(Server::new(config, chains, &mut rng).with_provisioning(service.provisioning()));
+    let shared =
+        server.config().cluster.as_ref().map(|settings| share(settings, &server, &clock, &mut rng)).transpose()?;
     if service.keeps_bindings() {
         server.set_journal(service.journal());
-        let restored = service.restore(&server)?;
+        // Where nodes share them they are not in the database.
+        let restored = if shared.is_none() { service.restore(&server)? } else { 0 };
         let messages = service.restore_messages(&server)?;
         tracing::info!(restored, messages, "addresses-of-record have their bindings again, and the silo its messages");
     }
     accounting.iter().for_each(|service| server.set_accounting(service.accounting()));
-    let shared = server.clone();
-    let proxy = builder.register_tu(Proxy::options(), move |shard| Proxy::new(shared.clone(), shard, &mut rng));
+    let of_shards = server.clone();
+    let proxy = builder.register_tu(Proxy::options(), move |shard| Proxy::new(of_shards.clone(), shard, &mut rng));
     let stack = Arc::new(builder.start()?);
+    if let Some(shared) = shared {
+        shared.begin(&server, stack.poster(proxy), stack.transports())?;
+    }
     server.set_poster(stack.poster(proxy));
     server.set_epoch(epoch);
     let store = service.start(&server, stack.poster(proxy), died).map_err(StartError::Thread)?;
@@ -289,6 +301,29 @@ fn start(
     let journal = store.journal();
     let server = Arc::new(server.without_provisioning());
     Ok((Parts { stack, server, journal, clock }, Writers { store, accounting }))
+}
+
+/// Makes this a node of those that share their bindings, and waits for what the others have.
+fn share(
+    settings: &config::Cluster,
+    server: &Server,
+    clock: &RealClock,
+    rng: &mut Rng,
+) -> Result<redis::Running, StartError> {
+    let (cluster, jobs) = Cluster::new(&settings.node.0, rng.next_u64());
+    let cluster = Arc::new(cluster);
+    server.set_cluster(cluster.clone(), &settings.shared_secret()?);
+    let config = server.config();
+    let notation = notation(config, clock);
+    let sharer = Sharer::new((cluster.clone(), jobs), server.without_provisioning(), notation, &settings.name.0, rng);
+    let running = redis::start(settings, &cluster, sharer, clock.clone())?;
+    running.wait();
+    Ok(running)
+}
+
+fn notation(config: &Config, clock: &RealClock) -> Notation {
+    let (listen, shards) = (config.listen.clone(), config.placement.shards());
+    Notation { epoch: rutil::time::epoch_of(clock), listen, shards }
 }
 
 /// The processors that chains may name.
@@ -311,8 +346,7 @@ fn keep(config: &mut Config, clock: RealClock, rng: &mut Rng) -> Result<Service,
     let open = |settings: &config::Store| Store::open(&settings.path, settings.synchronous_full);
     let mut store = config.store.as_ref().map(open).transpose()?;
     store.as_mut().map_or(Ok(()), Store::claim)?;
-    let (listen, shards) = (config.listen.clone(), config.placement.shards());
-    let notation = Notation { epoch: rutil::time::epoch_of(&clock), listen, shards };
+    let notation = notation(config, &clock);
     Ok(Service::new(store, std::mem::take(&mut config.records), notation, clock, rng)?)
 }
 

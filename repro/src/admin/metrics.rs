@@ -2,10 +2,12 @@
 
 use super::exposition::Exposition;
 use super::{Operation, Parts, stack_metrics};
+use crate::cluster::Cluster;
 use crate::events::{Compositor, Package, REG};
 use crate::routing::health::State;
 use crate::store::Published;
 use rutil::Time;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What the process uses of the machine.
@@ -65,6 +67,9 @@ fn proxy(parts: &Parts, to: &mut Exposition) {
     if let Some(silo) = server.silo() {
         to.gauge("repro_silo_messages", "Messages that are kept for who is not there.").add(&[], silo.len());
     }
+    if let Some(cluster) = server.cluster() {
+        shared(cluster, to);
+    }
     if parts.has_store() {
         to.gauge("repro_store_writable", "Whether the store can write; without that registrations are refused.")
             .add(&[], u8::from(!journal.is_failing()));
@@ -111,6 +116,27 @@ fn events(compositor: &Compositor, to: &mut Exposition) {
         ),
     ] {
         to.counter(name, help).add(&[], value);
+    }
+}
+
+fn shared(cluster: &Cluster, to: &mut Exposition) {
+    let counts = &cluster.counts;
+    to.gauge("repro_cluster_connected", "Whether Redis can be reached; without that registrations are refused.")
+        .add(&[], u8::from(cluster.is_connected()));
+    to.gauge("repro_cluster_waiting", "REGISTERs that wait until Redis has their bindings.")
+        .add(&[], cluster.waiting());
+    let mut family = to.gauge("repro_cluster_node_alive", "Whether a node gives signs of life.");
+    for node in cluster.nodes().all() {
+        family.add(&[("node", &node.name())], u8::from(node.is_alive()));
+    }
+    for (name, help, count) in [
+        ("repro_cluster_written_total", "Changes of bindings that were written.", &counts.written),
+        ("repro_cluster_taken_over_total", "Changes of other nodes that were taken over.", &counts.taken_over),
+        ("repro_cluster_refused_total", "Changes that came too late: another node had a later one.", &counts.refused),
+        ("repro_cluster_restored_total", "Bindings that were written again: Redis had lost them.", &counts.restored),
+        ("repro_cluster_lost_total", "How often Redis could not be reached any more.", &counts.lost),
+    ] {
+        to.counter(name, help).add(&[], count.load(Ordering::Relaxed));
     }
 }
 

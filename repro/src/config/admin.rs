@@ -1,13 +1,16 @@
 //! `[admin]`: the HTTP server for whoever operates the proxy.
 
+use super::secret::hidden;
 use super::{Config, ConfigError, FileName};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::net::SocketAddr;
 
 /// The fewest characters of a token: nobody guesses as many.
 const SHORTEST_TOKEN: usize = 16;
+
+const TOKEN: &str =
+    "expected 16 characters or more, of A-Z a-z 0-9 - . _ ~ + / =, as `openssl rand -hex 32` makes them";
 
 pub(super) const NO_TOKEN: &str = "others than this machine reach it: set admin.token_file, or REPRO_ADMIN__TOKEN, or \
                                    listen on 127.0.0.1";
@@ -30,9 +33,7 @@ pub struct AdminToken(Box<str>);
 
 /// A text is no token. It is not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected {SHORTEST_TOKEN} characters or more, of A-Z a-z 0-9 - . _ ~ + / =, as `openssl rand -hex 32` makes them"
-)]
+#[error("{TOKEN}")]
 pub struct BadToken;
 
 impl AdminToken {
@@ -59,38 +60,7 @@ impl fmt::Debug for AdminToken {
 
 impl<'de> Deserialize<'de> for AdminToken {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Hidden)
-    }
-}
-
-/// Takes a text. What else it gets it does not show: an error of serde's own would.
-struct Hidden;
-
-impl Visitor<'_> for Hidden {
-    type Value = AdminToken;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a text in quotes: {BadToken}")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<AdminToken, E> {
-        AdminToken::new(text).map_err(E::custom)
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<AdminToken, E> {
-        Err(E::custom(BadToken))
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<AdminToken, E> {
-        Err(E::custom(BadToken))
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<AdminToken, E> {
-        Err(E::custom(BadToken))
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<AdminToken, E> {
-        Err(E::custom(BadToken))
+        hidden(from, TOKEN, AdminToken::new)
     }
 }
 

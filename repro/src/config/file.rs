@@ -102,6 +102,9 @@ impl Config {
         if let Some(accounting) = &mut config.accounting {
             accounting.file.find(Path::new(source.file), |at| source.place(at));
         }
+        for file in config.cluster.iter_mut().flat_map(super::Cluster::files) {
+            file.find(Path::new(source.file), |at| source.place(at));
+        }
         if let Some(store) = &mut config.store {
             store.path = Path::new(source.file).parent().unwrap_or(Path::new("")).join(&store.path);
         }
@@ -194,6 +197,24 @@ impl Config {
                 "accounting",
                 "max_octets",
                 "expected at least 131072, or 0 for no limit",
+            ),
+            (
+                self.cluster.as_ref().is_some_and(|cluster| cluster.redis.is_empty()),
+                "cluster",
+                "redis",
+                "expected at least one server, as [\"redis://127.0.0.1:6379\"]",
+            ),
+            (
+                self.cluster.as_ref().is_some_and(super::Cluster::mixes_tls),
+                "cluster",
+                "redis",
+                "expected all redis or all rediss",
+            ),
+            (
+                self.cluster.as_ref().is_some_and(super::Cluster::has_no_secret),
+                "cluster",
+                "secret",
+                "nodes need a secret that they share: set cluster.secret_file, or REPRO_CLUSTER__SECRET",
             ),
             (self.limits.ban_seconds == 0, "limits", "ban_seconds", "expected at least 1: ban_after = 0 bans nobody"),
             (

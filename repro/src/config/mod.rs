@@ -4,6 +4,7 @@ mod accounting;
 mod admin;
 mod auth;
 mod chains;
+mod cluster;
 mod events;
 #[cfg(test)]
 mod example;
@@ -12,6 +13,7 @@ mod forwarding;
 mod http;
 mod nat;
 pub(crate) mod net;
+mod secret;
 mod silo;
 mod source;
 mod tls;
@@ -20,6 +22,7 @@ pub use accounting::Accounting;
 pub use admin::{Admin, AdminToken, BadToken};
 pub use auth::{AlgorithmName, Asserted, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
+pub use cluster::{Cluster, Name, NodeUri, Password, RedisUrl, Secret};
 pub use events::{Events, Watchers};
 pub use file::ConfigError;
 pub use forwarding::{Forwarding, HistoryInfo};
@@ -115,6 +118,8 @@ pub struct Config {
     pub store: Option<Store>,
     /// What became of calls and registrations, for billing; without this table nothing is written.
     pub accounting: Option<Accounting>,
+    /// Nodes that share their bindings; without this table each is by itself.
+    pub cluster: Option<Cluster>,
     /// The HTTP server for whoever operates the proxy; without this table there is none.
     pub admin: Option<Admin>,
     /// What is provisioned in the file: `[[user]]`, `[[domain]]`, `[[acl]]`, …
@@ -283,6 +288,7 @@ impl Default for Config {
             silo: None,
             store: None,
             accounting: None,
+            cluster: None,
             admin: None,
             records: Records::default(),
         }

@@ -1,6 +1,7 @@
 //! One binding of an address-of-record.
 
 use super::{Found, Located, Place};
+use crate::cluster::Hop;
 use rutil::Time;
 use smallvec::SmallVec;
 use stack::selector::{self, Target};
@@ -17,6 +18,8 @@ pub enum By {
     Flow(Flow),
     /// Through the proxies that its REGISTER came through (RFC 3327): a Route set, with commas between its values.
     Path(Arc<str>),
+    /// Through the node that has its flow.
+    Node(Hop),
 }
 
 /// A contact of an address-of-record.
@@ -52,6 +55,17 @@ pub struct Binding {
     natted: bool,
     /// How many pings it has not answered.
     pub(super) missed: u8,
+    /// Where nodes share the location service.
+    shared: Option<Box<Shared>>,
+}
+
+/// What nodes that share the location service know of a binding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Shared {
+    /// Of the state that the others know; 0: they do not know of it.
+    version: u64,
+    /// How others get to its flow.
+    route: Option<Arc<str>>,
 }
 
 /// What a [`Binding`] is made from.
@@ -114,7 +128,36 @@ impl Binding {
             id: 0,
             natted: false,
             missed: 0,
+            shared: None,
         }
+    }
+
+    /// Says how other nodes get to its flow.
+    pub fn routed(mut self, route: Option<Arc<str>>) -> Self {
+        if route.is_some() {
+            self.shared.get_or_insert_default().route = route;
+        }
+        self
+    }
+
+    /// How other nodes get to its flow.
+    pub fn route(&self) -> Option<&Arc<str>> {
+        self.shared.as_ref()?.route.as_ref()
+    }
+
+    /// The version of it that other nodes know; 0: they do not know of it.
+    pub fn version(&self) -> u64 {
+        self.shared.as_ref().map_or(0, |shared| shared.version)
+    }
+
+    /// Says which version of it other nodes know.
+    pub fn set_version(&mut self, version: u64) {
+        self.shared.get_or_insert_default().version = version;
+    }
+
+    /// Whether the same REGISTER has written it.
+    pub(super) fn is_same_state(&self, other: &Binding) -> bool {
+        self.cseq == other.cseq && self.call_id == other.call_id && self.uri == other.uri
     }
 
     /// Says whether it is behind a NAT.
@@ -144,15 +187,15 @@ impl Binding {
 
     /// Whether a Contact with this URI and this flow of a device replaces it (RFC 3261 §10.3 step 7, RFC 5626 §6).
     pub fn is_replaced_by(&self, (uri, text): (&Uri<'_>, &str), flow: Option<(&str, u32)>) -> bool {
-        match (self.flow(), flow) {
+        match (self.flow_of_device(), flow) {
             (Some(own), Some(new)) => own == new,
             // A refresh repeats what it was mostly.
             _ => *self.uri == *text || self.is(uri),
         }
     }
 
-    /// Which flow of which device it is.
-    fn flow(&self) -> Option<(&str, u32)> {
+    /// Which flow of which device it is; none for a contact that is no flow.
+    pub fn flow_of_device(&self) -> Option<(&str, u32)> {
         Some((self.device()?, self.reg_id)).filter(|(_, flow)| *flow > 0)
     }
 
@@ -192,7 +235,7 @@ impl Binding {
 
     /// Whether `other` is a later flow of the same device: of several, one is used (RFC 5626 §6).
     pub(super) fn is_older_flow_than(&self, other: &Binding) -> bool {
-        match (self.flow(), other.flow()) {
+        match (self.flow_of_device(), other.flow_of_device()) {
             (Some((own, _)), Some((others, _))) => own == others && self.registered() < other.registered(),
             _ => false,
         }
@@ -230,7 +273,7 @@ impl Binding {
     }
 
     /// When it was registered last; at the same time the higher flow counts as later.
-    pub(super) fn registered(&self) -> (Time, u32) {
+    pub fn registered(&self) -> (Time, u32) {
         (self.since, self.reg_id)
     }
 
@@ -249,7 +292,7 @@ impl Binding {
     }
 
     pub(super) fn places(&self) -> SmallVec<[Place; 2]> {
-        let through = matches!(self.by, By::Path(_));
+        let through = matches!(self.by, By::Path(_) | By::Node(_));
         let contact = self.contact.map(|at| if through { Place::Behind(at) } else { Place::Near(at) });
         let neighbour = self.neighbour.map(|at| if through { Place::Proxy(at) } else { Place::Near(at) });
         contact.into_iter().chain(neighbour).collect()

@@ -7,11 +7,13 @@
 mod binding;
 mod listing;
 mod natted;
+mod shared;
 mod stored;
 mod watch;
 
 pub use binding::{Binding, By, NewBinding};
 pub use natted::Natted;
+pub use shared::{Own, Read};
 pub use stored::Notation;
 pub(crate) use watch::Changed;
 pub use watch::{Change, Changes, Watch, Watcher};
@@ -107,6 +109,15 @@ pub struct LocationStore {
     accounting: OnceLock<Arc<Accounting>>,
 }
 
+/// Whose change it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A request's that came here.
+    Here,
+    /// Another node's: that one accounts for it.
+    Elsewhere,
+}
+
 /// No room for another address-of-record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many addresses-of-record")]
@@ -192,14 +203,21 @@ impl LocationStore {
         Some(newest.map(|binding| binding.located_before(live())).into_iter().collect())
     }
 
-    /// Removes the bindings of an address-of-record that gave this: the flow is dead (RFC 5626 §7).
-    pub fn remove(&self, aor: &str, dead: &Located, now: Time) {
+    /// Removes the bindings of an address-of-record that gave this: the flow is dead (RFC 5626 §7). Gives those that it
+    /// has removed.
+    pub fn remove(&self, aor: &str, dead: &Located, now: Time) -> Record {
+        self.remove_where(aor, now, |binding| binding.gave(dead))
+    }
+
+    /// Removes bindings that lead nowhere, and gives them.
+    fn remove_where(&self, aor: &str, now: Time, is_gone: impl Fn(&Binding) -> bool) -> Record {
         let mut part = self.part(aor).write();
-        let Some(record) = part.get_mut(aor) else { return };
-        let gone = || record.iter().filter(|binding| binding.gave(dead));
-        self.note(aor, now, || gone().map(|binding| Change::new(Event::Deactivated, binding)).collect());
-        self.leave(gone());
-        record.retain(|binding| !binding.gave(dead));
+        let Some(record) = part.get_mut(aor) else { return Record::new() };
+        let gone: Record = record.iter().filter(|binding| is_gone(binding)).cloned().collect();
+        self.note(aor, now, || gone.iter().map(|binding| Change::new(Event::Deactivated, binding)).collect());
+        self.leave(gone.iter());
+        record.retain(|binding| !is_gone(binding));
+        gone
     }
 
     /// The bindings of an address-of-record, the most preferred first.
@@ -221,6 +239,17 @@ impl LocationStore {
     /// What `change` returns, or [`StoreFull`].
     pub fn update<E: From<StoreFull>>(
         &self,
+        aor: &str,
+        now: Time,
+        change: impl FnOnce(&mut Vec<Binding>) -> Result<(), E>,
+    ) -> Result<Record, E> {
+        self.update_by(Origin::Here, aor, now, change)
+    }
+
+    /// The same, of this origin.
+    fn update_by<E: From<StoreFull>>(
+        &self,
+        origin: Origin,
         aor: &str,
         now: Time,
         change: impl FnOnce(&mut Vec<Binding>) -> Result<(), E>,
@@ -249,7 +278,10 @@ impl LocationStore {
             Some(place) => std::mem::replace(&mut **place, record.clone()),
             None => part.insert(aor.into(), Box::new(record.clone())).map_or_else(Record::new, |old| *old),
         };
-        self.note(aor, now, || watch::changes(&old, &record, now));
+        match origin {
+            Origin::Here => self.note(aor, now, || watch::changes(&old, &record, now)),
+            Origin::Elsewhere => self.watch.note(aor, || watch::changes(&old, &record, now)),
+        }
         // Who only refreshes is where he was.
         if !old.iter().flat_map(Binding::places).eq(record.iter().flat_map(Binding::places)) {
             self.enter(record.iter());

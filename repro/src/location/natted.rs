@@ -1,8 +1,7 @@
 //! Contacts behind NATs, which are pinged.
 
-use super::{Change, Located, LocationStore, PARTS};
+use super::{Located, LocationStore, PARTS, Record};
 use rutil::Time;
-use stack::contents::event::reg_info::Event;
 use std::sync::Arc;
 
 /// A contact behind a NAT that forgets it when nothing is sent there.
@@ -34,19 +33,13 @@ impl LocationStore {
         }
     }
 
-    /// One of them has not answered. With the `most`th time in a row it is removed; 0: never. Whether it is.
-    pub(crate) fn missed(&self, ping: &Natted, most: u8, now: Time) -> bool {
-        let mut part = self.part(&ping.aor).write();
-        let Some(record) = part.get_mut(&*ping.aor) else { return false };
-        for binding in record.iter_mut().filter(|binding| binding.gave(&ping.contact)) {
-            binding.missed = binding.missed.saturating_add(1);
+    /// One of them has not answered. With the `most`th time in a row it is removed; 0: never. What is removed.
+    pub(crate) fn missed(&self, ping: &Natted, most: u8, now: Time) -> Record {
+        if let Some(record) = self.part(&ping.aor).write().get_mut(&*ping.aor) {
+            for binding in record.iter_mut().filter(|binding| binding.gave(&ping.contact)) {
+                binding.missed = binding.missed.saturating_add(1);
+            }
         }
-        let gone = |binding: &super::Binding| most > 0 && binding.missed >= most && binding.gave(&ping.contact);
-        let gone_ones = || record.iter().filter(|binding| gone(binding));
-        self.note(&ping.aor, now, || gone_ones().map(|one| Change::new(Event::Deactivated, one)).collect());
-        self.leave(gone_ones());
-        let before = record.len();
-        record.retain(|binding| !gone(binding));
-        record.len() < before
+        self.remove_where(&ping.aor, now, |one| most > 0 && one.missed >= most && one.gave(&ping.contact))
     }
 }

@@ -26,37 +26,49 @@ pub struct Notation {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Stored<'a> {
+pub(super) struct Stored<'a> {
     uri: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "is_empty")]
     params: Cow<'a, str>,
     q: u16,
     /// Unix seconds.
-    expires: u64,
+    pub(super) expires: u64,
     call_id: Cow<'a, str>,
     cseq: u32,
     /// Unix milliseconds of the registration.
-    since: u64,
+    pub(super) since: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    neighbour: Option<StoredTarget>,
+    pub(super) neighbour: Option<StoredTarget>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    path: Option<Cow<'a, str>>,
+    pub(super) path: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    flow: Option<StoredFlow>,
+    pub(super) flow: Option<StoredFlow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     device: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "is_zero")]
     reg_id: u32,
     #[serde(default, skip_serializing_if = "is_false")]
     natted: bool,
+    /// The node that has its flow, and how others get there; where nodes share the location service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hop: Option<StoredHop<'a>>,
+}
+
+/// What other nodes need for a flow.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredHop<'a> {
+    pub(super) node: Cow<'a, str>,
+    /// The life of the node that the flow ends with; 0 for one that outlives the process.
+    pub(super) life: u64,
+    pub(super) route: Cow<'a, str>,
 }
 
 /// Transport and address.
 #[derive(Serialize, Deserialize)]
-struct StoredTarget(Cow<'static, str>, SocketAddr);
+pub(super) struct StoredTarget(pub(super) Cow<'static, str>, pub(super) SocketAddr);
 
 #[derive(Serialize, Deserialize)]
-struct StoredFlow {
+pub(super) struct StoredFlow {
     listen: SocketAddr,
     shard: u16,
     peer: SocketAddr,
@@ -114,14 +126,22 @@ impl Notation {
     }
 
     fn stored<'b>(&self, binding: &'b Binding) -> Option<Stored<'b>> {
-        let (flow, path) = match binding.by() {
-            By::Uri => (None, None),
-            By::Path(path) => (None, Some(Cow::Borrowed(&**path))),
-            By::Flow(flow) => (Some(self.stored_flow(flow)?), None),
+        match binding.by() {
+            By::Flow(flow) => Some(Stored { flow: Some(self.stored_flow(flow)?), ..self.without_flow(binding) }),
+            // It is the other node's to write down.
+            By::Node(_) => None,
+            By::Uri | By::Path(_) => Some(self.without_flow(binding)),
+        }
+    }
+
+    pub(super) fn without_flow<'b>(&self, binding: &'b Binding) -> Stored<'b> {
+        let path = match binding.by() {
+            By::Path(path) => Some(Cow::Borrowed(&**path)),
+            _ => None,
         };
         let until = self.epoch + binding.expires_at.since(Time::ZERO);
         let since = self.epoch + binding.registered().0.since(Time::ZERO);
-        Some(Stored {
+        Stored {
             uri: binding.uri().into(),
             params: binding.params().into(),
             q: binding.q,
@@ -132,15 +152,16 @@ impl Notation {
             since: since.as_millis() as u64,
             neighbour: binding.neighbour().map(|at| StoredTarget(at.kind.as_param().into(), at.address)),
             path,
-            flow,
+            flow: None,
             device: binding.device().map(Into::into),
             reg_id: binding.reg_id(),
             natted: binding.is_natted(),
-        })
+            hop: None,
+        }
     }
 
     /// A flow that does not end with the process.
-    fn stored_flow(&self, flow: &Flow) -> Option<StoredFlow> {
+    pub(super) fn stored_flow(&self, flow: &Flow) -> Option<StoredFlow> {
         let each = self.listen.len();
         let number = usize::from(flow.transport.0);
         let listen = self.listen.get(number.checked_rem(each)?)?;
@@ -153,12 +174,17 @@ impl Notation {
     }
 
     fn binding(&self, stored: &Stored<'_>, since: Time) -> Option<Binding> {
-        let uri = Uri::parse(&stored.uri).ok()?;
         let by = match (&stored.flow, &stored.path) {
             (Some(flow), _) => By::Flow(self.flow(flow)?),
             (None, Some(path)) => By::Path((&**path).into()),
             (None, None) => By::Uri,
         };
+        self.binding_by(stored, by, since)
+    }
+
+    /// The binding, reached in this way.
+    pub(super) fn binding_by(&self, stored: &Stored<'_>, by: By, since: Time) -> Option<Binding> {
+        let uri = Uri::parse(&stored.uri).ok()?;
         let neighbour = stored.neighbour.as_ref().and_then(|StoredTarget(kind, address)| {
             Some(Target { kind: TransportType::from_name(kind)?, address: *address })
         });
@@ -180,7 +206,7 @@ impl Notation {
         Some(binding.behind_nat(stored.natted))
     }
 
-    fn flow(&self, stored: &StoredFlow) -> Option<Flow> {
+    pub(super) fn flow(&self, stored: &StoredFlow) -> Option<Flow> {
         let kind = TransportType::Udp;
         let at = self.listen.iter().position(|listen| listen.kind == kind && listen.address == stored.listen)?;
         // Another shard has the same socket addresses.

@@ -132,9 +132,10 @@ impl Agent for NatPings {
             Some(_) if ping.missed == 0 => {}
             Some(_) => location.answered(&ping),
             None => {
-                if location.missed(&ping, self.give_up_after, context.stack.now()) {
+                let gone = location.missed(&ping, self.give_up_after, context.stack.now());
+                if !gone.is_empty() {
                     tracing::debug!(aor = &*ping.aor, contact = &*ping.contact.uri, "does not answer: removed");
-                    context.server.journal().into_iter().for_each(|journal| journal.note(&ping.aor));
+                    context.server.note_gone(&ping.aor, &gone);
                 }
             }
         }

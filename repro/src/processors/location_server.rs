@@ -72,12 +72,15 @@ pub(crate) fn contacts_of(server: &Server, transports: &TransportTable, aor: &st
     look_up(server, aor, now).map(|found| alive(server, transports, aor, found, now))
 }
 
-/// Forgets the flows over UDP whose keep-alives stay away (RFC 5626 §4.4); what is left of each device.
+/// Forgets the flows over UDP whose keep-alives stay away (RFC 5626 §4.4), and passes over those of nodes that are gone; what
+/// is left of each device.
 fn alive(server: &Server, transports: &TransportTable, aor: &str, found: Found, now: Time) -> Found {
     let is_silent =
         |contact: &Located| matches!(&contact.by, By::Flow(flow) if transports.heard().is_silent(flow, now));
-    let older = |contact: &Located| contact.older.iter().flat_map(|older| older.iter()).any(is_silent);
-    if !found.iter().any(|contact| is_silent(contact) || older(contact)) {
+    let is_away = |contact: &Located| matches!(&contact.by, By::Node(hop) if !hop.is_alive());
+    let leads_nowhere = |contact: &Located| is_silent(contact) || is_away(contact);
+    let older = |contact: &Located| contact.older.iter().flat_map(|older| older.iter()).any(leads_nowhere);
+    if !found.iter().any(|contact| leads_nowhere(contact) || older(contact)) {
         return found;
     }
     let devices = found.into_iter().filter_map(|mut contact| {
@@ -89,7 +92,8 @@ fn alive(server: &Server, transports: &TransportTable, aor: &str, found: Found, 
             if silent {
                 server.forget(aor, flow, now);
             }
-            !silent
+            // A node may come back, and so may its flows over UDP.
+            !silent && !is_away(flow)
         });
         Located::of_flows(flows)
     });

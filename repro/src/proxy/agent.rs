@@ -51,7 +51,7 @@ impl AgentContext<'_, '_> {
         let mut target = Target::from(contact);
         let next_hop = match &target.contact.by {
             By::Flow(flow) => NextHop::Flow(*flow),
-            By::Uri | By::Path(_) => NextHop::Route,
+            By::Uri | By::Path(_) | By::Node(_) => NextHop::Route,
         };
         let mut options = SendOptions { next_hop, ..SendOptions::default() };
         direct(&mut request, Some(&target));

@@ -3,9 +3,8 @@
 //! Bounded by [`crate::store::MOST_UNSAVED`], all shards together; an entry leaves when the store has told what became of
 //! it.
 
-use super::Server;
 use crate::registrar::RETRY_AFTER;
-use crate::store::Saved;
+use crate::store::NotKept;
 use stack::message::Message;
 use stack::tu::{ServerTransaction, TuContext};
 use std::collections::VecDeque;
@@ -25,36 +24,44 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Keeps an answer back until the bindings of an address-of-record are kept. A place in the journal was reserved.
+    /// Keeps an answer back until what it promises is kept, which `keep` asks for by a number. A place for it was reserved.
+    ///
+    /// # Errors
+    /// When nobody can be asked; then it is refused.
     pub(super) fn hold(
         &mut self,
-        (aor, response): (&str, Box<Message>),
+        response: Box<Message>,
         transaction: ServerTransaction,
-        (server, shard): (&Server, u16),
+        keep: impl FnOnce(u64) -> Result<(), NotKept>,
         stack: &mut TuContext<'_>,
-    ) {
-        let Some(journal) = server.journal() else { return stack.respond(transaction, response) };
+    ) -> Result<(), NotKept> {
         self.last += 1;
-        match journal.save(aor, shard, self.last) {
+        let kept = keep(self.last);
+        match kept {
             Ok(()) => self.waiting.push_back(Waiting { number: self.last, transaction, response }),
             Err(error) => {
                 tracing::error!(%error, "what was to be kept is not");
-                journal.release(1);
-                stack.respond(transaction, refusal(response));
+                stack.respond(transaction, refusal(response, 503));
             }
         }
+        kept
     }
 
-    /// The store has told what became of some.
-    pub(super) fn on_saved(&mut self, saved: Saved, server: &Server, stack: &mut TuContext<'_>) {
-        let done = self.waiting.partition_point(|waiting| waiting.number <= saved.up_to);
-        for Waiting { transaction, response, .. } in self.waiting.drain(..done) {
-            match saved.kept {
-                true => stack.respond(transaction, response),
-                false => stack.respond(transaction, refusal(response)),
+    /// Sends those up to a number: as they are, or refused with a status. Gives how many that are.
+    pub(super) fn release(
+        &mut self,
+        up_to: u64,
+        status: impl Fn(u64) -> Option<u16>,
+        stack: &mut TuContext<'_>,
+    ) -> usize {
+        let done = self.waiting.partition_point(|waiting| waiting.number <= up_to);
+        for Waiting { transaction, response, number } in self.waiting.drain(..done) {
+            match status(number) {
+                None => stack.respond(transaction, response),
+                Some(status) => stack.respond(transaction, refusal(response, status)),
             }
         }
-        server.journal().into_iter().for_each(|journal| journal.release(done));
+        done
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -62,12 +69,14 @@ impl Held {
     }
 }
 
-/// What was to be a 200 as a 503: nothing of what it granted is left.
-fn refusal(mut response: Box<Message>) -> Box<Message> {
-    response.set_status(503);
+/// What was to be a 200 as a refusal: nothing of what it granted is left.
+fn refusal(mut response: Box<Message>, status: u16) -> Box<Message> {
+    response.set_status(status);
     for name in ["Contact", "Path", "Service-Route", "Require", "Flow-Timer"] {
         response.remove_lines(name);
     }
-    response.append_line("Retry-After", RETRY_AFTER);
+    if status == 503 {
+        response.append_line("Retry-After", RETRY_AFTER);
+    }
     response
 }

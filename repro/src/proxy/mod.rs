@@ -33,12 +33,13 @@ mod tests;
 pub use agent::{Agent, AgentContext};
 pub use parked::{NotTaken, Waiter};
 pub use request_context::{RequestContext, RequestState, RequestUri, Verb, aor_key};
-pub use server::Server;
+pub use server::{Keeper, Server};
 pub(crate) use target::Ended;
 pub use target::{Step, Steps, Target, When, by_preference};
 pub use view::{ResponseView, TargetView, Upstream};
 
 use crate::accounting::Account;
+use crate::cluster::Written;
 use crate::events::{EventServer, Parties};
 use crate::forwarding::Onward;
 use crate::location::{Changed, SWEEP_EVERY};
@@ -111,6 +112,8 @@ pub struct Proxy {
     parking: ParkingLot,
     events: EventServer,
     held: Held,
+    /// The same where nodes share their bindings.
+    shared: Held,
     agents: Vec<Box<dyn Agent>>,
     /// The agent of each request that is one's own.
     own: HashMap<ClientTransaction, usize>,
@@ -152,6 +155,7 @@ impl Proxy {
             accepted: HashMap::with_hasher(hasher.clone()),
             parking: ParkingLot::new(rng),
             held: Held::default(),
+            shared: Held::default(),
             agents,
             own: HashMap::with_hasher(hasher),
             timer_c: Wheel::new(),
@@ -237,8 +241,24 @@ impl Proxy {
 
     /// Keeps back an answer that is to wait until something is kept, if there is one.
     fn hold(&mut self, context: RequestContext<'_, '_>) {
-        if let (Some((aor, response)), Some(transaction)) = (context.unkept, context.state.transaction) {
-            self.held.hold((&aor, response), transaction, (context.server, self.shard), context.stack);
+        let (Some(unkept), Some(transaction)) = (context.unkept, context.state.transaction) else { return };
+        let (server, shard) = (context.server, self.shard);
+        match (unkept.changes, server.cluster()) {
+            (Some(changes), Some(cluster)) => {
+                let write = |number| cluster.write(&unkept.aor, changes, (shard, number));
+                if self.shared.hold(unkept.response, transaction, write, context.stack).is_err() {
+                    cluster.release(1);
+                }
+            }
+            _ => match server.journal() {
+                None => context.stack.respond(transaction, unkept.response),
+                Some(journal) => {
+                    let save = |number| journal.save(&unkept.aor, shard, number);
+                    if self.held.hold(unkept.response, transaction, save, context.stack).is_err() {
+                        journal.release(1);
+                    }
+                }
+            },
         }
     }
 
@@ -421,7 +441,19 @@ impl Proxy {
             Err(item) => item,
         };
         let item = match item.downcast::<Saved>() {
-            Ok(saved) => return self.held.on_saved(*saved, &self.server, stack),
+            Ok(saved) => {
+                let status = |_| if saved.kept { None } else { Some(503) };
+                let done = self.held.release(saved.up_to, status, stack);
+                return self.server.journal().into_iter().for_each(|journal| journal.release(done));
+            }
+            Err(item) => item,
+        };
+        let item = match item.downcast::<Written>() {
+            Ok(written) => {
+                let status = |number| written.refused.iter().find(|(other, _)| *other == number).map(|(_, code)| *code);
+                let done = self.shared.release(written.up_to, status, stack);
+                return self.server.cluster().into_iter().for_each(|cluster| cluster.release(done));
+            }
             Err(item) => item,
         };
         match item.downcast::<Arc<Provisioning>>() {
@@ -538,7 +570,8 @@ impl TransactionUser for Proxy {
     }
 
     fn drained(&self) -> bool {
-        let waits = self.parking.len() > 0 || !self.held.is_empty() || self.acks_until.is_some();
+        let waits =
+            self.parking.len() > 0 || !self.held.is_empty() || !self.shared.is_empty() || self.acks_until.is_some();
         self.contexts.is_empty() && !waits && self.events.drained()
     }
 }

@@ -3,11 +3,13 @@
 use super::parked::{Waiter, Waiting};
 use super::{Server, Steps};
 use crate::accounting::{Account, Accounting};
+use crate::cluster::Change;
 use crate::events::Parties;
 use crate::forwarding::Onward;
 use crate::processors::ProcessorResult;
 use crate::provisioning::Trust;
 use crate::registrar::{Registered, Registrar};
+use stack::flow_token::Purpose;
 use stack::header::{HeaderValue, Many, Method, h, p};
 use stack::message::Message;
 use stack::selector::{Located, Target, locate};
@@ -115,8 +117,16 @@ pub struct RequestContext<'s, 'c> {
     pub(super) ticket: u64,
     pub(super) shard: u16,
     pub(super) waiting: Option<Waiting>,
-    /// An answer that waits until what its address-of-record has is kept.
-    pub(super) unkept: Option<(String, Box<Message>)>,
+    /// An answer that waits.
+    pub(super) unkept: Option<Unkept>,
+}
+
+/// An answer that waits until what its address-of-record has is kept.
+pub(super) struct Unkept {
+    pub(super) aor: String,
+    pub(super) response: Box<Message>,
+    /// What has changed, where nodes share their bindings.
+    pub(super) changes: Option<Vec<Change>>,
 }
 
 impl Deref for RequestContext<'_, '_> {
@@ -367,7 +377,7 @@ impl RequestContext<'_, '_> {
     pub(crate) fn respond_when_kept(&mut self, aor: &str, code: u16) -> ProcessorResult {
         let tag = self.stack.rng().token::<13>();
         let response = self.request.make_response(code, None, Some(&tag));
-        self.unkept = Some((aor.to_owned(), Box::new(response)));
+        self.unkept = Some(Unkept { aor: aor.to_owned(), response: Box::new(response), changes: None });
         ProcessorResult::SkipAllChains
     }
 
@@ -382,8 +392,12 @@ impl RequestContext<'_, '_> {
     pub fn register(&mut self, aor: &str) -> ProcessorResult {
         let (tag, now) = (self.stack.rng().token::<13>(), self.stack.now());
         let nonce = self.stack.rng().next_u64();
-        let registrar = Registrar { server: self.server, transports: self.stack.transports(), nonce };
-        let Registered { response, kept, changed } = registrar.register(aor, &self.request, &tag, now);
+        let route = self.server.cluster().and_then(|cluster| {
+            let flow = self.request.source()?.flow;
+            cluster.route(&self.stack.flow_token(&flow, Purpose::Device))
+        });
+        let registrar = Registrar { server: self.server, transports: self.stack.transports(), nonce, route };
+        let Registered { response, kept, changed, changes } = registrar.register(aor, &self.request, &tag, now);
         if let Some((flow, silence)) = kept {
             self.stack.expect_keep_alives(&flow, silence);
         }
@@ -392,7 +406,7 @@ impl RequestContext<'_, '_> {
             silo.registered(aor, self.shard);
         }
         if changed {
-            self.unkept = Some((aor.to_owned(), Box::new(response)));
+            self.unkept = Some(Unkept { aor: aor.to_owned(), response: Box::new(response), changes });
             return ProcessorResult::SkipAllChains;
         }
         self.send(response)

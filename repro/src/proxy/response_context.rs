@@ -6,6 +6,7 @@ use super::best::{Best, better};
 use super::target::{Ended, truncate};
 use super::view::Upstream;
 use super::{Server, Step, Steps, Target, TargetView};
+use crate::cluster::{HOP_SILENCE, Hop};
 use crate::events::CallKey;
 use crate::forwarding::{Onward, Resolved};
 use crate::location::{By, Located};
@@ -345,6 +346,10 @@ impl Forwarding {
     pub(super) fn way(&self, target: Option<&Target>) -> (SendOptions, u16) {
         let (next_hop, if_lost) = match (target.map(|target| &target.contact.by), self.options.next_hop) {
             (Some(By::Flow(flow)), _) => (NextHop::Flow(*flow), 480),
+            (Some(By::Node(_)), next_hop) => {
+                let silence = Some(HOP_SILENCE);
+                return (SendOptions { next_hop, silence, ..self.options }, 480);
+            }
             (_, next_hop @ NextHop::Flow(_)) => (next_hop, 430),
             (_, next_hop) => (next_hop, 503),
         };
@@ -472,7 +477,8 @@ pub(super) fn write(
 pub(super) fn direct(request: &mut Message, target: Option<&Target>) {
     let Some(Target { contact, .. }) = target else { return };
     request.set_request_uri(&*contact.uri);
-    if let By::Path(path) = &contact.by {
-        request.push_back(h::ROUTES, &**path);
+    match &contact.by {
+        By::Path(route) | By::Node(Hop { route, .. }) => request.push_back(h::ROUTES, &**route),
+        By::Uri | By::Flow(_) => {}
     }
 }

@@ -1,7 +1,7 @@
 //! Responses, and what stands for those that do not come (RFC 3261 §16.7, §16.9).
 
 use super::best::Best;
-use super::response_context::Role;
+use super::response_context::{Branch, Role};
 use super::{ACK_WAIT, Accepted, Proxy, ResponseView, Steps};
 use crate::forwarding::Onward;
 use crate::location::By;
@@ -185,7 +185,10 @@ impl Proxy {
     /// up. A 2xx of it that comes late still counts.
     pub(super) fn on_silent(&mut self, client: ClientTransaction, stack: &mut TuContext<'_>) {
         let Some(&slot) = self.branches.get(&client) else { return };
-        let outcome = self.look_at(slot, client, 408, (None, false), stack);
+        // A node that is gone is no reason to say that the device did not answer; another way to it may be left.
+        let by_node = |branch: &Branch| matches!(&branch.fallback, Some(it) if matches!(it.flow.by, By::Node(_)));
+        let status = if self.branch(client).is_some_and(|branch| by_node(branch)) { 480 } else { 408 };
+        let outcome = self.look_at(slot, client, status, (None, false), stack);
         let Some(context) = self.contexts.get_mut(slot) else { return };
         let invite = context.invite;
         let Some(branch) = context.branch(client) else { return };
@@ -358,7 +361,7 @@ impl Proxy {
         let (dead, next) = match by {
             Some(By::Flow(_)) if reason.is_dead_flow() => (true, true),
             Some(By::Flow(_)) => (false, reason == NoResponse::Transport(TransportError::Unreachable)),
-            Some(By::Path(_)) => (false, reason != NoResponse::Timeout),
+            Some(By::Path(_) | By::Node(_)) => (false, reason != NoResponse::Timeout),
             Some(By::Uri) | None => (false, false),
         };
         if next && self.try_next_flow(client, dead, stack) {

@@ -2,15 +2,16 @@
 
 use crate::accounting::Accounting;
 use crate::auth::Authentication;
+use crate::cluster::{Cluster, ClusterSecret, forget};
 use crate::config::Config;
 use crate::events::Compositor;
 use crate::gruu_token::GruuTokens;
-use crate::location::{By, Limits, Located, LocationStore};
+use crate::location::{Binding, By, Limits, Located, LocationStore};
 use crate::processors::Chains;
 use crate::provisioning::{AccessList, Provisioning, Trust};
 use crate::routing::dial::DialPlan;
 use crate::silo::Silo;
-use crate::store::Journal;
+use crate::store::{Journal, NotKept};
 use rutil::hash::Keyed;
 use rutil::{Rng, Time};
 use stack::transport::{Flow, TransportTable};
@@ -45,6 +46,37 @@ struct Shared {
     epoch: OnceLock<Duration>,
     journal: OnceLock<Arc<Journal>>,
     accounting: OnceLock<Arc<Accounting>>,
+    cluster: OnceLock<(Arc<Cluster>, GruuTokens)>,
+}
+
+/// What keeps bindings, and answers to REGISTER wait for.
+#[derive(Clone, Copy)]
+pub enum Keeper<'s> {
+    /// The store of this process.
+    Store(&'s Journal),
+    /// What several nodes share.
+    Cluster(&'s Cluster),
+}
+
+impl Keeper<'_> {
+    /// Takes a place for a registration that is about to change something.
+    ///
+    /// # Errors
+    /// When there is none, or nothing can be kept now.
+    pub fn reserve(self) -> Result<(), NotKept> {
+        match self {
+            Keeper::Store(journal) => journal.reserve(),
+            Keeper::Cluster(cluster) => cluster.reserve(),
+        }
+    }
+
+    /// Gives a place back.
+    pub fn release(self) {
+        match self {
+            Keeper::Store(journal) => journal.release(1),
+            Keeper::Cluster(cluster) => cluster.release(1),
+        }
+    }
 }
 
 impl Server {
@@ -56,7 +88,7 @@ impl Server {
         let (open, auth) = (config.is_open(), Authentication::new(&config.auth, rng));
         let peers = AccessList::of_networks(&config.trusted_peers, rng);
         let (hasher, gruus) = (Keyed::new(rng), GruuTokens::new(rng));
-        let (poster, epoch, journal, accounting) = <_>::default();
+        let (poster, epoch, journal, accounting, cluster) = <_>::default();
         let shards = config.placement.shards();
         let silo = config.silo.clone().map(|silo| Arc::new(Silo::new(silo, shards, rng)));
         let compositor = Compositor::new(config.events.clone(), rng);
@@ -75,6 +107,7 @@ impl Server {
             epoch,
             journal,
             accounting,
+            cluster,
         };
         Server { shared: Arc::new(shared), provisioning: Arc::new(Provisioning::empty(rng)) }
     }
@@ -159,13 +192,40 @@ impl Server {
         self.shared.accounting.get().map(|accounting| &**accounting)
     }
 
+    /// Makes it one of the nodes that share their bindings, with the secret that they share; before the first request.
+    pub fn set_cluster(&self, cluster: Arc<Cluster>, secret: &ClusterSecret) {
+        // A second one would be of another process.
+        let _ = self.shared.cluster.set((cluster, GruuTokens::of_cluster(secret)));
+    }
+
+    /// This node among those that share their bindings, if there are any.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.shared.cluster.get().map(|(cluster, _)| cluster)
+    }
+
+    /// What keeps bindings; nothing when they are in memory only.
+    pub fn keeper(&self) -> Option<Keeper<'_>> {
+        let cluster = self.cluster().map(|cluster| Keeper::Cluster(cluster));
+        cluster.or_else(|| self.journal().map(Keeper::Store))
+    }
+
     /// Removes the bindings of an address-of-record that gave this: the flow is dead (RFC 5626 §7).
     pub fn forget(&self, aor: &str, dead: &Located, now: Time) {
-        self.location().remove(aor, dead, now);
+        let gone = self.location().remove(aor, dead, now);
         match &dead.by {
             // Connections are not written down.
-            By::Flow(flow) if flow.kind.is_reliable() => {}
-            _ => self.journal().into_iter().for_each(|journal| journal.note(aor)),
+            By::Flow(flow) if flow.kind.is_reliable() && self.cluster().is_none() => {}
+            _ => self.note_gone(aor, &gone),
+        }
+    }
+
+    /// Has it noted that these bindings are gone.
+    pub fn note_gone(&self, aor: &str, gone: &[Binding]) {
+        match self.keeper() {
+            _ if gone.is_empty() => {}
+            Some(Keeper::Cluster(cluster)) => cluster.note(aor, gone.iter().map(forget).collect()),
+            Some(Keeper::Store(journal)) => journal.note(aor),
+            None => {}
         }
     }
 
@@ -191,7 +251,7 @@ impl Server {
 
     /// Makes and reads temporary GRUUs.
     pub fn gruus(&self) -> &GruuTokens {
-        &self.shared.gruus
+        self.shared.cluster.get().map_or(&self.shared.gruus, |(_, shared)| shared)
     }
 
     /// Whether everybody who reaches the proxy may use it.

@@ -13,11 +13,11 @@ pub(crate) use gruu::urn;
 pub use outbound::{OUTBOUND, keep_alives_through, registers_flow, supports};
 pub use path::PATH;
 
+use crate::cluster::{self, Change};
 use crate::config;
 use crate::location::{Binding, By, NewBinding, Record};
 use crate::provisioning::MOST_AOR;
-use crate::proxy::Server;
-use crate::store::Journal;
+use crate::proxy::{Keeper, Server};
 use contacts::{Wanted, Wish, kept_params};
 use gruu::Names;
 use listing::{list, listed, octets};
@@ -29,6 +29,7 @@ use stack::message::Message;
 use stack::selector::{self, Target};
 use stack::transport::{Flow, TransportTable};
 use stack::uri::Uri;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Most octets of a Call-ID that a binding keeps.
@@ -44,7 +45,7 @@ pub(crate) const RETRY_AFTER: &str = "5";
 const MOST_RESPONSE: usize = 65_507;
 
 /// What a REGISTER is carried out with.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Registrar<'a> {
     /// The bindings, and what is granted.
     pub server: &'a Server,
@@ -52,6 +53,8 @@ pub struct Registrar<'a> {
     pub transports: &'a TransportTable,
     /// A random number.
     pub nonce: u64,
+    /// How other nodes that share the bindings get to the flow that it came by.
+    pub route: Option<Arc<str>>,
 }
 
 /// What a REGISTER says besides its Contacts.
@@ -65,6 +68,7 @@ struct Registration<'m> {
     outbound: bool,
     /// Its device is told its GRUUs.
     names: Option<Names<'m>>,
+    route: Option<Arc<str>>,
     now: Time,
 }
 
@@ -74,8 +78,10 @@ pub struct Registered {
     pub response: Message,
     /// The flow whose device was told to send keep-alives, and how long it may be silent.
     pub kept: Option<(Flow, Duration)>,
-    /// Bindings have changed: a place in the journal is reserved, and the answer waits until they are kept.
+    /// Bindings have changed: a place is reserved with what keeps them, and the answer waits until they are kept.
     pub changed: bool,
+    /// What has changed, where nodes share their bindings.
+    pub changes: Option<Vec<Change>>,
 }
 
 impl<'a> Registrar<'a> {
@@ -98,7 +104,7 @@ impl<'a> Registrar<'a> {
             RegisterError::NoPathSupport => response.append_line("Unsupported", PATH),
             _ => {}
         }
-        Registered { response, kept: None, changed: false }
+        Registered { response, kept: None, changed: false, changes: None }
     }
 
     fn accept(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Result<Registered, RegisterError> {
@@ -123,16 +129,20 @@ impl<'a> Registrar<'a> {
         }
         let room = MOST_RESPONSE.saturating_sub(response.octets());
         let changes = !matches!(wish, Wish::Query);
-        let journal = self.server.journal().filter(|_| changes);
+        let keeper = self.server.keeper().filter(|_| changes);
         // Before anything is changed: who is refused has changed nothing.
-        journal.map_or(Ok(()), Journal::reserve)?;
-        let applied = self.apply(aor, &registration, wish, room);
+        keeper.map_or(Ok(()), Keeper::reserve)?;
+        let mut before = matches!(keeper, Some(Keeper::Cluster(_))).then(Vec::new);
+        let applied = self.apply(aor, &registration, wish, (room, before.as_mut()));
         if applied.is_err() {
-            journal.into_iter().for_each(|journal| journal.release(1));
+            keeper.into_iter().for_each(Keeper::release);
         }
-        list(&mut response, &applied?, registration.names.as_ref(), now);
+        let applied = applied?;
+        list(&mut response, &applied, registration.names.as_ref(), now);
         let kept = kept.map(|(flow, timer)| (flow, silence(timer)));
-        Ok(Registered { response, kept, changed: journal.is_some() })
+        let own = (registration.call_id.as_str(), registration.cseq);
+        let changes = before.map(|before| cluster::changes(&before, &applied, own));
+        Ok(Registered { response, kept, changed: keeper.is_some(), changes })
     }
 
     fn read<'m>(&self, aor: &'m str, request: &'m Message, now: Time) -> Result<Registration<'m>, RegisterError>
@@ -154,29 +164,32 @@ impl<'a> Registrar<'a> {
             _ => None,
         });
         let flow = request.source().map(|source| source.flow);
-        Ok(Registration { call_id, cseq, flow, path, outbound, names, now })
+        Ok(Registration { call_id, cseq, flow, path, outbound, names, route: self.route.clone(), now })
     }
 
-    /// The bindings afterwards, which are no longer than `room` when they are listed.
+    /// The bindings afterwards, which are no longer than `room` when they are listed; those before go into `before`.
     fn apply(
         &self,
         aor: &str,
         registration: &Registration<'_>,
         wish: Wish<'_>,
-        room: usize,
+        (room, mut before): (usize, Option<&mut Vec<Binding>>),
     ) -> Result<Record, RegisterError> {
         let (now, store) = (registration.now, self.server.location());
+        let mut note = |bindings: &[Binding]| before.iter_mut().for_each(|before| before.extend_from_slice(bindings));
         match wish {
             Wish::Query => {
                 let bindings = store.bindings(aor, now);
                 if registration.listed(&bindings) <= room { Ok(bindings) } else { Err(RegisterError::NoRoom) }
             }
             Wish::RemoveAll => store.update(aor, now, |bindings| {
+                note(bindings);
                 registration.is_later_than(bindings.iter())?;
                 bindings.clear();
                 Ok(())
             }),
             Wish::Contacts(contacts) => store.update(aor, now, |bindings| {
+                note(bindings);
                 if !registration.is_repeated(&contacts, bindings)? {
                     // All are checked against what was there before: of two equal contacts in one request the last holds.
                     for wanted in &contacts {
@@ -263,6 +276,7 @@ impl Registration<'_> {
             (None, Some(flow)) if wanted.natted || by_flow() => By::Flow(flow),
             _ => By::Uri,
         };
+        let route = self.route.clone().filter(|_| matches!(by, By::Flow(_)));
         let source = || self.flow.map(|flow| Target { kind: flow.kind, address: flow.peer });
         Binding::new(NewBinding {
             uri,
@@ -279,5 +293,6 @@ impl Registration<'_> {
             now: self.now,
         })
         .behind_nat(wanted.natted)
+        .routed(route)
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc};
 pub const MOST_UNSAVED: usize = 8_192;
 
 /// Most changes that nobody waits for.
-const MOST_NOTES: usize = 8_192;
+pub(crate) const MOST_NOTES: usize = 8_192;
 /// Things that operators ask for, at a time.
 const MOST_ORDERS: usize = 16;
 
@@ -69,10 +69,10 @@ pub struct Journal {
 
 /// So many may be there at a time.
 #[derive(Default)]
-struct Places<const MOST: usize>(AtomicUsize);
+pub(crate) struct Places<const MOST: usize>(AtomicUsize);
 
 impl<const MOST: usize> Places<MOST> {
-    fn take(&self) -> Result<(), NotKept> {
+    pub(crate) fn take(&self) -> Result<(), NotKept> {
         if self.0.fetch_add(1, Ordering::Relaxed) >= MOST {
             self.give_back(1);
             return Err(NotKept::Full);
@@ -80,8 +80,12 @@ impl<const MOST: usize> Places<MOST> {
         Ok(())
     }
 
-    fn give_back(&self, places: usize) {
+    pub(crate) fn give_back(&self, places: usize) {
         self.0.fetch_sub(places, Ordering::Relaxed);
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -174,7 +178,7 @@ impl Journal {
 
     /// How many REGISTERs wait for the store.
     pub fn waiting(&self) -> usize {
-        self.unsaved.0.load(Ordering::Relaxed)
+        self.unsaved.taken()
     }
 
     /// What is provisioned now; the proxies have it or get it next. Not for each message: all share one lock.

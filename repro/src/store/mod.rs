@@ -22,6 +22,7 @@ pub(crate) mod tests;
 pub use bindings::Batch;
 pub use change::Change;
 pub use journal::{Journal, MOST_UNSAVED, NotKept, Outcome, Published, Saved};
+pub(crate) use journal::{MOST_NOTES, Places};
 pub use messages::MessageRow;
 pub use service::{Running, Service};
 

@@ -185,13 +185,14 @@ impl Publisher {
             if location.inspect(aor, <[Binding]>::is_empty) {
                 continue;
             }
+            let mut gone = Vec::new();
             let clear = |own: &mut Vec<Binding>| -> Result<(), StoreFull> {
-                own.clear();
+                gone.append(own);
                 Ok(())
             };
             // There is room for none.
             if location.update(aor, now, clear).is_ok() {
-                server.journal().into_iter().for_each(|journal| journal.note(aor));
+                server.note_gone(aor, &gone);
                 users += 1;
             }
         }

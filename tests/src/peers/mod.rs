@@ -6,6 +6,7 @@ mod folder;
 mod jssip;
 mod kamailio;
 mod process;
+mod redis;
 mod repro;
 mod sipp;
 
@@ -14,6 +15,7 @@ pub use chromium::show;
 pub use jssip::{browser, jssip};
 pub use kamailio::Kamailio;
 pub use process::{Process, Unfinished};
+pub use redis::Redis;
 pub use repro::{Repro, repro_binary, sip_binary, sipload_binary};
 pub use sipp::{CallStats, Running, Sipp, SippError};
 

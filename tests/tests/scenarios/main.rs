@@ -5,6 +5,7 @@ mod admin;
 mod admin_api;
 mod admin_page;
 mod apart;
+mod cluster;
 mod dead_target;
 mod driver;
 mod end;

@@ -17,6 +17,7 @@ fn contact(binding: &Binding, now: Time) -> Value {
         By::Uri => json!("uri"),
         By::Flow(flow) => json!({"flow": {"transport": flow.kind.as_param(), "peer": flow.peer.to_string()}}),
         By::Path(path) => json!({"path": **path}),
+        By::Node(hop) => json!({"node": {"name": hop.node.name(), "alive": hop.is_alive()}}),
     };
     json!({
         "contact": binding.uri(),
@@ -61,15 +62,13 @@ pub(super) fn remove(call: &Call<'_>) -> Outcome {
         return Err(Refused::not_found("contact", wanted));
     }
     let server = &call.parts.server;
-    let mut removed = 0;
+    let mut gone = Vec::new();
     let remove = |own: &mut Vec<Binding>| -> Result<(), StoreFull> {
-        let had = own.len();
-        own.retain(|binding| !is_meant(binding));
-        removed = had - own.len();
+        gone.extend(own.extract_if(.., |binding| is_meant(binding)));
         Ok(())
     };
     let left = server.location().update(aor, now, remove).map_err(|error| Refused::new(503, error.to_string()))?;
-    server.journal().into_iter().for_each(|journal| journal.note(aor));
+    server.note_gone(aor, &gone);
     tracing::info!(aor, contact = wanted, "contacts were removed by an operator");
-    Ok((200, json!({"removed": removed, "left": left.len()})))
+    Ok((200, json!({"removed": gone.len(), "left": left.len()})))
 }

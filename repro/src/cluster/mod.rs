@@ -1,0 +1,212 @@
+//! Several nodes that share one location service.
+//!
+//! Each node has all bindings in memory: a look-up never waits for the network. Redis is what they share: a node writes what
+//! a REGISTER changes there, by a script that lets no two nodes interleave (`change.lua`), and answers when that is done. The
+//! script publishes the change, and the other nodes take it over. A node that was cut off reads everything when it is back,
+//! and writes what Redis has lost ([`sharer`]). Who speaks to Redis is the program's; here is all that it has to know.
+//!
+//! A flow ends at one node. For the others its binding is a [`Hop`]: a Route to that node, with a flow token.
+
+mod change;
+mod node;
+mod secret;
+pub mod sharer;
+
+pub use change::{Change, PARTS, Value, What, changes, field, forget, part_of};
+pub use node::{DEAD_AFTER_MS, Hop, Node, Nodes};
+pub use secret::ClusterSecret;
+
+use crate::location::Own;
+use crate::store::{MOST_NOTES, MOST_UNSAVED, NotKept, Places};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use stack::transport::{TransportTable, TransportType};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// How long a node may be silent that a call goes on to, before the call is given up: one that lives sends 100 at once.
+pub const HOP_SILENCE: Duration = Duration::from_secs(2);
+
+/// A change that is to be written.
+#[derive(Debug)]
+pub struct Job {
+    /// The address-of-record.
+    pub aor: Box<str>,
+    /// What has changed.
+    pub changes: Vec<Change>,
+    /// Who waits for that, shard and number.
+    pub waits: Option<(u16, u64)>,
+}
+
+/// What has become of REGISTERs: posted to the proxy of each shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Those up to this number.
+    pub up_to: u64,
+    /// Those of them that were refused, and with which status.
+    pub refused: Vec<(u64, u16)>,
+}
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Changes that were written.
+    pub written: AtomicU64,
+    /// Changes of others that were taken over.
+    pub taken_over: AtomicU64,
+    /// Changes that were refused: another node had a later one.
+    pub refused: AtomicU64,
+    /// Bindings that were written again because Redis had lost them.
+    pub restored: AtomicU64,
+    /// How often Redis could not be reached any more.
+    pub lost: AtomicU64,
+}
+
+/// This node among the others.
+pub struct Cluster {
+    me: Arc<Node>,
+    life: u64,
+    nodes: Nodes,
+    address: OnceLock<String>,
+    jobs: Sender<Job>,
+    bell: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    unwritten: Places<MOST_UNSAVED>,
+    notes: Places<MOST_NOTES>,
+    connected: AtomicBool,
+    /// What happened.
+    pub counts: Counts,
+}
+
+impl Cluster {
+    /// The node of this name, in its `life`: a number that no other start has. With the changes that are to be written.
+    pub fn new(name: &str, life: u64) -> (Self, Receiver<Job>) {
+        let (jobs, taken) = bounded(MOST_UNSAVED + MOST_NOTES);
+        let nodes = Nodes::default();
+        let cluster = Cluster {
+            me: nodes.node(name),
+            // 0 is none.
+            life: life.max(1),
+            nodes,
+            address: OnceLock::new(),
+            jobs,
+            bell: OnceLock::new(),
+            unwritten: Places::default(),
+            notes: Places::default(),
+            connected: AtomicBool::new(false),
+            counts: Counts::default(),
+        };
+        (cluster, taken)
+    }
+
+    /// Says how other nodes get here, as `sip:192.0.2.1:5060;transport=tcp`.
+    pub fn set_address(&self, address: String) {
+        // A second one would be of another stack.
+        let _ = self.address.set(address);
+    }
+
+    /// Says how whoever writes the changes is woken.
+    pub fn set_bell(&self, bell: impl Fn() + Send + Sync + 'static) {
+        // A second one would be of another writer.
+        let _ = self.bell.set(Box::new(bell));
+    }
+
+    /// This node.
+    pub fn own(&self) -> Own<'_> {
+        Own { node: self.me.name(), life: self.life, nodes: &self.nodes }
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// The Route by which others get to a flow that ends here, by its token.
+    pub fn route(&self, token: &str) -> Option<Arc<str>> {
+        let (scheme, place) = self.address.get()?.split_once(':')?;
+        Some(format!("<{scheme}:{token}@{place};lr>").into())
+    }
+
+    /// Whether changes can be written.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_connected(&self, connected: bool) -> bool {
+        self.connected.swap(connected, Ordering::Relaxed)
+    }
+
+    /// How many REGISTERs wait.
+    pub fn waiting(&self) -> usize {
+        self.unwritten.taken()
+    }
+
+    /// Takes a place for a registration that is about to change something; [`Cluster::release`] gives it back.
+    ///
+    /// # Errors
+    /// When there is none, or Redis cannot be reached.
+    pub fn reserve(&self) -> Result<(), NotKept> {
+        // Without an address no other node would have a way to the device.
+        if !self.is_connected() || self.address.get().is_none() {
+            return Err(NotKept::Failing);
+        }
+        self.unwritten.take()
+    }
+
+    /// Gives places back.
+    pub fn release(&self, places: usize) {
+        self.unwritten.give_back(places);
+    }
+
+    /// Has changes written; a place was reserved. The proxy of the shard hears of it with [`Written`], by this number.
+    ///
+    /// # Errors
+    /// When nobody writes any more.
+    pub fn write(&self, aor: &str, changes: Vec<Change>, (shard, number): (u16, u64)) -> Result<(), NotKept> {
+        self.send(Job { aor: aor.into(), changes, waits: Some((shard, number)) })
+    }
+
+    /// The same where nobody waits. When there is no room it is left, and the others have what is gone until it expires.
+    pub fn note(&self, aor: &str, changes: Vec<Change>) {
+        if !changes.is_empty()
+            && self.notes.take().is_ok()
+            && self.send(Job { aor: aor.into(), changes, waits: None }).is_err()
+        {
+            self.notes.give_back(1);
+        }
+    }
+
+    /// Whoever writes has taken this.
+    pub(crate) fn taken(&self, job: &Job) {
+        // A REGISTER has its place until it is answered.
+        if job.waits.is_none() {
+            self.notes.give_back(1);
+        }
+    }
+
+    fn send(&self, job: Job) -> Result<(), NotKept> {
+        self.jobs.try_send(job).map_err(|_| NotKept::Full)?;
+        self.bell.get().into_iter().for_each(|ring| ring());
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("me", &self.me).field("life", &self.life).finish_non_exhaustive()
+    }
+}
+
+/// Where other nodes get to a process that listens on these transports: the first that is bound to an address, a UDP one
+/// before others. None when all are bound to every address.
+pub fn address_of(transports: &TransportTable) -> Option<String> {
+    let shown = |kind: TransportType| match kind {
+        TransportType::Udp => Some(""),
+        TransportType::Tcp => Some(";transport=tcp"),
+        // Between nodes a certificate would have to be agreed on.
+        _ => None,
+    };
+    let known = || transports.iter().filter(|one| one.shard == 0 && !one.advertised.ip().is_unspecified());
+    let of = |kind| known().find(|one| one.kind == kind);
+    let first = of(TransportType::Udp).or_else(|| of(TransportType::Tcp))?;
+    Some(format!("sip:{}{}", first.advertised, shown(first.kind)?))
+}

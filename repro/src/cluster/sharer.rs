@@ -1,0 +1,496 @@
+//! What a node says to Redis, and what it makes of the answers: a machine without a socket.
+//!
+//! Who runs it connects, subscribes to [`Sharer::channel`], says [`Sharer::on_connected`], and then again and again: gives it
+//! what was published, carries out [`Sharer::take`], and when that is nothing [`Sharer::reads`]; each second [`Sharer::beat`].
+//! Without a connection [`Sharer::refuse`] answers who waits.
+
+use super::change::{Change, PARTS, Value, What, part_of};
+use super::{Cluster, Job, Written, field};
+use crate::location::{Binding, Notation, Read};
+use crate::provisioning::one_line;
+use crate::proxy::Server;
+use crossbeam_channel::Receiver;
+use rutil::{HashMap, HashSet, Keyed, Rng, Time};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Most changes that are written at the same time.
+const MOST_AT_ONCE: usize = 256;
+/// Partitions that are read at the same time, after a connection.
+const READS_AT_ONCE: u16 = 16;
+/// How often a partition is read when there was no trouble: a change that was published and not heard is found in minutes.
+const READ_EVERY: Duration = Duration::from_millis(100);
+/// After this a change is not on its way any more.
+const SETTLED: Duration = Duration::from_secs(5);
+/// Most flows that have ended while Redis could not be reached, and that are told later.
+const MOST_GONE: usize = 16_384;
+
+/// A script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Script {
+    /// Changes an address-of-record.
+    Change,
+    /// Reads a partition.
+    Read,
+    /// A sign of life.
+    Beat,
+}
+
+impl Script {
+    /// All of them.
+    pub const ALL: [Script; 3] = [Script::Change, Script::Read, Script::Beat];
+
+    /// Its text.
+    pub fn text(self) -> &'static str {
+        match self {
+            Script::Change => include_str!("change.lua"),
+            Script::Read => include_str!("read.lua"),
+            Script::Beat => include_str!("beat.lua"),
+        }
+    }
+}
+
+/// A script to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Which.
+    pub script: Script,
+    /// Its keys, all of the same hash tag.
+    pub keys: Vec<String>,
+    /// Its arguments.
+    pub args: Vec<String>,
+}
+
+/// What a script that changes or beats has given; an error is the server's, on a connection that lives.
+pub type Reply = Result<Vec<String>, String>;
+
+/// An address-of-record with its fields and values.
+pub type Entry = (String, Vec<(String, String)>);
+
+/// Answers for the proxies, with the shard.
+pub type Posts = Vec<(u16, Written)>;
+
+/// The machine.
+pub struct Sharer {
+    cluster: Arc<Cluster>,
+    server: Server,
+    notation: Notation,
+    /// How all keys begin.
+    name: String,
+    jobs: Receiver<Job>,
+    /// What the machine itself has to write.
+    own: VecDeque<Job>,
+    /// The first of the next batch.
+    next: Option<Job>,
+    sent: Vec<Job>,
+    connected_at: Time,
+    /// The next partition to be read.
+    part: u16,
+    /// All partitions were read since the connection.
+    synced: bool,
+    read_at: Time,
+    /// Whose bindings are here, by partition, since this round of reading began.
+    names: HashMap<u16, Vec<Box<str>>>,
+    hasher: Keyed,
+    full: bool,
+}
+
+impl Sharer {
+    /// For the node of `cluster`, whose `jobs` it takes. Keys begin with `name`.
+    pub fn new(
+        (cluster, jobs): (Arc<Cluster>, Receiver<Job>),
+        server: Server,
+        notation: Notation,
+        name: &str,
+        rng: &mut Rng,
+    ) -> Self {
+        let hasher = Keyed::new(rng);
+        Sharer {
+            cluster,
+            server,
+            notation,
+            name: name.to_owned(),
+            jobs,
+            own: VecDeque::new(),
+            next: None,
+            sent: Vec::new(),
+            connected_at: Time::ZERO,
+            part: 0,
+            synced: false,
+            read_at: Time::ZERO,
+            names: HashMap::with_hasher(hasher.clone()),
+            hasher,
+            full: false,
+        }
+    }
+
+    /// Where changes are published.
+    pub fn channel(&self) -> String {
+        format!("{}:changes", self.name)
+    }
+
+    fn index(&self, part: u16) -> String {
+        format!("{}:{{{part}}}:index", self.name)
+    }
+
+    fn prefix(&self, part: u16) -> String {
+        format!("{}:{{{part}}}:aor:", self.name)
+    }
+
+    /// There is a connection, and the channel is heard: changes are taken, and everything is read.
+    pub fn on_connected(&mut self, now: Time) {
+        (self.connected_at, self.read_at, self.synced) = (now, now, false);
+        // Nodes that begin together begin at different places: what is lost is restored once.
+        self.part = part_of(self.cluster.own().node);
+        self.begin_round(now);
+        self.cluster.set_connected(true);
+    }
+
+    /// The connection is gone. Who waits is refused; what could not be written is found when everything is read again.
+    pub fn on_lost(&mut self) -> Posts {
+        if self.cluster.set_connected(false) {
+            self.cluster.counts.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        let sent = std::mem::take(&mut self.sent);
+        let mut posts = Posts::new();
+        let own: Vec<Job> = self.own.drain(..).collect();
+        for job in sent.into_iter().chain(self.next.take()).chain(own) {
+            self.give_up(job, &mut posts);
+        }
+        posts.append(&mut self.refuse());
+        posts
+    }
+
+    /// While there is no connection: refuses what has come.
+    pub fn refuse(&mut self) -> Posts {
+        let mut posts = Posts::new();
+        for job in self.jobs.try_iter().collect::<Vec<_>>() {
+            self.cluster.taken(&job);
+            self.give_up(job, &mut posts);
+        }
+        posts
+    }
+
+    fn give_up(&mut self, Job { aor, mut changes, waits }: Job, posts: &mut Posts) {
+        if let Some((shard, number)) = waits {
+            tell(posts, shard, number, Some(503));
+        }
+        // Nothing else would find these again: they are in Redis, and a node that reads takes them for living.
+        changes.retain(|change| change.what == What::Forget);
+        if !changes.is_empty() && self.own.len() < MOST_GONE {
+            self.own.push_back(Job { aor, changes, waits: None });
+        }
+    }
+
+    /// The changes that are to be written now, all at once; [`Sharer::on_written`] gets what comes of them, also when they
+    /// are none because nothing of what was told has changed anything. `None`: there is nothing to do.
+    pub fn take(&mut self) -> Option<Vec<Command>> {
+        let mut aors: HashSet<Box<str>> = HashSet::with_hasher(self.hasher.clone());
+        let mut commands = Vec::new();
+        while self.sent.len() < MOST_AT_ONCE {
+            let from_outside = || {
+                let job = self.jobs.try_recv().ok()?;
+                self.cluster.taken(&job);
+                Some(job)
+            };
+            let Some(mut job) = self.next.take().or_else(|| self.own.pop_front()).or_else(from_outside) else { break };
+            // What belongs to one comes one after the other.
+            if !aors.insert(job.aor.clone()) {
+                self.next = Some(job);
+                break;
+            }
+            let args = self.arguments(&mut job);
+            if !job.changes.is_empty() {
+                let part = part_of(&job.aor);
+                let keys = vec![format!("{}{}", self.prefix(part), job.aor), self.index(part)];
+                commands.push(Command { script: Script::Change, keys, args });
+            }
+            self.sent.push(job);
+        }
+        (!self.sent.is_empty()).then_some(commands)
+    }
+
+    /// What the script gets; changes that cannot be told are left out.
+    fn arguments(&self, job: &mut Job) -> Vec<String> {
+        let (own, most) = (self.cluster.own(), self.server.location().limits().contacts);
+        let mut args = vec![String::from(&*job.aor), self.channel(), own.node.to_owned(), most.to_string()];
+        job.changes.retain(|Change { field, call_id, cseq, what }| {
+            let call_id = call_id.replace('\n', " ");
+            let (kind, number, expires, text) = match what {
+                What::Remove => ("remove", u64::from(*cseq), 0, String::new()),
+                What::Forget => ("forget", u64::from(*cseq), 0, String::new()),
+                What::Put(binding) | What::Restore(binding) => {
+                    let Some((json, expires)) = self.notation.write_shared(binding, own) else { return false };
+                    match what {
+                        What::Put(_) => ("put", u64::from(*cseq), expires, json),
+                        _ => {
+                            let version = binding.version();
+                            ("restore", version, expires, format!("{version} {expires} b {cseq} {call_id}\n{json}"))
+                        }
+                    }
+                }
+            };
+            args.extend([kind.to_owned(), field.clone(), call_id, number.to_string(), expires.to_string(), text]);
+            true
+        });
+        args
+    }
+
+    /// What has come of the changes that were taken last, in their order.
+    pub fn on_written(&mut self, replies: Vec<Reply>, now: Time) -> Posts {
+        let (mut posts, mut replies) = (Posts::new(), replies.into_iter());
+        let counts = self.cluster.clone();
+        for job in std::mem::take(&mut self.sent) {
+            let reply = if job.changes.is_empty() { Ok(Vec::new()) } else { replies.next().unwrap_or_else(none) };
+            let status = match reply {
+                Ok(told) => match told.split_first() {
+                    Some((version, fields)) if version.is_empty() => {
+                        counts.counts.refused.fetch_add(1, Ordering::Relaxed);
+                        self.on_refused(&job, fields, now);
+                        // RFC 3261 §10.3 step 7: another node had a later one.
+                        Some(500)
+                    }
+                    version => {
+                        self.on_kept(&job, version.and_then(|(version, _)| version.parse().ok()));
+                        None
+                    }
+                },
+                Err(error) => {
+                    tracing::warn!(aor = one_line(&job.aor), %error, "a change is not written");
+                    Some(503)
+                }
+            };
+            if let Some((shard, number)) = job.waits {
+                tell(&mut posts, shard, number, status);
+            }
+        }
+        posts
+    }
+
+    fn on_kept(&self, job: &Job, version: Option<u64>) {
+        let Some(version) = version else { return };
+        for change in &job.changes {
+            let count = match &change.what {
+                What::Put(binding) => {
+                    self.server.location().acknowledge(&job.aor, binding, version);
+                    &self.cluster.counts.written
+                }
+                What::Restore(_) => &self.cluster.counts.restored,
+                What::Remove | What::Forget => &self.cluster.counts.written,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn on_refused(&mut self, job: &Job, fields: &[String], now: Time) {
+        for change in &job.changes {
+            if let What::Put(binding) = &change.what {
+                self.server.location().withdraw(&job.aor, binding, now);
+            }
+        }
+        for pair in fields.as_chunks::<2>().0 {
+            self.adopt(&job.aor, &pair[0], &pair[1], now);
+        }
+    }
+
+    /// What was published: `["node","address-of-record","field","value",…]`.
+    pub fn on_message(&mut self, text: &str, now: Time) {
+        let Ok(told) = serde_json::from_str::<Vec<String>>(text) else {
+            return tracing::warn!("what was published is nothing that a node says");
+        };
+        let Some(([node, aor], fields)) = told.split_first_chunk::<2>() else { return };
+        // What it has written itself it knows by the answer.
+        if **node == *self.cluster.own().node {
+            return;
+        }
+        for pair in fields.as_chunks::<2>().0 {
+            if self.adopt(aor, &pair[0], &pair[1], now) {
+                self.cluster.counts.taken_over.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Takes over a contact as it is in Redis; whether that changes something here.
+    fn adopt(&mut self, aor: &str, name: &str, text: &str, now: Time) -> bool {
+        let Some(value) = Value::read(text) else {
+            tracing::warn!(aor = one_line(aor), "a value in Redis is nothing that a node writes");
+            return false;
+        };
+        let new = match value.gone {
+            true => None,
+            false => match self.notation.read_shared(value.json, self.cluster.own()) {
+                Ok(Read::Binding(binding)) => Some(*binding),
+                Ok(Read::Ended) => {
+                    // A connection of ours that lives is here. This one is not, or it belonged to the process before.
+                    let here = self.server.location().inspect(aor, |own| own.iter().any(|one| field(one) == name));
+                    if !here && self.own.len() < MOST_GONE {
+                        let (call_id, cseq) = (value.call_id.into(), value.cseq);
+                        let change = Change { field: name.to_owned(), call_id, cseq, what: What::Forget };
+                        self.own.push_back(Job { aor: aor.into(), changes: vec![change], waits: None });
+                    }
+                    return false;
+                }
+                Err(error) => {
+                    tracing::warn!(aor = one_line(aor), %error, "a binding in Redis cannot be read");
+                    return false;
+                }
+            },
+        };
+        match self.server.location().take_over(aor, (name, value.version), new, now) {
+            Ok(changed) => changed,
+            Err(error) => {
+                if !std::mem::replace(&mut self.full, true) {
+                    tracing::error!(%error, "a binding of another node has no room: registrar.max_aors must be the same");
+                }
+                false
+            }
+        }
+    }
+
+    /// The partitions to be read now; [`Sharer::on_read`] gets what is in them.
+    pub fn reads(&mut self, now: Time) -> Vec<(u16, Command)> {
+        if now < self.read_at {
+            return Vec::new();
+        }
+        let count = if self.synced { 1 } else { READS_AT_ONCE };
+        let end = part_of(self.cluster.own().node);
+        let mut commands = Vec::new();
+        for _ in 0..count {
+            let part = self.part;
+            let command = Command { script: Script::Read, keys: vec![self.index(part)], args: vec![self.prefix(part)] };
+            commands.push((part, command));
+            self.part = (part + 1) % PARTS;
+            if self.part == end {
+                break;
+            }
+        }
+        commands
+    }
+
+    /// When the next partition is to be read.
+    pub fn read_at(&self) -> Time {
+        self.read_at
+    }
+
+    /// Whether everything was read since the connection.
+    pub fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    /// What is in a partition, as an answer to [`Sharer::reads`]: it is taken over, and what is missing there is written.
+    pub fn on_read(&mut self, part: u16, entries: Vec<Entry>, now: Time) {
+        for aor in self.names.remove(&part).unwrap_or_default() {
+            let there = entries.iter().find(|(other, _)| **other == *aor).map_or(&[][..], |(_, fields)| fields);
+            self.compare(&aor, there, now);
+        }
+        for (aor, fields) in &entries {
+            for (name, text) in fields {
+                self.adopt(aor, name, text, now);
+            }
+        }
+        // The last one of a round.
+        if (part + 1) % PARTS == part_of(self.cluster.own().node) {
+            self.synced = true;
+            self.begin_round(now);
+        }
+        self.read_at = if self.synced { now + READ_EVERY } else { now };
+    }
+
+    fn begin_round(&mut self, now: Time) {
+        self.names.clear();
+        for sixteenth in 0..crate::location::PARTS {
+            for aor in self.server.location().names(sixteenth, now) {
+                self.names.entry(part_of(&aor)).or_default().push(aor);
+            }
+        }
+    }
+
+    /// Looks at what is here of an address-of-record, and what is there.
+    fn compare(&mut self, aor: &str, there: &[(String, String)], now: Time) {
+        let own = self.server.location().bindings(aor, now);
+        let mut changes = Vec::new();
+        for binding in own {
+            let name = field(&binding);
+            let value = there.iter().find(|(other, _)| *other == name).and_then(|(_, text)| Value::read(text));
+            let change = |what| Change { field: name, call_id: binding.call_id.clone(), cseq: binding.cseq, what };
+            let version = binding.version();
+            if version != 0 {
+                if value.is_none_or(|value| value.version < version) {
+                    changes.push(change(What::Restore(Box::new(binding.clone()))));
+                }
+            } else if self.is_settled(&binding, now) {
+                let is_later = |value: Value<'_>| *value.call_id == *binding.call_id && value.cseq < binding.cseq;
+                match value.is_none_or(is_later) {
+                    true => changes.push(change(What::Put(Box::new(binding.clone())))),
+                    // Who sent it was told that it was not taken.
+                    false => self.server.location().withdraw(aor, &binding, now),
+                }
+            }
+        }
+        if !changes.is_empty() {
+            self.own.push_back(Job { aor: aor.into(), changes, waits: None });
+        }
+    }
+
+    /// Whether a binding that the others do not know is not on its way to them.
+    fn is_settled(&self, binding: &Binding, now: Time) -> bool {
+        let since = binding.registered().0;
+        since < self.connected_at || since + SETTLED < now
+    }
+
+    /// A sign of life, each second; [`Sharer::on_beaten`] gets what the others gave.
+    pub fn beat(&self) -> Command {
+        let own = self.cluster.own();
+        let args = vec![own.node.to_owned(), own.life.to_string(), self.channel()];
+        Command { script: Script::Beat, keys: vec![format!("{}:nodes", self.name)], args }
+    }
+
+    /// What all nodes gave.
+    pub fn on_beaten(&mut self, told: &[String]) {
+        let triples = told.as_chunks::<3>().0;
+        let own = self.cluster.own();
+        for node in own.nodes.all() {
+            let known = triples.iter().find(|[name, ..]| **name == *node.name());
+            let (silent, life) = match known {
+                Some([_, silent, life]) => (silent.parse().unwrap_or(u64::MAX), life.parse().unwrap_or(0)),
+                // A Redis that was emptied has forgotten it; if it lives it says so.
+                None => (node.silent_ms().saturating_add(1_000), node.life()),
+            };
+            if *node.name() == *own.node {
+                if life != own.life && life != 0 {
+                    tracing::error!(node = own.node, "another node has the same name: cluster.node must differ");
+                }
+                node.note(0, own.life);
+            } else if node.note(silent, life) {
+                match node.is_alive() {
+                    true => tracing::info!(node = node.name(), "a node is back"),
+                    false => tracing::warn!(node = node.name(), silent_ms = silent, "a node is gone"),
+                }
+            }
+        }
+        for [name, ..] in triples {
+            own.nodes.node(name);
+        }
+    }
+}
+
+fn none() -> Reply {
+    Err("no answer".to_owned())
+}
+
+/// Says what became of a REGISTER.
+fn tell(posts: &mut Posts, shard: u16, number: u64, status: Option<u16>) {
+    let at = posts.iter().position(|(other, _)| *other == shard).unwrap_or_else(|| {
+        posts.push((shard, Written { up_to: 0, refused: Vec::new() }));
+        posts.len() - 1
+    });
+    let Some((_, written)) = posts.get_mut(at) else { return };
+    written.up_to = written.up_to.max(number);
+    written.refused.extend(status.map(|status| (number, status)));
+}
+
+#[cfg(test)]
+#[path = "sharer_tests.rs"]
+mod tests;

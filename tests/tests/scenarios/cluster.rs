@@ -1,0 +1,443 @@
+//! Several nodes with one location service, and what becomes of it when Redis or a node is stopped, frozen or killed.
+
+use crate::end::signal;
+use crate::phone::Phone;
+use crate::repro::{File, LIMIT, address};
+use rutil::{Clock as _, RealClock, Time};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+use tests::peers::{Redis, Repro, available};
+use tests::raw;
+
+const PASSWORD: &str = "geheim";
+
+/// Several nodes.
+struct Site {
+    redis: Redis,
+    files: Vec<File>,
+}
+
+impl Site {
+    fn start() -> Self {
+        Site { redis: Redis::start(Some(PASSWORD)).expect("it starts"), files: Vec::new() }
+    }
+
+    /// A node of this name.
+    fn node(&mut self, name: &'static str) -> Repro {
+        let text = format!(
+            "domains = [\"test.example\"]\npin_runners = false\n[nat]\ndetect = \"auto\"\n[log]\nfilter = \"info\"\n\
+             [registrar]\nmin_expires = 1\n\
+             [cluster]\nnode = \"{name}\"\nredis = [\"redis://{}\"]\npassword = \"{PASSWORD}\"\n\
+             secret = \"0123456789abcdef0123456789abcdef\"\n",
+            self.redis.address()
+        );
+        let file = File::new(&format!("cluster-{}-{name}", self.redis.address().ip()), &text);
+        let args = ["--config", file.name(), "--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"];
+        let node = Repro::start(&args, 2).expect("it starts");
+        self.files.push(file);
+        node
+    }
+}
+
+/// Does something again and again until it gives something.
+fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let clock = RealClock::new();
+    while clock.now() < Time::ZERO + LIMIT {
+        if let Some(found) = ask() {
+            return found;
+        }
+    }
+    panic!("not in time: {what}");
+}
+
+/// What a device says to a registrar and hears of it.
+struct Device {
+    socket: UdpSocket,
+    count: u32,
+}
+
+impl Device {
+    fn new() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a limit");
+        Device { socket, count: 0 }
+    }
+
+    fn write(&mut self, node: SocketAddr, user: &str, contact: &str) -> (String, String) {
+        self.count += 1;
+        let (own, count) = (self.socket.local_addr().expect("it is bound"), self.count);
+        let branch = format!("z9hG4bK{user}{}x{count}", own.port());
+        let text = format!(
+            "REGISTER sip:{node} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch={branch}\r\nMax-Forwards: 70\r\n\
+             From: <sip:{user}@test.example>;tag=r\r\nTo: <sip:{user}@test.example>\r\nCall-ID: {user}-{}\r\n\
+             CSeq: {count} REGISTER\r\n{contact}Content-Length: 0\r\n\r\n",
+            own.port()
+        );
+        (branch, text)
+    }
+
+    /// Sends a REGISTER, again if need be; its final answer, if there is one in time.
+    fn register(&mut self, node: SocketAddr, user: &str, contact: &str) -> Option<String> {
+        let (branch, text) = self.write(node, user, contact);
+        let mut buffer = [0; 65_536];
+        for _ in 0..20 {
+            self.socket.send_to(text.as_bytes(), node).expect("loopback");
+            while let Ok((size, _)) = self.socket.recv_from(&mut buffer) {
+                let answer = String::from_utf8_lossy(&buffer[..size]).into_owned();
+                if answer.contains(&branch) && !answer.starts_with("SIP/2.0 1") {
+                    return Some(answer);
+                }
+            }
+        }
+        None
+    }
+
+    /// Registers a contact; the status.
+    fn bind(&mut self, node: SocketAddr, user: &str) -> Option<u16> {
+        let contact = format!("Contact: <sip:{user}@{}>\r\n", self.socket.local_addr().expect("it is bound"));
+        raw::status(self.register(node, user, &contact)?.as_bytes())
+    }
+
+    /// How many contacts a node knows of a user.
+    fn contacts(&mut self, node: SocketAddr, user: &str) -> usize {
+        self.register(node, user, "").map_or(0, |answer| answer.matches("\r\nContact: ").count())
+    }
+}
+
+/// Says yes to whom it comes from.
+fn say_yes(phone: &Phone, request: &[u8]) {
+    phone.send_to(&raw::response(request, 200), phone.heard_from().expect("it came from somewhere"));
+}
+
+fn message(from: &Phone, to: &str, method: &str, call: &str) -> Vec<u8> {
+    let own = from.uri();
+    let sent_by = own.rsplit('@').next().unwrap_or_default();
+    let text = format!(
+        "{method} sip:{to}@test.example SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by};branch=z9hG4bK{call}\r\nMax-Forwards: 70\r\n\
+         From: <{own}>;tag=a\r\nTo: <sip:{to}@test.example>\r\nCall-ID: {call}\r\nCSeq: 1 {method}\r\n\
+         Contact: <{own}>\r\nContent-Length: 0\r\n\r\n"
+    );
+    text.into_bytes()
+}
+
+/// Binds a phone that believes to be behind a NAT, so that only the flow to this node leads to it.
+fn bind_natted(phone: &Phone, user: &str, count: u32) {
+    let text = format!(
+        "REGISTER sip:test.example SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKn{count}{user};rport\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:{user}@test.example>;tag=r\r\nTo: <sip:{user}@test.example>\r\nCall-ID: n{user}\r\n\
+         CSeq: {count} REGISTER\r\nContact: <sip:{user}@10.0.0.1:5060>\r\nContent-Length: 0\r\n\r\n"
+    );
+    phone.send(text.as_bytes());
+    phone.hear("SIP/2.0 200 ");
+}
+
+#[test]
+fn who_registers_with_one_node_is_reached_by_the_other() {
+    if !available("redis-server") {
+        return;
+    }
+    let mut site = Site::start();
+    let (first, second) = (site.node("a"), site.node("b"));
+    let (a, b) = (address(&first, "udp"), address(&second, "udp"));
+    let (bob, alice) = (Phone::new("bob", a), Phone::new("alice", b));
+    let mut device = Device::new();
+    let contact = format!("Contact: <{}>\r\n", bob.uri());
+    assert!(device.register(a, "bob", &contact).expect("an answer").starts_with("SIP/2.0 200 "));
+    until("b knows bob", || (device.contacts(b, "bob") == 1).then_some(()));
+    alice.send(&message(&alice, "bob", "MESSAGE", "direct"));
+    say_yes(&bob, &bob.hear("MESSAGE "));
+    alice.hear("SIP/2.0 200 ");
+    assert_eq!(bob.heard_from(), Some(b), "he can be sent to by any node");
+    // He goes by the other node, and comes back with another Call-ID.
+    let gone = device.register(b, "bob", "Contact: *\r\nExpires: 0\r\n").expect("an answer");
+    assert!(gone.starts_with("SIP/2.0 200 "), "{gone}");
+    until("a knows that he is gone", || (device.contacts(a, "bob") == 0).then_some(()));
+    let mut other = Device::new();
+    assert_eq!(other.bind(b, "bob"), Some(200));
+    until("a knows bob", || (device.contacts(a, "bob") == 1).then_some(()));
+}
+
+/// A device that only its flow leads to, as of a phone behind a NAT.
+#[test]
+fn a_request_for_who_has_his_flow_at_another_node_goes_there_and_a_dead_node_is_said_at_once() {
+    if !available("redis-server") {
+        return;
+    }
+    let mut site = Site::start();
+    let (first, second) = (site.node("a"), site.node("b"));
+    let (a, b) = (address(&first, "udp"), address(&second, "udp"));
+    let (bob, alice) = (Phone::new("bob", a), Phone::new("alice", b));
+    bind_natted(&bob, "bob", 1);
+    let mut device = Device::new();
+    until("b knows bob", || (device.contacts(b, "bob") == 1).then_some(()));
+    alice.send(&message(&alice, "bob", "INVITE", "flow"));
+    let invite = bob.hear("INVITE sip:bob@10.0.0.1:5060 SIP/2.0");
+    assert_eq!(bob.heard_from(), Some(a), "it comes by the flow");
+    assert_eq!(String::from_utf8_lossy(&invite).matches("\r\nVia: ").count(), 3);
+    bob.answer(&invite, 200);
+    alice.hear("SIP/2.0 200 ");
+    // A node that dies takes the way to him along: he is away, and not silent for 32 s.
+    drop(first);
+    let mut tries = 0;
+    let clock = RealClock::new();
+    let begun = clock.now();
+    let answer = until("an answer", || {
+        tries += 1;
+        let call = format!("dead{tries}");
+        alice.send(&message(&alice, "bob", "INVITE", &call));
+        let answer = alice.hear("SIP/2.0 4");
+        let is_its = raw::first(&answer, "call-id").as_deref() == Some(call.as_bytes());
+        is_its.then(|| raw::status(&answer))
+    });
+    println!(
+        "the first INVITE after the death of the node was answered {answer:?} after {:?}",
+        clock.now().since(begun)
+    );
+    assert_eq!(answer, Some(480));
+    // With its name and his flow it comes back.
+    let mut text = second.into_process().output();
+    text.push('\n');
+    assert!(!text.contains(PASSWORD) && !text.contains("0123456789abcdef"), "{text}");
+}
+
+#[test]
+fn a_frozen_node_costs_a_call_two_seconds_and_later_ones_nothing() {
+    if !available("redis-server") {
+        return;
+    }
+    let mut site = Site::start();
+    let (mut first, mut second) = (site.node("a"), site.node("b"));
+    let (a, b) = (address(&first, "udp"), address(&second, "udp"));
+    let (bob, alice) = (Phone::new("bob", a), Phone::new("alice", b));
+    bind_natted(&bob, "bob", 1);
+    let mut device = Device::new();
+    until("b knows bob", || (device.contacts(b, "bob") == 1).then_some(()));
+    signal(first.process(), "STOP");
+    let clock = RealClock::new();
+    let begun = clock.now();
+    alice.send(&message(&alice, "bob", "INVITE", "frozen"));
+    let answer = alice.hear("SIP/2.0 4");
+    println!("an INVITE for a flow of a frozen node: {:?} after {:?}", raw::status(&answer), clock.now().since(begun));
+    assert_eq!(raw::status(&answer), Some(480));
+    let gone = |line: &str| line.contains("a node is gone").then_some(());
+    second.process().wait_for(LIMIT, gone).expect("it is noticed");
+    let begun = clock.now();
+    alice.send(&message(&alice, "bob", "MESSAGE", "later"));
+    let answer = alice.hear("SIP/2.0 4");
+    println!("a MESSAGE when that is known: {:?} after {:?}", raw::status(&answer), clock.now().since(begun));
+    assert_eq!(raw::status(&answer), Some(480));
+    signal(first.process(), "CONT");
+    let back = |line: &str| line.contains("a node is back").then_some(());
+    second.process().wait_for(LIMIT, back).expect("it is noticed");
+    alice.send(&message(&alice, "bob", "MESSAGE", "back"));
+    loop {
+        // What the frozen node had in its inbox comes too.
+        let heard = bob.hear("");
+        if heard.starts_with(b"MESSAGE ") {
+            break say_yes(&bob, &heard);
+        }
+    }
+    alice.hear("SIP/2.0 200 ");
+}
+
+#[test]
+fn without_redis_who_is_known_is_reached_and_an_empty_one_gets_everything_back() {
+    if !available("redis-server") {
+        return;
+    }
+    let mut site = Site::start();
+    let (first, second) = (site.node("a"), site.node("b"));
+    let (a, b) = (address(&first, "udp"), address(&second, "udp"));
+    let (bob, alice) = (Phone::new("bob", a), Phone::new("alice", b));
+    let mut device = Device::new();
+    let contact = format!("Contact: <{}>\r\n", bob.uri());
+    assert!(device.register(a, "bob", &contact).expect("an answer").starts_with("SIP/2.0 200 "));
+    until("b knows bob", || (device.contacts(b, "bob") == 1).then_some(()));
+    site.redis.stop();
+    let refused = until("a refusal", || {
+        let answer = device.register(a, "carol", &format!("Contact: <sip:carol@{b}>\r\n"))?;
+        answer.starts_with("SIP/2.0 503 ").then_some(answer)
+    });
+    assert!(refused.contains("\r\nRetry-After: 5\r\n") && !refused.contains("\r\nContact: "), "{refused}");
+    alice.send(&message(&alice, "bob", "MESSAGE", "down"));
+    say_yes(&bob, &bob.hear("MESSAGE "));
+    alice.hear("SIP/2.0 200 ");
+    site.redis.restart().expect("it starts");
+    let mut other = Device::new();
+    until("it heals", || (other.bind(b, "dave") == Some(200)).then_some(()));
+    // A node that has never heard of them knows what the others have put back.
+    let third = site.node("c");
+    let c = address(&third, "udp");
+    until("c knows bob", || (device.contacts(c, "bob") == 1).then_some(()));
+    until("c knows dave", || (device.contacts(c, "dave") == 1).then_some(()));
+}
+
+/// What became of registrations.
+#[derive(Debug, Default)]
+struct Tally {
+    answers: BTreeMap<u16, usize>,
+    unanswered: usize,
+}
+
+/// Registers users with nodes in turn, one after the other, and does something at one moment; whom a node said yes to.
+fn register_many(users: usize, nodes: &[SocketAddr], mut at: impl FnMut(usize)) -> (Vec<String>, Tally) {
+    let (mut device, mut tally, mut bound) = (Device::new(), Tally::default(), Vec::new());
+    for number in 0..users {
+        at(number);
+        let user = format!("u{number}");
+        // As a device does (RFC 3263): another node when one is silent or has no time.
+        let mut status = None;
+        for turn in 0..nodes.len() {
+            status = device.bind_once(nodes[(number + turn) % nodes.len()], &user);
+            if status == Some(200) {
+                break;
+            }
+        }
+        match status {
+            Some(status) => *tally.answers.entry(status).or_default() += 1,
+            None => tally.unanswered += 1,
+        }
+        if status == Some(200) {
+            bound.push(user);
+        }
+    }
+    (bound, tally)
+}
+
+impl Device {
+    /// Registers with one attempt.
+    fn bind_once(&mut self, node: SocketAddr, user: &str) -> Option<u16> {
+        let contact = format!("Contact: <sip:{user}@{}>\r\n", self.socket.local_addr().expect("it is bound"));
+        let (branch, text) = self.write(node, user, &contact);
+        let mut buffer = [0; 65_536];
+        self.socket.send_to(text.as_bytes(), node).expect("loopback");
+        while let Ok((size, _)) = self.socket.recv_from(&mut buffer) {
+            let answer = String::from_utf8_lossy(&buffer[..size]).into_owned();
+            if answer.contains(&branch) && !answer.starts_with("SIP/2.0 1") {
+                return raw::status(answer.as_bytes());
+            }
+        }
+        None
+    }
+}
+
+/// Nobody whom a node said yes to is lost with it: the others know him.
+#[test]
+fn a_node_that_is_killed_while_devices_register_loses_no_binding() {
+    if !available("redis-server") {
+        return;
+    }
+    let mut site = Site::start();
+    let (first, second) = (site.node("a"), site.node("b"));
+    let (a, b) = (address(&first, "udp"), address(&second, "udp"));
+    let mut victim = Some(first);
+    let (bound, tally) = register_many(600, &[a, b], |number| {
+        if number == 300 {
+            victim = None;
+        }
+    });
+    let mut device = Device::new();
+    let lost: Vec<&String> = bound.iter().filter(|user| (0..20).all(|_| device.contacts(b, user) == 0)).collect();
+    println!("600 users, one of two nodes killed: {tally:?}, of {} bound {} lost", bound.len(), lost.len());
+    assert!(lost.is_empty() && bound.len() > 300, "{lost:?}");
+}
+
+/// Redis is killed and comes back empty while devices register.
+#[test]
+fn redis_that_is_killed_and_emptied_while_devices_register_loses_nobody() {
+    if !available("redis-server") {
+        return;
+    }
+    let mut site = Site::start();
+    let (first, second) = (site.node("a"), site.node("b"));
+    let (a, b) = (address(&first, "udp"), address(&second, "udp"));
+    let redis = &mut site.redis;
+    let (bound, tally) = register_many(600, &[a, b], |number| match number {
+        200 => redis.stop(),
+        400 => redis.restart().expect("it starts"),
+        _ => {}
+    });
+    let mut device = Device::new();
+    until("it heals", || (device.bind(a, "last") == Some(200)).then_some(()));
+    let third = site.node("c");
+    let c = address(&third, "udp");
+    let mut counts = BTreeMap::new();
+    for (name, node) in [("a", a), ("b", b), ("c", c)] {
+        let lost = bound.iter().filter(|user| (0..20).all(|_| device.contacts(node, user) == 0)).count();
+        counts.insert(name, lost);
+    }
+    println!("600 users, Redis killed at 200, empty again at 400: {tally:?}, of {} bound lost {counts:?}", bound.len());
+    assert!(counts.values().all(|lost| *lost == 0) && bound.len() >= 200);
+}
+
+/// How long it takes from a REGISTER at one node until the other knows the contact. For figures: in a debug build, and on a
+/// machine with other work, it says little.
+#[test]
+#[ignore = "it measures"]
+fn how_long_it_takes_until_the_other_node_knows() {
+    if !available("redis-server") {
+        return;
+    }
+    const USERS: u32 = 5_000;
+    const EACH: Duration = Duration::from_millis(1);
+    let mut site = Site::start();
+    let (first, second) = (site.node("a"), site.node("b"));
+    let (a, b) = (address(&first, "udp"), address(&second, "udp"));
+    let (clock, mut device, mut asker) = (RealClock::new(), Device::new(), Device::new());
+    for socket in [&device.socket, &asker.socket] {
+        socket.set_nonblocking(true).expect("it can be");
+    }
+    let own = device.socket.local_addr().expect("it is bound");
+    let (mut begun, mut answered, mut known) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut open, mut buffer) = (Vec::new(), [0; 65_536]);
+    let start = clock.now();
+    while known.len() < USERS as usize && clock.now() < start + 3 * LIMIT {
+        let due = start + EACH * begun.len() as u32;
+        if begun.len() < USERS as usize && clock.now() >= due {
+            let user = format!("m{}", begun.len());
+            let (_, text) = device.write(a, &user, &format!("Contact: <sip:{user}@{own}>\r\n"));
+            device.socket.send_to(text.as_bytes(), a).expect("loopback");
+            // From the moment at which it was due: a late one counts.
+            begun.push(due);
+        }
+        while let Ok((size, _)) = device.socket.recv_from(&mut buffer) {
+            let answer = String::from_utf8_lossy(&buffer[..size]);
+            if let (true, Some(user)) = (answer.starts_with("SIP/2.0 200 "), number(&answer)) {
+                answered.push(clock.now().since(begun[user]));
+                open.push(user);
+            }
+        }
+        // The other node is asked for each until it knows him.
+        for user in std::mem::take(&mut open) {
+            let (_, text) = asker.write(b, &format!("m{user}"), "");
+            asker.socket.send_to(text.as_bytes(), b).expect("loopback");
+        }
+        while let Ok((size, _)) = asker.socket.recv_from(&mut buffer) {
+            let answer = String::from_utf8_lossy(&buffer[..size]);
+            let Some(user) = number(&answer) else { continue };
+            match answer.contains("\r\nContact: ") {
+                true => known.push(clock.now().since(begun[user])),
+                false => open.push(user),
+            }
+        }
+    }
+    let took = clock.now().since(start);
+    for (name, times) in [("answered", &mut answered), ("known to the other", &mut known)] {
+        times.sort_unstable();
+        let at = |share: f64| times.get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1)));
+        println!(
+            "{name}: {} of {USERS} in {took:?}: p50 {:?} p99 {:?} max {:?}",
+            times.len(),
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
+    }
+    assert_eq!(known.len(), USERS as usize);
+}
+
+/// The number of the user in the To of an answer.
+fn number(answer: &str) -> Option<usize> {
+    answer.split("To: <sip:m").nth(1)?.split('@').next()?.parse().ok()
+}
