@@ -1,5 +1,9 @@
 //! Measurements of all crates: what they share.
 
+pub mod kamailio;
+pub mod process;
+pub mod svg;
+
 use nix::sys::resource::{UsageWho, getrusage};
 use std::time::Duration;
 

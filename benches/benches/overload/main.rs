@@ -11,8 +11,9 @@
 
 mod cgroup;
 mod load;
-mod svg;
 
+use benches::kamailio::kamailio;
+use benches::svg::{Diagram, Line, draw};
 use cgroup::Group;
 use load::{Outcome, answer, call, callee};
 use std::net::{SocketAddr, UdpSocket};
@@ -57,9 +58,24 @@ fn main() {
         }
     }
     if let Some(file) = &args.svg {
-        std::fs::write(file, svg::draw(&curves, args.share)).expect("the file can be written");
+        std::fs::write(file, picture(&curves, args.share)).expect("the file can be written");
         println!("{}", file.display());
     }
+}
+
+/// The curves: offered load against goodput, and against the 99th percentile of the set-up time.
+fn picture(curves: &[Curve], share: u32) -> String {
+    let lines = |value: fn(&Point) -> f64| {
+        let of = |curve: &Curve| curve.points.iter().map(|point| (f64::from(point.rate), value(point))).collect();
+        curves.iter().map(|curve| Line { name: curve.name.to_owned(), points: of(curve) }).collect()
+    };
+    let diagram = |title: &str, lines| Diagram { title: title.to_owned(), along: "offered, calls per second", lines };
+    let heading = format!("Each proxy on {share} of 1000 parts of a processor; UDP, loopback");
+    let diagrams = [
+        diagram("calls completed, per second", lines(|point| point.goodput)),
+        diagram("set-up of those, 99th percentile, ms", lines(|point| point.p99.as_secs_f64() * 1000.0)),
+    ];
+    draw(&heading, &diagrams)
 }
 
 fn read_args() -> Args {
@@ -91,11 +107,10 @@ fn start(name: &str, group: &Group, address: SocketAddr, args: &Args) -> Result<
         let binary = args.repro.clone().map_or_else(repro_binary, Ok)?;
         shell.arg(binary).args(["--listen", &format!("udp:{address}")]);
     } else {
-        let dir = std::env::temp_dir();
-        let file = dir.join(format!("overload-{}.cfg", std::process::id()));
-        std::fs::write(&file, KAMAILIO.replace("ADDRESS", &address.to_string())).map_err(|e| e.to_string())?;
-        shell.arg("kamailio").args(["-DD", "-E", "-m", "1024", "-M", "8", "-x", "tlsf", "-Y"]).arg(&dir);
-        shell.arg("-f").arg(file);
+        let folder = std::env::temp_dir().join(format!("overload-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+        let kamailio = kamailio(address, 2, &folder).map_err(|e| e.to_string())?;
+        shell.arg(kamailio.get_program()).args(kamailio.get_args());
     }
     let process = Process::start(&mut shell).map_err(|e| e.to_string())?;
     let probe = UdpSocket::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
@@ -183,36 +198,3 @@ fn report(name: &str, rate: u32, length: Duration, outcome: &Outcome, cpu: f64, 
         memory / 1024,
     );
 }
-
-/// Stateful and record-routing, as repro is: two workers, no lookups.
-const KAMAILIO: &str = r#"
-debug=-1
-log_stderror=yes
-children=2
-auto_aliases=no
-dns=no
-rev_dns=no
-use_dns_cache=off
-listen=udp:ADDRESS
-disable_tcp=yes
-loadmodule "tm.so"
-loadmodule "sl.so"
-loadmodule "rr.so"
-loadmodule "pv.so"
-loadmodule "maxfwd.so"
-loadmodule "siputils.so"
-loadmodule "textops.so"
-request_route {
-    if (!mf_process_maxfwd_header("70")) { sl_send_reply("483", "Too Many Hops"); exit; }
-    if (has_totag()) {
-        if (loose_route()) { t_relay(); exit; }
-        if (is_method("ACK") && t_check_trans()) t_relay();
-        exit;
-    }
-    t_check_trans();
-    if (uri == myself) { sl_send_reply("200", "OK"); exit; }
-    if (is_method("INVITE")) record_route();
-    if (!t_relay()) sl_reply_error();
-    exit;
-}
-"#;

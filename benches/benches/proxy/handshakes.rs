@@ -1,8 +1,9 @@
 //! TLS handshakes: the proxy beside the plainest server that rustls can be.
 
 use crate::site::Site;
-use crate::subject::{Subject, cpu_of, on_processor};
+use crate::subject::Subject;
 use crate::{Args, Cases, compare};
+use benches::process::{cpu as cpu_of, on_processor};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use rustls::client::Resumption;

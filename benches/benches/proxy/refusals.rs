@@ -1,8 +1,9 @@
 //! What it costs to say no: a 503 before there is a transaction.
 
 use crate::site::Site;
-use crate::subject::{Subject, on_processor};
+use crate::subject::Subject;
 use crate::{Args, Cases, compare};
+use benches::process::on_processor;
 use stack::transport::TransportType;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,7 @@
 //! The proxy that is measured: a process of its own, and what it has used so far.
 
 use crate::site::Site;
+use benches::process;
 use stack::transport::TransportType;
 use std::fs;
 use std::net::SocketAddr;
@@ -35,7 +36,7 @@ impl Subject {
 
     /// CPU time of all its threads so far.
     pub(crate) fn cpu(&self) -> Duration {
-        cpu_of(self.process)
+        process::cpu(self.process)
     }
 
     /// Resident memory, octets.
@@ -44,16 +45,4 @@ impl Subject {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
-}
-
-/// CPU time of all threads of a process so far.
-pub(crate) fn cpu_of(process: u32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
-    tasks.flatten().map(|task| on_processor(&task.path().join("schedstat").display().to_string())).sum()
-}
-
-/// How long a task has run, by its file `schedstat`; nothing when it has ended meanwhile.
-pub(crate) fn on_processor(schedstat: &str) -> Duration {
-    let text = fs::read_to_string(schedstat).unwrap_or_default();
-    Duration::from_nanos(text.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
 }

@@ -112,16 +112,32 @@ impl Running {
 
     /// Waits for its end, which is after the last call; kills it if that takes longer than `limit`.
     pub fn finish(self, limit: Duration) -> Result<CallStats, SippError> {
+        self.finish_with_times(limit).map(|(stats, _)| stats)
+    }
+
+    /// As [`Running::finish`], with the time of each call from its INVITE to its 200, in milliseconds, if it was started
+    /// with `-trace_rtt -rtt_freq 1` and the scenario takes that time.
+    pub fn finish_with_times(self, limit: Duration) -> Result<(CallStats, Vec<f64>), SippError> {
         let errors = self.folder.path().join("errors.log");
         let explain = |output: String| format!("{output}\n{}", fs::read_to_string(&errors).unwrap_or_default());
         match self.process.finish(limit) {
             Ok((status, output)) => {
                 let csv = fs::read_to_string(self.folder.path().join("stat.csv")).unwrap_or_default();
-                parse_stats(&csv).ok_or_else(|| SippError::NoStats(explain(format!("{status}\n{output}"))))
+                let stats =
+                    parse_stats(&csv).ok_or_else(|| SippError::NoStats(explain(format!("{status}\n{output}"))))?;
+                Ok((stats, times(&self.folder)))
             }
             Err(Unfinished { output }) => Err(SippError::Unfinished(explain(output))),
         }
     }
+}
+
+/// What `-trace_rtt` has left: a line for each time, `date;ms;name`.
+fn times(folder: &Folder) -> Vec<f64> {
+    let files = fs::read_dir(folder.path()).into_iter().flatten().flatten();
+    let of_times = files.filter(|file| file.file_name().to_string_lossy().ends_with("_rtt.csv"));
+    let texts: Vec<String> = of_times.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
+    texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.split(';').nth(1)?.parse().ok()).collect()
 }
 
 /// How Linux lists an IPv4 address and port.
