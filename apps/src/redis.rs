@@ -211,10 +211,12 @@ impl Way {
                 Connection::One(client.get_multiplexed_async_connection_with_config(&config).await?)
             }
             true => {
-                let builder = ClusterClientBuilder::new(self.infos.clone())
-                    .certs(self.tls.clone())
-                    .connection_timeout(CONNECT)
-                    .response_timeout(ANSWER);
+                let mut builder = ClusterClientBuilder::new(self.infos.clone());
+                // To say whom to trust is to ask for TLS.
+                if self.urls.iter().any(|url| url.secure) {
+                    builder = builder.certs(self.tls.clone());
+                }
+                let builder = builder.connection_timeout(CONNECT).response_timeout(ANSWER);
                 Connection::Cluster(builder.build()?.get_async_connection().await?)
             }
         };
