@@ -15,6 +15,8 @@ const WATCHERS: usize = 10_000;
 const FEW: usize = 100;
 /// How long nothing may come until something is lost: longer than Timer E, which repeats a NOTIFY.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// After how long what is not answered is sent again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// SUBSCRIBEs and PUBLISHs that wait for their answers.
 const AT_ONCE: usize = 32;
 
@@ -63,26 +65,40 @@ struct Phones {
 impl Phones {
     fn new(proxy: SocketAddr) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        socket.set_read_timeout(Some(AGAIN)).expect("a limit");
         let own = socket.local_addr().expect("it is bound");
         Phones { socket, own, proxy, heard: vec![0; WATCHERS] }
     }
 
     /// Sends so many requests, a few at a time, and answers NOTIFYs until `expected` new ones have come; how many did.
     fn exchange(&mut self, requests: usize, expected: usize, request: impl Fn(&Self, usize) -> String) -> usize {
-        let (mut sent, mut answered, mut told) = (0, 0, 0);
+        // Those that are not answered are sent again: a datagram may be lost.
+        let (mut open, mut sent, mut told): (Vec<usize>, _, _) = (Vec::new(), 0, 0);
+        let mut again = Instant::now();
         let (mut buffer, mut last) = (vec![0; 65_536], Instant::now());
-        while (told < expected || answered < requests) && last.elapsed() < PATIENCE {
-            while sent < requests && sent - answered < AT_ONCE {
-                let text = request(self, sent);
+        while (told < expected || !open.is_empty() || sent < requests) && last.elapsed() < PATIENCE {
+            let new = requests.min(sent + AT_ONCE.saturating_sub(open.len()));
+            let due = again.elapsed() > AGAIN;
+            let old = open.iter().copied().filter(|_| due);
+            for at in old.chain(sent..new) {
+                let text = request(self, at);
                 self.socket.send_to(text.as_bytes(), self.proxy).expect("loopback");
-                sent += 1;
             }
-            let Ok(size) = self.socket.recv(&mut buffer) else { break };
+            if due {
+                again = Instant::now();
+            }
+            open.extend(sent..new);
+            sent = new;
+            let Ok(size) = self.socket.recv(&mut buffer) else { continue };
             let message = &buffer[..size];
             if !message.starts_with(b"NOTIFY ") {
-                answered += usize::from(message.starts_with(b"SIP/2.0 200"));
-                last = Instant::now();
+                let call = raw::first(message, "call-id").and_then(|call| String::from_utf8(call).ok());
+                let digits = call.as_deref().and_then(|call| call.trim_start_matches('p').split('@').next());
+                let at = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok());
+                if message.starts_with(b"SIP/2.0 200") {
+                    open.retain(|waiting| Some(*waiting) != at);
+                    last = Instant::now();
+                }
                 continue;
             }
             let response = raw::response(message, 200);
