@@ -36,6 +36,8 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer { program: "npm", package: "npm" },
     // What several nodes share.
     Peer { program: "redis-server", package: "redis-server" },
+    // Beside its own programs, which are in no PATH.
+    Peer { program: "psql", package: "postgresql" },
     // Checks what /metrics says.
     Peer { program: "promtool", package: "prometheus" },
 ];

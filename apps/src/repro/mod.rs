@@ -28,7 +28,7 @@ use repro::config::{self, Config, ConfigError, Listen};
 use repro::location::Notation;
 use repro::processors::http::HttpProcessor;
 use repro::processors::{ChainError, Processors};
-use repro::store::{Running, Service, Store, StoreError};
+use repro::store::{Running, Service, Source, Store, StoreError};
 use repro::{Proxy, Server};
 use rutil::log::LogError;
 use rutil::rng::EntropyError;
@@ -112,7 +112,7 @@ pub fn main(mut args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors
         Some(Task::Ctl(asked)) => return ctl::main(asked, &args),
         Some(task) => {
             let config = configure(&args).map_err(|error| TaskError::Start(error.into()));
-            actix::System::new().block_on(async { perform(task, config?) })
+            config.and_then(|config| perform(task, config))
         }
         None => actix::System::new().block_on(run(args, more)).map_err(TaskError::Start),
     };
@@ -126,7 +126,7 @@ pub fn main(mut args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors
 }
 
 async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) -> Result<(), StartError> {
-    let config = configure(&args)?;
+    let mut config = configure(&args)?;
     rutil::log::init(config.log.format, &config.log.filter)?;
     raise_open_files();
     // Before the stack starts: a signal that comes meanwhile must not be lost.
@@ -141,7 +141,12 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     if let Some(address) = admin::start(&config, operation.clone(), levers.clone(), guard)? {
         writeln!(io::stdout(), "listening on http {address}").map_err(StartError::Output)?;
     }
-    let (parts, writers) = start(config, tls, more)?;
+    let clock = RealClock::new();
+    let (own, mut rng) = (clock.clone(), Rng::from_os()?);
+    // Reading what is provisioned may take a while.
+    let kept = tokio::task::spawn_blocking(move || keep(&mut config, own, &mut rng).map(|service| (config, service)));
+    let (config, service) = kept.await.map_err(|error| StartError::Thread(error.into()))??;
+    let (parts, writers) = start(config, service, clock, tls, more)?;
     let stack = parts.stack.clone();
     levers.started(writers.store.journal(), parts.server.clone());
     operation.started(parts);
@@ -233,13 +238,13 @@ fn account(config: &Config, rng: &mut Rng) -> Result<Option<accounting::Service>
 }
 
 fn start(
-    mut config: Config,
+    config: Config,
+    mut service: Service,
+    clock: RealClock,
     tls: Option<TlsContext>,
     more: impl FnOnce(&mut StackBuilder, &mut Processors),
 ) -> Result<(Parts, Writers), StartError> {
-    let (mut rng, clock) = (Rng::from_os()?, RealClock::new());
-    let epoch = rutil::time::epoch_of(&clock);
-    let mut service = keep(&mut config, clock.clone(), &mut rng)?;
+    let (mut rng, epoch) = (Rng::from_os()?, rutil::time::epoch_of(&clock));
     let accounting = account(&config, &mut rng)?;
     let hep =
         config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
@@ -347,7 +352,15 @@ fn keep(config: &mut Config, clock: RealClock, rng: &mut Rng) -> Result<Service,
     let mut store = config.store.as_ref().map(open).transpose()?;
     store.as_mut().map_or(Ok(()), Store::claim)?;
     let notation = notation(config, &clock);
-    Ok(Service::new(store, std::mem::take(&mut config.records), notation, clock, rng)?)
+    let source = Source::open(config)?;
+    if let (Some(store), Some(Source::Postgres(_))) = (&store, &source) {
+        let records = store.records().map_or(0, |records| records.len());
+        if records > 0 {
+            let file = store.path().display();
+            tracing::warn!("{file}: the {records} records in it do not count: those of [database] do");
+        }
+    }
+    Ok(Service::new(store, source, std::mem::take(&mut config.records), notation, clock, rng)?)
 }
 
 /// One line for each transport, for whoever waits for the start or wants to know the port.

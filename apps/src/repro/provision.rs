@@ -9,7 +9,7 @@ use repro::peers::PeerRecord;
 use repro::provisioning::{
     Aor, Place, Placed, Provisioning, ProvisioningError, Record, Records, Row, UserRecord, one_line, read_lines,
 };
-use repro::store::{Change, Store, StoreError};
+use repro::store::{Change, RecordStore, StoreError};
 use rutil::Rng;
 use serde_json::{Map, Value};
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
@@ -93,7 +93,7 @@ pub(super) enum TaskError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Record(#[from] ProvisioningError),
-    #[error("no store: expected [store] with path in the configuration, named with --config")]
+    #[error("no store: expected [store] with path, or [database] with url, in the configuration, named with --config")]
     NoStore,
     #[error("{file}: {source}")]
     File { file: String, source: io::Error },
@@ -113,7 +113,7 @@ pub(super) fn perform(task: Task, config: Config) -> Done {
         Task::Check => check(&config),
         Task::Import { file } => import(&config, &file),
         Task::Export => {
-            let rows = records_of(&open(&config)?)?;
+            let rows = rows(&open(&config)?.records()?)?;
             rows.iter().try_for_each(|(row, _)| print(&row.json_line()))
         }
         Task::Set { kind, json } => {
@@ -140,11 +140,13 @@ pub(super) fn perform(task: Task, config: Config) -> Done {
 
 fn check(config: &Config) -> Done {
     config.tls().map_err(StartError::from)?;
-    super::processors(config)?.chains(&config.chains).map_err(StartError::from)?;
+    // A processor may need what the program runs on.
+    let chains = async { super::processors(config)?.chains(&config.chains).map_err(StartError::from) };
+    actix::System::new().block_on(chains)?;
     // What is not there is not made.
-    let store = config.store.as_ref().filter(|store| store.path.exists()).map(|_| open(config)).transpose()?;
+    let is_there = config.database.is_some() || config.store.as_ref().is_some_and(|store| store.path.exists());
     let mut records = config.records.clone();
-    if let Some(store) = &store {
+    if let Some(mut store) = is_there.then(|| RecordStore::open(config, false)).transpose()?.flatten() {
         records.extend(store.records()?);
     }
     compile(&records)?;
@@ -170,9 +172,8 @@ fn compile(records: &Records) -> Result<Provisioning, ProvisioningError> {
     Provisioning::compile(records, &mut Rng::from_seed(0))
 }
 
-fn open(config: &Config) -> Result<Store, TaskError> {
-    let settings = config.store.as_ref().ok_or(TaskError::NoStore)?;
-    Ok(Store::open(&settings.path, settings.synchronous_full)?)
+fn open(config: &Config) -> Result<RecordStore, TaskError> {
+    RecordStore::open(config, true)?.ok_or(TaskError::NoStore)
 }
 
 /// Changes the store, if what is in the configuration and in the store goes together then.
@@ -211,18 +212,14 @@ fn no(kind: &str, key: &str, what: &'static str) -> TaskError {
 
 fn list(config: &Config, kind: Option<&str>) -> Done {
     let mut records = config.records.clone();
-    if config.store.is_some() {
-        records.extend(open(config)?.records()?);
+    if let Some(mut store) = RecordStore::open(config, true)? {
+        records.extend(store.records()?);
     }
     let shown = |(row, _): &(Row, Place)| kind.is_none_or(|kind| kind == row.kind);
     rows(&records)?
         .iter()
         .filter(|row| shown(row))
         .try_for_each(|(row, place)| print(&format!("{}\t{}\t{place}", row.kind, one_line(&row.key))))
-}
-
-fn records_of(store: &Store) -> Result<Vec<(Row, Place)>, TaskError> {
-    rows(&store.records()?)
 }
 
 fn rows(records: &Records) -> Result<Vec<(Row, Place)>, TaskError> {
@@ -237,9 +234,8 @@ fn address(text: &str) -> Result<Aor, TaskError> {
 
 fn add_user(config: &Config, aor: &str, realm: Option<String>, third_party: Vec<String>) -> Done {
     let aor = address(aor)?;
-    let store = open(config)?;
     let mut records = config.records.clone();
-    records.extend(store.records()?);
+    records.extend(open(config)?.records()?);
     if find(&records, &aor).is_some() {
         return Err(no(UserRecord::KIND, aor.as_str(), "is there already: `repro user passwd` changes its password"));
     }

@@ -64,6 +64,8 @@ fn proxy(parts: &Parts, to: &mut Exposition) {
     if let Some(Published { provisioning, .. }) = journal.published() {
         to.gauge("repro_users", "Users that are provisioned.").add(&[], provisioning.users());
     }
+    let stale = "Whether what is provisioned now is not in use, because it cannot be read or is wrong.";
+    to.gauge("repro_provisioning_stale", stale).add(&[], u8::from(journal.is_stale()));
     if let Some(silo) = server.silo() {
         to.gauge("repro_silo_messages", "Messages that are kept for who is not there.").add(&[], silo.len());
     }

@@ -1,8 +1,8 @@
 //! The commented example (`repro/repro.toml`) documents each key: it is what the program does without it.
 
 use super::{
-    Accounting, Admin, Asserted, Auth, Chains, Cluster, Config, Events, Forking, Forwarding, Hep, Http, Identity,
-    Limits, Log, Nat, Overload, Registrar, Silo, Statistics, Store, Tls, WebSocket,
+    Accounting, Admin, Asserted, Auth, Chains, Cluster, Config, Database, Events, Forking, Forwarding, Hep, Http,
+    Identity, Limits, Log, Nat, Overload, Registrar, Silo, Statistics, Store, Tls, WebSocket,
 };
 use crate::provisioning::{Records, fields_of};
 use crate::routing::dial::DialConfig;
@@ -82,6 +82,7 @@ fn each_key_is_documented() {
         ("hep", fields_of::<Hep>()),
         ("store", fields_of::<Store>()),
         ("cluster", fields_of::<Cluster>()),
+        ("database", fields_of::<Database>()),
         ("http", fields_of::<Http>()),
         ("admin", fields_of::<Admin>()),
         ("accounting", fields_of::<Accounting>()),

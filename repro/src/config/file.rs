@@ -49,7 +49,7 @@ pub enum ConfigError {
         /// What is wrong with it.
         source: TlsError,
     },
-    /// There is no token where the configuration says.
+    /// There is no token or password where the configuration says.
     #[error("{place}: {what}")]
     Token {
         /// File, line and key.
@@ -104,6 +104,9 @@ impl Config {
         }
         for file in config.cluster.iter_mut().flat_map(super::Cluster::files) {
             file.find(Path::new(source.file), |at| source.place(at));
+        }
+        if let Some(password) = config.database.as_mut().and_then(|database| database.password_file.as_mut()) {
+            password.find(Path::new(source.file), |at| source.place(at));
         }
         if let Some(store) = &mut config.store {
             store.path = Path::new(source.file).parent().unwrap_or(Path::new("")).join(&store.path);

@@ -5,6 +5,7 @@ mod admin;
 mod auth;
 mod chains;
 mod cluster;
+mod database;
 mod events;
 #[cfg(test)]
 mod example;
@@ -23,6 +24,7 @@ pub use admin::{Admin, AdminToken, BadToken};
 pub use auth::{AlgorithmName, Asserted, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
 pub use cluster::{Cluster, Name, NodeUri, Password, RedisUrl, Secret};
+pub use database::{BadDatabaseUrl, Database, DatabasePassword, DatabaseUrl};
 pub use events::{Events, Watchers};
 pub use file::ConfigError;
 pub use forwarding::{Forwarding, HistoryInfo};
@@ -120,6 +122,9 @@ pub struct Config {
     pub accounting: Option<Accounting>,
     /// Nodes that share their bindings; without this table each is by itself.
     pub cluster: Option<Cluster>,
+    /// A PostgreSQL database with records that several proxies share; without this table records are in this file and in
+    /// the store.
+    pub database: Option<Database>,
     /// The HTTP server for whoever operates the proxy; without this table there is none.
     pub admin: Option<Admin>,
     /// What is provisioned in the file: `[[user]]`, `[[domain]]`, `[[acl]]`, …
@@ -289,6 +294,7 @@ impl Default for Config {
             store: None,
             accounting: None,
             cluster: None,
+            database: None,
             admin: None,
             records: Records::default(),
         }

@@ -64,9 +64,9 @@ impl<'r> Overlay<'r> {
 
 /// Adds a record of a store.
 pub(super) fn read(records: &mut Records, kind: &str, key: &str, body: &str) -> Result<(), ProvisioningError> {
+    // What was written by other means is named by its key as well.
+    let wrong = |field: &str, what: &str| ProvisioningError::new(&Place::Store, kind, key, field, what);
     let mut from = serde_json::Deserializer::from_str(body);
-    records.add(kind, &mut from, Place::Store).map(drop).map_err(|error| {
-        // What was written by other means is named by its key as well.
-        ProvisioningError::new(&Place::Store, kind, key, &error.field, error.what())
-    })
+    let row = records.add(kind, &mut from, Place::Store).map_err(|error| wrong(&error.field, error.what()))?;
+    if row.key == key { Ok(()) } else { Err(wrong("", &format!("expected {} as its key", row.key))) }
 }

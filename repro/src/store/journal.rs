@@ -63,6 +63,7 @@ pub struct Journal {
     unsaved: Places<MOST_UNSAVED>,
     notes: Places<MOST_NOTES>,
     failing: AtomicBool,
+    stale: AtomicBool,
     /// What the proxies were given last.
     published: Mutex<Option<Published>>,
 }
@@ -121,6 +122,7 @@ impl Journal {
             unsaved: Places::default(),
             notes: Places::default(),
             failing: AtomicBool::new(false),
+            stale: AtomicBool::new(false),
             published: Mutex::new(None),
         };
         (journal, taken, wanted)
@@ -174,6 +176,15 @@ impl Journal {
     /// Whether the store cannot write: registrations are refused.
     pub fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Whether the proxies work with what was provisioned before: what is now cannot be read, or was refused.
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_stale(&self, stale: bool) {
+        self.stale.store(stale, Ordering::Relaxed);
     }
 
     /// How many REGISTERs wait for the store.

@@ -1,4 +1,5 @@
-//! What outlives the process: provisioned records and bindings, in an SQLite database beside the configuration.
+//! What outlives the process: provisioned records and bindings, in an SQLite database beside the configuration, or the
+//! records in a PostgreSQL database that several proxies share ([`postgres`]).
 //!
 //! A [`Store`] blocks: it belongs to a thread that may wait, or to the command line. Several processes may
 //! have the same database open (write-ahead log): the command line changes records while a proxy runs, and the proxy
@@ -12,10 +13,12 @@ mod change;
 mod journal;
 mod messages;
 mod outbox;
+pub mod postgres;
 mod provisioning;
 mod publisher;
 mod schema;
 mod service;
+mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -25,8 +28,11 @@ pub use journal::{Journal, MOST_UNSAVED, NotKept, Outcome, Published, Saved};
 pub(crate) use journal::{MOST_NOTES, Places};
 pub use messages::MessageRow;
 pub use service::{Running, Service};
+pub use source::{RecordStore, Source};
 
+use crate::provisioning::one_line;
 use rusqlite::{Connection, ErrorCode};
+use source::Wait;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -78,6 +84,41 @@ pub enum StoreError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The database of the records says no.
+    #[error("{database}: {what}: {}{}", one_line(&source.to_string()), postgres::hint(source))]
+    Postgres {
+        /// Where it is.
+        database: String,
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: Box<sqlx_core::Error>,
+    },
+    /// The database of the records was away a moment ago.
+    #[error("{database}: it is away; the next attempt is in {seconds} s")]
+    Away {
+        /// Where it is.
+        database: String,
+        /// When it is tried again, seconds.
+        seconds: u64,
+    },
+    /// Where the database of the records was is another one.
+    #[error(
+        "{database}: this is another database than before, with {records} records: restore the one from before, or import \
+         the records and have them taken with `repro ctl reload` or SIGHUP"
+    )]
+    Replaced {
+        /// Where it is.
+        database: String,
+        /// How many records it has.
+        records: usize,
+    },
+    /// The configuration names what cannot be read.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// The system has nothing to wait with.
+    #[error("cannot wait for the network: {0}")]
+    Wait(std::io::Error),
     /// Others change records all the time.
     #[error("{store}: others keep changing what is provisioned: try again")]
     Contended {
@@ -87,6 +128,13 @@ pub enum StoreError {
     /// A record in it cannot be used.
     #[error(transparent)]
     Record(#[from] crate::provisioning::ProvisioningError),
+}
+
+impl StoreError {
+    /// Whether it may be otherwise in a moment, with nobody changing what is provisioned.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Database { .. } | Self::Postgres { .. } | Self::Away { .. } | Self::Config(_))
+    }
 }
 
 fn hint(error: &rusqlite::Error) -> &'static str {

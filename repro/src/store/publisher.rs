@@ -4,15 +4,17 @@
 //! It is not the thread of the bindings: looking at 100,000 users takes a second, and registrations do not wait for that.
 //! Neither does it do anything on a proxy's runner but post a pointer there: what is no longer used is freed here.
 
+use super::StoreError;
 use super::journal::{Journal, Order, Outcome, Published, Told};
 use super::outbox::Outbox;
 use super::service::begins;
-use super::{Store, StoreError};
+use super::source::{Source, Wait};
 use crate::location::{Binding, StoreFull};
 use crate::provisioning::{Listed, Provisioning, Records};
 use crate::proxy::Server;
 use rutil::{Clock, Rng};
 use stack::tu::TuPoster;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -26,7 +28,7 @@ const AGAIN: Duration = Duration::from_millis(1);
 
 /// What the thread works with.
 pub(super) struct Publisher {
-    source: Option<Store>,
+    source: Option<Source>,
     file: Arc<Records>,
     current: Arc<Provisioning>,
     listed: Listed,
@@ -48,6 +50,8 @@ pub(super) struct Publisher {
 struct Troubles {
     look: bool,
     read: bool,
+    /// What was put together last was refused.
+    refused: bool,
 }
 
 impl Publisher {
@@ -56,15 +60,16 @@ impl Publisher {
     /// # Errors
     /// When that cannot be read, or does not go together.
     pub(super) fn new(
-        mut source: Option<Store>,
+        mut source: Option<Source>,
         file: Records,
         shards: u16,
         clock: Box<dyn Clock>,
         mut rng: Rng,
         (journal, orders): (Arc<Journal>, mpsc::Receiver<Order>),
+        wait: &Wait,
     ) -> Result<Self, StoreError> {
         let file = Arc::new(file);
-        let current = Arc::new(compile(&mut source, &file, &mut rng)?.0);
+        let current = Arc::new(wait.on(compile(&mut source, &file, false, &mut rng))?.0);
         let listed = Listed::default();
         listed.set(current.clone());
         journal.set_published(Published { provisioning: current.clone(), file: file.clone() });
@@ -107,28 +112,32 @@ impl Publisher {
                 true if self.source.is_none() && self.former.is_empty() => IDLE,
                 true => tick.since(self.clock.now()),
             };
-            match tokio::time::timeout(patience, self.orders.recv()).await {
-                Ok(Some(order)) => self.obey(order, server),
-                Ok(None) => return,
-                Err(_) => {}
+            let mut heard = false;
+            tokio::select! {
+                Some(order) = self.orders.recv() => self.obey(order, server).await,
+                () = wait(&mut self.source) => heard = true,
+                () = tokio::time::sleep(patience) => {}
             }
-            if self.clock.now() >= tick {
-                self.tick(server);
+            if heard || self.clock.now() >= tick {
+                self.tick(server).await;
                 tick = self.clock.now() + TICK;
             }
+            self.journal.set_stale(self.troubles.look || self.troubles.refused);
             self.outbox.post(poster);
             self.tell();
         }
     }
 
     /// Does what an operator wants.
-    fn obey(&mut self, order: Order, server: &Server) {
-        let outcome = self.publish(order.file.map(|records| Arc::new(*records)), server);
+    async fn obey(&mut self, order: Order, server: &Server) {
+        // Who only changed a record does not mean another database; who has everything read again does.
+        let anyhow = order.file.is_some();
+        let outcome = self.publish(order.file.map(|records| Arc::new(*records)), anyhow, server).await;
         self.told.push((order.told, outcome));
     }
 
     /// What is to be done now and then.
-    fn tick(&mut self, server: &Server) {
+    async fn tick(&mut self, server: &Server) {
         let all = std::mem::take(&mut self.former);
         let (unused, used): (Vec<_>, Vec<_>) = all.into_iter().partition(|former| Arc::strong_count(former) == 1);
         self.former = used;
@@ -136,22 +145,26 @@ impl Publisher {
         unused.iter().for_each(|former| self.drop_bindings(former, server));
         drop(unused);
         let Some(source) = &mut self.source else { return };
-        let changed = source.changed();
-        let new = begins(&mut self.troubles.look, changed.is_err());
+        let changed = source.changed().await;
+        let (failing, failed) = (changed.is_err(), self.troubles.look);
+        let new = begins(&mut self.troubles.look, failing);
+        if failed && !failing {
+            tracing::warn!("what is provisioned can be read again");
+        }
         match changed {
-            Ok(true) => drop(self.publish(None, server)),
-            Err(error) if new => tracing::warn!("{error}"),
+            Ok(true) => drop(self.publish(None, false, server).await),
+            Err(error) if new => tracing::error!("what is provisioned stays as it was: {error}"),
             Ok(false) | Err(_) => {}
         }
     }
 
     /// Puts together what is provisioned, and gives it to all proxies; when it is wrong they keep what they have, and
     /// the records of the configuration are those from before.
-    fn publish(&mut self, file: Option<Arc<Records>>, server: &Server) -> Outcome {
+    async fn publish(&mut self, file: Option<Arc<Records>>, anyhow: bool, server: &Server) -> Outcome {
         let file = file.unwrap_or_else(|| self.file.clone());
-        let compiled = compile(&mut self.source, &file, &mut self.rng);
+        let compiled = compile(&mut self.source, &file, anyhow, &mut self.rng).await;
         // What cannot be read is tried again; what is wrong is not.
-        let again = matches!(compiled, Err(StoreError::Database { .. }));
+        let again = compiled.as_ref().is_err_and(StoreError::is_passing);
         let new = begins(&mut self.troubles.read, again) || !again;
         let (provisioning, records) = match compiled {
             Ok((provisioning, records)) => (Arc::new(provisioning), records),
@@ -159,9 +172,11 @@ impl Publisher {
                 if new {
                     tracing::error!("what is provisioned stays as it was: {error}");
                 }
+                self.troubles.refused = true;
                 return Err(error.to_string());
             }
         };
+        self.troubles.refused = false;
         self.file = file.clone();
         // What the proxies note until they have it they take over themselves.
         provisioning.trunks.keep_health(&self.current.trunks);
@@ -212,11 +227,24 @@ impl Publisher {
     }
 }
 
-/// Compiles the records of the configuration and of the store; how many that are.
-fn compile(source: &mut Option<Store>, file: &Records, rng: &mut Rng) -> Result<(Provisioning, usize), StoreError> {
+/// Waits until something may have changed.
+async fn wait(source: &mut Option<Source>) {
+    match source {
+        Some(source) => source.wait().await,
+        None => pending().await,
+    }
+}
+
+/// Compiles the records of the configuration and of where others are; how many that are.
+async fn compile(
+    source: &mut Option<Source>,
+    file: &Records,
+    anyhow: bool,
+    rng: &mut Rng,
+) -> Result<(Provisioning, usize), StoreError> {
     let mut records = file.clone();
     if let Some(source) = source {
-        records.extend(source.news()?);
+        records.extend(source.news(anyhow).await?);
     }
     Ok((Provisioning::compile(&records, rng)?, records.len()))
 }

@@ -10,6 +10,7 @@ mod messages;
 use super::journal::{Job, Journal, Saved};
 use super::outbox::Outbox;
 use super::publisher::Publisher;
+use super::source::{Source, Wait};
 use super::{Store, StoreError};
 use crate::location::Notation;
 use crate::provisioning::{Listed, Provisioning, Records, one_line};
@@ -54,7 +55,7 @@ pub struct Service {
     troubles: Troubles,
     listed: Listed,
     /// Works beside this one, once both have started.
-    publisher: Option<Publisher>,
+    publisher: Option<(Publisher, Wait)>,
 }
 
 /// What goes wrong and is tried again each second; it is logged when it begins.
@@ -100,13 +101,14 @@ impl<F: Fn()> Drop for Guard<F> {
 }
 
 impl Service {
-    /// Prepares both threads, and compiles what is provisioned: `file` is what the configuration has. Without a store
-    /// nothing is written.
+    /// Prepares both threads, and compiles what is provisioned: `file` is what the configuration has, and `source`
+    /// has the other records. Without a store nothing is written.
     ///
     /// # Errors
     /// When the store cannot be read, or what is provisioned does not go together.
     pub fn new(
         store: Option<Store>,
+        source: Option<Source>,
         file: Records,
         notation: Notation,
         clock: impl Clock + Clone + 'static,
@@ -115,10 +117,8 @@ impl Service {
         let mut rng = rng.split();
         let (journal, jobs, orders) = Journal::new();
         let journal = Arc::new(journal);
-        // A connection of its own: it reads while bindings are written.
-        let source = store.as_ref().map(|store| Store::open(store.path(), false)).transpose()?;
-        let (own, part) = (Box::new(clock.clone()), rng.split());
-        let publisher = Publisher::new(source, file, notation.shards, own, part, (journal.clone(), orders))?;
+        let (own, part, wait) = (Box::new(clock.clone()), rng.split(), Wait::new()?);
+        let publisher = Publisher::new(source, file, notation.shards, own, part, (journal.clone(), orders), &wait)?;
         let hashers = (Keyed::new(&mut rng), Keyed::new(&mut rng));
         Ok(Service {
             store,
@@ -134,7 +134,7 @@ impl Service {
             jobs,
             troubles: Troubles::default(),
             listed: publisher.listed(),
-            publisher: Some(publisher),
+            publisher: Some((publisher, wait)),
         })
     }
 
@@ -217,10 +217,9 @@ impl Service {
             threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(guarded)?);
             std::io::Result::Ok(())
         };
-        if let Some(publisher) = self.publisher.take() {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        if let Some((publisher, wait)) = self.publisher.take() {
             let (server, poster) = (server.without_provisioning(), poster.clone());
-            spawn("provisioning", Box::new(move || runtime.block_on(publisher.run(server, poster))))?;
+            spawn("provisioning", Box::new(move || wait.on(publisher.run(server, poster))))?;
         }
         let server = server.without_provisioning();
         spawn("store", Box::new(move || self.run(server, poster)))?;

@@ -29,6 +29,7 @@ mod overload;
 mod passwords;
 mod peers;
 mod phone;
+mod postgres;
 mod presence;
 mod registered;
 mod repro;

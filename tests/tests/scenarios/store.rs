@@ -34,14 +34,14 @@ impl Site {
         self.0.join("repro.toml").display().to_string()
     }
 
-    fn start(&self) -> Repro {
+    pub(crate) fn start(&self) -> Repro {
         let config = self.config();
         let args: Vec<&str> = ANY_PORT.iter().copied().chain(["--config", &config, "--log", "info"]).collect();
         Repro::start(&args, 2).expect("it starts")
     }
 
     /// Runs a subcommand with a standard input.
-    fn run(&self, args: &[&str], input: &str) -> Output {
+    pub(crate) fn run(&self, args: &[&str], input: &str) -> Output {
         let mut command = Command::new(repro_binary().expect("it can be built"));
         command.args(args).args(["--config", &self.config()]).env_remove("REPRO_PASSWORD");
         let mut child =
@@ -51,7 +51,7 @@ impl Site {
         child.wait_with_output().expect("it ends")
     }
 
-    fn done(&self, args: &[&str], input: &str) -> String {
+    pub(crate) fn done(&self, args: &[&str], input: &str) -> String {
         let output = self.run(args, input);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.is_empty(), "{args:?}: {said}");
@@ -59,7 +59,7 @@ impl Site {
     }
 
     /// The one line that says why not.
-    fn refused(&self, args: &[&str], input: &str) -> String {
+    pub(crate) fn refused(&self, args: &[&str], input: &str) -> String {
         let output = self.run(args, input);
         let said = String::from_utf8(output.stderr).expect("text");
         assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{args:?}: {said}");
@@ -335,8 +335,13 @@ fn a_file_that_is_no_database_is_a_clear_error() {
 
 #[test]
 fn records_are_changed_by_the_command_line() {
-    let text = "[store]\npath = \"repro.db\"\n[[user]]\naor = \"own@example.com\"\n";
-    let site = Site::new("records", text);
+    by_the_command_line("records", STORE, STORE);
+}
+
+/// All that the command line does with records, in one place and in another one, which configurations name.
+pub(crate) fn by_the_command_line(name: &str, place: &str, other: &str) {
+    let text = format!("{place}[[user]]\naor = \"own@example.com\"\n");
+    let (site, line) = (Site::new(name, &text), place.lines().count() + 1);
     assert_eq!(site.done(&["set", "domain", "{\"name\": \"example.com\", \"realm\": \"Acme\"}"], ""), "");
     site.done(&["user", "add", "Alice@EXAMPLE.com", "--third-party", "*"], "geheim\n");
     let exported = site.done(&["export"], "");
@@ -344,7 +349,8 @@ fn records_are_changed_by_the_command_line() {
     assert!(exported.contains("\"md5\":\"65618abb2c0559d82d2791c2f4b38872\""), "{exported}");
     assert!(!exported.contains("geheim") && exported.lines().count() == 2, "{exported}");
     let listed = site.done(&["user", "list"], "");
-    assert_eq!(listed, format!("user\town@example.com\t{}:3\nuser\tAlice@example.com\tstore\n", site.config()));
+    assert_eq!(listed, format!("user\town@example.com\t{}:{line}\nuser\tAlice@example.com\tstore\n", site.config()));
+    assert!(site.done(&["check"], "").ends_with("3 records\n"));
     for (args, input, parts) in [
         (&["user", "add", "alice"][..], "x\n", &["user aor: ", "expected an address-of-record"][..]),
         (&["user", "add", "Alice@example.com"], "x\n", &["is there already"]),
@@ -352,7 +358,11 @@ fn records_are_changed_by_the_command_line() {
         (&["user", "add", "new@example.com"], "\n", &["no password: set REPRO_PASSWORD"]),
         (&["user", "passwd", "eve@example.com"], "x\n", &["is not in the store"]),
         (&["remove", "domain", "example.org"], "", &["domain example.org: is not in the store"]),
-        (&["set", "user", "{\"aor\": \"own@example.com\"}"], "", &["store: user own@example.com: is also in ", ":3: "]),
+        (
+            &["set", "user", "{\"aor\": \"own@example.com\"}"],
+            "",
+            &["store: user own@example.com: is also in ", &format!(":{line}: ")],
+        ),
         (&["set", "usr", "{}"], "", &["usr: expected one of user, domain"]),
         (
             &["import", "-"],
@@ -365,7 +375,7 @@ fn records_are_changed_by_the_command_line() {
     }
     assert_eq!(site.done(&["export"], ""), exported, "what is refused changes nothing");
     // All that was exported can be imported elsewhere.
-    let other = Site::new("other", STORE);
+    let other = Site::new(&format!("{name}-other"), other);
     assert_eq!(other.done(&["import", "-"], &exported), "2 records, 2 of them new or changed\n");
     assert_eq!(other.done(&["import", "-"], &exported), "2 records, 0 of them new or changed\n");
     assert_eq!(other.done(&["export"], ""), exported);

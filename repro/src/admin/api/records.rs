@@ -3,7 +3,7 @@
 use super::{Call, Method, Outcome, Refused, page};
 use crate::provisioning::{Place, Provisioning, ProvisioningError, Record as _, Records, Row, UserRecord, one_line};
 use crate::routing::health::State;
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Change, RecordStore, StoreError};
 use rutil::Rng;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -38,14 +38,15 @@ fn unfit(error: &ProvisioningError) -> Refused {
     Refused::field(422, if field == "." { "" } else { field }, error.to_string())
 }
 
-/// The database, if there is one: a connection of its own, so that nobody waits for the thread of the store.
-fn open(call: &Call<'_>) -> Result<Option<Store>, Refused> {
-    let settings = call.parts.server.config().store.as_ref();
-    settings.map(|settings| Store::open(&settings.path, settings.synchronous_full)).transpose().map_err(failed)
+/// Where records can be changed, if there is such a place: by a connection of its own, so that nobody waits for the threads
+/// of the store.
+fn open(call: &Call<'_>) -> Result<Option<RecordStore>, Refused> {
+    RecordStore::open(call.parts.server.config(), false).map_err(failed)
 }
 
-fn open_to_write(call: &Call<'_>) -> Result<Store, Refused> {
-    let what = "there is no store: records stand in the configuration alone. Add [store] with path, or change the file and reload";
+fn open_to_write(call: &Call<'_>) -> Result<RecordStore, Refused> {
+    let what = "there is no store: records stand in the configuration alone. Add [store] or [database], or change the \
+                file and reload";
     open(call)?.ok_or_else(|| Refused::new(405, what))
 }
 
@@ -94,7 +95,8 @@ pub(super) fn list(call: &Call<'_>) -> Outcome {
     let (kind, limit) = (call.name(0), call.limit()?);
     let (after, search) = (call.param("after"), call.param("search"));
     let file = of_file(call, kind)?;
-    let of_store = open(call)?.map(|store| store.page(kind, after, search, limit + 1)).transpose().map_err(failed)?;
+    let of_store =
+        open(call)?.map(|mut store| store.page(kind, after, search, limit + 1)).transpose().map_err(failed)?;
     let (rows, in_store) = of_store.unwrap_or_default();
     let total = file.len() + in_store;
     let wanted = |key: &str| key > after && (search.is_empty() || key.contains(search));
@@ -115,7 +117,7 @@ fn find(call: &Call<'_>, kind: &str, key: &str) -> Result<(String, String), Refu
     if let Some((row, place)) = of_file(call, kind)?.remove(key) {
         return Ok((row.body, place.to_string()));
     }
-    let body = open(call)?.map(|store| store.body(kind, key)).transpose().map_err(failed)?.flatten();
+    let body = open(call)?.map(|mut store| store.body(kind, key)).transpose().map_err(failed)?.flatten();
     body.map(|body| (body, Place::Store.to_string())).ok_or_else(|| Refused::not_found(kind, key))
 }
 
@@ -163,7 +165,7 @@ fn write(call: &Call<'_>, named: Option<&str>) -> Outcome {
         (row, new) = read(kind, fields)?;
     }
     if let (Some(password), Some(mut user)) = (password, new.users.pop()) {
-        user.record.set_password(&password, &all(call, &store)?);
+        user.record.set_password(&password, &all(call, &mut store)?);
         let body = serde_json::to_string(&user.record).map_err(|error| Refused::new(500, error.to_string()))?;
         row = Row { body, ..row };
     }
@@ -211,14 +213,14 @@ pub(super) fn remove(call: &Call<'_>) -> Outcome {
 }
 
 /// All records as they are now.
-fn all(call: &Call<'_>, store: &Store) -> Result<Records, Refused> {
+fn all(call: &Call<'_>, store: &mut RecordStore) -> Result<Records, Refused> {
     let mut records = call.parts.journal.published().map(|published| (*published.file).clone()).unwrap_or_default();
     records.extend(store.records().map_err(failed)?);
     Ok(records)
 }
 
 /// Changes the store, if everything goes together then, and waits until all proxies have it.
-fn change(call: &Call<'_>, store: &mut Store, change: Change<'_>) -> Result<usize, Refused> {
+fn change(call: &Call<'_>, store: &mut RecordStore, change: Change<'_>) -> Result<usize, Refused> {
     let file = call.parts.journal.published().map(|published| (*published.file).clone()).unwrap_or_default();
     let check = |kept: Records| {
         let mut records = file.clone();

@@ -11,7 +11,7 @@ fn bench() -> (Bench, Service) {
     let bench = Bench::new();
     let notation = Notation { epoch: Duration::ZERO, listen: Vec::new(), shards: 1 };
     let clock = VirtualClock::new();
-    let service = Service::new(None, Records::default(), notation, clock, &mut Rng::from_seed(4)).unwrap();
+    let service = Service::new(None, None, Records::default(), notation, clock, &mut Rng::from_seed(4)).unwrap();
     bench.server.set_journal(service.journal());
     (bench, service)
 }
@@ -84,7 +84,7 @@ fn a_message_is_accepted_when_it_is_kept() {
     let mut bench = Bench::with("127.0.0.1:5060", config);
     let notation = Notation { epoch: Duration::ZERO, listen: Vec::new(), shards: 1 };
     let clock = VirtualClock::new();
-    let service = Service::new(None, Records::default(), notation, clock, &mut Rng::from_seed(4)).unwrap();
+    let service = Service::new(None, None, Records::default(), notation, clock, &mut Rng::from_seed(4)).unwrap();
     bench.server.set_journal(service.journal());
     register(&mut bench, 1, CONTACT);
     register(&mut bench, 2, "Contact: <sip:bob@192.0.2.8>;expires=0\r\n");

@@ -125,7 +125,7 @@ fn who_is_given_up_does_not_come_back_after_a_restart() {
     register(&mut bench, "bob", flow(NAT, TransportType::Udp), INSIDE);
     let notation = Notation { epoch: Duration::ZERO, listen: Vec::new(), shards: 1 };
     let clock = VirtualClock::new();
-    let service = Service::new(None, Records::default(), notation, clock, &mut Rng::from_seed(4)).unwrap();
+    let service = Service::new(None, None, Records::default(), notation, clock, &mut Rng::from_seed(4)).unwrap();
     bench.server.set_journal(service.journal());
     for expected in [&[][..], &["bob@127.0.0.1".into()]] {
         let pings = pinged(&mut bench, 16);

@@ -10,6 +10,7 @@ use rutil::VirtualClock;
 use serde_json::json;
 
 struct Bench {
+    wait: Wait,
     folder: Folder,
     server: Server,
     publisher: Publisher,
@@ -18,7 +19,8 @@ struct Bench {
 fn publisher(folder: &Folder, file: Records) -> Result<Publisher, StoreError> {
     let (journal, _, orders) = Journal::new();
     let journal = (Arc::new(journal), orders);
-    Publisher::new(Some(folder.open()), file, 2, Box::new(VirtualClock::new()), Rng::from_seed(2), journal)
+    let (source, clock, rng) = (Some(Source::Sqlite(folder.open())), Box::new(VirtualClock::new()), Rng::from_seed(2));
+    Publisher::new(source, file, 2, clock, rng, journal, &Wait::new().unwrap())
 }
 
 impl Bench {
@@ -27,12 +29,12 @@ impl Bench {
         let publisher = publisher(&folder, Records::default()).unwrap();
         let server = server();
         server.set_journal(publisher.journal.clone());
-        Bench { folder, server, publisher }
+        Bench { wait: Wait::new().unwrap(), folder, server, publisher }
     }
 
     /// One look, and how much the proxies are told.
     fn tick(&mut self) -> usize {
-        self.publisher.tick(&self.server);
+        self.wait.on(self.publisher.tick(&self.server));
         self.publisher.outbox.0.drain(..).count()
     }
 
@@ -50,7 +52,7 @@ impl Bench {
     fn order(&mut self, file: Option<Records>) -> Outcome {
         let outcome = self.server.journal().unwrap().publish(file).unwrap();
         let order = self.publisher.orders.try_recv().unwrap();
-        self.publisher.obey(order, &self.server);
+        self.wait.on(self.publisher.obey(order, &self.server));
         assert!(outcome.try_recv().is_err() || self.publisher.outbox.is_empty(), "not before the proxies have it");
         self.publisher.outbox.0.clear();
         self.publisher.tell();
@@ -75,7 +77,7 @@ fn changes_of_records_reach_every_shard() {
     let mut bench = Bench::new("records");
     assert_eq!(bench.tick(), 0);
     bench.put("user", json!({"aor": "a@h"}));
-    bench.publisher.tick(&bench.server);
+    bench.wait.on(bench.publisher.tick(&bench.server));
     let shards: Vec<u16> = bench.publisher.outbox.0.iter().map(|(shard, _)| *shard).collect();
     assert_eq!(shards, [0, 1]);
     let (_, item) = bench.publisher.outbox.0.pop_back().unwrap();
@@ -162,8 +164,9 @@ fn who_is_removed_loses_his_bindings() {
 fn a_registration_is_kept_while_an_order_waits() {
     let (folder, clock) = (Folder::new("beside"), VirtualClock::new());
     let notation = Notation { epoch: EPOCH, listen: Vec::new(), shards: 2 };
-    let store = Some(folder.open());
-    let mut service = Service::new(store, Records::default(), notation, clock.clone(), &mut Rng::from_seed(2)).unwrap();
+    let (store, source) = (Some(folder.open()), Some(Source::Sqlite(folder.open())));
+    let service = Service::new(store, source, Records::default(), notation, clock, &mut Rng::from_seed(2));
+    let mut service = service.unwrap();
     let (journal, server) = (service.journal(), server());
     let outcome = journal.publish(None).unwrap();
     journal.reserve().unwrap();

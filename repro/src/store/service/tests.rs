@@ -31,7 +31,8 @@ fn service(folder: &Folder, clock: &VirtualClock, file: Records, after: Duration
     let store = folder.open();
     store.connection.busy_timeout(Duration::ZERO).unwrap();
     let notation = Notation { epoch: EPOCH + after, listen: Vec::new(), shards: 2 };
-    Service::new(Some(store), file, notation, clock.clone(), &mut Rng::from_seed(2))
+    let source = Some(Source::Sqlite(folder.open()));
+    Service::new(Some(store), source, file, notation, clock.clone(), &mut Rng::from_seed(2))
 }
 
 pub(crate) fn records(lines: &[(&str, serde_json::Value)]) -> Records {
