@@ -1,6 +1,8 @@
 //! Calls through the proxy, from stacks of our own: callers that begin calls at their time, whatever became of those
 //! before (an open loop), and callees that answer at once. INVITE, 180, 200, ACK, BYE, 200, along the recorded route.
 
+use crate::edge::Edge;
+use crate::registrations::DOMAIN;
 use crate::site::Site;
 use rutil::Time;
 use stack::header::{CSeq, Contact, Method, NameAddr, h};
@@ -38,8 +40,15 @@ pub(crate) struct Load {
 
 impl Load {
     /// `count` callers, each with one connection to `proxy`, begin `rate` calls a second all together; `count` callees
-    /// have one connection from it each.
-    pub(crate) fn start(kind: TransportType, proxy: SocketAddr, rate: u32, count: usize, site: &Site) -> Self {
+    /// have one connection from it each. With `edge` they are users of the proxy, who register with passwords, are called by
+    /// their names, and show their credentials with each call.
+    pub(crate) fn start(
+        kind: TransportType,
+        proxy: SocketAddr,
+        (rate, count): (u32, usize),
+        site: &Site,
+        edge: bool,
+    ) -> Self {
         let progress = Arc::<Progress>::default();
         let mut stacks = Vec::new();
         let callees: Vec<SocketAddr> = (0..count)
@@ -48,12 +57,23 @@ impl Load {
                 own_address(&stacks[stacks.len() - 1])
             })
             .collect();
+        let known = |at: usize, address| edge.then(|| Edge::register(proxy, at, &contact(kind, address)));
+        let users: Vec<Option<Edge>> =
+            callees.iter().enumerate().map(|(at, callee)| known(count + at, *callee)).collect();
+        let callees: Vec<String> = callees
+            .iter()
+            .zip(users)
+            .map(|(callee, user)| match user {
+                Some(Edge { user, .. }) => format!("sip:{user}@{DOMAIN}"),
+                None => format!("sip:callee@{}", contact(kind, *callee).trim_start_matches("sip:")),
+            })
+            .collect();
         for at in 0..count {
             let interval = Duration::from_secs(1) * count as u32 / rate;
             let (callees, progress) = (callees.clone(), progress.clone());
-            stacks.push(begin(kind, site, move |own| Caller {
+            stacks.push(begin(kind, site, |own| Caller {
                 at,
-                kind,
+                edge: known(at, own),
                 own: contact(kind, own),
                 callees,
                 options: SendOptions { next_hop: NextHop::Address(kind, proxy), ..SendOptions::default() },
@@ -136,9 +156,9 @@ impl TransactionUser for Callee {
 
 struct Caller {
     at: usize,
-    kind: TransportType,
     own: String,
-    callees: Vec<SocketAddr>,
+    edge: Option<Edge>,
+    callees: Vec<String>,
     options: SendOptions,
     interval: Duration,
     next: Time,
@@ -149,7 +169,11 @@ struct Caller {
 impl Caller {
     fn request(&self, method: &Method<'static>, uri: &str, call_id: &str, cseq: u32) -> Message {
         let mut msg = Message::request(method, uri);
-        let from = NameAddr::new(Uri::parse("sip:caller@127.0.0.1").expect("a URI")).with("tag", call_id.to_owned());
+        let from = match &self.edge {
+            Some(edge) => format!("sip:{}@{DOMAIN}", edge.user),
+            None => "sip:caller@127.0.0.1".to_owned(),
+        };
+        let from = NameAddr::new(Uri::parse(&from).expect("a URI")).with("tag", call_id.to_owned());
         msg.set(h::MAX_FORWARDS, &70);
         msg.set(h::FROM, &from);
         msg.set(h::TO, &NameAddr::new(Uri::parse("sip:callee@127.0.0.1").expect("a URI")));
@@ -160,11 +184,13 @@ impl Caller {
 
     fn begin(&mut self, stack: &mut TuContext<'_>) {
         self.begun += 1;
-        let callee = self.callees[(self.at + self.begun as usize) % self.callees.len()];
-        let uri = format!("sip:callee@{}", contact(self.kind, callee).trim_start_matches("sip:"));
+        let uri = self.callees[(self.at + self.begun as usize) % self.callees.len()].clone();
         let mut invite = self.request(&Method::Invite, &uri, &format!("{:016x}", stack.rng().next_u64()), 1);
         let own = NameAddr::new(Uri::parse(&self.own).expect("a URI"));
         invite.push_back(h::CONTACTS, &Contact::Addr(own));
+        if let Some(edge) = &mut self.edge {
+            invite.push_back(h::PROXY_AUTHORIZATIONS, &edge.answer("INVITE", &uri));
+        }
         invite.set_body(Some("application/sdp"), SDP);
         stack.send(invite, self.options);
     }

@@ -1,7 +1,7 @@
 //! What the proxy costs in one case beside another: each row is a bound of the project.
 //!
 //! `cargo bench -p benches --bench proxy -- [ROW...] [--rounds 5] [--seconds 3] [--rate 1000] [--connections 4]
-//! [--repro PATH] [--off PATH]`, where ROW is `calls`, `handshakes`, `accounting`, `shards`, `refusals`, `memory`,
+//! [--repro PATH] [--off PATH]`, where ROW is `calls`, `everything`, `observed`, `handshakes`, `accounting`, `shards`, `refusals`, `memory`,
 //! `registrations`, `users` or `notifies`; all of them without.
 //!
 //! `--off` is a build of the proxy without the accounting that the row of this name is about; without it only what the
@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock and waits for its subject")]
 
 mod calls;
+mod edge;
 mod handshakes;
 mod load;
 mod memory;
@@ -78,6 +79,8 @@ fn main() {
     let args = Args::read();
     for (name, row) in [
         ("calls", calls::over_tls as fn(&Args)),
+        ("everything", calls::with_everything),
+        ("observed", calls::observed),
         ("handshakes", handshakes::beside_rustls),
         ("accounting", calls::without_accounting),
         ("shards", calls::on_two_shards),

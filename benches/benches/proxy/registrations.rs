@@ -15,7 +15,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 const UDP: TransportType = TransportType::Udp;
-const DOMAIN: &str = "example.com";
+pub(crate) const DOMAIN: &str = "example.com";
 
 /// Users whose refreshes are measured.
 const USERS: usize = 1000;
@@ -44,7 +44,8 @@ pub(crate) fn refreshes(args: &Args) {
     compare(&what, "µs", None, args, [("in memory", &plain), ("in the store", &kept)]);
 }
 
-fn users() -> String {
+/// Records of users with passwords.
+pub(crate) fn users() -> String {
     let mut text = String::new();
     for at in 0..USERS {
         let hash = ha1(Hash::Sha256, &name(at), DOMAIN, &password(at));
@@ -54,11 +55,11 @@ fn users() -> String {
     text
 }
 
-fn name(at: usize) -> String {
+pub(crate) fn name(at: usize) -> String {
     format!("user{at}")
 }
 
-fn password(at: usize) -> String {
+pub(crate) fn password(at: usize) -> String {
     format!("secret{at}")
 }
 

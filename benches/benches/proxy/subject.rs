@@ -25,13 +25,19 @@ impl Subject {
         for kind in kinds {
             command.args(["--listen", &format!("{}:127.0.0.1:0", kind.as_param())]);
         }
-        let mut repro = Repro::start_command(&mut command, kinds.len()).expect("it starts");
+        let mut repro =
+            Repro::start_command(&mut command, kinds.len() + usize::from(more.contains("[admin]"))).expect("it starts");
         let process = repro.process().id();
         Subject { repro, process }
     }
 
     pub(crate) fn address(&self, kind: TransportType) -> SocketAddr {
         self.repro.address(kind.as_param()).expect("it listens")
+    }
+
+    /// Where its HTTP server listens, if it has one.
+    pub(crate) fn http(&self) -> Option<SocketAddr> {
+        self.repro.address("http")
     }
 
     /// CPU time of all its threads so far.
