@@ -110,10 +110,16 @@ pub struct Entry {
     pub(super) event: Event,
 }
 
+/// What stands at the end of a text that is cut short.
+pub(super) const CUT: char = '…';
+
 /// The beginning of a text of a message.
-fn short(text: &str) -> Box<str> {
+pub(super) fn short(text: &str) -> Box<str> {
+    if text.len() <= MOST_TEXT {
+        return text.into();
+    }
     let end = (0..=text.len().min(MOST_TEXT)).rev().find(|end| text.is_char_boundary(*end));
-    text.get(..end.unwrap_or(0)).unwrap_or_default().into()
+    format!("{}{CUT}", text.get(..end.unwrap_or(0)).unwrap_or_default()).into()
 }
 
 fn address(header: Result<NameAddr<'_>, HeaderError>) -> (Box<str>, Box<str>) {

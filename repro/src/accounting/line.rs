@@ -1,6 +1,6 @@
 //! Events as lines: one JSON object each. What is not known is left out.
 
-use super::event::{Bye, Call, Destination, Entry, Event};
+use super::event::{Bye, CUT, Call, Destination, Entry, Event};
 use super::sessions::{Session, Sessions};
 use crate::location::{Binding, By};
 use rutil::Time;
@@ -10,6 +10,7 @@ use stack::header::Date;
 use stack::transport::Flow;
 use stack::uri::{SipUri, Uri};
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::time::Duration;
 
 /// A line. Which fields it has its event says.
@@ -38,7 +39,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    reason: Option<Cow<'a, str>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     registration: Option<Registration<'a>>,
 }
@@ -76,7 +77,7 @@ struct Registration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<&'a str>,
+    path: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'a str>,
 }
@@ -93,27 +94,45 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A URI, or a text with one in angle brackets, without the password that it may have.
+/// A text with URIs, each alone or in angle brackets, without the passwords that they may have.
 fn shown(text: &str) -> Cow<'_, str> {
-    let Some((before, _)) = text.split_once('@') else { return text.into() };
-    // The scheme has a colon as well.
-    if before.matches(':').count() < 2 {
+    if text.matches(':').nth(1).is_none() {
+        // The scheme has a colon as well.
         return text.into();
     }
-    let (start, end) = match (text.find('<'), text.find('>')) {
-        (Some(start), Some(end)) if start < end => (start + 1, end),
-        _ => (0, text.len()),
-    };
-    match text.get(start..end).map(Uri::parse_request) {
-        Some(Ok(Uri::Sip(uri))) => {
-            let plain = SipUri { password: None, ..uri };
-            format!("{}{plain}{}", text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default()).into()
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        let end = rest.find(['<', '>']).unwrap_or(rest.len());
+        let (piece, behind) = rest.split_at(end);
+        write_piece(piece, behind, &mut shown);
+        let Some(bracket) = behind.chars().next() else { break };
+        shown.push(bracket);
+        rest = &behind[1..];
+    }
+    if shown == text { text.into() } else { shown.into() }
+}
+
+/// Writes what stands between brackets. What is no URI that can be read may be part of one with a password, which is before
+/// an `@` here or `behind`, or where the text is cut: nothing behind the user is told.
+fn write_piece(piece: &str, behind: &str, shown: &mut String) {
+    match Uri::parse(piece) {
+        Ok(Uri::Sip(uri)) if uri.password.is_some() => {
+            // Writing to a text does not fail.
+            let _ = write!(shown, "{}", SipUri { password: None, ..uri });
         }
-        // It may be cut short: nothing behind the user is told.
-        _ => match before.rsplit_once(':') {
-            Some((user, _)) => format!("{user}:…").into(),
-            None => "…".into(),
-        },
+        Ok(Uri::Sip(_) | Uri::Tel(_)) => shown.push_str(piece),
+        _ => {
+            let second = piece.match_indices(':').nth(1).map(|(at, _)| piece.split_at(at));
+            let suspect = |text: &str| text.contains('@') || text.ends_with(CUT);
+            match second {
+                Some((user, more)) if suspect(more) || suspect(behind) => {
+                    shown.push_str(user);
+                    shown.push_str(":…");
+                }
+                _ => shown.push_str(piece),
+            }
+        }
     }
 }
 
@@ -147,7 +166,7 @@ impl Lines {
                 };
                 let mut line = of_call(name, call, destination.as_ref(), (at, epoch));
                 line.code = Some(*code);
-                line.reason = reason.as_deref();
+                line.reason = reason.as_deref().map(shown);
                 line.setup_ms = Some(millis(at.since(call.at)));
                 serde_json::to_writer(&mut *text, &line)
             }
@@ -195,7 +214,7 @@ impl Lines {
             },
         };
         line.code = Some(code);
-        line.reason = bye.reason.as_deref();
+        line.reason = bye.reason.as_deref().map(shown);
         serde_json::to_writer(text, &line)
     }
 }
@@ -245,7 +264,7 @@ fn registration<'a>(
         By::Flow(flow) => Some(place(flow)),
         _ => binding.neighbour().map(|from| format!("{}:{}", from.kind.as_param(), from.address)),
     };
-    let path = if let By::Path(path) = binding.by() { Some(&**path) } else { None };
+    let path = if let By::Path(path) = binding.by() { Some(shown(path)) } else { None };
     Line {
         event: name,
         time: timestamp(at, epoch),
@@ -267,6 +286,7 @@ fn registration<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounting::event::short;
 
     #[test]
     fn times_are_those_of_rfc_3339() {
@@ -282,10 +302,25 @@ mod tests {
             ("sip:alice:s3cret@example.com:5060;x=1", "sip:alice@example.com:5060;x=1"),
             ("sip:[2001:db8::1]:5060", "sip:[2001:db8::1]:5060"),
             ("\"A\" <sip:a:s3cret@h>;reason=busy", "\"A\" <sip:a@h>;reason=busy"),
+            ("\"a@b\" <sip:u:s3cret@h>;reason=busy", "\"a@b\" <sip:u@h>;reason=busy"),
+            ("\"a<b\" <sip:u:s3cret@h>, <sip:v:s3cret@h;lr>", "\"a<b\" <sip:u@h>, <sip:v@h;lr>"),
+            ("<sip:h:5060;lr>,<sip:token:s3cret@h:5060;lr>", "<sip:h:5060;lr>,<sip:token@h:5060;lr>"),
+            ("SIP;cause=302;text=\"to sip:u:s3cret@h\"", "SIP;cause=302;text=\"to sip:u:…"),
+            ("SIP;cause=486;text=\"a: b: c\"", "SIP;cause=486;text=\"a: b: c\""),
+            ("sip:a@h, sip:u:s3cret@h", "sip:a@h, sip:…"),
+            ("http://u:s3cret@h", "http://u:…"),
             ("sip:a:s3cret@h^", "sip:a:…"),
             ("tel:+4930123", "tel:+4930123"),
         ] {
             assert_eq!(shown(text), expected);
+        }
+        // What is cut short may end before its @.
+        for password in ["12345", "s3cret"] {
+            let long = format!("\"{}\" <sip:u:{password}@h>", "x".repeat(500));
+            for octets in 0..long.len() - 505 {
+                let cut = short(&format!("{}{long}", " ".repeat(octets)));
+                assert!(!shown(&cut).contains(&password[..2]), "{cut}");
+            }
         }
     }
 }
