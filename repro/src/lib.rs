@@ -78,6 +78,7 @@ pub mod registrar;
 pub mod routing;
 pub mod silo;
 pub mod store;
+mod wakes;
 
 pub use config::{Config, ConfigError};
 pub use location::LocationStore;

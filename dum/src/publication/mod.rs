@@ -12,7 +12,7 @@ mod tests;
 pub(crate) use callback::Callback;
 pub use client::ClientPublication;
 pub use server::{PublicationLimits, ServerPublication};
-pub use store::{Document, MemoryPublications, PublicationPersistence, PublicationsFull, Resource};
+pub use store::{Document, MemoryPublications, NotPublished, PublicationPersistence, Resource};
 
 use crate::dum::Dum;
 use crate::handle::Handle;

@@ -6,7 +6,7 @@
 //!           \──unknown event, entity-tag that is not there, too brief, too large, malformed──► 489, 412, 423, 413, 400
 //! ```
 
-use super::store::{Document, Resource};
+use super::store::{Document, NotPublished, Resource};
 use super::{Callback, ServerPublicationHandler};
 use crate::asked;
 use crate::dispatch::Request;
@@ -16,6 +16,9 @@ use rutil::Time;
 use stack::header::h;
 use stack::message::Message;
 use std::time::Duration;
+
+/// When to come back who finds no room, seconds.
+const RETRY_AFTER: &str = "60";
 
 /// A PUBLISH that was received, until it is answered.
 #[derive(Debug)]
@@ -183,6 +186,7 @@ fn refuse(
     let (least, events) = (handler.limits().min_expires.as_secs(), dum.core.master.allow_events());
     let _ = publication.reject(dum, status, |msg| match (status, events) {
         (423, _) => msg.set(h::MIN_EXPIRES, &least),
+        (500, _) => msg.append_line("Retry-After", RETRY_AFTER),
         (489, Some(events)) => msg.push_back(h::ALLOW_EVENTS, &events),
         _ => {}
     });
@@ -199,7 +203,7 @@ pub(super) fn accepted(
     let etag = dum.rng().token::<16>();
     let written = plan(dum, handler, &msg, etag.as_str()).and_then(|plan| {
         let result = handler.persistence().write(&plan.resource, plan.documents, now);
-        result.map(|()| plan.expires).map_err(|_| 503)
+        result.map(|()| plan.expires).map_err(NotPublished::status)
     });
     match written {
         Ok(expires) => {

@@ -35,14 +35,35 @@ pub trait PublicationPersistence {
     /// From now on these are the documents of a resource.
     ///
     /// # Errors
-    /// [`PublicationsFull`]: nothing has changed.
-    fn write(&mut self, resource: &Resource, documents: Vec<Document>, now: Time) -> Result<(), PublicationsFull>;
+    /// [`NotPublished`]: nothing has changed.
+    fn write(&mut self, resource: &Resource, documents: Vec<Document>, now: Time) -> Result<(), NotPublished>;
 }
 
-/// There is no room for another document. The PUBLISH is answered 503.
+/// Why documents are not kept. None of it is 503, by which a client would leave the server alone with everything (RFC 3261
+/// §21.5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no room for another document")]
-pub struct PublicationsFull;
+pub enum NotPublished {
+    /// The resource has as many as one may have. The PUBLISH is answered 403.
+    #[error("no room for another document of this resource")]
+    ResourceFull,
+    /// There is no room for anybody's. The PUBLISH is answered 500 with Retry-After.
+    #[error("no room for another document")]
+    StoreFull,
+    /// Somebody has changed what was to be changed. The PUBLISH is answered 412.
+    #[error("the document is not there any more")]
+    Gone,
+}
+
+impl NotPublished {
+    /// The status of the response.
+    pub fn status(self) -> u16 {
+        match self {
+            NotPublished::ResourceFull => 403,
+            NotPublished::StoreFull => 500,
+            NotPublished::Gone => 412,
+        }
+    }
+}
 
 /// Documents in memory.
 #[derive(Debug)]
@@ -86,13 +107,13 @@ impl PublicationPersistence for MemoryPublications {
         left
     }
 
-    fn write(&mut self, resource: &Resource, documents: Vec<Document>, now: Time) -> Result<(), PublicationsFull> {
+    fn write(&mut self, resource: &Resource, documents: Vec<Document>, now: Time) -> Result<(), NotPublished> {
         if documents.is_empty() {
             self.records.remove(resource);
             return Ok(());
         }
         if documents.len() > MAX_DOCUMENTS {
-            return Err(PublicationsFull);
+            return Err(NotPublished::ResourceFull);
         }
         if self.records.len() >= self.limit && !self.records.contains_key(resource) {
             if now.since(self.swept) >= SWEEP {
@@ -100,7 +121,7 @@ impl PublicationPersistence for MemoryPublications {
                 self.records.retain(|_, documents| documents.iter().any(|document| document.expires > now));
             }
             if self.records.len() >= self.limit {
-                return Err(PublicationsFull);
+                return Err(NotPublished::StoreFull);
             }
         }
         self.records.insert(resource.clone(), documents);

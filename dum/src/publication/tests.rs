@@ -183,7 +183,7 @@ fn the_server_takes_what_has_the_right_tag_and_refuses_the_rest() {
         ("a", vec![], "open", 489, ""),
         ("a", vec![("Event", "weather")], "open", 489, ""),
         ("b", vec![("Event", "presence")], "open", 200, "initial"),
-        ("c", vec![("Event", "presence")], "open", 503, "the store is full"),
+        ("c", vec![("Event", "presence")], "open", 500, "the store is full"),
         ("b", vec![("Event", "presence"), ("SIP-If-Match", "*last"), ("Expires", "0")], "", 200, "removed"),
         ("c", vec![("Event", "presence")], "open", 200, "initial"),
     ] {
@@ -198,6 +198,7 @@ fn the_server_takes_what_has_the_right_tag_and_refuses_the_rest() {
         bench.ask(1, Message::parse(msg.to_bytes()).unwrap());
         let (_, response) = bench.response();
         assert_eq!(response.status(), Some(status), "{uri} {lines:?} {what}");
+        assert_eq!(line(&response, "Retry-After"), if status == 500 { "60" } else { "" });
         assert_eq!(line(&response, "Min-Expires"), if status == 423 { "60" } else { "" });
         assert_eq!(line(&response, "Allow-Events"), if status == 489 { "presence" } else { "" });
         let new = line(&response, "SIP-ETag");

@@ -24,9 +24,9 @@ pub struct Events {
     pub calls_seconds: u32,
     /// How long there is no further NOTIFY after one to a subscription to what is published, seconds (RFC 3856 §6.10).
     pub throttle_seconds: u32,
-    /// Most subscriptions of a shard to one package of one user; more are refused with 503.
+    /// Most subscriptions of a shard to one package of one user; more are refused with 403.
     pub subscriptions_per_user: usize,
-    /// Most subscriptions of a shard of one subscriber to one package; more are refused with 503.
+    /// Most subscriptions of a shard of one subscriber to one package; more are refused with 403.
     pub subscriptions_per_subscriber: usize,
     /// Shortest publication, seconds; a shorter wish is refused with 423.
     pub min_expires: u32,
@@ -34,11 +34,11 @@ pub struct Events {
     pub max_expires: u32,
     /// Most octets of what is published; more are refused with 413.
     pub max_publication: usize,
-    /// Most publications to one package of one user; more are refused with 503.
+    /// Most publications to one package of one user; more are refused with 403.
     pub publications_per_user: usize,
-    /// Most publications in all; more are refused with 503.
+    /// Most publications in all; more are refused with 500.
     pub publications: usize,
-    /// Most octets of all publications; more are refused with 503.
+    /// Most octets of all publications; more are refused with 500.
     pub publication_octets: usize,
 }
 

@@ -7,22 +7,20 @@
 use super::calls::Calls;
 use super::package::Package;
 use crate::config;
-use crate::location::Changed;
-use dum::publication::{Document, PublicationsFull};
+use crate::wakes::Wakes;
+use dum::publication::{Document, NotPublished};
 use parking_lot::Mutex;
 use rutil::{HashMap, Keyed, Rng, Time};
 use smallvec::SmallVec;
 use stack::tu::TuPoster;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Most octets of what is published to one package of one user: all of it has to fit into one NOTIFY.
 const MOST_OCTETS_OF_USER: usize = 48 << 10;
 /// What a publication costs beside its text and the name of its user.
 const OVERHEAD: usize = 256;
-/// Flags for shards; those that share one are woken together.
-const FLAGS: usize = 64;
 
 /// Whose state it is, and of what.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -155,8 +153,7 @@ pub struct Compositor {
     kept: Mutex<Kept>,
     publications: AtomicUsize,
     octets: AtomicUsize,
-    ready: [AtomicBool; FLAGS],
-    poster: OnceLock<TuPoster>,
+    wakes: Wakes,
     counts: EventCounts,
 }
 
@@ -176,16 +173,14 @@ impl Compositor {
             kept: Mutex::new(kept),
             publications: AtomicUsize::new(0),
             octets: AtomicUsize::new(0),
-            ready: std::array::from_fn(|_| AtomicBool::new(false)),
-            poster: OnceLock::new(),
+            wakes: Wakes::new(),
             counts: EventCounts::default(),
         }
     }
 
     /// Says how shards are woken, once the stack has started.
     pub(crate) fn set_poster(&self, poster: TuPoster) {
-        // A second one would be of another stack.
-        let _ = self.poster.set(poster);
+        self.wakes.set_poster(poster);
     }
 
     /// What the event servers have done.
@@ -233,12 +228,12 @@ impl Compositor {
 
     /// Whether there may be something for a shard to look at.
     pub(super) fn is_ready(&self, shard: u16) -> bool {
-        self.flag(shard).load(Ordering::SeqCst)
+        self.wakes.is_ready(shard)
     }
 
     /// What a shard is to look at.
     pub(super) fn take(&self, shard: u16) -> Vec<Resource> {
-        if !self.flag(shard).swap(false, Ordering::SeqCst) {
+        if !self.wakes.take(shard) {
             return Vec::new();
         }
         let mut kept = self.kept.lock();
@@ -271,7 +266,7 @@ impl Compositor {
         before: &[Document],
         after: Vec<Document>,
         now: Time,
-    ) -> Result<(), PublicationsFull> {
+    ) -> Result<(), NotPublished> {
         let is_in = |document: &Document, all: &[Document]| all.iter().any(|other| other.etag == document.etag);
         let gone = before.iter().find(|document| !is_in(document, &after)).map(|document| document.etag.clone());
         let new = after.into_iter().find(|document| !is_in(document, before));
@@ -288,7 +283,7 @@ impl Compositor {
         gone: Option<&str>,
         new: Option<Document>,
         now: Time,
-    ) -> Result<(), PublicationsFull> {
+    ) -> Result<(), NotPublished> {
         let mut kept = self.kept.lock();
         self.drop_expired(&mut kept, now);
         let kept = &mut *kept;
@@ -297,7 +292,7 @@ impl Compositor {
         let at = match gone {
             Some(etag) => {
                 let at = publications.iter().position(|publication| publication.document.etag == etag);
-                Some(at.ok_or(PublicationsFull)?)
+                Some(at.ok_or(NotPublished::Gone)?)
             }
             None => None,
         };
@@ -371,17 +366,8 @@ impl Compositor {
         for (shard, told) in entry.marks.iter_mut().filter(|(_, told)| !*told) {
             *told = true;
             kept.changed.push((*shard, resource.clone()));
-            // One that is not woken has its inbox full, and looks at the flag when it has worked on that.
-            if !self.flag(*shard).swap(true, Ordering::SeqCst)
-                && let Some(poster) = self.poster.get()
-            {
-                let _ = poster.post((*shard).into(), Box::new(Changed));
-            }
+            self.wakes.wake(*shard);
         }
-    }
-
-    fn flag(&self, shard: u16) -> &AtomicBool {
-        &self.ready[usize::from(shard) % FLAGS]
     }
 }
 
@@ -399,16 +385,16 @@ impl Room<'_> {
         publications: &[Publication],
         old: Option<&Document>,
         new: &Document,
-    ) -> Result<(), PublicationsFull> {
+    ) -> Result<(), NotPublished> {
         let freed = old.map_or(0, |old| cost(resource, old));
         let octets = self.kept.octets - freed + cost(resource, new);
         let bodies: usize = publications.iter().map(|publication| publication.document.body.len()).sum();
         let own = bodies - old.map_or(0, |old| old.body.len()) + new.body.len();
         let more = usize::from(old.is_none());
-        let fits = publications.len() + more <= self.limits.publications_per_user
-            && own <= MOST_OCTETS_OF_USER
-            && self.publications + more <= self.limits.publications
-            && octets <= self.limits.publication_octets;
-        fits.then_some(()).ok_or(PublicationsFull)
+        if publications.len() + more > self.limits.publications_per_user || own > MOST_OCTETS_OF_USER {
+            return Err(NotPublished::ResourceFull);
+        }
+        let fits = self.publications + more <= self.limits.publications && octets <= self.limits.publication_octets;
+        fits.then_some(()).ok_or(NotPublished::StoreFull)
     }
 }

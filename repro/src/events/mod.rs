@@ -176,6 +176,13 @@ impl EventServer {
         }
     }
 
+    /// Timers of `reg`, and of the other packages.
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> (usize, usize) {
+        let packages = self.dum.application();
+        (packages.reg.timers(), packages.states.iter().map(|(_, state)| state.timers()).sum())
+    }
+
     #[cfg(test)]
     pub(crate) fn counts(&self) -> dum::Counts {
         self.dum.counts()

@@ -6,7 +6,7 @@ use super::package::Package;
 use super::subscriber::resource_of;
 use crate::proxy::Server;
 use dum::publication::{
-    Document, PublicationLimits, PublicationPersistence, PublicationsFull, ServerPublication, ServerPublicationHandler,
+    Document, NotPublished, PublicationLimits, PublicationPersistence, ServerPublication, ServerPublicationHandler,
 };
 use dum::{Dum, Handle};
 use rutil::Time;
@@ -130,9 +130,9 @@ impl PublicationPersistence for Publisher {
         resource: &dum::publication::Resource,
         documents: Vec<Document>,
         now: Time,
-    ) -> Result<(), PublicationsFull> {
+    ) -> Result<(), NotPublished> {
         let before = std::mem::take(&mut self.read);
-        let resource = self.resource(resource).ok_or(PublicationsFull)?;
+        let resource = self.resource(resource).ok_or(NotPublished::Gone)?;
         let changed = self.server.compositor().change(&resource, &before, documents, now);
         if changed.is_err() {
             self.server.compositor().counts().count(Counted::RefusedPublication);

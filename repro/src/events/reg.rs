@@ -26,6 +26,8 @@ pub const REG: &str = "reg";
 const MOST_WATCHERS: usize = 64;
 /// Most contacts that wait to be told; then everything is told instead.
 const MOST_WAITING: usize = 64;
+/// Most subscriptions that are looked at in one turn.
+const AT_ONCE: usize = 64;
 /// How long there is no further NOTIFY after one.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How exact that is, and how late an expiry may be told, nanoseconds.
@@ -47,7 +49,7 @@ struct Watcher {
     /// A NOTIFY is under way.
     busy: bool,
     not_before: Time,
-    /// When it is looked at.
+    /// When it is looked at; never, if it is told once.
     armed: Time,
 }
 
@@ -58,7 +60,8 @@ pub(super) struct RegPackage {
     watchers: HashMap<Sub, Watcher>,
     by_aor: HashMap<Arc<str>, SmallVec<[Sub; 1]>>,
     /// When a subscription is looked at: something may be told again, or a contact expires.
-    timers: Wheel<Sub, TICK>,
+    /// That it is the time that counts for the subscription still.
+    timers: Wheel<(Sub, Time), TICK>,
 }
 
 impl RegPackage {
@@ -79,6 +82,11 @@ impl RegPackage {
 
     pub(super) fn deadline(&self) -> Option<Time> {
         self.timers.next_deadline()
+    }
+
+    #[cfg(test)]
+    pub(super) fn timers(&self) -> usize {
+        self.timers.len()
     }
 
     /// Something else is provisioned: who watches what it changes is told everything.
@@ -107,8 +115,9 @@ impl RegPackage {
 
     pub(super) fn wake(&mut self, dum: &mut Dum<'_>) {
         let now = dum.now();
-        while let Some(sub) = self.timers.pop(now) {
-            let Some(watcher) = self.watchers.get_mut(&sub) else { continue };
+        for _ in 0..AT_ONCE {
+            let Some((sub, at)) = self.timers.pop(now) else { return };
+            let Some(watcher) = self.watchers.get_mut(&sub).filter(|watcher| watcher.armed == at) else { continue };
             watcher.armed = Time::MAX;
             self.server.location().expire(&watcher.aor, now);
             self.advance(sub, dum);
@@ -176,7 +185,7 @@ impl RegPackage {
         let Some(at) = waits.then_some(watcher.not_before).into_iter().chain(expiry).min() else { return };
         if at < watcher.armed {
             watcher.armed = at;
-            self.timers.arm(at, sub);
+            self.timers.arm(at, (sub, at));
         }
     }
 
@@ -201,18 +210,22 @@ impl ServerSubscriptionHandler for RegPackage {
         let subs = self.by_aor.entry(aor.clone()).or_default();
         if subs.len() >= MOST_WATCHERS {
             self.server.compositor().counts().count(Counted::RefusedSubscription);
-            let _ = sub.reject(dum, 503, |response| response.append_line("Retry-After", "60"));
+            // Of one user: 503 would be for all (RFC 3261 §21.5.4).
+            let _ = sub.reject(dum, 403, |_| {});
             return;
         }
         subs.push(sub);
         // Before anything is read, so that nothing is missed.
         self.server.location().watch().set(&aor, self.shard, By::Registrations);
-        let (version, waiting, armed) = (0, Vec::new(), Time::MAX);
+        let fetch = is_fetch(subscribe);
+        let (version, waiting) = (0, Vec::new());
+        // No time is before that: nothing is left of who is told once.
+        let armed = if fetch { Time::ZERO } else { Time::MAX };
         let (all, rest, busy, not_before) = (true, false, false, Time::ZERO);
         self.server.compositor().counts().begun(None);
         self.watchers.insert(sub, Watcher { aor, version, waiting, all, rest, busy, not_before, armed });
         lead(&self.server, dum, sub, subscribe);
-        let room = if is_fetch(subscribe) { usize::MAX } else { self.room() };
+        let room = if fetch { usize::MAX } else { self.room() };
         let Some(document) = self.next(sub, room, dum) else { return };
         match sub.accept(dum, SubscriptionState::Active, Some(&document.to_contents())) {
             Ok(()) => self.arm(sub, dum.now()),

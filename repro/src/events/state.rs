@@ -21,8 +21,6 @@ use std::sync::Arc;
 
 /// Most NOTIFYs in one turn.
 const AT_ONCE: usize = 64;
-/// When to come back who finds no room, seconds.
-const RETRY_AFTER: &str = "60";
 /// How exact times are, nanoseconds.
 const TICK: u64 = 100_000_000;
 
@@ -52,8 +50,8 @@ struct Watched {
     resource: Resource,
     composed: Composed,
     watchers: Vec<Sub>,
-    /// When it is looked at.
-    armed: Time,
+    /// When something may have expired.
+    ends: Option<Time>,
 }
 
 /// What a timer is for.
@@ -61,8 +59,8 @@ struct Watched {
 enum Timer {
     /// A subscription may be told again.
     Watcher(Sub),
-    /// Something may have expired.
-    Watched(usize),
+    /// Something may have expired at this place, if this is when it is to be looked at still.
+    Watched(usize, Time),
 }
 
 /// The subscriptions of a shard to one package.
@@ -72,6 +70,9 @@ pub(super) struct StatePackage {
     shard: u16,
     watchers: HashMap<Sub, Watcher>,
     watched: Slab<Watched>,
+    /// When each place of `watched` is looked at. What leaves a place leaves its timer to who comes there: so there are not
+    /// more timers the more come and go.
+    armed: Vec<Time>,
     by_aor: HashMap<Arc<str>, usize>,
     /// How many each subscriber has.
     subscribers: HashMap<Arc<str>, usize>,
@@ -88,6 +89,7 @@ impl StatePackage {
             shard,
             watchers: HashMap::with_hasher(hasher.clone()),
             watched: Slab::new(),
+            armed: Vec::new(),
             by_aor: HashMap::with_hasher(hasher.clone()),
             subscribers: HashMap::with_hasher(hasher),
             due: VecDeque::new(),
@@ -101,6 +103,11 @@ impl StatePackage {
 
     pub(super) fn deadline(&self) -> Option<Time> {
         if self.due.is_empty() { self.timers.next_deadline() } else { Some(Time::ZERO) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn timers(&self) -> usize {
+        self.timers.len()
     }
 
     /// Whether registrations count.
@@ -128,7 +135,8 @@ impl StatePackage {
 
     pub(super) fn wake(&mut self, dum: &mut Dum<'_>) {
         let now = dum.now();
-        while let Some(timer) = self.timers.pop(now) {
+        for _ in 0..AT_ONCE {
+            let Some(timer) = self.timers.pop(now) else { break };
             match timer {
                 Timer::Watcher(sub) => {
                     if let Some(watcher) = self.watchers.get_mut(&sub) {
@@ -136,9 +144,14 @@ impl StatePackage {
                     }
                     self.stir(sub, now);
                 }
-                Timer::Watched(at) => {
-                    let Some(watched) = self.watched.get_mut(at) else { continue };
-                    watched.armed = Time::MAX;
+                Timer::Watched(at, when) => {
+                    let Some(armed) = self.armed.get_mut(at).filter(|armed| **armed == when) else { continue };
+                    *armed = Time::MAX;
+                    let Some(watched) = self.watched.get(at) else { continue };
+                    if watched.ends.is_none_or(|ends| ends > now) {
+                        self.arm(at);
+                        continue;
+                    }
                     let aor = watched.resource.aor.clone();
                     self.server.compositor().expire(now);
                     if self.derives() {
@@ -169,15 +182,23 @@ impl StatePackage {
         (compose(self.package, &resource.aor, documents, registered, self.server.hasher()), ends)
     }
 
+    /// Looks at a place when something there may have expired, unless that is looked at before.
+    fn arm(&mut self, at: usize) {
+        let Some(ends) = self.watched.get(at).and_then(|watched| watched.ends) else { return };
+        if let Some(armed) = self.armed.get_mut(at).filter(|armed| ends < **armed) {
+            *armed = ends;
+            self.timers.arm(ends, Timer::Watched(at, ends));
+        }
+    }
+
     /// Finds out what is so now; if it is not what was told, all who watch are due.
     fn look(&mut self, at: usize, now: Time) {
         let Some(watched) = self.watched.get(at) else { return };
         let (composed, ends) = self.compose(&watched.resource, now);
         let Some(watched) = self.watched.get_mut(at) else { return };
-        if let Some(ends) = ends.filter(|ends| *ends < watched.armed) {
-            watched.armed = ends;
-            self.timers.arm(ends, Timer::Watched(at));
-        }
+        watched.ends = ends;
+        self.arm(at);
+        let Some(watched) = self.watched.get_mut(at) else { return };
         if watched.composed == composed {
             return;
         }
@@ -252,11 +273,11 @@ impl StatePackage {
             self.server.location().watch().set(&aor, self.shard, By::Presence);
         }
         let (composed, ends) = self.compose(&resource, now);
-        let armed = ends.unwrap_or(Time::MAX);
-        let at = self.watched.insert(Watched { resource, composed, watchers: Vec::new(), armed });
-        if let Some(ends) = ends {
-            self.timers.arm(ends, Timer::Watched(at));
+        let at = self.watched.insert(Watched { resource, composed, watchers: Vec::new(), ends });
+        if at == self.armed.len() {
+            self.armed.push(Time::MAX);
         }
+        self.arm(at);
         self.by_aor.insert(aor, at);
         Some(at)
     }
@@ -306,10 +327,11 @@ impl StatePackage {
         }
     }
 
-    /// There is no room for a subscription.
+    /// A user or a subscriber has no room left. That is 403: with 503 an edge proxy would leave this server alone for
+    /// everybody (RFC 3261 §21.5.4).
     fn refuse(&self, sub: Sub, dum: &mut Dum<'_>) {
         self.server.compositor().counts().count(Counted::RefusedSubscription);
-        let _ = sub.reject(dum, 503, |response| response.append_line("Retry-After", RETRY_AFTER));
+        let _ = sub.reject(dum, 403, |_| {});
     }
 }
 

@@ -39,14 +39,15 @@ pub(super) fn resource_of(request: &Message) -> Option<Arc<str>> {
     }
 }
 
-/// In whose share a subscription counts: of the user whom From names, where passwords show that it is him; else of the
-/// address that it comes from, since anybody can write a From. Whose address is trusted has a share for each user that
-/// he speaks for.
+/// In whose share a subscription counts: of the user of ours whom From names, where passwords show that it is him; else of
+/// the address that it comes from, since anybody can write a From, and who is not ours is not asked. Whose address is
+/// trusted has a share for each user that he speaks for.
 pub(super) fn subscriber(server: &Server, subscribe: &Message) -> Arc<str> {
     let address = subscribe.source().map(|source| source.flow.peer.ip());
-    let proved = server.auth().is_some() || address.is_some_and(|address| server.trusts_address(address));
+    let trusted = address.is_some_and(|address| server.trusts_address(address));
+    let asked = |from: &Uri<'_>| server.auth().is_some() && from.sip().is_some_and(|from| server.serves(&from.host));
     match (subscribe.header(h::FROM), address) {
-        (Ok(from), _) if proved => from.uri.aor_key().into(),
+        (Ok(from), _) if trusted || asked(&from.uri) => from.uri.aor_key().into(),
         (_, Some(address)) => source_of(address).to_string().into(),
         (_, None) => "".into(),
     }

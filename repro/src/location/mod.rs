@@ -15,7 +15,6 @@ pub use binding::{Binding, By, NewBinding};
 pub use natted::Natted;
 pub use shared::{Own, Read};
 pub use stored::Notation;
-pub(crate) use watch::Changed;
 pub use watch::{Change, Changes, Watch, Watcher};
 
 use crate::accounting::Accounting;

@@ -5,19 +5,17 @@
 //! a mark by [`MOST_CHANGES`], of which each contact has one; when there are more it is told that it has lost some.
 
 use super::Binding;
+use crate::wakes::Wakes;
 use parking_lot::Mutex;
 use rutil::hash::Keyed;
 use rutil::{HashMap, Time};
 use smallvec::SmallVec;
 use stack::contents::event::reg_info::Event;
 use stack::tu::TuPoster;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Most changes that a mark keeps.
 const MOST_CHANGES: usize = 64;
-/// Flags for shards; those that share one are woken together.
-const FLAGS: usize = 64;
 
 /// What has become of a contact (RFC 3680 §4.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +54,6 @@ impl Changes {
     }
 }
 
-/// What a proxy is posted to wake it: there is something to be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Changed;
-
 /// Who sets a mark: each takes back its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watcher {
@@ -89,8 +83,7 @@ pub struct Watch {
     /// How many there are.
     count: AtomicUsize,
     marks: Mutex<Marks>,
-    ready: [AtomicBool; FLAGS],
-    poster: OnceLock<TuPoster>,
+    wakes: Wakes,
 }
 
 impl Watch {
@@ -98,19 +91,13 @@ impl Watch {
         Watch {
             count: AtomicUsize::new(0),
             marks: Mutex::new(Marks { by_aor: HashMap::with_hasher(hasher.clone()), changed: Vec::new() }),
-            ready: std::array::from_fn(|_| AtomicBool::new(false)),
-            poster: OnceLock::new(),
+            wakes: Wakes::new(),
         }
     }
 
     /// Says how shards are woken, once the stack has started.
     pub(crate) fn set_poster(&self, poster: TuPoster) {
-        // A second one would be of another stack.
-        let _ = self.poster.set(poster);
-    }
-
-    fn flag(&self, shard: u16) -> &AtomicBool {
-        &self.ready[usize::from(shard) % FLAGS]
+        self.wakes.set_poster(poster);
     }
 
     /// From now on a shard hears of an address-of-record.
@@ -160,23 +147,18 @@ impl Watch {
                 changed.push((mark.shard, aor.into()));
             }
             mark.changes.add(&changes);
-            // One that is not woken has its inbox full, and looks at the flag when it has worked on that.
-            if !self.flag(mark.shard).swap(true, Ordering::SeqCst)
-                && let Some(poster) = self.poster.get()
-            {
-                let _ = poster.post(mark.shard.into(), Box::new(Changed));
-            }
+            self.wakes.wake(mark.shard);
         }
     }
 
     /// Whether there may be something for a shard to take.
     pub fn is_ready(&self, shard: u16) -> bool {
-        self.flag(shard).load(Ordering::SeqCst)
+        self.wakes.is_ready(shard)
     }
 
     /// Takes what has changed.
     pub fn take(&self, shard: u16) -> Vec<(Box<str>, Changes)> {
-        if !self.flag(shard).swap(false, Ordering::SeqCst) {
+        if !self.wakes.take(shard) {
             return Vec::new();
         }
         let mut all = self.marks.lock();

@@ -288,6 +288,13 @@ impl Server {
         first.map(|domain| domain.to_string().to_ascii_lowercase())
     }
 
+    /// Whether a name is one of our domains.
+    pub fn serves(&self, host: &Host<'_>) -> bool {
+        let named = self.shared.config.domains.iter().chain(&self.shared.config.record_route_name);
+        matches!(host, Host::Name(_))
+            && (named.into_iter().any(|domain| domain.0 == *host) || self.provisioning.serves(host))
+    }
+
     /// Whether host and port belong to one of our domains: an address that we listen on with its port, or a configured
     /// domain with no port or one that we listen on.
     pub fn is_ours(&self, host: &Host<'_>, port: Option<u16>, transports: &TransportTable) -> bool {

@@ -243,7 +243,7 @@ fn watchers_are_limited() {
         codes(&bench.request(msg))
     };
     assert!((0..64).all(|call| status(&mut bench, call, BOB) == [200]));
-    assert_eq!(status(&mut bench, 64, BOB), [503], "of one user");
+    assert_eq!(status(&mut bench, 64, BOB), [403], "of one user");
     assert_eq!(status(&mut bench, 65, "sip:carol@127.0.0.1"), [200]);
     assert_eq!(status(&mut bench, 66, "sip:dave@127.0.0.1"), [503], "of all");
     assert_eq!(bench.proxy.events.counts().subscriptions, 65);

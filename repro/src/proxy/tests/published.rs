@@ -414,8 +414,8 @@ fn watchers_and_publications_are_limited() {
         msg.set_request_uri(&format!("sip:{user}@127.0.0.1"));
         codes(&bench.request(msg))[0]
     };
-    assert_eq!([(); 4].map(|()| watch(&mut bench, "bob")), [200, 200, 200, 503], "of one user");
-    assert_eq!([(); 2].map(|()| watch(&mut bench, "carol")), [200, 503], "of one subscriber");
+    assert_eq!([(); 4].map(|()| watch(&mut bench, "bob")), [200, 200, 200, 403], "of one user");
+    assert_eq!([(); 2].map(|()| watch(&mut bench, "carol")), [200, 403], "of one subscriber");
     bench.peer = "127.0.0.2:7000";
     assert_eq!(watch(&mut bench, "carol"), 200, "another subscriber");
     assert_eq!(bench.server.compositor().counts().refused_subscriptions(), 2);
@@ -427,14 +427,77 @@ fn watchers_and_publications_are_limited() {
         msg.set_request_uri(&format!("sip:{user}@127.0.0.1"));
         codes(&bench.request(msg))[0]
     };
-    assert_eq!([(); 3].map(|()| publish(&mut bench, "bob", 0)), [200, 200, 503], "of one user");
-    assert_eq!(publish(&mut bench, "carol", 6_000), 503, "octets of all");
-    assert_eq!([(); 2].map(|()| publish(&mut bench, "carol", 0)), [200, 503], "of all");
+    assert_eq!([(); 3].map(|()| publish(&mut bench, "bob", 0)), [200, 200, 403], "of one user");
+    assert_eq!(publish(&mut bench, "carol", 6_000), 500, "octets of all");
+    assert_eq!([(); 2].map(|()| publish(&mut bench, "carol", 0)), [200, 500], "of all");
     assert_eq!((bench.server.compositor().len(), bench.server.compositor().counts().refused_publications()), (3, 3));
     // What has expired makes room.
     bench.pass(601);
     assert_eq!(publish(&mut bench, "carol", 0), 200);
     assert_eq!(bench.server.compositor().len(), 1);
+}
+
+#[test]
+fn who_is_not_asked_has_the_share_of_his_address() {
+    let mut bench = auth::asking(|config| {
+        config.events.packages = Package::ALL.to_vec();
+        config.events.watchers = Watchers::Anybody;
+        config.events.subscriptions_per_subscriber = 2;
+    });
+    let watch = |call: &str, from: &str| {
+        let lines = format!("From: <sip:{from}>;tag=a\r\nEvent: presence\r\nContact: <sip:x@203.0.113.9:5060>\r\n");
+        let mut msg = request("SUBSCRIBE", "sip:bob@example.com", &lines);
+        msg.set(h::CALL_ID, call);
+        msg
+    };
+    let strangers = ["x1@evil.example", "x2@evil.example", "x3@evil.example", "x4@203.0.113.9:5060"];
+    assert_eq!(strangers.map(|from| codes(&bench.request(watch(from, from)))[0]), [200, 200, 403, 403]);
+    for (call, expected) in [("1", 200), ("2", 200), ("3", 403)] {
+        let outs = auth::prove(&mut bench, watch(call, "alice@example.com"), "alice", "alice");
+        assert_eq!(codes(&outs), [expected], "a user has a share of his own");
+    }
+}
+
+#[test]
+fn who_comes_and_goes_leaves_no_timers_and_a_turn_looks_at_some() {
+    const MANY: usize = 200;
+    let mut bench = bench();
+    bench.register(&["<sip:bob@127.0.0.1:5090>;expires=3600"]);
+    taken(&mut bench, presence(None, 600, &[("phone", Basic::Open)]));
+    for call in 0..50 {
+        for event in ["presence", "reg"] {
+            let outs = bench.request(subscribe(&format!("{event}{call}"), event, "Expires: 0\r\n"));
+            let (client, msg) = sent(outs).remove(0);
+            bench.respond(client, &msg, 200);
+        }
+    }
+    assert!(bench.proxy.events.is_idle());
+    assert_eq!(bench.proxy.events.timers(), (0, 1));
+    // What ends later than what was watched there before is told in time.
+    bench.pass(300);
+    let of = |user: usize, mut msg: Message| {
+        msg.set_request_uri(&format!("sip:{user}@127.0.0.1"));
+        msg
+    };
+    for user in 0..MANY {
+        taken(&mut bench, of(user, presence(None, 600, &[("phone", Basic::Open)])));
+        let outs = bench.request(of(user, subscribe(&user.to_string(), "presence", "Expires: 3600\r\n")));
+        told::<Pidf>(&mut bench, outs);
+    }
+    assert!(sent(bench.pass(599)).is_empty());
+    let before = bench.proxy.events.timers().1;
+    assert!(before >= MANY);
+    bench.harness.now += Duration::from_secs(2);
+    let proxy = &mut bench.proxy;
+    bench.harness.call(|stack| proxy.wake(stack));
+    let left = bench.proxy.events.timers().1;
+    assert!((1..=64).contains(&(before - left)), "{before} {left}");
+    let outs = bench.outs();
+    let now = told::<Pidf>(&mut bench, outs).len();
+    let outs = bench.pass(0);
+    let ended: Vec<Pidf> = told(&mut bench, outs);
+    assert_eq!((now + ended.len(), bench.proxy.events.timers().1), (MANY, 0));
+    assert!(ended.iter().all(|pidf| pidf.tuples[0].id == "registration"));
 }
 
 #[test]
