@@ -71,7 +71,7 @@
 //! | passwords, of both sides | [`auth`] |
 //! | settings | [`MasterProfile`], [`UserProfile`] |
 //!
-//! Whole programs are in `dum/examples`: `auto_answer`, `softphone`, `b2bua`.
+//! Whole programs are in `dum/examples`: `auto_answer`, `softphone`, `b2bua`, `presence_watcher`.
 //!
 //! # How a usage is added
 //!

@@ -29,6 +29,7 @@ pub(crate) struct Peer {
 pub(crate) const PEERS: &[Peer] = &[
     Peer { program: "sipp", package: "sip-tester" },
     Peer { program: "baresip", package: "baresip-core" },
+    Peer { program: "linphonec", package: "linphone-cli" },
     Peer { program: "kamailio", package: "kamailio" },
     Peer { program: "chromium", package: "chromium" },
     // For JsSIP, which the tests install by npm in `tests/peers-js`.

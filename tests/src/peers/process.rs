@@ -1,7 +1,7 @@
 //! A child process whose output is read line by line, and which never outlives its owner.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crate::now;
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    input: Option<ChildStdin>,
     lines: Receiver<String>,
     seen: Vec<String>,
 }
@@ -26,7 +27,17 @@ pub struct Unfinished {
 impl Process {
     /// Starts `command` with its output captured and its input closed.
     pub fn start(command: &mut Command) -> io::Result<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        Self::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// The same with an input that [`Process::write_line`] writes to.
+    pub fn start_with_input(command: &mut Command) -> io::Result<Self> {
+        Self::spawn(command.stdin(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> io::Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let input = child.stdin.take();
         let (sender, lines) = channel();
         if let Some(stdout) = child.stdout.take() {
             forward_lines(stdout, sender.clone())?;
@@ -34,7 +45,14 @@ impl Process {
         if let Some(stderr) = child.stderr.take() {
             forward_lines(stderr, sender)?;
         }
-        Ok(Self { child, lines, seen: Vec::new() })
+        Ok(Self { child, input, lines, seen: Vec::new() })
+    }
+
+    /// Writes a line to its input.
+    pub fn write_line(&mut self, line: &str) -> io::Result<()> {
+        let input = self.input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        input.write_all(format!("{line}\n").as_bytes())?;
+        input.flush()
     }
 
     /// Waits until `wanted` finds what it looks for in a line.

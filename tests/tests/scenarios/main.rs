@@ -20,6 +20,7 @@ mod jssip;
 mod keep_alive;
 mod lame;
 mod large_documents;
+mod linphone;
 mod locate;
 mod lossy;
 mod name_server;
