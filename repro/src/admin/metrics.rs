@@ -4,9 +4,10 @@ use super::exposition::Exposition;
 use super::{Operation, Parts, stack_metrics};
 use crate::cluster::Cluster;
 use crate::events::{Compositor, Package, REG};
+use crate::proxy::Counters;
 use crate::routing::health::State;
 use crate::store::Published;
-use rutil::Time;
+use rutil::{Counter, Time};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub(super) fn render(operation: &Operation, usage: &ProcessUsage) -> String {
     process(usage, &mut to);
     if let Some(parts) = operation.parts() {
         proxy(parts, &mut to);
+        calls(parts, &mut to);
         accounting(parts, &mut to);
         events(parts.server.compositor(), &mut to);
         trunks(parts, &mut to);
@@ -77,6 +79,32 @@ fn proxy(parts: &Parts, to: &mut Exposition) {
             .add(&[], u8::from(!journal.is_failing()));
         to.gauge("repro_store_waiting", "REGISTERs that wait until their bindings are kept.")
             .add(&[], journal.waiting());
+    }
+}
+
+fn calls(parts: &Parts, to: &mut Exposition) {
+    let all = parts.server.all_counters();
+    let sum = |of: fn(&Counters) -> &Counter| all.iter().map(|counters| of(counters).get()).sum::<u64>();
+    to.counter("repro_calls_attempted_total", "INVITEs outside of any dialog.").add(&[], sum(|all| &all.attempted));
+    to.counter("repro_calls_answered_total", "Calls that were answered with 2xx.").add(&[], sum(|all| &all.answered));
+    to.counter("repro_calls_cancelled_total", "Calls that their callers have given up.")
+        .add(&[], sum(|all| &all.cancelled));
+    to.counter("repro_calls_challenged_total", "Calls that were answered with 401 or 407.")
+        .add(&[], sum(|all| &all.challenged));
+    let mut failed = to.counter("repro_calls_failed_total", "Calls that had another final answer.");
+    for (at, class) in ["3xx", "4xx", "5xx", "6xx"].iter().enumerate() {
+        let count: u64 = all.iter().filter_map(|counters| counters.failed.get(at)).map(Counter::get).sum();
+        failed.add(&[("class", class)], count);
+    }
+    to.counter("repro_requests_relayed_total", "Requests that were sent on.").add(&[], sum(|all| &all.relayed));
+    to.counter("repro_requests_forked_total", "Requests, or steps of them, that went to several targets at once.")
+        .add(&[], sum(|all| &all.forked));
+    to.counter("repro_requests_parked_total", "Requests that waited for an answer from elsewhere.")
+        .add(&[], sum(|all| &all.parked));
+    let mut ended = to.counter("repro_requests_ended_total", "Requests that went no further than this processor.");
+    for (at, processor) in parts.server.chains().request.iter().enumerate() {
+        let count: u64 = all.iter().filter_map(|counters| counters.ended.get(at)).map(Counter::get).sum();
+        ended.add(&[("processor", &processor.name())], count);
     }
 }
 

@@ -17,6 +17,7 @@
 mod accounts;
 mod agent;
 mod best;
+mod counters;
 mod forward;
 mod held;
 mod parked;
@@ -31,6 +32,7 @@ mod view;
 mod tests;
 
 pub use agent::{Agent, AgentContext};
+pub(crate) use counters::Counters;
 pub use parked::{NotTaken, Waiter};
 pub use request_context::{RequestContext, RequestState, RequestUri, Verb, aor_key};
 pub use server::{Keeper, Server};
@@ -57,7 +59,7 @@ use held::Held;
 use parked::{Answer, Parked, ParkingLot};
 use response_context::{Begun, Branch, Forwarding, ResponseContext, Role, Started, direct, write};
 use rutil::hash::Keyed;
-use rutil::{HashMap, Rng, Time, Wheel};
+use rutil::{Counter, HashMap, Rng, Time, Wheel};
 use slab::Slab;
 use stack::message::Message;
 use stack::transaction::TimerValues;
@@ -178,6 +180,9 @@ impl Proxy {
         let mut context = self.context(RequestState::new(msg, transaction), &server, stack);
         context.read_uri();
         context.begin_account();
+        if context.begins_call() {
+            server.counters(self.shard).attempted.inc();
+        }
         self.run(context, 0, None);
     }
 
@@ -205,9 +210,13 @@ impl Proxy {
                 ProcessorResult::SkipThisChain => break,
                 ProcessorResult::SkipAllChains => {
                     tracing::trace!(processor = processor.name(), "request ends here");
+                    self.count_end(at);
                     return self.hold(context);
                 }
-                ProcessorResult::ToEventServer => return self.serve_events(context),
+                ProcessorResult::ToEventServer => {
+                    self.count_end(at);
+                    return self.serve_events(context);
+                }
                 ProcessorResult::WaitingForEvent => return self.park(context, at),
             }
         }
@@ -222,6 +231,12 @@ impl Proxy {
             }
             None => send_stateless(forwarding, server, stack),
         }
+        server.counters(self.shard).relayed.inc();
+    }
+
+    /// A request goes no further than a processor of the chain.
+    fn count_end(&self, at: usize) {
+        self.server.counters(self.shard).ended.get(at).into_iter().for_each(Counter::inc);
     }
 
     /// The event server answers it.
@@ -274,6 +289,7 @@ impl Proxy {
             context.respond_with(503, |response| response.append_line("Retry-After", RETRY_AFTER));
             return;
         }
+        context.server.counters(self.shard).parked.inc();
         let until = context.stack.now() + waiting.patience;
         self.parking.park(waiting.ticket, Parked { state: context.state, at }, until);
     }
@@ -291,7 +307,11 @@ impl Proxy {
         invite: bool,
         stack: &mut TuContext<'_>,
     ) {
+        let counted = invite && !forwarding.request.has_to_tag();
         if !forwarding.fits() {
+            if counted {
+                self.server.counters(self.shard).ended_with(440, false);
+            }
             if let (Some(accounting), Some(Account::Invite(call))) = (self.server.accounting(), account) {
                 accounting.refused(call, 440, false, stack.now());
             }
@@ -300,6 +320,7 @@ impl Proxy {
         let mut context = ResponseContext::new(transaction, invite);
         let begins = |parties| self.server.compositor().call_begins(parties, stack.now());
         context.call = call.and_then(begins).map(Box::new);
+        context.counted = counted;
         context.tracked = account.map(|account| Box::new(Tracked::new(account)));
         if forwarding.watched {
             context.upstream = Some(Box::new(Upstream::of(&forwarding.request)));
@@ -352,6 +373,9 @@ impl Proxy {
         let Started { begun, skipped, rest } = forwarding.start(&self.server, stack);
         // The next flow of a device leaves nothing, and the steps that are left where they are.
         context.rest = rest.or(context.rest.take());
+        if begun.len() > 1 {
+            self.server.counters(self.shard).forked.inc();
+        }
         let timer_c = stack.now() + self.c;
         for Begun { client, if_lost, fallback, target } in begun {
             let role = Role::Current;
@@ -384,6 +408,9 @@ impl Proxy {
                     (self.server.accounting(), state.account.take())
                 {
                     accounting.refused(call, 487, true, stack.now());
+                }
+                if !state.request.has_to_tag() {
+                    self.server.counters(self.shard).ended_with(487, true);
                 }
                 stack.respond_status(transaction, 487);
             }

@@ -354,6 +354,11 @@ impl RequestContext<'_, '_> {
         self.sender().filter(|aor| self.server.location().has_endpoint(aor, place, self.stack.now()))
     }
 
+    /// Whether it is an INVITE outside of any dialog.
+    pub(super) fn begins_call(&self) -> bool {
+        self.verb == Verb::Invite && self.is_initial()
+    }
+
     /// What is told of it when it has its answer.
     pub(super) fn take_account(&mut self) -> Option<Account> {
         let mut account = self.state.account.take()?;
@@ -362,8 +367,11 @@ impl RequestContext<'_, '_> {
     }
 
     fn send(&mut self, response: Message) -> ProcessorResult {
+        let code = response.status().unwrap_or(0);
+        if self.begins_call() {
+            self.server.counters(self.shard).ended_with(code, false);
+        }
         if let (Some(accounting), Some(Account::Invite(call))) = (self.server.accounting(), self.take_account()) {
-            let code = response.status().unwrap_or(0);
             accounting.refused(call, code, false, self.stack.now());
         }
         if let Some(transaction) = self.transaction {

@@ -66,6 +66,8 @@ pub(super) struct Fallback {
 pub(super) struct ResponseContext {
     pub(super) server: ServerTransaction,
     pub(super) invite: bool,
+    /// It is an INVITE outside of any dialog.
+    pub(super) counted: bool,
     /// A final response was sent.
     pub(super) answered: bool,
     /// No new branch begins: the caller gave up, or a 6xx came.
@@ -143,6 +145,7 @@ impl ResponseContext {
         ResponseContext {
             server,
             invite,
+            counted: false,
             answered: false,
             closed: false,
             cancelled: false,

@@ -277,6 +277,9 @@ impl Proxy {
             let timer = self.server.config().registrar.flow_timer;
             registrar::keep_alives_through(&mut msg, &flow, timer, stack);
         }
+        if context.counted && !context.answered {
+            self.server.counters(self.shard).answered.inc();
+        }
         if context.invite || !context.answered {
             stack.respond(context.server, msg);
         }
@@ -332,6 +335,9 @@ impl Proxy {
                 self.server.compositor().call_failed(&call, stack.now());
             }
             let (code, cancelled) = (context.final_code(), context.cancelled);
+            if context.counted {
+                self.server.counters(self.shard).ended_with(code, cancelled);
+            }
             if let (Some(tracked), Some(accounting)) = (&mut context.tracked, self.server.accounting()) {
                 tracked.failure((code, &context.best, cancelled), accounting, stack.now());
             }

@@ -1,5 +1,6 @@
 //! What the proxies of all shards share.
 
+use super::Counters;
 use crate::accounting::Accounting;
 use crate::auth::Authentication;
 use crate::cluster::{Cluster, ClusterSecret, forget};
@@ -40,6 +41,8 @@ struct Shared {
     peers: AccessList,
     auth: Option<Authentication>,
     chains: Chains,
+    /// One for each shard.
+    counters: Box<[Counters]>,
     poster: OnceLock<TuPoster>,
     silo: Option<Arc<Silo>>,
     compositor: Compositor,
@@ -90,6 +93,7 @@ impl Server {
         let (hasher, gruus) = (Keyed::new(rng), GruuTokens::new(rng));
         let (poster, epoch, journal, accounting, cluster) = <_>::default();
         let shards = config.placement.shards();
+        let counters = (0..shards.max(1)).map(|_| Counters::new(chains.request.len())).collect();
         let silo = config.silo.clone().map(|silo| Arc::new(Silo::new(silo, shards, rng)));
         let compositor = Compositor::new(config.events.clone(), rng);
         let shared = Shared {
@@ -101,6 +105,7 @@ impl Server {
             peers,
             auth,
             chains,
+            counters,
             poster,
             silo,
             compositor,
@@ -227,6 +232,17 @@ impl Server {
             Some(Keeper::Store(journal)) => journal.note(aor),
             None => {}
         }
+    }
+
+    /// What a shard counts.
+    pub(crate) fn counters(&self, shard: u16) -> &Counters {
+        // There is one for each, and one at least.
+        &self.shared.counters[usize::from(shard) % self.shared.counters.len()]
+    }
+
+    /// What all shards count.
+    pub(crate) fn all_counters(&self) -> &[Counters] {
+        &self.shared.counters
     }
 
     /// The chains of processors.

@@ -98,6 +98,19 @@ fn each_call_is_told_once_when_it_is_answered_and_once_when_it_ends() {
         bob.hear("CANCEL ");
         bob.answer(ringing.invite(), 487);
         alice.hear("SIP/2.0 487 ");
+        let (_, metrics) = get(address(&repro, "http"), "/metrics");
+        for counted in [
+            "repro_calls_attempted_total 102",
+            "repro_calls_answered_total 100",
+            "repro_calls_cancelled_total 1",
+            "repro_calls_challenged_total 0",
+            "repro_calls_failed_total{class=\"4xx\"} 1",
+            "repro_calls_failed_total{class=\"5xx\"} 0",
+            "repro_requests_ended_total{processor=\"registrar\"} 1",
+            "repro_requests_forked_total 0",
+        ] {
+            assert!(metrics.contains(&format!("\n{counted}\n")), "{counted}: {metrics}");
+        }
         end(repro);
         let lines = folder.lines();
         assert_eq!(count(&lines, "registration_added"), 1, "{lines:?}");
