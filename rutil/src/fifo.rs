@@ -7,7 +7,7 @@ use crate::stats::{Histogram, Snapshot};
 use crate::{Bell, Time};
 use crossbeam_channel as channel;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How much of a FIFO an item may use. What is worth more when the house is full keeps the headroom.
@@ -70,6 +70,8 @@ struct Consumer {
     service: AtomicU64,
     /// How long items waited that waited at all: most are popped in the pass that pushed them.
     waits: Histogram,
+    /// It is gone.
+    closed: AtomicBool,
 }
 
 impl Meter {
@@ -81,8 +83,11 @@ impl Meter {
     pub fn capacity(&self) -> usize {
         self.capacity
     }
-    /// Items in it now.
+    /// Items in it now: none as soon as its consumer is gone.
     pub fn depth(&self) -> usize {
+        if self.consumer.closed.load(Ordering::Relaxed) {
+            return 0;
+        }
         let popped = self.consumer.popped.load(Ordering::Acquire);
         self.producers.pushed.load(Ordering::Acquire).saturating_sub(popped) as usize
     }
@@ -147,28 +152,33 @@ pub fn fifo<T>(name: &'static str, capacity: usize, bell: Bell) -> (FifoSender<T
     let capacity = capacity.max(1);
     let (tx, rx) = channel::bounded(capacity);
     let meter = Arc::new(Meter { name, capacity, producers: Producers::default(), consumer: Consumer::default() });
-    let receiver = FifoReceiver { rx, meter: meter.clone(), popped: 0, pass: None, in_pass: 0 };
-    (FifoSender { tx, bell, meter }, receiver)
+    let receiver = FifoReceiver { rx: rx.clone(), meter: meter.clone(), popped: 0, pass: None, in_pass: 0 };
+    (FifoSender { tx, rx, bell, meter }, receiver)
 }
 
 /// The end that pushes.
 pub struct FifoSender<T> {
     tx: channel::Sender<Entry<T>>,
+    /// To drop what came when the consumer had just gone: the channel would keep it as long as there is a sender.
+    rx: channel::Receiver<Entry<T>>,
     bell: Bell,
     meter: Arc<Meter>,
 }
 
 impl<T> Clone for FifoSender<T> {
     fn clone(&self) -> Self {
-        FifoSender { tx: self.tx.clone(), bell: self.bell.clone(), meter: self.meter.clone() }
+        FifoSender { tx: self.tx.clone(), rx: self.rx.clone(), bell: self.bell.clone(), meter: self.meter.clone() }
     }
 }
 
 impl<T> FifoSender<T> {
-    /// Puts `item` at the end, or gives it back when `class` has no room left or the consumer is gone. Never blocks.
+    /// Puts `item` at the end, or gives it back when `class` has no room left or the consumer is gone
+    /// ([`FifoSender::is_closed`] tells which). Never blocks.
+    ///
+    /// What the consumer has not taken when it goes is dropped, at the latest here.
     pub fn push(&self, item: T, class: Class, now: Time) -> Result<(), Full<T>> {
         let depth = self.meter.depth();
-        if depth >= class.limit(self.meter.capacity) {
+        if depth >= class.limit(self.meter.capacity) || self.is_closed() {
             self.meter.producers.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Full(item));
         }
@@ -183,6 +193,11 @@ impl<T> FifoSender<T> {
                     self.meter.producers.peak.fetch_max(depth + 1, Ordering::Relaxed);
                 }
                 self.bell.ring();
+                // The channel counts an item in a sequentially consistent step: the consumer that goes has seen this one,
+                // or is seen to be gone.
+                if self.meter.consumer.closed.load(Ordering::SeqCst) {
+                    discard(&self.rx);
+                }
                 Ok(())
             }
             Err(e) => {
@@ -199,7 +214,12 @@ impl<T> FifoSender<T> {
 
     /// Whether an item of `class` would be taken now (another producer may be faster).
     pub fn has_room(&self, class: Class) -> bool {
-        self.meter.depth() < class.limit(self.meter.capacity)
+        self.meter.depth() < class.limit(self.meter.capacity) && !self.is_closed()
+    }
+
+    /// Whether the consumer is gone: nothing will be taken any more.
+    pub fn is_closed(&self) -> bool {
+        self.meter.consumer.closed.load(Ordering::Relaxed)
     }
 
     /// The FIFO's meter.
@@ -208,7 +228,12 @@ impl<T> FifoSender<T> {
     }
 }
 
-/// The end that pops. One actor has it.
+/// Drops what nobody will take.
+fn discard<T>(rx: &channel::Receiver<Entry<T>>) {
+    while rx.try_recv().is_ok() {}
+}
+
+/// The end that pops. One actor has it. When it goes, what is in the FIFO is dropped, and nothing more is taken.
 ///
 /// It feeds [`Meter::service_time`] by itself when its actor is driven by a [`crate::Runner`]: an item popped in one
 /// pass that was there in the pass before proves a backlog in between, and the time between the two passes, divided by
@@ -282,6 +307,13 @@ impl<T> FifoReceiver<T> {
     /// The FIFO's meter.
     pub fn meter(&self) -> &Arc<Meter> {
         &self.meter
+    }
+}
+
+impl<T> Drop for FifoReceiver<T> {
+    fn drop(&mut self) {
+        self.meter.consumer.closed.store(true, Ordering::SeqCst);
+        discard(&self.rx);
     }
 }
 
@@ -420,5 +452,36 @@ mod tests {
             }
         });
         assert_eq!((meter.depth(), meter.passed()), (0, 2 * N));
+    }
+
+    #[test]
+    fn what_nobody_takes_any_more_is_dropped() {
+        let (tx, rx) = fifo("t", 2, Bell::silent());
+        let item = Arc::new(());
+        tx.push(item.clone(), Class::Internal, Time::ZERO).unwrap();
+        tx.push(item.clone(), Class::Internal, Time::ZERO).unwrap();
+        assert!(!tx.is_closed() && !tx.has_room(Class::Internal));
+        drop(rx);
+        assert!(tx.is_closed() && !tx.has_room(Class::Internal));
+        assert_eq!(tx.meter().depth(), 0);
+        assert_eq!(tx.push(item.clone(), Class::Internal, Time::ZERO), Err(Full(item.clone())));
+        assert_eq!(Arc::strong_count(&item), 1, "the sender keeps nothing");
+    }
+
+    #[test]
+    fn what_is_pushed_while_the_consumer_goes_is_dropped() {
+        for _ in 0..2000 {
+            let (tx, rx) = fifo("t", 8, Bell::silent());
+            let (item, start) = (Arc::new(()), std::sync::Barrier::new(2));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    while tx.push(item.clone(), Class::Internal, Time::ZERO).is_ok() {}
+                });
+                start.wait();
+                drop(rx);
+            });
+            assert_eq!(Arc::strong_count(&item), 1);
+        }
     }
 }

@@ -40,6 +40,14 @@ pub(crate) struct TuPort {
     pub(crate) events: FifoSender<TuEvent>,
 }
 
+impl TuPort {
+    /// What comes back is to be held until there is room. One that is gone hears of nothing, and holds up nobody.
+    fn tell(&self, event: TuEvent, now: Time) -> Option<TuEvent> {
+        let Full(event) = self.events.push(event, Class::Internal, now).err()?;
+        (!self.events.is_closed()).then_some(event)
+    }
+}
+
 /// What a controller is made of.
 pub(crate) struct ControllerParts {
     pub(crate) shard: u16,
@@ -245,7 +253,7 @@ impl TransactionController {
         let Some(port) = self.tus.get(usize::from(tu)) else { return };
         if !self.held_events.is_empty() {
             self.held_events.push_back((tu, event));
-        } else if let Err(Full(event)) = port.events.push(event, Class::Internal, now) {
+        } else if let Some(event) = port.tell(event, now) {
             self.held_events.push_back((tu, event));
             self.retry_at = now + HOLD;
         }
@@ -280,7 +288,7 @@ impl TransactionController {
             self.held_timers.pop_front();
         }
         while let Some((tu, event)) = self.held_events.pop_front() {
-            if let Err(Full(event)) = self.tus[usize::from(tu)].events.push(event, Class::Internal, now) {
+            if let Some(event) = self.tus[usize::from(tu)].tell(event, now) {
                 self.held_events.push_front((tu, event));
                 break;
             }

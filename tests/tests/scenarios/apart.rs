@@ -3,8 +3,10 @@
 use rutil::Placement;
 use stack::header::{HeaderValue as _, Method, NameAddr};
 use stack::helper::make_initial;
-use stack::tu::{NoResponse, Rest, SendOptions, TransactionUser, TuApart, TuContext, TuEvent, TuOptions};
-use stack::{Stack, StackError, TransportSpec};
+use stack::tu::{
+    MessageFilterRule, NoResponse, Rest, SendOptions, TransactionUser, TuApart, TuContext, TuEvent, TuOptions,
+};
+use stack::{Stack, StackError, TransportSpec, TuId};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -50,6 +52,14 @@ fn apart() -> (Stack, TuApart, Receiver<()>, SocketAddr) {
     (stack, apart, rung, address)
 }
 
+/// A stack that asks, and how it was answered.
+fn asker() -> (TuId, Stack, Receiver<u16>) {
+    let (mut builder, (tell, told)) = (Stack::builder(), channel());
+    builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse().expect("an address")));
+    let asker = builder.register_tu(TuOptions::default(), move |_| Echo(tell.clone()));
+    (asker, builder.start().expect("it starts"), told)
+}
+
 /// Works until there is nothing to do.
 fn rest(apart: &mut TuApart) -> Rest {
     loop {
@@ -65,11 +75,7 @@ fn it_works_when_its_bell_rings_and_ends_with_the_stack() {
     let (stack, mut user, rung, address) = apart();
     // Nothing has come: it may rest for ever.
     assert_eq!(rest(&mut user), Rest::Until(None));
-    let (tell, told) = channel();
-    let mut builder = Stack::builder();
-    builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse().expect("an address")));
-    let asker = builder.register_tu(TuOptions::default(), move |_| Echo(tell.clone()));
-    let client = builder.start().expect("it starts");
+    let (asker, client, told) = asker();
     let mut rng = rutil::Rng::from_os().expect("randomness");
     let target = format!("<sip:{address}>");
     let mut ask = || {
@@ -95,8 +101,27 @@ fn it_works_when_its_bell_rings_and_ends_with_the_stack() {
 
 #[test]
 fn one_that_was_dropped_holds_nobody_up() {
-    let (stack, user, _rung, _) = apart();
-    drop(user);
+    let (mut builder, (tell, _told)) = (Stack::builder(), channel());
+    builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse().expect("an address")));
+    let of = |method: &str| TuOptions { rule: MessageFilterRule::methods(&[method]), ..TuOptions::default() };
+    let say = tell.clone();
+    let user = builder.register_tu_apart(of("OPTIONS"), || {}, move |_| Echo(say.clone()));
+    builder.register_tu(of("MESSAGE"), move |_| Echo(tell.clone()));
+    let stack = builder.start().expect("it starts");
+    let target = format!("<sip:{}>", stack.transports().iter().next().expect("one").bound);
+    let (asker, client, heard) = asker();
+    let mut rng = rutil::Rng::from_os().expect("randomness");
+    let mut ask = |method: Method<'_>| {
+        let to = NameAddr::parse(&target).expect("a URI");
+        let msg = make_initial(&method, &to, &to, &mut rng);
+        client.send(asker, msg, SendOptions::default()).expect("there is room");
+        heard.recv_timeout(LIMIT)
+    };
+    drop(stack.take_apart(user).expect("nobody has taken it"));
+    for _ in 0..3 {
+        assert_eq!(ask(Method::Options), Ok(503), "it is gone");
+        assert_eq!(ask(Method::Message), Ok(200), "the other one is not");
+    }
     assert!(stack.shutdown(LIMIT));
     // One that nobody drives neither.
     let (tell, _told) = channel();
