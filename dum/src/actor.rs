@@ -3,7 +3,10 @@
 //!
 //! Messages reach it by the same bounded FIFO as on the stack's own thread, and while it is behind the stack answers new
 //! requests with 503. Commands come by a [`DumHandle`], from any thread. A message crosses a thread on its way in and one on
-//! its way out: that is the price, some microseconds.
+//! its way out: that is the price.
+//!
+//! [`Stack::shutdown`] and the drop of a [`Stack`] block. On the actor's own arbiter the first waits in vain for the actor,
+//! which cannot run meanwhile; let another thread do it: `tokio::task::spawn_blocking(move || stack.shutdown(limit))`.
 //!
 //! A callee whose directory is another actor, and is asked while the call rings:
 //! ```
@@ -164,8 +167,8 @@ impl DumActor {
             context.cancel_future(timer);
         }
         match self.apart.work() {
-            // Others of the arbiter have their turn first.
-            Rest::Again => self.after(Duration::ZERO, context),
+            // Others of the arbiter have their turn first; the shortest timer would be a whole millisecond.
+            Rest::Again => self.timer = Some(context.spawn(tokio::task::yield_now().into_actor(self).map(Self::go_on))),
             Rest::Until(Some(after)) => self.after(after, context),
             Rest::Until(None) => {}
             Rest::Over => context.stop(),
@@ -173,10 +176,12 @@ impl DumActor {
     }
 
     fn after(&mut self, after: Duration, context: &mut Context<Self>) {
-        self.timer = Some(context.run_later(after, |this, context| {
-            this.timer = None;
-            this.work(context);
-        }));
+        self.timer = Some(context.run_later(after, |this, context| Self::go_on((), this, context)));
+    }
+
+    fn go_on((): (), this: &mut Self, context: &mut Context<Self>) {
+        this.timer = None;
+        this.work(context);
     }
 
     /// Waits for the bell.
@@ -196,5 +201,47 @@ impl Actor for DumActor {
     fn started(&mut self, context: &mut Self::Context) {
         self.work(context);
         self.listen(context);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Congested, DumOptions};
+    use rutil::Rng;
+    use stack::TransportSpec;
+    use std::net::UdpSocket;
+    use std::task::{Poll, Waker};
+
+    struct App;
+    impl Application for App {}
+
+    #[test]
+    fn what_is_asked_of_an_actor_that_goes_is_answered() {
+        let (mut builder, mut rng) = (Stack::builder(), Rng::from_seed(1));
+        builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse().unwrap()));
+        let seat = register(&mut builder, move || DialogUsageManager::new(App, DumOptions::default(), &mut rng));
+        let stack = builder.start().unwrap();
+        let (actor, handle) = seat.take(&stack);
+        let mut answer = std::pin::pin!(handle.ask(|_, _| 1));
+        let mut context = std::task::Context::from_waker(Waker::noop());
+        assert_eq!(answer.as_mut().poll(&mut context), Poll::Pending, "it is not driven");
+        drop(actor);
+        assert_eq!(answer.as_mut().poll(&mut context), Poll::Ready(Err(Congested)));
+        assert_eq!(handle.command(|_, _| {}), Err(Congested));
+        // So is who is outside, more than once.
+        let (to, peer) = (stack.transports().iter().next().unwrap().bound, UdpSocket::bind("127.0.0.1:0").unwrap());
+        peer.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let own = peer.local_addr().unwrap();
+        for branch in ["one", "two"] {
+            let options = format!(
+                "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{branch}\r\nMax-Forwards: 70\r\n\
+                 From: <sip:{own}>;tag=1\r\nTo: <sip:{to}>\r\nCall-ID: {branch}\r\nCSeq: 1 OPTIONS\r\n\r\n"
+            );
+            peer.send_to(options.as_bytes(), to).unwrap();
+            let mut buffer = [0; 2048];
+            let len = peer.recv(&mut buffer).unwrap();
+            assert!(buffer[..len].starts_with(b"SIP/2.0 503 "), "{}", buffer[..len].escape_ascii());
+        }
     }
 }

@@ -250,6 +250,10 @@ impl Stack {
     /// Refuses what begins something new with 503, waits until every pending transaction has ended, at most `limit`,
     /// and stops. True when all had ended. Transactions that only absorb retransmissions are not waited for. What was
     /// counted can still be read then.
+    ///
+    /// It blocks its thread. Where that thread drives a transaction user ([`StackBuilder::register_tu_apart`]), that one
+    /// cannot end anything meanwhile, and `limit` passes: on an executor, give the call to a thread of its own, as by
+    /// `tokio::task::spawn_blocking(move || stack.shutdown(limit))`.
     pub fn shutdown(&self, limit: Duration) -> bool {
         for core in &self.cores {
             core.draining.store(true, Ordering::Relaxed);
