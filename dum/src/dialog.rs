@@ -92,6 +92,8 @@ pub struct Dialog {
     local_cseq: Option<u32>,
     /// The highest number of a request from the other side, if there was one.
     remote_cseq: Option<u32>,
+    /// The number of the request in the dialog that brought the remote target last, if one did.
+    target_cseq: Option<u32>,
     secure: bool,
 }
 
@@ -126,6 +128,7 @@ impl Dialog {
             route_set: reversed(routes_of(response)?),
             local_cseq: Some(request.header(h::CSEQ)?.number),
             remote_cseq: None,
+            target_cseq: None,
             secure: is_secure(request, response),
         })
     }
@@ -146,6 +149,7 @@ impl Dialog {
             route_set: reversed(routes_of(response)?),
             local_cseq: Some(response.header(h::CSEQ)?.number),
             remote_cseq: None,
+            target_cseq: None,
             secure: false,
         })
     }
@@ -177,6 +181,7 @@ impl Dialog {
             route_set: routes_of(request)?,
             local_cseq: None,
             remote_cseq: Some(request.header(h::CSEQ)?.number),
+            target_cseq: None,
             secure: is_secure(request, request),
         })
     }
@@ -204,6 +209,7 @@ impl Dialog {
             route_set: routes_of(notify)?,
             local_cseq: Some(subscribe.header(h::CSEQ)?.number),
             remote_cseq: Some(notify.header(h::CSEQ)?.number),
+            target_cseq: None,
             secure: is_secure(subscribe, notify),
         })
     }
@@ -298,11 +304,16 @@ impl Dialog {
 
     /// A request that [`Dialog::receive_request`] took is accepted: if it is a target refresh request, its Contact is the
     /// remote target from now on. One that is refused leaves the target as it is (RFC 6141 §4: a re-INVITE counts with
-    /// its 2xx, or a provisional response that is sent reliably).
+    /// its 2xx, or a provisional response that is sent reliably). Accepted after a later one, it brings nothing: the other
+    /// side has moved on since.
     pub fn refresh_target(&mut self, request: &Message) {
-        let refreshes = request.method().is_some_and(|method| refreshes_target(&method));
-        if let (true, Ok(Some(contact))) = (refreshes, contact_of(request)) {
+        let Ok(cseq) = request.header(h::CSEQ) else { return };
+        if !refreshes_target(&cseq.method) || self.target_cseq.is_some_and(|last| cseq.number < last) {
+            return;
+        }
+        if let Ok(Some(contact)) = contact_of(request) {
             self.remote_target = contact.uri;
+            self.target_cseq = Some(cseq.number);
         }
     }
 

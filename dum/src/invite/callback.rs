@@ -1,7 +1,7 @@
 //! What the application is told of a call.
 
-use super::redirect;
 use super::{EndReason, InviteSession, InviteSessionHandler, RemoteControl, ServerInviteSession, Session};
+use super::{in_dialog, redirect};
 use crate::application::Application;
 use crate::dum::Dum;
 use crate::handle::Handle;
@@ -90,7 +90,11 @@ impl Callback {
                     }
                     _ => handler.on_message(dum, call, msg),
                 };
-                dum.refuse(transaction, msg, status.clamp(200, 699));
+                let status = status.clamp(200, 699);
+                if status < 300 {
+                    in_dialog::accepts(dum, call, msg);
+                }
+                dum.refuse(transaction, msg, status);
             }
             (What::Answered(method, outcome), _) => handler.on_request_answered(dum, call, &method, &outcome),
             (What::Terminated(reason), msg) => handler.on_terminated(dum, call, reason, msg),

@@ -1,7 +1,7 @@
 //! Where requests in a dialog go when the other side moves (RFC 3261 §12.2, RFC 6141 §4): to its new Contact as soon as
 //! what brought that is accepted, and not before.
 
-use super::tests::{App, SDP, asked, calling_with, fork, sent, within};
+use super::tests::{App, SDP, addr, asked, calling_with, fork, sent, within};
 use super::*;
 use crate::testing::Bench;
 use crate::{DumOptions, Reliability};
@@ -15,7 +15,9 @@ fn sdp() -> Sdp {
 
 /// A call that was taken, and its local tag.
 fn answered() -> (Bench<App>, Handle<InviteSession>, String) {
-    let mut bench = Bench::new(App::default());
+    let mut options = DumOptions::default();
+    options.master.add_method(Method::Refer);
+    let mut bench = Bench::with_options(App::default(), options);
     bench.ask(1, asked(|_| {}));
     let call = bench.dum.application().calls[0];
     let take = |dum: &mut Dum<'_>| {
@@ -160,4 +162,53 @@ fn before_the_2xx_a_reliable_response_or_an_update_moves_the_callee() {
     assert_eq!(sent(&mut bench), ["PRACK six"]);
     fork(&mut bench, (transaction, &invite), 500, "one");
     assert_eq!(goes_to(&mut bench, call), "six");
+}
+
+/// A REFER of the peer, who is somewhere else now.
+fn referred(number: u32, tag: &str, user: &str) -> Message {
+    let mut refer = moved(&Method::Refer, number, tag, user, false);
+    refer.set(h::REFER_TO, "<sip:carol@192.0.2.3>");
+    refer
+}
+
+#[test]
+fn what_is_accepted_late_moves_nobody_back() {
+    let (mut bench, call, tag) = answered();
+    bench.ask(5, referred(5, &tag, "fifth"));
+    let refer = bench.dum.application().refer.unwrap();
+    bench.ask(6, moved(&Method::Update, 6, &tag, "sixth", false));
+    assert_eq!((bench.response().1.status(), goes_to(&mut bench, call).as_str()), (Some(200), "sixth"));
+    bench.with(|_, dum| refer.accept(dum)).unwrap();
+    assert_eq!(sent(&mut bench), ["202", "NOTIFY sixth"]);
+    assert_eq!(goes_to(&mut bench, call), "sixth");
+    bench.ask(7, moved(&Method::Update, 7, &tag, "seventh", false));
+    assert_eq!((bench.response().1.status(), goes_to(&mut bench, call).as_str()), (Some(200), "seventh"));
+}
+
+#[test]
+fn a_transfer_moves_the_peer_too() {
+    let (mut bench, call, tag) = answered();
+    // One of which nobody wants to hear more.
+    let mut quiet = referred(2, &tag, "second");
+    quiet.set(h::REFER_SUB, "false");
+    bench.ask(2, quiet);
+    let refer = bench.dum.application().refer.unwrap();
+    bench.with(|_, dum| refer.accept(dum)).unwrap();
+    assert_eq!((bench.response().1.status(), goes_to(&mut bench, call).as_str()), (Some(202), "second"));
+    // The answer to a NOTIFY, and one to a REFER of ours.
+    bench.ask(3, referred(3, &tag, "third"));
+    let refer = bench.dum.application().refer.unwrap();
+    bench.with(|_, dum| refer.accept(dum)).unwrap();
+    assert_eq!(bench.response().1.status(), Some(202));
+    let moves = |bench: &mut Bench<App>, user: &str| {
+        let (transaction, msg) = bench.request();
+        let mut ok = msg.make_response(if user == "fourth" { 200 } else { 202 }, None, None);
+        ok.push_back(h::CONTACTS, &format_args!("<sip:{user}@192.0.2.9>"));
+        bench.event(TuEvent::Response { transaction, msg: ok.into() });
+        msg.method().unwrap().as_str().to_owned()
+    };
+    assert_eq!((moves(&mut bench, "fourth").as_str(), goes_to(&mut bench, call).as_str()), ("NOTIFY", "fourth"));
+    let carol = addr("<sip:carol@192.0.2.3>");
+    bench.with(|_, dum| call.refer(dum, &carol, true)).unwrap();
+    assert_eq!((moves(&mut bench, "fifth").as_str(), goes_to(&mut bench, call).as_str()), ("REFER", "fifth"));
 }

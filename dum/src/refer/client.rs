@@ -94,6 +94,7 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, outcome: Ou
         return dum.call_back(Callback::Rejected { refer, outcome });
     };
     this.accepted = true;
+    dum.core.dialogs.answered(this.dialog, &response);
     let quiet = response.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
     let over = quiet || !this.subscribe;
     dum.call_back(Callback::Accepted { refer, msg: response });

@@ -79,6 +79,9 @@ impl Handle<ServerRefer> {
         let mut response = dum.make_response(&msg, 202, None);
         response.push_back(h::CONTACTS, &dum.contact_in_answer(dum.core.master.user(), &msg));
         if !subscribe {
+            if let Some(dialog) = dum.core.server_refers.get(self)?.dialog {
+                dum.core.dialogs.accepted(dialog, &msg);
+            }
             response.set(h::REFER_SUB, "false");
             dum.stack.respond(transaction, response);
             end(dum, self);
@@ -206,7 +209,11 @@ fn enter_dialog(
 /// One of its NOTIFYs was answered: 481 says that nobody listens (RFC 6665 §4.2.2).
 pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, outcome: &Outcome) {
     if outcome.status == 481 || outcome.response.is_none() {
-        end(dum, refer);
+        return end(dum, refer);
+    }
+    let dialog = dum.core.server_refers.get(refer).ok().and_then(|this| this.dialog);
+    if let (Some(dialog), Some(response), true) = (dialog, &outcome.response, outcome.is_success()) {
+        dum.core.dialogs.answered(dialog, response);
     }
 }
 
