@@ -10,7 +10,7 @@ use crate::refer;
 use crate::registration;
 use crate::subscription;
 use crate::validate;
-use stack::header::{Method, RetryAfter, h, p};
+use stack::header::{Method, h, p};
 use stack::message::Message;
 use stack::tu::{ClientTransaction, ServerTransaction, TuEvent};
 use std::sync::Arc;
@@ -85,11 +85,10 @@ fn within_dialog(dum: &mut Dum<'_>, request: Request) {
     let Some(dialog) = dum.core.dialogs.of_request(&request.msg) else { return first_in_dialog(dum, request) };
     let Ok(entry) = dum.core.dialogs.get_mut(dialog) else { return };
     if let Err(error) = entry.dialog.receive_request(&request.msg) {
-        let mut response = dum.make_response(&request.msg, error.status(), None);
-        if error.status() == 500 {
-            response.set(h::RETRY_AFTER, &RetryAfter::new(dum.rng().range(11) as u32));
-        }
-        return dum.stack.respond(request.transaction, response);
+        return match error.status() {
+            500 => dum.refuse_for_now(request.transaction, &request.msg),
+            status => dum.refuse(request.transaction, &request.msg, status),
+        };
     }
     let usages = entry.usages.clone();
     match usages.into_iter().find(|usage| usage.takes(dum.core, &request.msg)) {

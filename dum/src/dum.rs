@@ -8,7 +8,7 @@ use crate::handle::{Handle, UsageEnded};
 use crate::profile::{MasterProfile, UserProfile};
 use crate::usage::Usage;
 use rutil::{Rng, Time};
-use stack::header::{Contact, Method, NameAddr, h, p};
+use stack::header::{Contact, Method, NameAddr, RetryAfter, h, p};
 use stack::helper;
 use stack::message::Message;
 use stack::transport::{TransportInfo, TransportType};
@@ -64,6 +64,13 @@ impl Dum<'_> {
     /// Answers a request with a status and no more than what every response of ours says.
     pub(crate) fn refuse(&mut self, transaction: ServerTransaction, request: &Message, status: u16) {
         let response = self.make_response(request, status, None);
+        self.stack.respond(transaction, response);
+    }
+
+    /// Answers a request that may come again in a moment: 500 with a Retry-After of 0 to 10 s (RFC 3261 §14.2).
+    pub(crate) fn refuse_for_now(&mut self, transaction: ServerTransaction, request: &Message) {
+        let mut response = self.make_response(request, 500, None);
+        response.set(h::RETRY_AFTER, &RetryAfter::new(self.rng().range(11) as u32));
         self.stack.respond(transaction, response);
     }
 

@@ -16,7 +16,7 @@ use crate::handle::Handle;
 use crate::outcome::Outcome;
 use crate::usage::Usage;
 use stack::contents::sdp::Sdp;
-use stack::header::{Method, RetryAfter, h};
+use stack::header::{Method, h};
 use stack::message::Message;
 use stack::tu::ClientTransaction;
 use std::sync::Arc;
@@ -114,11 +114,7 @@ pub(super) fn change(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Re
     this.modify = next;
     let refusal = match actions {
         [Action::Refuse491] => dum.make_response(&msg, 491, None),
-        [Action::Refuse500] => {
-            let mut response = dum.make_response(&msg, 500, None);
-            response.set(h::RETRY_AFTER, &RetryAfter::new(dum.rng().range(11) as u32));
-            response
-        }
+        [Action::Refuse500] => return dum.refuse_for_now(transaction, &msg),
         _ => return offered(dum, call, Request { transaction, msg }, description),
     };
     dum.stack.respond(transaction, refusal);

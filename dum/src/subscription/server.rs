@@ -289,16 +289,20 @@ fn enter_dialog(
     Ok(())
 }
 
-/// Whether a request in the dialog is a SUBSCRIBE for it: as long as it is not answered, there is nothing to refresh.
+/// Whether a request in the dialog is a SUBSCRIBE for it.
 pub(crate) fn takes(core: &Core, sub: Handle<ServerSubscription>, request: &Message) -> bool {
-    let this = core.server_subscriptions.get(sub).ok().filter(|this| this.asked.is_none());
-    request.method() == Some(Method::Subscribe) && this.is_some_and(|this| this.event.matches(request))
+    let this = core.server_subscriptions.get(sub);
+    request.method() == Some(Method::Subscribe) && this.is_ok_and(|this| this.event.matches(request))
 }
 
 /// A SUBSCRIBE of it: a refresh, or with Expires 0 its end.
 pub(crate) fn refreshed(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, request: Request) {
     let Request { transaction, msg } = request;
     let Ok(this) = dum.core.server_subscriptions.get(sub) else { return };
+    if this.asked.is_some() {
+        // As long as it is not answered, there is nothing to refresh.
+        return dum.refuse_for_now(transaction, &msg);
+    }
     if this.end.is_some() {
         return dum.refuse(transaction, &msg, 481);
     }

@@ -268,12 +268,12 @@ fn a_subscribe_may_be_accepted_when_all_else_in_its_dialog_is_over() {
     let (transaction, last) = bench.request();
     bench.respond(transaction, &last, 200);
     assert_eq!((bench.dum.counts().subscriptions, bench.dum.counts().dialogs), (1, 1));
-    // Another SUBSCRIBE of that id refreshes nothing that there is: it waits as well.
+    // Another SUBSCRIBE of that id refreshes nothing that there is yet: it is to come again.
     second.set(h::CSEQ, "4 SUBSCRIBE");
     bench.ask(2, second);
-    bench.nothing_sent();
-    bench.with(|app, dum| app.served[2].reject(dum, 403, |_| {})).unwrap();
-    assert_eq!(bench.response().1.status(), Some(403));
+    let (_, later) = bench.response();
+    assert_eq!((later.status(), later.exists(h::RETRY_AFTER)), (Some(500), true));
+    assert_eq!(bench.dum.counts().subscriptions, 1);
     bench.with(|app, dum| app.served[1].accept(dum, SubscriptionState::Active, None)).unwrap();
     assert_eq!(bench.response().1.status(), Some(200));
     let (transaction, told) = bench.request();
