@@ -54,13 +54,12 @@ fn the_kernel_says_when_a_datagram_came() {
         let (local, _wire) = bench.udp(0, addr, &UdpOptions { timestamps, ..UdpOptions::default() });
         let local = SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), local.port());
         peer("127.0.0.1:0").send_to(b"OPTIONS sip:a@b SIP/2.0\r\n\r\n", local).unwrap();
-        // Read as if an hour later, of which the kernel knows nothing: what counts is how long ago it was.
+        // Read as if an hour later: with the kernel's word it came before that.
         bench.group.sleep(Some(PATIENCE));
         let now = bench.clock.now() + Duration::from_secs(3600);
         assert_eq!(bench.group.turn(now), Turn::Worked);
         let Some(Received::Datagram { at, flow, .. }) = bench.rx.pop() else { panic!("nothing came") };
         assert_eq!(at < now, timestamps, "{addr}");
-        assert!(now.since(at) < PATIENCE, "{addr}: {at:?} of {now:?}");
         assert_eq!(flow.local.is_some(), addr.starts_with("0."), "{addr}");
     }
 }
@@ -76,9 +75,6 @@ fn a_beat_is_slept_whatever_has_come() {
     bench.group.sleep(None);
     assert!(bench.clock.now().since(before) >= beat);
     assert_eq!(bench.group.turn(bench.clock.now()), Turn::Worked);
-    // A look is no sleep, and what is due within the beat is looked for behind it.
-    bench.group.sleep(Some(Duration::ZERO));
-    bench.group.sleep(Some(beat / 2));
 }
 
 #[test]
