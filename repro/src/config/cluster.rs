@@ -9,10 +9,10 @@ use stack::uri::Uri;
 use std::fmt;
 use std::str::FromStr;
 
-/// The fewest characters of the secret: nobody guesses as many.
-const SHORTEST_SECRET: usize = 16;
+/// Hexadecimal digits of the secret: 256 bits, which nobody guesses, whatever they see that was made with them.
+const SECRET_DIGITS: usize = 64;
 
-const SECRET: &str = "expected 16 characters or more, as `openssl rand -hex 32` makes them";
+const SECRET: &str = "expected 64 hexadecimal digits, the same at each node: make them with `openssl rand -hex 32`";
 const PASSWORD: &str = "expected the password of the Redis server";
 
 /// Several nodes that share their bindings.
@@ -177,7 +177,10 @@ pub struct Secret(ClusterSecret);
 
 impl Secret {
     fn new(text: &str) -> Result<Self, &'static str> {
-        if text.len() < SHORTEST_SECRET { Err(SECRET) } else { Ok(Secret(ClusterSecret::new(text))) }
+        match text.len() == SECRET_DIGITS && text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
+            true => Ok(Secret(ClusterSecret::new(&text.to_ascii_lowercase()))),
+            false => Err(SECRET),
+        }
     }
 }
 
@@ -258,7 +261,11 @@ mod tests {
         Config::parse(&format!("[cluster]\n{text}"), "my.toml").map_err(|error| error.to_string())
     }
 
-    const LEAST: &str = "node = \"a\"\nredis = [\"redis://127.0.0.1\"]\nsecret = \"0123456789abcdef\"\n";
+    const DIGITS: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    const LEAST: &str = concat!(
+        "node = \"a\"\nredis = [\"redis://127.0.0.1\"]\n",
+        "secret = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n"
+    );
 
     #[test]
     fn what_a_node_needs() {
@@ -268,12 +275,12 @@ mod tests {
             ("repro", "a", "redis://127.0.0.1:6379")
         );
         for (text, told) in [
-            ("redis = [\"redis://x\"]\nsecret = \"0123456789abcdef\"", "missing field `node`"),
+            (&*format!("redis = [\"redis://x\"]\nsecret = \"{DIGITS}\""), "missing field `node`"),
             ("node = \"a\"\nredis = [\"redis://x\"]", "cluster.secret"),
-            ("node = \"a\"\nredis = []\nsecret = \"0123456789abcdef\"", "cluster.redis: expected at least one"),
+            (&format!("node = \"a\"\nredis = []\nsecret = \"{DIGITS}\""), "cluster.redis: expected at least one"),
             ("node = \"a b\"\nredis = [\"redis://x\"]", "A-Z a-z"),
             (
-                "node = \"a\"\nredis = [\"redis://x\", \"rediss://y\"]\nsecret = \"0123456789abcdef\"",
+                &format!("node = \"a\"\nredis = [\"redis://x\", \"rediss://y\"]\nsecret = \"{DIGITS}\""),
                 "all redis or all rediss",
             ),
             (&format!("{LEAST}address = \"sip:a@b\""), "without a user"),
@@ -298,9 +305,17 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         let config = parse(&format!("{LEAST}password = \"s3cret\"")).unwrap();
+        let as_upper = parse(&LEAST.replace(DIGITS, &DIGITS.to_ascii_uppercase())).unwrap().cluster.unwrap();
+        assert!(
+            as_upper.shared_secret().unwrap() == config.cluster.as_ref().unwrap().shared_secret().unwrap(),
+            "digits are digits"
+        );
         assert!(!format!("{config:?}").contains("s3cret") && !format!("{config:?}").contains("0123456789"));
         assert_eq!(config.cluster.unwrap().redis_password().unwrap().unwrap().secret(), "s3cret");
-        for text in ["secret = \"s3cret\"", "secret = 8383838383838", "password = 8383838383838", "password = \"\""] {
+        // A sentence of 64 characters is easier to guess than as many digits.
+        let phrase = format!("secret = \"{}\"", "s3cret, s3cret. ".repeat(4));
+        let wrong = ["secret = \"s3cret\"", "secret = 8383838383838", "password = 8383838383838", "password = \"\""];
+        for text in wrong.into_iter().chain([&*phrase]) {
             let error = parse(&format!("node = \"a\"\nredis = [\"redis://x\"]\n{text}")).unwrap_err();
             assert!(!error.contains("s3cret") && !error.contains("8383") && error.contains("expected"), "{error}");
         }

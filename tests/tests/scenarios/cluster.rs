@@ -11,6 +11,7 @@ use tests::peers::{Redis, Repro, available};
 use tests::raw;
 
 const PASSWORD: &str = "geheim";
+const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Several nodes.
 struct Site {
@@ -29,7 +30,7 @@ impl Site {
             "domains = [\"test.example\"]\npin_runners = false\n[nat]\ndetect = \"auto\"\n[log]\nfilter = \"info\"\n\
              [registrar]\nmin_expires = 1\n\
              [cluster]\nnode = \"{name}\"\nredis = [\"redis://{}\"]\npassword = \"{PASSWORD}\"\n\
-             secret = \"0123456789abcdef0123456789abcdef\"\n",
+             secret = \"{SECRET}\"\n",
             self.redis.address()
         );
         let file = File::new(&format!("cluster-{}-{name}", self.redis.address().ip()), &text);
