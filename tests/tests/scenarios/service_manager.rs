@@ -114,4 +114,7 @@ fn the_unit_is_right() {
     let (_, said) = verify(&path);
     assert!(said.contains("WatchdogSecs"), "{said}");
     fs::remove_dir_all(&folder).expect("it is ours");
+    // With a start each second the limit of five in ten seconds would end the attempts.
+    let of_unit = unit.split("[Service]").next().unwrap_or_default();
+    assert!(unit.contains("\nRestartSec=1\n") && of_unit.contains("\nStartLimitIntervalSec=0\n"), "{unit}");
 }
