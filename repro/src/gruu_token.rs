@@ -2,7 +2,8 @@
 //!
 //! Nothing is kept of them: a token has the address-of-record in it, encrypted, and marks of the device and of the Call-ID
 //! that it was given for, behind a keyed code. It is good as long as a binding of that device with that Call-ID lives. The
-//! keys live as long as the process, as bindings do. SipHash-2-4, which is made to be a pseudo-random function, gives the
+//! keys live as long as the process, or at nodes that share a secret as long as that: nonces have 128 bits, so that no two
+//! are the same however many nodes draw them at random, and for how long. SipHash-2-4, which is made to be a pseudo-random function, gives the
 //! key stream, the marks and the code, under a key each.
 
 use crate::cluster::ClusterSecret;
@@ -14,7 +15,7 @@ use std::hash::Hasher;
 /// How a user part begins that is meant to be a token.
 const PREFIX: &str = "gruu-";
 /// What makes two tokens differ that are given for the same.
-const NONCE: usize = 8;
+const NONCE: usize = 16;
 /// The marks of device and Call-ID.
 const MARKS: usize = 16;
 /// The code that proves where a token comes from.
@@ -59,8 +60,13 @@ impl GruuTokens {
         GruuTokens { stream: key("gruu stream"), mark: key("gruu mark"), proof: key("gruu proof") }
     }
 
+    /// What makes tokens differ, drawn at random.
+    pub fn nonce(rng: &mut Rng) -> u128 {
+        u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64())
+    }
+
     /// A token: `gruu-` and hexadecimal digits. No `nonce` may be used twice.
-    pub fn token(&self, aor: &str, device: &str, call_id: &str, nonce: u64) -> String {
+    pub fn token(&self, aor: &str, device: &str, call_id: &str, nonce: u128) -> String {
         let mut octets = Vec::with_capacity(NONCE + MARKS + aor.len() + BLOCK + PROOF);
         octets.extend(nonce.to_be_bytes());
         octets.extend(self.mark(device).to_be_bytes());
@@ -103,7 +109,7 @@ impl GruuTokens {
             return None;
         }
         let (nonce, _) = octets.split_first_chunk()?;
-        self.crypt(u64::from_be_bytes(*nonce), octets.get_mut(NONCE..)?);
+        self.crypt(u128::from_be_bytes(*nonce), octets.get_mut(NONCE..)?);
         let (device, rest) = octets.get(NONCE..)?.split_first_chunk()?;
         let (call_id, aor) = rest.split_first_chunk()?;
         let aor = std::str::from_utf8(aor).ok()?.trim_end_matches('\0').to_owned();
@@ -125,7 +131,7 @@ impl GruuTokens {
     }
 
     /// Encrypts what is plain, and the other way round.
-    fn crypt(&self, nonce: u64, octets: &mut [u8]) {
+    fn crypt(&self, nonce: u128, octets: &mut [u8]) {
         for (at, block) in octets.chunks_mut(BLOCK).enumerate() {
             let key = code(self.stream, &[&nonce.to_be_bytes(), &(at as u64).to_be_bytes()]).to_be_bytes();
             block.iter_mut().zip(key).for_each(|(octet, key)| *octet ^= key);

@@ -20,7 +20,7 @@ pub(super) struct Writer<'a> {
     pub(super) aor: &'a str,
     pub(super) now: Time,
     /// Of the first temporary GRUU; the others count on from there.
-    pub(super) nonce: u64,
+    pub(super) nonce: u128,
 }
 
 impl Writer<'_> {

@@ -7,6 +7,7 @@
 use super::compositor::Counted;
 use super::document::Writer;
 use super::subscriber::{is_fetch, lead, resource_of};
+use crate::gruu_token::GruuTokens;
 use crate::location::{Changes, Watcher as By};
 use crate::proxy::Server;
 use dum::subscription::{ServerSubscription, ServerSubscriptionEnd, ServerSubscriptionHandler, SubscriptionState};
@@ -126,7 +127,7 @@ impl RegPackage {
 
     /// What has changed waits to be told; of a contact that waits already the last counts.
     fn add(&mut self, sub: Sub, changes: &Changes, dum: &mut Dum<'_>) {
-        let (now, nonce) = (dum.now(), dum.rng().next_u64());
+        let (now, nonce) = (dum.now(), GruuTokens::nonce(dum.rng()));
         let Some(watcher) = self.watchers.get_mut(&sub) else { return };
         // Then nothing but the store tells the rest, and everything is told.
         watcher.all |= changes.lost || watcher.waiting.len() + changes.list.len() > MOST_WAITING;
@@ -162,7 +163,7 @@ impl RegPackage {
 
     /// The next document.
     fn next(&mut self, sub: Sub, room: usize, dum: &mut Dum<'_>) -> Option<RegInfo> {
-        let (now, nonce) = (dum.now(), dum.rng().next_u64());
+        let (now, nonce) = (dum.now(), GruuTokens::nonce(dum.rng()));
         let watcher = self.watchers.get_mut(&sub)?;
         let mut writer = Writer { server: &self.server, aor: &watcher.aor, now, nonce };
         let state = if watcher.all { DocumentState::Full } else { DocumentState::Partial };

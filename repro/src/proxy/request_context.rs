@@ -6,6 +6,7 @@ use crate::accounting::{Account, Accounting};
 use crate::cluster::Change;
 use crate::events::Parties;
 use crate::forwarding::Onward;
+use crate::gruu_token::GruuTokens;
 use crate::processors::ProcessorResult;
 use crate::provisioning::Trust;
 use crate::registrar::{Registered, Registrar};
@@ -399,7 +400,7 @@ impl RequestContext<'_, '_> {
     /// Lets the registrar answer.
     pub fn register(&mut self, aor: &str) -> ProcessorResult {
         let (tag, now) = (self.stack.rng().token::<13>(), self.stack.now());
-        let nonce = self.stack.rng().next_u64();
+        let nonce = GruuTokens::nonce(self.stack.rng());
         let route = self.server.cluster().and_then(|cluster| {
             let flow = self.request.source()?.flow;
             cluster.route(&self.stack.flow_token(&flow, Purpose::Device))

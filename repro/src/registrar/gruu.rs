@@ -15,7 +15,7 @@ pub(super) struct Names<'a> {
     /// Its URI, as the To of the REGISTER says it.
     pub(super) to: SipUri<'a>,
     /// Of the first token; the others count on from there.
-    pub(super) nonce: u64,
+    pub(super) nonce: u128,
 }
 
 impl Names<'_> {
@@ -26,7 +26,7 @@ impl Names<'_> {
         let secure = self.to.secure || binding.is_sips();
         let base = SipUri { secure, port: self.to.port, ..SipUri::new(self.to.host.clone()) };
         let public = SipUri { user: self.to.user.clone(), ..base.clone() }.with_param(p::GR, urn(device));
-        let token = self.tokens.token(self.aor, device, &binding.call_id, self.nonce.wrapping_add(at));
+        let token = self.tokens.token(self.aor, device, &binding.call_id, self.nonce.wrapping_add(at.into()));
         let temporary = base.with_user(&token).with_flag(p::GR);
         format!(";pub-gruu=\"{public}\";temp-gruu=\"{temporary}\"")
     }

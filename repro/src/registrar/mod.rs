@@ -52,7 +52,7 @@ pub struct Registrar<'a> {
     /// The transports that requests to contacts leave by.
     pub transports: &'a TransportTable,
     /// A random number.
-    pub nonce: u64,
+    pub nonce: u128,
     /// How other nodes that share the bindings get to the flow that it came by.
     pub route: Option<Arc<str>>,
 }
