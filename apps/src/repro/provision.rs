@@ -158,13 +158,16 @@ fn check(config: &Config) -> Done {
 
 /// What is right, and means nothing all the same.
 fn unheeded(records: &Records, trust_domain: bool) -> Vec<String> {
+    if trust_domain {
+        return Vec::new();
+    }
     let unheeded = |Placed { record, place }: &Placed<PeerRecord>| {
         let keys = [("identity", record.identity.is_some()), ("trust_domain", record.trust_domain.is_some())];
-        let (key, _) = keys.into_iter().find(|(_, is_set)| *is_set && !trust_domain)?;
         let name = one_line(&record.name);
-        Some(format!("{place}: peer {name} {key}: it means nothing until identity.trust_domain is true"))
+        let what = |key| format!("{place}: peer {name} {key}: it means nothing until identity.trust_domain is true");
+        keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| what(key)).collect::<Vec<_>>()
     };
-    records.peers.iter().filter_map(unheeded).collect()
+    records.peers.iter().flat_map(unheeded).collect()
 }
 
 fn compile(records: &Records) -> Result<Provisioning, ProvisioningError> {

@@ -165,14 +165,16 @@ impl Cluster {
         self.send(Job { aor: aor.into(), changes, waits: Some((shard, number)) })
     }
 
-    /// The same where nobody waits. When there is no room it is left, and the others have what is gone until it expires.
-    pub fn note(&self, aor: &str, changes: Vec<Change>) {
-        if !changes.is_empty()
-            && self.notes.take().is_ok()
-            && self.send(Job { aor: aor.into(), changes, waits: None }).is_err()
-        {
-            self.notes.give_back(1);
+    /// The same where nobody waits.
+    ///
+    /// # Errors
+    /// When there is no room: the others have what is gone until it expires.
+    pub fn note(&self, aor: &str, changes: Vec<Change>) -> Result<(), NotKept> {
+        if changes.is_empty() {
+            return Ok(());
         }
+        self.notes.take()?;
+        self.send(Job { aor: aor.into(), changes, waits: None }).inspect_err(|_| self.notes.give_back(1))
     }
 
     /// Whoever writes has taken this.

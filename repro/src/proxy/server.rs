@@ -224,13 +224,22 @@ impl Server {
         }
     }
 
-    /// Has it noted that these bindings are gone.
+    /// Has it noted that these bindings are gone. When there is no room they stay where they are kept until they expire.
     pub fn note_gone(&self, aor: &str, gone: &[Binding]) {
+        // Who cannot lose them tries again.
+        let _ = self.try_note_gone(aor, gone);
+    }
+
+    /// The same for who tries again.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub(crate) fn try_note_gone(&self, aor: &str, gone: &[Binding]) -> Result<(), NotKept> {
         match self.keeper() {
-            _ if gone.is_empty() => {}
+            _ if gone.is_empty() => Ok(()),
             Some(Keeper::Cluster(cluster)) => cluster.note(aor, gone.iter().map(forget).collect()),
             Some(Keeper::Store(journal)) => journal.note(aor),
-            None => {}
+            None => Ok(()),
         }
     }
 

@@ -77,7 +77,10 @@ impl Agent for Courier {
         match code {
             200..=299 => {
                 self.silo.remove(&aor, id);
-                context.server.journal().into_iter().for_each(|journal| journal.note(&aor));
+                if let Some(journal) = context.server.journal() {
+                    // Without room they are given once more after a restart.
+                    let _ = journal.note(&aor);
+                }
             }
             // The device cannot be reached, or not now: nothing more is tried before it registers again.
             408 | 410 | 430 | 480 | 486 | 500..=599 => return self.silo.rest(&aor, self.shard),

@@ -1,7 +1,7 @@
 //! Changes of records, and what the records are with them.
 
 use crate::provisioning::{Place, ProvisioningError, Records, Row};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// How often a change is looked at anew because others have changed records meanwhile.
 pub(super) const ATTEMPTS: usize = 10;
@@ -20,8 +20,9 @@ pub enum Change<'r> {
     },
 }
 
-/// What changes come to: of two of the same key the later one counts.
-pub(super) struct Overlay<'r>(HashMap<(&'r str, &'r str), Option<&'r Row>>);
+/// What changes come to: of two of the same key the later one counts. In the order of their names, so that of several that
+/// are wrong the same is told each time.
+pub(super) struct Overlay<'r>(BTreeMap<(&'r str, &'r str), Option<&'r Row>>);
 
 impl<'r> Overlay<'r> {
     pub(super) fn new(changes: &[Change<'r>]) -> Self {

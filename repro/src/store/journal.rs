@@ -101,6 +101,17 @@ pub enum NotKept {
     Failing,
 }
 
+/// An order is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotOrdered {
+    /// Too many wait.
+    #[error("too many changes of what is provisioned wait: try again later")]
+    Full,
+    /// Nobody carries it out any more.
+    #[error("what is provisioned is not put together any more: the proxy ends")]
+    Ended,
+}
+
 /// What has become of registrations: posted to the proxy of each shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Saved {
@@ -153,23 +164,29 @@ impl Journal {
         self.send(Job::Save { aor: aor.into(), waits: Some((shard, number)) })
     }
 
-    /// The same where nobody waits. When there is no room it is left: what is written then is older than what is there,
-    /// until it expires or is written again.
-    pub fn note(&self, aor: &str) {
-        if self.notes.take().is_ok() {
-            // Who is not heard any more is nobody's loss.
-            let _ = self.send(Job::Save { aor: aor.into(), waits: None });
-        }
+    /// The same where nobody waits.
+    ///
+    /// # Errors
+    /// When there is no room: what is written is older than what is there, until it expires or is written again.
+    pub fn note(&self, aor: &str) -> Result<(), NotKept> {
+        self.notes.take()?;
+        // Who is not heard any more is nobody's loss.
+        let _ = self.send(Job::Save { aor: aor.into(), waits: None });
+        Ok(())
     }
 
     /// Has everything that is provisioned put together anew: with other records of the configuration, or because those in
     /// the store have changed. What comes of it is told when all proxies have it.
     ///
     /// # Errors
-    /// When too much is asked for at the same time.
-    pub fn publish(&self, file: Option<Records>) -> Result<Receiver<Outcome>, NotKept> {
+    /// When too much is asked for at the same time, or it is over.
+    pub fn publish(&self, file: Option<Records>) -> Result<Receiver<Outcome>, NotOrdered> {
         let (told, outcome) = bounded(1);
-        self.orders.try_send(Order { file: file.map(Box::new), told }).map_err(|_| NotKept::Full)?;
+        let refused = |error| match error {
+            mpsc::error::TrySendError::Full(_) => NotOrdered::Full,
+            mpsc::error::TrySendError::Closed(_) => NotOrdered::Ended,
+        };
+        self.orders.try_send(Order { file: file.map(Box::new), told }).map_err(refused)?;
         Ok(outcome)
     }
 
@@ -242,10 +259,10 @@ mod tests {
         let (journal, jobs, mut orders) = Journal::new();
         (0..MOST_UNSAVED).for_each(|_| journal.reserve().unwrap());
         assert_eq!(journal.reserve(), Err(NotKept::Full));
-        (0..2 * MOST_NOTES).for_each(|_| journal.note("b@h"));
+        assert_eq!((0..2 * MOST_NOTES).filter(|_| journal.note("b@h").is_ok()).count(), MOST_NOTES);
         assert_eq!(jobs.len(), MOST_NOTES);
         (0..MOST_ORDERS).for_each(|_| drop(journal.publish(None).unwrap()));
-        assert_eq!(journal.publish(None).err(), Some(NotKept::Full));
+        assert_eq!(journal.publish(None).err(), Some(NotOrdered::Full));
         // Who has reserved a place has it still.
         (0..MOST_UNSAVED as u64).for_each(|number| journal.save("a@h", 0, number).unwrap());
         journal.stop();
@@ -255,8 +272,10 @@ mod tests {
         journal.release(1);
         assert!(orders.try_recv().is_ok());
         assert!(journal.reserve().is_ok() && journal.publish(None).is_ok());
-        journal.note("c@h");
+        journal.note("c@h").unwrap();
         assert_eq!(jobs.len(), 1);
+        drop(orders);
+        assert_eq!(journal.publish(None).err(), Some(NotOrdered::Ended));
     }
 
     #[test]

@@ -14,6 +14,12 @@ impl Outbox {
         self.0.push_back((shard, Box::new(item)));
     }
 
+    /// What is newer than all of its kind that the shard has not taken: these are dropped.
+    pub(super) fn replace<T: Any + Send>(&mut self, shard: u16, item: T) {
+        self.0.retain(|(other, waits)| *other != shard || !waits.is::<T>());
+        self.push(shard, item);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

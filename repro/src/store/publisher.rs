@@ -42,6 +42,8 @@ pub(super) struct Publisher {
     outbox: Outbox,
     /// What is told when the proxies have what they were to get.
     told: Vec<(Told, Outcome)>,
+    /// What users had that are no more, and that found no room with whoever keeps bindings.
+    unnoted: Vec<(Box<str>, Vec<Binding>)>,
     troubles: Troubles,
 }
 
@@ -86,6 +88,7 @@ impl Publisher {
             orders,
             outbox: Outbox::default(),
             told: Vec::new(),
+            unnoted: Vec::new(),
             troubles: Troubles::default(),
         })
     }
@@ -109,12 +112,15 @@ impl Publisher {
         loop {
             let patience = match self.outbox.is_empty() {
                 false => AGAIN,
-                true if self.source.is_none() && self.former.is_empty() => IDLE,
+                true if self.source.is_none() && self.former.is_empty() && self.unnoted.is_empty() => IDLE,
                 true => tick.since(self.clock.now()),
             };
             let mut heard = false;
             tokio::select! {
-                Some(order) = self.orders.recv() => self.obey(order, server).await,
+                Some(order) = self.orders.recv() => {
+                    let orders = self.waiting(order);
+                    self.obey(orders, server).await;
+                }
                 () = wait(&mut self.source) => heard = true,
                 () = tokio::time::sleep(patience) => {}
             }
@@ -128,12 +134,31 @@ impl Publisher {
         }
     }
 
-    /// Does what an operator wants.
-    async fn obey(&mut self, order: Order, server: &Server) {
-        // Who only changed a record does not mean another database; who has everything read again does.
-        let anyhow = order.file.is_some();
-        let outcome = self.publish(order.file.map(|records| Arc::new(*records)), anyhow, server).await;
-        self.told.push((order.told, outcome));
+    /// An order, and those behind it.
+    fn waiting(&mut self, first: Order) -> Vec<Order> {
+        let mut orders = vec![first];
+        while let Ok(order) = self.orders.try_recv() {
+            orders.push(order);
+        }
+        orders
+    }
+
+    /// Does what operators want: of those in a row that bring no records of their own all have what is in the store now.
+    async fn obey(&mut self, orders: Vec<Order>, server: &Server) {
+        let mut same: Option<Outcome> = None;
+        for Order { file, told } in orders {
+            // Who only changed a record does not mean another database; who has everything read again does.
+            let outcome = match (file, same.take()) {
+                (None, Some(outcome)) => outcome,
+                (None, None) => self.publish(None, false, server).await,
+                (Some(records), _) => {
+                    let outcome = self.publish(Some(Arc::new(*records)), true, server).await;
+                    self.told.push((told, outcome));
+                    continue;
+                }
+            };
+            self.told.push((told, same.insert(outcome).clone()));
+        }
     }
 
     /// What is to be done now and then.
@@ -144,6 +169,7 @@ impl Publisher {
         // Whom a proxy let in by the former one until a moment ago is gone as well.
         unused.iter().for_each(|former| self.drop_bindings(former, server));
         drop(unused);
+        self.unnoted.retain(|(aor, gone)| server.try_note_gone(aor, gone).is_err());
         let Some(source) = &mut self.source else { return };
         let changed = source.changed().await;
         let (failing, failed) = (changed.is_err(), self.troubles.look);
@@ -181,7 +207,7 @@ impl Publisher {
         // What the proxies note until they have it they take over themselves.
         provisioning.trunks.keep_health(&self.current.trunks);
         for shard in 0..self.shards {
-            self.outbox.push(shard, provisioning.clone());
+            self.outbox.replace(shard, provisioning.clone());
         }
         self.listed.set(provisioning.clone());
         self.journal.set_published(Published { provisioning: provisioning.clone(), file });
@@ -193,8 +219,9 @@ impl Publisher {
     }
 
     /// Who may do nothing any more has no bindings any more.
-    fn drop_bindings(&self, former: &Provisioning, server: &Server) {
+    fn drop_bindings(&mut self, former: &Provisioning, server: &Server) {
         let (location, now, mut users) = (server.location(), self.clock.now(), 0);
+        let mut unnoted = Vec::new();
         let gone = |aor: &&str| self.current.user(aor).is_none_or(|user| !user.enabled);
         for aor in former.enabled_users().filter(gone) {
             if location.inspect(aor, <[Binding]>::is_empty) {
@@ -207,10 +234,13 @@ impl Publisher {
             };
             // There is room for none.
             if location.update(aor, now, clear).is_ok() {
-                server.note_gone(aor, &gone);
                 users += 1;
+                if server.try_note_gone(aor, &gone).is_err() {
+                    unnoted.push((aor.into(), gone));
+                }
             }
         }
+        self.unnoted.append(&mut unnoted);
         if users > 0 {
             tracing::info!(users, "bindings of users that are no more are dropped");
         }

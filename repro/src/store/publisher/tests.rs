@@ -3,9 +3,11 @@
 use super::*;
 use crate::location::Notation;
 use crate::provisioning::Place;
+use crate::store::journal::Job;
 use crate::store::service::tests::{EPOCH, binding, contacts, records, server};
 use crate::store::tests::{Folder, logged};
 use crate::store::{Change, Service};
+use crossbeam_channel::Receiver;
 use rutil::VirtualClock;
 use serde_json::json;
 
@@ -14,22 +16,25 @@ struct Bench {
     folder: Folder,
     server: Server,
     publisher: Publisher,
+    /// What the store is to write.
+    jobs: Receiver<Job>,
 }
 
-fn publisher(folder: &Folder, file: Records) -> Result<Publisher, StoreError> {
-    let (journal, _, orders) = Journal::new();
+fn publisher(folder: &Folder, file: Records) -> Result<(Publisher, Receiver<Job>), StoreError> {
+    let (journal, jobs, orders) = Journal::new();
     let journal = (Arc::new(journal), orders);
     let (source, clock, rng) = (Some(Source::Sqlite(folder.open())), Box::new(VirtualClock::new()), Rng::from_seed(2));
-    Publisher::new(source, file, 2, clock, rng, journal, &Wait::new().unwrap())
+    let publisher = Publisher::new(source, file, 2, clock, rng, journal, &Wait::new().unwrap())?;
+    Ok((publisher, jobs))
 }
 
 impl Bench {
     fn new(name: &str) -> Self {
         let folder = Folder::new(name);
-        let publisher = publisher(&folder, Records::default()).unwrap();
+        let (publisher, jobs) = publisher(&folder, Records::default()).unwrap();
         let server = server();
         server.set_journal(publisher.journal.clone());
-        Bench { wait: Wait::new().unwrap(), folder, server, publisher }
+        Bench { wait: Wait::new().unwrap(), folder, server, publisher, jobs }
     }
 
     /// One look, and how much the proxies are told.
@@ -51,12 +56,21 @@ impl Bench {
     /// An order that an operator gives, and what comes of it.
     fn order(&mut self, file: Option<Records>) -> Outcome {
         let outcome = self.server.journal().unwrap().publish(file).unwrap();
-        let order = self.publisher.orders.try_recv().unwrap();
-        self.wait.on(self.publisher.obey(order, &self.server));
-        assert!(outcome.try_recv().is_err() || self.publisher.outbox.is_empty(), "not before the proxies have it");
+        self.obey();
+        self.publisher.tell();
+        if !self.publisher.outbox.is_empty() {
+            assert!(outcome.try_recv().is_err(), "not before the proxies have it");
+        }
         self.publisher.outbox.0.clear();
         self.publisher.tell();
         outcome.try_recv().unwrap()
+    }
+
+    /// Carries out the orders that wait.
+    fn obey(&mut self) {
+        let first = self.publisher.orders.try_recv().unwrap();
+        let orders = self.publisher.waiting(first);
+        self.wait.on(self.publisher.obey(orders, &self.server));
     }
 
     fn register(&self, aor: &str) {
@@ -134,6 +148,59 @@ fn the_same_key_in_file_and_store_names_both_places() {
     let file = records(&[("user", json!({"aor": "a@H"}))]);
     let error = publisher(&folder, file).map(drop).unwrap_err().to_string();
     assert_eq!(error, "store: user a@h: is also in f:1: expected in one place");
+}
+
+/// A proxy that takes nothing gets the newest when it does, and of orders in a row the records are looked at once.
+#[test]
+fn what_waits_is_replaced_and_orders_are_merged() {
+    let mut bench = Bench::new("merged");
+    for number in 0..3 {
+        bench.put("user", json!({"aor": format!("{number}@h")}));
+        bench.wait.on(bench.publisher.tick(&bench.server));
+    }
+    let newest = |bench: &Bench| {
+        let of = |(shard, item): &(u16, Box<dyn std::any::Any + Send>)| {
+            (*shard, Arc::ptr_eq(item.downcast_ref::<Arc<Provisioning>>().unwrap(), &bench.publisher.current))
+        };
+        bench.publisher.outbox.0.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(&bench), [(0, true), (1, true)]);
+    let journal = bench.publisher.journal.clone();
+    let file = || Some(records(&[("user", json!({"aor": "file@h"}))]));
+    let (before, wrong) = (bench.publisher.former.len(), records(&[("user", json!({"aor": "1@h"}))]));
+    let orders = [None, None, Some(wrong), None, None, file(), None];
+    let outcomes: Vec<_> = orders.into_iter().map(|order| journal.publish(order).unwrap()).collect();
+    bench.obey();
+    assert_eq!(bench.publisher.former.len() - before, 4, "the two, the two behind what was wrong, and one each");
+    assert_eq!(newest(&bench), [(0, true), (1, true)]);
+    bench.publisher.tell();
+    assert!(outcomes.iter().all(|outcome| outcome.try_recv().is_err()), "not before the proxies have it");
+    bench.publisher.outbox.0.clear();
+    bench.publisher.tell();
+    let counts: Vec<_> = outcomes.iter().map(|outcome| outcome.try_recv().unwrap().ok()).collect();
+    assert_eq!(counts, [Some(3), Some(3), None, Some(3), Some(3), Some(4), Some(4)]);
+}
+
+/// Bindings of removed users that the store has no room for are noted when it has.
+#[test]
+fn who_is_removed_with_many_is_noted_later() {
+    let mut bench = Bench::new("removed-many");
+    bench.put("user", json!({"aor": "a@h"}));
+    bench.tick();
+    bench.register("a@h");
+    let journal = bench.publisher.journal.clone();
+    while journal.note("x@h").is_ok() {}
+    let noted = |bench: &Bench| {
+        let all = bench.jobs.try_iter().inspect(|job| journal.taken(job));
+        all.filter(|job| matches!(job, Job::Save { aor, .. } if **aor == *"a@h")).count()
+    };
+    bench.change(&[Change::Remove { kind: "user", key: "a@h" }]);
+    bench.tick();
+    assert_eq!(bench.contacts(&["a@h"]), [0]);
+    bench.tick();
+    assert_eq!((noted(&bench), bench.publisher.unnoted.len()), (0, 1));
+    bench.tick();
+    assert_eq!((noted(&bench), bench.publisher.unnoted.len()), (1, 0));
 }
 
 /// Whoever is removed, or disabled, has no contacts from then on; who never was a user keeps his.

@@ -284,7 +284,7 @@ fn messages_are_there_for_the_next_process() {
     assert_eq!((messages(&next, AOR, Time::ZERO).len(), messages(&next, "b@h", Time::ZERO).len()), (2, 1));
     // What was delivered is not there again, at once or within a second.
     bench.server.silo().unwrap().remove(AOR, 1);
-    bench.server.journal().unwrap().note(AOR);
+    bench.server.journal().unwrap().note(AOR).unwrap();
     bench.work();
     bench.server.silo().unwrap().remove("b@h", 4);
     bench.tick();
