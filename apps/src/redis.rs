@@ -12,10 +12,10 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, Msg,
     RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, TlsCertificates, Value,
 };
-use repro::Server;
 use repro::cluster::address_of;
 use repro::cluster::sharer::{Command, Entry, Posts, Script, Sharer};
 use repro::config::{Cluster as Settings, ConfigError, RedisUrl};
+use repro::{OnPanic, Server};
 use rutil::{Clock as _, RealClock};
 use stack::transport::TransportTable;
 use stack::tu::TuPoster;
@@ -133,7 +133,7 @@ enum Lost {
     NoAnswer,
 }
 
-/// Starts it, on a thread of its own.
+/// Starts it, on a thread of its own; `on_panic` is called when that panics: nothing is shared any more then.
 ///
 /// # Errors
 /// When a file of the configuration cannot be read, or Redis cannot be spoken to at all.
@@ -142,6 +142,7 @@ pub(crate) fn start(
     cluster: &repro::cluster::Cluster,
     sharer: Sharer,
     clock: RealClock,
+    on_panic: impl Fn() + Send + 'static,
 ) -> Result<Running, RedisSetupError> {
     let way = Way::new(settings)?;
     let (poster, (told, synced)) = (Arc::<OnceLock<TuPoster>>::default(), sync_channel(1));
@@ -150,7 +151,10 @@ pub(crate) fn start(
     cluster.set_bell(move || ring.notify_one());
     let runner = Runner { sharer, clock, bell, poster: poster.clone(), told: Some(told), hashes: HashMap::new() };
     // It lives as long as the process.
-    actix::Arbiter::new().spawn(runner.run(way));
+    actix::Arbiter::new().spawn(async move {
+        let _guard = OnPanic(on_panic);
+        runner.run(way).await;
+    });
     Ok(Running { poster, synced })
 }
 
@@ -327,11 +331,7 @@ impl Runner {
                 let (parts, commands): (Vec<_>, Vec<_>) = self.sharer.reads(self.clock.now()).into_iter().unzip();
                 for (part, reply) in parts.into_iter().zip(self.ask(&mut connection, commands).await?) {
                     idle = false;
-                    let entries = reply.map(entries).unwrap_or_else(|error| {
-                        tracing::warn!(part, "bindings in Redis cannot be read: {error}");
-                        Vec::new()
-                    });
-                    self.sharer.on_read(part, entries, self.clock.now());
+                    self.sharer.on_read(part, reply.map(entries), self.clock.now());
                 }
                 if self.sharer.is_synced()
                     && let Some(told) = self.told.take()

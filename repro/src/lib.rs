@@ -70,6 +70,7 @@ pub mod forwarding;
 pub mod gruu_token;
 pub mod location;
 pub mod nat;
+mod on_panic;
 pub mod peers;
 pub mod processors;
 pub mod provisioning;
@@ -82,5 +83,6 @@ mod wakes;
 
 pub use config::{Config, ConfigError};
 pub use location::LocationStore;
+pub use on_panic::OnPanic;
 pub use provisioning::Provisioning;
 pub use proxy::{Proxy, Server};

@@ -321,7 +321,7 @@ fn share(
     let config = server.config();
     let notation = notation(config, clock);
     let sharer = Sharer::new((cluster.clone(), jobs), server.without_provisioning(), notation, &settings.name.0, rng);
-    let running = redis::start(settings, &cluster, sharer, clock.clone())?;
+    let running = redis::start(settings, &cluster, sharer, clock.clone(), || died("cluster"))?;
     running.wait();
     Ok(running)
 }

@@ -4,7 +4,7 @@ use super::file::RotatingFile;
 use super::line::Lines;
 use super::sessions::Sessions;
 use super::{Accounting, Entry, MOST_WAITING};
-use crate::config;
+use crate::{OnPanic, config};
 use rutil::fifo::{FifoReceiver, fifo};
 use rutil::{Bell, Clock as _, ParkSleeper, RealClock, Rng, Sleeper as _, Time};
 use std::io;
@@ -43,17 +43,6 @@ impl Running {
     }
 }
 
-/// Tells when the thread panics.
-struct Guard<F: Fn()>(F);
-
-impl<F: Fn()> Drop for Guard<F> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            (self.0)();
-        }
-    }
-}
-
 impl Service {
     /// Opens the file.
     ///
@@ -79,7 +68,7 @@ impl Service {
         let accounting = self.accounting();
         // Born outside of the stack's wiring, as the store's: it may wait for the disk.
         let work = move || {
-            let _guard = Guard(on_panic);
+            let _guard = OnPanic(on_panic);
             self.run(&clock);
         };
         let thread = std::thread::Builder::new().name("accounting".to_owned()).spawn(work)?;

@@ -8,6 +8,9 @@
 //! VERSION EXPIRES g CSEQ CALL-ID\n           one that is gone: kept until it would have expired
 //! ```
 //!
+//! One that is gone is kept because a node that was cut off would put it back. There are as many of them at most as there may
+//! be contacts, or 16; the oldest goes first.
+//!
 //! Versions are microseconds of the Redis server's clock, or one more than the last where that is later: of two states of a
 //! contact the one with the higher version holds, at every node and whatever came first.
 
@@ -29,6 +32,8 @@ pub struct Change {
     pub cseq: u32,
     /// What becomes of it.
     pub what: What,
+    /// What a REGISTER has found here: it is put back when the change is refused.
+    pub before: Option<Box<Binding>>,
 }
 
 /// What becomes of a contact.
@@ -74,22 +79,31 @@ fn digest(parts: &[&[u8]]) -> u128 {
 /// What a REGISTER has changed: `call_id` and `cseq` are its own.
 pub fn changes(before: &[Binding], after: &[Binding], (call_id, cseq): (&str, u32)) -> Vec<Change> {
     let after: Vec<(String, &Binding)> = after.iter().map(|binding| (field(binding), binding)).collect();
+    let before: Vec<(String, &Binding)> = before.iter().map(|binding| (field(binding), binding)).collect();
     let is_left = |name: &str| after.iter().any(|(other, _)| other == name);
-    let gone = before.iter().map(field).filter(|name| !is_left(name));
-    let gone = gone.map(|field| Change { field, call_id: call_id.into(), cseq, what: What::Remove });
+    let gone = before.iter().filter(|(name, _)| !is_left(name));
+    let gone = gone.map(|(field, binding)| Change {
+        field: field.clone(),
+        call_id: call_id.into(),
+        cseq,
+        what: What::Remove,
+        before: Some(Box::new((*binding).clone())),
+    });
+    let found = |name: &str| before.iter().find(|(other, _)| other == name);
     let new = after.iter().filter(|(_, binding)| binding.version() == 0);
     let new = new.map(|(field, binding)| Change {
         field: field.clone(),
         call_id: binding.call_id.clone(),
         cseq: binding.cseq,
         what: What::Put(Box::new((*binding).clone())),
+        before: found(field).map(|(_, binding)| Box::new((*binding).clone())),
     });
     gone.chain(new).collect()
 }
 
 /// What is told of a binding that leads nowhere.
 pub fn forget(gone: &Binding) -> Change {
-    Change { field: field(gone), call_id: gone.call_id.clone(), cseq: gone.cseq, what: What::Forget }
+    Change { field: field(gone), call_id: gone.call_id.clone(), cseq: gone.cseq, what: What::Forget, before: None }
 }
 
 /// A value as it stands in Redis.
@@ -164,8 +178,14 @@ mod tests {
         let (gone, new) = (binding("sip:b@192.0.2.1", None, 0, 1), binding("sip:c@192.0.2.1", None, 0, 2));
         let told = changes(&[kept.clone(), gone.clone()], &[kept, new.clone()], ("d", 9));
         let expected = [
-            Change { field: field(&gone), call_id: "d".into(), cseq: 9, what: What::Remove },
-            Change { field: field(&new), call_id: "c".into(), cseq: 2, what: What::Put(Box::new(new)) },
+            Change {
+                field: field(&gone),
+                call_id: "d".into(),
+                cseq: 9,
+                what: What::Remove,
+                before: Some(Box::new(gone)),
+            },
+            Change { field: field(&new), call_id: "c".into(), cseq: 2, what: What::Put(Box::new(new)), before: None },
         ];
         assert_eq!(told, expected);
     }

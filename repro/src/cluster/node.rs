@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Most nodes that are known at a time; those that are more are taken for dead.
 const MOST_NODES: usize = 256;
 
+/// How long after its last sign of life a node is forgotten, milliseconds: a day, as in Redis.
+const FORGOTTEN_AFTER_MS: u64 = 86_400_000;
+
 /// How long after its last sign of life a node counts as dead, milliseconds. They give one each second.
 pub const DEAD_AFTER_MS: u64 = 3_500;
 
@@ -104,6 +107,13 @@ impl Nodes {
         new
     }
 
+    /// Forgets those that have been silent for a day and that no binding leads to.
+    pub(super) fn forget(&self) {
+        // The one count is the list's own.
+        let is_used = |node: &Arc<Node>| node.silent_ms() < FORGOTTEN_AFTER_MS || Arc::strong_count(node) > 1;
+        self.0.write().retain(is_used);
+    }
+
     /// All of them, in the order of their names.
     pub fn all(&self) -> Vec<Arc<Node>> {
         let mut all = self.0.read().clone();
@@ -135,5 +145,13 @@ mod tests {
         (0..MOST_NODES).for_each(|n| assert!(nodes.node(&n.to_string()).is_alive()));
         assert!(!nodes.node("more").is_alive());
         assert_eq!(nodes.all().len(), MOST_NODES);
+        // Those that are gone for good make room, but for one that a binding leads to.
+        let held = nodes.node("0");
+        for node in nodes.all().iter().take(100) {
+            node.note(FORGOTTEN_AFTER_MS, 1);
+        }
+        nodes.forget();
+        assert_eq!(nodes.all().len(), MOST_NODES - 99);
+        assert!(nodes.node("more").is_alive() && !held.is_alive());
     }
 }

@@ -93,8 +93,12 @@ pub struct Sharer {
     read_at: Time,
     /// Whose bindings are here, by partition, since this round of reading began.
     names: HashMap<u16, Vec<Box<str>>>,
+    /// A partition of this round of reading could not be read.
+    gap: bool,
     hasher: Keyed,
     full: bool,
+    /// Something could not be written or read, and nothing could since.
+    failing: bool,
 }
 
 impl Sharer {
@@ -121,8 +125,10 @@ impl Sharer {
             synced: false,
             read_at: Time::ZERO,
             names: HashMap::with_hasher(hasher.clone()),
+            gap: false,
             hasher,
             full: false,
+            failing: false,
         }
     }
 
@@ -216,7 +222,7 @@ impl Sharer {
     fn arguments(&self, job: &mut Job) -> Vec<String> {
         let (own, most) = (self.cluster.own(), self.server.location().limits().contacts);
         let mut args = vec![String::from(&*job.aor), self.channel(), own.node.to_owned(), most.to_string()];
-        job.changes.retain(|Change { field, call_id, cseq, what }| {
+        job.changes.retain(|Change { field, call_id, cseq, what, .. }| {
             let call_id = call_id.replace('\n', " ");
             let (kind, number, expires, text) = match what {
                 What::Remove => ("remove", u64::from(*cseq), 0, String::new()),
@@ -252,13 +258,18 @@ impl Sharer {
                         // RFC 3261 §10.3 step 7: another node had a later one.
                         Some(500)
                     }
-                    version => {
-                        self.on_kept(&job, version.and_then(|(version, _)| version.parse().ok()));
+                    _ => {
+                        self.failing &= told.is_empty();
+                        self.on_kept(&job, &told);
                         None
                     }
                 },
                 Err(error) => {
-                    tracing::warn!(aor = one_line(&job.aor), %error, "a change is not written");
+                    // Once: it is likely the same for each.
+                    match std::mem::replace(&mut self.failing, true) {
+                        false => tracing::warn!(aor = one_line(&job.aor), %error, "a change is not written"),
+                        true => tracing::debug!(aor = one_line(&job.aor), %error, "a change is not written"),
+                    }
                     Some(503)
                 }
             };
@@ -269,9 +280,13 @@ impl Sharer {
         posts
     }
 
-    fn on_kept(&self, job: &Job, version: Option<u64>) {
-        let Some(version) = version else { return };
-        for change in &job.changes {
+    /// `versions` are those that stand now, for each change; 0 where there was nothing to do.
+    fn on_kept(&self, job: &Job, versions: &[String]) {
+        for (change, version) in job.changes.iter().zip(versions) {
+            let version = version.parse().unwrap_or(0);
+            if version == 0 {
+                continue;
+            }
             let count = match &change.what {
                 What::Put(binding) => {
                     self.server.location().acknowledge(&job.aor, binding, version);
@@ -284,14 +299,25 @@ impl Sharer {
         }
     }
 
+    /// Here it becomes as it is in `fields`, which say what Redis has.
     fn on_refused(&mut self, job: &Job, fields: &[String], now: Time) {
+        let fields = fields.as_chunks::<2>().0;
         for change in &job.changes {
             if let What::Put(binding) = &change.what {
                 self.server.location().withdraw(&job.aor, binding, now);
             }
+            let Some(before) = &change.before else { continue };
+            let there = fields.iter().find(|[name, _]| *name == change.field).and_then(|[_, text]| Value::read(text));
+            // A connection of this node is known here alone: what was read of it would count as ended.
+            if let Some(there) = there
+                && !there.gone
+                && (there.call_id, there.cseq) == (&*before.call_id, before.cseq)
+            {
+                self.take_over(&job.aor, (&change.field, there.version), Some((**before).clone()), now);
+            }
         }
-        for pair in fields.as_chunks::<2>().0 {
-            self.adopt(&job.aor, &pair[0], &pair[1], now);
+        for [name, text] in fields {
+            self.adopt(&job.aor, name, text, now);
         }
     }
 
@@ -327,7 +353,7 @@ impl Sharer {
                     let here = self.server.location().inspect(aor, |own| own.iter().any(|one| field(one) == name));
                     if !here && self.own.len() < MOST_GONE {
                         let (call_id, cseq) = (value.call_id.into(), value.cseq);
-                        let change = Change { field: name.to_owned(), call_id, cseq, what: What::Forget };
+                        let change = Change { field: name.to_owned(), call_id, cseq, what: What::Forget, before: None };
                         self.own.push_back(Job { aor: aor.into(), changes: vec![change], waits: None });
                     }
                     return false;
@@ -338,7 +364,12 @@ impl Sharer {
                 }
             },
         };
-        match self.server.location().take_over(aor, (name, value.version), new, now) {
+        self.take_over(aor, (name, value.version), new, now)
+    }
+
+    /// What a contact has become; whether that changes something here.
+    fn take_over(&mut self, aor: &str, state: (&str, u64), new: Option<Binding>, now: Time) -> bool {
+        match self.server.location().take_over(aor, state, new, now) {
             Ok(changed) => changed,
             Err(error) => {
                 if !std::mem::replace(&mut self.full, true) {
@@ -380,25 +411,39 @@ impl Sharer {
     }
 
     /// What is in a partition, as an answer to [`Sharer::reads`]: it is taken over, and what is missing there is written.
-    pub fn on_read(&mut self, part: u16, entries: Vec<Entry>, now: Time) {
-        for aor in self.names.remove(&part).unwrap_or_default() {
-            let there = entries.iter().find(|(other, _)| **other == *aor).map_or(&[][..], |(_, fields)| fields);
-            self.compare(&aor, there, now);
-        }
-        for (aor, fields) in &entries {
-            for (name, text) in fields {
-                self.adopt(aor, name, text, now);
+    /// An error is the server's: nothing is known of the partition, and it is read again in the next round.
+    pub fn on_read(&mut self, part: u16, entries: Result<Vec<Entry>, String>, now: Time) {
+        match &entries {
+            Ok(entries) => self.on_entries(part, entries, now),
+            Err(error) => {
+                self.gap = true;
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(part, "bindings in Redis cannot be read: {error}");
+                }
             }
         }
         // The last one of a round.
         if (part + 1) % PARTS == part_of(self.cluster.own().node) {
-            self.synced = true;
+            self.synced |= !self.gap;
             self.begin_round(now);
         }
-        self.read_at = if self.synced { now + READ_EVERY } else { now };
+        self.read_at = if self.synced || entries.is_err() { now + READ_EVERY } else { now };
+    }
+
+    fn on_entries(&mut self, part: u16, entries: &[Entry], now: Time) {
+        for aor in self.names.remove(&part).unwrap_or_default() {
+            let there = entries.iter().find(|(other, _)| **other == *aor).map_or(&[][..], |(_, fields)| fields);
+            self.compare(&aor, there, now);
+        }
+        for (aor, fields) in entries {
+            for (name, text) in fields {
+                self.adopt(aor, name, text, now);
+            }
+        }
     }
 
     fn begin_round(&mut self, now: Time) {
+        self.gap = false;
         self.names.clear();
         for sixteenth in 0..crate::location::PARTS {
             for aor in self.server.location().names(sixteenth, now) {
@@ -414,7 +459,8 @@ impl Sharer {
         for binding in own {
             let name = field(&binding);
             let value = there.iter().find(|(other, _)| *other == name).and_then(|(_, text)| Value::read(text));
-            let change = |what| Change { field: name, call_id: binding.call_id.clone(), cseq: binding.cseq, what };
+            let (call_id, cseq) = (binding.call_id.clone(), binding.cseq);
+            let change = |what| Change { field: name, call_id, cseq, what, before: None };
             let version = binding.version();
             if version != 0 {
                 if value.is_none_or(|value| value.version < version) {
@@ -473,6 +519,7 @@ impl Sharer {
         for [name, ..] in triples {
             own.nodes.node(name);
         }
+        own.nodes.forget();
     }
 }
 

@@ -23,31 +23,41 @@ impl Redis {
         let [aor, _channel, node, _most] = command.args.first_chunk::<4>().unwrap();
         self.version += 10;
         let (have, version) = (self.values.entry(aor.clone()).or_default(), self.version);
-        let mut told = vec![node.clone(), aor.clone()];
+        let (mut told, mut stands) = (vec![node.clone(), aor.clone()], Vec::new());
         for change in command.args[4..].as_chunks::<6>().0 {
             let [kind, field, call, cseq, expires, text] = change;
             let old = have.get(field).map(|old| Value::read(old).unwrap());
             let number: u64 = cseq.parse().unwrap();
             let new = match (&**kind, old) {
-                ("restore", Some(old)) if old.version >= number => continue,
+                ("restore", Some(old)) if old.version >= number => {
+                    stands.push("0".to_owned());
+                    continue;
+                }
                 ("restore", _) => text.clone(),
                 ("forget", Some(old)) if !old.gone && old.call_id == call && u64::from(old.cseq) == number => {
                     format!("{version} {} g {cseq} {call}\n", old.expires)
                 }
-                ("forget", _) => continue,
+                ("forget", _) => {
+                    stands.push("0".to_owned());
+                    continue;
+                }
                 (_, Some(old)) if old.call_id == call && u64::from(old.cseq) >= number => {
                     let as_it_is = have.iter().flat_map(|(field, value)| [field.clone(), value.clone()]);
                     return Ok(std::iter::once(String::new()).chain(as_it_is).collect());
                 }
                 ("put", _) => format!("{version} {expires} b {cseq} {call}\n{text}"),
                 (_, Some(old)) => format!("{version} {} g {cseq} {call}\n", old.expires),
-                _ => continue,
+                _ => {
+                    stands.push("0".to_owned());
+                    continue;
+                }
             };
+            stands.push(if kind == "restore" { cseq.clone() } else { version.to_string() });
             told.extend([field.clone(), new.clone()]);
             have.insert(field.clone(), new);
         }
         self.published.push(serde_json::to_string(&told).unwrap());
-        Ok(vec![version.to_string()])
+        Ok(stands)
     }
 
     fn read(&self, part: u16) -> Vec<Entry> {
@@ -82,7 +92,7 @@ impl Bench {
         while !self.sharer.is_synced() {
             for (part, command) in self.sharer.reads(now) {
                 assert_eq!(command.script, Script::Read);
-                self.sharer.on_read(part, redis.read(part), now);
+                self.sharer.on_read(part, Ok(redis.read(part)), now);
             }
             self.work(redis, now);
         }
@@ -319,4 +329,57 @@ fn rubbish_in_redis_is_passed_over() {
         one.sharer.on_message(text, at(2));
     }
     assert!(one.uris(at(2)).is_empty());
+}
+
+#[test]
+fn a_refused_register_leaves_the_binding_of_a_connection() {
+    let (mut one, mut other, mut redis) = two();
+    let connection = |bench: &Bench, cseq| {
+        by(URI, flow(TransportType::Tcp), "c", cseq, at(2)).routed(bench.cluster.route("flow-77"))
+    };
+    let first = connection(&one, 1);
+    one.register(Some(first), at(2)).unwrap();
+    one.work(&mut redis, at(2));
+    other.hear(&redis, at(2));
+    // What is refused: a refresh, and a removal, as with too many contacts or by a request that another node had later.
+    for new in [Some(connection(&one, 2)), None] {
+        one.register(new, at(3)).unwrap();
+        let commands = one.sharer.take().unwrap();
+        assert_eq!(commands.len(), 1);
+        let as_it_is = redis.values[AOR].iter().flat_map(|(field, value)| [field.clone(), value.clone()]);
+        let refusal = std::iter::once(String::new()).chain(as_it_is).collect();
+        let posts = one.sharer.on_written(vec![Ok(refusal)], at(3));
+        assert_eq!(posts, [(0, Written { up_to: one.number, refused: vec![(one.number, 500)] })]);
+        let left = one.server.location().bindings(AOR, at(3));
+        assert_eq!(left.iter().map(|own| (own.cseq, own.version())).collect::<Vec<_>>(), [(1, 10)]);
+        assert!(matches!(left[0].by(), By::Flow(_)));
+        // Nor is it said to be gone.
+        assert_eq!(one.sharer.take(), None);
+    }
+}
+
+#[test]
+fn a_partition_that_cannot_be_read_is_not_written_anew_and_read_later() {
+    let (mut one, _, mut redis) = two();
+    one.register(Some(binding("c", 1, at(2))), at(2)).unwrap();
+    one.work(&mut redis, at(2));
+    one.sharer.on_lost();
+    one.sharer.on_connected(at(20));
+    let read = |one: &mut Bench, fails: bool| {
+        for _ in 0..PARTS {
+            for (part, _) in one.sharer.reads(at(30)) {
+                let fails = fails && part == part_of(AOR);
+                let entries = if fails { Err("CLUSTERDOWN".to_owned()) } else { Ok(redis.read(part)) };
+                one.sharer.on_read(part, entries, at(20));
+            }
+            if one.sharer.part == part_of("a") {
+                break;
+            }
+        }
+        assert_eq!(one.sharer.take(), None);
+        one.sharer.is_synced()
+    };
+    assert!(!read(&mut one, true), "who waits for the bindings waits on");
+    assert!(read(&mut one, false));
+    assert_eq!(one.cluster.counts.restored.load(Ordering::Relaxed), 0);
 }

@@ -12,6 +12,7 @@ use super::outbox::Outbox;
 use super::publisher::Publisher;
 use super::source::{Source, Wait};
 use super::{Store, StoreError};
+use crate::OnPanic;
 use crate::location::Notation;
 use crate::provisioning::{Listed, Provisioning, Records, one_line};
 use crate::proxy::Server;
@@ -86,17 +87,6 @@ impl Running {
     pub fn stop(self) {
         self.journal.stop();
         self.threads.into_iter().for_each(|thread| drop(thread.join()));
-    }
-}
-
-/// Tells when the thread panics.
-struct Guard<F: Fn()>(F);
-
-impl<F: Fn()> Drop for Guard<F> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            (self.0)();
-        }
     }
 }
 
@@ -211,7 +201,7 @@ impl Service {
         let mut spawn = |name: &'static str, work: Box<dyn FnOnce() + Send>| {
             let on_panic = on_panic.clone();
             let guarded = move || {
-                let _guard = Guard(|| on_panic(name));
+                let _guard = OnPanic(|| on_panic(name));
                 work();
             };
             threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(guarded)?);
