@@ -93,10 +93,12 @@ impl Accounting {
         }
     }
 
-    /// Tells what has become of contacts of an address-of-record.
+    /// Tells what has become of contacts of an address-of-record. What expires does so at each node: the one that took the
+    /// REGISTER tells it.
     pub(crate) fn tell_changes(&self, aor: &str, changes: &[Change], now: Time) {
         for Change { event, binding } in changes {
-            if self.refreshes || *event != RegistrationEvent::Refreshed {
+            let elsewhere = *event == RegistrationEvent::Expired && binding.is_elsewhere();
+            if !elsewhere && (self.refreshes || *event != RegistrationEvent::Refreshed) {
                 let binding = Box::new(binding.clone());
                 self.tell(Event::Registration { aor: aor.into(), event: *event, binding }, now);
             }

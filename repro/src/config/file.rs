@@ -2,6 +2,7 @@
 
 use super::source::Source;
 use super::{Accounting, Admin, Config, Listen, admin};
+use crate::events::MOST_OCTETS_OF_USER;
 use crate::provisioning::ProvisioningError;
 use crate::routing::dial::is_emergency_service;
 use stack::transport::tls::TlsError;
@@ -124,6 +125,18 @@ impl Config {
             (self.first_without_certificate().is_some(), "", "listen", NO_CERTIFICATE),
             (self.dscp > 63, "", "dscp", "expected 0 to 63"),
             (self.events.max_body < 512, "events", "max_body", "expected at least 512"),
+            (
+                self.events.max_publication > MOST_OCTETS_OF_USER,
+                "events",
+                "max_publication",
+                "expected at most 49152: all that is published for a user has to fit into one NOTIFY",
+            ),
+            (
+                self.events.tells_calls() && !self.record_route,
+                "events",
+                "dialogs_from_calls",
+                "expected record_route = true beside it: else no BYE comes through here, and no call ends",
+            ),
             (self.nat.pings_per_second == 0, "nat", "pings_per_second", "expected at least 1"),
             (
                 self.websocket.path.as_ref().is_some_and(|path| !path.starts_with('/')),
@@ -463,6 +476,11 @@ headers = ["User-Agent"]
             ("[forwarding]\nmax_diversions = 0", &["my.toml:2: forwarding.max_diversions:", "1 to 20"]),
             ("[forwarding]\nhistory_info = \"on\"", &["my.toml:2: forwarding.history_info:", "`supported`"]),
             ("[events]\nmax_body = 9", &["my.toml:2: events.max_body:", "at least 512"]),
+            ("[events]\nmax_publication = 49153", &["my.toml:2: events.max_publication:", "at most 49152"]),
+            (
+                "record_route = false\n[events]\npackages = [\"dialog\"]\ndialogs_from_calls = true",
+                &["my.toml:4: events.dialogs_from_calls:", "record_route = true"],
+            ),
             ("[nat]\ndetect = \"on\"", &["my.toml:2: nat.detect:", "`auto`"]),
             ("[nat]\npings_per_second = 0", &["my.toml:2: nat.pings_per_second:", "at least 1"]),
             ("domains = []\ndscp = 64", &["my.toml:2: dscp:", "0 to 63"]),

@@ -18,7 +18,7 @@ use rutil::{HashMap, Keyed, Rng, Time};
 use smallvec::SmallVec;
 use stack::contents::event::dialog_info::{DialogElement, Direction, Participant, State};
 use stack::contents::event::{DialogInfo, DocumentState, EventDocument};
-use stack::header::{NameAddr, h, p};
+use stack::header::{HeaderError, NameAddr, h, p};
 use stack::message::Message;
 use stack::uri::Uri;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ use std::time::Duration;
 
 /// How long it is told that a call is over, beside the pause between NOTIFYs.
 const OVER: Duration = Duration::from_secs(10);
+/// Most who can have taken one call.
+const MOST_TAKERS: usize = 16;
 /// Most octets that are told of who is called or calls.
 const MOST_IDENTITY: usize = 512;
 
@@ -51,6 +53,8 @@ struct Party {
 struct Call {
     name: u64,
     parties: SmallVec<[Party; 2]>,
+    /// The tags of those who have taken it and not hung up: several, where a call that was forked is taken twice.
+    taken_by: SmallVec<[Box<str>; 1]>,
     /// What was told last.
     state: State,
     until: Time,
@@ -90,6 +94,15 @@ impl Parties {
     }
 }
 
+fn tag_of(header: Result<NameAddr<'_>, HeaderError>) -> Option<Box<str>> {
+    header.ok()?.param(p::TAG).map(Into::into)
+}
+
+/// Whether the proxy itself has published something. What a client names in SIP-If-Match has no space.
+pub(super) fn is_of_call(document: &Document) -> bool {
+    document.etag.starts_with(' ')
+}
+
 /// Whom a header names, as it is told.
 fn identity(addr: &NameAddr<'_>) -> Option<Box<str>> {
     let text = match &addr.uri {
@@ -100,12 +113,13 @@ fn identity(addr: &NameAddr<'_>) -> Option<Box<str>> {
 }
 
 impl CallKey {
-    /// The calls that a request within a dialog may belong to: who sends it has called, or was called.
-    fn of_request(request: &Message) -> Option<[CallKey; 2]> {
+    /// The calls that a request within a dialog may belong to, each with the tag of who was called: who sends it has called,
+    /// or was called.
+    fn of_request(request: &Message) -> Option<[(CallKey, Box<str>); 2]> {
         let call_id: Box<str> = (&*request.header(h::CALL_ID).ok()?.value).into();
-        let tags = [request.header(h::FROM).ok()?, request.header(h::TO).ok()?];
-        let [from, to] = tags.map(|addr| addr.param(p::TAG).map(Box::<str>::from));
-        Some([CallKey { call_id: call_id.clone(), tag: from? }, CallKey { call_id, tag: to? }])
+        let (from, to) = (tag_of(request.header(h::FROM))?, tag_of(request.header(h::TO))?);
+        let key = |tag: &str| CallKey { call_id: call_id.clone(), tag: tag.into() };
+        Some([(key(&from), to.clone()), (key(&to), from)])
     }
 }
 
@@ -131,7 +145,7 @@ impl Compositor {
         known.last += 1;
         let (name, Parties { key, parties }) = (known.last, parties);
         known.ends.insert((until, name), key.clone());
-        known.calls.insert(key.clone(), Call { name, parties, state: State::Trying, until });
+        known.calls.insert(key.clone(), Call { name, parties, taken_by: SmallVec::new(), state: State::Trying, until });
         Some(key)
     }
 
@@ -140,8 +154,14 @@ impl Compositor {
         self.call_is(key, State::Early, now);
     }
 
-    /// Somebody has taken it.
-    pub(crate) fn call_stands(&self, key: &CallKey, now: Time) {
+    /// Somebody has taken it, as a 2xx says.
+    pub(crate) fn call_stands(&self, key: &CallKey, success: &Message, now: Time) {
+        if let (Some(tag), Some(call)) = (tag_of(success.header(h::TO)), self.calls.0.lock().calls.get_mut(key))
+            && !call.taken_by.contains(&tag)
+            && call.taken_by.len() < MOST_TAKERS
+        {
+            call.taken_by.push(tag);
+        }
         self.call_is(key, State::Confirmed, now);
     }
 
@@ -150,10 +170,16 @@ impl Compositor {
         self.call_is(key, State::Terminated, now);
     }
 
-    /// A BYE was sent on.
+    /// A BYE was sent on: it ends a call that nobody else has taken and not hung up.
     pub(crate) fn call_ends(&self, bye: &Message, now: Time) {
-        for key in CallKey::of_request(bye).into_iter().flatten() {
-            self.call_is(&key, State::Terminated, now);
+        for (key, called) in CallKey::of_request(bye).into_iter().flatten() {
+            let is_over = self.calls.0.lock().calls.get_mut(&key).is_some_and(|call| {
+                call.taken_by.retain(|tag| *tag != called);
+                call.taken_by.is_empty()
+            });
+            if is_over {
+                self.call_is(&key, State::Terminated, now);
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 //!
 //! Bounded by `[events]`: publications and their octets in all, and of one user; marks by the subscriptions of the shards.
 
-use super::calls::Calls;
+use super::calls::{Calls, is_of_call};
 use super::package::Package;
 use crate::config;
 use crate::wakes::Wakes;
@@ -18,7 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Most octets of what is published to one package of one user: all of it has to fit into one NOTIFY.
-const MOST_OCTETS_OF_USER: usize = 48 << 10;
+pub(crate) const MOST_OCTETS_OF_USER: usize = 48 << 10;
+/// Most octets of the calls of one user that the proxy itself tells, besides.
+const MOST_OCTETS_OF_CALLS: usize = 8 << 10;
 /// What a publication costs beside its text and the name of its user.
 const OVERHEAD: usize = 256;
 
@@ -255,6 +257,13 @@ impl Compositor {
             .collect()
     }
 
+    /// The names of what is published for a user, expired or not.
+    #[cfg(test)]
+    pub(crate) fn etags(&self, package: Package, aor: &str) -> Vec<String> {
+        let resource = Resource { package, aor: aor.into() };
+        self.documents(&resource, Time::ZERO).into_iter().map(|(_, document)| document.etag).collect()
+    }
+
     /// Instead of `before`, which was read before, there is `after` now, by this shard; what somebody else has published
     /// meanwhile stays. What has the place of something else is its next version.
     ///
@@ -388,12 +397,16 @@ impl Room<'_> {
     ) -> Result<(), NotPublished> {
         let freed = old.map_or(0, |old| cost(resource, old));
         let octets = self.kept.octets - freed + cost(resource, new);
-        let bodies: usize = publications.iter().map(|publication| publication.document.body.len()).sum();
-        let own = bodies - old.map_or(0, |old| old.body.len()) + new.body.len();
-        let more = usize::from(old.is_none());
-        if publications.len() + more > self.limits.publications_per_user || own > MOST_OCTETS_OF_USER {
+        // The calls that the proxy tells and what telephones publish do not take each other's room.
+        let of_call = is_of_call(new);
+        let is_other = |one: &&Document| is_of_call(one) == of_call && old.is_none_or(|old| old.etag != one.etag);
+        let others = publications.iter().map(|publication| &publication.document).filter(is_other);
+        let (number, bodies) = others.fold((0, 0), |(number, octets), one| (number + 1, octets + one.body.len()));
+        let most = if of_call { MOST_OCTETS_OF_CALLS } else { MOST_OCTETS_OF_USER };
+        if number >= self.limits.publications_per_user || bodies + new.body.len() > most {
             return Err(NotPublished::ResourceFull);
         }
+        let more = usize::from(old.is_none());
         let fits = self.publications + more <= self.limits.publications && octets <= self.limits.publication_octets;
         fits.then_some(()).ok_or(NotPublished::StoreFull)
     }

@@ -16,6 +16,7 @@ mod state;
 mod subscriber;
 
 pub(crate) use calls::{CallKey, Parties};
+pub(crate) use compositor::MOST_OCTETS_OF_USER;
 pub use compositor::{Compositor, EventCounts};
 pub use package::Package;
 pub use reg::REG;

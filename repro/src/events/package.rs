@@ -59,6 +59,11 @@ impl Package {
             Package::Dialog => DialogInfo::parse(body)?.print().len(),
         })
     }
+
+    /// Whether a document tells only what has changed since another one. None are kept that it would be a change of.
+    pub(super) fn is_partial(self, body: &[u8]) -> bool {
+        self == Package::Dialog && DialogInfo::parse(body).is_ok_and(|info| info.state == DocumentState::Partial)
+    }
 }
 
 /// A document that is told: it is written once for all who watch.

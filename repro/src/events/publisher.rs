@@ -70,6 +70,9 @@ impl Publisher {
         if octets > most {
             return refused(413, &format!("the document has more than {most} octets"));
         }
+        if package.is_partial(&body) {
+            return refused(488, "a partial document is not taken: expected one with state=full");
+        }
         Ok(())
     }
 

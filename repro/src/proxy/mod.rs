@@ -42,7 +42,7 @@ pub use view::{ResponseView, TargetView, Upstream};
 
 use crate::accounting::Account;
 use crate::cluster::Written;
-use crate::events::{EventServer, Parties};
+use crate::events::{CallKey, EventServer, Parties};
 use crate::forwarding::Onward;
 use crate::location::SWEEP_EVERY;
 use crate::nat::NatPings;
@@ -88,6 +88,8 @@ struct Accepted {
     target: Option<Box<Target>>,
     /// What was told of it, if somebody is.
     told: Option<Box<AnsweredCall>>,
+    /// The call that is told as a dialog.
+    call: Option<Box<CallKey>>,
 }
 
 /// What is posted to see whether a shard still takes what it is given: it passes through its FIFO, and is nothing else.

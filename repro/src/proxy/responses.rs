@@ -60,6 +60,9 @@ impl Proxy {
         if let (Some(told), Some(accounting)) = (&mut accepted.told, self.server.accounting()) {
             told.again(code, &msg, accounting, stack.now());
         }
+        if let Some(call) = &accepted.call {
+            self.server.compositor().call_stands(call, &msg, stack.now());
+        }
         if let Some(upstream) = &accepted.upstream {
             let (target, more) = (accepted.target.as_deref(), Steps::new());
             let response = Some(&mut *msg);
@@ -260,7 +263,7 @@ impl Proxy {
         let target = context.branch(client).and_then(|branch| branch.target.take());
         context.remove(client);
         if let Some(call) = &context.call {
-            self.server.compositor().call_stands(call, stack.now());
+            self.server.compositor().call_stands(call, &msg, stack.now());
         }
         let told = match (&mut context.tracked, self.server.accounting()) {
             (Some(tracked), Some(accounting)) => {
@@ -269,8 +272,8 @@ impl Proxy {
             _ => None,
         };
         if context.invite {
-            let upstream = context.upstream.clone();
-            self.accepted.insert(client, Accepted { server: context.server, upstream, target, told });
+            let (upstream, call) = (context.upstream.clone(), context.call.clone());
+            self.accepted.insert(client, Accepted { server: context.server, upstream, target, told, call });
             self.acks_until = Some(stack.now() + ACK_WAIT);
         }
         if let Some(flow) = context.device.take() {

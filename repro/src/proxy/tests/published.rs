@@ -270,6 +270,9 @@ fn what_cannot_be_taken_is_refused() {
     let open = || xml(String::from_utf8(pidf(&[("a", Basic::Open)])).unwrap());
     let deep = format!("{}{}", "<a>".repeat(30), "</a>".repeat(30));
     let root = |inner: &str| format!("<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='sip:a'>{inner}</presence>");
+    let changed =
+        DialogInfo { version: 1, state: DocumentState::Partial, entity: BOB.into(), dialogs: Vec::new() }.print();
+    let partial = ("application/dialog-info+xml", changed.to_vec());
     // Short as it is written, long as it would be told.
     let spread = format!(
         "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='sip:a' xmlns:x='urn:{}'>{}</presence>",
@@ -295,6 +298,7 @@ fn what_cannot_be_taken_is_refused() {
         ("too deep", publication("presence", None, 600, Some(xml(deep))), 413),
         ("too long", publication("presence", None, 600, Some(xml(root(&" ".repeat(9_000))))), 413),
         ("too long when told", publication("presence", None, 600, Some(xml(spread))), 413),
+        ("a partial document", publication("dialog", None, 600, Some(partial)), 488),
         ("no UTF-8", publication("presence", None, 600, Some(("application/pidf+xml", vec![0xff; 10]))), 400),
     ] {
         let outs = bench.request(msg);
@@ -564,7 +568,7 @@ fn dialogs_of_several_devices_are_told_with_versions_of_each_subscription() {
     let mut bench = bench();
     let document = |state| {
         let dialogs = vec![DialogElement::new("1", state)];
-        let (version, kind) = (77, DocumentState::Partial);
+        let (version, kind) = (77, DocumentState::Full);
         let info = DialogInfo { version, state: kind, entity: BOB.into(), dialogs };
         Some(("application/dialog-info+xml", info.print().to_vec()))
     };
@@ -750,10 +754,50 @@ fn calls_that_fail_or_are_given_up_or_forgotten_are_over() {
     let (client, invite) = lamps.call("");
     lamps.bench.respond(client, &invite, 180);
     lamps.told();
-    for etag in [" 5 recipient early", "5", "recipient"] {
+    let etags = || lamps.bench.server.compositor().etags(Package::Dialog, "bob@127.0.0.1");
+    let before = etags();
+    let own = before.first().expect("a publication").clone();
+    assert!(own.ends_with(" recipient early"), "{own:?}");
+    for etag in [own.as_str(), own.trim(), &own.replace(' ', "%20")] {
         let msg = publication("dialog", Some(etag), 0, None);
         assert!(lamps.bench.status(msg) >= 400, "{etag}");
     }
+    assert_eq!(lamps.bench.server.compositor().etags(Package::Dialog, "bob@127.0.0.1"), before);
+}
+
+#[test]
+fn a_call_that_two_have_taken_is_over_with_the_last() {
+    let mut lamps = Lamps::new(|_| {});
+    let (client, invite) = lamps.call("");
+    for tag in ["b", "c"] {
+        let mut msg = invite.make_response(200, None, Some(tag));
+        msg.push_front(h::VIAS, "SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKown");
+        lamps.bench.event(TuEvent::Response { transaction: client, msg: Box::new(msg) });
+    }
+    assert_eq!(lamps.told(), Lamps::both(State::Confirmed));
+    // Alice hangs up on one of them, and one that is not in it says that he hangs up.
+    for (tag, expected) in [("b", vec![]), ("x", vec![]), ("c", Lamps::both(State::Terminated))] {
+        let lines = format!("From: <sip:alice@127.0.0.1>;tag=a\r\nTo: <sip:bob@127.0.0.1>;tag={tag}\r\n");
+        let mut bye = request("BYE", "sip:bob@127.0.0.1:5090", &lines);
+        bye.set(h::CALL_ID, "call1");
+        lamps.bench.forwarded(bye);
+        assert_eq!(lamps.told(), expected, "{tag}");
+    }
+}
+
+#[test]
+fn calls_do_not_take_the_room_of_telephones() {
+    let mut lamps = Lamps::new(|config| config.events.publications_per_user = 2);
+    for _ in 0..3 {
+        let (client, invite) = lamps.call("");
+        lamps.bench.respond(client, &invite, 180);
+    }
+    lamps.told();
+    assert_eq!(lamps.bench.server.compositor().etags(Package::Dialog, "bob@127.0.0.1").len(), 2);
+    let info = DialogInfo { version: 0, state: DocumentState::Full, entity: BOB.into(), dialogs: Vec::new() };
+    let body = ("application/dialog-info+xml", info.print().to_vec());
+    let publish = |bench: &mut Bench| codes(&bench.request(publication("dialog", None, 600, Some(body.clone()))))[0];
+    assert_eq!([(); 3].map(|()| publish(&mut lamps.bench)), [200, 200, 403]);
 }
 
 #[test]
