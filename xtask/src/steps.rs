@@ -26,6 +26,8 @@ pub(crate) const STEPS: &[Step] = &[
         args: || &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         env: None,
     },
+    // The tests start these, and build them as here: so that none of them waits for that.
+    Step { name: "programs", needs: None, args: || &["build", "--package", "apps", "--bins"], env: None },
     Step { name: "test", needs: None, args: test_args, env: None },
     Step { name: "doctest", needs: None, args: || &["test", "--workspace", "--doc"], env: None },
     DOC,
