@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p benches --bench proxy -- [ROW...] [--rounds 5] [--seconds 3] [--rate 1000] [--connections 4]
 //! [--repro PATH] [--off PATH]`, where ROW is `calls`, `everything`, `observed`, `handshakes`, `accounting`, `shards`, `refusals`, `memory`,
-//! `registrations`, `users` or `notifies`; all of them without.
+//! `registrations`, `users`, `notifies` or `nodes`; all of them without.
 //!
 //! `--off` is a build of the proxy without the accounting that the row of this name is about; without it only what the
 //! configuration can switch off is measured.
@@ -17,6 +17,7 @@ mod edge;
 mod handshakes;
 mod load;
 mod memory;
+mod nodes;
 mod refusals;
 mod registrations;
 mod site;
@@ -89,6 +90,7 @@ fn main() {
         ("registrations", registrations::refreshes),
         ("users", registrations::many),
         ("notifies", watchers::notifies),
+        ("nodes", nodes::registrations),
     ] {
         if args.wants(name) {
             row(&args);
