@@ -1,6 +1,6 @@
 //! `[admin]`: the HTTP server for whoever operates the proxy.
 
-use super::secret::hidden;
+use super::secret::{first_line, hidden};
 use super::{Config, ConfigError, FileName};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
@@ -79,12 +79,7 @@ impl Config {
     pub fn admin_token(&self) -> Result<Option<AdminToken>, ConfigError> {
         let Some(admin) = &self.admin else { return Ok(None) };
         let (Some(file), None) = (&admin.token_file, &admin.token) else { return Ok(admin.token.clone()) };
-        let wrong = |what: String| ConfigError::Token { place: file.place().to_owned(), what };
-        let path = file.path.display();
-        let text =
-            std::fs::read_to_string(&file.path).map_err(|error| wrong(format!("{path} cannot be read: {error}")))?;
-        let line = text.lines().next().unwrap_or_default().trim();
-        AdminToken::new(line).map(Some).map_err(|error| wrong(format!("{path}: first line: {error}")))
+        first_line(file, AdminToken::new).map(Some)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `[cluster]`: several nodes with one location service, which they share by Redis.
 
-use super::net::{BadText, bad};
-use super::secret::hidden;
+use super::net::{BadText, bad, from_string};
+use super::secret::{Password, first_line, hidden, one_of};
 use super::{Config, ConfigError, FileName};
 use crate::cluster::ClusterSecret;
 use serde::{Deserialize, Deserializer};
@@ -13,7 +13,6 @@ use std::str::FromStr;
 const SECRET_DIGITS: usize = 64;
 
 const SECRET: &str = "expected 64 hexadecimal digits, the same at each node: make them with `openssl rand -hex 32`";
-const PASSWORD: &str = "expected the password of the Redis server";
 
 /// Several nodes that share their bindings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -131,45 +130,7 @@ impl fmt::Display for RedisUrl {
     }
 }
 
-macro_rules! from_string {
-    ($($name:ident)*) => {$(
-        impl TryFrom<String> for $name {
-            type Error = BadText;
-
-            fn try_from(text: String) -> Result<Self, BadText> {
-                text.parse()
-            }
-        }
-    )*};
-}
 from_string! { Name NodeUri RedisUrl }
-
-/// The password for Redis. It is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(Box<str>);
-
-impl Password {
-    /// The password.
-    pub fn secret(&self) -> &str {
-        &self.0
-    }
-
-    fn new(text: &str) -> Result<Self, &'static str> {
-        if text.is_empty() { Err(PASSWORD) } else { Ok(Password(text.into())) }
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password")
-    }
-}
-
-impl<'de> Deserialize<'de> for Password {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        hidden(from, PASSWORD, Password::new)
-    }
-}
 
 /// The secret that nodes share. It is never shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,11 +172,7 @@ impl Cluster {
     /// # Errors
     /// When its file cannot be read, or holds none.
     pub fn redis_password(&self) -> Result<Option<Password>, ConfigError> {
-        match (&self.password, &self.password_file) {
-            (Some(password), _) => Ok(Some(password.clone())),
-            (None, Some(file)) => first_line(file, Password::new).map(Some),
-            (None, None) => Ok(None),
-        }
+        one_of(self.password.as_ref(), self.password_file.as_ref())
     }
 
     /// The secret that all nodes share.
@@ -231,13 +188,6 @@ impl Cluster {
             .map(|Secret(secret)| secret)
             .ok_or_else(|| ConfigError::Token { place: "cluster.secret".into(), what: SECRET.into() })
     }
-}
-
-fn first_line<T>(file: &FileName, make: fn(&str) -> Result<T, &'static str>) -> Result<T, ConfigError> {
-    let wrong = |what: String| ConfigError::Token { place: file.place().to_owned(), what };
-    let path = file.path.display();
-    let text = std::fs::read_to_string(&file.path).map_err(|error| wrong(format!("{path} cannot be read: {error}")))?;
-    make(text.lines().next().unwrap_or_default().trim()).map_err(|error| wrong(format!("{path}: first line: {error}")))
 }
 
 impl Config {

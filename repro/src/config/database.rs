@@ -1,10 +1,9 @@
 //! `[database]`: a PostgreSQL database with records that several proxies share.
 
+use super::secret::{Password, hidden, one_of};
 use super::{ConfigError, FileName};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
+use serde::{Deserialize, Deserializer};
 use sqlx_postgres::PgConnectOptions;
-use std::fmt;
 use std::str::FromStr;
 
 /// A PostgreSQL database with records that several proxies share.
@@ -17,7 +16,7 @@ pub struct Database {
     /// A file whose first line is the password.
     pub password_file: Option<FileName>,
     /// The password itself, before that of the file.
-    pub password: Option<DatabasePassword>,
+    pub password: Option<Password>,
 }
 
 /// The URL of a database, without a password.
@@ -59,73 +58,17 @@ impl FromStr for DatabaseUrl {
 
 impl<'de> Deserialize<'de> for DatabaseUrl {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Hidden("a text in quotes", |text: &str| text.parse::<Self>().map_err(|e| e.to_string())))
+        hidden(from, "expected a text in quotes", DatabaseUrl::from_str)
     }
 }
 
-/// The password of a database. It is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabasePassword(Box<str>);
-
-impl DatabasePassword {
-    /// The password.
-    pub fn secret(&self) -> &str {
-        &self.0
-    }
-
-    /// The first line of a file.
+impl Database {
+    /// The password, if there is one.
     ///
     /// # Errors
-    /// When it cannot be read, or has none.
-    pub fn read(file: &FileName) -> Result<Self, ConfigError> {
-        let wrong = |what: String| ConfigError::Token { place: file.place().to_owned(), what };
-        let path = file.path.display();
-        let text =
-            std::fs::read_to_string(&file.path).map_err(|error| wrong(format!("{path} cannot be read: {error}")))?;
-        match text.lines().next().map(str::trim_end) {
-            Some(line) if !line.is_empty() => Ok(DatabasePassword(line.into())),
-            _ => Err(wrong(format!("{path}: first line: expected the password"))),
-        }
-    }
-}
-
-impl fmt::Debug for DatabasePassword {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DatabasePassword")
-    }
-}
-
-impl<'de> Deserialize<'de> for DatabasePassword {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // One of digits alone needs no quotes in the environment.
-        from.deserialize_any(Hidden("a text in quotes", |text: &str| Ok(DatabasePassword(text.into()))))
-    }
-}
-
-/// Takes a text. What else it gets it does not show: an error of serde's own would.
-struct Hidden<T>(&'static str, fn(&str) -> Result<T, String>);
-
-impl<T> Visitor<'_> for Hidden<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        self.1(text).map_err(E::custom)
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<T, E> {
-        Err(E::custom(format_args!("expected {}", self.0)))
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<T, E> {
-        Err(E::custom(format_args!("expected {}", self.0)))
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<T, E> {
-        Err(E::custom(format_args!("expected {}", self.0)))
+    /// When its file cannot be read, or has none.
+    pub fn password(&self) -> Result<Option<Password>, ConfigError> {
+        one_of(self.password.as_ref(), self.password_file.as_ref())
     }
 }
 
@@ -161,14 +104,14 @@ mod tests {
         let path = std::env::temp_dir().join(format!("repro-database-{}", std::process::id()));
         let named = format!("url = \"postgres:///x\"\npassword_file = \"{}\"", path.display());
         std::fs::write(&path, "s3cret  \nnote\n").unwrap();
-        let file = |text: &str| parse(text).unwrap().database.unwrap().password_file.unwrap();
-        let password = super::DatabasePassword::read(&file(&named)).unwrap();
-        assert_eq!((password.secret(), format!("{password:?}").as_str()), ("s3cret", "DatabasePassword"));
+        let read = || parse(&named).unwrap().database.unwrap().password();
+        let password = read().unwrap().unwrap();
+        assert_eq!((password.secret(), format!("{password:?}").as_str()), ("s3cret", "Password"));
         std::fs::write(&path, "\n").unwrap();
-        let error = super::DatabasePassword::read(&file(&named)).unwrap_err().to_string();
+        let error = read().unwrap_err().to_string();
         assert!(error.starts_with("my.toml:3: database.password_file: ") && error.ends_with("the password"), "{error}");
         std::fs::remove_file(&path).unwrap();
-        assert!(super::DatabasePassword::read(&file(&named)).unwrap_err().to_string().contains("cannot be read"));
+        assert!(read().unwrap_err().to_string().contains("cannot be read"));
         let error = parse("url = \"postgres:///x\"\npassword = 83838383").unwrap_err();
         assert!(error.contains("database.password: expected a text in quotes") && !error.contains("8383"), "{error}");
         assert!(!format!("{:?}", parse("url = \"postgres:///x\"\npassword = \"s3cret\"").unwrap()).contains("s3cret"));

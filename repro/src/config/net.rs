@@ -185,16 +185,18 @@ impl FromStr for RouteUri {
     }
 }
 
+/// For `serde(try_from = "String")`.
 macro_rules! from_string {
     ($($name:ident)*) => {$(
         impl TryFrom<String> for $name {
-            type Error = BadText;
-            fn try_from(text: String) -> Result<Self, BadText> {
+            type Error = $crate::config::net::BadText;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
                 text.parse()
             }
         }
     )*};
 }
+pub(super) use from_string;
 from_string! { Listen Network Domain NameServer RouteUri }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod counters;
 mod forward;
 mod held;
 mod parked;
+mod posted;
 mod request_context;
 mod response_context;
 mod responses;
@@ -34,6 +35,7 @@ mod tests;
 pub use agent::{Agent, AgentContext};
 pub(crate) use counters::Counters;
 pub use parked::{NotTaken, Waiter};
+pub use posted::Beat;
 pub use request_context::{RequestContext, RequestState, RequestUri, Verb, aor_key};
 pub use server::{Keeper, Server};
 pub(crate) use target::Ended;
@@ -41,22 +43,19 @@ pub use target::{Step, Steps, Target, When, by_preference};
 pub use view::{ResponseView, TargetView, Upstream};
 
 use crate::accounting::Account;
-use crate::cluster::Written;
 use crate::events::{CallKey, EventServer, Parties};
 use crate::forwarding::Onward;
 use crate::location::SWEEP_EVERY;
 use crate::nat::NatPings;
 use crate::processors::ProcessorResult;
-use crate::provisioning::Provisioning;
 use crate::registrar;
 use crate::routing::probe::Probe;
 use crate::silo::Courier;
-use crate::store::Saved;
-use crate::wakes::Changed;
 use accounts::{Answered as AnsweredCall, Tracked};
 use best::Best;
 use held::Held;
-use parked::{Answer, Parked, ParkingLot};
+use parked::{Parked, ParkingLot};
+use posted::Answered;
 use response_context::{Begun, Branch, Forwarding, ResponseContext, Role, Started, direct, write};
 use rutil::hash::Keyed;
 use rutil::{Counter, HashMap, Rng, Time, Wheel};
@@ -66,7 +65,6 @@ use stack::transaction::TimerValues;
 use stack::tu::{
     AddPath, ClientTransaction, MessageFilterRule, ServerTransaction, TransactionUser, TuContext, TuEvent, TuOptions,
 };
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,9 +73,6 @@ const SECOND: u64 = 1_000_000_000;
 
 /// How exact the time of a step is, nanoseconds.
 const STEP_TICK: u64 = 100_000_000;
-
-/// When to come back who finds too many requests waiting, seconds.
-const RETRY_AFTER: &str = "5";
 
 /// An INVITE that was answered with 2xx.
 struct Accepted {
@@ -91,13 +86,6 @@ struct Accepted {
     /// The call that is told as a dialog.
     call: Option<Box<CallKey>>,
 }
-
-/// What is posted to see whether a shard still takes what it is given: it passes through its FIFO, and is nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beat;
-
-/// What a processor that waited gets; nothing when its time was over.
-type Answered = Option<Box<dyn Any + Send>>;
 
 /// How long a shutdown waits for the ACK after a 2xx was sent back: two repetitions of the 2xx (500 ms and 1 s after the
 /// one before, RFC 3261 §13.3.1.4) and a round trip. Without its ACK the call would end where it began.
@@ -257,51 +245,6 @@ impl Proxy {
             && !self.own.contains_key(&client)
     }
 
-    /// Keeps back an answer that is to wait until something is kept, if there is one.
-    fn hold(&mut self, context: RequestContext<'_, '_>) {
-        let (Some(unkept), Some(transaction)) = (context.unkept, context.state.transaction) else { return };
-        let (server, shard) = (context.server, self.shard);
-        match (unkept.changes, server.cluster()) {
-            (Some(changes), Some(cluster)) => {
-                let write = |number| cluster.write(&unkept.aor, changes, (shard, number));
-                if self.shared.hold(unkept.response, transaction, write, context.stack).is_err() {
-                    cluster.release(1);
-                }
-            }
-            _ => match server.journal() {
-                None => context.stack.respond(transaction, unkept.response),
-                Some(journal) => {
-                    let save = |number| journal.save(&unkept.aor, shard, number);
-                    if self.held.hold(unkept.response, transaction, save, context.stack).is_err() {
-                        journal.release(1);
-                    }
-                }
-            },
-        }
-    }
-
-    /// Keeps a request until the answer comes that its processor has asked for.
-    fn park(&mut self, mut context: RequestContext<'_, '_>, at: usize) {
-        let Some(waiting) = context.waiting.take() else {
-            tracing::error!(at, "a processor waits for nothing");
-            context.respond(500);
-            return;
-        };
-        if self.parking.len() >= context.server.config().limits.waiting {
-            context.respond_with(503, |response| response.append_line("Retry-After", RETRY_AFTER));
-            return;
-        }
-        context.server.counters(self.shard).parked.inc();
-        let until = context.stack.now() + waiting.patience;
-        self.parking.park(waiting.ticket, Parked { state: context.state, at }, until);
-    }
-
-    fn resume(&mut self, parked: Parked, answer: Answered, stack: &mut TuContext<'_>) {
-        let (server, Parked { state, at }) = (self.server.clone(), parked);
-        let context = self.context(state, &server, stack);
-        self.run(context, at, Some(answer));
-    }
-
     fn forward(
         &mut self,
         forwarding: Forwarding,
@@ -458,46 +401,6 @@ impl Proxy {
     fn branch(&mut self, client: ClientTransaction) -> Option<&mut Branch> {
         let slot = self.branches.get(&client)?;
         self.contexts.get_mut(*slot)?.branch(client)
-    }
-
-    /// What other threads have put in.
-    fn on_posted(&mut self, item: Box<dyn Any + Send>, stack: &mut TuContext<'_>) {
-        let item = match item.downcast::<Answer>() {
-            Ok(answer) => {
-                return if let Some(parked) = self.parking.take(answer.ticket) {
-                    self.resume(parked, Some(answer.item), stack);
-                };
-            }
-            Err(item) => item,
-        };
-        let item = match item.downcast::<Saved>() {
-            Ok(saved) => {
-                let status = |_| if saved.kept { None } else { Some(503) };
-                let done = self.held.release(saved.up_to, status, stack);
-                return self.server.journal().into_iter().for_each(|journal| journal.release(done));
-            }
-            Err(item) => item,
-        };
-        let item = match item.downcast::<Written>() {
-            Ok(written) => {
-                let status = |number| written.refused.iter().find(|(other, _)| *other == number).map(|(_, code)| *code);
-                let done = self.shared.release(written.up_to, status, stack);
-                return self.server.cluster().into_iter().for_each(|cluster| cluster.release(done));
-            }
-            Err(item) => item,
-        };
-        match item.downcast::<Arc<Provisioning>>() {
-            Ok(provisioning) => {
-                provisioning.trunks.keep_health(&self.server.provisioning().trunks);
-                self.server = Arc::new(self.server.with_provisioning(*provisioning));
-                (0..self.agents.len())
-                    .for_each(|index| self.with_agent(index, stack, |agent, context| agent.wake(context)));
-                self.events.set_server(self.server.clone(), stack);
-            }
-            Err(item) if item.is::<Changed>() => self.events.tell(stack),
-            Err(item) if item.is::<Beat>() => {}
-            Err(_) => tracing::warn!("what was posted is nothing that the proxy knows"),
-        }
     }
 
     /// Lets an agent do what it has to do.

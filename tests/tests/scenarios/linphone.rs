@@ -12,13 +12,14 @@ use dum::registration::{MemoryRegistrations, RegistrationPersistence, ServerRegi
 use dum::{Application, DialogUsageManager, Dum, DumHandle, DumOptions, Handle, UserProfile};
 use rutil::Rng;
 use stack::auth::{Algorithm, Secret};
-use stack::contents::sdp::{Direction, Format, Local, Sdp, Stream};
+use stack::contents::sdp::Sdp;
 use stack::header::{HeaderValue, Method, NameAddr};
 use stack::message::Message;
 use stack::{Stack, TransportSpec};
 use tests::peers::{self, Linphone};
 
 use crate::repro::LIMIT;
+use crate::user_agent::audio;
 
 /// Takes every call, goes where it is sent, and is Bob's registrar.
 struct Phone {
@@ -34,15 +35,6 @@ impl Phone {
         // The test may have heard enough.
         let _ = self.heard.send(what);
     }
-}
-
-fn audio(offer: Option<&Sdp>) -> Sdp {
-    let here = Local { username: "-", session_id: 1, version: 1, address: [127, 0, 0, 1].into(), name: "" };
-    let formats = [Format { format: "0", rtpmap: None, fmtp: None }];
-    let direction = Direction::SendRecv;
-    let audio = [Stream { kind: "audio", port: 40_004, proto: "RTP/AVP", formats: &formats, direction }];
-    let sdp = offer.map_or_else(|| Sdp::offer(&here, &audio), |offer| Sdp::answer_to(offer, &here, &audio));
-    sdp.expect("a description")
 }
 
 impl Application for Phone {

@@ -29,7 +29,8 @@ impl Phone {
     }
 }
 
-fn audio(offer: Option<&Sdp>) -> Sdp {
+/// A stream of audio, as an offer or as the answer to one.
+pub(crate) fn audio(offer: Option<&Sdp>) -> Sdp {
     let here = Local { username: "-", session_id: 1, version: 1, address: [127, 0, 0, 1].into(), name: "" };
     let formats = [Format { format: "0", rtpmap: None, fmtp: None }];
     let direction = Direction::SendRecv;

@@ -2,6 +2,7 @@
 
 mod accounting;
 mod auth;
+mod called;
 mod cancel;
 mod chains;
 mod events;
@@ -28,6 +29,7 @@ mod silo;
 mod steps;
 mod trunks;
 mod validation;
+mod watchers;
 
 use super::{Proxy, Server};
 use crate::config::Config;

@@ -1,16 +1,15 @@
 //! Presence, messages that wait and dialogs: what is published, and who is told (RFC 3903, RFC 3856, RFC 3842, RFC 4235).
 
 use super::*;
-use crate::config::Watchers;
 use crate::events::Package;
 use stack::contents::event::dialog_info::{DialogElement, State};
 use stack::contents::event::pidf::{Basic, Note, Tuple};
 use stack::contents::event::{DialogInfo, DocumentState, EventDocument, MessageSummary, Pidf};
 use stack::header::p;
 
-const BOB: &str = "sip:bob@127.0.0.1";
+pub(super) const BOB: &str = "sip:bob@127.0.0.1";
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let mut config = Config::default();
     config.events.packages = Package::ALL.to_vec();
     config
@@ -20,7 +19,7 @@ fn bench() -> Bench {
     Bench::with("127.0.0.1:5060", config())
 }
 
-fn subscribe(call: &str, event: &str, lines: &str) -> Message {
+pub(super) fn subscribe(call: &str, event: &str, lines: &str) -> Message {
     let lines = format!("Event: {event}\r\nContact: <sip:alice@127.0.0.1:7000>\r\n{lines}");
     let mut msg = request("SUBSCRIBE", BOB, &lines);
     msg.set(h::CALL_ID, call);
@@ -28,7 +27,7 @@ fn subscribe(call: &str, event: &str, lines: &str) -> Message {
 }
 
 /// Takes the NOTIFYs of a turn, answers each with 200, and gives what they say, until no more come at once.
-fn told<D: EventDocument>(bench: &mut Bench, outs: Vec<Out>) -> Vec<D> {
+pub(super) fn told<D: EventDocument>(bench: &mut Bench, outs: Vec<Out>) -> Vec<D> {
     let (mut all, mut outs) = (Vec::new(), sent(outs));
     while let Some((client, msg)) = outs.pop() {
         let (kind, subtype) = D::MEDIA_TYPE;
@@ -40,7 +39,7 @@ fn told<D: EventDocument>(bench: &mut Bench, outs: Vec<Out>) -> Vec<D> {
 }
 
 /// The one NOTIFY of a turn.
-fn one<D: EventDocument + std::fmt::Debug>(bench: &mut Bench, outs: Vec<Out>) -> D {
+pub(super) fn one<D: EventDocument + std::fmt::Debug>(bench: &mut Bench, outs: Vec<Out>) -> D {
     let mut all = told(bench, outs);
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)
@@ -52,13 +51,13 @@ fn tuples(pidf: &Pidf) -> Vec<(&str, Basic)> {
     pidf.tuples.iter().map(|tuple| (tuple.id.as_str(), tuple.basic.unwrap())).collect()
 }
 
-fn pidf(tuples: &[(&str, Basic)]) -> Vec<u8> {
+pub(super) fn pidf(tuples: &[(&str, Basic)]) -> Vec<u8> {
     let tuples = tuples.iter().map(|(id, basic)| Tuple::new(*id, *basic)).collect();
     Pidf { entity: "pres:whoever@example.net".into(), tuples, ..Pidf::default() }.print().to_vec()
 }
 
 /// A PUBLISH for bob.
-fn publication(event: &str, etag: Option<&str>, expires: u32, body: Option<(&str, Vec<u8>)>) -> Message {
+pub(super) fn publication(event: &str, etag: Option<&str>, expires: u32, body: Option<(&str, Vec<u8>)>) -> Message {
     let etag = etag.map_or(String::new(), |etag| format!("SIP-If-Match: {etag}\r\n"));
     let mut msg = request("PUBLISH", BOB, &format!("Event: {event}\r\nExpires: {expires}\r\n{etag}"));
     if let Some((media, body)) = body {
@@ -67,7 +66,7 @@ fn publication(event: &str, etag: Option<&str>, expires: u32, body: Option<(&str
     msg
 }
 
-fn presence(etag: Option<&str>, expires: u32, states: &[(&str, Basic)]) -> Message {
+pub(super) fn presence(etag: Option<&str>, expires: u32, states: &[(&str, Basic)]) -> Message {
     let body = (!states.is_empty()).then(|| ("application/pidf+xml", pidf(states)));
     publication("presence", etag, expires, body)
 }
@@ -333,135 +332,6 @@ fn what_is_not_kept_here_goes_to_the_devices() {
     bench.forwarded(presence(None, 600, &[("a", Basic::Open)]));
 }
 
-/// Who watches and publishes what of bob, by status: presence, message-summary; a PUBLISH of either.
-fn allowed(watchers: Watchers) -> Vec<(&'static str, &'static str, [u16; 4])> {
-    let mut config = Config {
-        domains: vec!["example.com".parse().unwrap()],
-        trusted_peers: vec!["10.0.0.0/8".parse().unwrap()],
-        ..config()
-    };
-    config.events.watchers = watchers;
-    let mut bench = Bench::with("192.0.2.1:5060", config);
-    bench.peer = "10.0.0.1:5060";
-    for (user, contact) in [("bob", "sip:bob@192.0.2.50"), ("alice", "sip:alice@192.0.2.51")] {
-        let lines = format!("To: <sip:{user}@example.com>\r\nContact: <{contact}>\r\n");
-        assert_eq!(bench.status(request("REGISTER", "sip:example.com", &lines)), 200);
-    }
-    let senders = [
-        ("192.0.2.77:5060", "bob@example.com"),
-        ("192.0.2.51:5060", "alice@example.com"),
-        ("192.0.2.51:5060", "bob@example.com"),
-        ("192.0.2.50:5060", "bob@example.com"),
-        ("10.0.0.9:5060", "voicemail@example.net"),
-    ];
-    let mut count = 0;
-    senders
-        .into_iter()
-        .map(|(peer, from)| {
-            bench.peer = peer;
-            let waits = MessageSummary { waiting: true, ..MessageSummary::default() }.print().to_vec();
-            let all = [
-                ("SUBSCRIBE", "presence", None),
-                ("SUBSCRIBE", "message-summary", None),
-                ("PUBLISH", "presence", Some(("application/pidf+xml", pidf(&[("a", Basic::Open)])))),
-                ("PUBLISH", "message-summary", Some(("application/simple-message-summary", waits))),
-            ];
-            let codes = all.map(|(method, event, body)| {
-                let lines = format!("From: <sip:{from}>;tag=1\r\nEvent: {event}\r\nContact: <sip:x@{peer}>\r\n");
-                let mut msg = request(method, "sip:bob@example.com:5060", &lines);
-                count += 1;
-                msg.set(h::CALL_ID, &*format!("{count}"));
-                if let Some((media, body)) = body {
-                    msg.set_body(Some(media), body);
-                }
-                codes(&bench.request(msg))[0]
-            });
-            (peer, from, codes)
-        })
-        .collect()
-}
-
-#[test]
-fn who_may_watch_and_publish_is_configured() {
-    let [stranger, alice, mallory, bob, operator] = [
-        ("192.0.2.77:5060", "bob@example.com"),
-        ("192.0.2.51:5060", "alice@example.com"),
-        ("192.0.2.51:5060", "bob@example.com"),
-        ("192.0.2.50:5060", "bob@example.com"),
-        ("10.0.0.9:5060", "voicemail@example.net"),
-    ];
-    let is = |(peer, from), codes| (peer, from, codes);
-    let common = [is(bob, [200, 200, 200, 403]), is(operator, [200, 200, 200, 200])];
-    for (watchers, of_stranger, of_alice, of_mallory) in
-        [(Watchers::Users, 403, 200, 403), (Watchers::Oneself, 403, 403, 403), (Watchers::Anybody, 200, 200, 200)]
-    {
-        let [one, two, three] = [(stranger, of_stranger), (alice, of_alice), (mallory, of_mallory)]
-            .map(|(who, code)| is(who, [code, 403, 403, 403]));
-        let expected = [one, two, three, common[0], common[1]];
-        assert_eq!(allowed(watchers), expected, "{watchers:?}");
-    }
-}
-
-#[test]
-fn watchers_and_publications_are_limited() {
-    let mut config = config();
-    config.events.subscriptions_per_user = 3;
-    config.events.subscriptions_per_subscriber = 4;
-    config.events.publications_per_user = 2;
-    config.events.publications = 3;
-    config.events.publication_octets = 6_000;
-    let mut bench = Bench::with("127.0.0.1:5060", config);
-    let mut calls = 0;
-    let mut watch = |bench: &mut Bench, user: &str| {
-        calls += 1;
-        let mut msg = subscribe(&calls.to_string(), "presence", "");
-        msg.set_request_uri(&format!("sip:{user}@127.0.0.1"));
-        codes(&bench.request(msg))[0]
-    };
-    assert_eq!([(); 4].map(|()| watch(&mut bench, "bob")), [200, 200, 200, 403], "of one user");
-    assert_eq!([(); 2].map(|()| watch(&mut bench, "carol")), [200, 403], "of one subscriber");
-    bench.peer = "127.0.0.2:7000";
-    assert_eq!(watch(&mut bench, "carol"), 200, "another subscriber");
-    assert_eq!(bench.server.compositor().counts().refused_subscriptions(), 2);
-    bench.pass(10);
-    let publish = |bench: &mut Bench, user: &str, octets: usize| {
-        let mut msg = presence(None, 600, &[("a", Basic::Open)]);
-        let body = [msg.body(), " ".repeat(octets).as_bytes()].concat();
-        msg.set_body(Some("application/pidf+xml"), body);
-        msg.set_request_uri(&format!("sip:{user}@127.0.0.1"));
-        codes(&bench.request(msg))[0]
-    };
-    assert_eq!([(); 3].map(|()| publish(&mut bench, "bob", 0)), [200, 200, 403], "of one user");
-    assert_eq!(publish(&mut bench, "carol", 6_000), 500, "octets of all");
-    assert_eq!([(); 2].map(|()| publish(&mut bench, "carol", 0)), [200, 500], "of all");
-    assert_eq!((bench.server.compositor().len(), bench.server.compositor().counts().refused_publications()), (3, 3));
-    // What has expired makes room.
-    bench.pass(601);
-    assert_eq!(publish(&mut bench, "carol", 0), 200);
-    assert_eq!(bench.server.compositor().len(), 1);
-}
-
-#[test]
-fn who_is_not_asked_has_the_share_of_his_address() {
-    let mut bench = auth::asking(|config| {
-        config.events.packages = Package::ALL.to_vec();
-        config.events.watchers = Watchers::Anybody;
-        config.events.subscriptions_per_subscriber = 2;
-    });
-    let watch = |call: &str, from: &str| {
-        let lines = format!("From: <sip:{from}>;tag=a\r\nEvent: presence\r\nContact: <sip:x@203.0.113.9:5060>\r\n");
-        let mut msg = request("SUBSCRIBE", "sip:bob@example.com", &lines);
-        msg.set(h::CALL_ID, call);
-        msg
-    };
-    let strangers = ["x1@evil.example", "x2@evil.example", "x3@evil.example", "x4@203.0.113.9:5060"];
-    assert_eq!(strangers.map(|from| codes(&bench.request(watch(from, from)))[0]), [200, 200, 403, 403]);
-    for (call, expected) in [("1", 200), ("2", 200), ("3", 403)] {
-        let outs = auth::prove(&mut bench, watch(call, "alice@example.com"), "alice", "alice");
-        assert_eq!(codes(&outs), [expected], "a user has a share of his own");
-    }
-}
-
 #[test]
 fn who_comes_and_goes_leaves_no_timers_and_a_turn_looks_at_some() {
     const MANY: usize = 200;
@@ -598,214 +468,4 @@ fn dialogs_of_several_devices_are_told_with_versions_of_each_subscription() {
     let (_, outs) = taken(&mut bench, publication("dialog", Some(&etag), 600, document(State::Confirmed)));
     let all: Vec<DialogInfo> = told(&mut bench, outs);
     assert!(all.iter().all(|info| info.dialogs.iter().any(|dialog| dialog.id == first)), "{all:?}");
-}
-
-#[test]
-fn with_passwords_users_watch_each_other_and_publish_for_themselves() {
-    let mut bench = auth::asking(|config| config.events.packages = Package::ALL.to_vec());
-    for (number, (method, event, of, expected)) in [
-        ("SUBSCRIBE", "presence", "bob@example.com", 200),
-        ("SUBSCRIBE", "dialog", "dora@example.org", 200),
-        ("SUBSCRIBE", "presence", "nobody@example.com", 404),
-        ("SUBSCRIBE", "message-summary", "bob@example.com", 403),
-        ("SUBSCRIBE", "message-summary", "alice@example.com", 200),
-        ("PUBLISH", "presence", "bob@example.com", 403),
-        ("PUBLISH", "presence", "alice@example.com", 200),
-        ("PUBLISH", "message-summary", "alice@example.com", 403),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let contact = "Contact: <sip:x@203.0.113.9:5060>";
-        let lines = format!("From: <sip:alice@example.com>;tag=a\r\nEvent: {event}\r\n{contact}\r\n");
-        let mut msg = request(method, &format!("sip:{of}"), &lines);
-        msg.set(h::CALL_ID, &*format!("{number}"));
-        if method == "PUBLISH" {
-            msg.set_body(Some("application/pidf+xml"), pidf(&[("a", Basic::Open)]));
-        }
-        let outs = auth::prove(&mut bench, msg, "alice", "alice");
-        assert_eq!(codes(&outs), [expected], "{method} {event} {of}");
-    }
-    // Who is no user is nobody whom to tell.
-    let lines = "From: <sip:eve@example.net>;tag=e\r\nEvent: presence\r\nContact: <sip:e@203.0.113.9:5060>\r\n";
-    assert_eq!(bench.status(request("SUBSCRIBE", "sip:bob@example.com", lines)), 403);
-}
-
-/// Who is told, and of each dialog whether he has called, its state, and whom he speaks with.
-type Lamp = (String, Vec<(String, State, Option<String>)>);
-
-/// What is told of the calls of alice and bob, who have telephones and watch themselves.
-struct Lamps {
-    bench: Bench,
-    count: u32,
-}
-
-impl Lamps {
-    fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = config();
-        config.events.dialogs_from_calls = true;
-        config.events.throttle_seconds = 0;
-        change(&mut config);
-        let mut bench = Bench::with("127.0.0.1:5060", config);
-        for (user, contact) in [("bob", "sip:bob@127.0.0.1:5090"), ("alice", "sip:alice@127.0.0.1:7000")] {
-            bench.register_as(user, contact);
-            let mut msg = subscribe(user, "dialog", "");
-            msg.set_request_uri(&format!("sip:{user}@127.0.0.1"));
-            let outs = bench.request(msg);
-            assert_eq!(one::<DialogInfo>(&mut bench, outs).dialogs, []);
-        }
-        Lamps { bench, count: 0 }
-    }
-
-    /// Alice calls bob.
-    fn call(&mut self, lines: &str) -> (ClientTransaction, Box<Message>) {
-        self.count += 1;
-        let from = "From: <sip:alice@127.0.0.1>;tag=a\r\nTo: <sip:bob@127.0.0.1>\r\n";
-        let mut msg = request("INVITE", BOB, &format!("{from}Contact: <sip:alice@127.0.0.1:7000>\r\n{lines}"));
-        msg.set(h::CALL_ID, &*format!("call{}", self.count));
-        let (client, sent, _) = self.bench.forwarded(msg);
-        (client, sent)
-    }
-
-    /// What is told meanwhile: who is told, whether he has called, the state, and whom he speaks with.
-    fn told(&mut self) -> Vec<Lamp> {
-        let outs = self.bench.pass(0);
-        let all: Vec<DialogInfo> = told(&mut self.bench, outs);
-        let mut all: Vec<_> = all
-            .into_iter()
-            .map(|info| {
-                let dialogs = info.dialogs.into_iter().map(|dialog| {
-                    assert!(dialog.call_id.is_none() && dialog.local_tag.is_none() && dialog.remote_tag.is_none());
-                    assert_eq!(dialog.local.unwrap().identity.as_deref(), Some(info.entity.as_str()));
-                    let remote = dialog.remote.and_then(|remote| remote.identity);
-                    (dialog.direction.unwrap().to_string(), dialog.state, remote)
-                });
-                (info.entity.clone(), dialogs.collect())
-            })
-            .collect();
-        all.sort_by_key(|(entity, _)| entity.clone());
-        all
-    }
-
-    /// What both are told of one call.
-    fn both(state: State) -> Vec<Lamp> {
-        let [alice, bob] = ["sip:alice@127.0.0.1", BOB].map(str::to_owned);
-        let one = |direction: &str, remote: &str| vec![(direction.to_owned(), state, Some(remote.to_owned()))];
-        vec![(alice.clone(), one("initiator", &bob)), (bob, one("recipient", &alice))]
-    }
-}
-
-#[test]
-fn calls_are_told_from_the_first_ring_to_the_bye() {
-    let mut lamps = Lamps::new(|_| {});
-    let (client, invite) = lamps.call("");
-    assert_eq!(lamps.told(), [], "nobody has said anything");
-    lamps.bench.respond(client, &invite, 180);
-    assert_eq!(lamps.told(), Lamps::both(State::Early));
-    lamps.bench.respond(client, &invite, 183);
-    assert_eq!(lamps.told(), []);
-    lamps.bench.respond(client, &invite, 200);
-    assert_eq!(lamps.told(), Lamps::both(State::Confirmed));
-    // Bob hangs up; that of another call means nothing.
-    for (call, expected) in [("other", vec![]), ("call1", Lamps::both(State::Terminated))] {
-        let lines = "From: <sip:bob@127.0.0.1>;tag=b\r\nTo: <sip:alice@127.0.0.1>;tag=a\r\n";
-        let mut bye = request("BYE", "sip:alice@127.0.0.1:7000", lines);
-        bye.set(h::CALL_ID, call);
-        lamps.bench.forwarded(bye);
-        assert_eq!(lamps.told(), expected, "{call}");
-    }
-    lamps.bench.pass(1);
-    assert_eq!(lamps.bench.server.compositor().len(), 2);
-    let outs = lamps.bench.pass(20);
-    let all: Vec<DialogInfo> = told(&mut lamps.bench, outs);
-    assert!(all.len() == 2 && all.iter().all(|info| info.dialogs.is_empty()));
-    assert!(lamps.bench.server.compositor().is_empty());
-}
-
-#[test]
-fn calls_that_fail_or_are_given_up_or_forgotten_are_over() {
-    let mut lamps = Lamps::new(|config| config.events.calls_seconds = 600);
-    // Nobody rings: nobody is told.
-    let (client, invite) = lamps.call("");
-    lamps.bench.respond(client, &invite, 486);
-    assert_eq!(lamps.told(), []);
-    for given_up in [false, true] {
-        let (client, invite) = lamps.call("");
-        lamps.bench.respond(client, &invite, 180);
-        assert_eq!(lamps.told(), Lamps::both(State::Early));
-        if given_up {
-            lamps.bench.cancelled();
-        }
-        lamps.bench.respond(client, &invite, if given_up { 487 } else { 486 });
-        assert_eq!(lamps.told(), Lamps::both(State::Terminated));
-        let outs = lamps.bench.pass(20);
-        told::<DialogInfo>(&mut lamps.bench, outs);
-    }
-    // Who wants to be nobody is nobody here too.
-    let (client, invite) = lamps.call("Privacy: id\r\n");
-    lamps.bench.respond(client, &invite, 200);
-    let all = lamps.told();
-    assert_eq!(all[1].1, [("recipient".to_owned(), State::Confirmed, None)]);
-    assert_eq!(all[0].1[0].2.as_deref(), Some(BOB));
-    let outs = lamps.bench.pass(601);
-    let all: Vec<DialogInfo> = told(&mut lamps.bench, outs);
-    assert!(all.len() == 2 && all.iter().all(|info| info.dialogs.is_empty()));
-    // A publication of the proxy's is nobody's to change.
-    let (client, invite) = lamps.call("");
-    lamps.bench.respond(client, &invite, 180);
-    lamps.told();
-    let etags = || lamps.bench.server.compositor().etags(Package::Dialog, "bob@127.0.0.1");
-    let before = etags();
-    let own = before.first().expect("a publication").clone();
-    assert!(own.ends_with(" recipient early"), "{own:?}");
-    for etag in [own.as_str(), own.trim(), &own.replace(' ', "%20")] {
-        let msg = publication("dialog", Some(etag), 0, None);
-        assert!(lamps.bench.status(msg) >= 400, "{etag}");
-    }
-    assert_eq!(lamps.bench.server.compositor().etags(Package::Dialog, "bob@127.0.0.1"), before);
-}
-
-#[test]
-fn a_call_that_two_have_taken_is_over_with_the_last() {
-    let mut lamps = Lamps::new(|_| {});
-    let (client, invite) = lamps.call("");
-    for tag in ["b", "c"] {
-        let mut msg = invite.make_response(200, None, Some(tag));
-        msg.push_front(h::VIAS, "SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKown");
-        lamps.bench.event(TuEvent::Response { transaction: client, msg: Box::new(msg) });
-    }
-    assert_eq!(lamps.told(), Lamps::both(State::Confirmed));
-    // Alice hangs up on one of them, and one that is not in it says that he hangs up.
-    for (tag, expected) in [("b", vec![]), ("x", vec![]), ("c", Lamps::both(State::Terminated))] {
-        let lines = format!("From: <sip:alice@127.0.0.1>;tag=a\r\nTo: <sip:bob@127.0.0.1>;tag={tag}\r\n");
-        let mut bye = request("BYE", "sip:bob@127.0.0.1:5090", &lines);
-        bye.set(h::CALL_ID, "call1");
-        lamps.bench.forwarded(bye);
-        assert_eq!(lamps.told(), expected, "{tag}");
-    }
-}
-
-#[test]
-fn calls_do_not_take_the_room_of_telephones() {
-    let mut lamps = Lamps::new(|config| config.events.publications_per_user = 2);
-    for _ in 0..3 {
-        let (client, invite) = lamps.call("");
-        lamps.bench.respond(client, &invite, 180);
-    }
-    lamps.told();
-    assert_eq!(lamps.bench.server.compositor().etags(Package::Dialog, "bob@127.0.0.1").len(), 2);
-    let info = DialogInfo { version: 0, state: DocumentState::Full, entity: BOB.into(), dialogs: Vec::new() };
-    let body = ("application/dialog-info+xml", info.print().to_vec());
-    let publish = |bench: &mut Bench| codes(&bench.request(publication("dialog", None, 600, Some(body.clone()))))[0];
-    assert_eq!([(); 3].map(|()| publish(&mut lamps.bench)), [200, 200, 403]);
-}
-
-#[test]
-fn calls_are_told_only_where_they_are_to() {
-    let mut lamps = Lamps::new(|config| config.events.dialogs_from_calls = false);
-    let (client, invite) = lamps.call("");
-    lamps.bench.respond(client, &invite, 180);
-    lamps.bench.respond(client, &invite, 200);
-    assert_eq!(lamps.told(), []);
-    assert!(lamps.bench.server.compositor().is_empty());
 }

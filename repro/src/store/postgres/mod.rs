@@ -14,7 +14,7 @@ pub use watch::Watch;
 
 use super::StoreError;
 use super::change::read;
-use crate::config::{Config, ConfigError, DatabasePassword, FileName};
+use crate::config::{self, Config, ConfigError};
 use crate::provisioning::{ProvisioningError, Records};
 use futures_util::TryStreamExt as _;
 use sqlx_core::Error;
@@ -40,8 +40,8 @@ const WORK: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Address {
     options: PgConnectOptions,
-    password: Option<DatabasePassword>,
-    password_file: Option<FileName>,
+    /// With the password, or the file that it stands in.
+    settings: config::Database,
 }
 
 impl Address {
@@ -53,21 +53,15 @@ impl Address {
         let Some(database) = &config.database else { return Ok(None) };
         let options = PgConnectOptions::from_str(database.url.as_str()).unwrap_or_default();
         let options = options.application_name("repro").disable_statement_logging();
-        let (password, password_file) = (database.password.clone(), database.password_file.clone());
-        let address = Address { options, password, password_file };
+        let address = Address { options, settings: database.clone() };
         address.options()?;
         Ok(Some(address))
     }
 
     /// The password is read each time: it may have become another one.
     fn options(&self) -> Result<PgConnectOptions, ConfigError> {
-        let password = match (&self.password, &self.password_file) {
-            (Some(password), _) => Some(password.clone()),
-            (None, Some(file)) => Some(DatabasePassword::read(file)?),
-            (None, None) => None,
-        };
         let options = self.options.clone();
-        Ok(match password {
+        Ok(match self.settings.password()? {
             Some(password) => options.password(password.secret()),
             None => options,
         })
