@@ -111,9 +111,10 @@ pub(super) struct ScenarioArgs {
     /// What stands for NAME in the scenario, as SIPp's -key. May be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = key)]
     pub(super) key: Vec<(String, String)>,
-    /// Lines of fields for [field0] and so on, as SIPp's -inf: SEQUENTIAL, then fields with semicolons between them.
+    /// Lines of fields for [field0] and so on, as SIPp's -inf: SEQUENTIAL or RANDOM, then fields with semicolons between them.
+    /// May be repeated: the first needs no name, others are [field0 file="FILE"].
     #[arg(long, value_name = "FILE")]
-    pub(super) fields: Option<PathBuf>,
+    pub(super) fields: Vec<PathBuf>,
     /// What stands for [service]; else the target's user, else "service".
     #[arg(long, value_name = "NAME")]
     pub(super) service: Option<String>,

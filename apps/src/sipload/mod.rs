@@ -42,7 +42,7 @@ use play::{Scenario, raw};
 use repro::config::Listen;
 use rutil::rng::EntropyError;
 use rutil::{Clock, Placement, RealClock, Rng, Time};
-use scenario::{Driver, DriverOptions, ScenarioError, ThirdError};
+use scenario::{Driver, DriverOptions, ScenarioError, Shared, ThirdError};
 use schedule::{Shape, Stretch};
 use search::Search;
 use stack::transport::tls::TlsContext;
@@ -194,13 +194,14 @@ async fn scenario(args: ScenarioArgs) -> Result<bool, RunError> {
     let name = hop.as_ref().and_then(|hop| hop.name.clone());
     let tls = load.tls.context([listen.kind], name, hop.is_none())?;
     let mut builder = raw(builder(load.shards, &[listen], tls));
-    let (stats, poster) = (vec![Arc::<Stats>::default()], Rc::<OnceCell<TuPoster>>::default());
-    let commands = scenario.third(poster.clone()).await?;
-    let limit = load.limit.get();
-    let options = Arc::new(DriverOptions { setup, shape: None, hop, limit, connections: 1, commands });
+    let (limit, shards) = (load.limit.get(), load.shards.get().into());
+    let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
+    let poster = Rc::<OnceCell<TuPoster>>::default();
+    let (commands, shared) = (scenario.third(poster.clone()).await?, Shared::of(&setup));
+    let options = Arc::new(DriverOptions { setup, shape: None, hop, limit, shards, connections: 1, commands, shared });
     let of = stats.clone();
-    let tu = builder.register_tu(TuOptions::default(), move |_| {
-        Driver::new(options.clone(), of.first().cloned().unwrap_or_default(), rng.split())
+    let tu = builder.register_tu(TuOptions::default(), move |shard| {
+        Driver::new(options.clone(), shard, of.get(usize::from(shard)).cloned().unwrap_or_default(), rng.split())
     });
     answer(builder, "scenario", &stats, load.json, |stack| drop(poster.set(stack.poster(tu)))).await
 }
@@ -365,11 +366,14 @@ async fn once(work: &Work, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Re
         }
         Work::Scenario(scenario) => {
             let setup = scenario.setup(target, hop.kind, load, &mut rng)?;
-            let commands = scenario.third(third.clone()).await?;
-            let options = DriverOptions { setup, shape: Some(shape), hop: Some(hop), limit, connections, commands };
+            let (commands, shared) = (scenario.third(third.clone()).await?, Shared::of(&setup));
+            let (shape, hop, shards) = (Some(shape), Some(hop), shards.into());
+            let options = DriverOptions { setup, shape, hop, limit, shards, connections, commands, shared };
             let options = Arc::new(options);
             builder = raw(builder);
-            builder.register_tu(TuOptions::default(), move |shard| Driver::new(options.clone(), of(shard), rng.split()))
+            builder.register_tu(TuOptions::default(), move |shard| {
+                Driver::new(options.clone(), shard, of(shard), rng.split())
+            })
         }
     };
     let stack = builder.start()?;

@@ -1,8 +1,9 @@
 //! A scenario as the command line has it, and what its stack and its calls are made of.
 
 use super::args::{LoadArgs, ScenarioArgs};
-use super::scenario::{self, Command, Commands, Fields, Program, ScenarioError, Setup};
+use super::scenario::{self, Command, Commands, Program, ScenarioError, Setup, Table};
 use super::{LOOK, PASSWORD, RunError};
+use crate::hop;
 use rutil::Rng;
 use stack::overload::OverloadOptions;
 use stack::transport::TransportType;
@@ -17,7 +18,7 @@ use std::time::Duration;
 /// A scenario and what the command line says of it.
 pub(super) struct Scenario {
     pub(super) program: Program,
-    fields: Fields,
+    fields: Vec<Table>,
     service: String,
     pub(super) hold: Duration,
     third: Option<SocketAddr>,
@@ -27,13 +28,14 @@ impl Scenario {
     /// Reads its files.
     pub(super) fn read(args: &ScenarioArgs) -> Result<Self, RunError> {
         let mut program = scenario::read(&args.file, &args.key.iter().cloned().collect())?;
-        let fields = args.fields.as_ref().map(|file| scenario::read_fields(file, &mut program)).transpose()?;
+        let fields = scenario::read_fields(&args.fields, &mut program)?;
         let user = args.load.target.as_ref().and_then(|target| target.user.as_ref().map(ToString::to_string));
         let service = args.service.clone().or(user).unwrap_or_else(|| "service".to_owned());
-        if args.load.shards.get() > 1 {
-            return Err(ScenarioError::Arguments("--shards: a scenario runs on one".into()).into());
+        if args.load.shards.get() > 1 && args.third.is_some() {
+            let why = "--shards: third-party calls run on one: another controller names them, and knows no shards";
+            return Err(ScenarioError::Arguments(why.into()).into());
         }
-        let (fields, hold, third) = (fields.unwrap_or_default(), args.hold, args.third);
+        let (hold, third) = (args.hold, args.third);
         Ok(Scenario { program, fields, service, hold, third })
     }
 
@@ -55,6 +57,11 @@ impl Scenario {
             hold: self.hold,
             users: load.users(std::env::var(PASSWORD).ok())?,
             fields: self.fields.clone(),
+            // With another hop before it the target stands for itself, as with SIPp's -rsa.
+            remote: load.via.as_ref().and(load.target.as_ref()).map(|target| {
+                let kind = hop::kind_of(target).unwrap_or(kind);
+                (target.host.to_string(), target.port.unwrap_or(kind.default_port()))
+            }),
         })
     }
 

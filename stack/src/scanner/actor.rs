@@ -9,13 +9,14 @@ use super::stream::Scanned;
 use super::streams::Streams;
 use super::stun;
 use super::undelivered::transaction_of;
-use crate::header::{Method, h, p};
+use crate::header::{HeaderId, Method, h, p};
 use crate::hep::Tap;
 use crate::message::{Limits, Message, Source};
 use crate::overload::Sources;
 use crate::statistics::Tally;
 use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
 use crate::transport::{Flow, Notify, Received, TransportError, TransportFailed, TransportTable, TransportType, Wire};
+use crate::tu::raw_shard;
 use bytes::Bytes;
 use rutil::{Actor, Class, CongestionManager, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
 use std::collections::VecDeque;
@@ -187,7 +188,8 @@ impl MessageHeaderScanner {
         self.parts.tap.received(|| msg.to_bytes(), flow, at);
         msg.set_source(Source { flow, at });
         if self.parts.raw {
-            let shard = usize::from(self.parts.shard);
+            let call_id = msg.raw_value(HeaderId::CALL_ID).unwrap_or_default();
+            let shard = usize::from(raw_shard(call_id, self.parts.txn.len() as u16));
             return self.hand_over(shard, Incoming::Raw(msg), Class::Essential, flow, now);
         }
         if msg.is_response() {

@@ -17,7 +17,9 @@ use crate::message::Message;
 pub use crate::transaction::{ClientTransaction, ServerTransaction};
 use crate::transport::TransportError;
 use rutil::Time;
+use siphasher::sip::SipHasher13;
 use std::any::Any;
+use std::hash::Hasher as _;
 
 /// The layer above transactions: a user agent, a proxy, DUM, or a program's own.
 ///
@@ -43,6 +45,17 @@ pub trait TransactionUser: Send {
     fn drained(&self) -> bool {
         true
     }
+}
+
+/// The shard, of so many, that hears the messages with this Call-ID in a stack without transactions
+/// ([`crate::StackOptions::raw`]). No secret is in it: who sends such a stack what he likes may choose the shard.
+pub fn raw_shard(call_id: &[u8], shards: u16) -> u16 {
+    if shards <= 1 {
+        return 0;
+    }
+    let mut hash = SipHasher13::new();
+    hash.write(call_id);
+    (hash.finish() % u64::from(shards)) as u16
 }
 
 /// What a transaction user hears.

@@ -52,12 +52,11 @@ impl Machine<'_> {
                 let one = self.call.vars.get(*one).map(Value::text).unwrap_or_default();
                 set = Some((*var, Value::Number(f64::from(one.cmp(&other) as i8))));
             }
-            Action::Look(var, key) => {
+            Action::Look(var, table, key) => {
                 let key = self.render(key);
                 let setup = self.setup;
-                let first = |line: &Vec<Text>| line.first().cloned();
-                let found =
-                    setup.fields.iter().position(|line| first(line).is_some_and(|text| self.render(&text) == key));
+                let lines = setup.fields.get(*table).map_or(&[][..], |table| &table.lines);
+                let found = lines.iter().position(|line| line.first().is_some_and(|text| self.render(text) == key));
                 set = Some((*var, Value::Number(found.map_or(-1.0, |line| line as f64))));
             }
             Action::Log(text) => {

@@ -21,8 +21,8 @@ pub(crate) enum Action {
     Compare(Var, Operand, Comparison, Operand),
     /// Compares texts: less than nothing, nothing or more.
     CompareText(Var, Var, Text),
-    /// The line of the fields whose first field is this; -1 where there is none.
-    Look(Var, Text),
+    /// The line of a file of fields whose first field is this; -1 where there is none.
+    Look(Var, usize, Text),
     /// Tells people.
     Log(Text),
     /// Goes on at a step.

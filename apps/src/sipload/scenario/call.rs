@@ -28,6 +28,10 @@ pub(crate) struct Call {
     /// Until when it waits.
     pub(super) until: Option<Time>,
     pub(super) vars: Vec<Value>,
+    /// Its line of each file of fields.
+    pub(super) lines: Vec<usize>,
+    /// The branch of each transaction that has a name, as it went out.
+    pub(super) transactions: Vec<Option<String>>,
     pub(super) cseq: u32,
     /// How often each step has sent: so that each message has a branch of its own.
     pub(super) passes: Vec<u16>,
@@ -81,6 +85,8 @@ impl Call {
             waits: false,
             until: None,
             vars,
+            lines: Vec::new(),
+            transactions: Vec::new(),
             cseq: 0,
             passes: Vec::new(),
             last: None,
@@ -166,6 +172,21 @@ impl Call {
         }
     }
 
+    /// A message went out that begins the transaction with this name.
+    pub(super) fn begin_transaction(&mut self, name: usize, octets: &Bytes) {
+        if self.transactions.len() <= name {
+            self.transactions.resize(name + 1, None);
+        }
+        if let Some(place) = self.transactions.get_mut(name) {
+            *place = Message::parse(octets.clone()).ok().and_then(|message| branch(&message));
+        }
+    }
+
+    /// Whether a message has the branch of the transaction with this name.
+    pub(super) fn is_in_transaction(&self, name: usize, message: &Message) -> bool {
+        self.transactions.get(name).is_some_and(|own| own.is_some() && *own == branch(message))
+    }
+
     /// Keeps what a message says of the dialog.
     pub(super) fn learn(&mut self, message: &Message, routes: bool) {
         let party = if message.is_request() { h::FROM } else { h::TO };
@@ -183,6 +204,10 @@ impl Call {
         // RFC 3261 §12.1.1, §12.1.2
         self.routes = if message.is_request() { values } else { values.into_iter().rev().collect() };
     }
+}
+
+fn branch(message: &Message) -> Option<String> {
+    message.first(h::VIAS).ok()?.branch().map(str::to_owned)
 }
 
 /// A header's value as it came.

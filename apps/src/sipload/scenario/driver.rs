@@ -2,7 +2,7 @@
 //! messages and its times.
 
 use super::super::caller::Stop;
-use super::super::pace::{BATCH, Pace};
+use super::super::pace::{BATCH, Pace, share};
 use super::super::schedule::Shape;
 use super::super::stats::Stats;
 use super::call::Call;
@@ -10,14 +10,15 @@ use super::machine::{Event, Machine, Out, Setup};
 use super::program::Value;
 use super::third::Commands;
 use crate::hop::Hop;
+use parking_lot::Mutex;
 use rutil::{HashMap, Keyed, Rng, Slab, Time, Wheel};
 use stack::header::{HeaderId, Method};
 use stack::message::Message;
 use stack::transport::{ConnectionId, Flow};
-use stack::tu::{TransactionUser, TuContext, TuEvent};
+use stack::tu::{TransactionUser, TuContext, TuEvent, raw_shard};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How exactly times are kept, in ns.
 const TICK: u64 = 1_000_000;
@@ -25,18 +26,39 @@ const TICK: u64 = 1_000_000;
 /// What the program posts: a command of the other controller.
 pub(crate) struct Command(pub(crate) String);
 
-/// What a driver is made of.
+/// What the drivers of all shards are made of.
 pub(crate) struct DriverOptions {
     pub(crate) setup: Setup,
     /// When calls start; none for a scenario that is called.
     pub(crate) shape: Option<Shape>,
     /// Where they go.
     pub(crate) hop: Option<Hop>,
+    /// The most calls in progress, of all shards.
     pub(crate) limit: u32,
-    /// Each call has a source of its own, so many in turn.
+    pub(crate) shards: u16,
+    /// Transports of each shard, which calls use in turn.
     pub(crate) connections: u8,
     /// Where commands for the other controller go.
     pub(crate) commands: Option<Commands>,
+    pub(crate) shared: Shared,
+}
+
+/// What the calls of all shards share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// The values of the scenario's global variables, in their order. Held while a call does its steps, if there are any.
+    globals: Mutex<Vec<Value>>,
+    /// A call has said that no more are started.
+    stopped: AtomicBool,
+}
+
+impl Shared {
+    /// With what the variables begin with.
+    pub(crate) fn of(setup: &Setup) -> Self {
+        let program = &setup.program;
+        let value = |var: &usize| program.vars.get(*var).map(|(_, value)| value.clone()).unwrap_or_default();
+        Shared { globals: Mutex::new(program.globals.iter().map(value).collect()), stopped: AtomicBool::new(false) }
+    }
 }
 
 /// A call and what the driver knows of it.
@@ -53,9 +75,10 @@ struct Entry {
 
 type Place = (u32, u32);
 
-/// Drives the calls of a scenario.
+/// Drives a shard's calls of a scenario.
 pub(crate) struct Driver {
     options: Arc<DriverOptions>,
+    shard: u16,
     stats: Arc<Stats>,
     rng: Rng,
     begun: bool,
@@ -72,10 +95,11 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(options: Arc<DriverOptions>, stats: Arc<Stats>, mut rng: Rng) -> Self {
+    pub(crate) fn new(options: Arc<DriverOptions>, shard: u16, stats: Arc<Stats>, mut rng: Rng) -> Self {
         Driver {
-            pace: Pace::new(options.shape.as_ref(), options.limit, (0, 1)),
+            pace: Pace::new(options.shape.as_ref(), options.limit, (shard, options.shards)),
             options,
+            shard,
             stats,
             begun: false,
             ways: Vec::new(),
@@ -96,7 +120,7 @@ impl Driver {
             let own = stack
                 .transports()
                 .iter()
-                .filter(|own| own.kind == hop.kind)
+                .filter(|own| own.kind == hop.kind && own.shard == self.shard)
                 .take(usize::from(self.options.connections));
             let kind = hop.kind;
             let way = |transport| Flow {
@@ -122,19 +146,40 @@ impl Driver {
     fn start(&mut self, due: Time, stack: &mut TuContext<'_>) {
         let now = stack.now();
         let way = self.ways.get(self.started as usize % self.ways.len().max(1)).copied();
-        let Some((flow, local)) = way.filter(|_| self.calls.len() < self.options.limit as usize) else {
+        let Some((flow, local)) = way.filter(|_| self.has_room()) else {
             return self.stats.not_started.inc();
         };
-        let setup = &self.options.setup;
-        let call_id = format!("{}-{}@{}", self.started + 1, setup.run, local.ip());
+        let call_id = self.call_id(local);
         let place = self.insert(call_id, flow, local, due.min(now));
         self.stats.started_at(due, now);
         self.happens(place, Event::Begin, now, stack);
     }
 
+    fn has_room(&self) -> bool {
+        self.calls.len() < share(self.options.limit, self.shard, self.options.shards)
+    }
+
+    /// The number of the next call: each shard has its own.
+    fn number(&self) -> u64 {
+        self.started * u64::from(self.options.shards) + u64::from(self.shard)
+    }
+
+    /// The next call's name: one whose messages come to this shard.
+    fn call_id(&self, local: SocketAddr) -> String {
+        let (number, run, ip) = (self.number() + 1, &self.options.setup.run, local.ip());
+        let mut names = (1..u32::MAX).map(|nth| match nth {
+            1 => format!("{number}-{run}@{ip}"),
+            nth => format!("{number}-{run}-{nth}@{ip}"),
+        });
+        names.find(|name| raw_shard(name.as_bytes(), self.options.shards) == self.shard).unwrap_or_default()
+    }
+
     fn insert(&mut self, call_id: String, flow: Flow, local: SocketAddr, due: Time) -> Place {
         let vars: Vec<Value> = self.options.setup.program.vars.iter().map(|(_, value)| value.clone()).collect();
-        let call = Call::new(self.started, call_id.clone(), (local, flow.peer), vars);
+        let number = self.number();
+        let mut call = Call::new(number, call_id.clone(), (local, flow.peer), vars);
+        let tables = &self.options.setup.fields;
+        call.lines = tables.iter().map(|table| table.line_of(number, &mut self.rng)).collect();
         let place = self.calls.insert(Entry { call, flow, due, armed: None, counts: true });
         self.by_id.insert(call_id, place);
         self.started += 1;
@@ -148,7 +193,18 @@ impl Driver {
         let Driver { options, calls, rng, out, .. } = self;
         let Some(entry) = calls.get_mut(place.0, place.1) else { return };
         let now = stack.now();
-        Machine { setup: &options.setup, call: &mut entry.call, now, rng, out }.happens(event);
+        {
+            let globals = &options.setup.program.globals;
+            let mut values = (!globals.is_empty()).then(|| options.shared.globals.lock());
+            let mut swap = |call: &mut Call| {
+                for (var, value) in globals.iter().zip(values.iter_mut().flat_map(|values| values.iter_mut())) {
+                    call.vars.get_mut(*var).into_iter().for_each(|own| std::mem::swap(own, value));
+                }
+            };
+            swap(&mut entry.call);
+            Machine { setup: &options.setup, call: &mut entry.call, now, rng, out }.happens(event);
+            swap(&mut entry.call);
+        }
         let (due, flow) = (entry.due, entry.flow);
         let name = u64::from(place.0) << 32 | u64::from(place.1);
         let (mut over, mut no_command) = (false, false);
@@ -174,10 +230,7 @@ impl Driver {
                 Out::Stopped => (counted, ()) = (true, self.stats.stopped.inc()),
                 Out::HungUp => (counted, ()) = (true, self.stats.hung_up.inc()),
                 Out::Over => over = true,
-                Out::StopAll => {
-                    self.pace.stop();
-                    self.stopped = true;
-                }
+                Out::StopAll => self.options.shared.stopped.store(true, Ordering::Relaxed),
             }
             if counted && let Some(entry) = self.calls.get_mut(place.0, place.1).filter(|entry| entry.counts) {
                 entry.counts = false;
@@ -227,7 +280,7 @@ impl Driver {
             return;
         }
         let begins = self.options.setup.program.is_called() && !message.has_to_tag();
-        if !begins || self.stopped || self.calls.len() >= self.options.limit as usize {
+        if !begins || self.stopped || !self.has_room() {
             let code = if message.has_to_tag() || !begins { 481 } else { 503 };
             let answer = message.make_response(code, None, Some("none")).to_bytes();
             return stack.send_raw(answer, source.flow, u64::MAX);
@@ -256,8 +309,7 @@ impl Driver {
             None => {
                 let begins = self.options.setup.program.is_commanded() && !self.stopped;
                 let way = self.ways.get(self.started as usize % self.ways.len().max(1)).copied();
-                let Some((flow, local)) = way.filter(|_| begins && self.calls.len() < self.options.limit as usize)
-                else {
+                let Some((flow, local)) = way.filter(|_| begins && self.has_room()) else {
                     return;
                 };
                 let place = self.insert(call_id, flow, local, now);
@@ -285,7 +337,11 @@ impl Driver {
         all.into_iter().for_each(|place| self.happens(place, Event::Stop, now, stack));
     }
 
-    fn look_for_end(&self) {
+    fn look_for_end(&mut self) {
+        if self.options.shared.stopped.load(Ordering::Relaxed) {
+            self.pace.stop();
+            self.stopped = true;
+        }
         let makes_calls = self.options.shape.is_some();
         let idle = self.pace.is_over() && (makes_calls || self.stopped);
         if self.begun && idle && self.calls.is_empty() {

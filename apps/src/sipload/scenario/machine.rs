@@ -2,8 +2,8 @@
 
 use super::super::users::Users;
 use super::call::{Again, Call};
-use super::program::{At, Expect, Next, Pattern, Program, Send, Value, What};
-use super::text::Text;
+use super::fields::Table;
+use super::program::{At, Expect, Next, Pattern, Program, Send, Step, Value, What};
 use bytes::Bytes;
 use rutil::{Rng, Time};
 use stack::header::HeaderId;
@@ -33,8 +33,10 @@ pub(crate) struct Setup {
     /// How long a pause is that does not say it.
     pub(crate) hold: Duration,
     pub(crate) users: Option<Users>,
-    /// Lines of fields.
-    pub(crate) fields: Vec<Vec<Text>>,
+    /// Files of fields: the first of the command line, then those that the scenario names.
+    pub(crate) fields: Vec<Table>,
+    /// What stands for the peer's address and port, where that is not where messages go.
+    pub(crate) remote: Option<(String, u16)>,
 }
 
 /// What happens to a call.
@@ -106,6 +108,10 @@ impl Machine<'_> {
         for _ in 0..MOST_STEPS {
             let setup = self.setup;
             let Some(step) = setup.program.steps.get(self.call.at) else { return self.end(Out::Succeeded) };
+            if self.passes_over(step) {
+                self.call.at += 1;
+                continue;
+            }
             match &step.what {
                 What::Send(send) => self.send(send),
                 What::SendCommand(text) => {
@@ -157,6 +163,11 @@ impl Machine<'_> {
         }
         let place = self.setup.program.place(self.call.at);
         self.fail(format!("{place}: {MOST_STEPS} steps without a wait"));
+    }
+
+    /// Whether a step is not for this call.
+    fn passes_over(&self, step: &Step) -> bool {
+        step.only.is_some_and(|(var, wanted)| self.call.vars.get(var).is_some_and(Value::is_set) != wanted)
     }
 
     /// The time that a wait may take, and where it goes on then: of the steps that are waited for, the first that says it.
@@ -222,6 +233,9 @@ impl Machine<'_> {
         }
         let octets = self.renderer(at).message(&send.text);
         self.note_sent(&method, &octets);
+        if let Some(name) = send.transaction {
+            self.call.begin_transaction(name, &octets);
+        }
         // Of responses only those to INVITE wait for something.
         let waits = is_request
             || self.setup.program.strict
@@ -335,6 +349,9 @@ impl Machine<'_> {
         if let Some(at) = self.expected_before(&message) {
             return self.take_at(at, message, false);
         }
+        if let Some(at) = self.expected_any_time(&message) {
+            return self.take_at(at, message, false);
+        }
         if !expects && self.call.waits && self.call.early.len() < MOST_EARLY && self.is_expected_soon(&message) {
             self.call.early.push_back(message);
             return;
@@ -375,8 +392,11 @@ impl Machine<'_> {
     /// The step that expects a message: the one at `from`, or one behind what need not come.
     fn expected(&self, from: At, message: &Message) -> Option<At> {
         for (at, step) in self.setup.program.steps.iter().enumerate().skip(from) {
+            if self.passes_over(step) {
+                continue;
+            }
             let What::Expect(expect) = &step.what else { return None };
-            if self.matches(&expect.what, message) {
+            if self.matches(expect, message) {
                 return Some(at);
             }
             if !expect.optional {
@@ -392,7 +412,7 @@ impl Machine<'_> {
         }
         for at in (0..self.call.at).rev() {
             match self.setup.program.steps.get(at).map(|step| &step.what) {
-                Some(What::Expect(expect)) if expect.optional && self.matches(&expect.what, message) => {
+                Some(What::Expect(expect)) if expect.optional && self.matches(expect, message) => {
                     return Some(at);
                 }
                 Some(What::Expect(expect)) if expect.optional || at + 1 == self.call.at => {}
@@ -402,8 +422,25 @@ impl Machine<'_> {
         None
     }
 
-    fn matches(&self, pattern: &Pattern, message: &Message) -> bool {
-        match (pattern, message.status()) {
+    /// The latest step before this one that expects it at any time.
+    fn expected_any_time(&self, message: &Message) -> Option<At> {
+        let program = &self.setup.program;
+        if !program.any_time || self.expected(self.call.at, message).is_some() {
+            return None;
+        }
+        let before = program.steps.iter().enumerate().take(self.call.at).rev();
+        let is_it = |step: &Step| match &step.what {
+            What::Expect(expect) => expect.any_time && !self.passes_over(step) && self.matches(expect, message),
+            _ => false,
+        };
+        before.filter(|(_, step)| is_it(step)).map(|(at, _)| at).next()
+    }
+
+    fn matches(&self, expect: &Expect, message: &Message) -> bool {
+        if expect.transaction.is_some_and(|name| !self.call.is_in_transaction(name, message)) {
+            return false;
+        }
+        match (&expect.what, message.status()) {
             (Pattern::Response(from, to), Some(code)) => {
                 let method = cseq_method(message);
                 let ours = self.call.sent.iter().any(|sent| Some(sent.as_str()) == method.as_deref());

@@ -9,6 +9,7 @@ mod document;
 mod driver;
 mod ending;
 mod error;
+mod fields;
 mod helper;
 mod machine;
 mod own;
@@ -19,21 +20,19 @@ mod third;
 mod xml;
 
 #[cfg(test)]
+mod sipp_tests;
+#[cfg(test)]
 mod tests;
 
-pub(super) use driver::{Command, Driver, DriverOptions};
+pub(super) use driver::{Command, Driver, DriverOptions, Shared};
 pub(super) use error::ScenarioError;
+pub(super) use fields::{Table, read_all as read_fields};
 pub(super) use machine::Setup;
 pub(super) use program::Program;
 pub(super) use third::{Commands, ThirdError, open};
 
 use std::collections::HashMap;
 use std::path::Path;
-use text::Names;
-pub(super) use text::Text;
-
-/// Lines of fields.
-pub(super) type Fields = Vec<Vec<Text>>;
 
 /// Reads a file, whatever it is encoded in.
 fn text_of(file: &Path) -> Result<String, ScenarioError> {
@@ -52,32 +51,4 @@ pub(super) fn read(file: &Path, keys: &HashMap<String, String>) -> Result<Progra
     let is_toml = file.extension().is_some_and(|extension| extension == "toml");
     let program = if is_toml { own::read(&text, &name, keys) } else { xml::read(&text, &name, keys) };
     program.map_err(|wrong| wrong.of(&name, &text))
-}
-
-/// Reads lines of fields, as SIPp's injection files: the first line says how they are used, which must be SEQUENTIAL; fields
-/// are separated by semicolons.
-///
-/// # Errors
-/// [`ScenarioError`], with file and line.
-pub(super) fn read_fields(file: &Path, program: &mut Program) -> Result<Fields, ScenarioError> {
-    let text = text_of(file)?;
-    let name = file.display().to_string();
-    let at = |line: usize, what: String| ScenarioError::At { file: name.clone(), line, what };
-    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    match lines.next() {
-        Some((_, first)) if first.trim() == "SEQUENTIAL" => {}
-        Some((nth, first)) => return Err(at(nth + 1, format!("{first:?}: expected SEQUENTIAL"))),
-        None => return Err(at(1, "expected SEQUENTIAL, and lines of fields".into())),
-    }
-    let keys = HashMap::new();
-    let mut all = Vec::new();
-    for (nth, line) in lines {
-        if line.contains("[field") {
-            return Err(at(nth + 1, "a field may not name another".into()));
-        }
-        let mut names = Names { keys: &keys, program };
-        let fields: Result<_, _> = line.split(';').map(|field| Text::of_line(field, &mut names)).collect();
-        all.push(fields.map_err(|what| at(nth + 1, what))?);
-    }
-    if all.is_empty() { Err(at(1, "expected lines of fields behind SEQUENTIAL".into())) } else { Ok(all) }
 }

@@ -264,7 +264,7 @@ impl OwnReader<'_> {
 
     fn push(&mut self, offset: usize, what: What, actions: Vec<Action>) -> At {
         let line = line_of(self.text, offset);
-        self.program.steps.push(Step { line, what, actions, next: Vec::new() });
+        self.program.steps.push(Step { line, what, actions, next: Vec::new(), only: None });
         self.program.steps.len() - 1
     }
 
@@ -321,7 +321,7 @@ impl OwnReader<'_> {
         let text = text.map_err(|what| wrong(offset, format!("step: {what}")))?;
         let usual = code.map_or(method != Some("ACK"), |code| code >= 200);
         let again = again.unwrap_or(usual).then_some(T1);
-        let at = self.push(offset, What::Send(Send { text, again, lost }), Vec::new());
+        let at = self.push(offset, What::Send(Send { text, again, lost, transaction: None }), Vec::new());
         if method.is_some_and(|method| method != "ACK") {
             self.last_send = Some(at);
         }
@@ -346,6 +346,8 @@ impl OwnReader<'_> {
             timeout: (!optional).then_some(timeout),
             on_timeout: None,
             lost,
+            any_time: false,
+            transaction: None,
         };
         let from = self.program.steps.len();
         for item in optional {
@@ -561,8 +563,8 @@ impl OwnReader<'_> {
         let end = |program: &mut Program| {
             let linger = Pause { length: Length::Fixed(LINGER), after_all: true };
             let what = if called { What::Pause(linger) } else { What::End(None) };
-            program.steps.push(Step { line, what, actions: Vec::new(), next: Vec::new() });
-            program.steps.push(Step { line, what: What::End(None), actions: Vec::new(), next: Vec::new() });
+            program.steps.push(Step { line, what, actions: Vec::new(), next: Vec::new(), only: None });
+            program.steps.push(Step { line, what: What::End(None), actions: Vec::new(), next: Vec::new(), only: None });
         };
         end(&mut self.program);
         for Again { send, from, to } in std::mem::take(&mut self.tail) {

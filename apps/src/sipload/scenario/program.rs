@@ -22,6 +22,14 @@ pub(crate) struct Program {
     pub(crate) vars: Vec<(String, Value)>,
     /// As SIPp has it: what no step expects ends the call, and nothing is sent that the scenario does not say.
     pub(crate) strict: bool,
+    /// It has steps whose messages may come at any later time.
+    pub(crate) any_time: bool,
+    /// The variables that all calls share.
+    pub(crate) globals: Vec<Var>,
+    /// The names of transactions.
+    pub(crate) transactions: Vec<String>,
+    /// The files of fields that it names, besides the first of the command line.
+    pub(crate) tables: Vec<String>,
 }
 
 /// The value of a variable.
@@ -72,6 +80,8 @@ pub(crate) struct Step {
     pub(crate) actions: Vec<Action>,
     /// Where it goes on, if not with the next; the first that holds.
     pub(crate) next: Vec<Next>,
+    /// It is passed over unless this variable is set; or, with `false`, when it is.
+    pub(crate) only: Option<(Var, bool)>,
 }
 
 /// What a step is.
@@ -97,6 +107,8 @@ pub(crate) struct Send {
     pub(crate) again: Option<Duration>,
     /// The share of them that is not sent at all.
     pub(crate) lost: f64,
+    /// The transaction that it begins.
+    pub(crate) transaction: Option<usize>,
 }
 
 /// A message that is waited for.
@@ -105,6 +117,10 @@ pub(crate) struct Expect {
     pub(crate) what: Pattern,
     /// It need not come: what the next step expects will do.
     pub(crate) optional: bool,
+    /// It may come at any later time.
+    pub(crate) any_time: bool,
+    /// The transaction that it belongs to.
+    pub(crate) transaction: Option<usize>,
     /// Its Record-Route and Contact are where the dialog's requests go.
     pub(crate) routes: bool,
     /// It is a challenge, which is kept for the next request with credentials.
@@ -200,5 +216,14 @@ impl Program {
             self.vars.push((name.to_owned(), Value::None));
             self.vars.len() - 1
         })
+    }
+
+    /// The number of a file of fields; the first of the command line has 0, whatever it is called.
+    pub(crate) fn table(&mut self, name: &str) -> usize {
+        let known = self.tables.iter().position(|known| known == name);
+        known.unwrap_or_else(|| {
+            self.tables.push(name.to_owned());
+            self.tables.len() - 1
+        }) + 1
     }
 }

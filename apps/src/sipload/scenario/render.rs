@@ -113,8 +113,13 @@ impl Renderer<'_> {
         let port = |port: u16, plus: &i64| i64::from(port).saturating_add(*plus).to_string();
         match keyword {
             Keyword::Service => put(&setup.service),
-            Keyword::RemoteIp => put(&bracketed(call.peer.ip())),
-            Keyword::RemotePort(plus) => put(&port(call.peer.port(), plus)),
+            Keyword::RemoteIp => match &setup.remote {
+                Some((host, _)) => put(host),
+                None => put(&bracketed(call.peer.ip())),
+            },
+            Keyword::RemotePort(plus) => {
+                put(&port(setup.remote.as_ref().map_or(call.peer.port(), |(_, port)| *port), plus));
+            }
             Keyword::Transport => put(&setup.kind.to_string()),
             Keyword::LocalIp => put(&bracketed(call.local.ip())),
             Keyword::LocalIpType => put(family(call.local.ip())),
@@ -154,10 +159,13 @@ impl Renderer<'_> {
                 put(&(i64::from(cseq) + plus).to_string());
             }
             Keyword::Variable(var) => put(&call.vars.get(*var).map(|value| value.text()).unwrap_or_default()),
-            Keyword::Field(nth) => {
-                let lines = &setup.fields;
-                let line = lines.get(call.number as usize % lines.len().max(1)).and_then(|line| line.get(*nth));
-                let text = line.ok_or(Left)?;
+            Keyword::Field { table, nth, line } => {
+                let at = match line {
+                    None => call.lines.get(*table).copied(),
+                    Some(text) => self.line(text).trim().parse().ok(),
+                };
+                let line = setup.fields.get(*table).zip(at).and_then(|(table, at)| table.lines.get(at));
+                let text = line.and_then(|line| line.get(*nth)).ok_or(Left)?;
                 text.lines.iter().flatten().try_for_each(|piece| self.piece(piece, out, later))?;
             }
             Keyword::Authentication(user, password) => {

@@ -10,13 +10,13 @@ use stack::transport::TransportType;
 use std::collections::HashMap;
 use std::time::Duration;
 
-const MS: Duration = Duration::from_millis(1);
+pub(super) const MS: Duration = Duration::from_millis(1);
 
 fn toml(text: &str) -> Result<Program, ScenarioError> {
     own::read(text, "my.toml", &HashMap::new()).map_err(|wrong| wrong.of("my.toml", text))
 }
 
-fn sipp(steps: &str) -> Result<Program, ScenarioError> {
+pub(super) fn sipp(steps: &str) -> Result<Program, ScenarioError> {
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<!DOCTYPE scenario SYSTEM \"sipp.dtd\">\n<scenario name=\"x\">\n{steps}\n</scenario>"
     );
@@ -24,15 +24,15 @@ fn sipp(steps: &str) -> Result<Program, ScenarioError> {
 }
 
 /// One call of a scenario.
-struct Bench {
-    setup: Setup,
-    call: Call,
-    rng: Rng,
-    now: Time,
+pub(super) struct Bench {
+    pub(super) setup: Setup,
+    pub(super) call: Call,
+    pub(super) rng: Rng,
+    pub(super) now: Time,
 }
 
 impl Bench {
-    fn new(program: Program) -> Self {
+    pub(super) fn new(program: Program) -> Self {
         let setup = Setup {
             service: "service".into(),
             target: "sip:service@192.0.2.9".into(),
@@ -44,6 +44,7 @@ impl Bench {
                 super::super::users::Users::pattern("bob@example.com", Some("secret".into())).expect("well formed"),
             ),
             fields: Vec::new(),
+            remote: None,
             program,
         };
         let at = |text: &str| text.parse().expect("an address");
@@ -52,31 +53,31 @@ impl Bench {
         Bench { setup, call, rng: Rng::from_seed(1), now: Time::ZERO }
     }
 
-    fn event(&mut self, event: Event) -> Vec<Out> {
+    pub(super) fn event(&mut self, event: Event) -> Vec<Out> {
         let mut out = Vec::new();
         let Bench { setup, call, rng, now } = self;
         Machine { setup, call, now: *now, rng, out: &mut out }.happens(event);
         out
     }
 
-    fn begin(&mut self) -> Vec<Out> {
+    pub(super) fn begin(&mut self) -> Vec<Out> {
         self.event(Event::Begin)
     }
 
-    fn came(&mut self, message: Message) -> Vec<Out> {
+    pub(super) fn came(&mut self, message: Message) -> Vec<Out> {
         // As it is on the wire.
         let message = Message::parse(message.to_bytes()).expect("well formed");
         self.event(Event::Message(Box::new(message)))
     }
 
-    fn wait(&mut self, time: Duration) -> Vec<Out> {
+    pub(super) fn wait(&mut self, time: Duration) -> Vec<Out> {
         self.now += time;
         self.event(Event::Time)
     }
 }
 
 /// What was sent, each as its first line; other things by their names.
-fn lines(out: &[Out]) -> Vec<String> {
+pub(super) fn lines(out: &[Out]) -> Vec<String> {
     out.iter()
         .map(|out| match out {
             Out::Send(octets) | Out::Again(octets) => {
@@ -88,12 +89,12 @@ fn lines(out: &[Out]) -> Vec<String> {
         .collect()
 }
 
-fn sent(out: &[Out]) -> Message {
+pub(super) fn sent(out: &[Out]) -> Message {
     let octets = out.iter().rev().find_map(|out| if let Out::Send(octets) = out { Some(octets.clone()) } else { None });
     Message::parse(octets.expect("something was sent")).expect("well formed")
 }
 
-fn header(message: &Message, name: &str) -> String {
+pub(super) fn header(message: &Message, name: &str) -> String {
     message.raw_values(name).map(|value| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>().join("|")
 }
 
@@ -102,7 +103,7 @@ const CALL: &str = "[[step]]\nsend = \"INVITE\"\nsdp = true\nheaders = { Subject
                     capture = { origin = { body = true, regex = \"o=(\\\\S+)\" } }\n\
                     [[step]]\nsend = \"ACK\"\n[[step]]\npause = \"1s\"\n[[step]]\nsend = \"BYE\"\n[[step]]\nexpect = 200\n";
 
-fn answer(invite: &Message) -> Message {
+pub(super) fn answer(invite: &Message) -> Message {
     let mut answer = invite.make_response(200, None, Some("t"));
     answer.append_line("Record-Route", "<sip:p2;lr>");
     answer.append_line("Record-Route", "<sip:p1;lr>");
@@ -289,108 +290,6 @@ fn what_is_wrong_in_toml_is_told_with_line_and_key() {
     ] {
         let said = toml(text).expect_err(text).to_string();
         assert!(said.contains(wanted), "{text}: {said}");
-    }
-}
-
-fn message(text: &str) -> String {
-    format!(
-        "<send><![CDATA[\n\n  {text} sip:[service]@[remote_ip]:[remote_port] SIP/2.0\n  Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n\
-             From: <sip:a@b>;tag=[call_number]\n  To: <sip:x@y>[peer_tag_param]\n  Call-ID: [call_id]\n  CSeq: [cseq] {text}\n  [last_Record-Route:]\n\
-             X: [$1]\n  Content-Length: [len]\n\n]]></send>"
-    )
-}
-
-#[test]
-fn sipps_messages_are_sent_as_they_are_written() {
-    let search = "<action><ereg regexp=\"o=([[:alnum:]]*).*\" search_in=\"msg\" check_it=\"true\" assign_to=\"2,1\"/>\
-                  <log message=\"got [$1]\"/></action>";
-    let steps = [
-        &message("INVITE"),
-        "<recv response=\"100\" optional=\"true\"/><recv response=\"180\" optional=\"true\"/>",
-        &format!("<recv response=\"200\" rtd=\"true\" rrs=\"true\">{search}</recv>"),
-        &message("ACK"),
-        "<pause milliseconds=\"10\"/>",
-    ];
-    let mut bench = Bench::new(sipp(&steps.concat()).expect("good"));
-    let invite = sent(&bench.begin());
-    assert_eq!(header(&invite, "Via"), "SIP/2.0/UDP 192.0.2.1:5080;branch=z9hG4bK-run-1-0");
-    assert!(
-        invite.to_bytes().starts_with(b"INVITE sip:service@192.0.2.9:5060 SIP/2.0\r\n")
-            && header(&invite, "Content-Length") == "0"
-    );
-    // What comes late is taken as well.
-    let out = bench.came(answer(&invite));
-    assert_eq!(lines(&out), ["NoteAnswer", "Log(\"got alice\")", "ACK sip:service@192.0.2.9:5060 SIP/2.0"]);
-    let ack = sent(&out);
-    assert_eq!((header(&ack, "X"), header(&ack, "Record-Route")), ("alice".into(), "<sip:p2;lr>|<sip:p1;lr>".into()));
-    assert_eq!(header(&ack, "To"), "<sip:x@y>;tag=t");
-    assert_eq!(lines(&bench.wait(11 * MS)), ["Succeeded", "Over"]);
-}
-
-#[test]
-fn sipps_branches_and_arithmetic() {
-    let steps = "<nop><action><assign assign_to=\"n\" value=\"1\"/></action></nop><label id=\"again\"/>\
-                 <nop next=\"again\" test=\"more\"><action><add assign_to=\"n\" value=\"1\"/>\
-                 <test assign_to=\"more\" variable=\"n\" compare=\"less_than\" value=\"5\"/><log message=\"[$n]\"/></action></nop>\
-                 <nop><action><assignstr assign_to=\"s\" value=\"x[$n]\"/><strcmp assign_to=\"same\" variable=\"s\" value=\"x5\"/>\
-                 <log message=\"[$same]\"/><exec int_cmd=\"stop_call\"/></action></nop><nop><action><log message=\"never\"/></action></nop>";
-    let out = Bench::new(sipp(steps).expect("good")).begin();
-    let logs = ["Log(\"2\")", "Log(\"3\")", "Log(\"4\")", "Log(\"5\")", "Log(\"0\")", "Succeeded", "Over"];
-    assert_eq!(lines(&out), logs);
-}
-
-#[test]
-fn a_scenario_that_goes_round_for_ever_fails() {
-    let out = Bench::new(sipp("<label id=\"1\"/><nop next=\"1\"/>").expect("good")).begin();
-    assert!(lines(&out)[0].contains("steps without a wait"), "{out:?}");
-}
-
-#[test]
-fn what_is_not_supported_in_xml_is_told_with_line_and_element() {
-    for (steps, wanted) in [
-        ("<pause/>\n<rtpstream/>", "my.xml:5: <rtpstream> is not supported in <scenario>"),
-        ("<pause poolsize=\"3\"/>", "my.xml:4: <pause>: attribute poolsize is not supported"),
-        ("<nop><action><verifyauth/></action></nop>", "my.xml:4: <verifyauth> is not supported in <action>"),
-        (
-            "<nop><action><exec play_pcap_audio=\"x\"/></action></nop>",
-            "<exec>: attribute play_pcap_audio is not supported",
-        ),
-        ("<recv response=\"99\"/>", "<recv> response=\"99\": expected a status code"),
-        ("<recv/>", "expected one of response and request"),
-        ("<send next=\"7\"><![CDATA[ACK x]]></send>", "label \"7\" is nowhere"),
-        ("<send><![CDATA[\nACK x\nX: [tdmmap]\n]]></send>", "[tdmmap]: not supported"),
-        ("<pause distribution=\"gamma\" k=\"1\"/>", "distribution=\"gamma\": expected fixed"),
-        ("<pause>", "my.xml:"),
-        ("<nop><action><ereg regexp=\"(\" assign_to=\"1\"/></action></nop>", "a regular expression"),
-    ] {
-        let said = sipp(steps).expect_err(steps).to_string();
-        assert!(said.starts_with("my.xml:") && said.contains(wanted), "{steps}: {said}");
-    }
-}
-
-#[test]
-fn pauses_are_as_long_as_their_distributions_say() {
-    let mean = |attributes: &str| {
-        let program = sipp(&format!("<pause {attributes}/>")).expect("good");
-        let total: f64 = (0..2000)
-            .map(|seed| {
-                let mut bench = Bench::new(program.clone());
-                bench.rng = Rng::from_seed(seed);
-                bench.begin();
-                bench.call.deadline().map_or(0.0, |at| at.since(Time::ZERO).as_secs_f64() * 1000.0)
-            })
-            .sum();
-        total / 2000.0
-    };
-    for (attributes, wanted) in [
-        ("milliseconds=\"50\"", 50.0),
-        ("distribution=\"uniform\" min=\"20\" max=\"60\"", 40.0),
-        ("distribution=\"exponential\" mean=\"30\"", 30.0),
-        ("distribution=\"normal\" mean=\"80\" stdev=\"5\"", 80.0),
-        ("distribution=\"weibull\" lambda=\"40\" k=\"1\"", 40.0),
-    ] {
-        let mean = mean(attributes);
-        assert!((mean - wanted).abs() < wanted * 0.1, "{attributes}: {mean}");
     }
 }
 

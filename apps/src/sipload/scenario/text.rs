@@ -3,6 +3,11 @@
 use super::program::{Program, Var};
 use std::collections::HashMap;
 
+/// Keywords within keywords, as [authentication password=[field0 line=[$n]]], at most.
+const MOST_DEEP: usize = 3;
+/// The most characters of a keyword that is shown in an error.
+const SHOWN: usize = 60;
+
 /// A text with places.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Text {
@@ -47,7 +52,12 @@ pub(crate) enum Keyword {
     Variable(Var),
     /// The line that answers the challenge, with a name and a password of its own or the user's.
     Authentication(Option<Box<Text>>, Option<Box<Text>>),
-    Field(usize),
+    /// A field of the call's line of a file, or of the line with this number.
+    Field {
+        table: usize,
+        nth: usize,
+        line: Option<Box<Text>>,
+    },
     MsgIndex,
     ClockTick,
     /// What a request outside of dialogs is for.
@@ -83,13 +93,18 @@ impl Text {
     /// The text of SIPp's CDATA: leading blanks of each line do not count, nor do blank lines before and behind all.
     pub(crate) fn of_cdata(cdata: &str, names: &mut Names<'_>) -> Result<Self, String> {
         let trimmed = cdata.trim();
-        let lines: Result<_, _> = trimmed.lines().map(|line| line_of(line.trim(), names)).collect();
+        let lines: Result<_, _> = trimmed.lines().map(|line| line_of(line.trim(), names, 0)).collect();
         Ok(Text { lines: lines? })
     }
 
     /// One line.
     pub(crate) fn of_line(text: &str, names: &mut Names<'_>) -> Result<Self, String> {
-        let lines: Result<_, _> = text.split('\n').map(|line| line_of(line, names)).collect();
+        Self::within(text, names, 0)
+    }
+
+    /// One line that stands within so many keywords.
+    fn within(text: &str, names: &mut Names<'_>, depth: usize) -> Result<Self, String> {
+        let lines: Result<_, _> = text.split('\n').map(|line| line_of(line, names, depth)).collect();
         Ok(Text { lines: lines? })
     }
 
@@ -102,7 +117,7 @@ impl Text {
     }
 }
 
-fn line_of(line: &str, names: &mut Names<'_>) -> Result<Vec<Piece>, String> {
+fn line_of(line: &str, names: &mut Names<'_>, depth: usize) -> Result<Vec<Piece>, String> {
     let (mut pieces, mut rest) = (Vec::new(), line);
     let mut literal = String::new();
     while let Some(open) = rest.find('[') {
@@ -127,7 +142,7 @@ fn line_of(line: &str, names: &mut Names<'_>) -> Result<Vec<Piece>, String> {
                 if !literal.is_empty() {
                     pieces.push(Piece::Literal(std::mem::take(&mut literal)));
                 }
-                pieces.push(Piece::Keyword(keyword(word, names)?));
+                pieces.push(Piece::Keyword(keyword(word, names, depth)?));
             }
         }
         rest = &inside[close + 1..];
@@ -153,12 +168,16 @@ fn closing(inside: &str) -> Option<usize> {
     None
 }
 
-fn keyword(word: &str, names: &mut Names<'_>) -> Result<Keyword, String> {
+fn keyword(word: &str, names: &mut Names<'_>, depth: usize) -> Result<Keyword, String> {
+    let shown: String = word.chars().take(SHOWN).collect();
+    if depth == MOST_DEEP {
+        return Err(format!("[{shown}]: keywords within keywords are too deep: expected {MOST_DEEP} at most"));
+    }
     if let Some(name) = word.strip_prefix('$') {
         return Ok(Keyword::Variable(names.program.var(name)));
     }
     if let Some(parameters) = word.strip_prefix("authentication") {
-        return authentication(parameters, names);
+        return authentication(parameters, names, depth + 1);
     }
     let (name, plus) = offset(word);
     if let Some(header) = word.strip_prefix("last_") {
@@ -169,14 +188,8 @@ fn keyword(word: &str, names: &mut Names<'_>) -> Result<Keyword, String> {
             _ => Keyword::Last(header.trim_end_matches(':').trim().to_owned()),
         });
     }
-    if let Some(number) = word.strip_prefix("field") {
-        let number = number.split_whitespace().next().unwrap_or_default();
-        if word.contains("file=") || word.contains("line=") {
-            return Err(format!(
-                "[{word}]: expected [fieldN]: there is one file of fields, and a call has one line of it"
-            ));
-        }
-        return number.parse().map(Keyword::Field).map_err(|_| format!("[{word}]: expected a number, as [field0]"));
+    if let Some(field) = word.strip_prefix("field") {
+        return of_file(field, names, depth + 1).map_err(|what| format!("[{shown}]: {what}"));
     }
     Ok(match (name, plus) {
         ("service", 0) => Keyword::Service,
@@ -202,7 +215,7 @@ fn keyword(word: &str, names: &mut Names<'_>) -> Result<Keyword, String> {
         ("clock_tick", 0) => Keyword::ClockTick,
         _ => {
             return Err(format!(
-                "[{word}]: not supported: expected a keyword, as [call_id], or a name of --key NAME=VALUE"
+                "[{shown}]: not supported: expected a keyword, as [call_id], or a name of --key NAME=VALUE"
             ));
         }
     })
@@ -217,21 +230,55 @@ fn offset(word: &str) -> (&str, i64) {
     }
 }
 
-/// `username=joe password=[field1]`
-fn authentication(parameters: &str, names: &mut Names<'_>) -> Result<Keyword, String> {
-    let (mut user, mut password) = (None, None);
-    let mut rest = parameters.trim();
+/// `name=value name="value"`; a value may be a keyword with blanks of its own.
+fn parameters(text: &str) -> Result<Vec<(&str, &str)>, String> {
+    let (mut all, mut rest) = (Vec::new(), text.trim());
     while let Some((name, value)) = rest.split_once('=') {
-        let end = value.find(char::is_whitespace).unwrap_or(value.len());
-        let text = Some(Box::new(Text::of_line(value[..end].trim_matches('"'), names)?));
-        match name.trim() {
+        let end = match value.strip_prefix('"') {
+            Some(quoted) => quoted.find('"').map(|end| end + 2),
+            None => {
+                let mut depth = 0_i32;
+                let ends = |c: char| {
+                    depth += i32::from(c == '[') - i32::from(c == ']');
+                    depth <= 0 && c.is_whitespace()
+                };
+                Some(value.find(ends).unwrap_or(value.len()))
+            }
+        };
+        let end = end.ok_or_else(|| format!("{}: expected a quote at its end", name.trim()))?;
+        all.push((name.trim(), value[..end].trim_matches('"')));
+        rest = value[end..].trim();
+    }
+    if rest.is_empty() { Ok(all) } else { Err(format!("{rest}: expected NAME=VALUE")) }
+}
+
+/// `username=joe password=[field1]`
+fn authentication(text: &str, names: &mut Names<'_>, depth: usize) -> Result<Keyword, String> {
+    let (mut user, mut password) = (None, None);
+    for (name, value) in parameters(text).map_err(|what| format!("[authentication]: {what}"))? {
+        let text = Some(Box::new(Text::within(value, names, depth)?));
+        match name {
             "username" => user = text,
             "password" => password = text,
             other => return Err(format!("[authentication]: {other}: not supported: expected username and password")),
         }
-        rest = value[end..].trim();
     }
     Ok(Keyword::Authentication(user, password))
+}
+
+/// `0 file="users.csv" line=[$n]`: a field of a file, of the call's line or of another.
+fn of_file(text: &str, names: &mut Names<'_>, depth: usize) -> Result<Keyword, String> {
+    let (number, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let nth = number.parse().map_err(|_| "expected a number, as [field0]")?;
+    let (mut table, mut line) = (0, None);
+    for (name, value) in parameters(rest)? {
+        match name {
+            "file" => table = names.program.table(value),
+            "line" => line = Some(Box::new(Text::within(value, names, depth)?)),
+            other => return Err(format!("{other}: not supported: expected file and line")),
+        }
+    }
+    Ok(Keyword::Field { table, nth, line })
 }
 
 #[cfg(test)]
@@ -268,19 +315,37 @@ mod tests {
         let one = |text: &str| parse(text).map(|text| text.lines[0][0].clone());
         assert_eq!(one("[last_Via:]"), Ok(Piece::Keyword(Keyword::Last("Via".into()))));
         assert_eq!(one("[last_cseq_number+1]"), Ok(Piece::Keyword(Keyword::LastCseqNumber(1))));
-        assert_eq!(one("[field12]"), Ok(Piece::Keyword(Keyword::Field(12))));
+        let field = |table, nth| Piece::Keyword(Keyword::Field { table, nth, line: None });
+        assert_eq!(one("[field12]"), Ok(field(0, 12)));
+        assert_eq!(one("[field1 file=\"a b.csv\"]"), Ok(field(1, 1)));
+        let Ok(Piece::Keyword(Keyword::Field { nth: 0, line: Some(_), .. })) = one("[field0 file=x line=[$n]]") else {
+            panic!("it says the line")
+        };
         let Ok(Piece::Keyword(Keyword::Authentication(Some(_), Some(password)))) =
-            one("[authentication username=joe password=[field1]]")
+            one("[authentication username=joe password=[field1 file=\"x\"]]")
         else {
             panic!("both are there")
         };
-        assert_eq!(password.lines[0], [Piece::Keyword(Keyword::Field(1))]);
+        assert_eq!(password.lines[0], [field(1, 1)]);
         for (wrong, wanted) in [
             ("[tdmmap]", "[tdmmap]: not supported"),
-            ("[field0 file=\"x\"]", "one file"),
+            ("[field0 colour=\"x\"]", "expected file and line"),
+            ("[field0 file=\"x]", "a quote at its end"),
+            ("[fieldx]", "[fieldx]: expected a number"),
+            ("[authentication joe]", "joe: expected NAME=VALUE"),
             ("[authentication aka_K=1]", "aka_K"),
         ] {
             assert!(one(wrong).expect_err("it is not supported").contains(wanted), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn keywords_within_keywords_are_so_deep_and_no_deeper() {
+        let deep = |many: usize| parse(&format!("{}x{}", "[authentication username=".repeat(many), "]".repeat(many)));
+        assert!(deep(MOST_DEEP).is_ok());
+        for many in [MOST_DEEP + 1, 10_000] {
+            let error = deep(many).expect_err("it is too deep");
+            assert!(error.contains("too deep: expected 3 at most") && error.len() < 200, "{error}");
         }
     }
 }

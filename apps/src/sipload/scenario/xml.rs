@@ -78,6 +78,17 @@ impl XmlReader<'_> {
                 }
                 return Ok(());
             }
+            "Global" => {
+                let names = it.need("variables", "names, with commas between them")?;
+                it.done()?;
+                for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+                    let var = self.program.var(name);
+                    if !self.program.globals.contains(&var) {
+                        self.program.globals.push(var);
+                    }
+                }
+                return Ok(());
+            }
             // What SIPp's statistics are to look like, and which variables are used on purpose.
             "ResponseTimeRepartition" | "CallLengthRepartition" | "Reference" => return Ok(()),
             _ => return Err(it.unsupported("scenario")),
@@ -88,9 +99,14 @@ impl XmlReader<'_> {
     /// What all steps may have, and what is in them.
     fn step(&mut self, mut it: Element, what: What) -> Result<(), Wrong> {
         // Times are measured by what is sent and received, whatever has a number; a blank line is for SIPp's screen.
-        for statistics in ["rtd", "start_rtd", "repeat_rtd", "crlf", "hide", "display"] {
+        for statistics in ["rtd", "start_rtd", "repeat_rtd", "counter", "crlf", "hide", "display"] {
             it.take(statistics);
         }
+        let (only, inverse) = (it.take("condexec"), it.flag("condexec_inverse")?);
+        if only.is_none() && inverse {
+            return Err(wrong(it.offset, format!("<{}>: condexec_inverse without condexec", it.name)));
+        }
+        let only = only.map(|name| (self.program.var(name.trim()), !inverse));
         let (next, test, chance) = (it.take("next"), it.take("test"), it.number("chance")?);
         it.done()?;
         let at = self.program.steps.len();
@@ -118,18 +134,22 @@ impl XmlReader<'_> {
             }
         }
         let line = line_of(self.text, it.offset);
-        self.program.steps.push(Step { line, what, actions, next: goes });
+        self.program.steps.push(Step { line, what, actions, next: goes, only });
         Ok(())
     }
 
     fn send(&mut self, it: &mut Element) -> Result<What, Wrong> {
         let again = it.number("retrans")?.map(|millis| Duration::from_secs_f64(millis.clamp(1.0, 1e6) / 1000.0));
         let lost = it.number("lost")?.unwrap_or(0.0) / 100.0;
+        let transaction = it.take("start_txn").map(|name| self.begins(name));
+        if let Some(name) = it.take("ack_txn") {
+            self.began(it, "ack_txn", &name)?;
+        }
         let text = self.cdata(it)?;
         if text.first_word().is_none() {
             return Err(wrong(it.offset, "<send>: expected a message in CDATA, that begins with a method or SIP/2.0"));
         }
-        Ok(What::Send(Send { text, again, lost }))
+        Ok(What::Send(Send { text, again, lost, transaction }))
     }
 
     fn recv(&mut self, it: &mut Element) -> Result<What, Wrong> {
@@ -151,9 +171,30 @@ impl XmlReader<'_> {
             self.open.push(Open { step: self.program.steps.len(), label, offset: it.offset, on_timeout: true });
         }
         let lost = it.number("lost")?.unwrap_or(0.0) / 100.0;
-        let (optional, routes, challenge) = (it.flag("optional")?, it.flag("rrs")?, it.flag("auth")?);
+        let any_time = it.is("optional", "global");
+        let optional = any_time || it.flag("optional")?;
+        self.program.any_time |= any_time;
+        let (routes, challenge) = (it.flag("rrs")?, it.flag("auth")?);
         it.flag("ignoresdp")?;
-        Ok(What::Expect(Expect { what, optional, routes, challenge, timeout, on_timeout: None, lost }))
+        let of = it.take("response_txn");
+        let transaction = of.map(|name| self.began(it, "response_txn", &name)).transpose()?;
+        let on_timeout = None;
+        Ok(What::Expect(Expect { what, optional, any_time, transaction, routes, challenge, timeout, on_timeout, lost }))
+    }
+
+    /// The number of a transaction that begins with this name.
+    fn begins(&mut self, name: String) -> usize {
+        let names = &mut self.program.transactions;
+        names.iter().position(|known| *known == name).unwrap_or_else(|| {
+            names.push(name);
+            names.len() - 1
+        })
+    }
+
+    /// The number of a transaction that was begun before.
+    fn began(&self, it: &Element, attribute: &str, name: &str) -> Result<usize, Wrong> {
+        let known = self.program.transactions.iter().position(|known| known == name);
+        known.ok_or_else(|| it.bad(attribute, name, &format!("the name of a <send start_txn={name:?}> before it")))
     }
 
     fn cdata(&mut self, it: &Element) -> Result<Text, Wrong> {
@@ -260,8 +301,9 @@ impl XmlReader<'_> {
             }
             "lookup" => {
                 let (var, key) = (self.variable(&mut it, "assign_to")?, it.need("key", "a text")?);
-                it.need("file", "the file of --fields")?;
-                Action::Look(var, self.line(&it, &key)?)
+                let file = it.need("file", "a file of --fields")?;
+                let table = self.program.table(&file);
+                Action::Look(var, table, self.line(&it, &key)?)
             }
             "jump" => Action::Jump(self.operand(&mut it, "variable")?),
             "exec" => match it.take("int_cmd").as_deref() {

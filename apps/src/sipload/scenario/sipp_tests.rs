@@ -1,0 +1,231 @@
+//! SIPp's scenarios in virtual time: what is sent, and how calls end; and what is said of files that are wrong.
+
+use super::fields;
+use super::program::Program;
+use super::tests::{Bench, MS, answer, header, lines, sent, sipp};
+use super::xml;
+use rutil::{Rng, Time};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+fn message(text: &str) -> String {
+    format!(
+        "<send><![CDATA[\n\n  {text} sip:[service]@[remote_ip]:[remote_port] SIP/2.0\n  Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n\
+             From: <sip:a@b>;tag=[call_number]\n  To: <sip:x@y>[peer_tag_param]\n  Call-ID: [call_id]\n  CSeq: [cseq] {text}\n  [last_Record-Route:]\n\
+             X: [$1]\n  Content-Length: [len]\n\n]]></send>"
+    )
+}
+
+#[test]
+fn sipps_messages_are_sent_as_they_are_written() {
+    let search = "<action><ereg regexp=\"o=([[:alnum:]]*).*\" search_in=\"msg\" check_it=\"true\" assign_to=\"2,1\"/>\
+                  <log message=\"got [$1]\"/></action>";
+    let steps = [
+        &message("INVITE"),
+        "<recv response=\"100\" optional=\"true\"/><recv response=\"180\" optional=\"true\"/>",
+        &format!("<recv response=\"200\" rtd=\"true\" rrs=\"true\">{search}</recv>"),
+        &message("ACK"),
+        "<pause milliseconds=\"10\"/>",
+    ];
+    let mut bench = Bench::new(sipp(&steps.concat()).expect("good"));
+    let invite = sent(&bench.begin());
+    assert_eq!(header(&invite, "Via"), "SIP/2.0/UDP 192.0.2.1:5080;branch=z9hG4bK-run-1-0");
+    assert!(
+        invite.to_bytes().starts_with(b"INVITE sip:service@192.0.2.9:5060 SIP/2.0\r\n")
+            && header(&invite, "Content-Length") == "0"
+    );
+    // What comes late is taken as well.
+    let out = bench.came(answer(&invite));
+    assert_eq!(lines(&out), ["NoteAnswer", "Log(\"got alice\")", "ACK sip:service@192.0.2.9:5060 SIP/2.0"]);
+    let ack = sent(&out);
+    assert_eq!((header(&ack, "X"), header(&ack, "Record-Route")), ("alice".into(), "<sip:p2;lr>|<sip:p1;lr>".into()));
+    assert_eq!(header(&ack, "To"), "<sip:x@y>;tag=t");
+    assert_eq!(lines(&bench.wait(11 * MS)), ["Succeeded", "Over"]);
+}
+
+#[test]
+fn sipps_branches_and_arithmetic() {
+    let steps = "<nop><action><assign assign_to=\"n\" value=\"1\"/></action></nop><label id=\"again\"/>\
+                 <nop next=\"again\" test=\"more\"><action><add assign_to=\"n\" value=\"1\"/>\
+                 <test assign_to=\"more\" variable=\"n\" compare=\"less_than\" value=\"5\"/><log message=\"[$n]\"/></action></nop>\
+                 <nop><action><assignstr assign_to=\"s\" value=\"x[$n]\"/><strcmp assign_to=\"same\" variable=\"s\" value=\"x5\"/>\
+                 <log message=\"[$same]\"/><exec int_cmd=\"stop_call\"/></action></nop><nop><action><log message=\"never\"/></action></nop>";
+    let out = Bench::new(sipp(steps).expect("good")).begin();
+    let logs = ["Log(\"2\")", "Log(\"3\")", "Log(\"4\")", "Log(\"5\")", "Log(\"0\")", "Succeeded", "Over"];
+    assert_eq!(lines(&out), logs);
+}
+
+#[test]
+fn a_scenario_that_goes_round_for_ever_fails() {
+    let out = Bench::new(sipp("<label id=\"1\"/><nop next=\"1\"/>").expect("good")).begin();
+    assert!(lines(&out)[0].contains("steps without a wait"), "{out:?}");
+}
+
+#[test]
+fn what_is_not_supported_in_xml_is_told_with_line_and_element() {
+    for (steps, wanted) in [
+        ("<pause/>\n<rtpstream/>", "my.xml:5: <rtpstream> is not supported in <scenario>"),
+        ("<pause poolsize=\"3\"/>", "my.xml:4: <pause>: attribute poolsize is not supported"),
+        ("<nop><action><verifyauth/></action></nop>", "my.xml:4: <verifyauth> is not supported in <action>"),
+        (
+            "<nop><action><exec play_pcap_audio=\"x\"/></action></nop>",
+            "<exec>: attribute play_pcap_audio is not supported",
+        ),
+        ("<recv response=\"99\"/>", "<recv> response=\"99\": expected a status code"),
+        ("<recv/>", "expected one of response and request"),
+        ("<send next=\"7\"><![CDATA[ACK x]]></send>", "label \"7\" is nowhere"),
+        ("<send><![CDATA[\nACK x\nX: [tdmmap]\n]]></send>", "[tdmmap]: not supported"),
+        ("<pause distribution=\"gamma\" k=\"1\"/>", "distribution=\"gamma\": expected fixed"),
+        ("<pause>", "my.xml:"),
+        ("<nop><action><ereg regexp=\"(\" assign_to=\"1\"/></action></nop>", "a regular expression"),
+    ] {
+        let said = sipp(steps).expect_err(steps).to_string();
+        assert!(said.starts_with("my.xml:") && said.contains(wanted), "{steps}: {said}");
+    }
+}
+
+#[test]
+fn pauses_are_as_long_as_their_distributions_say() {
+    let mean = |attributes: &str| {
+        let program = sipp(&format!("<pause {attributes}/>")).expect("good");
+        let total: f64 = (0..2000)
+            .map(|seed| {
+                let mut bench = Bench::new(program.clone());
+                bench.rng = Rng::from_seed(seed);
+                bench.begin();
+                bench.call.deadline().map_or(0.0, |at| at.since(Time::ZERO).as_secs_f64() * 1000.0)
+            })
+            .sum();
+        total / 2000.0
+    };
+    for (attributes, wanted) in [
+        ("milliseconds=\"50\"", 50.0),
+        ("distribution=\"uniform\" min=\"20\" max=\"60\"", 40.0),
+        ("distribution=\"exponential\" mean=\"30\"", 30.0),
+        ("distribution=\"normal\" mean=\"80\" stdev=\"5\"", 80.0),
+        ("distribution=\"weibull\" lambda=\"40\" k=\"1\"", 40.0),
+    ] {
+        let mean = mean(attributes);
+        assert!((mean - wanted).abs() < wanted * 0.1, "{attributes}: {mean}");
+    }
+}
+
+#[test]
+fn steps_are_for_calls_whose_variable_is_set() {
+    let steps = |value: &str| {
+        format!(
+            "<nop><action><assignstr assign_to=\"x\" value=\"{value}\"/>\
+             <test assign_to=\"is\" variable=\"x\" compare=\"equal\" value=\"1\"/></action></nop>\
+             <nop condexec=\"is\"><action><log message=\"is\"/></action></nop>\
+             <nop condexec=\"is\" condexec_inverse=\"true\"><action><log message=\"is not\"/></action></nop>\
+             <recv response=\"200\" condexec=\"is\"/><nop><action><log message=\"on\"/></action></nop>"
+        )
+    };
+    let run = |value: &str| lines(&Bench::new(sipp(&steps(value)).expect("good")).begin());
+    assert_eq!(run("1"), ["Log(\"is\")"], "it waits for the 200");
+    assert_eq!(run("2"), ["Log(\"is not\")", "Log(\"on\")", "Succeeded", "Over"]);
+}
+
+#[test]
+fn what_may_come_at_any_time_changes_nothing_but_by_its_own_next() {
+    let steps = [
+        &message("OPTIONS"),
+        "<recv request=\"NOTIFY\" optional=\"global\"><action><log message=\"told\"/></action></recv>",
+        "<recv response=\"200\"/><pause milliseconds=\"10\"/>",
+        &message("MESSAGE"),
+        "<recv response=\"200\"/>",
+    ];
+    let mut bench = Bench::new(sipp(&steps.concat()).expect("good"));
+    let notify = |bench: &mut Bench, cseq: u32| {
+        let text = format!(
+            "NOTIFY sip:b@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{cseq}\r\nFrom: <sip:a@x>;tag=1\r\n\
+             To: <sip:b@y>\r\nCall-ID: 1-run@192.0.2.1\r\nCSeq: {cseq} NOTIFY\r\n\r\n"
+        );
+        lines(&bench.came(stack::message::Message::parse(text.into_bytes()).expect("well formed")))
+    };
+    let options = sent(&bench.begin());
+    assert_eq!(notify(&mut bench, 1), ["Log(\"told\")"]);
+    assert_eq!(lines(&bench.came(options.make_response(200, None, None))), ["NoteAnswer"]);
+    assert_eq!(notify(&mut bench, 2), ["Log(\"told\")"], "in a pause");
+    let message = sent(&bench.wait(11 * MS));
+    assert_eq!(notify(&mut bench, 3), ["Log(\"told\")"]);
+    assert_eq!(lines(&bench.came(message.make_response(200, None, None))), ["Succeeded", "Over"]);
+}
+
+#[test]
+fn responses_belong_to_transactions_by_name() {
+    let of = |name: &str, text: &str| message(text).replace("<send>", &format!("<send start_txn=\"{name}\">"));
+    let steps = [
+        &of("one", "OPTIONS"),
+        &of("two", "OPTIONS"),
+        "<recv response=\"200\" response_txn=\"two\"/><recv response=\"200\" response_txn=\"one\"/>",
+    ];
+    let out = Bench::new(sipp(&steps.concat()).expect("good")).begin();
+    assert_eq!(out.len(), 2);
+    let requests: Vec<_> = out.iter().map(|out| sent(std::slice::from_ref(out))).collect();
+    for (order, good) in [([1, 0], true), ([0, 1], false)] {
+        let mut bench = Bench::new(sipp(&steps.concat()).expect("good"));
+        bench.begin();
+        let out: Vec<_> =
+            order.iter().flat_map(|at| bench.came(requests[*at].make_response(200, None, None))).collect();
+        assert_eq!(lines(&out).contains(&"Succeeded".to_owned()), good, "{out:?}");
+    }
+}
+
+#[test]
+fn fields_are_of_the_calls_line_of_any_file_or_of_another_line() {
+    let folder = std::env::temp_dir().join(format!("sipload-fields-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a directory");
+    let written = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let files = [
+        written("one.csv", "SEQUENTIAL\n# nobody\nalice;1\nbob;2\n"),
+        written("two.csv", "RANDOM\nred;x\ngreen;y\nblue;z\n"),
+    ];
+    let logged = |text: &str, files: &[PathBuf]| {
+        let steps = format!(
+            "<nop><action><lookup assign_to=\"n\" file=\"two.csv\" key=\"blue\"/><log message=\"{text}\"/></action></nop>"
+        );
+        let mut program = sipp(&steps).expect("good");
+        let fields = fields::read_all(files, &mut program).map_err(|error| error.to_string())?;
+        let mut bench = Bench::new(program);
+        bench.call.lines = fields.iter().map(|table| table.line_of(1, &mut bench.rng)).collect();
+        bench.setup.fields = fields;
+        Ok::<_, String>(lines(&bench.begin()).remove(0))
+    };
+    assert_eq!(logged("[field0] [field1 file=one.csv]", &files).as_deref(), Ok("Log(\"bob 2\")"));
+    assert_eq!(logged("[$n] [field1 file=two.csv line=[$n]]", &files).as_deref(), Ok("Log(\"2 z\")"));
+    let colour = logged("[field0 file=two.csv]", &files).expect("one of them");
+    assert!(["red", "green", "blue"].iter().any(|one| colour.contains(one)), "{colour}");
+    let error = logged("", &files[..1]).expect_err("it is missing");
+    assert!(error.contains("file=\"two.csv\": expected --fields two.csv"), "{error}");
+    for (text, wanted) in [
+        ("USER\na;b\n", "bad.csv:1: \"USER\": expected SEQUENTIAL or RANDOM"),
+        ("", "bad.csv:1: expected"),
+        ("SEQUENTIAL\n\n[field0]\n", "bad.csv:3: a field may not name another"),
+        ("RANDOM\n", "expected lines of fields"),
+    ] {
+        let error = fields::read_all(&[written("bad.csv", text)], &mut Program::default()).expect_err("it is wrong");
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+    std::fs::remove_dir_all(&folder).expect("it was made here");
+}
+
+#[test]
+fn with_another_hop_the_target_stands_for_itself() {
+    let mut bench = Bench::new(sipp(&message("OPTIONS")).expect("good"));
+    bench.setup.remote = Some(("example.com".to_owned(), 5070));
+    let options = sent(&bench.begin());
+    assert!(options.to_bytes().starts_with(b"OPTIONS sip:service@example.com:5070 SIP/2.0\r\n"));
+}
+
+#[test]
+fn variables_of_all_calls_are_noted_once() {
+    let program = sipp("<Global variables=\"a, b,a\"/><nop/>").expect("good");
+    let names: Vec<_> = program.globals.iter().map(|var| program.vars[*var].0.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert!(xml::read("<scenario><Global/></scenario>", "x", &HashMap::new()).is_err());
+}
