@@ -38,7 +38,7 @@ use criteria::Criteria;
 use job::Job;
 use live::Live;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
-use play::{Scenario, raw};
+use play::{Scenario, options, raw};
 use repro::config::Listen;
 use rutil::rng::EntropyError;
 use rutil::{Clock, Placement, RealClock, Rng, Time};
@@ -137,7 +137,7 @@ fn builder(shards: NonZeroU8, listen: &[Listen], tls: Option<TlsContext>) -> Sta
         NonZeroU16::MIN => Placement::Inline,
         more => Placement::Sharded(more),
     };
-    let mut builder = Stack::builder().placement(placement).on_panic(|thread| died(PROGRAM, thread));
+    let mut builder = Stack::builder().options(options()).placement(placement).on_panic(|thread| died(PROGRAM, thread));
     if let Some(tls) = tls {
         builder = builder.tls(tls);
     }
@@ -488,9 +488,9 @@ fn measured(what: &'static str, stack: &Stack, stats: &[Arc<Stats>]) -> Summary 
 
 /// Tells what the run was like; programs are told what was missed as well.
 fn tell(run: &Summary, missed: &[String], json: bool) -> Result<(), RunError> {
+    let text = if json { format!("{:#}\n", run.to_json(missed)) } else { format!("{run}\n") };
     let mut out = io::stdout().lock();
-    let written = if json { writeln!(out, "{:#}", run.to_json(missed)) } else { writeln!(out, "{run}") };
-    written.and_then(|()| out.flush()).map_err(RunError::Output)
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(RunError::Output)
 }
 
 /// One line for each transport, for whoever waits for the start or wants to know the port.

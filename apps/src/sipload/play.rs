@@ -83,8 +83,14 @@ impl Scenario {
     }
 }
 
-/// A stack for scenarios: they have their own transactions, and are not to be refused.
+/// A stack for scenarios: they have their own transactions.
 pub(super) fn raw(builder: StackBuilder) -> StackBuilder {
+    builder.options(StackOptions { raw: true, ..options() })
+}
+
+/// What all stacks here have in common: nothing is refused because it had to wait. What is tested is the other side, and a 503
+/// of ours would count as its failure.
+pub(super) fn options() -> StackOptions {
     let overload = OverloadOptions { max_wait: None, ..OverloadOptions::default() };
-    builder.options(StackOptions { raw: true, overload, ..StackOptions::default() })
+    StackOptions { overload, ..StackOptions::default() }
 }
