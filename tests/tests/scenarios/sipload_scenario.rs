@@ -2,7 +2,7 @@
 
 use crate::end::signal;
 use crate::passwords::asking;
-use crate::repro::{LIMIT, address};
+use crate::repro::{LIMIT, address, start};
 use crate::sipload::{calls, counts, sipload, summary, uas};
 use crate::tls::Site;
 use serde_json::Value;
@@ -151,15 +151,18 @@ fn scenarios_of_ones_own_call_each_other() {
     let (cert, key, ca) = (path("own.pem"), path("own.key"), path("ca.pem"));
     let own = ["--tls-cert", &cert, "--tls-key", &key];
     let more = ["--users", "u{0..9}@example.com", "--tls-trust", &ca, "--connections", "2"];
-    for transport in ["udp", "tcp", "tls", "ws"] {
-        let callee = answering(answer.path(), &format!("{transport}:127.0.0.1:0"), &own);
+    let shards = &["--shards", "2"][..];
+    for (transport, both) in
+        [("udp", &[][..]), ("tcp", &[]), ("tls", &[]), ("ws", &[]), ("udp", shards), ("tcp", shards)]
+    {
+        let callee = answering(answer.path(), &format!("{transport}:127.0.0.1:0"), &[&own[..], both].concat());
         let target = format!("sip:service@{};transport={transport}", address(&callee, transport));
-        let (code, run) = play(call.path(), &target, &[&TEN[..], &more].concat());
-        assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{transport}: {run}");
+        let (code, run) = play(call.path(), &target, &[&TEN[..], &more, both].concat());
+        assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{transport} {both:?}: {run}");
         for name in ["post_dial_delay", "answered", "bye"] {
-            assert_eq!(run["times_ms"][name]["count"], 10, "{transport}: {name}: {run}");
+            assert_eq!(run["times_ms"][name]["count"], 10, "{transport} {both:?}: {name}: {run}");
         }
-        assert_eq!(counts(&ended(callee)), [10, 10, 0], "{transport}");
+        assert_eq!(counts(&ended(callee)), [10, 10, 0], "{transport} {both:?}");
     }
 }
 
@@ -175,6 +178,32 @@ fn a_scenario_of_ones_own_goes_through_the_proxy_with_a_password() {
     assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{run}");
     let (code, run) = play(register.path(), "sip:example.com", &[&TEN[..], &who("wrong")].concat());
     assert_eq!((code, counts(&run)), (Some(1), [10, 0, 10]), "{run}");
+}
+
+/// Who is called stands in what SIPp's scenario says, whatever it goes through; and the proxy sends it there.
+#[test]
+fn sipps_remote_address_is_the_target_behind_a_proxy() {
+    let sipp = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(name).display().to_string();
+    let (proxy, callee) = (start(&[]), uas("udp:127.0.0.1:0", &[]));
+    let target = format!("sip:service@{}", address(&callee, "udp"));
+    let via = format!("sip:{}", address(&proxy, "udp"));
+    let common = ["--rate", "10", "--duration", "200ms", "--min-success", "1", "--via", &via];
+    let (code, run) = play(&sipp("uac_call.xml"), &target, &common);
+    assert_eq!((code, counts(&run)), (Some(0), [2, 2, 0]), "{run}");
+    assert_eq!(counts(&ended(callee)), [2, 2, 0]);
+}
+
+#[test]
+fn calls_of_all_shards_share_variables() {
+    let text = "<scenario><Global variables=\"n\"/>\n<nop><action><add assign_to=\"n\" value=\"1\"/>\
+                <log message=\"call [$n]\"/></action></nop></scenario>";
+    let count = Written::new("count.xml", text);
+    let args = ["scenario", count.path(), "--shards", "2", "--target", "sip:a@127.0.0.1:9"];
+    let (status, output) = sipload(&[&args[..], &TEN].concat()).finish(LIMIT).expect("it ends by itself");
+    assert_eq!(status.code(), Some(0), "{output}");
+    for number in 1..=10 {
+        assert!(output.lines().any(|line| line.ends_with(&format!("call {number}"))), "{number}: {output}");
+    }
 }
 
 #[test]
