@@ -209,6 +209,11 @@ fn load_test() {
 }
 
 #[test]
+fn debug() {
+    follow("debug", include_str!("../../../docs/debug.md"));
+}
+
+#[test]
 fn a_guide_is_read() {
     let guide = "<!-- run -->\n```sh\necho 127.0.0.1\n```\n```text\n127.…\n```\ntext\n```text\nnot shown\n```\n";
     let blocks = blocks(guide, "127.0.0.9");
