@@ -131,6 +131,8 @@ enum Lost {
     Unsubscribed,
     #[error("no answer for {} s", ANSWER.as_secs())]
     NoAnswer,
+    #[error("it takes no sign of life: {0}")]
+    Refused(String),
 }
 
 /// Starts it, on a thread of its own; `on_panic` is called when that panics: nothing is shared any more then.
@@ -280,7 +282,7 @@ impl Runner {
         }
     }
 
-    /// Has the scripts known to the server.
+    /// Has the scripts known to the server, and gives a sign of life.
     async fn load(&mut self, mut connection: Connection) -> Result<Connection, Lost> {
         for script in Script::ALL {
             // A Redis cluster is asked at each of its masters.
@@ -290,7 +292,20 @@ impl Runner {
                 self.hashes.insert(script, String::from_utf8_lossy(&hash).into_owned());
             }
         }
+        self.beat(&mut connection).await?;
         Ok(connection)
+    }
+
+    /// Gives a sign of life. A server that does not take it takes no change either: it is a replica, it is full, or it
+    /// cannot write its file.
+    async fn beat(&mut self, connection: &mut Connection) -> Result<(), Lost> {
+        let told = self.ask(connection, vec![self.sharer.beat()]).await?;
+        match told.into_iter().next() {
+            Some(Ok(told)) => self.sharer.on_beaten(&texts(vec![told])),
+            Some(Err(error)) => return Err(Lost::Refused(error)),
+            None => {}
+        }
+        Ok(())
     }
 
     /// Runs until the connection is lost.
@@ -300,7 +315,7 @@ impl Runner {
         mut messages: impl Stream<Item = Msg> + Unpin,
     ) -> Result<std::convert::Infallible, Lost> {
         self.sharer.on_connected(self.clock.now());
-        let (mut beat_at, mut heard) = (Instant::now(), Instant::now());
+        let (mut beat_at, mut heard) = (Instant::now() + BEAT, Instant::now());
         loop {
             let mut idle = true;
             for _ in 0..MOST_MESSAGES {
@@ -316,10 +331,7 @@ impl Runner {
             }
             if beat_at <= Instant::now() {
                 beat_at = Instant::now() + BEAT;
-                let told = self.ask(&mut connection, vec![self.sharer.beat()]).await?;
-                if let Some(Ok(Value::Array(told))) = told.into_iter().next() {
-                    self.sharer.on_beaten(&texts(told));
-                }
+                self.beat(&mut connection).await?;
             }
             if let Some(commands) = self.sharer.take() {
                 idle = false;

@@ -6,6 +6,7 @@ use crate::repro::{File, LIMIT, address};
 use rutil::{Clock as _, RealClock, Time};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 use tests::peers::{Redis, Repro, available};
 use tests::raw;
@@ -22,6 +23,15 @@ struct Site {
 impl Site {
     fn start() -> Self {
         Site { redis: Redis::start(Some(PASSWORD)).expect("it starts"), files: Vec::new() }
+    }
+
+    /// Asks Redis something.
+    fn ask(&self, what: &[&str]) -> String {
+        let at = self.redis.address();
+        let mut command = Command::new("redis-cli");
+        command.env("REDISCLI_AUTH", PASSWORD).args(["-h", &at.ip().to_string(), "-p", &at.port().to_string()]);
+        let output = command.args(what).output().expect("it runs");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     /// A node of this name.
@@ -272,6 +282,55 @@ fn without_redis_who_is_known_is_reached_and_an_empty_one_gets_everything_back()
     let c = address(&third, "udp");
     until("c knows bob", || (device.contacts(c, "bob") == 1).then_some(()));
     until("c knows dave", || (device.contacts(c, "dave") == 1).then_some(()));
+}
+
+/// Who binds and unbinds ever new contacts is not kept with all of them.
+#[test]
+fn contacts_that_are_gone_do_not_pile_up_in_redis() {
+    if !available("redis-server") || !available("redis-cli") {
+        return;
+    }
+    let mut site = Site::start();
+    let node = site.node("a");
+    let (a, mut device) = (address(&node, "udp"), Device::new());
+    let contact = |number: usize| format!("<sip:bob@192.0.2.1:{}>", 5060 + number);
+    const ROUNDS: usize = 60;
+    for number in 1..=ROUNDS {
+        let line = format!("Contact: {}, {};expires=0\r\n", contact(number), contact(number - 1));
+        let answer = device.register(a, "bob", &line).expect("an answer");
+        assert!(answer.starts_with("SIP/2.0 200 ") && answer.matches("\r\nContact: ").count() == 1, "{answer}");
+    }
+    let keys = site.ask(&["--raw", "KEYS", "repro:*:aor:bob@test.example"]);
+    let fields: usize = site.ask(&["--raw", "HLEN", &keys]).parse().expect("a number");
+    println!("{ROUNDS} contacts one after the other: {fields} fields");
+    // As many as there may be contacts, or 16, and the one that is bound.
+    assert!((2..=1 + 16).contains(&fields), "{keys}: {fields}");
+}
+
+/// A Redis that takes no writes is as none: said once, and REGISTER is refused without a word each.
+#[test]
+fn a_redis_that_takes_no_writes_counts_as_lost_until_it_does() {
+    if !available("redis-server") || !available("redis-cli") {
+        return;
+    }
+    let mut site = Site::start();
+    let mut node = site.node("a");
+    let (a, mut device) = (address(&node, "udp"), Device::new());
+    assert_eq!(device.bind(a, "bob"), Some(200));
+    assert_eq!(site.ask(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    node.process().wait_for(LIMIT, |line| line.contains("Redis is lost").then_some(())).expect("it is noticed");
+    for _ in 0..10 {
+        assert_eq!(device.bind(a, "carol"), Some(503));
+    }
+    assert_eq!(device.contacts(a, "bob"), 1);
+    assert_eq!(site.ask(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+    until("it heals", || (device.bind(a, "carol") == Some(200)).then_some(()));
+    let output = node.into_process().output();
+    let lost: Vec<&str> = output.lines().filter(|line| line.contains("Redis is lost")).collect();
+    assert!(lost.len() == 1 && lost[0].contains("maxmemory"), "{lost:?}");
+    let said = output.lines().filter(|line| line.contains("is not written") || line.contains("connected to Redis"));
+    // The start, at most one change that came before the sign of life, and the end of it.
+    assert!(said.count() <= 3, "{output}");
 }
 
 /// What became of registrations.
