@@ -1,6 +1,7 @@
 //! What the scenarios share: the torture messages with their verdicts, a driver that tries them on the wire, and the
 //! real programs that the stack is tested against. The scenarios themselves are modules of `tests/scenarios/main.rs`.
 
+pub mod callers;
 pub mod corpus;
 pub mod peers;
 pub mod played;

@@ -6,7 +6,6 @@ use crate::repro::{File, LIMIT, address};
 use rutil::{Clock as _, RealClock, Time};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::process::Command;
 use std::time::Duration;
 use tests::peers::{Redis, Repro, available};
 use tests::raw;
@@ -27,11 +26,7 @@ impl Site {
 
     /// Asks Redis something.
     fn ask(&self, what: &[&str]) -> String {
-        let at = self.redis.address();
-        let mut command = Command::new("redis-cli");
-        command.env("REDISCLI_AUTH", PASSWORD).args(["-h", &at.ip().to_string(), "-p", &at.port().to_string()]);
-        let output = command.args(what).output().expect("it runs");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        self.redis.ask(what).expect("it answers")
     }
 
     /// A node of this name.

@@ -25,6 +25,7 @@ mod locate;
 mod lossy;
 mod name_server;
 mod natted;
+mod nodes_faults;
 mod outbound;
 mod overload;
 mod passwords;

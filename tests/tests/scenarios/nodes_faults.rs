@@ -1,0 +1,317 @@
+//! Several nodes under load, of which one is killed, frozen or cut off, or whose Redis or database goes: what is lost is what
+//! was in progress at a node that is gone, and nobody whom a node said yes to.
+
+use crate::end::signal;
+use crate::repro::{File, address};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::Command;
+use tests::callers::{Callers, Rates};
+use tests::peers::{Postgres, Process, Redis, Repro, available, has_postgres, repro_binary};
+
+const PASSWORD: &str = "geheim";
+const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const DOMAIN: &str = "test.example";
+/// What a build for debugging takes on a machine that does other things as well; the bench `proxy -- faults` has 500 and 100.
+const RATES: Rates = Rates { calls: 60, registrations: 12 };
+/// Users who are called.
+const CALLED: u64 = 20;
+
+/// What a node is configured with, and `more`.
+fn configuration(name: &str, redis: SocketAddr, more: &str) -> String {
+    format!(
+        "domains = [\"{DOMAIN}\"]\nrecord_route_name = \"nodes.{DOMAIN}\"\npin_runners = false\n{more}\
+         [overload]\nmax_wait_ms = 0\n[log]\nfilter = \"info\"\n\
+         [cluster]\nnode = \"{name}\"\nredis = [\"redis://{redis}\"]\npassword = \"{PASSWORD}\"\nsecret = \"{SECRET}\"\n"
+    )
+}
+
+/// Several nodes on the loopback.
+struct Site {
+    redis: Redis,
+    more: String,
+    files: Vec<File>,
+}
+
+impl Site {
+    fn start(more: &str) -> Option<Self> {
+        if !available("redis-server") || !available("redis-cli") {
+            return None;
+        }
+        let keeps = ["--appendonly", "yes", "--appendfsync", "no"];
+        let redis = Redis::start_at(tests::peers::loopback(), Some(PASSWORD), &keeps).expect("it starts");
+        Some(Site { redis, more: more.to_owned(), files: Vec::new() })
+    }
+
+    fn node(&mut self, name: &str) -> Repro {
+        let text = configuration(name, self.redis.address(), "") + &self.more;
+        let file = File::new(&format!("faults-{}-{name}", self.redis.address().ip()), &text);
+        let node = Repro::start(&["--config", file.name(), "--listen", "udp:127.0.0.1:0"], 1).expect("it starts");
+        self.files.push(file);
+        node
+    }
+}
+
+/// Callers at these nodes, and who is called.
+fn callers(nodes: &[&Repro]) -> Callers {
+    let nodes: Vec<SocketAddr> = nodes.iter().map(|node| address(node, "udp")).collect();
+    let mut callers = Callers::new(IpAddr::V4(Ipv4Addr::LOCALHOST), &nodes, DOMAIN).expect("sockets");
+    callers.prepare(CALLED);
+    callers.set_rates(RATES);
+    callers
+}
+
+/// Calls begin and end until a node says something.
+fn until_said(callers: &mut Callers, process: &mut Process, what: &str) {
+    callers.run_until(what, |_| process.output().contains(what));
+}
+
+/// Ends the load, and says what is wrong unless what failed is what may: `may` is asked with node, request and reason.
+fn judge(what: &str, callers: &mut Callers, may: impl Fn(usize, &str, &str) -> bool) {
+    callers.finish();
+    let tally = &callers.tally;
+    println!("{what}: {tally}");
+    assert!(tally.failures.keys().all(|(node, of, why)| may(*node, of, why)), "{tally}");
+    assert_eq!((tally.lost, tally.first + tally.again, tally.ended), (0, tally.calls, tally.calls), "{tally}");
+    let asked = callers.acknowledged().len() as u64;
+    assert!(asked > CALLED && tally.registered == asked, "{tally}");
+}
+
+/// A node that says nothing: its transactions have come to nothing, ringing calls with them.
+fn silence(why: &str) -> bool {
+    why.starts_with("silence")
+}
+
+#[test]
+fn a_node_that_is_killed_under_load_takes_along_what_it_was_doing() {
+    let Some(mut site) = Site::start("") else { return };
+    let (victim, mut other) = (site.node("a"), site.node("b"));
+    let mut callers = callers(&[&victim, &other]);
+    callers.run_calls(150);
+    assert_eq!(callers.tally.failures.len(), 0, "{}", callers.tally);
+    drop(victim);
+    callers.run_until("the callers notice", |all| all.is_down(0));
+    let noticed = callers.tally.failures.clone();
+    callers.run_calls(150);
+    until_said(&mut callers, other.process(), "a node is gone");
+    assert_eq!(callers.tally.failures, noticed, "what began when the callers had gone on succeeds");
+    judge("one of two nodes killed", &mut callers, |node, _, why| node == 0 && silence(why));
+    assert!(callers.tally.again > 0, "calls were in progress there");
+    assert_eq!(callers.missing(1), Vec::<u64>::new());
+}
+
+#[test]
+fn a_node_that_is_frozen_under_load_comes_back_and_knows_everybody() {
+    let Some(mut site) = Site::start("") else { return };
+    let (mut victim, mut other) = (site.node("a"), site.node("b"));
+    let mut callers = callers(&[&victim, &other]);
+    callers.run_calls(100);
+    signal(victim.process(), "STOP");
+    callers.run_until("the callers notice", |all| all.is_down(0));
+    let noticed = callers.tally.failures.clone();
+    until_said(&mut callers, other.process(), "a node is gone");
+    callers.run_calls(100);
+    assert_eq!(callers.tally.failures, noticed, "what began when the callers had gone on succeeds");
+    signal(victim.process(), "CONT");
+    until_said(&mut callers, other.process(), "a node is back");
+    callers.run_until("the callers come back", |all| !all.is_down(0));
+    callers.run_calls(100);
+    // Until it has its connection to Redis again it takes no REGISTER.
+    let may = |node, of: &str, why: &str| node == 0 && (silence(why) || of == "REGISTER" && why == "503");
+    judge("one of two nodes frozen", &mut callers, may);
+    for node in 0..2 {
+        assert_eq!(callers.missing(node), Vec::<u64>::new(), "node {node}");
+    }
+}
+
+/// Nobody calls in vain whatever becomes of Redis; who registers meanwhile comes again.
+#[test]
+fn redis_is_stopped_started_and_emptied_under_load() {
+    let Some(mut site) = Site::start("") else { return };
+    let nodes = [site.node("a"), site.node("b")];
+    let mut callers = callers(&nodes.each_ref());
+    callers.run_calls(60);
+    for empty in [false, true] {
+        site.redis.stop();
+        let before = callers.tally.clone();
+        callers.run_calls(60);
+        assert!(callers.tally.registered < before.registered + 30, "who said yes to them?");
+        match empty {
+            true => site.redis.restart().expect("it starts"),
+            false => site.redis.resume().expect("it starts"),
+        }
+        let registered = callers.tally.registered;
+        callers.run_until("it heals", |all| all.tally.registered > registered + 30);
+        callers.run_calls(60);
+    }
+    judge("Redis killed, with its file and without", &mut callers, |_, of, why| of == "REGISTER" && why == "503");
+    // Who has never heard of them knows everybody.
+    let third = site.node("c");
+    callers.add_node(address(&third, "udp"));
+    for node in 0..3 {
+        assert_eq!(callers.missing(node), Vec::<u64>::new(), "node {node}");
+    }
+}
+
+/// Nodes that share their users in PostgreSQL and their bindings in Redis: either goes, comes back, and comes back empty.
+#[test]
+fn nodes_with_a_database_go_on_without_it_and_without_redis() {
+    let Some(mut server) = has_postgres().then(|| Postgres::start(PASSWORD).expect("it starts")) else { return };
+    server.sql("postgres", "CREATE DATABASE repro").expect("there is none");
+    let more = format!("[database]\nurl = \"{}\"\npassword = \"{PASSWORD}\"\n", server.url("repro"));
+    let Some(mut site) = Site::start(&more) else { return };
+    let mut nodes = [site.node("a"), site.node("b")];
+    let of_user = |number: u64, enabled: bool| {
+        let aor = format!("u{number}@{DOMAIN}");
+        format!(
+            "INSERT INTO provisioning VALUES ('user', '{aor}', '{{\"aor\": \"{aor}\", \"enabled\": {enabled}}}') \
+             ON CONFLICT (kind, key) DO UPDATE SET body = EXCLUDED.body"
+        )
+    };
+    let mut callers = callers(&nodes.each_ref());
+    let hear = |callers: &mut Callers, nodes: &mut [Repro; 2], what: &str| {
+        nodes.iter_mut().for_each(|node| until_said(callers, node.process(), what));
+    };
+    server.sql("repro", &of_user(1, true)).expect("it is right");
+    hear(&mut callers, &mut nodes, "users=1");
+    callers.run_calls(30);
+    server.stop().expect("it stops");
+    hear(&mut callers, &mut nodes, "what is provisioned stays as it was");
+    // Both at the same time.
+    site.redis.stop();
+    callers.run_calls(60);
+    site.redis.restart().expect("it starts");
+    let registered = callers.tally.registered;
+    callers.run_until("it heals", |all| all.tally.registered > registered + 20);
+    server.resume().expect("it starts");
+    hear(&mut callers, &mut nodes, "what is provisioned can be read again");
+    server.sql("repro", &of_user(2, true)).expect("it is right");
+    hear(&mut callers, &mut nodes, "users=2");
+    // It comes back with nothing: whoever is there stays.
+    server.restart_empty().expect("it starts");
+    server.sql("postgres", "CREATE DATABASE repro").expect("it is empty");
+    callers.run_calls(60);
+    judge("PostgreSQL and Redis gone", &mut callers, |_, of, why| of == "REGISTER" && why == "503");
+    for node in 0..2 {
+        assert_eq!(callers.missing(node), Vec::<u64>::new(), "node {node}");
+    }
+}
+
+/// Who is no user any more is known nowhere, also not in Redis.
+#[test]
+fn who_is_disabled_in_the_database_is_gone_at_all_nodes() {
+    let Some(server) = has_postgres().then(|| Postgres::start(PASSWORD).expect("it starts")) else { return };
+    server.sql("postgres", "CREATE DATABASE repro").expect("there is none");
+    let more = format!("[database]\nurl = \"{}\"\npassword = \"{PASSWORD}\"\n", server.url("repro"));
+    let Some(mut site) = Site::start(&more) else { return };
+    let nodes = [site.node("a"), site.node("b")];
+    let at = nodes.each_ref().map(|node| address(node, "udp"));
+    let aor = format!("u1@{DOMAIN}");
+    let insert = format!("INSERT INTO provisioning VALUES ('user', '{aor}', '{{\"aor\": \"{aor}\"}}')");
+    server.sql("repro", &insert).expect("it is right");
+    let mut callers = Callers::new(IpAddr::V4(Ipv4Addr::LOCALHOST), &at, DOMAIN).expect("sockets");
+    callers.prepare(2);
+    let disable = format!("UPDATE provisioning SET body = body || '{{\"enabled\": false}}' WHERE key = '{aor}'");
+    server.sql("repro", &disable).expect("it is right");
+    let third = site.node("c");
+    callers.add_node(address(&third, "udp"));
+    for node in 0..3 {
+        callers.run_until("he is gone", |all| all.missing(node) == [1]);
+    }
+}
+
+/// A network of its own, in which a program can be started; it is gone with this.
+struct Network {
+    name: String,
+    /// Our end of each of two links.
+    own: [Ipv4Addr; 2],
+    /// The other end.
+    there: [Ipv4Addr; 2],
+}
+
+fn ip(args: &[&str]) -> Result<(), String> {
+    let output = Command::new("ip").args(args).output().map_err(|error| error.to_string())?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(format!("ip {}: {told}", args.join(" "))) }
+}
+
+impl Network {
+    /// Makes it; the reason where that may not be.
+    fn new() -> Result<Self, String> {
+        let id = std::process::id();
+        let name = format!("sipt{id}");
+        ip(&["netns", "add", &name])?;
+        let [_, _, high, low] = id.to_be_bytes();
+        // 198.18.0.0/15 is for tests (RFC 2544): four addresses for each of two links.
+        let address = |link: u8, end: u8| Ipv4Addr::new(198, 18 + (high & 1), low, (high & 0x70) | (link * 4) | end);
+        let network = Network { name, own: [address(1, 1), address(2, 1)], there: [address(1, 2), address(2, 2)] };
+        for link in 0..2 {
+            let (here, there) = (format!("st{link}h{id}"), format!("st{link}t{id}"));
+            let name = network.name.as_str();
+            ip(&["link", "add", &here, "type", "veth", "peer", "name", &there, "netns", name])?;
+            ip(&["addr", "add", &format!("{}/30", network.own[link]), "dev", &here])?;
+            ip(&["link", "set", &here, "up"])?;
+            ip(&["-n", name, "addr", "add", &format!("{}/30", network.there[link]), "dev", &there])?;
+            ip(&["-n", name, "link", "set", &there, "up"])?;
+        }
+        Ok(network)
+    }
+
+    /// Takes a link down, or up again, at the other end.
+    fn set(&self, link: usize, state: &str) {
+        let there = format!("st{link}t{}", std::process::id());
+        ip(&["-n", &self.name, "link", "set", &there, state]).expect("it was made");
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // Its ends of the links go with it, and ours with them.
+        let _ = ip(&["netns", "del", &self.name]);
+    }
+}
+
+#[test]
+fn a_node_that_is_cut_off_from_redis_and_the_others_goes_on_with_whom_it_knows() {
+    if !available("redis-server") || !available("ip") {
+        return;
+    }
+    let network = match Network::new() {
+        Ok(network) => network,
+        Err(why) => return tests::skip(&format!("a network of its own cannot be made here: {why}")),
+    };
+    // The callers are behind one link, Redis and the other node behind the other one.
+    let redis = Redis::start_at(network.own[1], Some(PASSWORD), &[]).expect("it starts");
+    let trusted = format!("trusted_peers = [{:?}, {:?}]\n", format!("{}", network.own[0]), format!("{}", network.own[1]));
+    let file = |name: &str, place: Ipv4Addr| {
+        let text = configuration(name, redis.address(), &trusted) + &format!("address = \"sip:{place}:5060\"\n");
+        File::new(&format!("cut-{name}"), &text)
+    };
+    let [first, second] = [file("a", network.there[1]), file("b", network.own[1])];
+    let (to_callers, to_nodes) = (format!("udp:{}:5060", network.there[0]), format!("udp:{}:5060", network.there[1]));
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &network.name]).arg(repro_binary().expect("it can be built"));
+    command.args(["--config", first.name(), "--listen", &to_callers, "--listen", &to_nodes]);
+    let mut victim = Repro::start_command(&mut command, 2).expect("it starts");
+    let at = format!("udp:{}:5060", network.own[1]);
+    let mut other = Repro::start(&["--config", second.name(), "--listen", &at], 1).expect("it starts");
+    let places = [(network.there[0], 5060).into(), (network.own[1], 5060).into()];
+    let mut callers = Callers::new(IpAddr::V4(network.own[0]), &places, DOMAIN).expect("sockets");
+    callers.prepare(CALLED);
+    callers.set_rates(RATES);
+    callers.run_calls(60);
+    network.set(1, "down");
+    until_said(&mut callers, other.process(), "a node is gone");
+    until_said(&mut callers, victim.process(), "Redis is lost");
+    let before = callers.tally.registered;
+    callers.run_calls(100);
+    assert!(callers.tally.registered > before, "the other one takes them");
+    network.set(1, "up");
+    until_said(&mut callers, other.process(), "a node is back");
+    callers.run_calls(60);
+    let may = |node, of: &str, why: &str| node == 0 && of == "REGISTER" && why == "503";
+    judge("one of two nodes cut off", &mut callers, may);
+    assert!(!callers.tally.failures.is_empty(), "it took registrations that nobody else heard of");
+    for node in 0..2 {
+        assert_eq!(callers.missing(node), Vec::<u64>::new(), "node {node}");
+    }
+}
