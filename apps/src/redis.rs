@@ -113,9 +113,10 @@ enum Connection {
 
 impl Connection {
     async fn ask(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+        // What the server refuses comes as a value, of one server at least.
         match self {
-            Connection::One(connection) => connection.req_packed_command(cmd).await,
-            Connection::Cluster(connection) => connection.req_packed_command(cmd).await,
+            Connection::One(connection) => connection.req_packed_command(cmd).await?.extract_error(),
+            Connection::Cluster(connection) => connection.req_packed_command(cmd).await?.extract_error(),
         }
     }
 }
