@@ -603,7 +603,8 @@ impl Callers {
 
     /// The ACK for another final response (§17.1.1.3).
     fn acknowledge_failure(&self, branch: u64, text: &str, from: SocketAddr) {
-        let [from_value, to, call_id] = ["From: ", "To: ", "Call-ID: "].map(|name| line(text, name).unwrap_or_default());
+        let [from_value, to, call_id] =
+            ["From: ", "To: ", "Call-ID: "].map(|name| line(text, name).unwrap_or_default());
         let uri = to.split(['<', '>']).nth(1).unwrap_or_default();
         let own = local(&self.own);
         let ack = format!(

@@ -281,7 +281,8 @@ fn a_node_that_is_cut_off_from_redis_and_the_others_goes_on_with_whom_it_knows()
     };
     // The callers are behind one link, Redis and the other node behind the other one.
     let redis = Redis::start_at(network.own[1], Some(PASSWORD), &[]).expect("it starts");
-    let trusted = format!("trusted_peers = [{:?}, {:?}]\n", format!("{}", network.own[0]), format!("{}", network.own[1]));
+    let trusted =
+        format!("trusted_peers = [{:?}, {:?}]\n", format!("{}", network.own[0]), format!("{}", network.own[1]));
     let file = |name: &str, place: Ipv4Addr| {
         let text = configuration(name, redis.address(), &trusted) + &format!("address = \"sip:{place}:5060\"\n");
         File::new(&format!("cut-{name}"), &text)
