@@ -17,7 +17,9 @@ use crate::selector::resolver::{Answer, ResolverHandle, ResolverOptions, serve};
 use crate::selector::{SelectorParts, TransportSelector};
 use crate::statistics::{Statistics, Tally};
 use crate::timer::TimerQueue;
-use crate::transaction::{ControllerParts, Incoming, Input, KeyMaker, TransactionController, TransactionStats, TuPort};
+use crate::transaction::{
+    ControllerParts, Doors, Incoming, Input, KeyMaker, TransactionController, TransactionStats, TuPort,
+};
 use crate::transport::{Connected, FailureSink, PollGroup, Received, RouteQuery, TransportTable, Wire};
 use crate::tu::{TransactionUser, TuActor, TuEvent, TuOptions};
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
@@ -28,7 +30,6 @@ use rutil::{
 };
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -163,8 +164,8 @@ pub struct Core {
     pub transactions: Arc<TransactionStats>,
     /// What all its actors count together.
     pub(crate) tally: Arc<Tally>,
-    /// Refuse what begins something new.
-    pub draining: Arc<AtomicBool>,
+    /// What may begin a transaction.
+    pub doors: Arc<Doors>,
     /// What waits in its sockets, and what they should let through.
     pub intake: Arc<Intake>,
     /// Whose messages are not read; one for all shards.
@@ -287,7 +288,7 @@ fn core(
         }
     }
     let transaction_stats = Arc::<TransactionStats>::default();
-    let draining = Arc::<AtomicBool>::default();
+    let doors = Arc::<Doors>::default();
     let controller = TransactionController::new(ControllerParts {
         shard,
         from_scanner,
@@ -302,7 +303,7 @@ fn core(
         rng: plan.rng.split(),
         stats: transaction_stats.clone(),
         tally: tally.clone(),
-        draining: draining.clone(),
+        doors: doors.clone(),
         congestion: congestion.clone(),
         control: plan.options.overload.control.then(|| intake.clone()),
         raw: plan.options.raw,
@@ -349,7 +350,7 @@ fn core(
         scanner,
         transactions,
         tally,
-        draining,
+        doors,
         intake,
         bans,
         congestion,

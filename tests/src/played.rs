@@ -5,7 +5,7 @@ use bytes::Bytes;
 use rutil::{Bell, Class, FifoReceiver, FifoSender, Meter, Rng, Time, Turn, fifo};
 use stack::StackOptions;
 use stack::selector::resolver::{Answer, ResolverHandle};
-use stack::transaction::Input;
+use stack::transaction::{Door, Input};
 use stack::transport::{
     Attempt, Connected, ConnectionId, Flow, Notify, Received, TransportError, TransportFailed, TransportId,
     TransportInfo, TransportTable, TransportType, Wire,
@@ -14,7 +14,6 @@ use stack::tu::{TuEvent, TuOptions};
 use stack::wiring::{Core, CoreActors, EDGES, Plan, TuFactory, cores};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Passes at one moment after which two actors are taken to feed each other for ever.
@@ -221,9 +220,9 @@ impl Played {
         self.core.bans.ban(address, length, now);
     }
 
-    /// Begins to refuse what is new, as a shutdown does.
-    pub fn drain(&self) {
-        self.core.draining.store(true, Ordering::Relaxed);
+    /// Opens or closes the doors, as a shutdown does.
+    pub fn set_doors(&self, door: Door) {
+        self.core.doors.set(door);
     }
 
     /// Whether nothing is left that a shutdown waits for.

@@ -12,12 +12,14 @@ use crate::overload::{BanList, Bans};
 use crate::scanner::{ScannerSnapshot, ScannerStats};
 use crate::selector::resolver::ResolverHandle;
 use crate::statistics::{FifoStatistics, Statistics, TransportStatistics};
-use crate::transaction::{ClientTransaction, Command, Input, ServerTransaction, TransactionSnapshot, TransactionStats};
+use crate::transaction::{
+    ClientTransaction, Command, Door, Input, ServerTransaction, TransactionSnapshot, TransactionStats,
+};
 use crate::transport::{TransportId, TransportInfo, TransportStats, TransportTable};
 use crate::tu::{SendOptions, TuApart, TuPoster};
 use crate::wiring::{self, Core, CoreActors, OnPanic};
 use parking_lot::Mutex;
-use rutil::{Bell, Class, Clock, Control, Meter, RealClock, Rng, Runner, Sleeper};
+use rutil::{Bell, Class, Clock, Control, Meter, RealClock, Rng, Runner, Sleeper, Time};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -108,6 +110,13 @@ pub struct Stack {
     wire_meters: Vec<Arc<Meter>>,
     hep: Arc<HepStats>,
 }
+
+/// How long before the end of its patience a stack that never comes to rest takes nothing more on.
+const LAST: Duration = Duration::from_millis(500);
+
+/// How long the doors are shut before dialogs go on, when something has still begun: well within the half second after which
+/// what came meanwhile is repeated.
+const SHUT: Duration = Duration::from_millis(100);
 
 /// The stack took no command: its `cmd` FIFO is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -251,17 +260,40 @@ impl Stack {
     /// and stops. True when all had ended. Transactions that only absorb retransmissions are not waited for. What was
     /// counted can still be read then.
     ///
+    /// Dialogs go on until the last moment, in which nothing begins any more: a request over UDP is not answered then, so
+    /// that it is repeated to who comes after this stack, or fails over; one over a connection is answered 503. Whatever a
+    /// transaction user was told of has had its answer.
+    ///
     /// It blocks its thread. Where that thread drives a transaction user ([`StackBuilder::register_tu_apart`]), that one
     /// cannot end anything meanwhile, and `limit` passes: on an executor, give the call to a thread of its own, as by
     /// `tokio::task::spawn_blocking(move || stack.shutdown(limit))`.
     pub fn shutdown(&self, limit: Duration) -> bool {
-        for core in &self.cores {
-            core.draining.store(true, Ordering::Relaxed);
-        }
         // Nobody drives them.
         self.apart.lock().clear();
         let until = self.clock.now() + limit;
+        let last = until.before(LAST.min(limit / 2));
         let drained = loop {
+            // Dialogs may go on and on; in the end they have to do without.
+            self.set_doors(Door::Dialogs);
+            let ending = !self.drained_by(last);
+            // What began since the runners said that nothing is left has its end too.
+            self.set_doors(Door::Shut);
+            let drained = self.drained_by(if ending { until } else { until.min(self.clock.now() + SHUT) });
+            if drained || self.clock.now() >= until {
+                break drained;
+            }
+        };
+        self.stop();
+        drained
+    }
+
+    fn set_doors(&self, door: Door) {
+        self.cores.iter().for_each(|core| core.doors.set(door));
+    }
+
+    /// Waits until all runners say that they have nothing left, at most until then; whether they did.
+    fn drained_by(&self, until: Time) -> bool {
+        loop {
             for (control, bell) in &self.controls {
                 control.drained.store(false, Ordering::Release);
                 control.drain.store(true, Ordering::Relaxed);
@@ -273,14 +305,12 @@ impl Stack {
             let done =
                 |control: &Control| control.drained.load(Ordering::Acquire) || control.stop.load(Ordering::Relaxed);
             if self.controls.iter().all(|(control, _)| done(control)) {
-                break true;
+                return true;
             }
             if self.clock.now() >= until {
-                break false;
+                return false;
             }
-        };
-        self.stop();
-        drained
+        }
     }
 
     fn run<S: Sleeper + 'static>(

@@ -5,8 +5,8 @@ use super::kept::Kept;
 use super::server::Server;
 use super::stats::count;
 use super::{
-    Arm, ClientTransaction, Command, Incoming, Input, KeyMaker, Outgoing, ServerKey, Timer, TimerKey, TimerValues,
-    TransactionStats, Transmission,
+    Arm, ClientTransaction, Command, Doors, Incoming, Input, KeyMaker, Outgoing, ServerKey, Timer, TimerKey,
+    TimerValues, TransactionStats, Transmission,
 };
 use crate::message::Message;
 use crate::overload::Intake;
@@ -19,7 +19,6 @@ use rutil::{
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Items of each FIFO a turn.
@@ -66,8 +65,8 @@ pub(crate) struct ControllerParts {
     pub(crate) rng: Rng,
     pub(crate) stats: Arc<TransactionStats>,
     pub(crate) tally: Arc<Tally>,
-    /// Refuse what begins something new.
-    pub(crate) draining: Arc<AtomicBool>,
+    /// What may begin a transaction.
+    pub(crate) doors: Arc<Doors>,
     pub(crate) congestion: Arc<CongestionManager>,
     /// For RFC 7339: what neighbours are asked to send.
     pub(crate) control: Option<Arc<Intake>>,
@@ -91,7 +90,7 @@ pub(crate) struct TransactionController {
     pub(super) keys: KeyMaker,
     pub(super) stats: Arc<TransactionStats>,
     pub(super) tally: Arc<Tally>,
-    pub(super) draining: Arc<AtomicBool>,
+    pub(super) doors: Arc<Doors>,
     congestion: Arc<CongestionManager>,
     /// What may be taken on in this turn.
     pub(super) zone: Zone,
@@ -127,7 +126,7 @@ impl TransactionController {
             keys: parts.keys,
             stats: parts.stats,
             tally: parts.tally,
-            draining: parts.draining,
+            doors: parts.doors,
             congestion: parts.congestion,
             zone: Zone::Normal,
             control: parts.control,

@@ -4,6 +4,7 @@ mod client;
 pub mod client_invite;
 pub mod client_non_invite;
 mod controller;
+mod doors;
 mod failover;
 mod ids;
 mod kept;
@@ -17,6 +18,7 @@ mod stats;
 mod tables;
 
 pub(crate) use controller::{ControllerParts, TransactionController, TuPort};
+pub use doors::{Door, Doors};
 pub use ids::{ClientTransaction, MAGIC_COOKIE, ServerTransaction, loop_hash};
 pub use key::{KeyMaker, ServerKey};
 pub use machine::{Action, Timer, TimerValues};

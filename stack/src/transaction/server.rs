@@ -4,7 +4,7 @@ use super::controller::{NO_TU, TransactionController};
 use super::kept::Share;
 use super::machine::{Action, Timer};
 use super::stats::count;
-use super::{ServerKey, ServerTransaction, TimerKey, server_invite, server_non_invite};
+use super::{Door, ServerKey, ServerTransaction, TimerKey, server_invite, server_non_invite};
 use crate::header::{Method, h, p};
 use crate::message::{Message, Source};
 use crate::overload::{Intake, Work, report};
@@ -15,7 +15,6 @@ use crate::tu::TuEvent;
 use bytes::Bytes;
 use rutil::{Class, Time, Zone};
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 
 /// In a [`Notify`] key: a server transaction.
 const SERVER: u64 = 1 << 63;
@@ -156,8 +155,16 @@ impl TransactionController {
             None => self.select_tu(&msg),
         };
         let Some(tu) = tu else { return self.refuse(&msg, key, reply_to, 501, now) };
+        let door = self.doors.get();
+        if door == Door::Shut {
+            count(&self.stats.refused);
+            if reply_to.kind.is_reliable() {
+                self.refuse(&msg, key, reply_to, 503, now);
+            }
+            return;
+        }
         // What belongs to a dialog may use the headroom, and is served while the stack drains.
-        let short = !self.tu_has_room(tu, Class::New) || self.draining.load(Ordering::Relaxed);
+        let short = !self.tu_has_room(tu, Class::New) || door == Door::Dialogs;
         // Its scanner looked at the FIFOs before it; where another shard's did, they are others.
         let congested = self.zone != Zone::Normal && !Work::of_message(&msg).is_welcome(self.zone);
         let refused = congested || short && (begins_something(&msg) || !self.tu_has_room(tu, Class::Essential));

@@ -37,6 +37,7 @@ mod registered;
 mod repro;
 mod rolling;
 mod service_manager;
+mod shutdown;
 mod silo;
 mod sip_calls;
 mod sip_cli;

@@ -6,6 +6,7 @@ use crate::bench::{
 use stack::StackOptions;
 use stack::header::h;
 use stack::message::Message;
+use stack::transaction::Door;
 use stack::tu::{TuEvent, TuOptions};
 use tests::played::capacity;
 
@@ -90,7 +91,7 @@ fn a_shutdown_refuses_what_is_new() {
     let mut bench = Bench::new();
     bench.receive(incoming("INVITE", "192.0.2.9;branch=z9hG4bKcall", ""));
     let (call, msg) = bench.request();
-    bench.stack.drain();
+    bench.stack.set_doors(Door::Dialogs);
     assert!(!bench.stack.drained());
     let via = "192.0.2.9;branch=z9hG4bKnew";
     bench.receive(incoming("INVITE", via, ""));
@@ -108,6 +109,25 @@ fn a_shutdown_refuses_what_is_new() {
     bench.respond(call, msg.make_response(487, None, Some("a1")));
     assert_eq!(bench.sent().len(), 3);
     assert!(bench.stack.drained(), "what only absorbs repetitions is not waited for");
+}
+
+/// In the last moment of a shutdown nothing begins: what is repeated by itself gets no answer, the rest is refused.
+#[test]
+fn behind_shut_doors_nothing_begins() {
+    let mut bench = Bench::new();
+    bench.receive(incoming("INVITE", "192.0.2.9;branch=z9hG4bKcall", ""));
+    let (call, msg) = bench.request();
+    bench.stack.set_doors(Door::Shut);
+    bench.receive(bye(1));
+    assert_eq!((bench.sent().len(), bench.told(0)), (0, vec![]));
+    bench.receive_on(TCP, PEER, 1, bye(2).replace("/UDP", "/TCP"));
+    assert_eq!(first_line(&bench.one_sent()), "503 Service Unavailable");
+    bench.respond(call, msg.make_response(486, None, Some("a1")));
+    assert_eq!(bench.sent().len(), 1);
+    assert!(bench.stack.drained());
+    bench.stack.set_doors(Door::Dialogs);
+    bench.receive(bye(1));
+    assert_eq!(bench.told(0), [told(0, "BYE")]);
 }
 
 #[test]
@@ -154,7 +174,7 @@ fn a_final_response_is_told_although_its_ack_finds_no_room() {
     bench.send(request_to("INVITE", "sip:bob@192.0.2.9;transport=tcp"));
     let invite = bench.one_sent();
     bench.stack.stalled = Some("selector");
-    bench.stack.drain();
+    bench.stack.set_doors(Door::Dialogs);
     for n in 0..capacity("out") {
         bench.receive(options(n));
     }
@@ -169,7 +189,7 @@ fn a_final_response_is_told_although_its_ack_finds_no_room() {
 fn a_request_that_finds_no_room_is_answered_at_once() {
     let mut bench = Bench::new();
     bench.stack.stalled = Some("selector");
-    bench.stack.drain();
+    bench.stack.set_doors(Door::Dialogs);
     for n in 0..capacity("out") {
         bench.receive(options(n));
     }

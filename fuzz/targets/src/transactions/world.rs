@@ -10,7 +10,7 @@ use stack::header::{Method, h};
 use stack::message::Message;
 use stack::selector::records::{Records, Srv};
 use stack::selector::resolver::{Answer, DnsError, ResolverHandle};
-use stack::transaction::{Input, TransactionStats};
+use stack::transaction::{Door, Doors, Input, TransactionStats};
 use stack::transport::{
     Flow, Notify, Received, TransportError, TransportFailed, TransportId, TransportInfo, TransportTable, TransportType,
     Wire,
@@ -19,13 +19,13 @@ use stack::tu::{NextHop, SendOptions, TransactionUser, TuOptions};
 use stack::wiring::{Plan, TuFactory, cores};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Passes of the runner in which everything must have come to rest.
 const PASSES: u32 = 10_000;
 /// Requests that went out of which responses are made.
 const REMEMBERED: usize = 8;
+const DOORS: [Door; 4] = [Door::Open, Door::Dialogs, Door::Dialogs, Door::Shut];
 const STEPS: [u64; 10] = [1, 10, 80, 200, 500, 1_000, 4_000, 5_000, 32_000, 64_000];
 const TARGETS: [&str; 12] = [
     "sip:b@192.0.2.1",
@@ -58,7 +58,7 @@ pub(super) struct World {
     commands: FifoSender<Input>,
     answers: FifoSender<Answer>,
     transactions: Arc<TransactionStats>,
-    draining: Arc<AtomicBool>,
+    doors: Arc<Doors>,
     /// Requests that went out and the flows that they went by, the latest last.
     sent: Vec<(Bytes, TransportId, SocketAddr)>,
     notify: Vec<Notify>,
@@ -116,7 +116,7 @@ impl World {
             commands: core.commands,
             answers: core.answers,
             transactions: core.transactions,
-            draining: core.draining,
+            doors: core.doors,
             sent: Vec::new(),
             notify: Vec::new(),
             lookups: 0,
@@ -144,7 +144,7 @@ impl World {
                 let octets = script.octets(40).to_vec();
                 self.receive(octets, script);
             }
-            _ if script.one_in(32) => self.draining.store(true, Ordering::Relaxed),
+            _ if script.one_in(32) => self.doors.set(script.pick(&DOORS)),
             _ => self.pass_time(Duration::from_millis(script.pick(&STEPS))),
         }
         // Some events meet others that are under way.
