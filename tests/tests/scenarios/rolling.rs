@@ -4,6 +4,7 @@ use crate::accounting::calls;
 use crate::end::signal;
 use crate::name_server::{Mood, NameServer};
 use crate::repro::{ANY_PORT, File, LIMIT, address};
+use crate::sipload::{counts, summary, uas};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -68,7 +69,10 @@ fn an_upgrade_of_one_node_after_the_other_fails_no_call() {
     if !peers::available("sipp") {
         return;
     }
-    let [caller, called] = [(); 2].map(|()| SocketAddr::from((peers::loopback(), 5060)));
+    let caller = SocketAddr::from((peers::loopback(), 5060));
+    // It answers to where a request came from: SIPp, to where the call came from, which may be the other node.
+    let callee = uas(&format!("udp:{}:0", peers::loopback()), &[]);
+    let called = address(&callee, "udp");
     let of_nodes = format!(
         "record_route_name = \"core.test.example\"\npin_runners = false\n\
          [[static_registration]]\naor = \"bob@core.test.example\"\ncontact = \"sip:bob@{called}\"\n"
@@ -91,18 +95,17 @@ fn an_upgrade_of_one_node_after_the_other_fails_no_call() {
     let of_edge = File::new("rolling-edge", &of_edge);
     let args: Vec<&str> = ANY_PORT.iter().copied().chain(["--config", of_edge.name()]).collect();
     let edge = Repro::start(&args, 2).expect("it starts");
-    let side =
-        |scenario, local, remote, more| Sipp { scenario, local, remote, calls: 600, rate: 50, transport: "u1", more };
-    let called = side("uas_call.xml", called, None, &[]).start().expect("the called side starts");
-    let keys = ["-s", "bob"];
-    let mut caller =
-        side("uac_call.xml", caller, Some(address(&edge, "udp")), &keys[..]).start().expect("the caller starts");
+    let (remote, more) = (Some(address(&edge, "udp")), &["-s", "bob"][..]);
+    let calls = Sipp { scenario: "uac_call.xml", local: caller, remote, calls: 600, rate: 50, transport: "u1", more };
+    let mut caller = calls.start().expect("the caller starts");
     one = one.upgrade(&config);
     two = two.upgrade(&config);
     assert!(caller.goes_on(), "all was over before both were replaced");
     let stats = caller.finish(LIMIT).expect("the caller ends");
     assert_eq!((stats.successful, stats.failed), (600, 0));
-    let stats = called.finish(LIMIT).expect("the called side ends");
-    assert_eq!((stats.successful, stats.failed), (600, 0));
+    let callee = callee.into_process();
+    signal(&callee, "INT");
+    let (code, run) = summary(callee);
+    assert_eq!((code, counts(&run), &run["unfinished"]), (Some(0), [600, 600, 0], &0.into()), "{run}");
     drop((one, two));
 }
