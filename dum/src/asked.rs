@@ -55,7 +55,7 @@ pub(crate) fn respond(
     let this = dum.core.asked.remove(asked)?;
     let mut response = dum.make_response(&this.msg, status, None);
     edit(dum, &this.msg, &mut response);
-    dum.stack.respond(this.transaction, response);
+    dum.respond(this.transaction, response);
     Ok(())
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn take(dum: &mut Dum<'_>, asked: Handle<Asked>) -> Option<(Arc<Messa
 /// Sends the response of [`take`]; the usage ends.
 pub(crate) fn answer(dum: &mut Dum<'_>, asked: Handle<Asked>, response: Box<Message>) {
     if let Ok(this) = dum.core.asked.remove(asked) {
-        dum.stack.respond(this.transaction, response);
+        dum.respond(this.transaction, response);
     }
 }
 

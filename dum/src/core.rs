@@ -4,7 +4,8 @@ use crate::asked::Asked;
 use crate::auth::client::ClientAuth;
 use crate::callback::Callback;
 use crate::dialogs::Dialogs;
-use crate::handle::Usages;
+use crate::feature::{DumFeature, Waiting};
+use crate::handle::{Handle, Usages};
 use crate::invite::InviteSession;
 use crate::invite::call::Call;
 use crate::out_of_dialog::ClientOutOfDialogRequest;
@@ -18,7 +19,7 @@ use crate::timers::Timers;
 use crate::usage::Usage;
 use rutil::{HashMap, Keyed, Rng};
 use stack::transaction::TimerValues;
-use stack::tu::{ClientTransaction, ServerTransaction};
+use stack::tu::{ClientTransaction, ServerTransaction, TuEvent};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use std::sync::Arc;
 pub struct Limits {
     /// Dialog sets, and so calls and subscriptions: 100,000.
     pub dialog_sets: usize,
-    /// Usages of one kind that have no dialog: 100,000.
+    /// Usages of one kind that have no dialog, and requests that wait for a feature: 100,000.
     pub requests: usize,
 }
 
@@ -61,6 +62,13 @@ pub(crate) struct Core {
     pub(crate) client_auth: ClientAuth,
     pub(crate) timers: Timers,
     pub(crate) callbacks: VecDeque<Callback>,
+    pub(crate) features: Vec<Box<dyn DumFeature>>,
+    pub(crate) waiting: Usages<Waiting>,
+    pub(crate) most_waiting: usize,
+    /// Requests of ours that have not left, since a feature waits.
+    pub(crate) held: HashMap<ClientTransaction, Handle<Waiting>>,
+    /// What has passed the features and is to be worked on when the present step is done.
+    pub(crate) passed: VecDeque<TuEvent>,
     pub(crate) calls: Usages<Call>,
     pub(crate) sessions: Usages<InviteSession>,
     pub(crate) client_refers: Usages<ClientRefer>,
@@ -84,10 +92,15 @@ impl Core {
             values: timers,
             dialogs: Dialogs::new(limits.dialog_sets, rng),
             clients: HashMap::with_hasher(hasher.clone()),
-            servers: HashMap::with_hasher(hasher),
+            servers: HashMap::with_hasher(hasher.clone()),
             client_auth: ClientAuth::new(limits.requests, rng),
             timers: Timers::new(),
             callbacks: VecDeque::new(),
+            features: Vec::new(),
+            waiting: Usages::new(usize::MAX),
+            most_waiting: limits.requests,
+            held: HashMap::with_hasher(hasher.clone()),
+            passed: VecDeque::new(),
             calls: Usages::new(limits.dialog_sets),
             sessions: Usages::new(limits.dialog_sets.saturating_mul(2)),
             client_refers: Usages::new(limits.dialog_sets),

@@ -73,7 +73,7 @@ fn request(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: Box<Message>)
     if let Err(refusal) = validate::check(&msg, &dum.core.master) {
         let mut response = dum.make_response(&msg, refusal.status(), None);
         refusal.describe(&msg, &mut response, &dum.core.master);
-        return dum.stack.respond(transaction, response);
+        return dum.respond(transaction, response);
     }
     let in_dialog = msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_some());
     let request = Request { transaction, msg: Arc::new(*msg) };

@@ -53,7 +53,7 @@ impl Dum<'_> {
     /// Sends a request in a transaction of its own; what comes of it is told to the usage.
     pub(crate) fn send(&mut self, usage: Usage, mut msg: Message, options: SendOptions) -> ClientTransaction {
         let kept = auth::prepare(self, usage, &mut msg).map(|profile| (profile, Box::new(msg.clone())));
-        let transaction = self.stack.send(msg, options);
+        let transaction = self.transmit(msg, options);
         self.core.clients.insert(transaction, usage);
         if let Some((profile, msg)) = kept {
             auth::keep(self, transaction, msg, options, profile);
@@ -64,14 +64,14 @@ impl Dum<'_> {
     /// Answers a request with a status and no more than what every response of ours says.
     pub(crate) fn refuse(&mut self, transaction: ServerTransaction, request: &Message, status: u16) {
         let response = self.make_response(request, status, None);
-        self.stack.respond(transaction, response);
+        self.respond(transaction, response);
     }
 
     /// Answers a request that may come again in a moment: 500 with a Retry-After of 0 to 10 s (RFC 3261 §14.2).
     pub(crate) fn refuse_for_now(&mut self, transaction: ServerTransaction, request: &Message) {
         let mut response = self.make_response(request, 500, None);
         response.set(h::RETRY_AFTER, &RetryAfter::new(self.rng().range(11) as u32));
-        self.stack.respond(transaction, response);
+        self.respond(transaction, response);
     }
 
     /// A response with Server, Allow if it is a 405, and a To tag where the request has none. Responses that are to have the same tag bring it.

@@ -2,7 +2,7 @@
 //! handlers, gets typed handles, and never sees a CSeq, a tag or a retransmission.
 //!
 //! ```text
-//!   stack ──TuEvent──► DialogUsageManager ──► dispatch ──► usage ──► Callback ──► Application's handlers
+//!   stack ──TuEvent──► DialogUsageManager ──► features ──► dispatch ──► usage ──► Callback ──► Application's handlers
 //!     ▲                    ▲ (Posted)            │ by transaction, dialog or method   │
 //!     └── TuContext ◄──────┼────────────── Dum ◄─┴────────────────────────────────────┘ handles' calls
 //!                       DumHandle (any thread)
@@ -69,6 +69,7 @@
 //! | texts (RFC 3428) | [`pager`] |
 //! | OPTIONS, INFO and requests of one's own | [`out_of_dialog`] |
 //! | passwords, of both sides | [`auth`] |
+//! | see, change, refuse or put off messages before the usages do, or before they leave | [`feature`] |
 //! | settings | [`MasterProfile`], [`UserProfile`] |
 //!
 //! Whole programs are in `dum/examples`: `auto_answer`, `softphone`, `b2bua`, `presence_watcher`.
@@ -111,6 +112,7 @@ mod dialog_id;
 mod dialogs;
 mod dispatch;
 mod dum;
+pub mod feature;
 mod handle;
 pub mod invite;
 mod manager;

@@ -6,6 +6,7 @@ use crate::command::Command;
 use crate::core::{Core, DumOptions};
 use crate::dispatch;
 use crate::dum::Dum;
+use crate::feature::{self, DumFeature};
 use crate::usage::Usage;
 use rutil::{Rng, Time};
 use stack::tu::{TransactionUser, TuContext, TuEvent, TuOptions};
@@ -28,6 +29,11 @@ impl<A: Application> DialogUsageManager<A> {
         DialogUsageManager { core: Core::new(options, rng), app }
     }
 
+    /// Adds a feature behind those that there are ([`crate::feature`]).
+    pub fn add_feature(&mut self, feature: impl DumFeature + 'static) {
+        self.core.features.push(Box::new(feature));
+    }
+
     /// How it is registered: all requests, merged ones refused (RFC 3261 §8.2.2.2), ends told.
     pub fn tu_options() -> TuOptions {
         TuOptions { refuse_merged: true, terminations: true, one_shard: true, ..TuOptions::default() }
@@ -48,10 +54,15 @@ impl<A: Application> DialogUsageManager<A> {
     pub fn with<R>(&mut self, stack: &mut TuContext<'_>, what: impl FnOnce(&mut A, &mut Dum<'_>) -> R) -> R {
         let mut dum = Dum { core: &mut self.core, stack: stack.reborrow() };
         let result = what(&mut self.app, &mut dum);
-        while let Some(callback) = dum.core.callbacks.pop_front() {
-            callback.deliver(&mut dum, &mut self.app);
+        loop {
+            while let Some(callback) = dum.core.callbacks.pop_front() {
+                callback.deliver(&mut dum, &mut self.app);
+            }
+            let Some(event) = dum.core.passed.pop_front() else { return result };
+            if admit(&mut self.app, &mut dum, &event) {
+                dispatch::event(&mut dum, event);
+            }
         }
-        result
     }
 
     /// What is alive: for tests and statistics.
@@ -69,6 +80,7 @@ impl<A: Application> DialogUsageManager<A> {
                 + self.core.client_subscriptions.len()
                 + self.core.server_subscriptions.len(),
             requests: self.core.pagers.len() + self.core.client_requests.len() + self.core.asked.len(),
+            waiting: self.core.waiting.len(),
             transactions: self.core.clients.len() + self.core.servers.len(),
         }
     }
@@ -95,6 +107,8 @@ pub struct Counts {
     pub requests: usize,
     /// Requests that are kept to be sent again if they are challenged.
     pub kept: usize,
+    /// Requests that wait for a feature.
+    pub waiting: usize,
     /// Transactions that a usage hears of.
     pub transactions: usize,
 }
@@ -110,10 +124,9 @@ impl<A: Application> TransactionUser for DialogUsageManager<A> {
                 Ok(command) => self.with(stack, |app, dum| command.run(app, dum)),
                 Err(_) => tracing::warn!("what was posted is no command of this application"),
             },
-            event => self.with(stack, |app, dum| {
-                if admit(app, dum, &event) {
-                    dispatch::event(dum, event);
-                }
+            event => self.with(stack, |_, dum| {
+                let passed = feature::chain::incoming(dum, event);
+                dum.core.passed.extend(passed);
             }),
         }
     }
@@ -129,6 +142,8 @@ impl<A: Application> TransactionUser for DialogUsageManager<A> {
     }
 
     fn drained(&self) -> bool {
-        self.core.clients.is_empty() && self.core.servers.is_empty() && self.core.asked.len() == 0
+        self.core.clients.is_empty()
+            && self.core.servers.is_empty()
+            && self.core.asked.len() + self.core.waiting.len() == 0
     }
 }

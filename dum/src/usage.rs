@@ -5,6 +5,7 @@ use crate::core::Core;
 use crate::dialogs::DialogEntry;
 use crate::dispatch::Request;
 use crate::dum::Dum;
+use crate::feature::waiting::{self, Waiting};
 use crate::handle::Handle;
 use crate::invite::call::{self, Call};
 use crate::invite::{InviteSession, in_dialog, server as invited, session};
@@ -41,6 +42,8 @@ pub(crate) enum Usage {
     Pager(Handle<ClientPagerMessage>),
     ClientOutOfDialog(Handle<ClientOutOfDialogRequest>),
     Asked(Handle<Asked>),
+    /// A request that a feature has: no usage, but it has a timer, and a CANCEL.
+    Waiting(Handle<Waiting>),
 }
 
 impl Usage {
@@ -85,8 +88,10 @@ impl Usage {
 
     /// The client gave up an INVITE that it has not answered.
     pub(crate) fn cancelled(self, dum: &mut Dum<'_>, _invite: ServerTransaction, cancel: &Message) {
-        if let Usage::Invite(handle) = self {
-            invited::cancelled(dum, handle, cancel);
+        match self {
+            Usage::Invite(handle) => invited::cancelled(dum, handle, cancel),
+            Usage::Waiting(handle) => waiting::cancelled(dum, handle),
+            _ => {}
         }
     }
 
@@ -104,7 +109,7 @@ impl Usage {
             Usage::ServerSubscription(handle) => notifier::outcome(dum, handle, &outcome),
             Usage::Pager(handle) => pager::client::outcome(dum, handle, outcome),
             Usage::ClientOutOfDialog(handle) => client::outcome(dum, handle, outcome),
-            Usage::Asked(_) => {}
+            Usage::Asked(_) | Usage::Waiting(_) => {}
         }
     }
 
@@ -122,7 +127,7 @@ impl Usage {
             Usage::ClientSubscription(handle) => subscribed::profile(core, *handle),
             Usage::ServerSubscription(handle) => notifier::profile(core, *handle),
             Usage::Pager(handle) => core.pagers.get(*handle).ok().map(|this| this.profile.clone()),
-            Usage::Asked(_) => None,
+            Usage::Asked(_) | Usage::Waiting(_) => None,
         }
     }
 
@@ -161,6 +166,7 @@ impl Usage {
             Usage::ClientSubscription(handle) => subscribed::timer(dum, handle, fire),
             Usage::ServerSubscription(handle) => notifier::timer(dum, handle, fire),
             Usage::Asked(handle) => asked::timer(dum, handle, fire),
+            Usage::Waiting(handle) => waiting::timer(dum, handle, fire),
             Usage::Call(_) | Usage::Pager(_) | Usage::ClientOutOfDialog(_) => {}
         }
     }

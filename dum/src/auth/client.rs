@@ -257,7 +257,7 @@ pub(crate) fn answered(dum: &mut Dum<'_>, transaction: ClientTransaction, usage:
         return false;
     }
     let Some(cseq) = next_cseq(dum, &mut sent.msg) else { return false };
-    let new = dum.stack.send(sent.msg.clone(), sent.options);
+    let new = dum.transmit(sent.msg.clone(), sent.options);
     dum.core.clients.insert(new, usage);
     usage.resent(dum.core, transaction, new, cseq);
     sent.answers += 1;

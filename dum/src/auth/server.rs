@@ -63,7 +63,7 @@ pub(crate) fn admit(app: &mut impl Application, dum: &mut Dum<'_>, event: &TuEve
             let challenges = manager.challenges(source(msg), &realm, &refusal, now, dum.rng());
             let mut response = dum.make_response(msg, Asker::Server.status(), None);
             Asker::Server.write(&challenges, &mut response);
-            dum.stack.respond(*transaction, response);
+            dum.respond(*transaction, response);
         }
     }
     false

@@ -91,7 +91,7 @@ impl Dum<'_> {
         let call_id = msg.header(h::CALL_ID).map_err(|_| NoRoom)?.as_str().to_owned();
         let tag = msg.header(h::FROM).map_err(|_| NoRoom)?.param(p::TAG).unwrap_or_default().to_owned();
         let set = self.core.dialogs.open(&call_id, &tag, profile.clone(), None)?;
-        let transaction = self.stack.send(msg.clone(), SendOptions::default());
+        let transaction = self.transmit(msg.clone(), SendOptions::default());
         let credentials = credentials(&msg);
         let call = Call {
             transaction,
@@ -226,8 +226,11 @@ pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change:
     this.cseq += 1;
     request.set(h::CSEQ, &format_args!("{} INVITE", this.cseq));
     change(request);
-    let transaction = dum.stack.send(request.clone(), SendOptions::default());
-    this.transaction = transaction;
+    let request = request.clone();
+    let transaction = dum.transmit(request, SendOptions::default());
+    if let Ok(this) = dum.core.calls.get_mut(call) {
+        this.transaction = transaction;
+    }
     dum.core.clients.insert(transaction, Usage::Call(call));
 }
 
@@ -395,7 +398,8 @@ fn late(dum: &mut Dum<'_>, call: Handle<Call>, response: &Message) {
     if let Ok(mut dialog) = Dialog::of_success(response) {
         let mut ack = dialog.make_ack_of(response.header(h::CSEQ).map_or(1, |cseq| cseq.number));
         this.credentials.iter().for_each(|(name, value)| ack.append_line(name, value));
-        dum.stack.send_stateless(ack, SendOptions::default());
+        dum.acknowledge(ack);
+        let Ok(this) = dum.core.calls.get_mut(call) else { return };
         let tag = &dialog.id().remote_tag;
         if this.late.len() < MAX_FORKS && !this.late.iter().any(|known| **known == **tag) {
             this.late.push(tag.as_str().into());

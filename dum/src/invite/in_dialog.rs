@@ -71,7 +71,7 @@ fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
     if let Ok(mut response) = response {
         accepts(dum, call, &request);
         regrant(dum, call, &request, &mut response);
-        dum.stack.respond(transaction, response);
+        dum.respond(transaction, response);
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn change(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Re
         [Action::Refuse500] => return dum.refuse_for_now(transaction, &msg),
         _ => return offered(dum, call, Request { transaction, msg }, description),
     };
-    dum.stack.respond(transaction, refusal);
+    dum.respond(transaction, refusal);
 }
 
 /// It is the application's turn.

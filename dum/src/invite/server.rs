@@ -39,7 +39,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
         // RFC 3261 §21.4.16.
         let mut response = dum.make_response(&msg, 421, None);
         response.push_back(h::REQUIRES, "100rel");
-        return dum.stack.respond(transaction, response);
+        return dum.respond(transaction, response);
     }
     call.replaces = replaces;
     let tag = dum.stack.new_tag().into();
@@ -51,7 +51,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
         Err(least) => {
             let mut response = dum.make_response(&msg, 422, None);
             response.set(h::MIN_SE, &least);
-            return dum.stack.respond(transaction, response);
+            return dum.respond(transaction, response);
         }
     }
     call.peer_updates = session::updates(&msg);

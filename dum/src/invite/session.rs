@@ -239,7 +239,7 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
         Action::SendCancel => {
             let out = dum.session(call).ok().and_then(|session| session.call);
             if let Some(Ok(out)) = out.map(|out| dum.core.calls.get(out)) {
-                dum.stack.cancel(out.transaction, None);
+                dum.cancel(out.transaction);
             }
         }
         Action::SendProvisional => {
@@ -302,7 +302,7 @@ pub(super) fn send_ack(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     if let Some(body) = &acked.body {
         ack.set_body(Some(SDP), body.clone());
     }
-    dum.stack.send_stateless(ack, SendOptions::default());
+    dum.acknowledge(ack);
 }
 
 /// The answer to what we are asked, with the tag that all answers to it have, and Contact where it makes or refreshes the
@@ -338,11 +338,11 @@ fn contact_for(dum: &Dum<'_>, profile: &UserProfile, request: &Message) -> NameA
 /// Sends a response and keeps it to be sent again.
 pub(super) fn send_repeated(dum: &mut Dum<'_>, call: Handle<InviteSession>, out: Option<Message>, interval: Duration) {
     let (Some(response), now) = (out, dum.now()) else { return };
-    let Ok(session) = dum.core.sessions.get_mut(call) else { return };
-    let Some(asked) = &session.asked else { return };
+    let Ok(Some(asked)) = dum.session(call).map(|session| &session.asked) else { return };
     let transaction = asked.transaction;
     let cseq = asked.msg.header(h::CSEQ).map_or(0, |cseq| cseq.number);
-    dum.stack.respond(transaction, response.clone());
+    dum.respond(transaction, response.clone());
+    let Ok(session) = dum.core.sessions.get_mut(call) else { return };
     session.repeated = Some(Box::new(Repeated { transaction, response, cseq, interval, waited: Duration::ZERO }));
     dum.core.timers.set(&mut session.repeat, fire(call, TimerKind::Repeat), now, interval);
 }
@@ -357,7 +357,7 @@ pub(super) fn ring_again(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
 pub(super) fn send_final(dum: &mut Dum<'_>, call: Handle<InviteSession>, slot: Slot, out: Option<Message>) {
     let asked = dum.session(call).ok().and_then(|session| session.slot(slot).take());
     if let (Some(asked), Some(response)) = (asked, out) {
-        dum.stack.respond(asked.transaction, response);
+        dum.respond(asked.transaction, response);
     }
 }
 
@@ -390,11 +390,14 @@ fn answer_what_is_left(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
 fn remove(dum: &mut Dum<'_>, handle: Handle<InviteSession>) {
     answer_what_is_left(dum, handle);
     let Ok(session) = dum.core.sessions.remove(handle) else { return };
-    if let Some(Ok(call)) = session.call.map(|call| dum.core.calls.get_mut(call)) {
+    if let Some(call) = session.call
+        && let Ok(call) = dum.core.calls.get_mut(call)
+    {
         call.sessions.retain(|s| *s != handle);
         // Nobody is left who could be answered.
-        if call.sessions.is_empty() && call.request.is_some() {
-            dum.stack.cancel(call.transaction, None);
+        let left = (call.sessions.is_empty() && call.request.is_some()).then_some(call.transaction);
+        if let Some(transaction) = left {
+            dum.cancel(transaction);
         }
     }
     if let Some(dialog) = session.dialog {
@@ -442,7 +445,7 @@ fn repeat(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     }
     let (transaction, response, interval) = (repeated.transaction, repeated.response.clone(), repeated.interval);
     dum.core.timers.set(&mut session.repeat, fire(call, TimerKind::Repeat), now, interval);
-    dum.stack.respond(transaction, response);
+    dum.respond(transaction, response);
 }
 
 /// Sets the glare timer: the owner of the Call-ID waits longer (RFC 3261 §14.1).

@@ -55,7 +55,7 @@ impl Dum<'_> {
     ) -> Result<Handle<ClientOutOfDialogRequest>, NotSent> {
         let method = msg.method().map_or(Method::Other("".into()), Method::into_owned);
         match method {
-            Method::Invite => return Err(NotSent::Unfit("an INVITE begins a session: Dum::invite sends it")),
+            Method::Invite => return Err(NotSent::Unfit("an INVITE begins a session: Dum::send_invite sends it")),
             Method::Subscribe => {
                 return Err(NotSent::Unfit("a SUBSCRIBE begins a usage: Dum::send_subscribe sends it"));
             }

@@ -83,13 +83,13 @@ impl Handle<ServerRefer> {
                 dum.core.dialogs.accepted(dialog, &msg);
             }
             response.set(h::REFER_SUB, "false");
-            dum.stack.respond(transaction, response);
+            dum.respond(transaction, response);
             end(dum, self);
             return Ok(());
         }
         enter_dialog(dum, self, &msg, &response)?;
         dum.core.server_refers.get_mut(self)?.asked = None;
-        dum.stack.respond(transaction, response);
+        dum.respond(transaction, response);
         self.notify(dum, 100)
     }
 

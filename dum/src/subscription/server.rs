@@ -110,13 +110,13 @@ pub(crate) fn bad_event(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: 
     if let Some(events) = dum.core.master.allow_events() {
         response.push_back(h::ALLOW_EVENTS, &events);
     }
-    dum.stack.respond(transaction, response);
+    dum.respond(transaction, response);
 }
 
 fn too_brief(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: &Message, least: u32) {
     let mut response = dum.make_response(msg, 423, None);
     response.set(h::MIN_EXPIRES, &least);
-    dum.stack.respond(transaction, response);
+    dum.respond(transaction, response);
 }
 
 /// Nobody knows the package after all.
@@ -150,7 +150,7 @@ impl Handle<ServerSubscription> {
             return Err(error);
         }
         dum.advertise(&mut response);
-        dum.stack.respond(transaction, response);
+        dum.respond(transaction, response);
         extend(dum, self, granted);
         let this = dum.core.server_subscriptions.get_mut(self)?;
         (this.state, this.body) = (state, contents.map(printed));
@@ -183,7 +183,7 @@ impl Handle<ServerSubscription> {
         remove(dum, self);
         let mut response = dum.make_response(&msg, status.clamp(300, 699), None);
         edit(&mut response);
-        dum.stack.respond(transaction, response);
+        dum.respond(transaction, response);
         Ok(())
     }
 
@@ -313,7 +313,7 @@ pub(crate) fn refreshed(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, requ
         Err(least) => return too_brief(dum, transaction, &msg, least),
     };
     let response = answer(dum, &msg, granted);
-    dum.stack.respond(transaction, response);
+    dum.respond(transaction, response);
     extend(dum, sub, granted);
     if let Ok(this) = dum.core.server_subscriptions.get_mut(sub) {
         this.owed = true;

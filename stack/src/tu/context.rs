@@ -141,9 +141,19 @@ impl TuContext<'_> {
     /// Sends a request in a new client transaction. The stack adds the Via. The answer, or the news that there will
     /// be none, comes as an event with the name that is returned. An ACK belongs to [`TuContext::send_stateless`].
     pub fn send(&mut self, msg: impl Into<Box<Message>>, options: SendOptions) -> ClientTransaction {
-        let transaction = ClientTransaction::new(self.shard, self.rng.next_u64());
-        self.commands.push(Command::Send { transaction, tu: self.tu, msg: msg.into(), options: Box::new(options) });
+        let transaction = self.new_transaction();
+        self.send_as(transaction, msg, options);
         transaction
+    }
+
+    /// A name for a client transaction that may begin later, by [`TuContext::send_as`].
+    pub fn new_transaction(&mut self) -> ClientTransaction {
+        ClientTransaction::new(self.shard, self.rng.next_u64())
+    }
+
+    /// As [`TuContext::send`], by a name of [`TuContext::new_transaction`] that was not used before.
+    pub fn send_as(&mut self, transaction: ClientTransaction, msg: impl Into<Box<Message>>, options: SendOptions) {
+        self.commands.push(Command::Send { transaction, tu: self.tu, msg: msg.into(), options: Box::new(options) });
     }
 
     /// Sends a request without a transaction: the ACK for a 2xx, and what a stateless proxy forwards.
