@@ -90,6 +90,13 @@ fn rfc_3665_3_8_and_3_9_unsuccessful_no_answer_and_busy() {
         (vec!["terminated Refused".into()], "terminated Rejected")
     );
     assert_eq!(world.trace(), ["a INVITE+", "b 486 INVITE", "a ACK"]);
+    // 3.11: Bob is not to be disturbed.
+    world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    world.act(BOB, |bob, dum| bob.incoming().reject(dum, 480, |_| {})).unwrap();
+    world.run(50);
+    assert_eq!(world.trace(), ["a INVITE+", "b 480 INVITE", "a ACK"]);
+    world.heard(ALICE);
     // 3.10: nobody is there.
     world.lose(|_| true);
     world.call(ALICE, BOB, Some(1000));

@@ -6,7 +6,7 @@
 //! `SIM_CALLS=<calls>` says how many calls one seed has.
 
 use crate::world::{ALICE, BOB, CAROL, Phone, World, aor, both, directed, port, sdp};
-use dum::invite::{InviteSession, Session};
+use dum::invite::{EndReason, InviteSession, Session};
 use dum::{Dum, Handle, Reliability};
 use rutil::Rng;
 use stack::contents::sdp::Direction;
@@ -118,6 +118,32 @@ fn known(world: &mut World) -> Vec<Known> {
     all
 }
 
+/// Calls that were answered on both sides end because one of them has ended them, and no other way: by each dialog the reasons
+/// that its sides were told. How many there were.
+fn ends_agree(world: &mut World, seed: u64) -> u32 {
+    let mut dialogs = BTreeMap::<String, Vec<EndReason>>::new();
+    for node in [ALICE, BOB, CAROL] {
+        for (dialog, reason) in world.act(node, |phone, _| std::mem::take(&mut phone.ends)) {
+            dialogs.entry(dialog).or_default().push(reason);
+        }
+    }
+    let both = dialogs.values().filter(|reasons| reasons.len() > 1);
+    for reasons in both.clone() {
+        let own = |reason: &EndReason| {
+            use EndReason::{Gone, IllegalNegotiation, LocalBye, NoAck, OtherFork, Replaced, SessionExpired, Timeout};
+            matches!(
+                reason,
+                LocalBye | Replaced | NoAck | SessionExpired | Timeout | Gone | OtherFork | IllegalNegotiation
+            )
+        };
+        let peers = |reason: &EndReason| *reason == EndReason::RemoteBye;
+        assert_eq!(reasons.len(), 2, "seed {seed}: a dialog has two sides: {reasons:?}");
+        assert!(reasons.iter().all(|reason| own(reason) || peers(reason)), "seed {seed}: {reasons:?}");
+        assert!(reasons.iter().any(own), "seed {seed}: nobody has sent the BYE that both have heard: {reasons:?}");
+    }
+    both.count() as u32
+}
+
 /// What was heard, and how often.
 type Tally = BTreeMap<String, u32>;
 
@@ -174,6 +200,7 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
         }
         world.run(100_000);
     }
+    *tally.entry("ended for both".to_owned()).or_default() += ends_agree(&mut world, seed);
     for node in [ALICE, BOB, CAROL] {
         let heard = world.heard(node);
         let count = |what: &str| heard.iter().filter(|heard| heard.starts_with(what)).count();
@@ -224,7 +251,14 @@ fn ten_thousand_calls_with_forks_end_once_each_and_leave_nothing() {
     let (seed, calls) = (number("SIM_SEED").unwrap_or(1), number("SIM_CALLS").map_or(CALLS, |calls| calls as usize));
     let mut tally = Tally::new();
     run(seed, (u32::MAX, calls), MANY, &mut tally);
-    for what in ["confirmed", "fork", "terminated OtherFork", "terminated RemoteCancel", "terminated RemoteBye"] {
+    for what in [
+        "confirmed",
+        "ended for both",
+        "fork",
+        "terminated OtherFork",
+        "terminated RemoteCancel",
+        "terminated RemoteBye",
+    ] {
         assert!(tally.get(what).is_some_and(|count| *count > 5), "{what}: {tally:?}");
     }
     eprintln!("{tally:?}");

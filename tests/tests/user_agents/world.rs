@@ -2,14 +2,18 @@
 
 use bytes::Bytes;
 use dum::invite::{ClientInviteSession, EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
+use dum::out_of_dialog::{ClientOutOfDialogRequest, OutOfDialogHandler, ServerOutOfDialogRequest};
 use dum::refer::{ClientRefer, ReferHandler, ServerRefer};
+use dum::subscription::{ClientSubscription, ClientSubscriptionHandler, ServerSubscription, ServerSubscriptionHandler};
 use dum::{Application, DialogUsageManager, Dum, DumOptions, Handle, Outcome, UserProfile};
 use repro::processors::Processors;
-use repro::{Config, Proxy, Server};
+use repro::provisioning::{Place, Records};
+use repro::{Config, Provisioning, Proxy, Server};
 use rutil::{Rng, Time};
 use stack::StackOptions;
+use stack::contents::event::{DialogInfo, EventDocument};
 use stack::contents::sdp::{Direction, Format, Local, Sdp, Stream};
-use stack::header::{HeaderValue, Method, NameAddr, h};
+use stack::header::{HeaderValue, Method, NameAddr, h, p};
 use stack::helper;
 use stack::message::Message;
 use stack::transport::TransportType;
@@ -26,11 +30,13 @@ pub(crate) const LATENCY: Duration = Duration::from_millis(10);
 pub(crate) const ALICE: usize = 0;
 pub(crate) const BOB: usize = 1;
 pub(crate) const CAROL: usize = 2;
+/// Who serves others: music, parked calls.
+pub(crate) const DAVE: usize = 3;
 /// Who forks, in a world that has it.
-const PROXY: usize = 3;
-const NAMES: [&str; 4] = ["alice", "bob", "carol", "proxy"];
+const PROXY: usize = 4;
+const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "proxy"];
 /// Those with an application.
-const PHONES: usize = 3;
+const PHONES: usize = 4;
 
 pub(crate) fn address(node: usize) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, node as u8 + 1], 5060))
@@ -43,7 +49,12 @@ pub(crate) fn aor(node: usize) -> NameAddr<'static> {
 
 /// The name that leads to Bob and to Carol, by the proxy.
 pub(crate) fn both() -> NameAddr<'static> {
-    NameAddr::parse("<sip:both@example.com>").unwrap().into_owned()
+    at_proxy("both")
+}
+
+/// A name that leads to a user by the proxy.
+pub(crate) fn at_proxy(user: &str) -> NameAddr<'static> {
+    NameAddr::parse(&format!("<sip:{user}@example.com>")).unwrap().into_owned()
 }
 
 /// A description of one audio stream. The port tells offers and answers of a test apart.
@@ -68,6 +79,13 @@ pub(crate) struct Phone {
     pub(crate) calls: Vec<Handle<InviteSession>>,
     /// Transfers that it was asked for.
     pub(crate) refers: Vec<Handle<ServerRefer>>,
+    /// The dialogs of the calls that were answered, by Call-ID and tags, and how they ended.
+    pub(crate) answered: Vec<(Handle<InviteSession>, String)>,
+    pub(crate) ends: Vec<(String, EndReason)>,
+    /// Who watches its calls.
+    pub(crate) watchers: Vec<Handle<ServerSubscription>>,
+    /// What it was told of the calls of others.
+    pub(crate) told: Vec<DialogInfo>,
     pub(crate) profile: Arc<UserProfile>,
     /// The same by way of the proxy.
     pub(crate) by_proxy: Arc<UserProfile>,
@@ -90,11 +108,49 @@ impl Phone {
 }
 
 impl Application for Phone {
+    fn client_subscriptions(&mut self, _: &str) -> Option<&mut dyn ClientSubscriptionHandler> {
+        Some(self)
+    }
+    fn server_subscriptions(&mut self, _: &str) -> Option<&mut dyn ServerSubscriptionHandler> {
+        Some(self)
+    }
+    fn out_of_dialog(&mut self, _: &Method<'_>) -> Option<&mut dyn OutOfDialogHandler> {
+        Some(self)
+    }
     fn refers(&mut self) -> Option<&mut dyn ReferHandler> {
         Some(self)
     }
     fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
         Some(self)
+    }
+}
+
+impl ClientSubscriptionHandler for Phone {
+    fn on_update_active(&mut self, _: &mut Dum<'_>, _: Handle<ClientSubscription>, notify: &Message) {
+        let info = DialogInfo::parse(&notify.body_bytes()).expect("its calls");
+        let states = info.dialogs.iter().map(|dialog| dialog.state.as_str());
+        self.hear(format!("told {}", states.collect::<Vec<_>>().join(" ")));
+        self.told.push(info);
+    }
+}
+
+impl ServerSubscriptionHandler for Phone {
+    fn on_new_subscription(&mut self, _: &mut Dum<'_>, watcher: Handle<ServerSubscription>, _: &Message) {
+        self.hear("watched");
+        self.watchers.push(watcher);
+    }
+}
+
+impl OutOfDialogHandler for Phone {
+    fn on_success(&mut self, _: &mut Dum<'_>, _: Handle<ClientOutOfDialogRequest>, outcome: &Outcome) {
+        self.hear(format!("{}", outcome.status));
+    }
+    fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientOutOfDialogRequest>, outcome: &Outcome) {
+        self.hear(format!("{}", outcome.status));
+    }
+    fn on_received_request(&mut self, dum: &mut Dum<'_>, asked: Handle<ServerOutOfDialogRequest>, msg: &Message) {
+        self.hear(format!("text {}", String::from_utf8_lossy(msg.body())));
+        asked.accept(dum, 200, |_| {}).unwrap();
     }
 }
 
@@ -116,7 +172,13 @@ impl InviteSessionHandler for Phone {
         self.hear("fork");
         self.calls.push(fork.session());
     }
-    fn on_connected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
+    fn on_connected(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Message) {
+        if let Some(names) = call.replaces(dum) {
+            let tag = |tag: Option<&str>| tag.unwrap_or_default().to_owned();
+            let mut tags = [tag(names.param(p::TO_TAG)), tag(names.param(p::FROM_TAG))];
+            tags.sort();
+            self.answered.push((call, format!("{} {} {}", names.call_id.as_str(), tags[0], tags[1])));
+        }
         self.hear("connected");
     }
     fn on_confirmed(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
@@ -155,6 +217,9 @@ impl InviteSessionHandler for Phone {
         _: Option<&Message>,
     ) {
         assert!(!call.is_alive(dum), "it has ended");
+        if let Some(at) = self.answered.iter().position(|(known, _)| *known == call) {
+            self.ends.push((self.answered.swap_remove(at).1, reason));
+        }
         self.hear(format!("terminated {reason:?}"));
     }
 }
@@ -164,10 +229,9 @@ impl ReferHandler for Phone {
         &mut self,
         _: &mut Dum<'_>,
         refer: Handle<ServerRefer>,
-        call: Option<Handle<InviteSession>>,
+        _: Option<Handle<InviteSession>>,
         msg: &Message,
     ) {
-        assert!(call.is_some());
         let to = msg.header(h::REFER_TO).unwrap();
         self.hear(format!("refer to {to}"));
         self.refers.push(refer);
@@ -212,6 +276,14 @@ struct Packet {
     bytes: Bytes,
 }
 
+/// A message that was sent.
+struct Shown {
+    from: usize,
+    to: Option<usize>,
+    what: String,
+    lost: bool,
+}
+
 type Filter = Box<dyn FnMut(&str) -> bool>;
 
 pub(crate) struct World {
@@ -219,7 +291,7 @@ pub(crate) struct World {
     users: Vec<Shared>,
     pub(crate) now: Time,
     packets: Vec<Packet>,
-    trace: Vec<String>,
+    trace: Vec<Shown>,
     lose: Filter,
     /// The network loses, repeats and delays.
     disturbed: Option<Rng>,
@@ -248,6 +320,10 @@ impl World {
                 heard: Vec::new(),
                 calls: Vec::new(),
                 refers: Vec::new(),
+                answered: Vec::new(),
+                ends: Vec::new(),
+                watchers: Vec::new(),
+                told: Vec::new(),
                 profile,
                 by_proxy: Arc::new(by_proxy),
                 follows: false,
@@ -274,7 +350,7 @@ impl World {
 
     /// The proxy is there from now on.
     pub(crate) fn add_proxy(&mut self) {
-        let mut config = Config::parse("listen = [\"udp:192.0.2.4:5060\"]", "here").unwrap();
+        let mut config = Config::parse(&format!("listen = [\"udp:{}\"]", address(PROXY)), "here").unwrap();
         config.domains = vec!["example.com".parse().unwrap()];
         config.trusted_peers = vec!["192.0.2.0/24".parse().unwrap()];
         let mut rng = Rng::from_seed(1);
@@ -285,22 +361,36 @@ impl World {
         self.nodes.push(Played::new(&StackOptions::default(), &on, &mut [(Proxy::options(), make)], 99));
     }
 
+    /// What the proxy knows of its users: records of that kind.
+    pub(crate) fn provision(&mut self, records: &[(&str, serde_json::Value)]) {
+        let mut all = Records::default();
+        for (kind, record) in records {
+            all.add(kind, record.clone(), Place::Store).unwrap();
+        }
+        let provisioning = Provisioning::compile(&all, &mut Rng::from_seed(3)).unwrap();
+        assert!(self.nodes[PROXY].post(0, Box::new(Arc::new(provisioning)), self.now));
+        self.settle();
+    }
+
     /// Bob and Carol are both whom [`both`] leads to, for an hour; nothing of that is lost.
     pub(crate) fn register_both(&mut self, cseq: u32) {
         for node in [BOB, CAROL] {
-            let (contact, to) = (aor(node), both());
-            let id = NAMES[node];
-            let mut msg = helper::make_request(&Method::Register, &to.uri, &contact.with("tag", id), &to, id, cseq);
-            msg.push_back(h::CONTACTS, &aor(node));
-            msg.set(h::EXPIRES, &3600);
-            let via = format!("Via: SIP/2.0/UDP {};branch=z9hG4bK{id}{cseq}", address(node));
-            let text =
-                String::from_utf8(msg.to_bytes().to_vec()).unwrap().replacen("\r\n", &format!("\r\n{via}\r\n"), 1);
-            self.nodes[PROXY].receive(0, address(node), 0, text.into(), self.now);
-            self.nodes[PROXY].settle(self.now);
-            let answered = self.nodes[PROXY].take_sent(self.now);
-            assert!(answered.iter().any(|sent| sent.bytes.starts_with(b"SIP/2.0 200")), "{answered:?}");
+            self.register(node, &both(), 1.0, cseq);
         }
+    }
+
+    /// A name leads to somebody, by the proxy, for an hour, with this preference; nothing of that is lost.
+    pub(crate) fn register(&mut self, node: usize, to: &NameAddr<'_>, q: f32, cseq: u32) {
+        let id = format!("{}{}", NAMES[node], to.uri);
+        let mut msg = helper::make_request(&Method::Register, &to.uri, &aor(node).with("tag", "1"), to, &id, cseq);
+        msg.append_line("Contact", &format!("{};q={q:.1}", aor(node)));
+        msg.set(h::EXPIRES, &3600);
+        let via = format!("Via: SIP/2.0/UDP {};branch=z9hG4bK{}{cseq}", address(node), id.len());
+        let text = String::from_utf8(msg.to_bytes().to_vec()).unwrap().replacen("\r\n", &format!("\r\n{via}\r\n"), 1);
+        self.nodes[PROXY].receive(0, address(node), 0, text.into(), self.now);
+        self.nodes[PROXY].settle(self.now);
+        let answered = self.nodes[PROXY].take_sent(self.now);
+        assert!(answered.iter().any(|sent| sent.bytes.starts_with(b"SIP/2.0 200")), "{answered:?}");
     }
 
     /// From now on messages are lost for which this says so; it sees what the trace shows of them.
@@ -373,10 +463,10 @@ impl World {
         for (from, name) in NAMES.iter().enumerate().take(self.nodes.len()) {
             self.nodes[from].settle(self.now);
             for sent in self.nodes[from].take_sent(self.now) {
-                let shown = format!("{} {}", &name[..1], show(&sent.bytes));
+                let what = show(&sent.bytes);
                 let to = (0..self.nodes.len()).find(|to| address(*to) == sent.peer);
-                let lost = (self.lose)(&shown);
-                self.trace.push(if lost { format!("{shown} lost") } else { shown });
+                let lost = (self.lose)(&format!("{} {what}", &name[..1]));
+                self.trace.push(Shown { from, to, what, lost });
                 let Some(to) = to.filter(|_| !lost) else { continue };
                 for at in self.arrivals() {
                     self.packets.push(Packet { at, from, to, bytes: sent.bytes.clone() });
@@ -408,7 +498,18 @@ impl World {
 
     /// The messages since the last call: who sent it, method or status, `+` for a body.
     pub(crate) fn trace(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.trace)
+        let show = |shown: Shown| {
+            let lost = if shown.lost { " lost" } else { "" };
+            format!("{} {}{lost}", &NAMES[shown.from][..1], shown.what)
+        };
+        std::mem::take(&mut self.trace).into_iter().map(show).collect()
+    }
+
+    /// The same with those that they were sent to, and without 100s: `a-b INVITE+`.
+    pub(crate) fn flow(&mut self) -> Vec<String> {
+        let seen = std::mem::take(&mut self.trace).into_iter().filter(|shown| !shown.what.starts_with("100"));
+        let name = |node: usize| &NAMES[node][..1];
+        seen.map(|shown| format!("{}-{} {}", name(shown.from), shown.to.map_or("?", name), shown.what)).collect()
     }
 
     pub(crate) fn heard(&mut self, node: usize) -> Vec<String> {
