@@ -41,7 +41,8 @@ pub struct ClientPublication {
 
 impl Dum<'_> {
     /// Publishes a document of an event package for a resource (RFC 3903 §4.1), and keeps it published until
-    /// [`Handle::end`]. What comes of it is told to [`super::ClientPublicationHandler`].
+    /// [`Handle::end`]. What comes of it is told to [`super::ClientPublicationHandler`]. With a time of zero
+    /// ([`UserProfile::publication_time`]) the server looks at it and keeps nothing; the usage ends with its 2xx.
     ///
     /// # Errors
     /// [`NoRoom`]: nothing was sent.
@@ -219,6 +220,9 @@ fn success(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op, re
     if let Ok(etag) = response.header(h::SIP_ETAG) {
         this.etag = Some(etag.value.into_owned());
     }
+    // What was to be published for no time is gone, as one that was removed.
+    let op = if this.granted == 0 && this.expires == 0 { Op::Remove } else { op };
+    this.state = State::Sending(op);
     if this.granted == 0 && op != Op::Remove {
         return refused(dum, publication, Event::NotGranted, Outcome::of(response));
     }
@@ -244,8 +248,7 @@ fn refused(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Eve
         return;
     }
     let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
-    // What is asked for is all that can be granted.
-    let suggested = times::retry(&outcome, this.failures, dum.stack.rng()).filter(|_| this.expires > 0);
+    let suggested = times::retry(&outcome, this.failures, dum.stack.rng());
     this.failures = this.failures.saturating_add(1);
     dum.call_back(Callback::Refused { publication, outcome, suggested });
 }

@@ -111,8 +111,9 @@ fn plan(dum: &Dum<'_>, handler: &mut dyn ServerPublicationHandler, msg: &Message
         }
         false => None,
     };
-    if let (Some(at), true) = (old, expires.is_zero()) {
-        documents.remove(at);
+    // For no time, and without an entity-tag: nothing is published, as it is wanted. A 423 would have it published.
+    if expires.is_zero() {
+        old.map(|at| documents.remove(at));
         return Ok(Plan { kind: Kind::Remove, resource, documents, expires });
     }
     if expires < limits.min_expires {

@@ -8,6 +8,7 @@ use rutil::Rng;
 use stack::header::{MediaType, Method};
 use stack::transaction::Command;
 use stack::tu::TuEvent;
+use std::sync::Arc;
 
 const PIDF: &str = "application/pidf+xml";
 
@@ -184,8 +185,11 @@ fn the_server_takes_what_has_the_right_tag_and_refuses_the_rest() {
         ("a", vec![("Event", "weather")], "open", 489, ""),
         ("b", vec![("Event", "presence")], "open", 200, "initial"),
         ("c", vec![("Event", "presence")], "open", 500, "the store is full"),
-        ("b", vec![("Event", "presence"), ("SIP-If-Match", "*last"), ("Expires", "0")], "", 200, "removed"),
+        ("b", vec![("Event", "presence"), ("SIP-If-Match", "*last"), ("Expires", "0")], "late", 200, "removed"),
+        ("b", vec![("Event", "presence"), ("SIP-If-Match", "*last"), ("Expires", "0")], "", 412, "removed before"),
+        ("b", vec![("Event", "presence"), ("Expires", "0")], "", 200, "nothing is there"),
         ("c", vec![("Event", "presence")], "open", 200, "initial"),
+        ("d", vec![("Event", "presence"), ("Expires", "0")], "open", 200, "for no time, in a full store"),
     ] {
         let uri = format!("<sip:{uri}@example.com>");
         let mut msg =
@@ -264,5 +268,30 @@ fn what_is_granted_for_no_time_is_published_anew_after_a_while() {
     bench.with(|_, dum| handle.end(dum)).unwrap();
     bench.nothing_sent();
     assert_eq!(bench.dum.application().heard, ["removed"]);
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn what_is_published_for_no_time_is_removed_with_its_2xx() {
+    let mut fleeting = (*profile()).clone();
+    fleeting.set_publication_time(Duration::ZERO);
+    let fleeting = Arc::new(fleeting);
+    let mut bench = bench();
+    for status in [200, 403, 500] {
+        bench.with(|_, dum| {
+            let alice = addr("<sip:alice@example.com>");
+            dum.publish(&fleeting, &alice, "presence", PIDF, "open").unwrap();
+        });
+        let sent = answer(&mut bench, status, &[("SIP-ETag", "e"), ("Expires", "0")]);
+        assert_eq!(said(&sent), words("1", "", "0", "open"));
+        bench.nothing_sent();
+    }
+    assert_eq!(bench.dum.application().heard, ["removed", "failure 403"]);
+    // A server that failed is asked once more, and one that says nothing of the time means what was asked for.
+    bench.run(Duration::from_secs(31));
+    assert_eq!(said(&answer(&mut bench, 200, &[])), words("2", "", "0", "open"));
+    assert_eq!(bench.dum.application().heard, ["removed", "failure 403", "removed"]);
+    bench.run(Duration::from_secs(7200));
+    bench.nothing_sent();
     assert_eq!(bench.dum.counts(), Default::default());
 }
