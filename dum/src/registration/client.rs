@@ -49,6 +49,8 @@ pub struct ClientRegistration {
     /// Until when the bindings of this side last, as far as it was heard.
     until: Time,
     failures: u32,
+    /// It has its place among many ([`times::first_refresh_of_many`]).
+    placed: bool,
     alarm: Alarm,
 }
 
@@ -109,6 +111,7 @@ impl Dum<'_> {
             granted: 0,
             until: Time::ZERO,
             failures: 0,
+            placed: false,
             alarm: Alarm::OFF,
         };
         Ok(self.core.client_registrations.insert(registration)?)
@@ -292,13 +295,16 @@ fn happen(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, event: Ev
 
 /// The refresh, or another try after a time.
 fn set_alarm(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, retry: Option<Duration>) {
-    let now = dum.now();
+    let (now, many) = (dum.now(), dum.core.client_registrations.len() >= times::MANY);
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
     let after = match (retry, this.state) {
         (Some(after), _) => after,
         (None, State::Registered) => {
             let left = u32::try_from((this.until - now).as_secs()).unwrap_or(u32::MAX);
-            times::refresh(left, dum.stack.rng())
+            match many && !std::mem::replace(&mut this.placed, true) {
+                true => times::first_refresh_of_many(left, dum.stack.rng()),
+                false => times::refresh(left, dum.stack.rng()),
+            }
         }
         _ => return this.alarm.clear(),
     };

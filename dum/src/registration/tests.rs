@@ -391,3 +391,29 @@ fn who_registers_for_no_time_is_told_so_and_not_registered_again() {
     bench.nothing_sent();
     assert_eq!(bench.with(|_, dum| handle.stop(dum)), Ok(()));
 }
+
+#[test]
+fn many_that_begin_together_are_refreshed_evenly() {
+    let mut bench = Phone::new(App::default());
+    let handles: Vec<_> = (0..2000)
+        .map(|_| {
+            let handle = register(&mut bench, &profile());
+            grant(&mut bench, 3600, |_| {});
+            handle
+        })
+        .collect();
+    let mut quarters = [0; 8];
+    for sent in &mut quarters {
+        for _ in 0..15 {
+            bench.run(seconds(60));
+            while !bench.sent.is_empty() {
+                grant(&mut bench, 3600, |_| {});
+                *sent += 1;
+            }
+        }
+    }
+    // Each comes every 51 to 54 minutes, so some 571 in each quarter of an hour; in the fourth all of the first 99 besides, who
+    // were not many yet. Together they would be 2000 in one, and none in three.
+    assert!(quarters.iter().all(|sent| (480..720).contains(sent)), "{quarters:?}");
+    assert!(bench.with(|_, dum| handles.iter().all(|handle| handle.expires(dum) == Ok(seconds(3600)))));
+}

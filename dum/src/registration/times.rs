@@ -18,6 +18,15 @@ pub(crate) fn refresh(expires: u32, rng: &mut Rng) -> Duration {
     soon.min(whole.saturating_sub(Duration::from_secs(5))).max(Duration::from_secs(1).min(whole)).max(MIN)
 }
 
+/// A user agent with so many registrations has each refreshed at its own time.
+pub(crate) const MANY: usize = 100;
+
+/// How long after its first answer a registration of many is refreshed: anywhere in the time that [`refresh`] takes. So those
+/// who began together, as after a restart, come evenly from then on, for one REGISTER more each.
+pub(crate) fn first_refresh_of_many(expires: u32, rng: &mut Rng) -> Duration {
+    Duration::from_millis(rng.range(u64::from(expires) * 875 + 1)).max(MIN)
+}
+
 /// A server that grants nothing is not asked without end.
 const MIN: Duration = Duration::from_secs(1);
 
