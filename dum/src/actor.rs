@@ -72,7 +72,7 @@
 //!         DialogUsageManager::new(callee, DumOptions::default(), &mut rng)
 //!     });
 //!     let stack = builder.start()?;
-//!     let (actor, callee) = seat.take(&stack);
+//!     let (actor, callee) = seat.take(&stack)?;
 //!     let _address = actor.start();
 //!     let handle = callee.clone();
 //!     callee.ask(move |callee, _| callee.own = Some(handle)).await?;
@@ -136,6 +136,11 @@ pub struct Seat<A> {
     application: PhantomData<fn(A)>,
 }
 
+/// A user agent has its seat in the stack that was started from the builder that it was registered with, and in no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this user agent was registered with the builder of another stack: take its seat there")]
+pub struct OtherStack;
+
 /// Registers a user agent that an actor is to drive, in the place of [`StackBuilder::register_tu`]. `make` is called once,
 /// when the stack starts.
 pub fn register<A: Application>(
@@ -152,11 +157,11 @@ pub fn register<A: Application>(
 impl<A: Application> Seat<A> {
     /// The actor, which is still to be started, and the way to the user agent.
     ///
-    /// # Panics
-    /// When this is another stack than it was registered with.
-    pub fn take(self, stack: &Stack) -> (DumActor, DumHandle<A>) {
-        let apart = stack.take_apart(self.user).expect("the stack that this was registered with");
-        (DumActor { apart, woken: self.woken, timer: None }, DumHandle::new(stack.poster(self.user)))
+    /// # Errors
+    /// [`OtherStack`]: it has no seat in this stack.
+    pub fn take(self, stack: &Stack) -> Result<(DumActor, DumHandle<A>), OtherStack> {
+        let apart = stack.take_apart(self.user).ok_or(OtherStack)?;
+        Ok((DumActor { apart, woken: self.woken, timer: None }, DumHandle::new(stack.poster(self.user))))
     }
 }
 
@@ -222,7 +227,7 @@ mod tests {
         builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse().unwrap()));
         let seat = register(&mut builder, move || DialogUsageManager::new(App, DumOptions::default(), &mut rng));
         let stack = builder.start().unwrap();
-        let (actor, handle) = seat.take(&stack);
+        let (actor, handle) = seat.take(&stack).unwrap();
         let mut answer = std::pin::pin!(handle.ask(|_, _| 1));
         let mut context = std::task::Context::from_waker(Waker::noop());
         assert_eq!(answer.as_mut().poll(&mut context), Poll::Pending, "it is not driven");
@@ -243,5 +248,29 @@ mod tests {
             let len = peer.recv(&mut buffer).unwrap();
             assert!(buffer[..len].starts_with(b"SIP/2.0 503 "), "{}", buffer[..len].escape_ascii());
         }
+    }
+    #[test]
+    fn a_seat_is_in_one_stack() {
+        let stacks = [1, 2].map(|seed| {
+            let (mut builder, mut rng) = (Stack::builder(), Rng::from_seed(seed));
+            let seat = register(&mut builder, move || DialogUsageManager::new(App, DumOptions::default(), &mut rng));
+            (builder.start().unwrap(), seat)
+        });
+        let [(first, of_first), (second, of_second)] = stacks;
+        // Both are the first transaction user of their stacks.
+        assert_eq!(of_first.take(&second).err(), Some(OtherStack));
+        assert!(OtherStack.to_string().contains("another stack"));
+        assert!(of_second.take(&first).is_err_and(|error| error == OtherStack));
+    }
+
+    #[test]
+    fn a_name_of_another_stack_names_nobody() {
+        let (mut builder, mut rng) = (Stack::builder(), Rng::from_seed(1));
+        let user = builder.register_tu(DialogUsageManager::<App>::tu_options(), move |_| {
+            DialogUsageManager::new(App, DumOptions::default(), &mut rng)
+        });
+        let (own, other) = (builder.start().unwrap(), Stack::builder().start().unwrap());
+        assert_eq!(DumHandle::<App>::new(own.poster(user)).command(|_, _| {}), Ok(()));
+        assert_eq!(DumHandle::<App>::new(other.poster(user)).command(|_, _| {}), Err(Congested));
     }
 }

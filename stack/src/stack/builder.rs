@@ -13,11 +13,13 @@ use crate::tu::{TransactionUser, TuApart, TuOptions};
 use crate::wiring::{self, CoreActors, Net, OnPanic, Plan, TuFactory};
 use parking_lot::Mutex;
 use rutil::{Bell, Control, FifoSender, ParkSleeper, Placement, RealClock, Rng};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Collects what a stack is made of.
 pub struct StackBuilder {
+    number: u32,
     placement: Placement,
     options: StackOptions,
     transports: Vec<TransportSpec>,
@@ -32,9 +34,13 @@ pub struct StackBuilder {
     clock: RealClock,
 }
 
+/// How many builders there were: the names of their transaction users are not to be taken for each other.
+static BUILDERS: AtomicU32 = AtomicU32::new(0);
+
 impl StackBuilder {
     pub(super) fn new() -> Self {
         StackBuilder {
+            number: BUILDERS.fetch_add(1, Ordering::Relaxed),
             placement: Placement::Inline,
             options: StackOptions::default(),
             transports: Vec::new(),
@@ -115,7 +121,7 @@ impl StackBuilder {
         mut make: impl FnMut(u16) -> T + 'static,
     ) -> TuId {
         self.users.push((options, Box::new(move |shard| Box::new(make(shard)))));
-        TuId((self.users.len() - 1).min(254) as u8)
+        TuId { at: (self.users.len() - 1).min(254) as u8, stack: self.number }
     }
 
     /// Registers a transaction user that no runner of the stack drives, but the program: [`Stack::take_apart`] gives what
@@ -221,12 +227,13 @@ impl StackBuilder {
             };
             let control = Arc::<Control>::default();
             controls.push((control.clone(), bell.clone()));
-            apart.push((TuId(tu), TuApart::new(actor, bell, control, clock.clone())));
+            apart.push((TuId { at: tu, stack: self.number }, TuApart::new(actor, bell, control, clock.clone())));
         }
         // Set once, here: the poll groups and the resolver were made before the cores.
         let _ = commands.set(all.iter().map(|core| core.commands.clone()).collect());
         let _ = answers.set(all.iter().map(|core| core.answers.clone()).collect());
         let mut stack = Stack {
+            number: self.number,
             transports,
             bans: all.first().map(|core| core.bans.clone()).unwrap_or_default(),
             cores: all,

@@ -26,9 +26,14 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Names a transaction user of a stack: what [`StackBuilder::register_tu`] gave.
+/// Names a transaction user of a stack: what [`StackBuilder::register_tu`] gave. To another stack it names nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TuId(u8);
+pub struct TuId {
+    /// Its number there.
+    at: u8,
+    /// The number of the builder.
+    stack: u32,
+}
 
 /// A running stack. Dropping it stops it at once; [`Stack::shutdown`] drains first.
 ///
@@ -92,6 +97,8 @@ pub struct TuId(u8);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Stack {
+    /// That of its builder.
+    number: u32,
     transports: TransportTable,
     cores: Vec<Core>,
     bans: Arc<Bans>,
@@ -138,17 +145,20 @@ impl Stack {
     /// Sends a request for a transaction user, from any thread; what becomes of it is told to that transaction user.
     ///
     /// # Errors
-    /// [`Congested`]: nothing was sent.
+    /// [`Congested`]: nothing was sent. So it is where `tu` is another stack's.
     pub fn send(
         &self,
         tu: TuId,
         msg: impl Into<Box<Message>>,
         options: SendOptions,
     ) -> Result<ClientTransaction, Congested> {
+        if tu.stack != self.number {
+            return Err(Congested);
+        }
         let random = self.rng.lock().next_u64();
         let shard = (random >> 32) as usize % self.cores.len();
         let transaction = ClientTransaction::new(shard as u16, random);
-        self.command(shard, Command::Send { transaction, tu: tu.0, msg: msg.into(), options: Box::new(options) })?;
+        self.command(shard, Command::Send { transaction, tu: tu.at, msg: msg.into(), options: Box::new(options) })?;
         Ok(transaction)
     }
 
@@ -182,13 +192,15 @@ impl Stack {
         self.command(shard, Command::Respond { transaction, msg: msg.into() })
     }
 
-    /// The way into the FIFO of a transaction user, from any thread.
+    /// The way into the FIFO of a transaction user, from any thread. Where `tu` is another stack's it takes nothing.
     pub fn poster(&self, tu: TuId) -> TuPoster {
-        let fifos = self.cores.iter().filter_map(|core| core.users.get(usize::from(tu.0)).cloned()).collect();
+        let own = self.cores.iter().filter(|_| tu.stack == self.number);
+        let fifos = own.filter_map(|core| core.users.get(usize::from(tu.at)).cloned()).collect();
         TuPoster::new(fifos, self.clock.clone())
     }
 
-    /// What drives a transaction user of [`StackBuilder::register_tu_apart`]; none when it was taken before.
+    /// What drives a transaction user of [`StackBuilder::register_tu_apart`]; none when it was taken before, or is another
+    /// stack's.
     pub fn take_apart(&self, tu: TuId) -> Option<TuApart> {
         let mut apart = self.apart.lock();
         let at = apart.iter().position(|(known, _)| *known == tu)?;
