@@ -35,6 +35,11 @@ impl<T> Slab<T> {
         self.len() == 0
     }
 
+    /// Slots that there are, free ones included.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Puts a value into a free slot; its slot and generation are its name.
     pub fn insert(&mut self, value: T) -> (u32, u32) {
         if let Some(slot) = self.free.pop() {
@@ -91,7 +96,7 @@ mod tests {
         assert_eq!(slab.remove(slot, generation), Some("a"));
         assert_eq!(slab.get_mut(slot, generation), None);
         let (again, later) = slab.insert("b");
-        assert_eq!((again, slab.len()), (slot, 1));
+        assert_eq!((again, slab.len(), slab.slots()), (slot, 1, 1));
         assert_ne!(later, generation);
         assert_eq!(slab.remove(slot, generation), None);
         assert_eq!(slab.iter().collect::<Vec<_>>(), [&"b"]);

@@ -13,7 +13,8 @@ use crate::scanner::{ScannerSnapshot, ScannerStats};
 use crate::selector::resolver::ResolverHandle;
 use crate::statistics::{FifoStatistics, Statistics, TransportStatistics};
 use crate::transaction::{
-    ClientTransaction, Command, Door, Input, ServerTransaction, TransactionSnapshot, TransactionStats,
+    Alive, ClientTransaction, Command, Door, Input, Look, Looked, ServerTransaction, TransactionInfo,
+    TransactionSnapshot, TransactionStats,
 };
 use crate::transport::{TransportId, TransportInfo, TransportStats, TransportTable};
 use crate::tu::{SendOptions, TuApart, TuPoster};
@@ -23,6 +24,7 @@ use rutil::{Bell, Class, Clock, Control, Meter, RealClock, Rng, Runner, Sleeper,
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -125,6 +127,9 @@ const LAST: Duration = Duration::from_millis(500);
 /// what came meanwhile is repeated.
 const SHUT: Duration = Duration::from_millis(100);
 
+/// How long a shard may take to answer whoever looks at its transactions.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The stack took no command: its `cmd` FIFO is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stack is congested")]
@@ -210,6 +215,42 @@ impl Stack {
     fn command(&self, shard: usize, command: Command) -> Result<(), Congested> {
         let core = self.cores.get(shard).ok_or(Congested)?;
         core.commands.push(Input::Command(command), Class::Essential, self.clock.now()).map_err(|_| Congested)
+    }
+
+    /// The transactions that are alive, the oldest first: those that wait for something, or with `retired` also those that
+    /// only absorb what comes again. At most `limit` are given, with how many there are.
+    ///
+    /// Each shard is asked for some slots at a time, between two messages, and this waits for its answers: it is for a
+    /// thread that may wait, and none of the stack's.
+    ///
+    /// # Errors
+    /// [`Congested`]: a shard has taken no question, or does not answer any more.
+    pub fn transactions(&self, limit: usize, retired: bool) -> Result<(Vec<TransactionInfo>, usize), Congested> {
+        let (mut all, mut total) = (Vec::new(), 0);
+        let oldest = |all: &mut Vec<(u16, Alive)>| {
+            all.sort_by_key(|(_, alive)| alive.began);
+            all.truncate(limit);
+        };
+        for (shard, core) in self.cores.iter().enumerate() {
+            let mut from = Some(0);
+            while let Some(slot) = from {
+                let (told, answer) = sync_channel(1);
+                let look = Input::Look(Box::new(Look { from: slot, retired, told }));
+                // What calls need goes before it.
+                core.commands.push(look, Class::New, self.clock.now()).map_err(|_| Congested)?;
+                let Looked { found, next } = answer.recv_timeout(PATIENCE).map_err(|_| Congested)?;
+                total += found.len();
+                all.extend(found.into_iter().map(|alive| (shard as u16, alive)));
+                // What is not shown is not held on to.
+                if all.len() > limit.saturating_mul(2) {
+                    oldest(&mut all);
+                }
+                from = next;
+            }
+        }
+        oldest(&mut all);
+        let now = self.clock.now();
+        Ok((all.into_iter().map(|(shard, alive)| alive.info(shard, now)).collect(), total))
     }
 
     /// From now on asks these name servers; none: the system's, which are read again. What the servers before have said

@@ -6,7 +6,7 @@ use super::kept::Share;
 use super::machine::{Action, Timer};
 use super::stats::count;
 use super::{ClientTransaction, Downgrade, Outgoing, Sent, TimerKey, client_invite, client_non_invite};
-use crate::header::{Method, h};
+use crate::header::{KNOWN_METHODS, Method, h};
 use crate::message::Message;
 use crate::overload::LoadReport;
 use crate::selector::Failover;
@@ -43,7 +43,7 @@ pub(super) struct Client {
     /// It has fired that first time.
     pub(super) silent: bool,
     /// Where it went; `None` until the selector says.
-    flow: Option<Flow>,
+    pub(super) flow: Option<Flow>,
     /// Whom its peer has to prove to be, over TLS: for the CANCEL and the ACK as for the request.
     domain: Option<Arc<str>>,
     /// That is a stream only because the request is large.
@@ -112,6 +112,11 @@ impl State {
 fn method_mark(method: &Method<'_>) -> u16 {
     let hash = method.as_str().bytes().fold(0x811c_9dc5_u32, |hash, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193));
     (hash >> 16 ^ hash) as u16
+}
+
+/// The known method with this mark.
+pub(super) fn method_of(mark: u16) -> Option<&'static Method<'static>> {
+    KNOWN_METHODS.iter().find(|method| method_mark(method) == mark)
 }
 
 impl Client {
@@ -487,12 +492,12 @@ impl TransactionController {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::header::KNOWN_METHODS;
 
     #[test]
     fn known_methods_have_one_mark_each() {
         let marks: std::collections::HashSet<u16> = KNOWN_METHODS.iter().map(method_mark).collect();
         assert_eq!(marks.len(), KNOWN_METHODS.len());
+        assert!(KNOWN_METHODS.iter().all(|method| method_of(method_mark(method)) == Some(method)));
         assert!(!marks.contains(&method_mark(&Method::from_token("invite"))), "methods are case-sensitive");
     }
 }

@@ -169,6 +169,7 @@ impl TransactionController {
                 self.server_failed(failed.notify.key, now);
             }
             Input::Failed(failed) => self.client_failed(failed.notify.key, failed.error, now),
+            Input::Look(look) => self.look(&look),
         }
     }
 

@@ -9,6 +9,7 @@ mod failover;
 mod ids;
 mod kept;
 mod key;
+mod look;
 pub mod machine;
 mod server;
 pub mod server_invite;
@@ -21,6 +22,8 @@ pub(crate) use controller::{ControllerParts, TransactionController, TuPort};
 pub use doors::{Door, Doors};
 pub use ids::{ClientTransaction, MAGIC_COOKIE, ServerTransaction, loop_hash};
 pub use key::{KeyMaker, ServerKey};
+pub(crate) use look::{Alive, Looked};
+pub use look::{Look, TransactionInfo};
 pub use machine::{Action, Timer, TimerValues};
 pub use stats::{TransactionSnapshot, TransactionStats};
 
@@ -138,6 +141,8 @@ pub enum Input {
     },
     /// A transport could not deliver what a transaction sent.
     Failed(TransportFailed),
+    /// Somebody wants to see the transactions.
+    Look(Box<Look>),
 }
 
 /// How a request went out.

@@ -24,23 +24,25 @@ pub(super) struct Server {
     key: ServerKey,
     /// What a merged request would share with it; 0 when nobody asks.
     merge: u128,
-    state: State,
+    pub(super) state: State,
     tu: u8,
+    /// When its request came.
+    pub(super) began: Time,
     /// How often Timer G fired.
     round: u8,
-    reply_to: Flow,
+    pub(super) reply_to: Flow,
     /// Where the request came from: what a response that the stack makes says in `received` and `rport`.
-    source: SocketAddr,
+    pub(super) source: SocketAddr,
     /// The request as it came, until the final response: what a response that the stack makes is made from.
-    request: Bytes,
+    pub(super) request: Bytes,
     /// The last response, while it may have to be repeated.
-    response: Bytes,
+    pub(super) response: Bytes,
     /// What request and response are counted with.
     share: Share,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Invite(server_invite::State),
     NonInvite(server_non_invite::State),
 }
@@ -100,6 +102,10 @@ impl Server {
     pub(super) fn is_pending(&self) -> bool {
         use {server_invite::State as I, server_non_invite::State as N};
         matches!(self.state, State::Invite(I::Trying | I::Proceeding) | State::NonInvite(N::Trying | N::Proceeding))
+    }
+    /// Whether it waits for a response or for an ACK.
+    pub(super) fn waits(&self) -> bool {
+        self.is_pending() || self.state == State::Invite(server_invite::State::Completed)
     }
     fn is_invite(&self) -> bool {
         matches!(self.state, State::Invite(_))
@@ -187,7 +193,8 @@ impl TransactionController {
         let (response, share) = (Bytes::new(), Share::default());
         let source = msg.source().map_or(reply_to.peer, |source| source.flow.peer);
         let owner = if cancelled.is_some() { NO_TU } else { tu };
-        let server = Server { key, merge, state, tu: owner, round: 0, reply_to, source, request, response, share };
+        let (began, round) = (now, 0);
+        let server = Server { key, merge, state, tu: owner, began, round, reply_to, source, request, response, share };
         let at = self.servers.insert(server);
         self.server_slots.insert(key, at.0);
         if merge != 0 {
