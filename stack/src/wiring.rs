@@ -227,7 +227,7 @@ fn core(
         Some(hep) => {
             let (to_hep, captures) = edge!("hep", Bell::silent());
             meters.push(captures.meter().clone());
-            let tap = Tap::new(to_hep, hep.stats.clone());
+            let tap = Tap::new(to_hep, &hep);
             exporter = Some(HepExporter::new(captures, hep, plan.transports.clone()));
             tap
         }

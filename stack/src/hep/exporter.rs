@@ -1,6 +1,6 @@
 //! The actor behind the `hep` FIFO.
 
-use super::{Capture, HepOptions, OnMessage, encode};
+use super::{Capture, HepOptions, OnMessage, WatchedCalls, encode};
 use crate::transport::TransportTable;
 use rutil::{Actor, Counter, FifoReceiver, Time, Turn};
 use std::io;
@@ -50,6 +50,11 @@ impl HepPlan {
         let server = options.map(|options| Server::open(options, epoch)).transpose()?;
         Ok(HepPlan { server, program, stats })
     }
+
+    /// The calls whose messages are wanted, where nobody wants all.
+    pub(super) fn only(&self) -> Option<&WatchedCalls> {
+        self.program.as_ref().filter(|_| self.server.is_none())?.calls.as_ref()
+    }
 }
 
 impl Server {
@@ -96,7 +101,9 @@ impl HepExporter {
             Some(false) => stats.shed.add(1),
             None => {}
         }
-        if let Some(tell) = program {
+        if let Some(OnMessage { tell, calls }) = program
+            && calls.as_ref().is_none_or(|calls| calls.has(&capture.bytes, capture.at))
+        {
             tell(capture.on_wire(&self.transports));
         }
     }

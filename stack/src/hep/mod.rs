@@ -3,11 +3,14 @@
 //! What the scanner frames and what the selector and the scanner send goes through the `hep` FIFO to the exporter of the
 //! shard. Export never holds anything up: what finds the FIFO or the socket full is not exported, and counted. Messages
 //! are exported as they are, those of TLS too: the way to the capture server must be as safe as they are. The program
-//! itself may be told of them as well, or instead ([`crate::StackBuilder::on_message`]).
+//! itself may be told of them as well, or instead ([`crate::StackBuilder::on_message`]): of all, or of those of some calls
+//! ([`WatchedCalls`]), and then nothing else takes room in the FIFO.
 
+mod calls;
 mod exporter;
 mod packet;
 
+pub use calls::WatchedCalls;
 pub(crate) use exporter::HepExporter;
 pub use exporter::{HepPlan, HepStats};
 pub use packet::{Packet, encode};
@@ -56,8 +59,14 @@ pub struct OnWire {
     pub sent: bool,
 }
 
-/// What is called with each message.
-pub type OnMessage = Arc<dyn Fn(OnWire) + Send + Sync>;
+/// The program, where it wants messages.
+#[derive(Clone)]
+pub struct OnMessage {
+    /// What is called with each.
+    pub tell: Arc<dyn Fn(OnWire) + Send + Sync>,
+    /// Those of which calls; `None`: all.
+    pub calls: Option<WatchedCalls>,
+}
 
 /// What crosses `hep`: one message on its way.
 #[derive(Debug)]
@@ -74,6 +83,8 @@ pub(crate) struct Tap(Option<Arc<TapEnd>>);
 
 struct TapEnd {
     fifo: FifoSender<Capture>,
+    /// Nothing but these is wanted.
+    calls: Option<WatchedCalls>,
     stats: Arc<HepStats>,
 }
 
@@ -82,28 +93,40 @@ impl Tap {
         Tap(None)
     }
 
-    pub(crate) fn new(fifo: FifoSender<Capture>, stats: Arc<HepStats>) -> Self {
-        Tap(Some(Arc::new(TapEnd { fifo, stats })))
+    /// The one of an exporter with this plan.
+    pub(crate) fn new(fifo: FifoSender<Capture>, plan: &HepPlan) -> Self {
+        let (calls, stats) = (plan.only().cloned(), plan.stats.clone());
+        Tap(Some(Arc::new(TapEnd { fifo, calls, stats })))
     }
 
-    /// A message came in; `bytes` is asked for only where there is export.
+    /// A message came in; `bytes` is asked for only where somebody wants it.
+    #[inline]
     pub(crate) fn received(&self, bytes: impl FnOnce() -> Bytes, flow: Flow, at: Time) {
-        if let Some(end) = &self.0 {
+        if let Some(end) = self.listens(at) {
             end.push(Capture { bytes: bytes(), flow, at, sent: false });
         }
     }
 
     /// A message goes out.
+    #[inline]
     pub(crate) fn sent(&self, bytes: &Bytes, flow: Flow, at: Time) {
-        if let Some(end) = &self.0 {
+        if let Some(end) = self.listens(at) {
             end.push(Capture { bytes: bytes.clone(), flow, at, sent: true });
         }
+    }
+
+    #[inline]
+    fn listens(&self, at: Time) -> Option<&TapEnd> {
+        self.0.as_deref().filter(|end| end.calls.as_ref().is_none_or(|calls| calls.any(at)))
     }
 }
 
 impl TapEnd {
     fn push(&self, capture: Capture) {
         let at = capture.at;
+        if self.calls.as_ref().is_some_and(|calls| !calls.has(&capture.bytes, at)) {
+            return;
+        }
         if self.fifo.push(capture, Class::Internal, at).is_err() {
             self.stats.shed.add(1);
         }

@@ -1,7 +1,7 @@
 //! What a stack is made of, and its start.
 
 use super::{Stack, StackError, TransportSpec, TuId};
-use crate::hep::{HepPlan, HepStats, OnMessage, OnWire};
+use crate::hep::{HepPlan, HepStats, OnMessage, OnWire, WatchedCalls};
 use crate::options::StackOptions;
 use crate::transaction::Input;
 use crate::transport::tls::TlsContext;
@@ -156,7 +156,14 @@ impl StackBuilder {
     /// those of TLS in plain text. It is called by the stack's runners, after what the message has caused, so it must
     /// return at once. Where more come than it can be told of they are left out, as with [`StackOptions::hep`].
     pub fn on_message(mut self, tell: impl Fn(OnWire) + Send + Sync + 'static) -> Self {
-        self.on_message = Some(Arc::new(tell));
+        self.on_message = Some(OnMessage { tell: Arc::new(tell), calls: None });
+        self
+    }
+
+    /// The same of the messages of some calls alone. While there are none nothing goes that way, and each message costs one
+    /// look at a number.
+    pub fn on_message_of(mut self, calls: WatchedCalls, tell: impl Fn(OnWire) + Send + Sync + 'static) -> Self {
+        self.on_message = Some(OnMessage { tell: Arc::new(tell), calls: Some(calls) });
         self
     }
 
