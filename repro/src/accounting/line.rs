@@ -83,7 +83,7 @@ struct Registration<'a> {
 }
 
 /// A time as RFC 3339 has it, in UTC with milliseconds; `epoch` is how long after 1970 time zero is.
-fn timestamp(at: Time, epoch: Duration) -> String {
+pub(crate) fn timestamp(at: Time, epoch: Duration) -> String {
     let since = epoch + at.since(Time::ZERO);
     let Date { year, month, day, hour, minute, second } = Date::from_unix(since.as_secs());
     let millis = since.subsec_millis();

@@ -21,6 +21,7 @@ pub(crate) mod tests;
 
 pub(crate) use event::{Account, reason_of, to_tag};
 pub use event::{Bye, Call, Destination, Entry, Event};
+pub(crate) use line::timestamp;
 pub use service::{Running, Service};
 
 use crate::config;

@@ -17,7 +17,7 @@ pub use node::{DEAD_AFTER_MS, Hop, Node, Nodes};
 pub use secret::ClusterSecret;
 
 use crate::location::Own;
-use crate::store::{MOST_NOTES, MOST_UNSAVED, NotKept, Places};
+use crate::store::{MOST_NOTES, MOST_UNSAVED, NotKept, Places, Waits};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use stack::transport::{TransportTable, TransportType};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,8 +34,8 @@ pub struct Job {
     pub aor: Box<str>,
     /// What has changed.
     pub changes: Vec<Change>,
-    /// Who waits for that, shard and number.
-    pub waits: Option<(u16, u64)>,
+    /// Who waits for that.
+    pub waits: Waits,
 }
 
 /// What has become of REGISTERs: posted to the proxy of each shard.
@@ -162,7 +162,17 @@ impl Cluster {
     /// # Errors
     /// When nobody writes any more.
     pub fn write(&self, aor: &str, changes: Vec<Change>, (shard, number): (u16, u64)) -> Result<(), NotKept> {
-        self.send(Job { aor: aor.into(), changes, waits: Some((shard, number)) })
+        self.send(Job { aor: aor.into(), changes, waits: Waits::Register(shard, number) })
+    }
+
+    /// The same for whoever can wait himself.
+    ///
+    /// # Errors
+    /// When nobody writes any more.
+    pub fn write_told(&self, aor: &str, changes: Vec<Change>) -> Result<Receiver<Result<(), NotKept>>, NotKept> {
+        let (told, outcome) = bounded(1);
+        self.send(Job { aor: aor.into(), changes, waits: Waits::Told(told) })?;
+        Ok(outcome)
     }
 
     /// The same where nobody waits.
@@ -174,13 +184,13 @@ impl Cluster {
             return Ok(());
         }
         self.notes.take()?;
-        self.send(Job { aor: aor.into(), changes, waits: None }).inspect_err(|_| self.notes.give_back(1))
+        self.send(Job { aor: aor.into(), changes, waits: Waits::Nobody }).inspect_err(|_| self.notes.give_back(1))
     }
 
     /// Whoever writes has taken this.
     pub(crate) fn taken(&self, job: &Job) {
-        // A REGISTER has its place until it is answered.
-        if job.waits.is_none() {
+        // Who waits has his place until he is answered.
+        if matches!(job.waits, Waits::Nobody) {
             self.notes.give_back(1);
         }
     }

@@ -9,6 +9,7 @@ use super::{Cluster, Job, Written, field};
 use crate::location::{Binding, Notation, Read};
 use crate::provisioning::one_line;
 use crate::proxy::Server;
+use crate::store::{NotKept, Waits};
 use crossbeam_channel::Receiver;
 use rutil::{HashMap, HashSet, Keyed, Rng, Time};
 use std::collections::VecDeque;
@@ -180,13 +181,11 @@ impl Sharer {
     }
 
     fn give_up(&mut self, Job { aor, mut changes, waits }: Job, posts: &mut Posts) {
-        if let Some((shard, number)) = waits {
-            tell(posts, shard, number, Some(503));
-        }
+        tell(posts, waits, Some(503));
         // Nothing else would find these again: they are in Redis, and a node that reads takes them for living.
         changes.retain(|change| change.what == What::Forget);
         if !changes.is_empty() && self.own.len() < MOST_GONE {
-            self.own.push_back(Job { aor, changes, waits: None });
+            self.own.push_back(Job { aor, changes, waits: Waits::Nobody });
         }
     }
 
@@ -273,9 +272,7 @@ impl Sharer {
                     Some(503)
                 }
             };
-            if let Some((shard, number)) = job.waits {
-                tell(&mut posts, shard, number, status);
-            }
+            tell(&mut posts, job.waits, status);
         }
         posts
     }
@@ -354,7 +351,7 @@ impl Sharer {
                     if !here && self.own.len() < MOST_GONE {
                         let (call_id, cseq) = (value.call_id.into(), value.cseq);
                         let change = Change { field: name.to_owned(), call_id, cseq, what: What::Forget, before: None };
-                        self.own.push_back(Job { aor: aor.into(), changes: vec![change], waits: None });
+                        self.own.push_back(Job { aor: aor.into(), changes: vec![change], waits: Waits::Nobody });
                     }
                     return false;
                 }
@@ -476,7 +473,7 @@ impl Sharer {
             }
         }
         if !changes.is_empty() {
-            self.own.push_back(Job { aor: aor.into(), changes, waits: None });
+            self.own.push_back(Job { aor: aor.into(), changes, waits: Waits::Nobody });
         }
     }
 
@@ -527,8 +524,22 @@ fn none() -> Reply {
     Err("no answer".to_owned())
 }
 
-/// Says what became of a REGISTER.
-fn tell(posts: &mut Posts, shard: u16, number: u64, status: Option<u16>) {
+/// Says what became of a change to who waits for it.
+fn tell(posts: &mut Posts, waits: Waits, status: Option<u16>) {
+    let (shard, number) = match waits {
+        Waits::Nobody => return,
+        Waits::Register(shard, number) => (shard, number),
+        Waits::Told(told) => {
+            let outcome = match status {
+                None => Ok(()),
+                Some(500) => Err(NotKept::Overtaken),
+                Some(_) => Err(NotKept::Failing),
+            };
+            // Who does not wait any more need not be told.
+            let _ = told.try_send(outcome);
+            return;
+        }
+    };
     let at = posts.iter().position(|(other, _)| *other == shard).unwrap_or_else(|| {
         posts.push((shard, Written { up_to: 0, refused: Vec::new() }));
         posts.len() - 1

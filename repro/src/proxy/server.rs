@@ -13,6 +13,7 @@ use crate::provisioning::{AccessList, Provisioning, Trust};
 use crate::routing::dial::DialPlan;
 use crate::silo::Silo;
 use crate::store::{Journal, NotKept};
+use crossbeam_channel::Receiver;
 use rutil::hash::Keyed;
 use rutil::{Rng, Time};
 use stack::transport::{Flow, TransportTable};
@@ -157,6 +158,11 @@ impl Server {
         let _ = self.shared.epoch.set(epoch);
     }
 
+    /// A time as RFC 3339 has it, in UTC with milliseconds, once the epoch is known.
+    pub fn timestamp(&self, at: Time) -> Option<String> {
+        Some(crate::accounting::timestamp(at, *self.shared.epoch.get()?))
+    }
+
     /// A time in seconds after the Unix epoch, once that is known.
     pub fn unix_seconds(&self, at: Time) -> Option<u64> {
         Some((*self.shared.epoch.get()? + at.since(Time::ZERO)).as_secs())
@@ -240,6 +246,23 @@ impl Server {
             Some(Keeper::Cluster(cluster)) => cluster.note(aor, gone.iter().map(forget).collect()),
             Some(Keeper::Store(journal)) => journal.note(aor),
             None => Ok(()),
+        }
+    }
+
+    /// Has it kept that these bindings are gone: a place was reserved for that. What comes of it is told there; nothing is
+    /// where nothing is kept.
+    ///
+    /// # Errors
+    /// When nobody keeps anything any more.
+    pub(crate) fn keep_gone(
+        &self,
+        aor: &str,
+        gone: &[Binding],
+    ) -> Result<Option<Receiver<Result<(), NotKept>>>, NotKept> {
+        match self.keeper() {
+            Some(Keeper::Cluster(cluster)) => cluster.write_told(aor, gone.iter().map(forget).collect()).map(Some),
+            Some(Keeper::Store(journal)) => journal.save_told(aor).map(Some),
+            None => Ok(None),
         }
     }
 

@@ -33,13 +33,24 @@ pub struct Published {
     pub file: Arc<Records>,
 }
 
+/// Who waits until something is kept.
+#[derive(Debug)]
+pub enum Waits {
+    /// Nobody.
+    Nobody,
+    /// A REGISTER: its shard, and its number there.
+    Register(u16, u64),
+    /// Whoever has the other end of this.
+    Told(Sender<Result<(), NotKept>>),
+}
+
 /// What the thread of the store is to do.
 pub(super) enum Job {
     /// Write what an address-of-record has.
     Save {
         aor: Box<str>,
-        /// Who waits for that, and the number it waits for.
-        waits: Option<(u16, u64)>,
+        /// Who waits for that.
+        waits: Waits,
     },
     /// Write what is there, and end.
     Stop,
@@ -99,6 +110,9 @@ pub enum NotKept {
     /// It cannot write.
     #[error("the store cannot write")]
     Failing,
+    /// Another node was there before.
+    #[error("another node has changed it meanwhile")]
+    Overtaken,
 }
 
 /// An order is not taken.
@@ -161,7 +175,17 @@ impl Journal {
     /// # Errors
     /// When the store is gone.
     pub fn save(&self, aor: &str, shard: u16, number: u64) -> Result<(), NotKept> {
-        self.send(Job::Save { aor: aor.into(), waits: Some((shard, number)) })
+        self.send(Job::Save { aor: aor.into(), waits: Waits::Register(shard, number) })
+    }
+
+    /// The same for whoever can wait himself.
+    ///
+    /// # Errors
+    /// When the store is gone.
+    pub fn save_told(&self, aor: &str) -> Result<Receiver<Result<(), NotKept>>, NotKept> {
+        let (told, outcome) = bounded(1);
+        self.send(Job::Save { aor: aor.into(), waits: Waits::Told(told) })?;
+        Ok(outcome)
     }
 
     /// The same where nobody waits.
@@ -171,7 +195,7 @@ impl Journal {
     pub fn note(&self, aor: &str) -> Result<(), NotKept> {
         self.notes.take()?;
         // Who is not heard any more is nobody's loss.
-        let _ = self.send(Job::Save { aor: aor.into(), waits: None });
+        let _ = self.send(Job::Save { aor: aor.into(), waits: Waits::Nobody });
         Ok(())
     }
 
@@ -235,9 +259,9 @@ impl Journal {
     /// The thread has taken this from the FIFO.
     pub(super) fn taken(&self, job: &Job) {
         match job {
-            // A REGISTER has its place until it is answered.
-            Job::Save { waits: Some(_), .. } | Job::Stop => {}
-            Job::Save { waits: None, .. } => self.notes.give_back(1),
+            // Who waits has his place until he is answered.
+            Job::Save { waits: Waits::Register(..) | Waits::Told(_), .. } | Job::Stop => {}
+            Job::Save { waits: Waits::Nobody, .. } => self.notes.give_back(1),
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) mod tests;
 
 pub use bindings::Batch;
 pub use change::Change;
-pub use journal::{Journal, MOST_UNSAVED, NotKept, NotOrdered, Outcome, Published, Saved};
+pub use journal::{Journal, MOST_UNSAVED, NotKept, NotOrdered, Outcome, Published, Saved, Waits};
 pub(crate) use journal::{MOST_NOTES, Places};
 pub use messages::MessageRow;
 pub use service::{Running, Service};

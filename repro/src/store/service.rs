@@ -7,7 +7,7 @@
 
 mod messages;
 
-use super::journal::{Job, Journal, Saved};
+use super::journal::{Job, Journal, NotKept, Saved, Waits};
 use super::outbox::Outbox;
 use super::publisher::Publisher;
 use super::source::{Source, Wait};
@@ -252,7 +252,7 @@ impl Service {
         if matches!(first, Job::Save { .. }) {
             gather();
         }
-        let mut waiting: Vec<(u16, u64)> = Vec::new();
+        let (mut waiting, mut told): (Vec<(u16, u64)>, Vec<_>) = Default::default();
         let mut stopped = false;
         let rest: Vec<Job> = self.jobs.try_iter().collect();
         for job in std::iter::once(first).chain(rest) {
@@ -260,11 +260,13 @@ impl Service {
             match job {
                 Job::Save { aor, waits } => {
                     self.unsaved.insert(aor);
-                    if let Some((shard, number)) = waits {
-                        match waiting.iter_mut().find(|(other, _)| *other == shard) {
+                    match waits {
+                        Waits::Nobody => {}
+                        Waits::Register(shard, number) => match waiting.iter_mut().find(|(other, _)| *other == shard) {
                             Some((_, last)) => *last = number.max(*last),
                             None => waiting.push((shard, number)),
-                        }
+                        },
+                        Waits::Told(one) => told.push(one),
                     }
                 }
                 Job::Stop => stopped = true,
@@ -272,6 +274,11 @@ impl Service {
         }
         let kept = self.save(server);
         waiting.into_iter().for_each(|(shard, up_to)| outbox.push(shard, Saved { up_to, kept }));
+        let outcome = if kept { Ok(()) } else { Err(NotKept::Failing) };
+        // Who does not wait any more need not be told.
+        for one in told {
+            let _ = one.try_send(outcome);
+        }
         stopped
     }
 

@@ -2,9 +2,32 @@
 
 use super::{Call, Outcome, Refused, page};
 use crate::location::{Binding, By, Record, StoreFull};
+use crate::proxy::{Keeper, Server};
+use crate::store::NotKept;
 use rutil::Time;
 use serde_json::{Value, json};
 use stack::uri::Uri;
+use std::time::Duration;
+
+/// How long what keeps bindings may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A place with what keeps bindings, until this is dropped.
+struct Place<'s>(Option<Keeper<'s>>);
+
+impl<'s> Place<'s> {
+    fn take(server: &'s Server) -> Result<Self, NotKept> {
+        let keeper = server.keeper();
+        keeper.map_or(Ok(()), Keeper::reserve)?;
+        Ok(Place(keeper))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.into_iter().for_each(Keeper::release);
+    }
+}
 
 /// An address-of-record with its contacts.
 fn shown(aor: &str, record: &Record, now: Time) -> Value {
@@ -62,13 +85,24 @@ pub(super) fn remove(call: &Call<'_>) -> Outcome {
         return Err(Refused::not_found("contact", wanted));
     }
     let server = &call.parts.server;
+    let unable = |error: NotKept| match error {
+        NotKept::Overtaken => Refused::new(409, error.to_string()),
+        error => Refused::new(503, error.to_string()),
+    };
+    // Before anything is changed: who is refused has changed nothing.
+    let place = Place::take(server).map_err(unable)?;
     let mut gone = Vec::new();
     let remove = |own: &mut Vec<Binding>| -> Result<(), StoreFull> {
         gone.extend(own.extract_if(.., |binding| is_meant(binding)));
         Ok(())
     };
     let left = server.location().update(aor, now, remove).map_err(|error| Refused::new(503, error.to_string()))?;
-    server.note_gone(aor, &gone);
+    let kept = if gone.is_empty() { None } else { server.keep_gone(aor, &gone).map_err(unable)? };
     tracing::info!(aor, contact = wanted, "contacts were removed by an operator");
+    if let Some(kept) = kept {
+        let late = "it is removed here; it is not yet known whether that is kept";
+        kept.recv_timeout(PATIENCE).map_err(|_| Refused::new(503, late))?.map_err(unable)?;
+    }
+    drop(place);
     Ok((200, json!({"removed": gone.len(), "left": left.len()})))
 }

@@ -55,7 +55,7 @@ impl Service {
     /// Whose bindings are to be written with nobody waiting, without doing it.
     pub(crate) fn noted(&self) -> Vec<Box<str>> {
         let noted = |job| match job {
-            Job::Save { aor, waits: None } => Some(aor),
+            Job::Save { aor, waits: Waits::Nobody } => Some(aor),
             _ => None,
         };
         self.jobs.try_iter().filter_map(noted).collect()
