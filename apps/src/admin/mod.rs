@@ -202,7 +202,7 @@ impl Desk {
             Method::POST => api::Method::Post,
             Method::PUT => api::Method::Put,
             Method::DELETE => api::Method::Delete,
-            _ => return not_allowed("GET, POST, PUT, DELETE"),
+            _ => api::Method::Other,
         };
         let body = Limited::new(body, api::MOST_BODY).collect();
         let body = match tokio::time::timeout(BODY_LIMIT, body).await {

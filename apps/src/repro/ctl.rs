@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done; 1 refused, or not there; 2 wrong arguments.
 
+use super::tables::{self, Shown};
 use super::{Args, PROGRAM, configure};
 use crate::terminal::say;
 use clap::Subcommand;
@@ -15,7 +16,7 @@ use hyper_util::rt::TokioExecutor;
 use repro::config::{AdminToken, ConfigError};
 use repro::provisioning::one_line;
 use serde_json::{Value, json};
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -23,8 +24,6 @@ use std::time::Duration;
 const MOST_ANSWER: usize = 64 << 20;
 /// How long an answer may take: a reload with very many users takes seconds.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Most characters of a column.
-const WIDEST: usize = 60;
 
 /// Looks at a running proxy, or changes it.
 ///
@@ -49,8 +48,34 @@ enum What {
     Status,
     /// Show what was counted.
     Statistics,
-    /// Show the transactions that are alive.
-    Transactions,
+    /// Show the transactions that wait for something, the oldest first.
+    Transactions {
+        /// No more than these.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+        /// Those as well that only absorb what comes again.
+        #[arg(long)]
+        retired: bool,
+        /// How many are in which state instead.
+        #[arg(long)]
+        states: bool,
+    },
+    /// Show the messages of a call as they come and go: `trace ID --begin`, then `trace ID`; without an ID what there is.
+    Trace {
+        /// The Call-ID.
+        call_id: Option<String>,
+        /// Record them from now on.
+        #[arg(long, requires = "call_id", conflicts_with = "stop")]
+        begin: bool,
+        /// For so long: 300 unless it is said, 3600 at most.
+        #[arg(long, requires = "begin")]
+        seconds: Option<u64>,
+        /// Record no more, and forget them.
+        #[arg(long, requires = "call_id")]
+        stop: bool,
+    },
+    /// Show the nodes of [cluster], and which of them live.
+    Nodes,
     /// Show who is registered.
     Registrations {
         /// Only those with this in the address-of-record or in a contact.
@@ -254,44 +279,67 @@ impl Caller {
     async fn perform(&self, ctl: &Ctl) -> Result<(), CtlError> {
         let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
         let record = |kind: &str, key: &str| format!("/{}s/{}", escaped(kind), escaped(key));
-        let (answer, table): (Value, fn(&Value) -> Table) = match &ctl.what {
-            What::Status => (self.ask(get, "/status", None).await?, fields),
-            What::Statistics => (self.ask(get, "/statistics", None).await?, fields),
-            What::Transactions => (self.ask(get, "/transactions", None).await?, transactions),
-            What::Registrations { search } => (self.all("/registrations", search.as_deref()).await?, registrations),
+        let (answer, shown): (Value, fn(&Value) -> Shown) = match &ctl.what {
+            What::Status => (self.ask(get, "/status", None).await?, tables::fields),
+            What::Statistics => (self.ask(get, "/statistics", None).await?, tables::fields),
+            What::Transactions { states: true, .. } => {
+                (self.ask(get, "/transactions?limit=1", None).await?, tables::states)
+            }
+            What::Transactions { limit, retired, .. } => {
+                let path = format!("/transactions?limit={limit}&retired={retired}");
+                (self.ask(get, &path, None).await?, tables::transactions)
+            }
+            What::Trace { call_id: None, .. } => (self.ask(get, "/traces", None).await?, tables::traces),
+            What::Trace { call_id: Some(call_id), begin: true, seconds, .. } => {
+                let body = json!({"call_id": call_id, "seconds": seconds});
+                (self.ask(post, "/traces", Some(&body)).await?, tables::fields)
+            }
+            What::Trace { call_id: Some(call_id), stop, .. } => {
+                let path = format!("/traces/{}", escaped(call_id));
+                match stop {
+                    true => (self.ask(delete, &path, None).await?, tables::fields),
+                    false => (self.ask(get, &path, None).await?, tables::recording),
+                }
+            }
+            What::Nodes => (self.ask(get, "/nodes", None).await?, tables::nodes),
+            What::Registrations { search } => {
+                (self.all("/registrations", search.as_deref()).await?, tables::registrations)
+            }
             What::Unregister { aor, contact } => {
                 let contact = contact.as_ref().map(|uri| format!("?contact={}", escaped(uri))).unwrap_or_default();
-                (self.ask(delete, &format!("/registrations/{}{contact}", escaped(aor)), None).await?, fields)
+                (self.ask(delete, &format!("/registrations/{}{contact}", escaped(aor)), None).await?, tables::fields)
             }
             What::List { kind, search } => {
-                (self.all(&format!("/{}s", escaped(kind)), search.as_deref()).await?, records)
+                (self.all(&format!("/{}s", escaped(kind)), search.as_deref()).await?, tables::records)
             }
-            What::Get { kind, key } => (self.ask(get, &record(kind, key), None).await?, fields),
+            What::Get { kind, key } => (self.ask(get, &record(kind, key), None).await?, tables::fields),
             What::Set { kind, record } => {
-                (self.ask(put, &format!("/{}s", escaped(kind)), Some(&object(record)?)).await?, fields)
+                (self.ask(put, &format!("/{}s", escaped(kind)), Some(&object(record)?)).await?, tables::fields)
             }
-            What::Remove { kind, key } => (self.ask(delete, &record(kind, key), None).await?, fields),
-            What::Trunks { out: None, into: None, .. } => (self.all("/trunks", None).await?, trunks),
+            What::Remove { kind, key } => (self.ask(delete, &record(kind, key), None).await?, tables::fields),
+            What::Trunks { out: None, into: None, .. } => (self.all("/trunks", None).await?, tables::trunks),
             What::Trunks { out, into, contact } => {
                 let name = out.as_ref().or(into.as_ref()).map_or("", String::as_str);
                 let body = json!({"in_service": into.is_some(), "contact": contact});
-                (self.ask(put, &format!("/trunks/{}/service", escaped(name)), Some(&body)).await?, fields)
+                (self.ask(put, &format!("/trunks/{}/service", escaped(name)), Some(&body)).await?, tables::fields)
             }
-            What::Bans => (self.ask(get, "/bans", None).await?, bans),
+            What::Bans => (self.ask(get, "/bans", None).await?, tables::bans),
             What::Ban { address, seconds } => {
-                (self.ask(post, "/bans", Some(&json!({"address": address, "seconds": seconds}))).await?, fields)
+                (self.ask(post, "/bans", Some(&json!({"address": address, "seconds": seconds}))).await?, tables::fields)
             }
-            What::Unban { address } => (self.ask(delete, &format!("/bans/{}", escaped(address)), None).await?, fields),
-            What::Log { filter: None } => (self.ask(get, "/log", None).await?, fields),
-            What::Log { filter } => (self.ask(put, "/log", Some(&json!({"filter": filter}))).await?, fields),
-            What::Reload => (self.ask(post, "/reload", None).await?, fields),
-            What::Drain => (self.ask(post, "/drain", None).await?, fields),
+            What::Unban { address } => {
+                (self.ask(delete, &format!("/bans/{}", escaped(address)), None).await?, tables::fields)
+            }
+            What::Log { filter: None } => (self.ask(get, "/log", None).await?, tables::fields),
+            What::Log { filter } => (self.ask(put, "/log", Some(&json!({"filter": filter}))).await?, tables::fields),
+            What::Reload => (self.ask(post, "/reload", None).await?, tables::fields),
+            What::Drain => (self.ask(post, "/drain", None).await?, tables::fields),
         };
         let mut out = io::stdout().lock();
         if ctl.json {
             writeln!(out, "{answer}")?;
         } else {
-            table(&answer).write(&mut out)?;
+            shown(&answer).write(&mut out)?;
         }
         Ok(())
     }
@@ -307,123 +355,6 @@ fn object(text: &str) -> Result<Value, CtlError> {
     if value.is_object() { Ok(value) } else { Err(CtlError::Json(one_line(text))) }
 }
 
-/// Rows of columns.
-struct Table {
-    head: &'static [&'static str],
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
-        let shown = |text: &str| text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>();
-        let head: Vec<String> = self.head.iter().map(|name| name.to_uppercase()).collect();
-        let width = |at: usize| {
-            let of_rows = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
-            of_rows.chain(head.get(at).map(String::len)).max().unwrap_or(0).min(WIDEST)
-        };
-        let widths: Vec<usize> = (0..self.head.len().max(2)).map(width).collect();
-        let is_told = io::stdout().is_terminal() || !self.head.is_empty();
-        let lines = (is_told && !head.is_empty()).then_some(&head).into_iter().chain(&self.rows);
-        for line in lines {
-            let last = line.len().saturating_sub(1);
-            for (at, cell) in line.iter().enumerate() {
-                let width = widths.get(at).copied().unwrap_or(0);
-                if at < last { write!(out, "{:width$}  ", shown(cell))? } else { writeln!(out, "{}", shown(cell))? }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A value as one cell.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// Each leaf on a line, by its path.
-fn fields(answer: &Value) -> Table {
-    fn walk(path: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
-        match value {
-            Value::Object(inner) => inner.iter().for_each(|(name, value)| {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                walk(&path, value, rows);
-            }),
-            Value::Array(items) if items.iter().any(Value::is_object) => {
-                for item in items.iter().filter_map(Value::as_object) {
-                    let pairs: Vec<String> =
-                        item.iter().map(|(name, value)| format!("{name}={}", cell(value))).collect();
-                    rows.push(vec![path.to_owned(), pairs.join(" ")]);
-                }
-            }
-            Value::Array(items) => {
-                rows.push(vec![path.to_owned(), items.iter().map(cell).collect::<Vec<_>>().join(", ")])
-            }
-            leaf => rows.push(vec![path.to_owned(), cell(leaf)]),
-        }
-    }
-    let mut rows = Vec::new();
-    walk("", answer, &mut rows);
-    Table { head: &[], rows }
-}
-
-fn items(answer: &Value) -> impl Iterator<Item = &Value> {
-    answer["items"].as_array().into_iter().flatten()
-}
-
-fn registrations(answer: &Value) -> Table {
-    let rows = items(answer).flat_map(|item| {
-        let contacts = item["contacts"].as_array().into_iter().flatten();
-        contacts.map(|contact| {
-            let by = match &contact["reached_by"] {
-                Value::String(uri) => uri.clone(),
-                other if other["flow"].is_object() => {
-                    format!("flow {} {}", cell(&other["flow"]["transport"]), cell(&other["flow"]["peer"]))
-                }
-                other => format!("path {}", cell(&other["path"])),
-            };
-            vec![
-                cell(&item["aor"]),
-                cell(&contact["contact"]),
-                cell(&contact["expires_seconds"]),
-                cell(&contact["q"]),
-                by,
-            ]
-        })
-    });
-    Table { head: &["address-of-record", "contact", "expires", "q", "reached by"], rows: rows.collect() }
-}
-
-fn records(answer: &Value) -> Table {
-    let rows = items(answer).map(|item| vec![cell(&item["key"]), cell(&item["place"]), cell(&item["record"])]);
-    Table { head: &["key", "place", "record"], rows: rows.collect() }
-}
-
-fn trunks(answer: &Value) -> Table {
-    let rows = items(answer).flat_map(|item| {
-        let contacts = item["contacts"].as_array().into_iter().flatten();
-        contacts.map(|contact| {
-            let by_hand = if contact["forced_out"] == true { "by hand" } else { "" };
-            vec![cell(&item["key"]), cell(&contact["contact"]), cell(&contact["state"]), by_hand.to_owned()]
-        })
-    });
-    Table { head: &["trunk", "contact", "state", ""], rows: rows.collect() }
-}
-
-fn bans(answer: &Value) -> Table {
-    let rows = items(answer).map(|item| vec![cell(&item["address"]), cell(&item["seconds"])]);
-    Table { head: &["address", "seconds"], rows: rows.collect() }
-}
-
-fn transactions(answer: &Value) -> Table {
-    let states = answer["states"].as_array().into_iter().flatten();
-    let rows = states.map(|one| vec![cell(&one["kind"]), cell(&one["state"]), cell(&one["alive"])]);
-    Table { head: &["kind", "state", "alive"], rows: rows.collect() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -432,28 +363,6 @@ mod tests {
     #[test]
     fn the_arguments_do_not_get_in_each_others_way() {
         Args::command().debug_assert();
-    }
-
-    fn written(table: Table) -> String {
-        let mut out = Vec::new();
-        table.write(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn tables_have_columns_and_no_control_characters() {
-        let answer = json!({"items": [
-            {"aor": "a@h", "contacts": [
-                {"contact": "sip:a@192.0.2.1", "expires_seconds": 60, "q": 1.0, "reached_by": "uri"},
-                {"contact": "sip:\u{1b}[2J@h", "expires_seconds": 7, "q": 0.5,
-                 "reached_by": {"flow": {"transport": "tcp", "peer": "192.0.2.2:5060"}}},
-            ]},
-        ]});
-        let expected = "ADDRESS-OF-RECORD  CONTACT          EXPIRES  Q    REACHED BY\n\
-                        a@h                sip:a@192.0.2.1  60       1.0  uri\n\
-                        a@h                sip:\u{fffd}[2J@h       7        0.5  flow tcp 192.0.2.2:5060\n";
-        assert_eq!(written(registrations(&answer)), expected);
-        assert_eq!(written(fields(&json!({"a": {"b": 1, "c": null}, "d": ["x", "y"]}))), "a.b  1\na.c  -\nd    x, y\n");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod ctl;
 mod levers;
 mod provision;
 mod service_manager;
+mod tables;
 
 use crate::admin::{self, AdminError};
 use crate::http_client::{self, HttpError};
@@ -21,6 +22,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use provision::{PASSWORD, Task, TaskError, perform};
 use repro::accounting;
 use repro::admin::api::Control as _;
+use repro::admin::traces::Traces;
 use repro::admin::{Operation, Parts};
 use repro::cluster::Cluster;
 use repro::cluster::sharer::Sharer;
@@ -281,6 +283,11 @@ fn start(
     more(&mut builder, &mut processors);
     let chains = processors.chains(&config.chains)?;
     builder = builder.clock(clock.clone());
+    let traces = Arc::<Traces>::default();
+    if config.admin.is_some() {
+        let told = traces.clone();
+        builder = builder.on_message_of(traces.calls(), move |message| told.take(message));
+    }
     let server = Arc::new(Server::new(config, chains, &mut rng).with_provisioning(service.provisioning()));
     let shared =
         server.config().cluster.as_ref().map(|settings| share(settings, &server, &clock, &mut rng)).transpose()?;
@@ -305,7 +312,7 @@ fn start(
     let accounting = accounting.transpose().map_err(StartError::Thread)?;
     let journal = store.journal();
     let server = Arc::new(server.without_provisioning());
-    Ok((Parts { stack, server, journal, clock }, Writers { store, accounting }))
+    Ok((Parts { stack, server, journal, traces, clock }, Writers { store, accounting }))
 }
 
 /// Makes this a node of those that share their bindings, and waits for what the others have.

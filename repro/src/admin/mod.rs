@@ -1,13 +1,15 @@
 //! What an operator sees of a running proxy, and may change. All of it is questions and answers: the HTTP server that
 //! carries them is the program's.
 //!
-//! Nothing here runs on a shard or waits for one: what is counted is read where it is counted, bindings and bans behind
-//! the locks that they have anyway, a sixteenth of the bindings at a time.
+//! No shard waits for any of it: what is counted is read where it is counted, bindings and bans behind the locks that they
+//! have anyway, a sixteenth of the bindings at a time; the list of transactions is asked for, some slots between two messages;
+//! and a message of a call that is traced is put aside ([`traces`]).
 
 pub mod api;
 mod exposition;
 mod metrics;
 mod stack_metrics;
+pub mod traces;
 
 pub use metrics::ProcessUsage;
 
@@ -18,6 +20,7 @@ use rutil::{Clock as _, RealClock, Time};
 use stack::Stack;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use traces::Traces;
 
 /// A proxy that has started.
 pub struct Parts {
@@ -27,6 +30,8 @@ pub struct Parts {
     pub server: Arc<Server>,
     /// The way to the thread of the store.
     pub journal: Arc<Journal>,
+    /// Messages of calls that an operator wants to see.
+    pub traces: Arc<Traces>,
     /// The clock of all of them.
     pub clock: RealClock,
 }

@@ -10,16 +10,16 @@ use std::process::{Command, Output};
 use tests::peers::{Repro, repro_binary};
 
 /// A proxy with a store and a token, and its API.
-struct Api {
-    repro: Repro,
-    site: Site,
-    http: SocketAddr,
+pub(crate) struct Api {
+    pub(crate) repro: Repro,
+    pub(crate) site: Site,
+    pub(crate) http: SocketAddr,
 }
 
 const STORE: &str = "[store]\npath = \"repro.db\"\n";
 
 impl Api {
-    fn start(name: &str, more: &str) -> Self {
+    pub(crate) fn start(name: &str, more: &str) -> Self {
         let admin = format!("[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{TOKEN}\"\n");
         let site = Site::new(name, &format!("{more}\n{admin}"));
         let config = site.config();
@@ -29,16 +29,16 @@ impl Api {
         Api { repro, site, http }
     }
 
-    fn sip(&self) -> SocketAddr {
+    pub(crate) fn sip(&self) -> SocketAddr {
         address(&self.repro, "udp")
     }
 
-    fn raw(&self, method: &str, path: &str, lines: &str, body: &str) -> Answer {
+    pub(crate) fn raw(&self, method: &str, path: &str, lines: &str, body: &str) -> Answer {
         let lines = format!("Authorization: Bearer {TOKEN}\r\n{lines}");
         ask(self.http, method, &format!("/api/v1{path}"), &lines, body)
     }
 
-    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let (lines, body) = match body {
             Value::Null => ("", String::new()),
             body => ("Content-Type: application/json\r\n", body.to_string()),
@@ -48,14 +48,14 @@ impl Api {
         (answer.status, json)
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (status, json) = self.ask("GET", path, &Value::Null);
         assert_eq!(status, 200, "{path}: {json}");
         json
     }
 
     /// Why it was refused: status, field and message.
-    fn refused(&self, method: &str, path: &str, body: &Value) -> (u16, String, String) {
+    pub(crate) fn refused(&self, method: &str, path: &str, body: &Value) -> (u16, String, String) {
         let (status, json) = self.ask(method, path, body);
         let error = &json["error"];
         assert!(status >= 400 && error["status"] == status, "{method} {path}: {status} {json}");
@@ -63,20 +63,20 @@ impl Api {
     }
 
     /// Runs `repro ctl` with the address and the token in its environment.
-    fn ctl(&self, args: &[&str]) -> Output {
+    pub(crate) fn ctl(&self, args: &[&str]) -> Output {
         let mut command = Command::new(repro_binary().expect("it can be built"));
         command.arg("ctl").args(["--url", &format!("http://{}", self.http)]).args(args);
         command.env("REPRO_ADMIN__LISTEN", self.http.to_string()).env("REPRO_ADMIN__TOKEN", TOKEN);
         command.output().expect("it runs")
     }
 
-    fn ctl_done(&self, args: &[&str]) -> String {
+    pub(crate) fn ctl_done(&self, args: &[&str]) -> String {
         let output = self.ctl(args);
         assert!(output.status.success() && output.stderr.is_empty(), "{args:?}: {output:?}");
         String::from_utf8(output.stdout).expect("text")
     }
 
-    fn ctl_refused(&self, args: &[&str]) -> String {
+    pub(crate) fn ctl_refused(&self, args: &[&str]) -> String {
         let output = self.ctl(args);
         let said = String::from_utf8(output.stderr).expect("text");
         assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{args:?}: {said}");

@@ -1,9 +1,11 @@
 //! Several nodes with one location service, and what becomes of it when Redis or a node is stopped, frozen or killed.
 
+use crate::admin::{ask, get};
 use crate::end::signal;
 use crate::phone::Phone;
 use crate::repro::{File, LIMIT, address};
 use rutil::{Clock as _, RealClock, Time};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -35,19 +37,19 @@ impl Site {
             "domains = [\"test.example\"]\npin_runners = false\n[nat]\ndetect = \"auto\"\n[log]\nfilter = \"info\"\n\
              [registrar]\nmin_expires = 1\n\
              [cluster]\nnode = \"{name}\"\nredis = [\"redis://{}\"]\npassword = \"{PASSWORD}\"\n\
-             secret = \"{SECRET}\"\n",
+             secret = \"{SECRET}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n",
             self.redis.address()
         );
         let file = File::new(&format!("cluster-{}-{name}", self.redis.address().ip()), &text);
         let args = ["--config", file.name(), "--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"];
-        let node = Repro::start(&args, 2).expect("it starts");
+        let node = Repro::start(&args, 3).expect("it starts");
         self.files.push(file);
         node
     }
 }
 
 /// Does something again and again until it gives something.
-fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let clock = RealClock::new();
     while clock.now() < Time::ZERO + LIMIT {
         if let Some(found) = ask() {
@@ -162,6 +164,50 @@ fn who_registers_with_one_node_is_reached_by_the_other() {
     let mut other = Device::new();
     assert_eq!(other.bind(b, "bob"), Some(200));
     until("a knows bob", || (device.contacts(a, "bob") == 1).then_some(()));
+}
+
+/// What the API of a node says of all nodes.
+fn nodes(http: SocketAddr) -> Value {
+    let (status, body) = get(http, "/api/v1/nodes");
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).expect("JSON")
+}
+
+#[test]
+fn an_operator_sees_which_nodes_live_and_removes_a_contact_for_all() {
+    if !available("redis-server") {
+        return;
+    }
+    let mut site = Site::start();
+    let (first, second) = (site.node("a"), site.node("b"));
+    let (a, http) = (address(&first, "udp"), address(&second, "http"));
+    let alive = |told: &Value| -> Vec<(String, bool)> {
+        let items = told["items"].as_array().into_iter().flatten();
+        items.map(|one| (one["node"].as_str().unwrap_or_default().to_owned(), one["alive"] == true)).collect()
+    };
+    let both = |first: bool| vec![("a".to_owned(), first), ("b".to_owned(), true)];
+    let told = until("both live", || Some(nodes(http)).filter(|told| alive(told) == both(true)));
+    assert_eq!(
+        (&told["node"], &told["connected"], &told["items"][1]["own"]),
+        (&json!("b"), &json!(true), &json!(true))
+    );
+    // A contact of the other node's is removed here, and is gone there.
+    let mut device = Device::new();
+    assert_eq!(device.bind(a, "bob"), Some(200));
+    let path = "/api/v1/registrations/bob%40test.example";
+    until("b knows bob", || (get(http, path).0 == 200).then_some(()));
+    let removed = ask(http, "DELETE", path, "", "");
+    assert_eq!(removed.status, 200, "{removed:?}");
+    until("a knows that he is gone", || (device.contacts(a, "bob") == 0).then_some(()));
+    drop(first);
+    until("one is gone", || (alive(&nodes(http)) == both(false)).then_some(()));
+    // Without Redis nothing is removed.
+    assert_eq!(device.bind(address(&second, "udp"), "carol"), Some(200));
+    let path = "/api/v1/registrations/carol%40test.example";
+    assert_eq!(get(http, path).0, 200);
+    drop(site.redis);
+    until("Redis is gone", || (nodes(http)["connected"] == false).then_some(()));
+    assert_eq!((ask(http, "DELETE", path, "", "").status, get(http, path).0), (503, 200));
 }
 
 /// A device that only its flow leads to, as of a phone behind a NAT.

@@ -3,6 +3,8 @@
 mod accounting;
 mod admin;
 mod admin_api;
+mod admin_calls;
+mod admin_described;
 mod admin_page;
 mod apart;
 mod cluster;

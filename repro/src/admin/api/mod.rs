@@ -3,12 +3,15 @@
 //! It may wait for the disk and walks tables, so it belongs to a thread that may. What is changed in the store is in use
 //! when the answer comes.
 
+mod nodes;
 mod openapi;
 mod records;
 mod registrations;
 mod running;
+mod schemas;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use super::{Operation, Parts};
 use crate::provisioning::one_line;
@@ -32,6 +35,8 @@ pub enum Method {
     Post,
     Put,
     Delete,
+    /// One that nothing is done by.
+    Other,
 }
 
 impl Method {
@@ -42,6 +47,7 @@ impl Method {
             Method::Post => "POST",
             Method::Put => "PUT",
             Method::Delete => "DELETE",
+            Method::Other => "",
         }
     }
 }
@@ -125,19 +131,30 @@ impl Call<'_> {
         self.names.get(at).map_or("", String::as_str)
     }
 
+    fn given(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter; empty without.
     fn param(&self, name: &str) -> &str {
-        self.query.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value)
+        self.given(name).unwrap_or_default()
     }
 
     /// How many items are wanted.
     fn limit(&self) -> Result<usize, Refused> {
-        match self.param("limit") {
-            "" => Ok(PAGE),
-            text => {
-                text.parse().ok().filter(|limit| (1..=MOST_PAGE).contains(limit)).ok_or_else(|| {
-                    Refused::field(400, "limit", format!("{}: expected 1 to {MOST_PAGE}", one_line(text)))
-                })
-            }
+        let Some(text) = self.given("limit") else { return Ok(PAGE) };
+        text.parse()
+            .ok()
+            .filter(|limit| (1..=MOST_PAGE).contains(limit))
+            .ok_or_else(|| Refused::field(400, "limit", format!("{}: expected 1 to {MOST_PAGE}", one_line(text))))
+    }
+
+    /// Whether something is wanted.
+    fn flag(&self, name: &str) -> Result<bool, Refused> {
+        match self.given(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(text) => Err(Refused::field(400, name, format!("{}: expected true or false", one_line(text)))),
         }
     }
 
@@ -160,51 +177,133 @@ struct Route {
     summary: &'static str,
     /// The parameters of the query.
     query: &'static [&'static str],
+    /// The statuses of what was done.
+    done: &'static [u16],
+    /// The schema of the answer then: one of [`schemas`].
+    gives: &'static str,
+    /// Statuses of refusals, besides those that everything may be refused with.
+    refused: &'static [u16],
     handler: Handler,
 }
 
 const fn route(method: Method, path: &'static str, summary: &'static str, handler: Handler) -> Route {
-    Route { method, path, summary, query: &[], handler }
+    Route { method, path, summary, query: &[], done: &[200], gives: "", refused: &[], handler }
 }
 
 const fn listing(path: &'static str, summary: &'static str, handler: Handler) -> Route {
-    Route { method: Method::Get, path, summary, query: &["search", "after", "limit"], handler }
+    route(Method::Get, path, summary, handler).query(&["search", "after", "limit"])
+}
+
+impl Route {
+    const fn query(mut self, names: &'static [&'static str]) -> Self {
+        self.query = names;
+        self
+    }
+
+    const fn done(mut self, statuses: &'static [u16]) -> Self {
+        self.done = statuses;
+        self
+    }
+
+    const fn gives(mut self, schema: &'static str) -> Self {
+        self.gives = schema;
+        self
+    }
+
+    const fn refused(mut self, statuses: &'static [u16]) -> Self {
+        self.refused = statuses;
+        self
+    }
 }
 
 /// Everything that can be done. The first that fits counts; those of `{records}` are for each kind of records.
 const ROUTES: &[Route] = &[
-    route(Method::Get, "/openapi.json", "This description.", |_| Ok((200, openapi::document()))),
-    route(Method::Get, "/status", "Whether the proxy is ready, and what it has.", running::status),
-    route(Method::Get, "/statistics", "Everything that is counted, since the start.", running::statistics),
-    route(Method::Get, "/transactions", "Transactions that are alive, by kind and state.", running::transactions),
-    listing("/registrations", "Registered contacts, by address-of-record.", registrations::list),
-    route(Method::Get, "/registrations/{aor}", "The contacts of an address-of-record.", registrations::show),
-    Route {
-        method: Method::Delete,
-        path: "/registrations/{aor}",
-        summary: "Removes the contacts of an address-of-record, or the one that `contact` names.",
-        query: &["contact"],
-        handler: registrations::remove,
-    },
+    route(Method::Get, "/openapi.json", "This description.", |_| Ok((200, openapi::document()))).gives("object"),
+    route(Method::Get, "/status", "Whether the proxy is ready, and what it has.", running::status).gives("status"),
+    route(Method::Get, "/statistics", "Everything that is counted, since the start.", running::statistics)
+        .gives("object"),
+    route(
+        Method::Get,
+        "/transactions",
+        "Transactions that are alive: how many in which state, and the oldest of those that wait for something, or with \
+         `retired` of all.",
+        running::transactions,
+    )
+    .query(&["limit", "retired"])
+    .gives("transactions"),
+    listing("/registrations", "Registered contacts, by address-of-record.", registrations::list).gives("registrations"),
+    route(Method::Get, "/registrations/{aor}", "The contacts of an address-of-record.", registrations::show)
+        .gives("registration")
+        .refused(&[404]),
+    route(
+        Method::Delete,
+        "/registrations/{aor}",
+        "Removes the contacts of an address-of-record, or the one that `contact` names. Answers when that is kept.",
+        registrations::remove,
+    )
+    .query(&["contact"])
+    .gives("unregistered")
+    .refused(&[404, 409]),
     route(
         Method::Put,
         "/trunks/{name}/service",
         "Takes a trunk, or one contact, out of service, or puts it back.",
         running::service,
-    ),
-    route(Method::Get, "/bans", "Sources of which nothing is read.", running::bans),
-    route(Method::Post, "/bans", "Bans a source for some seconds.", running::ban),
-    route(Method::Delete, "/bans/{address}", "Lifts a ban.", running::lift),
-    route(Method::Get, "/log", "The filter of the log.", running::log),
-    route(Method::Put, "/log", "Another filter of the log, as `info,stack::transport=debug`.", running::set_log),
-    route(Method::Post, "/reload", "Reads configuration and certificates again, all or nothing.", running::reload),
-    route(Method::Post, "/drain", "Refuses what is new, finishes what is under way, and ends.", running::drain),
-    listing("/{records}", "Records of a kind, of configuration and store.", records::list),
-    route(Method::Post, "/{records}", "Adds a record to the store.", records::add),
-    route(Method::Put, "/{records}", "Writes a record of the store, whether or not it is there.", records::add),
-    route(Method::Get, "/{records}/{key}", "One record.", records::show),
-    route(Method::Put, "/{records}/{key}", "Writes a record of the store.", records::put),
-    route(Method::Delete, "/{records}/{key}", "Removes a record from the store.", records::remove),
+    )
+    .gives("service")
+    .refused(&[404]),
+    route(Method::Get, "/nodes", "The nodes of [cluster], and which of them live.", nodes::list).gives("nodes"),
+    route(Method::Get, "/traces", "Calls whose messages are recorded, or were.", traces::list).gives("traces"),
+    route(
+        Method::Post,
+        "/traces",
+        "Records the messages with a Call-ID from now on, for 300 seconds or as said; at the latest after an hour it ends by \
+         itself. Of one that is there: changes how long it lasts.",
+        traces::begin,
+    )
+    .done(&[200, 201])
+    .gives("trace")
+    .refused(&[409]),
+    route(
+        Method::Get,
+        "/traces/{call_id}",
+        "What was recorded: at most the latest 500 messages and 1 MiB, without credentials, keys and passwords.",
+        traces::read,
+    )
+    .gives("recording")
+    .refused(&[404]),
+    route(Method::Delete, "/traces/{call_id}", "Ends a recording, and forgets it.", traces::end)
+        .gives("removed")
+        .refused(&[404]),
+    route(Method::Get, "/bans", "Sources of which nothing is read.", running::bans).gives("bans"),
+    route(Method::Post, "/bans", "Bans a source for some seconds.", running::ban).done(&[201]).gives("ban"),
+    route(Method::Delete, "/bans/{address}", "Lifts a ban.", running::lift).gives("removed").refused(&[404]),
+    route(Method::Get, "/log", "The filter of the log.", running::log).gives("log"),
+    route(Method::Put, "/log", "Another filter of the log, as `info,stack::transport=debug`.", running::set_log)
+        .gives("log"),
+    route(Method::Post, "/reload", "Reads configuration and certificates again, all or nothing.", running::reload)
+        .gives("reloaded")
+        .refused(&[409]),
+    route(Method::Post, "/drain", "Refuses what is new, finishes what is under way, and ends.", running::drain)
+        .done(&[202])
+        .gives("draining"),
+    listing("/{records}", "Records of a kind, of configuration and store.", records::list).gives("records"),
+    route(Method::Post, "/{records}", "Adds a record to the store.", records::add)
+        .done(&[201])
+        .gives("record")
+        .refused(&[405, 409]),
+    route(Method::Put, "/{records}", "Writes a record of the store, whether or not it is there.", records::add)
+        .done(&[200, 201])
+        .gives("record")
+        .refused(&[405, 409]),
+    route(Method::Get, "/{records}/{key}", "One record.", records::show).gives("record").refused(&[404]),
+    route(Method::Put, "/{records}/{key}", "Writes a record of the store.", records::put)
+        .done(&[200, 201])
+        .gives("record")
+        .refused(&[405, 409]),
+    route(Method::Delete, "/{records}/{key}", "Removes a record from the store.", records::remove)
+        .gives("removed")
+        .refused(&[404, 405, 409]),
 ];
 
 /// What is in the places of `{…}`, if the path is one of these.

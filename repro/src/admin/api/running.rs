@@ -5,6 +5,7 @@ use crate::provisioning::one_line;
 use rutil::stats::Snapshot;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use stack::transaction::TransactionInfo;
 use stack::uri::Uri;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -34,6 +35,15 @@ pub(super) fn status(call: &Call<'_>) -> Outcome {
             "waiting": accounting.waiting(),
         })
     });
+    let cluster = server.cluster().map(|cluster| {
+        let nodes = cluster.nodes().all();
+        json!({
+            "node": cluster.own().node,
+            "connected": cluster.is_connected(),
+            "nodes": nodes.len(),
+            "alive": nodes.iter().filter(|node| node.is_alive()).count(),
+        })
+    });
     Ok((
         200,
         json!({
@@ -50,6 +60,7 @@ pub(super) fn status(call: &Call<'_>) -> Outcome {
             "publications": server.compositor().len(),
             "store": store,
             "accounting": accounting,
+            "cluster": cluster,
         }),
     ))
 }
@@ -128,7 +139,24 @@ pub(super) fn transactions(call: &Call<'_>) -> Outcome {
     let states: Vec<Value> =
         (all.states.iter()).map(|one| json!({"kind": one.kind, "state": one.state, "alive": one.alive})).collect();
     let (clients, servers) = (all.transactions.clients_alive, all.transactions.servers_alive);
-    Ok((200, json!({"clients_alive": clients, "servers_alive": servers, "states": states})))
+    let (limit, retired) = (call.limit()?, call.flag("retired")?);
+    let busy = |_| Refused::new(503, "a shard has no time to say which transactions it has: try again");
+    let (found, total) = call.parts.stack.transactions(limit, retired).map_err(busy)?;
+    let items: Vec<Value> = found.iter().map(transaction).collect();
+    Ok((
+        200,
+        json!({
+            "clients_alive": clients, "servers_alive": servers, "states": states, "items": items, "total": total,
+        }),
+    ))
+}
+
+fn transaction(one: &TransactionInfo) -> Value {
+    json!({
+        "shard": one.shard, "kind": one.kind, "state": one.state, "pending": one.pending, "method": one.method,
+        "call_id": one.call_id, "branch": one.branch, "transport": one.transport.map(|kind| kind.as_param()),
+        "peer": one.peer.map(|peer| peer.to_string()), "age_seconds": one.age.as_secs_f64(),
+    })
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,8 @@
 //! What can be told without a proxy that runs: paths, and the description.
 
 use super::*;
+use crate::provisioning::{Place, Provisioning, Records};
+use rutil::Rng;
 
 struct Nothing;
 
@@ -36,6 +38,28 @@ fn each_kind_has_a_path() {
         assert_eq!(records::kind(&format!("{kind}s")), Some(*kind));
     }
     assert_eq!((records::kind("user"), records::kind("userss"), records::kind("s")), (None, None, None));
+}
+
+#[test]
+fn the_examples_of_the_description_can_be_written() {
+    let (mut records, mut rng) = (Records::default(), Rng::from_seed(1));
+    for kind in Records::KINDS {
+        let Value::Object(mut example) = schemas::example(kind) else { panic!("there is none of {kind}") };
+        // It is kept as hashes.
+        example.remove("password");
+        let place = Place::File { file: "example".into(), line: 1 };
+        records.add(kind, Value::Object(example), place).unwrap();
+    }
+    Provisioning::compile(&records, &mut rng).unwrap();
+}
+
+#[test]
+fn each_answer_has_a_schema() {
+    let schemas = schemas::answers();
+    for route in ROUTES.iter().filter(|route| !matches!(route.gives, "record" | "records")) {
+        assert!(schemas.contains_key(route.gives), "{}", route.path);
+    }
+    assert!(schemas.keys().all(|name| !Records::KINDS.contains(&name.as_str())), "no record has the name of an answer");
 }
 
 #[test]
