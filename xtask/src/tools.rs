@@ -35,6 +35,8 @@ pub(crate) const PEERS: &[Peer] = &[
     // For JsSIP, which the tests install by npm in `tests/peers-js`.
     Peer { program: "node", package: "nodejs" },
     Peer { program: "npm", package: "npm" },
+    // For Schemathesis, which the tests install by pip in `tests/peers-py`.
+    Peer { program: "python3", package: "python3-venv" },
     // What several nodes share.
     Peer { program: "redis-server", package: "redis-server" },
     // Beside its own programs, which are in no PATH.

@@ -19,18 +19,8 @@ pub fn jssip(script: &str, arguments: &[&str], authority: &Path) -> Option<Resul
     Some(Process::start(command.env("NODE_EXTRA_CA_CERTS", authority)).map_err(|e| format!("node: {e}")))
 }
 
-/// Starts a script of `peers-js` that drives a browser, which it starts itself. None if that, or Node, is to be left out.
-///
-/// # Panics
-/// As [`jssip`].
-pub fn browser(script: &str, arguments: &[&str]) -> Option<Result<Process, String>> {
-    if !available("chromium") {
-        return None;
-    }
-    Some(Process::start(&mut node(script, arguments)?).map_err(|e| format!("node: {e}")))
-}
-
-fn node(script: &str, arguments: &[&str]) -> Option<Command> {
+/// A script of `peers-js`, to be run in Node.
+pub(super) fn node(script: &str, arguments: &[&str]) -> Option<Command> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
     if !available("node") {
         return None;

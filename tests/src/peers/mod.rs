@@ -10,17 +10,19 @@ mod postgres;
 mod process;
 mod redis;
 mod repro;
+mod schemathesis;
 mod sipp;
 
 pub use baresip::Baresip;
-pub use chromium::show;
-pub use jssip::{browser, jssip};
+pub use chromium::{browser, show};
+pub use jssip::jssip;
 pub use kamailio::Kamailio;
 pub use linphone::Linphone;
 pub use postgres::{Postgres, has_postgres};
 pub use process::{Process, Unfinished};
 pub use redis::Redis;
 pub use repro::{Repro, repro_binary, sip_binary, sipload_binary};
+pub use schemathesis::{Schemathesis, schemathesis};
 pub use sipp::{CallStats, Running, Sipp, SippError};
 
 use std::env;
