@@ -1,71 +1,11 @@
 // Looks at the web page of repro in a headless Chromium, by its debugging protocol: page.js URL TOKEN
 "use strict";
-const { spawn } = require("node:child_process");
-const { mkdtempSync, rmSync, writeFileSync } = require("node:fs");
-const { tmpdir } = require("node:os");
-const { join } = require("node:path");
-const WebSocket = require("ws");
-
-const [url, token, picture] = process.argv.slice(2);
-const home = mkdtempSync(join(tmpdir(), "repro-page-"));
-const chromium = spawn("chromium", ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-  "--remote-debugging-port=0", "--user-data-dir=" + home, "about:blank"]);
-
-function end(code) {
-  chromium.once("exit", () => {
-    rmSync(home, { recursive: true, force: true, maxRetries: 5 });
-    process.exit(code);
-  });
-  chromium.kill("SIGKILL");
-}
-process.on("unhandledRejection", error => {
-  console.log("failed: " + error.message);
-  end(1);
-});
-
-const port = new Promise((found, failed) => {
-  let said = "";
-  chromium.stderr.on("data", octets => {
-    said += octets;
-    const listening = /DevTools listening on ws:\/\/[^:]+:(\d+)\//.exec(said);
-    if (listening) found(listening[1]);
-  });
-  chromium.once("exit", () => failed(new Error("chromium ends: " + said)));
-});
-
-async function connect() {
-  const tabs = await (await fetch(`http://127.0.0.1:${await port}/json/list`)).json();
-  const socket = new WebSocket(tabs.find(tab => tab.type === "page").webSocketDebuggerUrl);
-  await new Promise(open => socket.once("open", open));
-  const waiting = new Map();
-  let last = 0;
-  socket.on("message", text => {
-    const message = JSON.parse(text);
-    if (message.id) return waiting.get(message.id)(message);
-    // What the policy forbids, and what throws, is said here.
-    if (message.method === "Runtime.exceptionThrown") console.log("exception: " + JSON.stringify(message.params));
-    const entry = message.method === "Log.entryAdded" && message.params.entry;
-    if (entry && entry.level === "error" && entry.source !== "network") console.log("error: " + entry.text);
-    if (message.method === "Page.javascriptDialogOpening") console.log("dialog: " + message.params.message);
-  });
-  return (method, params = {}) => new Promise(answer => {
-    waiting.set(++last, answer);
-    socket.send(JSON.stringify({ id: last, method, params }));
-  });
-}
+const { open } = require("./chromium");
 
 async function main() {
-  const call = await connect();
-  const run = async expression => {
-    const { result } = await call("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
-    if (result.exceptionDetails) throw new Error(expression + ": " + JSON.stringify(result.exceptionDetails.exception));
-    return result.result.value;
-  };
-  // Until it is so; the caller ends this script when it takes too long.
-  const until = condition => run(`new Promise(so => { const look = () => (${condition}) ? so() : requestAnimationFrame(look); look(); })`);
-  for (const domain of ["Page", "Runtime", "Log"]) await call(domain + ".enable");
-  await call("Emulation.setDeviceMetricsOverride", { width: 1300, height: 1500, deviceScaleFactor: 1, mobile: false });
-  await call("Page.navigate", { url });
+  const [url, token] = process.argv.slice(2);
+  const { run, until, go, end } = await open({ width: 1300, height: 1500 });
+  await go(url);
   await until("document.readyState === 'complete' && document.querySelector('#login') && !document.querySelector('#login').hidden");
   console.log("it wants a token");
   await run(`document.querySelector('#login input').value = ${JSON.stringify(token)}; document.querySelector('#login button').click()`);
@@ -76,6 +16,8 @@ async function main() {
   await run("document.querySelector('#search').value = 'second'; document.querySelector('#search').dispatchEvent(new Event('input'))");
   await until("document.querySelectorAll('#registrations button').length === 1");
   console.log("found: " + await run("document.querySelector('#registrations td').textContent.split('@')[0]"));
+  await until("document.querySelectorAll('#transactions button').length === 2");
+  console.log("transactions: " + await run("document.querySelector('#transactions .id').textContent"));
   await until("document.querySelectorAll('svg polyline').length >= 3");
   console.log("charts");
   const fill = (kind, fields) => run(`(() => { const form = document.querySelector('form[data-kind=${kind}]');
@@ -89,6 +31,23 @@ async function main() {
   await run("document.querySelector('#trunks button').click()");
   await until("document.querySelector('#trunks .pill').textContent === 'out by hand'");
   console.log("taken out");
+  // What was said stays while the page looks again and again; a failure stays until it was read.
+  const looks = async count => {
+    const before = await run("past.length");
+    await until(`past.length >= ${before + count}`);
+  };
+  const notices = "document.querySelectorAll('#notices section')";
+  await until(notices + ".length === 1");
+  await looks(2);
+  console.log("notice: " + await run(notices + "[0].querySelector('span').textContent"));
+  await run("attempt(() => ask('DELETE', '/bans/192.0.2.1'))");
+  await until("document.querySelector('#notices .bad')");
+  await run("attempt(() => Promise.resolve('well done'), told => told)");
+  await until("document.querySelector('#notices .good').textContent.startsWith('well done')");
+  await looks(2);
+  console.log("notices: " + await run(`[...${notices}].map(one => one.querySelector('span').textContent).join(' / ')`));
+  await run("document.querySelectorAll('#notices button').forEach(button => button.click())");
+  console.log("notices left: " + await run(notices + ".length"));
   await fill("users", { aor: "nonsense", password: "wonderland" });
   await until(said("users"));
   console.log("refused: " + await run(said("users")));
@@ -96,11 +55,12 @@ async function main() {
   await until("document.querySelector('form[data-kind=users] .said').className.includes('good')");
   await until("document.querySelector('#records').textContent.includes('alice@example.com')");
   console.log("user added");
+  await run(`document.querySelector('#trace').call_id.value = "traced"; document.querySelector('#trace button').click()`);
+  await until("document.querySelectorAll('#traces button').length === 2 && !document.querySelector('#messages-card').hidden");
+  console.log("tracing");
+  await until("document.querySelectorAll('#messages details').length === 2");
+  console.log("messages: " + await run("[...document.querySelectorAll('#messages summary')].map(one => one.lastChild.textContent.trim()).join(', ')"));
   console.log("strange nodes: " + await run("document.querySelectorAll('img, b b, script + script').length"));
-  if (picture) {
-    const { result } = await call("Page.captureScreenshot", { format: "png" });
-    writeFileSync(picture, Buffer.from(result.data, "base64"));
-  }
   console.log("done");
   end(0);
 }

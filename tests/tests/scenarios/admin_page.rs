@@ -1,6 +1,7 @@
 //! The web page, in a browser.
 
 use crate::admin::{TOKEN, ask, get};
+use crate::phone::Phone;
 use crate::repro::{ANY_PORT, LIMIT, address};
 use crate::store::Site;
 use std::net::UdpSocket;
@@ -40,17 +41,53 @@ fn a_browser_shows_it_and_changes_things() {
     assert!(!page.body.contains("NONCE") && get(http, "/").1 != page.body, "a nonce is used once");
     register(sip, "first");
     register(sip, "second");
+    // A call that nobody answers.
+    let (caller, called) = (Phone::new("caller", sip), Phone::new("called", sip));
+    caller.send(&caller.request("INVITE", &called, "i-call", 1));
+    called.answer(&called.hear("INVITE "), 180);
     let Some(process) = browser("page.js", &[&format!("http://{http}/"), TOKEN]) else { return };
-    let (status, output) =
-        process.expect("it starts").finish(LIMIT * 2).unwrap_or_else(|late| panic!("{}", late.output));
+    let mut process = process.expect("it starts");
+    process
+        .wait_for(LIMIT * 2, |line| (line == "tracing").then_some(()))
+        .unwrap_or_else(|late| panic!("{}", late.output));
+    register(sip, "traced");
+    let (status, output) = process.finish(LIMIT * 2).unwrap_or_else(|late| panic!("{}", late.output));
     assert!(status.success(), "{output}");
     let lines: Vec<&str> = output.lines().collect();
-    for line in
-        ["it wants a token", "ready", "found: second", "charts", "taken out", "user added", "strange nodes: 0", "done"]
-    {
+    for line in [
+        "it wants a token",
+        "ready",
+        "found: second",
+        "charts",
+        "taken out",
+        "user added",
+        "transactions: i-call",
+        "notice: sip:192.0.2.20 of <img src=x onerror=alert(1)> is out of service",
+        "notices: there is no ban of 192.0.2.1 / well done",
+        "notices left: 0",
+        "messages: REGISTER sip:*, SIP/2.0 200 OK",
+        "strange nodes: 0",
+        "done",
+    ] {
+        let line = line.replace("sip:*,", &format!("sip:{sip} SIP/2.0,"));
+        let line = line.as_str();
         assert!(lines.contains(&line), "{line}: {output}");
     }
     assert!(lines.contains(&"trunk: <img src=x onerror=alert(1)> is added"), "{output}");
     assert!(output.contains("contact: sip:&lt;b&gt;first@") && output.contains("refused: aor: "), "{output}");
     assert!(!output.contains("error: ") && !output.contains("exception: ") && !output.contains("dialog: "), "{output}");
+}
+
+#[test]
+fn a_page_that_is_opened_while_the_proxy_starts_fills_itself() {
+    let site = Site::new("page-early", "[admin]\nlisten = \"127.0.0.1:0\"\n");
+    let config = site.config();
+    let args: Vec<&str> = ANY_PORT.iter().copied().chain(["--config", &config]).collect();
+    let repro = Repro::start(&args, 3).expect("it starts");
+    let url = format!("http://{}/", address(&repro, "http"));
+    let Some(process) = browser("starting.js", &[&url]) else { return };
+    let (status, output) =
+        process.expect("it starts").finish(LIMIT * 2).unwrap_or_else(|late| panic!("{}", late.output));
+    let lines: Vec<&str> = output.lines().collect();
+    assert!(status.success() && lines == ["trouble: the proxy is starting", "kinds: 0", "filled"], "{output}");
 }
