@@ -7,6 +7,8 @@ pub(crate) enum Command {
     Help,
     /// Build the documentation, warnings denied.
     Docs,
+    /// Make the pictures of the web page.
+    Pictures,
     /// Run the checks.
     Test(Plan),
 }
@@ -43,17 +45,20 @@ pub(crate) struct Known<'a> {
 /// Reads the arguments after the program name.
 pub(crate) fn parse(args: impl IntoIterator<Item = String>, known: &Known<'_>) -> Result<Command, String> {
     let mut args = args.into_iter();
-    match args.next().as_deref() {
+    let task = args.next();
+    let alone = match task.as_deref() {
         None | Some("help" | "-h" | "--help") => return Ok(Command::Help),
-        Some("test") => {}
-        Some("docs") => {
-            return match args.next() {
-                None => Ok(Command::Docs),
-                Some(arg) if arg == "-h" || arg == "--help" => Ok(Command::Help),
-                Some(arg) => Err(format!("`docs` takes no arguments, not `{arg}`")),
-            };
-        }
+        Some("test") => None,
+        Some("docs") => Some(Command::Docs),
+        Some("pictures") => Some(Command::Pictures),
         Some(other) => return Err(format!("unknown task `{other}`")),
+    };
+    if let (Some(command), Some(task)) = (alone, task) {
+        return match args.next() {
+            None => Ok(command),
+            Some(arg) if arg == "-h" || arg == "--help" => Ok(Command::Help),
+            Some(arg) => Err(format!("`{task}` takes no arguments, not `{arg}`")),
+        };
     }
     let mut plan = Plan::default();
     while let Some(arg) = args.next() {
@@ -82,6 +87,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>, known: &Known<'_>) -
 pub(crate) fn usage(known: &Known<'_>) -> String {
     format!(
         "usage: cargo xtask docs\n       \
+         cargo xtask pictures\n       \
          cargo xtask test [--only STEP]... [--skip STEP-OR-PEER]...\n\
          steps: {}\n\
          peers: {}\n\
@@ -116,6 +122,7 @@ mod tests {
     fn docs_stand_alone() {
         assert_eq!(parsed(&["docs"]), Ok(Command::Docs));
         assert_eq!(parsed(&["docs", "--help"]), Ok(Command::Help));
+        assert_eq!(parsed(&["pictures"]), Ok(Command::Pictures));
         assert!(parsed(&["docs", "--open"]).is_err_and(|e| e.contains("--open")));
     }
 

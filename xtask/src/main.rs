@@ -1,5 +1,5 @@
 //! Development tasks: `cargo xtask test` runs everything that a change has to pass, `cargo xtask docs` builds the
-//! documentation.
+//! documentation, `cargo xtask pictures` makes the pictures of the web page in `docs/pictures`.
 
 mod args;
 mod run;
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(args::Command::Docs) => run::docs(),
+        Ok(args::Command::Pictures) => run::pictures(),
         Ok(args::Command::Test(plan)) => run::test(&plan),
         Err(error) => {
             eprintln!("{error}\n\n{}", args::usage(&known));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::args::Plan;
-use crate::steps::{self, STEPS};
+use crate::steps::{self, STEPS, Step};
 use crate::tools::{self, PEERS};
 
 /// How the run went so far.
@@ -33,10 +33,19 @@ pub(crate) fn test(plan: &Plan) -> ExitCode {
 
 /// Builds the documentation and says where it is.
 pub(crate) fn docs() -> ExitCode {
-    println!("==> {}", steps::DOC.line());
-    match steps::DOC.run("") {
+    alone(&steps::DOC, || println!("begin with {}", tools::target_dir().join("doc/guides/index.html").display()))
+}
+
+/// Makes the pictures of the web page, with SIPp and Chromium.
+pub(crate) fn pictures() -> ExitCode {
+    alone(&steps::PICTURES, || {})
+}
+
+fn alone(step: &Step, done: impl FnOnce()) -> ExitCode {
+    println!("==> {}", step.line());
+    match step.run("") {
         Ok(()) => {
-            println!("begin with {}", tools::target_dir().join("doc/guides/index.html").display());
+            done();
             ExitCode::SUCCESS
         }
         Err(error) => {

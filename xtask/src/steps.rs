@@ -48,6 +48,10 @@ pub(crate) const DOC: Step = Step {
     env: Some(("RUSTDOCFLAGS", "-D warnings")),
 };
 
+/// What an operator sees, for the documentation.
+pub(crate) const PICTURES: Step =
+    Step { name: "pictures", needs: None, args: || &["run", "--package", "tests", "--example", "pictures"], env: None };
+
 /// nextest gives each test its own process and names the slow ones; cargo's own runner does as well without it.
 fn test_args() -> &'static [&'static str] {
     if tools::on_path("cargo-nextest") {
