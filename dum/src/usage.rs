@@ -75,6 +75,7 @@ impl Usage {
     pub(crate) fn first_request(self, dum: &mut Dum<'_>, request: Request) {
         match self {
             Usage::Subscribing(handle) => subscribing::notified(dum, handle, request),
+            Usage::ClientRefer(handle) => refer::client::first_notified(dum, handle, &request),
             _ => dum.refuse(request.transaction, &request.msg, 481),
         }
     }

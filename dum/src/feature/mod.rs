@@ -226,7 +226,7 @@ impl FeatureContext<'_, '_> {
     }
 
     /// The name by which the request is resumed, within so long; then [`DumFeature::resumed`] is told that there is no answer.
-    /// 64·T1 is the most: no client waits longer. The request waits if the verdict says so.
+    /// 64·T1 is the most, as clients wait no longer for what is no INVITE. The request waits if the verdict says so.
     ///
     /// # Errors
     /// [`NoRoom`]: [`crate::Limits::requests`] wait already.

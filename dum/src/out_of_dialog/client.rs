@@ -29,7 +29,7 @@ impl Dum<'_> {
     /// [`super::OutOfDialogHandler`].
     ///
     /// # Errors
-    /// [`NotSent`]: there is no room, or the method begins a dialog (INVITE, SUBSCRIBE) or is of one (ACK, CANCEL, BYE, PRACK,
+    /// [`NotSent`]: there is no room, or the method begins a dialog (INVITE, SUBSCRIBE, REFER) or is of one (ACK, CANCEL, BYE, PRACK,
     /// UPDATE, NOTIFY): those have their usages.
     pub fn send_request(&mut self, msg: Message) -> Result<Handle<ClientOutOfDialogRequest>, NotSent> {
         self.send_request_of(None, msg)
@@ -38,7 +38,7 @@ impl Dum<'_> {
     /// The same for a profile whose credentials answer challenges.
     ///
     /// # Errors
-    /// [`NotSent`]: there is no room, or the method begins a dialog (INVITE, SUBSCRIBE) or is of one (ACK, CANCEL, BYE, PRACK,
+    /// [`NotSent`]: there is no room, or the method begins a dialog (INVITE, SUBSCRIBE, REFER) or is of one (ACK, CANCEL, BYE, PRACK,
     /// UPDATE, NOTIFY): those have their usages.
     pub fn send_request_as(
         &mut self,
@@ -59,6 +59,7 @@ impl Dum<'_> {
             Method::Subscribe => {
                 return Err(NotSent::Unfit("a SUBSCRIBE begins a usage: Dum::send_subscribe sends it"));
             }
+            Method::Refer => return Err(NotSent::Unfit("a REFER begins a usage: Dum::send_refer sends it")),
             Method::Ack | Method::Cancel => return Err(NotSent::Unfit("ACK and CANCEL belong to an INVITE")),
             Method::Bye | Method::Prack | Method::Update | Method::Notify => {
                 return Err(NotSent::Unfit("BYE, PRACK, UPDATE and NOTIFY are sent within a dialog, by its usage"));

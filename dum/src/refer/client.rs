@@ -2,10 +2,11 @@
 
 use super::{Callback, EVENT, EXPIRES};
 use crate::core::Core;
-use crate::dialogs::DialogEntry;
+use crate::dialog::Dialog;
+use crate::dialogs::{DialogEntry, DialogSet};
 use crate::dispatch::Request;
 use crate::dum::Dum;
-use crate::handle::Handle;
+use crate::handle::{Handle, NoRoom, NotSent};
 use crate::invite::{InviteSession, SessionError};
 use crate::outcome::Outcome;
 use crate::profile::UserProfile;
@@ -22,13 +23,78 @@ use std::time::Duration;
 /// A REFER that we sent, as long as something may be told of it.
 #[derive(Debug)]
 pub struct ClientRefer {
-    dialog: Handle<DialogEntry>,
+    /// One that was sent out of a dialog has it from the first NOTIFY on.
+    dialog: Option<Handle<DialogEntry>>,
+    /// What it began itself.
+    own: Option<Own>,
     /// Its CSeq: the `id` of its events (RFC 3515 §2.4.6).
     cseq: u32,
     subscribe: bool,
     accepted: bool,
     status: Option<u16>,
     patience: Alarm,
+}
+
+/// What belongs to a REFER out of a dialog.
+#[derive(Debug)]
+struct Own {
+    set: Handle<DialogSet>,
+    /// What its dialog is made from; not needed once it is there.
+    request: Option<Box<Message>>,
+}
+
+impl Dum<'_> {
+    /// A REFER out of a dialog: asks somebody to make a request elsewhere. With `Refer-Sub: false` nothing is told of it but
+    /// whether it will be done (RFC 4488).
+    pub fn make_refer(&mut self, profile: &UserProfile, target: &NameAddr<'_>, refer_to: &NameAddr<'_>) -> Message {
+        let mut msg = self.make_request(profile, &Method::Refer, target);
+        describe(&mut msg, refer_to);
+        msg
+    }
+
+    /// Sends a REFER that [`Dum::make_refer`] made. What comes of it is told to [`super::ReferHandler`], as of one in a call.
+    /// Where it forks, the first that tells something is heard.
+    ///
+    /// # Errors
+    /// [`NotSent`]: there is no room, or the message is no REFER with a Refer-To.
+    pub fn send_refer(&mut self, profile: &Arc<UserProfile>, msg: Message) -> Result<Handle<ClientRefer>, NotSent> {
+        const UNFIT: NotSent = NotSent::Unfit("a REFER with Refer-To is expected, as Dum::make_refer makes it");
+        if msg.method() != Some(Method::Refer) || msg.header(h::REFER_TO).is_err() {
+            return Err(UNFIT);
+        }
+        let call_id = msg.header(h::CALL_ID).map_err(|_| UNFIT)?.as_str().to_owned();
+        let tag = msg.header(h::FROM).map_err(|_| UNFIT)?.param(p::TAG).unwrap_or_default().to_owned();
+        let set = self.core.dialogs.open(&call_id, &tag, profile.clone(), None)?;
+        let subscribe = !msg.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
+        let own = Some(Own { set, request: Some(Box::new(msg.clone())) });
+        let refer = self.core.client_refers.insert(ClientRefer {
+            dialog: None,
+            own,
+            cseq: msg.header(h::CSEQ).map_or(0, |cseq| cseq.number),
+            subscribe,
+            accepted: false,
+            status: None,
+            patience: Alarm::OFF,
+        });
+        let Ok(refer) = refer else {
+            self.core.dialogs.close(set);
+            return Err(NoRoom.into());
+        };
+        if let Ok(set) = self.core.dialogs.set_mut(set) {
+            set.creator = Some(Usage::ClientRefer(refer));
+        }
+        self.send(Usage::ClientRefer(refer), msg, SendOptions::default());
+        Ok(refer)
+    }
+}
+
+/// Where the peer is to go, and who says so (RFC 3892 §2.1).
+fn describe(msg: &mut Message, refer_to: &NameAddr<'_>) {
+    msg.set(h::REFER_TO, refer_to);
+    let local = msg.header(h::FROM).map(|from| NameAddr::new(from.uri.into_owned()));
+    if let Ok(local) = local {
+        msg.set(h::REFERRED_BY, &local);
+    }
 }
 
 /// Sends a REFER in the dialog of a call.
@@ -40,17 +106,13 @@ pub(crate) fn send(
 ) -> Result<Handle<ClientRefer>, SessionError> {
     let mut msg = dum.make_in_dialog(dialog, &Method::Refer)?;
     let cseq = msg.header(h::CSEQ).map_or(0, |cseq| cseq.number);
-    msg.set(h::REFER_TO, refer_to);
-    let local = msg.header(h::FROM).map(|from| NameAddr::new(from.uri.into_owned()));
-    if let Ok(local) = local {
-        msg.set(h::REFERRED_BY, &local);
-    }
+    describe(&mut msg, refer_to);
     if !subscribe {
         msg.set(h::REFER_SUB, "false");
         msg.push_back(h::SUPPORTEDS, "norefersub");
     }
     let (accepted, status, patience) = (false, None, Alarm::OFF);
-    let usage = ClientRefer { dialog, cseq, subscribe, accepted, status, patience };
+    let usage = ClientRefer { dialog: Some(dialog), own: None, cseq, subscribe, accepted, status, patience };
     let refer = dum.core.client_refers.insert(usage)?;
     if let Err(error) = dum.core.dialogs.join(dialog, Usage::ClientRefer(refer)) {
         let _ = dum.core.client_refers.remove(refer);
@@ -62,7 +124,11 @@ pub(crate) fn send(
 
 /// The profile by which it is sent.
 pub(crate) fn profile(core: &Core, refer: Handle<ClientRefer>) -> Option<Arc<UserProfile>> {
-    core.dialogs.profile_of(core.client_refers.get(refer).ok()?.dialog).ok().cloned()
+    let this = core.client_refers.get(refer).ok()?;
+    match (&this.own, this.dialog) {
+        (Some(own), _) => core.dialogs.set(own.set).ok().map(|set| set.profile.clone()),
+        (None, dialog) => core.dialogs.profile_of(dialog?).ok().cloned(),
+    }
 }
 
 /// It was sent once more, with another number: the one of its events now.
@@ -94,7 +160,9 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, outcome: Ou
         return dum.call_back(Callback::Rejected { refer, outcome });
     };
     this.accepted = true;
-    dum.core.dialogs.answered(this.dialog, &response);
+    if let Some(dialog) = this.dialog {
+        dum.core.dialogs.answered(dialog, &response);
+    }
     let quiet = response.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
     let over = quiet || !this.subscribe;
     dum.call_back(Callback::Accepted { refer, msg: response });
@@ -106,6 +174,27 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, outcome: Ou
     }
 }
 
+/// A NOTIFY that makes its dialog: the first, which may come before the response. Another fork's is nobody's.
+pub(crate) fn first_notified(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, request: &Request) {
+    let own = dum.core.client_refers.get_mut(refer).ok().and_then(|this| this.own.as_mut());
+    let Some((set, sent)) = own.and_then(|own| Some((own.set, own.request.take()?))) else {
+        return dum.refuse(request.transaction, &request.msg, 481);
+    };
+    let dialog = Dialog::of_notify(&sent, &request.msg).map_err(|_| 400);
+    let added = dialog.and_then(|dialog| dum.core.dialogs.add(set, dialog, Usage::ClientRefer(refer)).map_err(|_| 481));
+    let Ok(this) = dum.core.client_refers.get_mut(refer) else { return };
+    match added {
+        Ok(dialog) => {
+            this.dialog = Some(dialog);
+            notified(dum, refer, request);
+        }
+        Err(status) => {
+            this.own = Some(Own { set, request: Some(sent) });
+            dum.refuse(request.transaction, &request.msg, status);
+        }
+    }
+}
+
 /// A NOTIFY of it.
 pub(crate) fn notified(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, request: &Request) {
     let msg = &request.msg;
@@ -114,7 +203,9 @@ pub(crate) fn notified(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, request: &
     let status = frag.as_ref().and_then(|frag| frag.status_line().map(|line| line.code));
     dum.refuse(request.transaction, msg, 200);
     let Ok(this) = dum.core.client_refers.get_mut(refer) else { return };
-    dum.core.dialogs.accepted(this.dialog, msg);
+    if let Some(dialog) = this.dialog {
+        dum.core.dialogs.accepted(dialog, msg);
+    }
     this.status = status.or(this.status);
     let last = this.status;
     if let Some(status) = status {
@@ -149,8 +240,12 @@ pub(crate) fn timer(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, fire: Fire) {
 }
 
 fn end(dum: &mut Dum<'_>, refer: Handle<ClientRefer>) {
-    if let Ok(this) = dum.core.client_refers.remove(refer) {
-        dum.core.dialogs.leave(this.dialog, Usage::ClientRefer(refer));
+    let Ok(this) = dum.core.client_refers.remove(refer) else { return };
+    if let Some(dialog) = this.dialog {
+        dum.core.dialogs.leave(dialog, Usage::ClientRefer(refer));
+    }
+    if let Some(own) = this.own {
+        dum.core.dialogs.close(own.set);
     }
 }
 

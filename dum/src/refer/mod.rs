@@ -8,10 +8,13 @@
 //!                                      └──nothing to tell for 180 s: NOTIFY terminated──► ended
 //! ```
 //!
-//! It is a usage of its own in the call's dialog (RFC 5057): the call may end, and the rest of the transfer is still told.
+//! It is a usage of its own in the call's dialog (RFC 5057): the call may end, and the rest of the transfer is still told. A
+//! REFER out of a call ([`crate::Dum::send_refer`]) has a dialog of its own, which its first NOTIFY makes.
 
 pub(crate) mod client;
 pub(crate) mod server;
+#[cfg(test)]
+mod tests;
 
 pub use client::ClientRefer;
 pub use server::ServerRefer;

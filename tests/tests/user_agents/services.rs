@@ -8,7 +8,7 @@ use dum::subscription::SubscriptionState;
 use stack::contents::event::dialog_info::{DialogElement, State};
 use stack::contents::event::{DialogInfo, DocumentState, EventDocument};
 use stack::contents::sdp::Direction::{self, RecvOnly, SendOnly, SendRecv};
-use stack::header::{DialogRef, HeaderValue, MediaType, Method, NameAddr, h, p};
+use stack::header::{DialogRef, HeaderValue, MediaType, Method, NameAddr, p};
 
 /// A world whose people understand transfers, messages, and what they are told of each other's calls.
 fn able() -> World {
@@ -72,14 +72,12 @@ fn take(world: &mut World, node: usize) {
     world.run(100);
 }
 
-/// REFER out of a dialog, of which nothing is told (RFC 4488).
+/// REFER out of a dialog.
 fn refer(world: &mut World, from: usize, to: usize, refer_to: String) {
     world.act(from, move |phone, dum| {
         let profile = phone.profile.clone();
-        let mut refer = dum.make_request(&profile, &Method::Refer, &aor(to));
-        refer.set(h::REFER_TO, &NameAddr::parse(&refer_to).unwrap());
-        refer.set(h::REFER_SUB, "false");
-        dum.send_request(refer).unwrap();
+        let refer = dum.make_refer(&profile, &aor(to), &NameAddr::parse(&refer_to).unwrap());
+        dum.send_refer(&profile, refer).unwrap();
     });
     world.run(50);
 }
@@ -267,9 +265,14 @@ fn rfc_5359_2_15_a_call_is_parked_and_retrieved() {
     follow(&mut world, DAVE);
     assert!(world.act(ALICE, |alice, dum| alice.incoming().replaced_call(dum) == Some(alice.calls[0])));
     take(&mut world, ALICE);
-    assert_eq!(world.heard(BOB).last().map(String::as_str), Some("terminated RemoteBye"));
-    let parked = ["b-d REFER", "d-b 202 REFER", "d-a INVITE+", "a-d 200+ INVITE", "a-b BYE", "d-a ACK", "b-a 200 BYE"];
-    assert_eq!(sorted(world.flow()), sorted(parked.map(str::to_owned).into()));
+    let heard = ["refer accepted", "refer 100", "terminated RemoteBye", "refer 200", "refer ended Some(200)"];
+    assert_eq!(
+        sorted(world.heard(BOB)),
+        sorted([&HEARD_BY_BOB[..], &heard].concat().into_iter().map(str::to_owned).collect())
+    );
+    let parked = ["d-a INVITE+", "a-d 200+ INVITE", "a-b BYE", "d-a ACK", "b-a 200 BYE"];
+    let seen = ["b-d REFER", "d-b 202 REFER", "d-b NOTIFY+", "b-d 200 NOTIFY", "d-b NOTIFY+", "b-d 200 NOTIFY"];
+    assert_eq!(sorted(world.flow()), sorted([&seen[..], &parked].concat().into_iter().map(str::to_owned).collect()));
     // Carol sees what is parked there, and takes it.
     watch(&mut world, CAROL, DAVE);
     tell(&mut world, DAVE, State::Confirmed);
@@ -283,6 +286,9 @@ fn rfc_5359_2_15_a_call_is_parked_and_retrieved() {
     assert_eq!(sorted(world.flow()), sorted([&seen[..], &taken].concat().into_iter().map(str::to_owned).collect()));
     all_end(world);
 }
+
+/// What Bob has heard of the call with Alice.
+const HEARD_BY_BOB: [&str; 4] = ["new", "offer 1000", "connected", "confirmed"];
 
 /// What is sent at one moment has no order.
 fn sorted(mut flow: Vec<String>) -> Vec<String> {
@@ -345,10 +351,12 @@ fn rfc_5359_2_18_click_to_dial() {
     follow(&mut world, ALICE);
     world.answer(BOB, 2000);
     world.run(100);
-    assert_eq!(world.heard(CAROL), ["202"]);
+    let carol = ["refer accepted", "refer 100", "refer 180", "refer 200", "refer ended Some(200)"];
+    assert_eq!(world.heard(CAROL), carol);
     assert_eq!(world.heard(ALICE)[1..], ["provisional 180", "connected", "answer 2000"]);
-    let expected = ["c-a REFER", "a-c 202 REFER", "a-b INVITE+", "b-a 180 INVITE", "b-a 200+ INVITE", "a-b ACK"];
-    assert_eq!(world.flow(), expected);
+    let call = ["a-b INVITE+", "b-a 180 INVITE", "b-a 200+ INVITE", "a-b ACK"];
+    let told = [&["c-a REFER", "a-c 202 REFER"][..], &["a-c NOTIFY+", "c-a 200 NOTIFY"].repeat(3)].concat();
+    assert_eq!(sorted(world.flow()), sorted([&told[..], &call].concat().into_iter().map(str::to_owned).collect()));
     all_end(world);
 }
 
