@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p benches --bench proxy -- [ROW...] [--rounds 5] [--seconds 3] [--rate 1000] [--connections 4]
 //! [--repro PATH] [--off PATH]`, where ROW is `calls`, `everything`, `observed`, `handshakes`, `accounting`, `shards`, `refusals`, `memory`,
-//! `registrations`, `users`, `notifies` or `nodes`; all of them without.
+//! `registrations`, `users`, `notifies`, `nodes` or `reload`; all of them without.
 //!
 //! `--off` is a build of the proxy without the accounting that the row of this name is about; without it only what the
 //! configuration can switch off is measured.
@@ -20,6 +20,7 @@ mod memory;
 mod nodes;
 mod refusals;
 mod registrations;
+mod reload;
 mod site;
 mod subject;
 mod watchers;
@@ -91,6 +92,7 @@ fn main() {
         ("users", registrations::many),
         ("notifies", watchers::notifies),
         ("nodes", nodes::registrations),
+        ("reload", reload::reload),
     ] {
         if args.wants(name) {
             row(&args);

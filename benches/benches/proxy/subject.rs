@@ -21,7 +21,7 @@ impl Subject {
     /// Starts it with one transport of each kind on free ports; `more` is what else stands in its configuration.
     pub(crate) fn start(repro: &Path, site: &Site, kinds: &[TransportType], more: &str, placement: &str) -> Self {
         let mut command = Command::new(repro);
-        command.arg("--config").arg(site.configuration(more)).args(["--placement", placement]);
+        command.arg("--config").arg(site.configuration(more)).args(["--placement", placement, "--log", "info"]);
         for kind in kinds {
             command.args(["--listen", &format!("{}:127.0.0.1:0", kind.as_param())]);
         }
@@ -43,6 +43,13 @@ impl Subject {
     /// CPU time of all its threads so far.
     pub(crate) fn cpu(&self) -> Duration {
         process::cpu(self.process)
+    }
+
+    /// Has it read its files again, until it says so with these words.
+    pub(crate) fn reload(&mut self, said: &str, limit: Duration) {
+        let sent = Command::new("kill").args(["-s", "HUP", &self.process.to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+        self.repro.process().wait_for(limit, |line| line.contains(said).then_some(())).expect("it says so");
     }
 
     /// Resident memory, octets.

@@ -28,13 +28,16 @@ struct Variable {
 pub(super) struct Source<'a> {
     pub(super) text: &'a str,
     pub(super) file: &'a str,
+    /// Where lines end: each of many records asks for its line.
+    ends: Vec<usize>,
     variables: Vec<Variable>,
 }
 
 impl<'a> Source<'a> {
     /// Variables that do not begin with [`PREFIX`] do not count.
     pub(super) fn new(text: &'a str, file: &'a str, environment: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut source = Source { text, file, variables: Vec::new() };
+        let ends = text.match_indices('\n').map(|(at, _)| at).collect();
+        let mut source = Source { text, file, ends, variables: Vec::new() };
         let named =
             |(name, value): (String, String)| Some((name.strip_prefix(PREFIX)?.to_ascii_lowercase(), name, value));
         let mut set: Vec<_> = environment.into_iter().filter_map(named).collect();
@@ -100,17 +103,22 @@ impl<'a> Source<'a> {
         let file: Arc<str> = self.file.into();
         for table in tables {
             let span = table.span();
-            let line = line_at(self.text, span.start);
+            let line = self.line_at(span.start);
             let place = Place::File { file: file.clone(), line };
             if let Err(mut error) = records.add(kind, ValueDeserializer::from(table), place) {
                 let Some(key) = error.field.split(['.', '[']).next() else { return Err(error.into()) };
                 if let Some(offset) = self.text.get(span.start..).and_then(|rest| key_in_table(rest, key)) {
-                    error.place = Place::File { file, line: line_at(self.text, span.start + offset) };
+                    error.place = Place::File { file, line: self.line_at(span.start + offset) };
                 }
                 return Err(error.into());
             }
         }
         Ok(())
+    }
+
+    /// The line of an offset, from 1.
+    fn line_at(&self, at: usize) -> usize {
+        self.ends.partition_point(|end| *end < at) + 1
     }
 
     fn wrong(&self, error: &toml::de::Error) -> ConfigError {
@@ -122,7 +130,7 @@ impl<'a> Source<'a> {
         if let Some(variable) = self.variables.iter().find(|variable| variable.span.contains(&at)) {
             return ConfigError::Environment { variable: variable.name.clone(), what: what.to_string() };
         }
-        let line = line_at(self.text, at);
+        let line = self.line_at(at);
         ConfigError::Line { file: self.file.to_owned(), line, key: key_at(self.text, line), what: what.to_string() }
     }
 
@@ -138,7 +146,7 @@ impl<'a> Source<'a> {
         match self.variables.iter().find(|variable| variable.span.contains(&at)) {
             Some(variable) => variable.name.clone(),
             None => {
-                let line = line_at(self.text, at);
+                let line = self.line_at(at);
                 format!("{}:{line}: {}", self.file, key_at(self.text, line))
             }
         }
@@ -147,11 +155,6 @@ impl<'a> Source<'a> {
 
 fn quoted(value: &str) -> String {
     toml::Value::String(value.to_owned()).to_string()
-}
-
-/// The line of an offset, from 1.
-fn line_at(text: &str, at: usize) -> usize {
-    text.get(..at).unwrap_or(text).matches('\n').count() + 1
 }
 
 /// The key on a line, or on the last line above that has one, with its table.
