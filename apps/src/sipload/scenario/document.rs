@@ -105,12 +105,6 @@ impl Element {
         }
     }
 
-    /// Whether an attribute has this value; it is looked at no more then.
-    pub(super) fn is(&mut self, name: &str, value: &str) -> bool {
-        let at = self.attributes.iter().position(|(known, text)| known == name && text == value);
-        at.map(|at| self.attributes.remove(at)).is_some()
-    }
-
     /// Nothing is left that was not looked at.
     pub(super) fn done(&self) -> Result<(), Wrong> {
         match self.attributes.first() {

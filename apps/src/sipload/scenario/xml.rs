@@ -171,8 +171,12 @@ impl XmlReader<'_> {
             self.open.push(Open { step: self.program.steps.len(), label, offset: it.offset, on_timeout: true });
         }
         let lost = it.number("lost")?.unwrap_or(0.0) / 100.0;
-        let any_time = it.is("optional", "global");
-        let optional = any_time || it.flag("optional")?;
+        let (optional, any_time) = match it.take("optional").as_deref() {
+            None | Some("false") => (false, false),
+            Some("true") => (true, false),
+            Some("global") => (true, true),
+            Some(other) => return Err(it.bad("optional", other, "true, false or global")),
+        };
         self.program.any_time |= any_time;
         let (routes, challenge) = (it.flag("rrs")?, it.flag("auth")?);
         it.flag("ignoresdp")?;
