@@ -40,6 +40,10 @@ fn for_rustdoc(page: &str) -> Result<String, String> {
             None => {
                 let open = done.rfind('[').ok_or("a link has no beginning")?;
                 done.remove(open);
+                // Of a picture as well.
+                if done[..open].ends_with('!') {
+                    done.remove(open - 1);
+                }
                 done.push_str(rest);
             }
         }

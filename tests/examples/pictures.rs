@@ -60,7 +60,7 @@ fn make(config: &str, pictures: &Path) -> Result<(), Box<dyn Error>> {
         calls: 100_000,
         rate: 10,
         transport: "u1",
-        more: &["-d", "700"],
+        more: &["-d", "1500"],
     };
     let _called = later.start().map_err(|error| format!("{error:?}"))?;
     let phones = UdpSocket::bind("127.0.0.1:0")?;
@@ -73,7 +73,7 @@ fn make(config: &str, pictures: &Path) -> Result<(), Box<dyn Error>> {
         local: SocketAddr::from((loopback(), 5060)),
         remote: Some(sip),
         calls: 100_000,
-        rate: 40,
+        rate: 20,
         more: &[],
         ..later
     };

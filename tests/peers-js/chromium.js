@@ -71,7 +71,7 @@ async function open({ width, height, told = console.log }) {
   };
   // Writes what is seen, or a part of it, as a PNG.
   const picture = async (file, clip) => {
-    const { result } = await call("Page.captureScreenshot", { format: "png", clip, captureBeyondViewport: true });
+    const { result } = await call("Page.captureScreenshot", { format: "png", clip, captureBeyondViewport: clip !== undefined });
     writeFileSync(file, Buffer.from(result.data, "base64"));
   };
   return { call, on, run, until, size, go, picture, end };

@@ -7,15 +7,15 @@ const { open } = require("./chromium");
 
 async function main() {
   const [url, token, folder, points] = process.argv.slice(2);
-  const { run, until, go, picture, end } = await open({ width: 1280, height: 1180 });
+  const { run, until, go, picture, end } = await open({ width: 1200, height: 1000 });
   await go(url);
   await until("!document.querySelector('#login').hidden");
   await run(`document.querySelector('#login input').value = ${JSON.stringify(token)}; document.querySelector('#login button').click()`);
   await until(`past.length >= ${Number(points)} && document.querySelectorAll('#transactions button').length > 5`);
   await picture(join(folder, "page.png"));
   console.log("page");
-  // The latest call: it rings still.
-  await run("document.querySelector('#transactions tr:last-child button').click()");
+  // The latest call that is listed: it rings still.
+  await run("transactions().then(() => document.querySelector('#transactions tr:last-child button').click())");
   await until("document.querySelectorAll('#messages details').length >= 6");
   await run("document.querySelectorAll('#messages details')[1].open = true; document.querySelectorAll('.notice button').forEach(one => one.click())");
   const box = await run(`(() => {
