@@ -3,6 +3,10 @@
 //! One connection for what is asked, to each server of a Redis cluster one, and one that hears what is published. What is
 //! asked goes out together and is waited for together, so that a hundred changes cost one round trip.
 
+mod stream;
+
+pub(crate) use stream::Stream as AccountingStream;
+
 use futures_util::future::join_all;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -14,7 +18,7 @@ use redis::{
 };
 use repro::cluster::address_of;
 use repro::cluster::sharer::{Command, Entry, Posts, Script, Sharer};
-use repro::config::{Cluster as Settings, ConfigError, RedisUrl};
+use repro::config::{Cluster as Settings, ConfigError, FileName, Password, RedisUrl};
 use repro::{OnPanic, Server};
 use rutil::{Clock as _, RealClock};
 use stack::transport::TransportTable;
@@ -50,8 +54,12 @@ pub(crate) enum RedisSetupError {
     Config(#[from] ConfigError),
     #[error("{place}: {path} cannot be read: {source}: expected CA certificates in PEM")]
     Ca { place: String, path: String, source: std::io::Error },
-    #[error("cluster.redis: {0}")]
+    #[error("Redis: {0}")]
     Client(#[from] RedisError),
+    #[error("cluster.virtual_address: expected a transport of listen on {0}")]
+    NoTransport(std::net::IpAddr),
+    #[error("the addresses of this machine cannot be read: {0}")]
+    Interfaces(std::io::Error),
     #[error(
         "cluster.address: expected where other nodes get here, as sip:10.0.0.1:5060: no UDP or TCP address says it"
     )]
@@ -164,39 +172,10 @@ pub(crate) fn start(
 impl Way {
     fn new(settings: &Settings) -> Result<Self, RedisSetupError> {
         let password = settings.redis_password()?;
-        let root_cert = settings.ca.as_ref().map(|file| {
-            let wrong = |source| RedisSetupError::Ca {
-                place: file.place().to_owned(),
-                path: file.path.display().to_string(),
-                source,
-            };
-            std::fs::read(&file.path).map_err(wrong)
-        });
-        let tls = TlsCertificates { client_tls: None, root_cert: root_cert.transpose()? };
-        let info = |url: &RedisUrl| -> RedisResult<ConnectionInfo> {
-            let (host, port) = (url.host.clone(), url.port);
-            let address = match url.secure {
-                true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
-                false => ConnectionAddr::Tcp(host, port),
-            };
-            let mut redis = RedisConnectionInfo::default();
-            if let Some(name) = &settings.username {
-                redis = redis.set_username(name);
-            }
-            if let Some(password) = &password {
-                redis = redis.set_password(password.secret());
-            }
-            Ok(address.into_connection_info()?.set_redis_settings(redis))
-        };
+        let info = |url| information(url, settings.username.as_deref(), password.as_ref());
         let infos = settings.redis.iter().map(info).collect::<RedisResult<_>>()?;
-        Ok(Way { infos, urls: settings.redis.clone(), tls, cluster: settings.redis_cluster })
-    }
-
-    fn client(&self, info: &ConnectionInfo) -> RedisResult<Client> {
-        match info.addr() {
-            ConnectionAddr::TcpTls { .. } => Client::build_with_tls(info.clone(), self.tls.clone()),
-            _ => Client::open(info.clone()),
-        }
+        let (tls, urls) = (certificates(settings.ca.as_ref())?, settings.redis.clone());
+        Ok(Way { infos, urls, tls, cluster: settings.redis_cluster })
     }
 
     /// Connects to the server of this number, which is heard, and to all that are asked.
@@ -206,7 +185,7 @@ impl Way {
         channel: &str,
     ) -> Result<(Connection, impl Stream<Item = Msg> + Unpin + use<>), Lost> {
         let at = number % self.infos.len();
-        let client = self.client(&self.infos[at])?;
+        let client = client(&self.infos[at], &self.tls)?;
         let late = |_| Lost::NoAnswer;
         let mut subscription = timeout(CONNECT, client.get_async_pubsub()).await.map_err(late)??;
         timeout(ANSWER, subscription.subscribe(channel)).await.map_err(late)??;
@@ -228,6 +207,39 @@ impl Way {
             }
         };
         Ok((asked, subscription.into_on_message()))
+    }
+}
+
+/// Where a server is, and who is to be let in there.
+fn information(url: &RedisUrl, username: Option<&str>, password: Option<&Password>) -> RedisResult<ConnectionInfo> {
+    let (host, port) = (url.host.clone(), url.port);
+    let address = match url.secure {
+        true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+        false => ConnectionAddr::Tcp(host, port),
+    };
+    let mut redis = RedisConnectionInfo::default();
+    if let Some(name) = username {
+        redis = redis.set_username(name);
+    }
+    if let Some(password) = password {
+        redis = redis.set_password(password.secret());
+    }
+    Ok(address.into_connection_info()?.set_redis_settings(redis))
+}
+
+/// Whom to trust over TLS.
+fn certificates(ca: Option<&FileName>) -> Result<TlsCertificates, RedisSetupError> {
+    let read = |file: &FileName| {
+        let (place, path) = (file.place().to_owned(), file.path.display().to_string());
+        std::fs::read(&file.path).map_err(|source| RedisSetupError::Ca { place, path, source })
+    };
+    Ok(TlsCertificates { client_tls: None, root_cert: ca.map(read).transpose()? })
+}
+
+fn client(info: &ConnectionInfo, tls: &TlsCertificates) -> RedisResult<Client> {
+    match info.addr() {
+        ConnectionAddr::TcpTls { .. } => Client::build_with_tls(info.clone(), tls.clone()),
+        _ => Client::open(info.clone()),
     }
 }
 
@@ -300,6 +312,7 @@ impl Runner {
     /// Gives a sign of life. A server that does not take it takes no change either: it is a replica, it is full, or it
     /// cannot write its file.
     async fn beat(&mut self, connection: &mut Connection) -> Result<(), Lost> {
+        self.sharer.follow(self.clock.epoch());
         let told = self.ask(connection, vec![self.sharer.beat()]).await?;
         match told.into_iter().next() {
             Some(Ok(told)) => self.sharer.on_beaten(&texts(vec![told])),
@@ -326,6 +339,10 @@ impl Runner {
                     None => break,
                 }
                 heard = Instant::now();
+            }
+            if let Some(posts) = self.sharer.look(self.clock.now()) {
+                self.post(posts).await;
+                beat_at = Instant::now();
             }
             if heard.elapsed() > SILENCE {
                 return Err(Lost::Silent);

@@ -72,6 +72,10 @@ impl fmt::Debug for Time {
 pub trait Clock: Send {
     /// The present.
     fn now(&self) -> Time;
+
+    /// How long after the Unix epoch its origin was, by the wall clock of this moment; zero if that stands before the epoch.
+    /// A wall clock that is set moves it. For what must be understood elsewhere: inside, only [`Time`] is compared.
+    fn epoch(&self) -> Duration;
 }
 
 /// The machine's monotonic clock. Clones share their origin, so their times can be compared.
@@ -88,14 +92,6 @@ impl RealClock {
     }
 }
 
-/// How long after the Unix epoch `clock` had its origin, by the wall clock of this moment; zero if that stands before
-/// the epoch. For what must be understood elsewhere: inside, only [`Time`] is compared.
-#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
-pub fn epoch_of(clock: &RealClock) -> Duration {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.saturating_sub(clock.now().since(Time::ZERO))
-}
-
 impl Default for RealClock {
     fn default() -> Self {
         Self::new()
@@ -106,12 +102,19 @@ impl Clock for RealClock {
     fn now(&self) -> Time {
         Time::ZERO + self.origin.elapsed()
     }
+
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    fn epoch(&self) -> Duration {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        since.saturating_sub(self.origin.elapsed())
+    }
 }
 
 /// A clock that stands still until it is told to move: for tests and simulation. Clones show the same time.
 #[derive(Clone, Debug, Default)]
 pub struct VirtualClock {
     nanos: Arc<AtomicU64>,
+    epoch: Arc<AtomicU64>,
 }
 
 impl VirtualClock {
@@ -127,11 +130,19 @@ impl VirtualClock {
     pub fn advance(&self, by: Duration) {
         self.advance_to(self.now() + by);
     }
+    /// Sets the wall clock, so that its origin was so long after the Unix epoch; at first it was there.
+    pub fn set_epoch(&self, epoch: Duration) {
+        self.epoch.store(u64::try_from(epoch.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> Time {
         Time(self.nanos.load(Ordering::SeqCst))
+    }
+
+    fn epoch(&self) -> Duration {
+        Duration::from_nanos(self.epoch.load(Ordering::SeqCst))
     }
 }
 
@@ -163,5 +174,8 @@ mod tests {
         let clock = RealClock::new();
         let before = clock.now();
         assert!(clock.clone().now() >= before);
+        // The wall clock is that of the system: after 2020, and before 2120.
+        let wall = (clock.epoch() + clock.now().since(Time::ZERO)).as_secs();
+        assert!((1_577_836_800..4_733_510_400).contains(&wall), "{wall}");
     }
 }

@@ -14,19 +14,19 @@ mod tables;
 
 use crate::admin::{self, AdminError};
 use crate::http_client::{self, HttpError};
-use crate::redis::{self, RedisSetupError};
+use crate::redis::{self, AccountingStream, RedisSetupError};
 use crate::terminal::{self, say};
 use clap::Parser;
 use levers::Levers;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use provision::{PASSWORD, Task, TaskError, perform};
-use repro::accounting;
+use repro::accounting::{self, Sink};
 use repro::admin::api::Control as _;
 use repro::admin::traces::Traces;
 use repro::admin::{Operation, Parts};
 use repro::cluster::Cluster;
 use repro::cluster::sharer::Sharer;
-use repro::config::{self, Config, ConfigError, Listen};
+use repro::config::{self, Config, ConfigError, FileName, Listen};
 use repro::location::Notation;
 use repro::processors::http::HttpProcessor;
 use repro::processors::{ChainError, Processors};
@@ -34,10 +34,10 @@ use repro::store::{Running, Service, Source, Store, StoreError};
 use repro::{Proxy, Server};
 use rutil::log::LogError;
 use rutil::rng::EntropyError;
-use rutil::{Placement, RealClock, Rng};
+use rutil::{Clock as _, Placement, RealClock, Rng};
 use stack::hep::HepOptions;
 use stack::transport::tls::TlsContext;
-use stack::transport::{TcpOptions, TransportType};
+use stack::transport::{Interfaces, TcpOptions, TransportType};
 use stack::{Stack, StackBuilder, StackError, StackOptions, TransportSpec};
 use std::convert::Infallible;
 use std::io::{self, Write as _};
@@ -53,6 +53,8 @@ const PROGRAM: &str = "repro";
 
 /// SIP's port.
 const PORT: u16 = 5060;
+/// How often to look whether the virtual address is here.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A SIP proxy and registrar.
 ///
@@ -149,7 +151,7 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     let kept = tokio::task::spawn_blocking(move || keep(&mut config, own, &mut rng).map(|service| (config, service)));
     let (config, service) = kept.await.map_err(|error| StartError::Thread(error.into()))??;
     let (parts, writers) = start(config, service, clock, tls, more)?;
-    let stack = parts.stack.clone();
+    let (stack, server) = (parts.stack.clone(), parts.server.clone());
     levers.started(writers.store.journal(), parts.server.clone());
     operation.started(parts);
     announce(&stack).map_err(StartError::Output)?;
@@ -164,6 +166,7 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
         name = signals.end(|| reload(&levers)) => name,
         () = levers.end() => "drain",
         never = tell_statistics(&stack, interval) => match never {},
+        never = stand_by(&stack, &server) => match never {},
     };
     tracing::info!(signal = name, "stopping");
     operation.drain();
@@ -231,12 +234,13 @@ impl Writers {
     }
 }
 
-/// Opens the file of calls and registrations, if there is one.
+/// Opens where calls and registrations are told, if they are.
 fn account(config: &Config, rng: &mut Rng) -> Result<Option<accounting::Service>, StartError> {
     let Some(settings) = &config.accounting else { return Ok(None) };
-    let opened = accounting::Service::new(settings, rng);
-    let failed = |source| StartError::Accounting { place: settings.file.place().to_owned(), source };
-    opened.map(Some).map_err(failed)
+    let stream = settings.redis.as_ref().map(AccountingStream::new).transpose()?;
+    let opened = accounting::Service::new(settings, stream.map(|stream| -> Box<dyn Sink> { Box::new(stream) }), rng);
+    let place = settings.file.as_ref().map_or("accounting", FileName::place).to_owned();
+    opened.map(Some).map_err(|source| StartError::Accounting { place, source })
 }
 
 fn start(
@@ -246,7 +250,7 @@ fn start(
     tls: Option<TlsContext>,
     more: impl FnOnce(&mut StackBuilder, &mut Processors),
 ) -> Result<(Parts, Writers), StartError> {
-    let (mut rng, epoch) = (Rng::from_os()?, rutil::time::epoch_of(&clock));
+    let (mut rng, epoch) = (Rng::from_os()?, clock.epoch());
     let accounting = account(&config, &mut rng)?;
     let hep =
         config.hep.clone().map(|hep| HepOptions { collector: hep.collector, agent: hep.agent, auth_key: hep.auth_key });
@@ -274,6 +278,9 @@ fn start(
     }
     for listen in &config.listen {
         let mut spec = TransportSpec::new(listen.kind, listen.address).dscp(config.dscp);
+        if config.cluster.as_ref().is_some_and(|cluster| cluster.virtual_address == Some(listen.address.ip())) {
+            spec = spec.free_bind();
+        }
         if let Some(name) = &config.record_route_name {
             spec = spec.record_as(name.0.clone());
         }
@@ -302,6 +309,7 @@ fn start(
     let of_shards = server.clone();
     let proxy = builder.register_tu(Proxy::options(), move |shard| Proxy::new(of_shards.clone(), shard, &mut rng));
     let stack = Arc::new(builder.start()?);
+    stack.set_passive(server.is_passive());
     if let Some(shared) = shared {
         shared.begin(&server, stack.poster(proxy), stack.transports())?;
     }
@@ -323,9 +331,16 @@ fn share(
     rng: &mut Rng,
 ) -> Result<redis::Running, StartError> {
     let (cluster, jobs) = Cluster::new(&settings.node.0, rng.next_u64());
-    let cluster = Arc::new(cluster);
+    let (cluster, config) = (Arc::new(cluster), server.config());
+    if let Some(address) = settings.virtual_address {
+        if !config.listen.iter().any(|listen| listen.address.ip() == address) {
+            return Err(RedisSetupError::NoTransport(address).into());
+        }
+        let interfaces = Interfaces::read().map_err(RedisSetupError::Interfaces)?;
+        cluster.set_passive(!interfaces.contains(address));
+        tracing::info!(%address, passive = cluster.is_passive(), "a process of two for one address");
+    }
     server.set_cluster(cluster.clone(), &settings.shared_secret()?);
-    let config = server.config();
     let notation = notation(config, clock);
     let sharer = Sharer::new((cluster.clone(), jobs), server.without_provisioning(), notation, &settings.name.0, rng);
     let running = redis::start(settings, &cluster, sharer, clock.clone(), || died("cluster"))?;
@@ -335,7 +350,7 @@ fn share(
 
 fn notation(config: &Config, clock: &RealClock) -> Notation {
     let (listen, shards) = (config.listen.clone(), config.placement.shards());
-    Notation { epoch: rutil::time::epoch_of(clock), listen, shards }
+    Notation { epoch: clock.epoch(), listen, shards }
 }
 
 /// The processors that chains may name.
@@ -359,7 +374,7 @@ fn keep(config: &mut Config, clock: RealClock, rng: &mut Rng) -> Result<Service,
     let mut store = config.store.as_ref().map(open).transpose()?;
     store.as_mut().map_or(Ok(()), Store::claim)?;
     let notation = notation(config, &clock);
-    let source = Source::open(config)?;
+    let source = Source::open(config, clock.clone())?;
     if let (Some(store), Some(Source::Postgres(_))) = (&store, &source) {
         let records = store.records().map_or(0, |records| records.len());
         if records > 0 {
@@ -388,6 +403,28 @@ async fn tell_statistics(stack: &Stack, interval: Option<Duration>) -> Infallibl
         }
         if tracing::enabled!(tracing::Level::INFO) {
             stack.statistics().lines().iter().for_each(|line| tracing::info!("{line}"));
+        }
+    }
+}
+
+/// With a virtual address: follows it. The machine that has it serves, and the other one stands by.
+async fn stand_by(stack: &Stack, server: &Server) -> Infallible {
+    let settings = server.config().cluster.as_ref();
+    let (Some(address), Some(cluster)) = (settings.and_then(|one| one.virtual_address), server.cluster()) else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // What cannot be read stays as it is.
+        let Ok(Ok(interfaces)) = tokio::task::spawn_blocking(Interfaces::read).await else { continue };
+        let passive = !interfaces.contains(address);
+        if passive != cluster.is_passive() {
+            match passive {
+                true => tracing::warn!(%address, "the address is gone: this process stands by"),
+                false => tracing::warn!(%address, "the address is here: this process takes over"),
+            }
+            cluster.set_passive(passive);
+            stack.set_passive(passive);
         }
     }
 }

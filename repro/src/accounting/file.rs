@@ -3,6 +3,7 @@
 //! Lines are written whole or not at all: where the disk is full in the middle of some, what stands there of them is cut off
 //! again, and they are written when there is room.
 
+use super::Sink;
 use crate::config;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
@@ -30,20 +31,21 @@ fn named(path: &Path, error: io::Error) -> io::Error {
 }
 
 impl RotatingFile {
-    pub(super) fn new(settings: &config::Accounting) -> Self {
-        RotatingFile {
-            path: settings.file.path.clone(),
+    /// The file that the settings name.
+    pub(super) fn new(settings: &config::Accounting) -> Option<Self> {
+        Some(RotatingFile {
+            path: settings.file.as_ref()?.path.clone(),
             max_octets: settings.max_octets,
             daily: settings.daily,
             keep: settings.keep,
             file: None,
             day: None,
             stuck: false,
-        }
+        })
     }
 
     /// Opens it, or makes it.
-    pub(super) fn open(&mut self) -> io::Result<()> {
+    fn reopen(&mut self) -> io::Result<()> {
         self.file = None;
         // To open a pipe would wait for its reader.
         if std::fs::metadata(&self.path).is_ok_and(|there| there.file_type().is_fifo()) {
@@ -56,25 +58,6 @@ impl RotatingFile {
         self.day = (there.is_file() && there.len() > 0).then(|| u64::try_from(there.mtime()).unwrap_or(0) / DAY);
         self.file = Some(file);
         Ok(())
-    }
-
-    /// Closes it: with the next line it is opened anew, under its name.
-    pub(super) fn close(&mut self) {
-        self.file = None;
-    }
-
-    /// Writes lines at `wall` seconds after 1970: all of them, or none.
-    pub(super) fn write(&mut self, lines: &[u8], wall: u64) -> io::Result<()> {
-        let there = self.current(lines.len() as u64, wall / DAY)?;
-        let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
-        self.day = Some(wall / DAY);
-        let Err(error) = file.write_all(lines) else { return Ok(()) };
-        if there.is_file() {
-            // Where this fails too, the line that was begun ends where the next one begins.
-            let _ = file.set_len(there.len());
-        }
-        self.file = None;
-        Err(named(&self.path, error))
     }
 
     /// The file that the next lines go to, open.
@@ -105,7 +88,7 @@ impl RotatingFile {
     }
 
     fn opened(&mut self) -> io::Result<Metadata> {
-        self.open()?;
+        self.reopen()?;
         self.file.as_ref().map_or_else(|| Err(io::ErrorKind::NotFound.into()), File::metadata)
     }
 
@@ -124,6 +107,29 @@ impl RotatingFile {
             std::fs::rename(&from, to).map_err(|error| named(&from, error))?;
         }
         std::fs::rename(&self.path, self.older(1)).map_err(|error| named(&self.path, error))
+    }
+}
+
+impl Sink for RotatingFile {
+    fn open(&mut self) -> io::Result<()> {
+        self.reopen()
+    }
+
+    fn close(&mut self) {
+        self.file = None;
+    }
+
+    fn write(&mut self, lines: &[u8], wall: u64) -> io::Result<()> {
+        let there = self.current(lines.len() as u64, wall / DAY)?;
+        let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
+        self.day = Some(wall / DAY);
+        let Err(error) = file.write_all(lines) else { return Ok(()) };
+        if there.is_file() {
+            // Where this fails too, the line that was begun ends where the next one begins.
+            let _ = file.set_len(there.len());
+        }
+        self.file = None;
+        Err(named(&self.path, error))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What became of calls and registrations, for billing: reSIProcate's `AccountingCollector`.
 //!
-//! The proxies put events into one bounded FIFO and go on; a thread of its own writes them as lines of a file. When the
+//! The proxies put events into one bounded FIFO and go on; a thread of its own writes them as lines of a file, or as
+//! entries of a stream elsewhere ([`Sink`]). When the
 //! FIFO is full, because the disk is slow or full, what is new is shed and counted. Without `[accounting]` it costs one
 //! look whether there is any.
 //!
@@ -16,6 +17,7 @@ mod file;
 mod line;
 mod service;
 mod sessions;
+mod sink;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -23,15 +25,17 @@ pub(crate) use event::{Account, reason_of, to_tag};
 pub use event::{Bye, Call, Destination, Entry, Event};
 pub(crate) use line::timestamp;
 pub use service::{Running, Service};
+pub use sink::Sink;
 
+use crate::cluster::Cluster;
 use crate::config;
 use crate::location::Change;
 use rutil::fifo::{Class, FifoSender};
 use rutil::stats::{Counter, Gauge};
 use rutil::{Bell, Time};
 use stack::contents::event::reg_info::Event as RegistrationEvent;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// How many events may wait to be written: four seconds of 2,000 calls a second.
 const MOST_WAITING: usize = 16_384;
@@ -49,6 +53,7 @@ pub struct Accounting {
     failing: AtomicBool,
     reopen: AtomicBool,
     stop: AtomicBool,
+    cluster: OnceLock<Arc<Cluster>>,
 }
 
 /// Whether a status asks for a password: who gives it asks again.
@@ -69,6 +74,7 @@ impl Accounting {
             failing: AtomicBool::new(false),
             reopen: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            cluster: OnceLock::new(),
         }
     }
 
@@ -94,11 +100,18 @@ impl Accounting {
         }
     }
 
-    /// Tells what has become of contacts of an address-of-record. What expires does so at each node: the one that took the
-    /// REGISTER tells it.
-    pub(crate) fn tell_changes(&self, aor: &str, changes: &[Change], now: Time) {
+    /// Says that other nodes have the same contacts.
+    pub(crate) fn set_cluster(&self, cluster: Arc<Cluster>) {
+        // A second one would be of another process.
+        let _ = self.cluster.set(cluster);
+    }
+
+    /// Tells what has become of contacts of an address-of-record. What expires does so at each node: one of them tells it,
+    /// whichever took the REGISTER, since that one may be gone, or has forgotten with a restart that it was the one.
+    pub(crate) fn tell_changes<'c>(&self, aor: &str, changes: impl Iterator<Item = &'c Change>, now: Time) {
+        let tells = || self.cluster.get().is_none_or(|cluster| cluster.tells_of(aor));
         for Change { event, binding } in changes {
-            let elsewhere = *event == RegistrationEvent::Expired && binding.is_elsewhere();
+            let elsewhere = *event == RegistrationEvent::Expired && !tells();
             if !elsewhere && (self.refreshes || *event != RegistrationEvent::Refreshed) {
                 let binding = Box::new(binding.clone());
                 self.tell(Event::Registration { aor: aor.into(), event: *event, binding }, now);
@@ -106,7 +119,7 @@ impl Accounting {
         }
     }
 
-    /// Has the file opened anew under its name: somebody has renamed it.
+    /// Has the file opened anew under its name: somebody has renamed it. A connection is made anew.
     pub fn reopen(&self) {
         self.reopen.store(true, Ordering::Release);
         self.bell.ring();
@@ -132,7 +145,7 @@ impl Accounting {
         u64::try_from(self.standing.get()).unwrap_or(0)
     }
 
-    /// Whether the file cannot be written.
+    /// Whether what is told cannot be written.
     pub fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
     }

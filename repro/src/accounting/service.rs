@@ -1,5 +1,6 @@
 //! The thread that writes. It may wait for the disk, as that of the store; nobody waits for it.
 
+use super::Sink;
 use super::file::RotatingFile;
 use super::line::Lines;
 use super::sessions::Sessions;
@@ -44,14 +45,16 @@ impl Running {
 }
 
 impl Service {
-    /// Opens the file.
+    /// For the file that the settings name, or for what `elsewhere` is. It is opened.
     ///
     /// # Errors
     /// When it cannot be written to.
-    pub fn new(settings: &config::Accounting, rng: &mut Rng) -> io::Result<Self> {
+    pub fn new(settings: &config::Accounting, elsewhere: Option<Box<dyn Sink>>, rng: &mut Rng) -> io::Result<Self> {
         let sleeper = ParkSleeper::new();
-        let mut writer = Writer::new(settings, sleeper.bell(), rng);
-        writer.file.open()?;
+        let file = || RotatingFile::new(settings).map(|file| -> Box<dyn Sink> { Box::new(file) });
+        let mut sink = elsewhere.or_else(file).ok_or_else(|| io::Error::other("nothing says where to"))?;
+        sink.open()?;
+        let writer = Writer::new(settings, sink, sleeper.bell(), rng);
         Ok(Service { writer, sleeper })
     }
 
@@ -88,7 +91,7 @@ impl Service {
                 // Awake: nobody rings, so this ends when its time is over.
                 self.sleeper.sleep(Some(if self.writer.accounting.is_failing() { AGAIN } else { GATHER }));
             }
-            self.writer.turn(clock.now(), rutil::time::epoch_of(clock));
+            self.writer.turn(clock.now(), clock.epoch());
             if stops {
                 // What is there is written, or it never is.
                 return self.writer.end();
@@ -102,7 +105,7 @@ pub(super) struct Writer {
     accounting: Arc<Accounting>,
     inbox: FifoReceiver<Box<Entry>>,
     lines: Lines,
-    file: RotatingFile,
+    sink: Box<dyn Sink>,
     /// Lines that are not written yet, and how many.
     text: Vec<u8>,
     count: u64,
@@ -111,13 +114,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(settings: &config::Accounting, bell: Bell, rng: &mut Rng) -> Self {
+    pub(super) fn new(settings: &config::Accounting, sink: Box<dyn Sink>, bell: Bell, rng: &mut Rng) -> Self {
         let (sender, inbox) = fifo("accounting", MOST_WAITING, bell.clone());
         Writer {
             accounting: Arc::new(Accounting::new(settings, sender, bell)),
             inbox,
             lines: Lines { sessions: Sessions::new(rng) },
-            file: RotatingFile::new(settings),
+            sink,
             text: Vec::new(),
             count: 0,
             told: (0, None),
@@ -142,7 +145,7 @@ impl Writer {
     /// Writes what is there, at `now`; `epoch` is how long after 1970 time zero is.
     pub(super) fn turn(&mut self, now: Time, epoch: Duration) {
         if self.accounting.reopen.swap(false, Ordering::AcqRel) {
-            self.file.close();
+            self.sink.close();
         }
         let wall = (epoch + now.since(Time::ZERO)).as_secs();
         loop {
@@ -163,7 +166,7 @@ impl Writer {
 
     /// Whether all that was put together is written.
     fn write(&mut self, wall: u64) -> bool {
-        let written = self.file.write(&self.text, wall);
+        let written = self.sink.write(&self.text, wall);
         let failed = self.accounting.failing.swap(written.is_err(), Ordering::Relaxed);
         match written {
             Ok(()) => {
@@ -195,7 +198,7 @@ impl Writer {
         self.tell_shed(Time::MAX);
         let lost = self.inbox.len() as u64 + self.count;
         if lost > 0 {
-            tracing::error!(events = lost, "accounting has lost events: its file cannot be written");
+            tracing::error!(events = lost, "accounting has lost events: they cannot be written");
         }
     }
 }

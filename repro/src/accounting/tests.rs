@@ -25,7 +25,8 @@ impl Desk {
         let path = folder.join("a.jsonl");
         let config = format!("[accounting]\nfile = \"{}\"\n{more}", path.display());
         let settings = Config::parse(&config, "my.toml").unwrap().accounting.unwrap();
-        Desk { writer: Writer::new(&settings, Bell::silent(), &mut Rng::from_seed(1)), folder }
+        let file = Box::new(file::RotatingFile::new(&settings).unwrap());
+        Desk { writer: Writer::new(&settings, file, Bell::silent(), &mut Rng::from_seed(1)), folder }
     }
 
     pub(crate) fn accounting(&self) -> Arc<Accounting> {
@@ -93,5 +94,5 @@ fn a_file_that_is_too_small_is_refused() {
     let error = Config::parse("[accounting]\nfile = \"a\"\nmax_octets = 1000\n", "my.toml").unwrap_err().to_string();
     assert!(error.starts_with("my.toml:3: accounting.max_octets: expected at least 131072"), "{error}");
     let error = Config::parse("[accounting]\nkeep = 3\n", "my.toml").unwrap_err().to_string();
-    assert!(error.starts_with("my.toml:1: accounting: ") && error.contains("missing field `file`"), "{error}");
+    assert!(error.starts_with("my.toml:1: accounting") && error.contains("[accounting.redis]"), "{error}");
 }

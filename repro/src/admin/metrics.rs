@@ -110,11 +110,12 @@ fn calls(parts: &Parts, to: &mut Exposition) {
 
 fn accounting(parts: &Parts, to: &mut Exposition) {
     let Some(accounting) = parts.server.accounting() else { return };
-    to.counter("repro_accounting_events_written_total", "Lines of the accounting file.").add(&[], accounting.written());
+    to.counter("repro_accounting_events_written_total", "Events that accounting has written.")
+        .add(&[], accounting.written());
     to.counter("repro_accounting_events_shed_total", "Events that are lost: they came faster than they were written.")
         .add(&[], accounting.shed());
     to.gauge("repro_accounting_events_waiting", "Events that wait to be written.").add(&[], accounting.waiting());
-    to.gauge("repro_accounting_writable", "Whether the accounting file can be written.")
+    to.gauge("repro_accounting_writable", "Whether what accounting tells can be written.")
         .add(&[], u8::from(!accounting.is_failing()));
     to.gauge("repro_accounting_sessions", "Sessions that were answered here and have not ended.")
         .add(&[], accounting.standing());
@@ -153,6 +154,8 @@ fn shared(cluster: &Cluster, to: &mut Exposition) {
     let counts = &cluster.counts;
     to.gauge("repro_cluster_connected", "Whether Redis can be reached; without that registrations are refused.")
         .add(&[], u8::from(cluster.is_connected()));
+    to.gauge("repro_cluster_active", "Whether this process is the node; 0: it stands by.")
+        .add(&[], u8::from(!cluster.is_passive()));
     to.gauge("repro_cluster_waiting", "REGISTERs that wait until Redis has their bindings.")
         .add(&[], cluster.waiting());
     let mut family = to.gauge("repro_cluster_node_alive", "Whether a node gives signs of life.");

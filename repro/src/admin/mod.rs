@@ -64,6 +64,9 @@ pub enum NotReady {
     /// It finishes what is under way, and ends.
     #[error("draining")]
     Draining,
+    /// It stands by for another process.
+    #[error("standing by: this machine does not have cluster.virtual_address")]
+    Passive,
     /// The store cannot write.
     #[error("the store cannot write: registrations are refused")]
     Store,
@@ -99,6 +102,7 @@ impl Operation {
         let Some(parts) = self.parts() else { return Err(NotReady::Starting) };
         match () {
             () if self.draining.load(Ordering::Relaxed) => Err(NotReady::Draining),
+            () if parts.server.is_passive() => Err(NotReady::Passive),
             () if parts.has_store() && parts.journal.is_failing() => Err(NotReady::Store),
             () => Ok(()),
         }

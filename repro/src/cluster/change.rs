@@ -62,6 +62,12 @@ pub fn part_of(aor: &str) -> u16 {
     (digest(&[aor.as_bytes()]) % u128::from(PARTS)) as u16
 }
 
+/// What a node is worth for an address-of-record: each node finds the same, and the one of highest worth is as often one as
+/// the other.
+pub(super) fn worth(aor: &str, node: &str) -> u128 {
+    digest(&[b"worth", aor.as_bytes(), node.as_bytes()])
+}
+
 fn hash(parts: &[&[u8]]) -> String {
     format!("{:032x}", digest(parts))
 }

@@ -73,6 +73,7 @@ pub struct Cluster {
     unwritten: Places<MOST_UNSAVED>,
     notes: Places<MOST_NOTES>,
     connected: AtomicBool,
+    passive: AtomicBool,
     /// What happened.
     pub counts: Counts,
 }
@@ -93,6 +94,7 @@ impl Cluster {
             unwritten: Places::default(),
             notes: Places::default(),
             connected: AtomicBool::new(false),
+            passive: AtomicBool::new(false),
             counts: Counts::default(),
         };
         (cluster, taken)
@@ -120,6 +122,16 @@ impl Cluster {
         &self.nodes
     }
 
+    /// Whether this node tells what happens to an address-of-record at each node: one of those that live does, and all of
+    /// them know which. While they do not agree who lives, in the seconds after a death, it may be two, or none.
+    pub(crate) fn tells_of(&self, aor: &str) -> bool {
+        if self.is_passive() {
+            return false;
+        }
+        let living = self.nodes.all().into_iter().filter(|node| node.is_alive() || *node == self.me);
+        living.max_by_key(|node| change::worth(aor, node.name())).is_some_and(|node| node == self.me)
+    }
+
     /// The Route by which others get to a flow that ends here, by its token.
     pub fn route(&self, token: &str) -> Option<Arc<str>> {
         let (scheme, place) = self.address.get()?.split_once(':')?;
@@ -135,6 +147,18 @@ impl Cluster {
         self.connected.swap(connected, Ordering::Relaxed)
     }
 
+    /// Whether this process stands by: another one is the node of this name now. It keeps what it hears, writes nothing, and
+    /// sends nothing of its own accord.
+    pub fn is_passive(&self) -> bool {
+        self.passive.load(Ordering::Relaxed)
+    }
+
+    /// Says whether it stands by.
+    pub fn set_passive(&self, passive: bool) {
+        self.passive.store(passive, Ordering::Relaxed);
+        self.bell.get().into_iter().for_each(|ring| ring());
+    }
+
     /// How many REGISTERs wait.
     pub fn waiting(&self) -> usize {
         self.unwritten.taken()
@@ -146,7 +170,7 @@ impl Cluster {
     /// When there is none, or Redis cannot be reached.
     pub fn reserve(&self) -> Result<(), NotKept> {
         // Without an address no other node would have a way to the device.
-        if !self.is_connected() || self.address.get().is_none() {
+        if !self.is_connected() || self.is_passive() || self.address.get().is_none() {
             return Err(NotKept::Failing);
         }
         self.unwritten.take()
@@ -221,4 +245,34 @@ pub fn address_of(transports: &TransportTable) -> Option<String> {
     let of = |kind| known().find(|one| one.kind == kind);
     let first = of(TransportType::Udp).or_else(|| of(TransportType::Tcp))?;
     Some(format!("sip:{}{}", first.advertised, shown(first.kind)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_the_nodes_that_live_tells_what_happens_at_each() {
+        const NAMES: [&str; 3] = ["a", "b", "c"];
+        let clusters = NAMES.map(|name| Cluster::new(name, 7).0);
+        clusters.iter().for_each(|cluster| NAMES.iter().for_each(|name| drop(cluster.nodes().node(name))));
+        let tellers = |cluster: &[Cluster]| -> Vec<usize> {
+            let tells = |one: &Cluster, number: usize| one.tells_of(&format!("u{number}@h"));
+            let of = |number| {
+                let all: Vec<usize> = (0..3).filter(|at| tells(&cluster[*at], number)).collect();
+                let [one] = all[..] else { panic!("u{number}: {all:?}") };
+                one
+            };
+            (0..300).map(of).collect()
+        };
+        let all = tellers(&clusters);
+        let shares = [0, 1, 2].map(|one| all.iter().filter(|teller| **teller == one).count());
+        assert!(shares.iter().all(|share| (60..140).contains(share)), "{shares:?}");
+        // Of one that is dead the others take the share, and nothing else changes.
+        clusters[..2].iter().for_each(|cluster| assert!(cluster.nodes().node("c").note(DEAD_AFTER_MS, 7)));
+        let alone = |number: usize| clusters[..2].iter().filter(|one| one.tells_of(&format!("u{number}@h"))).count();
+        assert!((0..300).all(|number| alone(number) == 1));
+        clusters[0].set_passive(true);
+        assert!((0..300).all(|number| !clusters[0].tells_of(&format!("u{number}@h"))));
+    }
 }

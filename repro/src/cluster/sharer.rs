@@ -100,6 +100,8 @@ pub struct Sharer {
     full: bool,
     /// Something could not be written or read, and nothing could since.
     failing: bool,
+    /// As [`Cluster::is_passive`] was at the last look.
+    passive: bool,
 }
 
 impl Sharer {
@@ -111,8 +113,9 @@ impl Sharer {
         name: &str,
         rng: &mut Rng,
     ) -> Self {
-        let hasher = Keyed::new(rng);
+        let (hasher, passive) = (Keyed::new(rng), cluster.is_passive());
         Sharer {
+            passive,
             cluster,
             server,
             notation,
@@ -130,6 +133,13 @@ impl Sharer {
             hasher,
             full: false,
             failing: false,
+        }
+    }
+
+    /// Takes over where the wall clock stands; [`Notation::follow`].
+    pub fn follow(&mut self, epoch: Duration) {
+        if self.notation.follow(epoch) {
+            tracing::warn!("the system's clock was set: what the other nodes hear from now on expires by that");
         }
     }
 
@@ -160,6 +170,10 @@ impl Sharer {
         if self.cluster.set_connected(false) {
             self.cluster.counts.lost.fetch_add(1, Ordering::Relaxed);
         }
+        self.give_all_up()
+    }
+
+    fn give_all_up(&mut self) -> Posts {
         let sent = std::mem::take(&mut self.sent);
         let mut posts = Posts::new();
         let own: Vec<Job> = self.own.drain(..).collect();
@@ -168,6 +182,21 @@ impl Sharer {
         }
         posts.append(&mut self.refuse());
         posts
+    }
+
+    /// Whether the node has begun, or ceased, to stand by since the last look: then everything is read anew, and who waits is
+    /// refused.
+    pub fn look(&mut self, now: Time) -> Option<Posts> {
+        let passive = self.cluster.is_passive();
+        if std::mem::replace(&mut self.passive, passive) == passive {
+            return None;
+        }
+        let mut posts = self.give_all_up();
+        self.on_connected(now);
+        // Each proxy wakes up: what it does of its own accord begins.
+        (0..self.server.config().placement.shards())
+            .for_each(|shard| tell(&mut posts, Waits::Register(shard, 0), None));
+        Some(posts)
     }
 
     /// While there is no connection: refuses what has come.
@@ -192,6 +221,9 @@ impl Sharer {
     /// The changes that are to be written now, all at once; [`Sharer::on_written`] gets what comes of them, also when they
     /// are none because nothing of what was told has changed anything. `None`: there is nothing to do.
     pub fn take(&mut self) -> Option<Vec<Command>> {
+        if self.passive {
+            return None;
+        }
         let mut aors: HashSet<Box<str>> = HashSet::with_hasher(self.hasher.clone());
         let mut commands = Vec::new();
         while self.sent.len() < MOST_AT_ONCE {
@@ -324,8 +356,8 @@ impl Sharer {
             return tracing::warn!("what was published is nothing that a node says");
         };
         let Some(([node, aor], fields)) = told.split_first_chunk::<2>() else { return };
-        // What it has written itself it knows by the answer.
-        if **node == *self.cluster.own().node {
+        // What it has written itself it knows by the answer. Who stands by has written nothing.
+        if !self.passive && **node == *self.cluster.own().node {
             return;
         }
         for pair in fields.as_chunks::<2>().0 {
@@ -348,7 +380,7 @@ impl Sharer {
                 Ok(Read::Ended) => {
                     // A connection of ours that lives is here. This one is not, or it belonged to the process before.
                     let here = self.server.location().inspect(aor, |own| own.iter().any(|one| field(one) == name));
-                    if !here && self.own.len() < MOST_GONE {
+                    if !here && !self.passive && self.own.len() < MOST_GONE {
                         let (call_id, cseq) = (value.call_id.into(), value.cseq);
                         let change = Change { field: name.to_owned(), call_id, cseq, what: What::Forget, before: None };
                         self.own.push_back(Job { aor: aor.into(), changes: vec![change], waits: Waits::Nobody });
@@ -428,7 +460,8 @@ impl Sharer {
     }
 
     fn on_entries(&mut self, part: u16, entries: &[Entry], now: Time) {
-        for aor in self.names.remove(&part).unwrap_or_default() {
+        // Who stands by puts nothing back: the other process does.
+        for aor in self.names.remove(&part).filter(|_| !self.passive).unwrap_or_default() {
             let there = entries.iter().find(|(other, _)| **other == *aor).map_or(&[][..], |(_, fields)| fields);
             self.compare(&aor, there, now);
         }
@@ -483,15 +516,20 @@ impl Sharer {
         since < self.connected_at || since + SETTLED < now
     }
 
-    /// A sign of life, each second; [`Sharer::on_beaten`] gets what the others gave.
+    /// A sign of life, each second; [`Sharer::on_beaten`] gets what the others gave. Those that stand by give it to each
+    /// other: the channel is not silent, and nobody takes them for nodes.
     pub fn beat(&self) -> Command {
         let own = self.cluster.own();
+        let nodes = if self.passive { "standby" } else { "nodes" };
         let args = vec![own.node.to_owned(), own.life.to_string(), self.channel()];
-        Command { script: Script::Beat, keys: vec![format!("{}:nodes", self.name)], args }
+        Command { script: Script::Beat, keys: vec![format!("{}:{nodes}", self.name)], args }
     }
 
     /// What all nodes gave.
     pub fn on_beaten(&mut self, told: &[String]) {
+        if self.passive {
+            return;
+        }
         let triples = told.as_chunks::<3>().0;
         let own = self.cluster.own();
         for node in own.nodes.all() {

@@ -7,6 +7,7 @@ use crate::cluster::ClusterSecret;
 use serde::{Deserialize, Deserializer};
 use stack::uri::Uri;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// Hexadecimal digits of the secret: 256 bits, which nobody guesses, whatever they see that was made with them.
@@ -25,6 +26,9 @@ pub struct Cluster {
     pub node: Name,
     /// Where other nodes send what is for a device whose connection ends here. None: the first of `listen`, UDP before TCP.
     pub address: Option<NodeUri>,
+    /// An address that moves between this machine and another one, as VRRP does: while this machine does not have it, this
+    /// process stands by, in the place of the process there, which has the same `node`.
+    pub virtual_address: Option<IpAddr>,
     /// The Redis server; or some of a Redis cluster, which name the others.
     pub redis: Vec<RedisUrl>,
     /// Whether that is a Redis cluster.

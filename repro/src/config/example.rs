@@ -86,6 +86,7 @@ fn each_key_is_documented() {
         ("http", fields_of::<Http>()),
         ("admin", fields_of::<Admin>()),
         ("accounting", fields_of::<Accounting>()),
+        ("accounting.redis", fields_of::<super::Stream>()),
     ];
     let documented = documented();
     let in_tables = tables.into_iter().chain(Records::kinds_with_fields());

@@ -100,8 +100,8 @@ impl Config {
         if let Some(token) = config.admin.as_mut().and_then(|admin| admin.token_file.as_mut()) {
             token.find(Path::new(source.file), |at| source.place(at));
         }
-        if let Some(accounting) = &mut config.accounting {
-            accounting.file.find(Path::new(source.file), |at| source.place(at));
+        for file in config.accounting.iter_mut().flat_map(Accounting::files) {
+            file.find(Path::new(source.file), |at| source.place(at));
         }
         for file in config.cluster.iter_mut().flat_map(super::Cluster::files) {
             file.find(Path::new(source.file), |at| source.place(at));
@@ -208,6 +208,18 @@ impl Config {
                 "means nothing without dial.emergency: set that too",
             ),
             (self.admin.as_ref().is_some_and(Admin::is_unguarded), "admin", "listen", admin::NO_TOKEN),
+            (
+                self.accounting.as_ref().is_some_and(Accounting::leads_nowhere),
+                "accounting",
+                "file",
+                "expected where to: file = \"accounting.jsonl\", or a table [accounting.redis] with url",
+            ),
+            (
+                self.accounting.as_ref().is_some_and(Accounting::has_no_stream),
+                "accounting",
+                "redis",
+                "stream: expected the key of a stream, as \"repro:accounting\"",
+            ),
             (
                 self.accounting.as_ref().is_some_and(Accounting::is_too_small),
                 "accounting",

@@ -19,7 +19,7 @@ mod silo;
 mod source;
 mod tls;
 
-pub use accounting::Accounting;
+pub use accounting::{Accounting, Stream};
 pub use admin::{Admin, AdminToken, BadToken};
 pub use auth::{AlgorithmName, Asserted, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};

@@ -66,8 +66,6 @@ struct Shared {
     version: u64,
     /// How others get to its flow.
     route: Option<Arc<str>>,
-    /// Another node took its REGISTER.
-    elsewhere: bool,
 }
 
 /// What a [`Binding`] is made from.
@@ -155,16 +153,6 @@ impl Binding {
     /// Says which version of it other nodes know.
     pub fn set_version(&mut self, version: u64) {
         self.shared.get_or_insert_default().version = version;
-    }
-
-    /// Says that another node took its REGISTER.
-    pub(super) fn set_elsewhere(&mut self) {
-        self.shared.get_or_insert_default().elsewhere = true;
-    }
-
-    /// Whether another node took its REGISTER: that one tells of its end.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.shared.as_ref().is_some_and(|shared| shared.elsewhere)
     }
 
     /// Whether the same REGISTER has written it.

@@ -113,7 +113,7 @@ pub struct LocationStore {
 enum Origin {
     /// A request's that came here.
     Here,
-    /// Another node's: that one accounts for it.
+    /// Another node's: that one accounts for it, but not for what has expired.
     Elsewhere,
 }
 
@@ -171,11 +171,17 @@ impl LocationStore {
         let _ = self.accounting.set(accounting);
     }
 
-    /// Something has changed.
+    /// Something has changed here.
     fn note(&self, aor: &str, now: Time, what: impl FnOnce() -> Vec<Change>) {
+        self.note_of(Origin::Here, aor, now, what);
+    }
+
+    /// Something has changed.
+    fn note_of(&self, origin: Origin, aor: &str, now: Time, what: impl FnOnce() -> Vec<Change>) {
         let Some(accounting) = self.accounting.get() else { return self.watch.note(aor, what) };
         let changes = what();
-        accounting.tell_changes(aor, &changes, now);
+        let is_ours = |change: &&Change| origin == Origin::Here || change.event == Event::Expired;
+        accounting.tell_changes(aor, changes.iter().filter(is_ours), now);
         self.watch.note(aor, || changes);
     }
 
@@ -277,10 +283,7 @@ impl LocationStore {
             Some(place) => std::mem::replace(&mut **place, record.clone()),
             None => part.insert(aor.into(), Box::new(record.clone())).map_or_else(Record::new, |old| *old),
         };
-        match origin {
-            Origin::Here => self.note(aor, now, || watch::changes(&old, &record, now)),
-            Origin::Elsewhere => self.watch.note(aor, || watch::changes(&old, &record, now)),
-        }
+        self.note_of(origin, aor, now, || watch::changes(&old, &record, now));
         // Who only refreshes is where he was.
         if !old.iter().flat_map(Binding::places).eq(record.iter().flat_map(Binding::places)) {
             self.enter(record.iter());

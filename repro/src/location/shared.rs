@@ -135,7 +135,6 @@ impl LocationStore {
             changed = true;
             let new = new.filter(|new| new.expires_at > now).map(|mut new| {
                 new.set_version(version);
-                new.set_elsewhere();
                 old.map_or(new.clone(), |old| new.following(old))
             });
             match (at, new) {

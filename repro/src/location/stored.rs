@@ -88,6 +88,16 @@ fn is_false(truth: &bool) -> bool {
 }
 
 impl Notation {
+    /// Takes over where the wall clock stands now, if somebody has set it. Whether that is so: what is off by less than a
+    /// second is none of it, so that what is written twice reads the same.
+    pub fn follow(&mut self, epoch: Duration) -> bool {
+        let is_set = self.epoch.abs_diff(epoch) >= Duration::from_secs(1);
+        if is_set {
+            self.epoch = epoch;
+        }
+        is_set
+    }
+
     /// Writes the bindings that outlive the process into `text`, which is emptied first, and gives the time of the last
     /// of them to expire, in Unix seconds; none when there are none.
     ///
@@ -275,6 +285,20 @@ mod tests {
         ];
         assert_eq!(read, expected);
         assert!(next.read(std::str::from_utf8(&text).unwrap(), Time::from_millis(50_000)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_counts_from_then_on() {
+        let (mut own, mut text) = (notation(&[], 1, EPOCH), Vec::new());
+        let bindings = [binding("sip:a@192.0.2.1", By::Uri, 0, 9)];
+        let mut last = |own: &Notation| own.write(&bindings, Time::ZERO, &mut text).unwrap().unwrap();
+        let before = last(&own);
+        assert!(!own.follow(EPOCH + Duration::from_millis(999)));
+        assert_eq!(last(&own), before, "nobody has set it");
+        assert!(own.follow(EPOCH + Duration::from_secs(3_600)));
+        assert_eq!(last(&own), before + 3_600);
+        assert!(own.follow(EPOCH) && !own.follow(EPOCH), "it may go back");
+        assert_eq!(last(&own), before);
     }
 
     #[test]

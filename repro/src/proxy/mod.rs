@@ -470,8 +470,10 @@ impl TransactionUser for Proxy {
         if !self.events.is_idle() {
             first = earlier(first, self.events.deadline());
         }
-        for agent in &self.agents {
-            first = earlier(first, agent.deadline());
+        if !self.server.is_passive() {
+            for agent in &self.agents {
+                first = earlier(first, agent.deadline());
+            }
         }
         if self.server.location().is_empty() { first } else { earlier(first, Some(self.sweep_at)) }
     }
@@ -487,7 +489,9 @@ impl TransactionUser for Proxy {
         while let Some(parked) = self.parking.pop(now) {
             self.resume(parked, None, stack);
         }
-        for index in 0..self.agents.len() {
+        // Who stands by sends nothing of his own accord.
+        let agents = if self.server.is_passive() { 0 } else { self.agents.len() };
+        for index in 0..agents {
             if self.agents.get(index).and_then(|agent| agent.deadline()).is_some_and(|at| at <= now) {
                 self.with_agent(index, stack, |agent, context| agent.wake(context));
             }

@@ -20,6 +20,7 @@ use stack::transport::{Flow, TransportTable};
 use stack::tu::TuPoster;
 use stack::uri::Host;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -47,7 +48,8 @@ struct Shared {
     poster: OnceLock<TuPoster>,
     silo: Option<Arc<Silo>>,
     compositor: Compositor,
-    epoch: OnceLock<Duration>,
+    /// Nanoseconds; 0: nobody has said so.
+    epoch: AtomicU64,
     journal: OnceLock<Arc<Journal>>,
     accounting: OnceLock<Arc<Accounting>>,
     cluster: OnceLock<(Arc<Cluster>, GruuTokens)>,
@@ -152,20 +154,24 @@ impl Server {
         self.shared.poster.get()
     }
 
-    /// Says how long after the Unix epoch time zero is.
+    /// Says how long after the Unix epoch time zero is, again when the wall clock was set.
     pub fn set_epoch(&self, epoch: Duration) {
-        // A second one would be of another clock.
-        let _ = self.shared.epoch.set(epoch);
+        self.shared.epoch.store(u64::try_from(epoch.as_nanos()).unwrap_or(0), Ordering::Relaxed);
     }
 
     /// A time as RFC 3339 has it, in UTC with milliseconds, once the epoch is known.
     pub fn timestamp(&self, at: Time) -> Option<String> {
-        Some(crate::accounting::timestamp(at, *self.shared.epoch.get()?))
+        Some(crate::accounting::timestamp(at, self.epoch()?))
     }
 
     /// A time in seconds after the Unix epoch, once that is known.
     pub fn unix_seconds(&self, at: Time) -> Option<u64> {
-        Some((*self.shared.epoch.get()? + at.since(Time::ZERO)).as_secs())
+        Some((self.epoch()? + at.since(Time::ZERO)).as_secs())
+    }
+
+    fn epoch(&self) -> Option<Duration> {
+        let nanos = Some(self.shared.epoch.load(Ordering::Relaxed)).filter(|nanos| *nanos != 0)?;
+        Some(Duration::from_nanos(nanos))
     }
 
     /// The messages for users who are not there, if any are kept.
@@ -191,6 +197,7 @@ impl Server {
 
     /// Says whom sessions and registrations are told from now on: what is in the location store already is no news.
     pub fn set_accounting(&self, accounting: Arc<Accounting>) {
+        self.cluster().into_iter().for_each(|cluster| accounting.set_cluster(cluster.clone()));
         if accounting.wants_registrations() {
             self.location().set_accounting(accounting.clone());
         }
@@ -212,6 +219,11 @@ impl Server {
     /// This node among those that share their bindings, if there are any.
     pub fn cluster(&self) -> Option<&Arc<Cluster>> {
         self.shared.cluster.get().map(|(cluster, _)| cluster)
+    }
+
+    /// Whether this process stands by for another one.
+    pub fn is_passive(&self) -> bool {
+        self.cluster().is_some_and(|cluster| cluster.is_passive())
     }
 
     /// What keeps bindings; nothing when they are in memory only.

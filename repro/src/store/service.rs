@@ -345,6 +345,11 @@ impl Service {
 
     /// What is to be done now and then.
     fn tick(&mut self, server: &Server) {
+        let epoch = self.clock.epoch();
+        if self.notation.follow(epoch) {
+            server.set_epoch(epoch);
+            tracing::warn!("the system's clock was set: what is written from now on expires by that");
+        }
         // One that failed is tried again here; nobody waits for it.
         let healthy = self.save(server);
         let Some(store) = self.store.as_mut().filter(|_| healthy) else { return };

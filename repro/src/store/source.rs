@@ -4,6 +4,7 @@ use super::postgres::{Address, Database, Watch};
 use super::{Change, Store, StoreError};
 use crate::config::Config;
 use crate::provisioning::{ProvisioningError, Records};
+use rutil::Clock;
 use std::future::{Future, pending};
 use tokio::runtime::{Builder, Runtime};
 
@@ -97,11 +98,11 @@ impl Source {
     ///
     /// # Errors
     /// When it cannot be used.
-    pub fn open(config: &Config) -> Result<Option<Self>, StoreError> {
+    pub fn open(config: &Config, clock: impl Clock + 'static) -> Result<Option<Self>, StoreError> {
         Ok(match RecordStore::open(config, true)? {
             Some(RecordStore::Sqlite(store)) => Some(Source::Sqlite(store)),
             Some(RecordStore::Postgres(_)) => {
-                Address::of(config)?.map(|address| Source::Postgres(Box::new(Watch::new(address))))
+                Address::of(config)?.map(|address| Source::Postgres(Box::new(Watch::new(address, clock))))
             }
             None => None,
         })

@@ -12,7 +12,7 @@ use crate::transport::{
 use crate::tu::{TransactionUser, TuApart, TuOptions};
 use crate::wiring::{self, CoreActors, Net, OnPanic, Plan, TuFactory};
 use parking_lot::Mutex;
-use rutil::{Bell, Control, FifoSender, ParkSleeper, Placement, RealClock, Rng};
+use rutil::{Bell, Clock as _, Control, FifoSender, ParkSleeper, Placement, RealClock, Rng};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -204,7 +204,7 @@ impl StackBuilder {
         let hep_stats = Arc::<HepStats>::default();
         let mut hep = Vec::new();
         if self.options.hep.is_some() || self.on_message.is_some() {
-            let epoch = rutil::time::epoch_of(&clock);
+            let epoch = clock.epoch();
             for _ in 0..shards {
                 let (options, program) = (self.options.hep.as_ref(), self.on_message.clone());
                 hep.push(HepPlan::open(options, epoch, program, hep_stats.clone())?);
@@ -290,7 +290,12 @@ impl StackBuilder {
     ) -> Result<(Vec<TransportInfo>, Vec<FifoSender<Wire>>), StackError> {
         let (mut infos, mut wires) = (Vec::<TransportInfo>::new(), Vec::new());
         let across = nets.len() > 1;
-        let streams = |spec: &TransportSpec| TcpOptions { reuse_port: across, dscp: spec.dscp, ..self.tcp.clone() };
+        let streams = |spec: &TransportSpec| TcpOptions {
+            reuse_port: across,
+            free_bind: spec.free_bind,
+            dscp: spec.dscp,
+            ..self.tcp.clone()
+        };
         let (message, partial_octets) = (self.options.limits.message, self.options.partial_octets);
         let ws = WsOptions { message, partial_octets, ..self.ws.clone() };
         let certificates =
@@ -304,8 +309,13 @@ impl StackBuilder {
                 let bound = match spec.kind {
                     TransportType::Udp => {
                         let timestamps = self.beat.is_some();
-                        let own =
-                            UdpOptions { reuse_port: across, dscp: spec.dscp, timestamps, ..UdpOptions::default() };
+                        let own = UdpOptions {
+                            reuse_port: across,
+                            dscp: spec.dscp,
+                            timestamps,
+                            free_bind: spec.free_bind,
+                            ..UdpOptions::default()
+                        };
                         net.group.add_udp(id, bind, receiver, &own)?
                     }
                     TransportType::Tcp => net.group.add_tcp(id, bind, receiver, &streams(spec))?,

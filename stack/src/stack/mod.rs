@@ -309,6 +309,12 @@ impl Stack {
         self.cores.iter().flat_map(|core| &core.meters)
     }
 
+    /// Whether what begins something new is refused with 503, from now on: of a machine that stands by for another one.
+    /// [`Stack::shutdown`] has the last word.
+    pub fn set_passive(&self, passive: bool) {
+        self.set_doors(if passive { Door::Dialogs } else { Door::Open });
+    }
+
     /// Refuses what begins something new with 503, waits until every pending transaction has ended, at most `limit`,
     /// and stops. True when all had ended. Transactions that only absorb retransmissions are not waited for. What was
     /// counted can still be read then.

@@ -14,13 +14,14 @@ pub struct TransportSpec {
     pub(super) advertise: Option<SocketAddr>,
     pub(super) dscp: u8,
     pub(super) record_as: Option<Host<'static>>,
+    pub(super) free_bind: bool,
 }
 
 impl TransportSpec {
     /// A transport of a type on an address; port 0 takes a free one. What the types ask for is said at the functions that are
     /// named after them.
     pub fn new(kind: TransportType, bind: SocketAddr) -> Self {
-        TransportSpec { kind, bind, advertise: None, dscp: 0, record_as: None }
+        TransportSpec { kind, bind, advertise: None, dscp: 0, record_as: None, free_bind: false }
     }
 
     /// UDP on an address; port 0 takes a free one.
@@ -60,6 +61,13 @@ impl TransportSpec {
     /// (RFC 3263): a dialog outlives one of them. Where a Record-Route names a flow, it has the address.
     pub fn record_as(mut self, name: Host<'static>) -> Self {
         self.record_as = Some(name);
+        self
+    }
+
+    /// The address need not be one of this machine yet: as a virtual one that moves from machine to machine (`IP_FREEBIND`).
+    /// What is sent to it comes here once it is.
+    pub fn free_bind(mut self) -> Self {
+        self.free_bind = true;
         self
     }
 

@@ -18,11 +18,20 @@ pub struct UdpOptions {
     /// is read is the same where sockets are read at once: for those that read by a beat
     /// ([`crate::StackBuilder::beat`]).
     pub timestamps: bool,
+    /// Whether the address need not be one of this machine yet (`IP_FREEBIND`).
+    pub free_bind: bool,
 }
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        UdpOptions { reuse_port: false, receive_buffer: 4 << 20, send_buffer: 4 << 20, dscp: 0, timestamps: false }
+        UdpOptions {
+            reuse_port: false,
+            receive_buffer: 4 << 20,
+            send_buffer: 4 << 20,
+            dscp: 0,
+            timestamps: false,
+            free_bind: false,
+        }
     }
 }
 
@@ -32,6 +41,8 @@ pub struct TcpOptions {
     /// Whether several listeners may have the address, the kernel spreading the connections over them
     /// (`SO_REUSEPORT`): one per shard.
     pub reuse_port: bool,
+    /// Whether the address need not be one of this machine yet (`IP_FREEBIND`).
+    pub free_bind: bool,
     /// Differentiated services code point of what is sent (RFC 2474), 0 to 63; 0 leaves the system's.
     pub dscp: u8,
     /// Connections alive at once; when they are as many, the one idle longest is closed for a new one.
@@ -56,6 +67,7 @@ impl Default for TcpOptions {
     fn default() -> Self {
         TcpOptions {
             reuse_port: false,
+            free_bind: false,
             dscp: 0,
             max_connections: 10_000,
             max_per_source: 2_000,

@@ -35,6 +35,9 @@ pub(super) fn open_udp(addr: SocketAddr, options: &UdpOptions) -> io::Result<(Ud
         socket.set_reuse_port(true)?;
     }
     mark(&socket, addr, options.dscp)?;
+    if options.free_bind {
+        bind_freely(&socket, addr)?;
+    }
     socket.set_recv_buffer_size(options.receive_buffer)?;
     socket.set_send_buffer_size(options.send_buffer)?;
     socket.bind(&addr.into())?;
@@ -56,6 +59,14 @@ fn mark(socket: &Socket, addr: SocketAddr, dscp: u8) -> io::Result<()> {
     }
 }
 
+/// Lets the socket have an address that this machine does not have now.
+fn bind_freely(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    match addr.is_ipv6() {
+        true => socket.set_freebind_v6(true),
+        false => socket.set_freebind_v4(true),
+    }
+}
+
 /// A listening TCP socket and the address that it got.
 pub(super) fn listen_tcp(addr: SocketAddr, options: &TcpOptions) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
@@ -67,6 +78,9 @@ pub(super) fn listen_tcp(addr: SocketAddr, options: &TcpOptions) -> io::Result<(
     }
     if options.reuse_port {
         socket.set_reuse_port(true)?;
+    }
+    if options.free_bind {
+        bind_freely(&socket, addr)?;
     }
     // What is accepted inherits it.
     mark(&socket, addr, options.dscp)?;

@@ -3,10 +3,10 @@
 use super::{ASK, Address, CONNECT, MARK, Mark, WORK, mark, records, within};
 use crate::provisioning::Records;
 use crate::store::StoreError;
+use rutil::{Clock, Time};
 use sqlx_postgres::{PgListener, PgPoolOptions};
 use std::future::pending;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What is told when records change.
 const CHANNEL: &str = "repro_provisioning";
@@ -16,34 +16,35 @@ const QUIET: Duration = Duration::from_millis(300);
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
 /// One connection that stays, and what was seen by it.
-#[derive(Debug)]
 pub struct Watch {
     address: Address,
+    clock: Box<dyn Clock>,
     link: Option<PgListener>,
     /// The state that was read last, be it right or wrong.
     seen: Option<Mark>,
     /// The database whose records are in use.
     used: Option<i64>,
     /// No change is listened for until then.
-    quiet_until: Option<Instant>,
+    quiet_until: Option<Time>,
     /// When to connect again, and the pause after that.
-    again: Option<(Instant, Duration)>,
+    again: Option<(Time, Duration)>,
 }
 
 impl Watch {
     /// Looks at this database, from the first question on.
-    pub fn new(address: Address) -> Self {
-        Watch { address, link: None, seen: None, used: None, quiet_until: None, again: None }
+    pub fn new(address: Address, clock: impl Clock + 'static) -> Self {
+        let clock = Box::new(clock);
+        Watch { address, clock, link: None, seen: None, used: None, quiet_until: None, again: None }
     }
 
     /// Waits until it hears that something may have changed.
     pub(in crate::store) async fn wait(&mut self) {
         if let Some(until) = self.quiet_until {
-            tokio::time::sleep_until(until).await;
+            tokio::time::sleep(until.since(self.clock.now())).await;
         }
         let Some(link) = &mut self.link else { return pending().await };
         let heard = link.try_recv().await;
-        self.quiet_until = Some(Instant::now() + QUIET);
+        self.quiet_until = Some(self.clock.now() + QUIET);
         if !matches!(heard, Ok(Some(_))) {
             self.link = None;
         }
@@ -52,8 +53,8 @@ impl Watch {
     /// Whether the records are others than those that were read last. While the database is away it is asked more and more
     /// seldom.
     pub(in crate::store) async fn changed(&mut self) -> Result<bool, StoreError> {
-        if let Some((again, _)) = self.again.filter(|(again, _)| Instant::now() < *again) {
-            let seconds = again.duration_since(Instant::now()).as_secs() + 1;
+        if let Some((again, _)) = self.again.filter(|(again, _)| self.clock.now() < *again) {
+            let seconds = again.since(self.clock.now()).as_secs() + 1;
             return Err(StoreError::Away { database: self.address.to_string(), seconds });
         }
         let failed = self.address.failed("cannot be asked");
@@ -117,7 +118,7 @@ impl Watch {
     fn lost(&mut self, error: StoreError) -> StoreError {
         self.link = None;
         let pause = self.again.map_or(PAUSES.0, |(_, pause)| (2 * pause).min(PAUSES.1));
-        self.again = Some((Instant::now() + pause, pause));
+        self.again = Some((self.clock.now() + pause, pause));
         error
     }
 }

@@ -30,7 +30,8 @@ pub(crate) fn server() -> Server {
 fn service(folder: &Folder, clock: &VirtualClock, file: Records, after: Duration) -> Result<Service, StoreError> {
     let store = folder.open();
     store.connection.busy_timeout(Duration::ZERO).unwrap();
-    let notation = Notation { epoch: EPOCH + after, listen: Vec::new(), shards: 2 };
+    clock.set_epoch(EPOCH + after);
+    let notation = Notation { epoch: clock.epoch(), listen: Vec::new(), shards: 2 };
     let source = Some(Source::Sqlite(folder.open()));
     Service::new(Some(store), source, file, notation, clock.clone(), &mut Rng::from_seed(2))
 }
