@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -97,11 +97,35 @@ impl Postgres {
         let mut command = self.command("postgres")?;
         command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
         command.args(["-h", &self.host.to_string(), "-c", "fsync=off", "-c", "max_connections=50"]);
+        if self.data().join("server.crt").exists() {
+            command.args(["-c", "ssl=on"]);
+        }
         let mut process = Process::start(&mut command).map_err(|e| format!("postgres: {e}"))?;
         let ready = |line: &str| line.contains("database system is ready to accept connections").then_some(());
         process.wait_for(LIMIT, ready).map_err(|e| format!("postgres does not start:\n{}", e.output))?;
         self.process = Some(process);
         Ok(())
+    }
+
+    /// From the next start on it speaks TLS, with this certificate and key (PEM), and to nobody without.
+    pub fn secure(&self, certificate: &str, key: &str) -> Result<(), String> {
+        let data = self.data();
+        let of_all = format!("hostssl all all {}/8 scram-sha-256\n", self.host);
+        for (name, text) in [("server.crt", certificate), ("server.key", key), ("pg_hba.conf", &of_all)] {
+            let path = data.join(name);
+            fs::write(&path, text).map_err(|e| e.to_string())?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(|e| e.to_string())?;
+            if own_user() == 0 {
+                let (uid, gid) = somebody();
+                chown(&path, Some(uid), Some(gid)).map_err(|e| e.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where it listens.
+    pub fn host(&self) -> Ipv4Addr {
+        self.host
     }
 
     /// Ends the server; whoever is connected is cut off.

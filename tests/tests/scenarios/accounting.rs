@@ -48,7 +48,7 @@ fn start(name: &str, placement: &str, file: &Path, more: &str) -> (Repro, File) 
 }
 
 /// Ends it, so that all is written, and gives what it printed.
-fn end(repro: Repro) -> String {
+pub(crate) fn end(repro: Repro) -> String {
     let process = repro.into_process();
     signal(&process, "TERM");
     let (status, output) = process.finish(LIMIT).expect("it ends");

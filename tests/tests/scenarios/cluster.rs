@@ -12,18 +12,38 @@ use std::time::Duration;
 use tests::peers::{Redis, Repro, available};
 use tests::raw;
 
-const PASSWORD: &str = "geheim";
+pub(crate) const PASSWORD: &str = "geheim";
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Several nodes.
-struct Site {
+pub(crate) struct Site {
     redis: Redis,
+    /// How nodes get to it.
+    place: String,
+    /// What else the nodes are configured with.
+    more: String,
     files: Vec<File>,
 }
 
 impl Site {
-    fn start() -> Self {
-        Site { redis: Redis::start(Some(PASSWORD)).expect("it starts"), files: Vec::new() }
+    pub(crate) fn start() -> Self {
+        let redis = Redis::start(Some(PASSWORD)).expect("it starts");
+        let place = format!("redis = [\"redis://{}\"]\n", redis.address());
+        Self::on(redis, place)
+    }
+
+    /// On this server, to which one gets by `place`.
+    pub(crate) fn on(redis: Redis, place: String) -> Self {
+        Site { redis, place, more: String::new(), files: Vec::new() }
+    }
+
+    pub(crate) fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
+    /// Nodes that are started from now on are configured with this as well.
+    pub(crate) fn add(&mut self, more: &str) {
+        self.more += more;
     }
 
     /// Asks Redis something.
@@ -32,13 +52,13 @@ impl Site {
     }
 
     /// A node of this name.
-    fn node(&mut self, name: &'static str) -> Repro {
+    pub(crate) fn node(&mut self, name: &'static str) -> Repro {
         let text = format!(
             "domains = [\"test.example\"]\npin_runners = false\n[nat]\ndetect = \"auto\"\n[log]\nfilter = \"info\"\n\
              [registrar]\nmin_expires = 1\n\
-             [cluster]\nnode = \"{name}\"\nredis = [\"redis://{}\"]\npassword = \"{PASSWORD}\"\n\
-             secret = \"{SECRET}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n",
-            self.redis.address()
+             [cluster]\nnode = \"{name}\"\n{}password = \"{PASSWORD}\"\nsecret = \"{SECRET}\"\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\n{}",
+            self.place, self.more
         );
         let file = File::new(&format!("cluster-{}-{name}", self.redis.address().ip()), &text);
         let args = ["--config", file.name(), "--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"];
@@ -60,13 +80,13 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 /// What a device says to a registrar and hears of it.
-struct Device {
+pub(crate) struct Device {
     socket: UdpSocket,
     count: u32,
 }
 
 impl Device {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a limit");
         Device { socket, count: 0 }
@@ -86,7 +106,7 @@ impl Device {
     }
 
     /// Sends a REGISTER, again if need be; its final answer, if there is one in time.
-    fn register(&mut self, node: SocketAddr, user: &str, contact: &str) -> Option<String> {
+    pub(crate) fn register(&mut self, node: SocketAddr, user: &str, contact: &str) -> Option<String> {
         let (branch, text) = self.write(node, user, contact);
         let mut buffer = [0; 65_536];
         for _ in 0..20 {
@@ -102,13 +122,13 @@ impl Device {
     }
 
     /// Registers a contact; the status.
-    fn bind(&mut self, node: SocketAddr, user: &str) -> Option<u16> {
+    pub(crate) fn bind(&mut self, node: SocketAddr, user: &str) -> Option<u16> {
         let contact = format!("Contact: <sip:{user}@{}>\r\n", self.socket.local_addr().expect("it is bound"));
         raw::status(self.register(node, user, &contact)?.as_bytes())
     }
 
     /// How many contacts a node knows of a user.
-    fn contacts(&mut self, node: SocketAddr, user: &str) -> usize {
+    pub(crate) fn contacts(&mut self, node: SocketAddr, user: &str) -> usize {
         self.register(node, user, "").map_or(0, |answer| answer.matches("\r\nContact: ").count())
     }
 }

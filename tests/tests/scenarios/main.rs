@@ -1,6 +1,7 @@
 //! Scenarios that see all crates.
 
 mod accounting;
+mod accounting_redis;
 mod admin;
 mod admin_api;
 mod admin_calls;
@@ -27,7 +28,9 @@ mod locate;
 mod lossy;
 mod name_server;
 mod natted;
+mod networks;
 mod nodes_faults;
+mod nodes_secure;
 mod outbound;
 mod overload;
 mod passwords;
@@ -50,6 +53,7 @@ mod sipload_peers;
 mod sipload_scenario;
 mod sipload_secure;
 mod sipp;
+mod standby;
 mod store;
 mod tls;
 mod torture;

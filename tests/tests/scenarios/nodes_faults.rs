@@ -2,22 +2,22 @@
 //! was in progress at a node that is gone, and nobody whom a node said yes to.
 
 use crate::end::signal;
+use crate::networks::Networks;
 use crate::repro::{File, address};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::Command;
 use tests::callers::{Callers, Rates};
 use tests::peers::{Postgres, Process, Redis, Repro, available, has_postgres, repro_binary};
 
-const PASSWORD: &str = "geheim";
+pub(crate) const PASSWORD: &str = "geheim";
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-const DOMAIN: &str = "test.example";
+pub(crate) const DOMAIN: &str = "test.example";
 /// What a build for debugging takes on a machine that does other things as well; the bench `proxy -- faults` has 500 and 100.
 const RATES: Rates = Rates { calls: 60, registrations: 12 };
 /// Users who are called.
 const CALLED: u64 = 20;
 
 /// What a node is configured with, and `more`.
-fn configuration(name: &str, redis: SocketAddr, more: &str) -> String {
+pub(crate) fn configuration(name: &str, redis: SocketAddr, more: &str) -> String {
     format!(
         "domains = [\"{DOMAIN}\"]\nrecord_route_name = \"nodes.{DOMAIN}\"\npin_runners = false\n{more}\
          [overload]\nmax_wait_ms = 0\n[log]\nfilter = \"info\"\n\
@@ -61,12 +61,12 @@ fn callers(nodes: &[&Repro]) -> Callers {
 }
 
 /// Calls begin and end until a node says something.
-fn until_said(callers: &mut Callers, process: &mut Process, what: &str) {
+pub(crate) fn until_said(callers: &mut Callers, process: &mut Process, what: &str) {
     callers.run_until(what, |_| process.output().contains(what));
 }
 
 /// Ends the load, and says what is wrong unless what failed is what may: `may` is asked with node, request and reason.
-fn judge(what: &str, callers: &mut Callers, may: impl Fn(usize, &str, &str) -> bool) {
+pub(crate) fn judge(what: &str, callers: &mut Callers, may: impl Fn(usize, &str, &str) -> bool) {
     callers.finish();
     let tally = &callers.tally;
     println!("{what}: {tally}");
@@ -219,94 +219,41 @@ fn who_is_disabled_in_the_database_is_gone_at_all_nodes() {
     }
 }
 
-/// A network of its own, in which a program can be started; it is gone with this.
-struct Network {
-    name: String,
-    /// Our end of each of two links.
-    own: [Ipv4Addr; 2],
-    /// The other end.
-    there: [Ipv4Addr; 2],
-}
-
-fn ip(args: &[&str]) -> Result<(), String> {
-    let output = Command::new("ip").args(args).output().map_err(|error| error.to_string())?;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { Ok(()) } else { Err(format!("ip {}: {told}", args.join(" "))) }
-}
-
-impl Network {
-    /// Makes it; the reason where that may not be.
-    fn new() -> Result<Self, String> {
-        let id = std::process::id();
-        let name = format!("sipt{id}");
-        ip(&["netns", "add", &name])?;
-        let [_, _, high, low] = id.to_be_bytes();
-        // 198.18.0.0/15 is for tests (RFC 2544): four addresses for each of two links.
-        let address = |link: u8, end: u8| Ipv4Addr::new(198, 18 + (high & 1), low, (high & 0x70) | (link * 4) | end);
-        let network = Network { name, own: [address(1, 1), address(2, 1)], there: [address(1, 2), address(2, 2)] };
-        for link in 0..2 {
-            let (here, there) = (format!("st{link}h{id}"), format!("st{link}t{id}"));
-            let name = network.name.as_str();
-            ip(&["link", "add", &here, "type", "veth", "peer", "name", &there, "netns", name])?;
-            ip(&["addr", "add", &format!("{}/30", network.own[link]), "dev", &here])?;
-            ip(&["link", "set", &here, "up"])?;
-            ip(&["-n", name, "addr", "add", &format!("{}/30", network.there[link]), "dev", &there])?;
-            ip(&["-n", name, "link", "set", &there, "up"])?;
-        }
-        Ok(network)
-    }
-
-    /// Takes a link down, or up again, at the other end.
-    fn set(&self, link: usize, state: &str) {
-        let there = format!("st{link}t{}", std::process::id());
-        ip(&["-n", &self.name, "link", "set", &there, state]).expect("it was made");
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        // Its ends of the links go with it, and ours with them.
-        let _ = ip(&["netns", "del", &self.name]);
-    }
-}
-
 #[test]
 fn a_node_that_is_cut_off_from_redis_and_the_others_goes_on_with_whom_it_knows() {
     if !available("redis-server") || !available("ip") {
         return;
     }
-    let network = match Network::new() {
-        Ok(network) => network,
+    // The callers are behind one link, Redis and the other node behind the other one.
+    let networks = match Networks::new(&[0, 0]) {
+        Ok(networks) => networks,
         Err(why) => return tests::skip(&format!("a network of its own cannot be made here: {why}")),
     };
-    // The callers are behind one link, Redis and the other node behind the other one.
-    let redis = Redis::start_at(network.own[1], Some(PASSWORD), &[]).expect("it starts");
-    let trusted =
-        format!("trusted_peers = [{:?}, {:?}]\n", format!("{}", network.own[0]), format!("{}", network.own[1]));
+    let redis = Redis::start_at(networks.here(1), Some(PASSWORD), &[]).expect("it starts");
+    let trusted = format!("trusted_peers = [\"{}\", \"{}\"]\n", networks.here(0), networks.here(1));
     let file = |name: &str, place: Ipv4Addr| {
         let text = configuration(name, redis.address(), &trusted) + &format!("address = \"sip:{place}:5060\"\n");
         File::new(&format!("cut-{name}"), &text)
     };
-    let [first, second] = [file("a", network.there[1]), file("b", network.own[1])];
-    let (to_callers, to_nodes) = (format!("udp:{}:5060", network.there[0]), format!("udp:{}:5060", network.there[1]));
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", &network.name]).arg(repro_binary().expect("it can be built"));
+    let [first, second] = [file("a", networks.there(1)), file("b", networks.here(1))];
+    let (to_callers, to_nodes) = (format!("udp:{}:5060", networks.there(0)), format!("udp:{}:5060", networks.there(1)));
+    let mut command = networks.command(0, &repro_binary().expect("it can be built"));
     command.args(["--config", first.name(), "--listen", &to_callers, "--listen", &to_nodes]);
     let mut victim = Repro::start_command(&mut command, 2).expect("it starts");
-    let at = format!("udp:{}:5060", network.own[1]);
+    let at = format!("udp:{}:5060", networks.here(1));
     let mut other = Repro::start(&["--config", second.name(), "--listen", &at], 1).expect("it starts");
-    let places = [(network.there[0], 5060).into(), (network.own[1], 5060).into()];
-    let mut callers = Callers::new(IpAddr::V4(network.own[0]), &places, DOMAIN).expect("sockets");
+    let places = [(networks.there(0), 5060).into(), (networks.here(1), 5060).into()];
+    let mut callers = Callers::new(IpAddr::V4(networks.here(0)), &places, DOMAIN).expect("sockets");
     callers.prepare(CALLED);
     callers.set_rates(RATES);
     callers.run_calls(60);
-    network.set(1, "down");
+    networks.set(1, "down");
     until_said(&mut callers, other.process(), "a node is gone");
     until_said(&mut callers, victim.process(), "Redis is lost");
     let before = callers.tally.registered;
     callers.run_calls(100);
     assert!(callers.tally.registered > before, "the other one takes them");
-    network.set(1, "up");
+    networks.set(1, "up");
     until_said(&mut callers, other.process(), "a node is back");
     callers.run_calls(60);
     let may = |node, of: &str, why: &str| node == 0 && of == "REGISTER" && why == "503";
