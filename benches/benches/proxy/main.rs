@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p benches --bench proxy -- [ROW...] [--rounds 5] [--seconds 3] [--rate 1000] [--connections 4]
 //! [--repro PATH] [--off PATH]`, where ROW is `calls`, `everything`, `observed`, `handshakes`, `accounting`, `shards`, `refusals`, `memory`,
-//! `registrations`, `users`, `notifies`, `nodes` or `reload`; all of them without.
+//! `registrations`, `users`, `notifies`, `nodes`, `reload`, `scale` or `faults`; all of them without.
 //!
 //! `--off` is a build of the proxy without the accounting that the row of this name is about; without it only what the
 //! configuration can switch off is measured.
@@ -21,6 +21,7 @@ mod nodes;
 mod refusals;
 mod registrations;
 mod reload;
+mod scale;
 mod site;
 mod subject;
 mod watchers;
@@ -93,6 +94,8 @@ fn main() {
         ("notifies", watchers::notifies),
         ("nodes", nodes::registrations),
         ("reload", reload::reload),
+        ("scale", scale::costs),
+        ("faults", scale::faults),
     ] {
         if args.wants(name) {
             row(&args);
