@@ -4,7 +4,7 @@ const { open } = require("./chromium");
 
 async function main() {
   const [url, token] = process.argv.slice(2);
-  const { run, until, go, end } = await open({ width: 1300, height: 1500 });
+  const { run, until, size, go, end } = await open({ width: 1300, height: 1500 });
   await go(url);
   await until("document.readyState === 'complete' && document.querySelector('#login') && !document.querySelector('#login').hidden");
   console.log("it wants a token");
@@ -60,6 +60,10 @@ async function main() {
   console.log("tracing");
   await until("document.querySelectorAll('#messages details').length === 2");
   console.log("messages: " + await run("[...document.querySelectorAll('#messages summary')].map(one => one.lastChild.textContent.trim()).join(', ')"));
+  // Nothing is cut off on a small screen.
+  await size(420, 900);
+  await looks(2);
+  console.log("too wide: " + await run("document.documentElement.scrollWidth - innerWidth"));
   console.log("strange nodes: " + await run("document.querySelectorAll('img, b b, script + script').length"));
   console.log("done");
   end(0);

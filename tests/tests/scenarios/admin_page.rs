@@ -66,6 +66,7 @@ fn a_browser_shows_it_and_changes_things() {
         "notices: there is no ban of 192.0.2.1 / well done",
         "notices left: 0",
         "messages: REGISTER sip:*, SIP/2.0 200 OK",
+        "too wide: 0",
         "strange nodes: 0",
         "done",
     ] {
