@@ -1,7 +1,7 @@
 //! Callers, telephones and whom they call, at the nodes of one site, over UDP: who gets nothing from a node, or 503, goes on to
 //! the next one (RFC 3263 §4.3), and of each attempt it is known what became of it.
 //!
-//! A caller picks the nodes in turn. A node that has said nothing for two seconds, though it was asked all that time, is left
+//! A caller picks the nodes in turn. A node that has said nothing for four seconds, though it was asked all that time, is left
 //! alone until it answers an OPTIONS. Calls ring for a moment, so that some are in progress whenever a node dies; each lasts
 //! a second, and what belongs to its dialog goes to any node, by their common name in Record-Route.
 
@@ -18,7 +18,7 @@ const T2: Duration = Duration::from_secs(4);
 /// How long a transaction is waited for, at a node that lives.
 const TIMEOUT: Duration = Duration::from_secs(32);
 /// A node that has said nothing for so long is left alone.
-const SILENT: Duration = Duration::from_secs(2);
+const SILENT: Duration = Duration::from_secs(4);
 /// How often a node is asked whether it is back, and what was refused is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
 /// How long a telephone rings, and a call lasts.
