@@ -390,6 +390,11 @@ fn answer_what_is_left(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
 fn remove(dum: &mut Dum<'_>, handle: Handle<InviteSession>) {
     answer_what_is_left(dum, handle);
     let Ok(session) = dum.core.sessions.remove(handle) else { return };
+    // The final response to a re-INVITE may be lost with the other side of the call, which repeats it no more: after a 100 its
+    // transaction would wait for ever (RFC 3261 §9.1 ends it).
+    for sent in [session.sent, session.refresh].into_iter().flatten() {
+        dum.cancel(sent);
+    }
     if let Some(call) = session.call
         && let Ok(call) = dum.core.calls.get_mut(call)
     {

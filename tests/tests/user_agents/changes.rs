@@ -154,3 +154,21 @@ fn a_bye_while_a_change_waits_for_its_answer() {
     assert_eq!(world.heard(BOB), ["offer 1002", "terminated RemoteBye"]);
     world.ends_clean();
 }
+
+#[test]
+fn a_change_whose_answer_is_lost_with_the_call_ends_too() {
+    let mut world = World::established();
+    world.act(ALICE, |alice, dum| alice.last().provide_offer(dum, &sdp(1002))).unwrap();
+    world.run(300);
+    world.lose(|shown| shown == "b 200+ INVITE");
+    world.act(BOB, |bob, dum| {
+        bob.last().provide_answer(dum, &sdp(2002)).unwrap();
+        bob.last().end(dum).unwrap();
+    });
+    world.run(40_000);
+    assert_eq!(world.heard(ALICE), ["terminated RemoteBye"]);
+    let trace = world.trace();
+    assert_eq!(trace[..3], ["a INVITE+", "b 100 INVITE", "b 200+ INVITE lost"]);
+    assert!(trace.contains(&"a CANCEL".to_owned()), "{trace:?}");
+    world.ends_clean();
+}
