@@ -25,7 +25,8 @@ impl WatchedCalls {
     /// From now on these, and no others. They are few: a message is looked through for each.
     pub fn set(&self, calls: Vec<(Box<str>, Time)>) {
         let until = calls.iter().map(|(_, until)| until.as_nanos()).max().unwrap_or(0);
-        *self.0.calls.write() = calls;
+        let before = std::mem::replace(&mut *self.0.calls.write(), calls);
+        drop(before);
         self.0.until.store(until, Ordering::Relaxed);
     }
 

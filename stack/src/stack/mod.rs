@@ -320,8 +320,8 @@ impl Stack {
     /// counted can still be read then.
     ///
     /// Dialogs go on until the last moment, in which nothing begins any more: a request over UDP is not answered then, so
-    /// that it is repeated to who comes after this stack, or fails over; one over a connection is answered 503. Whatever a
-    /// transaction user was told of has had its answer.
+    /// that it is repeated to who comes after this stack, or fails over; one over a connection is answered 503. So whatever a
+    /// transaction user was told of has had its answer when this is true; what is pending when `limit` has passed has none.
     ///
     /// It blocks its thread. Where that thread drives a transaction user ([`StackBuilder::register_tu_apart`]), that one
     /// cannot end anything meanwhile, and `limit` passes: on an executor, give the call to a thread of its own, as by

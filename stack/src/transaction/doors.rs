@@ -11,8 +11,8 @@ pub enum Door {
     Open,
     /// For what belongs to a dialog, or cancels something: the rest is answered 503.
     Dialogs,
-    /// For nothing. A request on a reliable transport is answered 503; any other gets no answer, so that it is repeated, and
-    /// comes to whoever is there by then.
+    /// For nothing but a CANCEL of what is pending. Any other request on a reliable transport is answered 503; one over UDP
+    /// gets no answer, so that it is repeated, and comes to whoever is there by then.
     Shut,
 }
 

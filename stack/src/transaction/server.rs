@@ -162,7 +162,8 @@ impl TransactionController {
         };
         let Some(tu) = tu else { return self.refuse(&msg, key, reply_to, 501, now) };
         let door = self.doors.get();
-        if door == Door::Shut {
+        // What gives up a call that is waited for ends it the sooner.
+        if door == Door::Shut && cancelled.is_none() {
             count(&self.stats.refused);
             if reply_to.kind.is_reliable() {
                 self.refuse(&msg, key, reply_to, 503, now);

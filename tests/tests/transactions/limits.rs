@@ -122,8 +122,10 @@ fn behind_shut_doors_nothing_begins() {
     assert_eq!((bench.sent().len(), bench.told(0)), (0, vec![]));
     bench.receive_on(TCP, PEER, 1, bye(2).replace("/UDP", "/TCP"));
     assert_eq!(first_line(&bench.one_sent()), "503 Service Unavailable");
-    bench.respond(call, msg.make_response(486, None, Some("a1")));
-    assert_eq!(bench.sent().len(), 1);
+    bench.receive(incoming("CANCEL", "192.0.2.9;branch=z9hG4bKcall", ""));
+    assert_eq!(bench.told(0), [told(0, "cancelled")], "that is one thing less to wait for");
+    bench.respond(call, msg.make_response(487, None, Some("a1")));
+    assert_eq!(bench.sent().len(), 2);
     assert!(bench.stack.drained());
     bench.stack.set_doors(Door::Dialogs);
     bench.receive(bye(1));
