@@ -158,7 +158,7 @@ impl Sharer {
 
     /// There is a connection, and the channel is heard: changes are taken, and everything is read.
     pub fn on_connected(&mut self, now: Time) {
-        (self.connected_at, self.read_at, self.synced) = (now, now, false);
+        (self.connected_at, self.read_at, self.synced, self.failing) = (now, now, false, false);
         // Nodes that begin together begin at different places: what is lost is restored once.
         self.part = part_of(self.cluster.own().node);
         self.begin_round(now);
@@ -232,7 +232,10 @@ impl Sharer {
                 self.cluster.taken(&job);
                 Some(job)
             };
-            let Some(mut job) = self.next.take().or_else(|| self.own.pop_front()).or_else(from_outside) else { break };
+            // What is refused of its own is not tried again and again.
+            let own = &mut self.own;
+            let own = || if self.failing { None } else { own.pop_front() };
+            let Some(mut job) = self.next.take().or_else(own).or_else(from_outside) else { break };
             // What belongs to one comes one after the other.
             if !aors.insert(job.aor.clone()) {
                 self.next = Some(job);
@@ -301,12 +304,28 @@ impl Sharer {
                         false => tracing::warn!(aor = one_line(&job.aor), %error, "a change is not written"),
                         true => tracing::debug!(aor = one_line(&job.aor), %error, "a change is not written"),
                     }
-                    Some(503)
+                    self.undo(&job, now);
+                    self.give_up(job, &mut posts);
+                    continue;
                 }
             };
             tell(&mut posts, job.waits, status);
         }
         posts
+    }
+
+    /// What Redis refuses is taken back, all of it (RFC 3261 §10.3 step 7): whoever asked is answered 503.
+    fn undo(&mut self, job: &Job, now: Time) {
+        for Change { field, what, before, .. } in &job.changes {
+            match what {
+                What::Put(binding) => self.server.location().withdraw(&job.aor, binding, now),
+                What::Remove => {}
+                What::Restore(_) | What::Forget => continue,
+            }
+            if let Some(before) = before {
+                self.take_over(&job.aor, (field, before.version()), Some((**before).clone()), now);
+            }
+        }
     }
 
     /// `versions` are those that stand now, for each change; 0 where there was nothing to do.

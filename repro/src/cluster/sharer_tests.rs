@@ -202,6 +202,38 @@ fn of_two_that_come_at_once_the_later_request_holds_at_both() {
 }
 
 #[test]
+fn what_redis_refuses_is_taken_back_and_what_has_ended_is_told_later() {
+    let (mut one, mut other, mut redis) = two();
+    let refuse = |one: &mut Bench| {
+        let commands = one.sharer.take().unwrap();
+        one.sharer.on_written(vec![Err("OOM".to_owned()); commands.len()], at(3))
+    };
+    let refused = |number| vec![(0, Written { up_to: number, refused: vec![(number, 503)] })];
+    let cseqs = |one: &Bench| one.server.location().bindings(AOR, at(3)).iter().map(|b| b.cseq).collect::<Vec<_>>();
+    // The first is none, and a refresh or an end leave what was there.
+    one.register(Some(binding("c", 1, at(2))), at(2)).unwrap();
+    assert_eq!((refuse(&mut one), cseqs(&one)), (refused(1), vec![]));
+    one.register(Some(binding("c", 2, at(2))), at(2)).unwrap();
+    assert_eq!((one.work(&mut redis, at(2)), cseqs(&one)), (kept(2), vec![2]));
+    one.register(Some(binding("c", 3, at(3))), at(3)).unwrap();
+    assert_eq!((refuse(&mut one), cseqs(&one)), (refused(3), vec![2]));
+    one.register(None, at(3)).unwrap();
+    assert_eq!((refuse(&mut one), cseqs(&one)), (refused(4), vec![2]));
+    // A connection that has ended is no less gone: it is told when there is a Redis that takes it.
+    other.hear(&redis, at(3));
+    let ended = one.server.location().bindings(AOR, at(3));
+    one.server.location().update(AOR, at(3), |own| Ok::<_, crate::location::StoreFull>(own.clear())).unwrap();
+    one.cluster.note(AOR, ended.iter().map(crate::cluster::change::forget).collect()).unwrap();
+    refuse(&mut one);
+    assert!(one.sharer.take().is_none(), "not again and again");
+    redis.published.clear();
+    one.sharer.on_lost();
+    one.connect(&mut redis, at(4));
+    other.hear(&redis, at(4));
+    assert!(one.uris(at(4)).is_empty() && other.uris(at(4)).is_empty());
+}
+
+#[test]
 fn what_is_on_its_way_is_not_overtaken_by_what_came_before() {
     let (mut one, mut other, mut redis) = two();
     other.register(Some(binding("old", 1, at(2))), at(2)).unwrap();
