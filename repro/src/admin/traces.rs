@@ -204,7 +204,9 @@ impl Trace {
         let text: Arc<str> = without_secrets(&String::from_utf8_lossy(bytes)).into();
         let (sent, transport, source, destination) = (*sent, *transport, *source, *destination);
         self.octets += text.len();
-        self.messages.push_back(Traced { at: *at, sent, transport, source, destination, text });
+        // Each shard tells of its own, and what waited comes later.
+        let place = self.messages.partition_point(|other| other.at <= *at);
+        self.messages.insert(place, Traced { at: *at, sent, transport, source, destination, text });
         while self.messages.len() > MOST_MESSAGES || (self.octets > MOST_OCTETS && self.messages.len() > 1) {
             let Some(oldest) = self.messages.pop_front() else { return };
             self.octets -= oldest.text.len();
@@ -217,8 +219,8 @@ impl Trace {
 static PASSWORD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"(?i)(\bsips?:[^\s:@<>"]*):[^\s@<>"]*@"#).expect("it is one"));
 
-/// A message without credentials (Authorization, Proxy-Authorization), passwords of URIs and keys of media (RFC 4568), in its
-/// headers or in a message that its body carries.
+/// A message without credentials (Authorization, Proxy-Authorization), passwords of URIs and keys of media (RFC 4568, RFC 4567,
+/// RFC 4566 §5.12), in its headers or in a message that its body carries.
 fn without_secrets(text: &str) -> String {
     let (mut out, mut hides) = (String::with_capacity(text.len()), false);
     for line in text.split_inclusive('\n') {
@@ -232,7 +234,7 @@ fn without_secrets(text: &str) -> String {
         let end = if line.ends_with("\r\n") { "\r\n" } else { "\n" };
         if hides {
             out.extend([name, ": ", TAKEN_OUT, end]);
-        } else if is("a=crypto") && !value.is_empty() {
+        } else if ["a=crypto", "a=key-mgmt", "k=clear", "k=base64", "k=uri"].into_iter().any(is) && !value.is_empty() {
             out.extend([name, ":", TAKEN_OUT, end]);
         } else {
             out.push_str(line);
@@ -281,6 +283,16 @@ mod tests {
         assert_eq!(traces.lost(), 0);
     }
 
+    /// The one that caused it may be told of later, by another shard.
+    #[test]
+    fn messages_are_in_the_order_of_time() {
+        let traces = Traces::default();
+        traces.begin("one", LONGEST, at(0)).unwrap();
+        [3, 1, 2, 2].into_iter().for_each(|millis| traces.take(message("one", "", millis)));
+        let (_, messages) = traces.read("one").unwrap();
+        assert_eq!(messages.iter().map(|one| one.at).collect::<Vec<_>>(), [1, 2, 2, 3].map(at));
+    }
+
     #[test]
     fn octets_are_bounded() {
         let traces = Traces::default();
@@ -322,10 +334,12 @@ mod tests {
         let text = "INVITE sip:bob:s3cret@h SIP/2.0\r\nFrom: <sip:alice@h:5060>;tag=1\r\n\
                     Proxy-authorization : Digest username=\"alice\",\r\n response=\"s3cret\"\r\nTo: <SIPS:b:s3cret@h>\r\n\
                     Authorization: Digest s3cret\r\nCall-ID: 1\r\n\r\nv=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 \
-                    inline:s3cret\r\na=sendrecv\r\n";
+                    inline:s3cret\r\na=key-mgmt:mikey s3cret\r\nk=clear:s3cret\r\nk=base64:s3cret\r\nk=prompt\r\n\
+                    a=sendrecv\r\n";
         let expected = "INVITE sip:bob:(taken out)@h SIP/2.0\r\nFrom: <sip:alice@h:5060>;tag=1\r\n\
                         Proxy-authorization : (taken out)\r\nTo: <SIPS:b:(taken out)@h>\r\n\
-                        Authorization: (taken out)\r\nCall-ID: 1\r\n\r\nv=0\r\na=crypto:(taken out)\r\na=sendrecv\r\n";
+                        Authorization: (taken out)\r\nCall-ID: 1\r\n\r\nv=0\r\na=crypto:(taken out)\r\na=key-mgmt:(taken out)\r\n\
+                        k=clear:(taken out)\r\nk=base64:(taken out)\r\nk=prompt\r\na=sendrecv\r\n";
         assert_eq!(without_secrets(text), expected);
         for plain in ["", "\n", "SIP/2.0 200 OK\r\nWWW-Authenticate: Digest realm=\"r\"\r\n\r\n", "a\rb:c"] {
             assert_eq!(without_secrets(plain), plain);

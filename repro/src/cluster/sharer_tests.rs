@@ -222,7 +222,11 @@ fn what_redis_refuses_is_taken_back_and_what_has_ended_is_told_later() {
     // A connection that has ended is no less gone: it is told when there is a Redis that takes it.
     other.hear(&redis, at(3));
     let ended = one.server.location().bindings(AOR, at(3));
-    one.server.location().update(AOR, at(3), |own| Ok::<_, crate::location::StoreFull>(own.clear())).unwrap();
+    let end = |own: &mut Vec<Binding>| {
+        own.clear();
+        Ok::<(), crate::location::StoreFull>(())
+    };
+    one.server.location().update(AOR, at(3), end).unwrap();
     one.cluster.note(AOR, ended.iter().map(crate::cluster::change::forget).collect()).unwrap();
     refuse(&mut one);
     assert!(one.sharer.take().is_none(), "not again and again");
