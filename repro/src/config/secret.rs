@@ -55,7 +55,8 @@ pub(super) fn first_line<T, E: Display>(file: &FileName, make: fn(&str) -> Resul
     let wrong = |what: String| ConfigError::Token { place: file.place().to_owned(), what };
     let path = file.path.display();
     let text = std::fs::read_to_string(&file.path).map_err(|error| wrong(format!("{path} cannot be read: {error}")))?;
-    make(text.lines().next().unwrap_or_default().trim()).map_err(|error| wrong(format!("{path}: first line: {error}")))
+    make(text.lines().next().unwrap_or_default().trim_end())
+        .map_err(|error| wrong(format!("{path}: first line: {error}")))
 }
 
 /// Takes a text for what `make` makes of it. What else it gets it does not show: an error of serde's own would.
