@@ -337,11 +337,16 @@ impl Driver {
         all.into_iter().for_each(|place| self.happens(place, Event::Stop, now, stack));
     }
 
-    fn look_for_end(&mut self) {
+    /// A scenario may have ended everything, on this shard or another.
+    fn heed_the_stop(&mut self) {
         if self.options.shared.stopped.load(Ordering::Relaxed) {
             self.pace.stop();
             self.stopped = true;
         }
+    }
+
+    fn look_for_end(&mut self) {
+        self.heed_the_stop();
         let makes_calls = self.options.shape.is_some();
         let idle = self.pace.is_over() && (makes_calls || self.stopped);
         if self.begun && idle && self.calls.is_empty() {
@@ -359,6 +364,7 @@ impl TransactionUser for Driver {
         if !self.begun {
             self.begin(stack);
         }
+        self.heed_the_stop();
         match event {
             TuEvent::Raw { msg } => self.came(msg, stack),
             TuEvent::RawFailed { name, error } => self.lost(name, error.to_string(), stack),
@@ -384,6 +390,7 @@ impl TransactionUser for Driver {
         if !self.begun {
             self.begin(stack);
         }
+        self.heed_the_stop();
         let now = stack.now();
         while let Some(place) = self.wheel.pop(now) {
             let Some(entry) = self.calls.get_mut(place.0, place.1) else { continue };
