@@ -5,12 +5,19 @@
 //! alone until it answers an OPTIONS. Calls ring for a moment, so that some are in progress whenever a node dies; each lasts
 //! a second, and what belongs to its dialog goes to any node, by their common name in Record-Route.
 
+mod parts;
+mod tally;
+mod text;
+
+pub use tally::Tally;
+
+use parts::{Answer, Attempt, Call, Node, Of};
 use rutil::{Clock as _, RealClock, Time};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::fmt::{self, Write as _};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
+use text::{line, response, within};
 
 /// RFC 3261 §17.1.1.1.
 const T1: Duration = Duration::from_millis(500);
@@ -44,104 +51,6 @@ pub struct Rates {
     pub calls: u32,
     /// Registrations, each of a new user.
     pub registrations: u32,
-}
-
-/// What became of everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Calls that were begun.
-    pub calls: u64,
-    /// Calls that were answered at the first attempt, and that needed more.
-    pub first: u64,
-    /// As said.
-    pub again: u64,
-    /// Calls that nobody answered, however often they were tried.
-    pub lost: u64,
-    /// Calls whose BYE was answered.
-    pub ended: u64,
-    /// Users whose REGISTER was answered 200.
-    pub registered: u64,
-    /// Attempts that failed: the number of the node, what was asked, and what came of it.
-    pub failures: BTreeMap<(usize, &'static str, String), u64>,
-    /// Calls that were answered when their caller had gone on.
-    pub late: u64,
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { calls, first, again, lost, ended, registered, failures, late } = self;
-        write!(
-            f,
-            "{calls} calls: {first} answered at once, {again} by another attempt, {lost} never, {ended} ended, {late} answered \
-             too late; {registered} users registered; attempts that failed:"
-        )?;
-        if failures.is_empty() {
-            return f.write_str(" none");
-        }
-        failures.iter().try_for_each(|((node, what, why), count)| write!(f, " node {node} {what} {why}: {count};"))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Of {
-    Invite(u64),
-    Bye(u64),
-    /// Of a call that was given up.
-    Stray,
-    Register(u64),
-    /// Whether a node knows a user.
-    Query(u64),
-    Ping,
-}
-
-impl Of {
-    fn name(self) -> &'static str {
-        match self {
-            Of::Invite(_) => "INVITE",
-            Of::Bye(_) | Of::Stray => "BYE",
-            Of::Register(_) => "REGISTER",
-            Of::Query(_) => "query",
-            Of::Ping => "OPTIONS",
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Attempt {
-    of: Of,
-    node: usize,
-    text: String,
-    begun: Time,
-    next: Time,
-    interval: Duration,
-    times: u32,
-    /// It has a provisional response.
-    rings: bool,
-}
-
-#[derive(Debug)]
-struct Call {
-    tries: u32,
-    /// What began the dialog.
-    ok: Option<String>,
-}
-
-/// A 200 that has no ACK yet.
-#[derive(Debug)]
-struct Answer {
-    text: String,
-    to: SocketAddr,
-    next: Time,
-    interval: Duration,
-    until: Time,
-}
-
-#[derive(Debug)]
-struct Node {
-    address: SocketAddr,
-    heard: Time,
-    down: bool,
-    ping_at: Time,
 }
 
 /// All of them, behind two sockets.
@@ -641,42 +550,4 @@ impl Callers {
 
 fn local(socket: &UdpSocket) -> SocketAddr {
     socket.local_addr().expect("it is bound")
-}
-
-/// The value of the first line of this name.
-fn line<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    text.split("\r\n").find_map(|line| line.strip_prefix(name))
-}
-
-/// A request within the dialog that a 2xx began.
-fn within(ok: &str, method: &str, cseq: u32, own: SocketAddr, branch: u64) -> String {
-    let target = line(ok, "Contact: ").and_then(|contact| contact.split(['<', '>']).nth(1)).unwrap_or_default();
-    let [from, to, call_id] = ["From: ", "To: ", "Call-ID: "].map(|name| line(ok, name).unwrap_or_default());
-    let mut routes: Vec<&str> = ok.split("\r\n").filter_map(|line| line.strip_prefix("Record-Route: ")).collect();
-    routes.reverse();
-    let routes = routes.iter().fold(String::new(), |mut text, route| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "Route: {route}\r\n");
-        text
-    });
-    format!(
-        "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{branch}\r\nMax-Forwards: 70\r\n{routes}\
-         From: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContent-Length: 0\r\n\r\n"
-    )
-}
-
-fn response(request: &str, status: u16, contact: &str) -> String {
-    let mut text = format!("SIP/2.0 {status} As Asked\r\n");
-    for line in request.split("\r\n").skip(1) {
-        let tag = match line.split(':').next().unwrap_or_default() {
-            "Via" | "From" | "Call-ID" | "CSeq" | "Record-Route" => "",
-            "To" if line.contains(";tag=") => "",
-            "To" => ";tag=called",
-            _ => continue,
-        };
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{line}{tag}\r\n");
-    }
-    let _ = write!(text, "Contact: {contact}\r\nContent-Length: 0\r\n\r\n");
-    text
 }
