@@ -47,6 +47,9 @@ pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: R
             dum.tell(call, What::Request(request.transaction), Some(request.msg));
         }
         Some(Method::Prack) => reliable::prack(dum, call, request),
+        Some(Method::Invite | Method::Update) if session_timer::is_too_brief(dum, &request.msg) => {
+            session_timer::refuse(dum, request.transaction, &request.msg);
+        }
         Some(Method::Invite) => change(dum, call, request, modify::Event::GotInvite),
         Some(Method::Update) if matches!(body::description(&request.msg), Ok(None)) => refreshed(dum, call, request),
         _ => change(dum, call, request, modify::Event::GotUpdate),
@@ -90,7 +93,7 @@ pub(super) fn regrant(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &
         return;
     }
     let wish = session_timer::wish(dum, &profile);
-    if let Ok(Some(timer)) = session_timer::Asked::of(request).agree(wish) {
+    if let Some(timer) = session_timer::Asked::of(request).agree(wish) {
         timer.grant(response);
         session_timer::start(dum, call, Some(timer));
     }
@@ -102,6 +105,12 @@ pub(super) fn change(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Re
     let Ok(description) = body::description(&msg) else { return dum.refuse(transaction, &msg, 400) };
     let Ok(this) = dum.session(call) else { return };
     let (next, actions) = match (this.state, this.media.exchange) {
+        // What was offered before has had no answer.
+        (State::Connected, exchange)
+            if this.modify == modify::State::Idle && exchange != Exchange::Stable && description.is_some() =>
+        {
+            (this.modify, &[Action::Refuse491][..])
+        }
         (State::Connected, _) => modify::step(this.modify, event),
         // RFC 3311 §5.2: in an early dialog too, once the first offer is answered.
         (State::Early | State::Ringing, Exchange::Stable) if event == modify::Event::GotUpdate => {
@@ -343,9 +352,16 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
             this.media.make(Move::ReceiveOffer, Some(body));
             (modify::Event::SuccessOffer, What::Offer(sdp))
         }
-        _ => {
+        _ if this.acked.is_some() => {
             step(dum, call, modify::Event::Success, response);
             return session::step(dum, call, Event::AckIllegal, response);
+        }
+        // An UPDATE without its answer changes nothing; a call that stands ends, when its ACK has come.
+        _ => {
+            let event = if this.state == State::Accepted { Event::End } else { Event::AckIllegal };
+            step(dum, call, modify::Event::Refused, response);
+            dum.tell(call, What::OfferRejected(Outcome::of(response.clone())), None);
+            return session::step(dum, call, event, response);
         }
     };
     if this.is_answered() {

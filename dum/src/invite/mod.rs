@@ -155,6 +155,8 @@ mod tables;
 mod target_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unruly_tests;
 
 pub use api::{Session, SessionError};
 pub(crate) use callback::Callback;

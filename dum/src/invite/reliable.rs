@@ -167,6 +167,11 @@ pub(super) fn prack(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Req
             dum.refuse(request.transaction, &request.msg, 200);
             dum.tell(call, What::Answer(sdp), None);
         }
+        // RFC 3262 §5: the offer of the response is answered here, or never; and one offer comes after the other.
+        (Exchange::OfferSent, None) if this.modify == modify::State::Idle => {
+            return dum.refuse(request.transaction, &request.msg, 400);
+        }
+        (Exchange::OfferReceived, Some(_)) => return dum.refuse_for_now(request.transaction, &request.msg),
         // A new offer, behind the answer in the provisional response (§5).
         (Exchange::Stable, Some(_)) => in_dialog::change(dum, call, request, modify::Event::GotUpdate),
         (_, _) => dum.refuse(request.transaction, &request.msg, 200),

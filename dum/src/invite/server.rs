@@ -44,16 +44,12 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     call.replaces = replaces;
     let tag = dum.stack.new_tag().into();
     call.asked = Some(Box::new(Asked { transaction, msg: msg.clone(), tag, staged: None }));
-    let wish = session_timer::wish(dum, &call.profile);
-    match session_timer::Asked::of(&msg).agree(wish) {
-        // Where this side knows nothing of it, the caller is on its own.
-        Ok(timer) => call.timer = timer.filter(|_| dum.core.master.has_option_tag("timer")),
-        Err(least) => {
-            let mut response = dum.make_response(&msg, 422, None);
-            response.set(h::MIN_SE, &least);
-            return dum.respond(transaction, response);
-        }
+    if session_timer::is_too_brief(dum, &msg) {
+        return session_timer::refuse(dum, transaction, &msg);
     }
+    let wish = session_timer::wish(dum, &call.profile);
+    // Where this side knows nothing of it, the caller is on its own.
+    call.timer = session_timer::Asked::of(&msg).agree(wish).filter(|_| dum.core.master.has_option_tag("timer"));
     call.peer_updates = session::updates(&msg);
     let Ok(call) = dum.core.sessions.insert(call) else { return dum.refuse(transaction, &msg, 503) };
     dum.core.servers.insert(transaction, Usage::Invite(call));

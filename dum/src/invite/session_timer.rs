@@ -15,6 +15,7 @@ use crate::handle::Handle;
 use crate::timers::TimerKind;
 use stack::header::{DeltaParams, Method, Token, h, p};
 use stack::message::Message;
+use stack::tu::ServerTransaction;
 use std::time::Duration;
 
 /// Nothing shorter is allowed (§4).
@@ -64,25 +65,36 @@ impl Asked {
         }
     }
 
+    /// Whether the side that asked is to ask again, for longer (§9): one that does not know of it could not.
+    fn is_too_brief(self) -> bool {
+        self.supported && self.interval.is_some_and(|asked| asked < MIN_SE)
+    }
+
     /// What the side that was asked agrees to; `own` is what it would like, 0 for nothing (§9).
-    ///
-    /// # Errors
-    /// The least that it accepts: 422.
-    pub(super) fn agree(self, own: u32) -> Result<Option<SessionTimer>, u32> {
-        if self.interval.is_some_and(|asked| asked < MIN_SE) {
-            return Err(MIN_SE);
-        }
+    pub(super) fn agree(self, own: u32) -> Option<SessionTimer> {
         let least = self.min.unwrap_or(MIN_SE).max(MIN_SE);
         let interval = match (self.interval, own) {
-            (Some(asked), 0) => asked,
-            (Some(asked), own) => asked.min(own.max(least)),
-            (None, 0) => return Ok(None),
+            (Some(asked), 0) => asked.max(MIN_SE),
+            (Some(asked), own) => asked.min(own.max(least)).max(MIN_SE),
+            (None, 0) => return None,
             (None, own) => own.max(least),
         };
         // Table 2 of §9: who does not know of it cannot refresh.
         let requester = self.supported && self.requester.unwrap_or(true);
-        Ok(Some(SessionTimer { interval, ours: !requester, tries: 0 }))
+        Some(SessionTimer { interval, ours: !requester, tries: 0 })
     }
+}
+
+/// Whether a request is to be answered 422: by [`refuse`].
+pub(super) fn is_too_brief(dum: &Dum<'_>, msg: &Message) -> bool {
+    dum.core.master.has_option_tag(TIMER) && Asked::of(msg).is_too_brief()
+}
+
+/// 422 with the least that is accepted (§6).
+pub(super) fn refuse(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: &Message) {
+    let mut response = dum.make_response(msg, 422, None);
+    response.set(h::MIN_SE, &MIN_SE);
+    dum.respond(transaction, response);
 }
 
 /// Whether `refresher` says uac.
@@ -217,10 +229,10 @@ mod tests {
     /// The tables of RFC 4028 §9.
     #[test]
     fn what_is_agreed() {
-        let timer = |interval, ours| Ok(Some(SessionTimer { interval, ours, tries: 0 }));
+        let timer = |interval, ours| Some(SessionTimer { interval, ours, tries: 0 });
         for (request, own, agreed) in [
-            (asked(None, None, None, false), 0, Ok(None)),
-            (asked(None, None, None, true), 0, Ok(None)),
+            (asked(None, None, None, false), 0, None),
+            (asked(None, None, None, true), 0, None),
             // The caller knows nothing of it: the callee refreshes.
             (asked(None, None, None, false), 1800, timer(1800, true)),
             (asked(Some(600), None, None, false), 1800, timer(600, true)),
@@ -231,10 +243,14 @@ mod tests {
             // It may be shortened, but not below what the way demands.
             (asked(Some(3600), None, Some(2400), true), 1800, timer(2400, false)),
             (asked(Some(3600), None, None, true), 0, timer(3600, false)),
-            (asked(Some(60), None, None, true), 1800, Err(90)),
+            // Who knows nothing of it is not asked to ask for more.
+            (asked(Some(60), None, None, false), 1800, timer(90, true)),
+            (asked(Some(60), None, None, false), 0, timer(90, true)),
         ] {
+            assert!(!request.is_too_brief(), "{request:?}");
             assert_eq!(request.agree(own), agreed, "{request:?} {own}");
         }
+        assert!(asked(Some(60), None, None, true).is_too_brief());
     }
 
     #[test]

@@ -126,7 +126,8 @@ impl Handle<ServerRefer> {
     /// peer by itself how that goes.
     ///
     /// # Errors
-    /// [`SessionError`]: it is answered already, has ended, or leads nowhere that can be called; then it is not answered.
+    /// [`SessionError`]: it is answered already, has ended, or leads nowhere that can be called, as one that wants another
+    /// method than INVITE; then it is not answered.
     /// Where there is no room for another call, it is accepted, and the peer is told 503.
     pub fn follow(
         self,
@@ -138,6 +139,10 @@ impl Handle<ServerRefer> {
         let (msg, false) = (this.msg.clone(), this.asked.is_none()) else { return Err(SessionError::NotNow) };
         let refer_to = msg.header(h::REFER_TO).map_err(|_| SessionError::NotNow)?;
         let Some(uri) = refer_to.uri.sip() else { return Err(SessionError::NotNow) };
+        // What else the peer may want sent is for the application to send.
+        if uri.params.get("method").is_some_and(|method| method != "INVITE") {
+            return Err(SessionError::NotNow);
+        }
         let replaces = uri.headers.get("Replaces").map(|value| String::from_utf8_lossy(&value).into_owned());
         let target = NameAddr { display: refer_to.display.clone(), ..NameAddr::new(refer_to.uri.clone()) };
         let mut invite = dum.make_invite(profile, &target, offer);
