@@ -6,6 +6,7 @@ mod auth;
 mod chains;
 mod cluster;
 mod database;
+mod error;
 mod events;
 #[cfg(test)]
 mod example;
@@ -25,8 +26,8 @@ pub use auth::{AlgorithmName, Asserted, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
 pub use cluster::{Cluster, Name, NodeUri, RedisUrl, Secret};
 pub use database::{BadDatabaseUrl, Database, DatabaseUrl};
+pub use error::ConfigError;
 pub use events::{Events, Watchers};
-pub use file::ConfigError;
 pub use forwarding::{Forwarding, HistoryInfo};
 pub use http::{Http, ServiceUrl};
 pub use nat::{Nat, NatDetection};
