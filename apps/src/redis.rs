@@ -17,7 +17,8 @@ use redis::{
     RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, TlsCertificates, Value,
 };
 use repro::cluster::address_of;
-use repro::cluster::sharer::{Command, Entry, Posts, Script, Sharer};
+use repro::cluster::command::{Command, Entry, Posts, Script};
+use repro::cluster::sharer::Sharer;
 use repro::config::{Cluster as Settings, ConfigError, FileName, Password, RedisUrl};
 use repro::{OnPanic, Server};
 use rutil::{Clock as _, RealClock};

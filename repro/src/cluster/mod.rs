@@ -8,6 +8,7 @@
 //! A flow ends at one node. For the others its binding is a [`Hop`]: a Route to that node, with a flow token.
 
 mod change;
+pub mod command;
 mod node;
 mod secret;
 pub mod sharer;

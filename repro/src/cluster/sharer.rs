@@ -5,11 +5,12 @@
 //! Without a connection [`Sharer::refuse`] answers who waits.
 
 use super::change::{Change, PARTS, Value, What, part_of};
-use super::{Cluster, Job, Written, field};
+use super::command::{Command, Entry, Posts, Reply, Script, tell};
+use super::{Cluster, Job, field};
 use crate::location::{Binding, Notation, Read};
 use crate::provisioning::one_line;
 use crate::proxy::Server;
-use crate::store::{NotKept, Waits};
+use crate::store::Waits;
 use crossbeam_channel::Receiver;
 use rutil::{HashMap, HashSet, Keyed, Rng, Time};
 use std::collections::VecDeque;
@@ -28,51 +29,6 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// Most flows that have ended while Redis could not be reached, and that are told later.
 const MOST_GONE: usize = 16_384;
 
-/// A script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Script {
-    /// Changes an address-of-record.
-    Change,
-    /// Reads a partition.
-    Read,
-    /// A sign of life.
-    Beat,
-}
-
-impl Script {
-    /// All of them.
-    pub const ALL: [Script; 3] = [Script::Change, Script::Read, Script::Beat];
-
-    /// Its text.
-    pub fn text(self) -> &'static str {
-        match self {
-            Script::Change => include_str!("change.lua"),
-            Script::Read => include_str!("read.lua"),
-            Script::Beat => include_str!("beat.lua"),
-        }
-    }
-}
-
-/// A script to be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// Which.
-    pub script: Script,
-    /// Its keys, all of the same hash tag.
-    pub keys: Vec<String>,
-    /// Its arguments.
-    pub args: Vec<String>,
-}
-
-/// What a script that changes or beats has given; an error is the server's, on a connection that lives.
-pub type Reply = Result<Vec<String>, String>;
-
-/// An address-of-record with its fields and values.
-pub type Entry = (String, Vec<(String, String)>);
-
-/// Answers for the proxies, with the shard.
-pub type Posts = Vec<(u16, Written)>;
-
 /// The machine.
 pub struct Sharer {
     cluster: Arc<Cluster>,
@@ -83,6 +39,8 @@ pub struct Sharer {
     jobs: Receiver<Job>,
     /// What the machine itself has to write.
     own: VecDeque<Job>,
+    /// What it has to write when Redis takes something again.
+    later: VecDeque<Job>,
     /// The first of the next batch.
     next: Option<Job>,
     sent: Vec<Job>,
@@ -122,6 +80,7 @@ impl Sharer {
             name: name.to_owned(),
             jobs,
             own: VecDeque::new(),
+            later: VecDeque::new(),
             next: None,
             sent: Vec::new(),
             connected_at: Time::ZERO,
@@ -158,7 +117,8 @@ impl Sharer {
 
     /// There is a connection, and the channel is heard: changes are taken, and everything is read.
     pub fn on_connected(&mut self, now: Time) {
-        (self.connected_at, self.read_at, self.synced, self.failing) = (now, now, false, false);
+        (self.connected_at, self.read_at, self.synced) = (now, now, false);
+        self.own.append(&mut self.later);
         // Nodes that begin together begin at different places: what is lost is restored once.
         self.part = part_of(self.cluster.own().node);
         self.begin_round(now);
@@ -213,8 +173,8 @@ impl Sharer {
         tell(posts, waits, Some(503));
         // Nothing else would find these again: they are in Redis, and a node that reads takes them for living.
         changes.retain(|change| change.what == What::Forget);
-        if !changes.is_empty() && self.own.len() < MOST_GONE {
-            self.own.push_back(Job { aor, changes, waits: Waits::Nobody });
+        if !changes.is_empty() && self.later.len() < MOST_GONE {
+            self.later.push_back(Job { aor, changes, waits: Waits::Nobody });
         }
     }
 
@@ -232,10 +192,7 @@ impl Sharer {
                 self.cluster.taken(&job);
                 Some(job)
             };
-            // What is refused of its own is not tried again and again.
-            let own = &mut self.own;
-            let own = || if self.failing { None } else { own.pop_front() };
-            let Some(mut job) = self.next.take().or_else(own).or_else(from_outside) else { break };
+            let Some(mut job) = self.next.take().or_else(|| self.own.pop_front()).or_else(from_outside) else { break };
             // What belongs to one comes one after the other.
             if !aors.insert(job.aor.clone()) {
                 self.next = Some(job);
@@ -544,11 +501,12 @@ impl Sharer {
         Command { script: Script::Beat, keys: vec![format!("{}:{nodes}", self.name)], args }
     }
 
-    /// What all nodes gave.
+    /// What all nodes gave. That a sign of life was written says that Redis takes something.
     pub fn on_beaten(&mut self, told: &[String]) {
         if self.passive {
             return;
         }
+        self.own.append(&mut self.later);
         let triples = told.as_chunks::<3>().0;
         let own = self.cluster.own();
         for node in own.nodes.all() {
@@ -579,31 +537,6 @@ impl Sharer {
 
 fn none() -> Reply {
     Err("no answer".to_owned())
-}
-
-/// Says what became of a change to who waits for it.
-fn tell(posts: &mut Posts, waits: Waits, status: Option<u16>) {
-    let (shard, number) = match waits {
-        Waits::Nobody => return,
-        Waits::Register(shard, number) => (shard, number),
-        Waits::Told(told) => {
-            let outcome = match status {
-                None => Ok(()),
-                Some(500) => Err(NotKept::Overtaken),
-                Some(_) => Err(NotKept::Failing),
-            };
-            // Who does not wait any more need not be told.
-            let _ = told.try_send(outcome);
-            return;
-        }
-    };
-    let at = posts.iter().position(|(other, _)| *other == shard).unwrap_or_else(|| {
-        posts.push((shard, Written { up_to: 0, refused: Vec::new() }));
-        posts.len() - 1
-    });
-    let Some((_, written)) = posts.get_mut(at) else { return };
-    written.up_to = written.up_to.max(number);
-    written.refused.extend(status.map(|status| (number, status)));
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use super::super::Written;
 use super::*;
 use crate::cluster::changes;
 use crate::config::Config;
@@ -230,6 +231,9 @@ fn what_redis_refuses_is_taken_back_and_what_has_ended_is_told_later() {
     one.cluster.note(AOR, ended.iter().map(crate::cluster::change::forget).collect()).unwrap();
     refuse(&mut one);
     assert!(one.sharer.take().is_none(), "not again and again");
+    one.sharer.on_beaten(&[]);
+    refuse(&mut one);
+    assert!(one.sharer.take().is_none(), "with each sign of life, once");
     redis.published.clear();
     one.sharer.on_lost();
     one.connect(&mut redis, at(4));
@@ -418,4 +422,15 @@ fn a_partition_that_cannot_be_read_is_not_written_anew_and_read_later() {
     assert!(!read(&mut one, true), "who waits for the bindings waits on");
     assert!(read(&mut one, false));
     assert_eq!(one.cluster.counts.restored.load(Ordering::Relaxed), 0);
+    // What Redis has lost by the next round is put back, though nobody registers.
+    redis.values.clear();
+    let mut now = at(40);
+    for _ in 0..PARTS {
+        for (part, _) in one.sharer.reads(now) {
+            one.sharer.on_read(part, Ok(redis.read(part)), now);
+        }
+        one.work(&mut redis, now);
+        now += READ_EVERY;
+    }
+    assert_eq!(one.cluster.counts.restored.load(Ordering::Relaxed), 1);
 }
