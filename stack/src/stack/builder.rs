@@ -13,7 +13,7 @@ use crate::tu::{TransactionUser, TuApart, TuOptions};
 use crate::wiring::{self, CoreActors, Net, OnPanic, Plan, TuFactory};
 use parking_lot::Mutex;
 use rutil::{Bell, Clock as _, Control, FifoSender, ParkSleeper, Placement, RealClock, Rng};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -241,6 +241,7 @@ impl StackBuilder {
         let _ = answers.set(all.iter().map(|core| core.answers.clone()).collect());
         let mut stack = Stack {
             number: self.number,
+            ending: AtomicBool::new(false),
             transports,
             bans: all.first().map(|core| core.bans.clone()).unwrap_or_default(),
             cores: all,

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use rutil::{Bell, Class, Clock, Control, Meter, RealClock, Rng, Runner, Sleeper, Time};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -101,6 +101,8 @@ pub struct TuId {
 pub struct Stack {
     /// That of its builder.
     number: u32,
+    /// A shutdown has begun.
+    ending: AtomicBool,
     transports: TransportTable,
     cores: Vec<Core>,
     bans: Arc<Bans>,
@@ -312,7 +314,9 @@ impl Stack {
     /// Whether what begins something new is refused with 503, from now on: of a machine that stands by for another one.
     /// [`Stack::shutdown`] has the last word.
     pub fn set_passive(&self, passive: bool) {
-        self.set_doors(if passive { Door::Dialogs } else { Door::Open });
+        if !self.ending.load(Ordering::Acquire) {
+            self.set_doors(if passive { Door::Dialogs } else { Door::Open });
+        }
     }
 
     /// Refuses what begins something new with 503, waits until every pending transaction has ended, at most `limit`,
@@ -327,6 +331,7 @@ impl Stack {
     /// cannot end anything meanwhile, and `limit` passes: on an executor, give the call to a thread of its own, as by
     /// `tokio::task::spawn_blocking(move || stack.shutdown(limit))`.
     pub fn shutdown(&self, limit: Duration) -> bool {
+        self.ending.store(true, Ordering::Release);
         // Nobody drives them.
         self.apart.lock().clear();
         let until = self.clock.now() + limit;

@@ -82,6 +82,13 @@ fn what_begins_in_the_last_moment_is_answered() {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| ask(proxy, &over));
+            // Whoever lets it serve does not open what the end has shut.
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    stack.set_passive(false);
+                    std::thread::yield_now();
+                }
+            });
             while counts.answered.load(Ordering::SeqCst) < 3 {
                 std::thread::yield_now();
             }
