@@ -3,8 +3,8 @@
 //! Nothing is kept of them: a token has the address-of-record in it, encrypted, and marks of the device and of the Call-ID
 //! that it was given for, behind a keyed code. It is good as long as a binding of that device with that Call-ID lives. The
 //! keys live as long as the process, or at nodes that share a secret as long as that: nonces have 128 bits, so that no two
-//! are the same however many nodes draw them at random, and for how long. SipHash-2-4, which is made to be a pseudo-random function, gives the
-//! key stream, the marks and the code, under a key each.
+//! are the same however many nodes draw them at random, and for how long. SipHash-2-4, which is made to be a pseudo-random
+//! function, gives the key stream, the marks and the code, under a key each.
 
 use crate::cluster::ClusterSecret;
 use rutil::Rng;

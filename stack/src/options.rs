@@ -43,8 +43,8 @@ pub struct StackOptions {
     /// The key of flow tokens for UDP, if they are to outlive the process; `None`: one is drawn.
     pub flow_key: Option<FlowKey>,
     /// Without transactions, for tools that write Via and branch themselves: every message goes to the first transaction user
-    /// as it came ([`crate::tu::TuEvent::Raw`]), on the shard that its Call-ID says ([`crate::tu::raw_shard`]), and what that sends goes out as it is
-    /// ([`crate::tu::TuContext::send_raw`]).
+    /// as it came ([`crate::tu::TuEvent::Raw`]), on the shard that its Call-ID says ([`crate::tu::raw_shard`]), and what that
+    /// sends goes out as it is ([`crate::tu::TuContext::send_raw`]).
     pub raw: bool,
     /// When new work is refused.
     pub overload: OverloadOptions,

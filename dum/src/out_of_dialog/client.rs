@@ -29,8 +29,8 @@ impl Dum<'_> {
     /// [`super::OutOfDialogHandler`].
     ///
     /// # Errors
-    /// [`NotSent`]: there is no room, or the method begins a dialog (INVITE, SUBSCRIBE, REFER) or is of one (ACK, CANCEL, BYE, PRACK,
-    /// UPDATE, NOTIFY): those have their usages.
+    /// [`NotSent`]: there is no room, or the method begins a dialog (INVITE, SUBSCRIBE, REFER) or is of one (ACK, CANCEL,
+    /// BYE, PRACK, UPDATE, NOTIFY): those have their usages.
     pub fn send_request(&mut self, msg: Message) -> Result<Handle<ClientOutOfDialogRequest>, NotSent> {
         self.send_request_of(None, msg)
     }
@@ -38,8 +38,8 @@ impl Dum<'_> {
     /// The same for a profile whose credentials answer challenges.
     ///
     /// # Errors
-    /// [`NotSent`]: there is no room, or the method begins a dialog (INVITE, SUBSCRIBE, REFER) or is of one (ACK, CANCEL, BYE, PRACK,
-    /// UPDATE, NOTIFY): those have their usages.
+    /// [`NotSent`]: there is no room, or the method begins a dialog (INVITE, SUBSCRIBE, REFER) or is of one (ACK, CANCEL,
+    /// BYE, PRACK, UPDATE, NOTIFY): those have their usages.
     pub fn send_request_as(
         &mut self,
         profile: &Arc<UserProfile>,
