@@ -17,7 +17,7 @@
 //! | 5359 §2.4, 2.5, transfers | | as 5589, and by Linphone: `tests/tests/scenarios/linphone.rs` |
 //! | 5359 §2.7 to 2.9, 2.12 to 2.14 | `proxied` | |
 //! | 5589 §6.1, 7.3, transfers | `transfer` | message by message the first half of 6.1 alone |
-//! | 3262, 3311; 6337, patterns 1 to 4 and 6 | `basic`, `reliable` | 5: an offer in PRACK is answered, and none is sent |
+//! | 3262, 3311; 6337, patterns 1 to 4 and 6 | `basic`, `reliable` | 5, an offer in PRACK: not; none is sent, and one that comes is heard without a test |
 //! | 3515, REFER out of a call | `services`, 2.15 and 2.18 | `dum/src/refer/tests.rs` |
 //! | 3891, Replaces | `transfer`, `services` | |
 //! | 4028, session timers | `timers`, refreshed by the caller | by the callee, and 422: `dum/src/invite` |
