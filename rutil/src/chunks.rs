@@ -1,4 +1,4 @@
-//! A sequence that grows without moving: what a table of transactions or timers lies in.
+//! A sequence that grows without moving: what timers lie in.
 
 use std::ops::{Index, IndexMut};
 
@@ -7,31 +7,26 @@ const CHUNK: usize = 1 << SHIFT;
 const SHIFT: u32 = 10;
 
 /// A `Vec` in chunks of 1,024 items. A `Vec` that outgrows its buffer copies all it has into one of twice the size, which
-/// for the tables of a busy shard stops it for tens of milliseconds and touches three times the memory; this adds a
+/// for the timers of a busy shard stops it for tens of milliseconds and touches three times the memory; this adds a
 /// chunk. It never shrinks.
-pub struct Chunks<T> {
+pub(crate) struct Chunks<T> {
     chunks: Vec<Vec<T>>,
     len: usize,
 }
 
 impl<T> Chunks<T> {
     /// Without items and without memory.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Chunks { chunks: Vec::new(), len: 0 }
     }
 
     /// Items in it.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no item.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Adds an item behind the last one.
-    pub fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         match self.chunks.last_mut() {
             Some(last) if last.len() < CHUNK => last.push(item),
             _ => {
@@ -41,29 +36,6 @@ impl<T> Chunks<T> {
             }
         }
         self.len += 1;
-    }
-
-    /// The item at `index`.
-    #[inline]
-    pub fn get(&self, index: usize) -> Option<&T> {
-        self.chunks.get(index >> SHIFT)?.get(index & (CHUNK - 1))
-    }
-
-    /// The item at `index`, to be changed.
-    #[inline]
-    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        self.chunks.get_mut(index >> SHIFT)?.get_mut(index & (CHUNK - 1))
-    }
-
-    /// All items in order.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flatten()
-    }
-}
-
-impl<T> Default for Chunks<T> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -92,15 +64,12 @@ mod tests {
         chunks.push(0);
         let first: *const usize = &chunks[0];
         (1..3 * CHUNK + 1).for_each(|i| chunks.push(i));
-        assert_eq!((chunks.len(), chunks.is_empty()), (3 * CHUNK + 1, false));
+        assert_eq!(chunks.len(), 3 * CHUNK + 1);
         assert!(std::ptr::eq(first, &chunks[0]));
         for at in [0, 1, CHUNK - 1, CHUNK, 3 * CHUNK] {
-            assert_eq!((chunks[at], chunks.get(at)), (at, Some(&at)));
+            assert_eq!(chunks[at], at);
         }
-        assert_eq!(chunks.get(3 * CHUNK + 1), None);
         chunks[CHUNK] = 7;
-        *chunks.get_mut(CHUNK + 1).unwrap() = 8;
-        assert_eq!(chunks.iter().copied().skip(CHUNK).take(2).collect::<Vec<_>>(), [7, 8]);
-        assert_eq!(chunks.iter().count(), chunks.len());
+        assert_eq!((chunks[CHUNK], chunks[CHUNK + 1]), (7, CHUNK + 1));
     }
 }

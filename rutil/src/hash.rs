@@ -4,7 +4,7 @@
 //! on the same kind of processor). There is no `Default`: nobody gets a map with a known key by accident.
 
 use crate::Rng;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 
 /// Builds keyed ahash hashers. Clones share the key.
 #[derive(Clone, Debug)]
@@ -15,6 +15,17 @@ pub type HashMap<K, V> = std::collections::HashMap<K, V, Keyed>;
 
 /// A set hashed by [`Keyed`].
 pub type HashSet<K> = std::collections::HashSet<K, Keyed>;
+
+/// Entries for which a map may have room whatever it has.
+const ROOM: usize = 8192;
+
+/// Gives back most of a map's memory when seven eighths of it are unused: for who has removed an entry, so that a rush does
+/// not keep its memory for ever.
+pub fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    if map.capacity() > ROOM && map.len() < map.capacity() / 8 {
+        map.shrink_to(2 * map.len());
+    }
+}
 
 impl Keyed {
     /// A hasher whose 256-bit key is drawn from `rng`.
@@ -40,6 +51,18 @@ mod tests {
         let hash = |seed| Keyed::new(&mut Rng::from_seed(seed)).hash_one("z9hG4bK776asdhds");
         assert_eq!(hash(1), hash(1));
         assert_ne!(hash(1), hash(2));
+    }
+
+    #[test]
+    fn a_rush_keeps_no_memory() {
+        let mut map = HashMap::with_hasher(Keyed::new(&mut Rng::from_seed(1)));
+        map.extend((0..100_000).map(|i| (i, i)));
+        for i in 0..100_000 {
+            map.remove(&i);
+            shrink(&mut map);
+            assert!(map.get(&(i + 1)) == (i < 99_999).then_some(&(i + 1)));
+        }
+        assert!(map.is_empty() && map.capacity() <= 2 * ROOM);
     }
 
     #[test]

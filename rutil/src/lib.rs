@@ -51,12 +51,12 @@
 //! | when to say no | [`congestion`] |
 //! | counters and histograms; the log | [`stats`], [`log`] |
 //! | randomness, keyed hashing | [`rng`], [`hash`] |
-//! | tables that grow without moving; slots with generations | [`chunks`], [`mod@slab`] |
+//! | slots with generations | [`mod@slab`] |
 #![forbid(unsafe_code)]
 
 pub mod actor;
 pub mod bell;
-pub mod chunks;
+mod chunks;
 pub mod congestion;
 pub mod fifo;
 pub mod hash;
@@ -72,7 +72,6 @@ pub mod wheel;
 
 pub use actor::{Actor, Sleeper, Turn};
 pub use bell::Bell;
-pub use chunks::Chunks;
 pub use congestion::{Backlog, CongestionManager, Tolerance, Zone};
 pub use fifo::{Class, FifoReceiver, FifoSender, Full, Meter, fifo};
 pub use hash::{HashMap, HashSet, Keyed};

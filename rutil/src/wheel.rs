@@ -6,10 +6,11 @@
 //!
 //! A slot is the head and tail of a list through one slab. A timer costs 8 bytes of deadline, 4 of link and its item,
 //! rounded up to the alignment: 16 bytes for an item of four. Freed nodes are used again; the slab keeps its peak
-//! size, in [`Chunks`]. What bounds it is what arms it: nothing can be cancelled, so whoever arms gives each timer a
+//! size, in chunks. What bounds it is what arms it: nothing can be cancelled, so whoever arms gives each timer a
 //! generation and ignores the stale ones.
 
-use crate::{Chunks, Time};
+use crate::Time;
+use crate::chunks::Chunks;
 
 const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
