@@ -28,6 +28,8 @@ use crate::message::Message;
 use crate::uri::{SipUri, Uri};
 use bytes::Bytes;
 use rutil::Rng;
+use std::borrow::Cow;
+use std::fmt::Display;
 
 /// Hops that a new request may take (RFC 3261 §8.1.1.6).
 const MAX_FORWARDS: u8 = 70;
@@ -37,30 +39,30 @@ const MAX_FORWARDS: u8 = 70;
 pub struct DialogInfo<'a> {
     /// The Call-ID.
     pub call_id: &'a str,
-    /// From: the local URI with the local tag.
-    pub local: &'a NameAddr<'a>,
-    /// To: the remote URI with the remote tag, if the peer gave one.
-    pub remote: &'a NameAddr<'a>,
+    /// From, as it is printed: the local URI with the local tag.
+    pub local: &'a str,
+    /// To, as it is printed: the remote URI with the remote tag, if the peer gave one.
+    pub remote: &'a str,
     /// The URI of the peer's Contact.
     pub remote_target: &'a Uri<'a>,
     /// The route set, nearest hop first.
     pub route_set: &'a [NameAddr<'a>],
     /// The number for CSeq.
     pub cseq: u32,
-    /// This side's Contact, for the methods that carry one.
-    pub contact: Option<&'a NameAddr<'a>>,
+    /// This side's Contact, as it is printed, for the methods that carry one.
+    pub contact: Option<&'a str>,
 }
 
 /// A request with the six headers that every request has, but for Via (RFC 3261 §8.1.1). `from` comes with its tag.
 pub fn make_request(
     method: &Method<'_>,
     target: &Uri<'_>,
-    from: &NameAddr<'_>,
-    to: &NameAddr<'_>,
+    from: &(impl Display + ?Sized),
+    to: &(impl Display + ?Sized),
     call_id: &str,
     cseq: u32,
 ) -> Message {
-    let mut msg = Message::request(method, &request_uri(target));
+    let mut msg = Message::request(method, request_uri(target).as_ref());
     msg.set(h::MAX_FORWARDS, &MAX_FORWARDS);
     msg.set(h::TO, to);
     msg.set(h::FROM, from);
@@ -251,12 +253,16 @@ fn carries_contact(method: &Method<'_>) -> bool {
 }
 
 /// A Request-URI: without headers and without `method` (RFC 3261 §19.1.1, table 1).
-fn request_uri<'u>(uri: &Uri<'u>) -> Uri<'u> {
+fn request_uri<'a, 'u>(uri: &'a Uri<'u>) -> Cow<'a, Uri<'u>> {
+    // Nearly always there is neither.
+    if uri.sip().is_none_or(|sip| sip.headers.is_empty() && !sip.params.contains("method")) {
+        return Cow::Borrowed(uri);
+    }
     let mut uri = without_headers(uri);
-    if let Some(sip) = uri.sip_mut().filter(|sip| sip.params.contains("method")) {
+    if let Some(sip) = uri.sip_mut() {
         sip.params.remove("method");
     }
-    uri
+    Cow::Owned(uri)
 }
 
 fn without_headers<'u>(uri: &Uri<'u>) -> Uri<'u> {
@@ -271,7 +277,7 @@ fn tagged<'a>(from: &NameAddr<'a>, rng: &mut Rng) -> NameAddr<'a> {
     from.clone().with(p::TAG, rng.token::<12>())
 }
 
-fn with_contact(mut msg: Message, contact: &NameAddr<'_>) -> Message {
+fn with_contact(mut msg: Message, contact: &(impl Display + ?Sized)) -> Message {
     msg.push_back(h::CONTACTS, contact);
     msg
 }

@@ -70,14 +70,13 @@ fn requests_out_of_a_dialog() {
 }
 
 fn with_routes(method: &Method<'_>, routes: &[&str], check: impl Fn(&Message)) {
-    let (local, remote, contact) = (addr("<sip:alice@a>;tag=l"), addr("<sip:bob@b>;tag=r"), addr(CONTACT));
     let remote_target = Uri::parse("sip:bob@192.0.2.9?Subject=no").unwrap();
     let route_set: Vec<_> = routes.iter().map(|route| addr(route)).collect();
-    let (contact, route_set) = (Some(&contact), &route_set[..]);
+    let (contact, route_set) = (Some(CONTACT), &route_set[..]);
     let info = DialogInfo {
         call_id: "c1",
-        local: &local,
-        remote: &remote,
+        local: "<sip:alice@a>;tag=l",
+        remote: "<sip:bob@b>;tag=r",
         remote_target: &remote_target,
         route_set,
         cseq: 8,
@@ -118,12 +117,11 @@ fn requests_within_a_dialog_say_which() {
 
 #[test]
 fn an_ack_and_a_prack_follow_their_invite() {
-    let (local, remote) = (addr("<sip:alice@a>;tag=l"), addr("<sip:bob@b>;tag=r"));
     let target = Uri::parse("sip:bob@192.0.2.9").unwrap();
     let info = DialogInfo {
         call_id: "c1",
-        local: &local,
-        remote: &remote,
+        local: "<sip:alice@a>;tag=l",
+        remote: "<sip:bob@b>;tag=r",
         remote_target: &target,
         route_set: &[],
         cseq: 9,

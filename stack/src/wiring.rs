@@ -265,6 +265,7 @@ fn core(
         sources: Sources::new(&plan.options.source_limits, plan.rng),
         control: plan.options.overload.control,
         raw: plan.options.raw,
+        flows: plan.users.iter().any(|(options, _)| options.flows),
     });
     let to_users: Vec<_> = tus.iter().map(|(to_tu, _)| to_tu.clone()).collect();
     let (mut ports, mut users, mut apart) = (Vec::new(), Vec::new(), Vec::new());

@@ -43,8 +43,10 @@ fn days_in_month(year: u16, month: u8) -> u8 {
     }
 }
 
-fn days_in_year(year: u16) -> u64 {
-    if is_leap(year) { 366 } else { 365 }
+/// Days from 1970-01-01 to the first day of a year, from 1970.
+fn days_before(year: u64) -> u64 {
+    let whole = year - 1;
+    whole * 365 + whole / 4 - whole / 100 + whole / 400 - 719_162
 }
 
 impl Date {
@@ -52,11 +54,13 @@ impl Date {
     pub fn from_unix(seconds: u64) -> Date {
         let seconds = seconds.min(253_402_300_799);
         let (mut days, time) = (seconds / 86_400, seconds % 86_400);
-        let (mut year, mut month) = (1970, 1);
-        while days >= days_in_year(year) {
-            days -= days_in_year(year);
+        // No year is longer than 366 days, so this is at most a few too early.
+        let mut year = 1970 + days / 366;
+        while days >= days_before(year + 1) {
             year += 1;
         }
+        days -= days_before(year);
+        let (year, mut month) = (u16::try_from(year).unwrap_or(9999), 1);
         while days >= u64::from(days_in_month(year, month)) {
             days -= u64::from(days_in_month(year, month));
             month += 1;
@@ -74,7 +78,7 @@ impl Date {
 
     /// Days since 1970-01-01.
     fn days(self) -> u64 {
-        let years: u64 = (1970..self.year).map(days_in_year).sum();
+        let years = days_before(self.year.max(1970).into());
         let months: u64 = (1..self.month).map(|month| u64::from(days_in_month(self.year, month))).sum();
         years + months + u64::from(self.day.max(1)) - 1
     }

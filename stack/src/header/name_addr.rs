@@ -35,6 +35,18 @@ impl<'a> NameAddr<'a> {
         self.display.as_deref().map(unquote)
     }
 
+    /// The parameters of a value alone: where nothing is quoted the address before them is passed over, not checked.
+    pub(crate) fn read_params(text: &'a str) -> Result<Params<'a>, ParseError> {
+        let mut at = Cursor::new(text);
+        match at.find(b'>') {
+            Some(close) if at.find(b'"').is_none() => {
+                at.seek(close + 1);
+                Params::read(&mut at)
+            }
+            _ => <NameAddr<'static> as HeaderValue>::parse(text).map(|value| value.params),
+        }
+    }
+
     /// The same without a borrow.
     pub fn into_owned(self) -> NameAddr<'static> {
         NameAddr {
@@ -144,6 +156,23 @@ mod tests {
         assert_eq!(NameAddr::parse(&printed).as_ref().map(ToString::to_string), Ok(printed.clone()));
         assert_eq!(value.clone().into_owned(), value);
         value
+    }
+
+    #[test]
+    fn parameters_are_read_without_what_is_before_them() {
+        for text in [
+            "<sip:a@b>;tag=1",
+            "Bob  <sip:a@b;tag=x?y=z> ; x ; tag = 2",
+            "\"a > <b>;tag=9\" <sip:a@b>;tag=3;x=\">\"",
+            "sip:a@b;tag=4",
+            "<sip:a@b>",
+            "sip:a@b",
+        ] {
+            assert_eq!(NameAddr::read_params(text).unwrap(), parse(text).params, "{text}");
+        }
+        for text in ["<sip:a@b>;", "<sip:a@b>x", "\"a <sip:a@b>;tag=1", ""] {
+            assert!(NameAddr::read_params(text).is_err(), "{text}");
+        }
     }
 
     #[test]

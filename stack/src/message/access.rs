@@ -2,7 +2,7 @@
 
 use super::{Field, Message, StartKind};
 use crate::grammar::{ListIter, split_list};
-use crate::header::{HeaderError, HeaderId, HeaderValue, Many, Method, One, ParseError};
+use crate::header::{HeaderError, HeaderId, HeaderValue, Many, Method, NameAddr, One, Params, ParseError};
 
 /// A header constant of [`crate::header::h`]: what [`Message::header`] takes, and what comes of it.
 pub trait Access {
@@ -108,6 +108,17 @@ impl Message {
     #[inline]
     pub fn header<A: Access>(&self, header: A) -> A::Out<'_> {
         header.read(self)
+    }
+
+    /// The parameters of From or To alone: a tag costs little to read, the address before it is not looked at where nothing
+    /// is quoted.
+    ///
+    /// # Errors
+    /// As [`Message::header`], but for a malformed address.
+    pub fn params_of(&self, header: One<NameAddr<'static>>) -> Result<Params<'_>, HeaderError> {
+        let field = self.field(header.id).ok_or_else(|| missing(header.id))?;
+        let params = NameAddr::read_params(text_of(header.id, self.value(field))?);
+        params.map_err(|e| HeaderError { header: header.id.name(), offset: e.offset, rule: e.rule })
     }
 
     /// Whether the header is there.

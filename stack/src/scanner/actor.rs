@@ -14,12 +14,13 @@ use crate::hep::Tap;
 use crate::message::{Limits, Message, Source};
 use crate::overload::Sources;
 use crate::statistics::Tally;
-use crate::transaction::{ClientTransaction, Incoming, KeyMaker};
+use crate::transaction::{Binding, ClientTransaction, Incoming, KeyMaker};
 use crate::transport::{Flow, Notify, Received, TransportError, TransportFailed, TransportTable, TransportType, Wire};
 use crate::tu::raw_shard;
 use bytes::Bytes;
 use rutil::{Actor, Class, CongestionManager, FifoReceiver, FifoSender, Full, Rng, Time, Turn};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub(crate) struct ScannerParts {
     pub(crate) control: bool,
     /// There are no transactions.
     pub(crate) raw: bool,
+    /// Somebody wants to hear when a connection is gone.
+    pub(crate) flows: bool,
 }
 
 /// Frames, checks and distributes messages.
@@ -78,12 +81,20 @@ impl MessageHeaderScanner {
         match received {
             Received::Datagram { bytes, flow, at } => self.datagram(bytes, flow, at, now),
             Received::Chunk { bytes, flow, at } => self.chunk(bytes, flow, at, now),
-            Received::Closed { flow } => self.streams.remove(&flow),
+            Received::Closed { flow } => {
+                self.streams.remove(&flow);
+                if self.parts.flows {
+                    let shard = usize::from(self.parts.shard);
+                    self.hand_over(shard, Incoming::FlowEnded(Box::new(flow)), Class::Internal, flow, now);
+                }
+            }
             Received::Unanswered { flow, requests } => {
                 requests.into_iter().for_each(|notify| self.lost(notify, TransportError::ConnectionLost, flow, now));
             }
             Received::Undelivered { quote, flow, error } => {
-                if let Some((shard, key)) = transaction_of(&quote) {
+                if let Some(asked) = stun::request_of(&quote) {
+                    self.bound(asked, None, flow, now);
+                } else if let Some((shard, key)) = transaction_of(&quote) {
                     self.lost(Notify { shard, key }, error, flow, now);
                 }
             }
@@ -96,6 +107,15 @@ impl MessageHeaderScanner {
         // What ICMP quotes may name a shard that does not exist.
         if shard < self.parts.txn.len() {
             self.hand_over(shard, Incoming::Lost(TransportFailed { notify, error }), Class::New, flow, now);
+        }
+    }
+
+    /// News of a Binding request of ours, or what pretends to be that.
+    fn bound(&mut self, asked: stun::Asked, mapped: Option<SocketAddr>, flow: Flow, now: Time) {
+        let stun::Asked { shard, tu, name } = asked;
+        if usize::from(shard) < self.parts.txn.len() && !self.parts.raw {
+            let binding = Incoming::Binding(Box::new(Binding { tu, name, mapped }));
+            self.hand_over(usize::from(shard), binding, Class::New, flow, now);
         }
     }
 
@@ -113,12 +133,13 @@ impl MessageHeaderScanner {
             return;
         }
         if flow.kind == TransportType::Udp && stun::is_stun(&bytes) {
-            match stun::answer(&bytes, flow.peer) {
-                Some(answer) => {
-                    self.parts.transports.heard().keep_alive(&flow, now);
-                    self.reply(answer, flow, now);
-                }
-                None => count(&self.parts.stats.garbage),
+            if let Some(answer) = stun::answer(&bytes, flow.peer) {
+                self.parts.transports.heard().keep_alive(&flow, now);
+                self.reply(answer, flow, now);
+            } else if let Some((asked, mapped)) = stun::response(&bytes) {
+                self.bound(asked, mapped, flow, now);
+            } else {
+                count(&self.parts.stats.garbage);
             }
             return;
         }

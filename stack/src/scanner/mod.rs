@@ -6,7 +6,7 @@ mod check;
 mod stats;
 mod stream;
 mod streams;
-mod stun;
+pub(crate) mod stun;
 mod undelivered;
 
 pub(crate) use actor::{MessageHeaderScanner, ScannerParts};

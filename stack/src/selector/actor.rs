@@ -122,6 +122,11 @@ impl TransportSelector {
                     drop(wire.push(Wire::Expect { connection, within }, Class::Internal, now));
                 }
             }
+            Outgoing::Ping { transport, connection, within } => {
+                if let Some(wire) = self.parts.wires.get(usize::from(transport.0)) {
+                    drop(wire.push(Wire::Ping { connection, within }, Class::Internal, now));
+                }
+            }
             Outgoing::Downgrade(downgrade) => self.downgrade(*downgrade, now),
         }
     }
@@ -165,7 +170,10 @@ impl TransportSelector {
         if left.is_empty() {
             return self.not_sent(&request, TransportError::NoTransport.into(), now);
         }
-        if let Some((request, left)) = self.begin_race(request, left, now) {
+        // A race may be won by a connection that stands.
+        let ready =
+            if request.options.new_connection { Some((request, left)) } else { self.begin_race(request, left, now) };
+        if let Some((request, left)) = ready {
             self.send_first(request, left, ConnectionId::default(), now);
         }
     }
@@ -229,7 +237,10 @@ impl TransportSelector {
     ) {
         let flow = match request.options.next_hop {
             NextHop::Flow(flow) | NextHop::From(flow) => Some(self.local_of(flow, now)),
-            _ => self.towards(target.kind, target.address, now).map(|flow| Flow { connection, ..flow }),
+            _ => self.towards(target.kind, target.address, now).map(|flow| {
+                let own = request.options.new_connection && flow.kind.is_reliable();
+                Flow { connection: if own { ConnectionId::NEW } else { connection }, ..flow }
+            }),
         };
         if flow.is_some_and(|flow| self.leaves_out(&request, flow.peer, now)) {
             return self.not_sent(&request, TransportError::Congested.into(), now);
@@ -245,11 +256,14 @@ impl TransportSelector {
         self.record_route(&mut request, transport, flow);
         self.add_path(&mut request.msg, request.options.path, transport, flow);
         let branch = request.transaction.branch(request.options.loop_hash);
-        request.msg.push_front_raw(HeaderId::VIA, &[&transport.via(flow.local), branch.as_bytes(), self.via_end()]);
+        request.msg.push_front_raw(
+            HeaderId::VIA,
+            &[&transport.via(flow.local), branch.as_bytes(), self.via_end(request.options.no_rport)],
+        );
         let mut bytes = request.msg.to_bytes();
         let (mut flow, mut for_size) = (flow, false);
         if let Some(stream) = self.too_large(&bytes, &request, flow, now) {
-            self.replace_via(&mut request.msg, stream, branch.as_bytes());
+            self.replace_via(&mut request.msg, stream, branch.as_bytes(), request.options.no_rport);
             bytes = request.msg.to_bytes();
             (flow, for_size) = (stream, true);
         }
@@ -267,14 +281,19 @@ impl TransportSelector {
     }
 
     /// What stands behind our branch.
-    fn via_end(&self) -> &'static [u8] {
-        if self.parts.next_hops.is_some() { b";rport;oc;oc-algo=\"loss\"" } else { b";rport" }
+    fn via_end(&self, no_rport: bool) -> &'static [u8] {
+        match (self.parts.next_hops.is_some(), no_rport) {
+            (true, false) => b";rport;oc;oc-algo=\"loss\"",
+            (true, true) => b";oc;oc-algo=\"loss\"",
+            (false, false) => b";rport",
+            (false, true) => b"",
+        }
     }
 
     /// Names another way in our Via.
-    fn replace_via(&self, msg: &mut Message, flow: Flow, branch: &[u8]) {
+    fn replace_via(&self, msg: &mut Message, flow: Flow, branch: &[u8], no_rport: bool) {
         if let Some(transport) = self.parts.transports.get(flow.transport) {
-            msg.replace_first_raw(h::VIAS, &[&transport.via(flow.local), branch, self.via_end()]);
+            msg.replace_first_raw(h::VIAS, &[&transport.via(flow.local), branch, self.via_end(no_rport)]);
         }
     }
 
@@ -377,11 +396,13 @@ impl TransportSelector {
         let (Some(mut msg), Some(udp)) = (parsed, udp) else {
             return self.tell(Input::NotSent { key, reason: refused }, now);
         };
-        let branch = match msg.first(h::VIAS).ok().and_then(|via| via.branch().map(str::to_owned)) {
-            Some(branch) => branch,
+        let top = msg.first(h::VIAS).ok();
+        let top = top.and_then(|via| Some((via.branch()?.to_owned(), via.param(p::RPORT).is_none())));
+        let (branch, no_rport) = match top {
+            Some(top) => top,
             None => return self.tell(Input::NotSent { key, reason: refused }, now),
         };
-        self.replace_via(&mut msg, udp, branch.as_bytes());
+        self.replace_via(&mut msg, udp, branch.as_bytes(), no_rport);
         let (bytes, flow) = (msg.to_bytes(), udp);
         let notify = Some(Notify { shard: self.parts.shard, key });
         match self.wire(bytes.clone(), (flow, None), true, notify, now) {

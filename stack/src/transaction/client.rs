@@ -14,6 +14,7 @@ use crate::statistics::Place;
 use crate::transport::{Flow, Notify, TransportError};
 use crate::tu::{NoResponse, SendOptions, TuEvent};
 use bytes::Bytes;
+use rutil::hash::shrink;
 use rutil::{Class, Time};
 use std::sync::Arc;
 use std::time::Duration;
@@ -479,6 +480,7 @@ impl TransactionController {
         self.tally.leaves(client.state.place());
         self.kept.release(&client.share);
         self.client_slots.remove(&client.key());
+        shrink(&mut self.client_slots);
         if matches!(client.state, State::Invite(_)) && self.wants_terminations(client.tu) {
             self.tell_tu(client.tu, TuEvent::ClientEnded { transaction: client.id.first_attempt() }, now);
         }

@@ -5,7 +5,7 @@ use super::kept::Kept;
 use super::server::Server;
 use super::stats::count;
 use super::{
-    Arm, ClientTransaction, Command, Doors, Incoming, Input, KeyMaker, Outgoing, ServerKey, Timer, TimerKey,
+    Arm, Binding, ClientTransaction, Command, Doors, Incoming, Input, KeyMaker, Outgoing, ServerKey, Timer, TimerKey,
     TimerValues, TransactionStats, Transmission,
 };
 use crate::message::Message;
@@ -154,6 +154,14 @@ impl TransactionController {
             Incoming::Raw(msg) => self.tell_tu(RAW_TU, TuEvent::Raw { msg }, now),
             Incoming::Lost(failed) if self.raw => self.raw_failed(failed.notify, failed.error, now),
             Incoming::Lost(failed) => self.client_lost(failed.notify.key, failed.error, now),
+            Incoming::FlowEnded(flow) => self.flow_ended(*flow, now),
+            Incoming::Binding(binding) => {
+                // Anybody can write one: it holds up nobody.
+                let Binding { tu, name, mapped } = *binding;
+                if self.tu_has_room(tu, Class::New) {
+                    self.tell_tu(tu, TuEvent::Binding { name, mapped: mapped.map(Box::new) }, now);
+                }
+            }
         }
     }
 
@@ -188,6 +196,11 @@ impl TransactionController {
                 let expect = Outgoing::Expect { transport, connection, within };
                 drop(self.out.push(expect, Class::Internal, now));
             }
+            // The same: the next one does as well.
+            Command::Ping { transport, connection, within } => {
+                let ping = Outgoing::Ping { transport, connection, within };
+                drop(self.out.push(ping, Class::Internal, now));
+            }
             Command::Cancel { transaction, reason } => self.cancel_client(transaction, reason, now),
         }
     }
@@ -220,6 +233,14 @@ impl TransactionController {
         }
         count(&self.stats.shed);
         self.not_sent.extend(notify.filter(|_| flow.kind.is_reliable()));
+    }
+
+    fn flow_ended(&mut self, flow: Flow, now: Time) {
+        for tu in 0..self.tus.len() {
+            if self.tus[tu].options.flows {
+                self.tell_tu(tu as u8, TuEvent::FlowEnded { flow: Box::new(flow) }, now);
+            }
+        }
     }
 
     fn raw_failed(&mut self, notify: Notify, error: TransportError, now: Time) {

@@ -63,6 +63,21 @@ pub enum Incoming {
     Raw(Box<Message>),
     /// A request that went out gets no answer where it went: an ICMP error came back, or its connection is gone.
     Lost(TransportFailed),
+    /// A connection is gone.
+    FlowEnded(Box<Flow>),
+    /// What became of a STUN Binding request of ours.
+    Binding(Box<Binding>),
+}
+
+/// What became of a STUN Binding request (RFC 5626 §4.4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Who sent it.
+    pub tu: u8,
+    /// Its name there.
+    pub name: u64,
+    /// What our address looks like from where it went; none: it was refused, or an ICMP error came back.
+    pub mapped: Option<SocketAddr>,
 }
 
 /// What a transaction user commands.
@@ -102,7 +117,7 @@ pub enum Command {
         /// The status code.
         code: u16,
     },
-    /// Send octets, in a stack without transactions.
+    /// Send octets as they are.
     SendRaw(Box<Transmission>),
     /// Close a connection whose peer is silent for too long.
     Expect {
@@ -112,6 +127,15 @@ pub enum Command {
         connection: ConnectionId,
         /// The longest silence.
         within: Duration,
+    },
+    /// Want a sign of life of the peer of a connection.
+    Ping {
+        /// Its transport.
+        transport: TransportId,
+        /// The connection.
+        connection: ConnectionId,
+        /// When it is closed without one; none: never.
+        within: Option<Duration>,
     },
     /// Cancel an INVITE.
     Cancel {
@@ -217,6 +241,15 @@ pub enum Outgoing {
         connection: ConnectionId,
         /// The longest silence.
         within: Duration,
+    },
+    /// A sign of life is wanted of the peer of a connection.
+    Ping {
+        /// Its transport.
+        transport: TransportId,
+        /// The connection.
+        connection: ConnectionId,
+        /// When it is closed without one; none: never.
+        within: Option<Duration>,
     },
     /// Octets for a flow that is known: a response, a repeated request, an ACK or a CANCEL.
     Bytes(Box<Transmission>),

@@ -13,6 +13,7 @@ use crate::statistics::Place;
 use crate::transport::{Flow, Notify};
 use crate::tu::TuEvent;
 use bytes::Bytes;
+use rutil::hash::shrink;
 use rutil::{Class, Time, Zone};
 use std::net::SocketAddr;
 
@@ -407,8 +408,10 @@ impl TransactionController {
         self.tally.leaves(server.state.place());
         self.kept.release(&server.share);
         self.server_slots.remove(&server.key);
+        shrink(&mut self.server_slots);
         if server.merge != 0 {
             self.merges.remove(&server.merge);
+            shrink(&mut self.merges);
         }
         if server.is_invite() && self.wants_terminations(server.tu) {
             let transaction = self.server_name(at);

@@ -141,6 +141,8 @@ pub(super) struct Connection {
     pub(super) heard: Time,
     /// How long none may come; none: as long as it likes.
     pub(super) silence: Option<Duration>,
+    /// By when something must come, since it was asked for a sign of life.
+    pub(super) answer_by: Option<Time>,
     /// When a phase other than Open ends by force.
     pub(super) ends: Time,
     /// An edge came and the socket is not yet drained.
@@ -194,6 +196,7 @@ impl Connection {
             active: now,
             heard: now,
             silence: None,
+            answer_by: None,
             ends: Time::MAX,
             readable: false,
             writable: phase != Phase::Connecting,

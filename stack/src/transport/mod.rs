@@ -126,6 +126,11 @@ pub struct TransportId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct ConnectionId(pub u64);
 
+impl ConnectionId {
+    /// None that stands: one is opened for what names it.
+    pub const NEW: ConnectionId = ConnectionId(u64::MAX);
+}
+
 /// Where a message came from, and how an answer gets back: a transport, the peer's address and, for streams, the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
@@ -233,6 +238,14 @@ pub enum Wire {
         connection: ConnectionId,
         /// The longest silence.
         within: Duration,
+    },
+    /// Wants a sign of life of the peer of this connection (RFC 5626 §4.4.1): a double CRLF goes out, and the connection is
+    /// closed when nothing has come after so long; with none, nothing is expected. Over a WebSocket it is a ping.
+    Ping {
+        /// The connection.
+        connection: ConnectionId,
+        /// The longest wait.
+        within: Option<Duration>,
     },
     /// Streams: connect, and tell what became of it ([`Connected`]); a connection that lives, or comes up, will do.
     Connect {

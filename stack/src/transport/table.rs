@@ -234,6 +234,7 @@ impl Table {
             Some(c) if c.phase == Phase::Open => {
                 let idle = c.active + if c.has_unsent() { self.idle.min(STALLED) } else { self.idle };
                 let due = c.silence.map_or(idle, |silence| idle.min(c.heard + silence));
+                let due = c.answer_by.map_or(due, |by| due.min(by));
                 c.ws.as_ref().map_or(due, |ws| due.min(ws.due()))
             }
             Some(c) => c.ends,

@@ -265,7 +265,8 @@ impl Udp {
                     | Wire::Alias { .. }
                     | Wire::Connect { .. }
                     | Wire::GiveUp { .. }
-                    | Wire::Expect { .. },
+                    | Wire::Expect { .. }
+                    | Wire::Ping { .. },
                 ) => {}
                 None => break,
             }

@@ -4,6 +4,7 @@ use super::{ClientTransaction, ServerTransaction};
 use crate::flow_token::{BadFlowToken, FlowTokens, NamedFlow, Purpose};
 use crate::message::Message;
 use crate::overload::{Bans, Cause};
+use crate::scanner::stun;
 use crate::transaction::{Command, Transmission};
 use crate::transport::{Flow, Notify, TransportTable};
 use bytes::Bytes;
@@ -46,6 +47,11 @@ pub struct SendOptions {
     pub loop_hash: Option<u64>,
     /// Whether a Path is added to a REGISTER, for the way that it leaves (RFC 3327 §5.2).
     pub path: AddPath,
+    /// Do not ask for an answer to the port that it comes from: no `rport` in our Via (RFC 3581).
+    pub no_rport: bool,
+    /// Over a connection of its own, not one that stands (RFC 5626 §4.2). For requests that are sent once and no CANCEL or ACK
+    /// follows.
+    pub new_connection: bool,
     /// How long a target of an INVITE may say nothing at all before the next one gets it; when the last one is silent for so
     /// long, [`super::TuEvent::Silent`] tells that, and the transaction goes on to Timer B. None, or not less than that: Timer
     /// B alone counts.
@@ -129,6 +135,29 @@ impl TuContext<'_> {
         } else {
             self.transports.heard().expect(flow, within, self.now);
         }
+    }
+
+    /// Sends a double CRLF on a flow, so that NATs remember it (RFC 5626 §4.4.1). A connection is closed when nothing has come
+    /// on it `within` this time, which [`super::TuEvent::FlowEnded`] tells; with none, nothing is expected. Over UDP nothing
+    /// ever is ([`TuContext::send_binding`]); a WebSocket has its own pings.
+    pub fn ping(&mut self, flow: &Flow, within: Option<Duration>) {
+        if flow.kind.is_reliable() {
+            let Flow { transport, connection, .. } = *flow;
+            self.commands.push(Command::Ping { transport, connection, within });
+        } else {
+            self.send_datagram(Bytes::from_static(b"\r\n\r\n"), flow);
+        }
+    }
+
+    /// Sends a STUN Binding request on a flow over UDP (RFC 5626 §4.4.2); [`super::TuEvent::Binding`] has its `name` and what
+    /// came of it, if anything did: one that is lost is to be repeated with the same name.
+    pub fn send_binding(&mut self, flow: &Flow, name: u64) {
+        self.send_datagram(stun::request(self.shard, self.tu, name), flow);
+    }
+
+    fn send_datagram(&mut self, bytes: Bytes, flow: &Flow) {
+        let transmission = Transmission { bytes, flow: *flow, domain: None, notify: None };
+        self.commands.push(Command::SendRaw(Box::new(transmission)));
     }
 
     /// Reads nothing more that comes from an address, or from its /64 of IPv6, for so long. It must be proved that what it

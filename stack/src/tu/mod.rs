@@ -15,11 +15,12 @@ pub use rule::{MessageFilterRule, TuOptions};
 
 use crate::message::Message;
 pub use crate::transaction::{ClientTransaction, ServerTransaction};
-use crate::transport::TransportError;
+use crate::transport::{Flow, TransportError};
 use rutil::Time;
 use siphasher::sip::SipHasher13;
 use std::any::Any;
 use std::hash::Hasher as _;
+use std::net::SocketAddr;
 
 /// The layer above transactions: a user agent, a proxy, DUM, or a program's own.
 ///
@@ -116,6 +117,18 @@ pub enum TuEvent {
     ServerEnded {
         /// The transaction.
         transaction: ServerTransaction,
+    },
+    /// A connection is gone ([`TuOptions::flows`]), whoever closed it. What came on it has been told before.
+    FlowEnded {
+        /// The connection.
+        flow: Box<Flow>,
+    },
+    /// What became of a STUN Binding request ([`TuContext::send_binding`]).
+    Binding {
+        /// Its name there.
+        name: u64,
+        /// What our address looks like from where it went; none: it was refused, or did not arrive.
+        mapped: Option<Box<SocketAddr>>,
     },
     /// A message as it came, in a stack without transactions ([`crate::StackOptions::raw`]).
     Raw {

@@ -26,6 +26,8 @@ pub struct TuOptions {
     pub refuse_merged: bool,
     /// Send [`super::TuEvent::ClientEnded`] and [`super::TuEvent::ServerEnded`].
     pub terminations: bool,
+    /// Send [`super::TuEvent::FlowEnded`].
+    pub flows: bool,
     /// What it keeps is not for several shards: a stack that has more does not start
     /// ([`crate::StackError::OneShard`]).
     pub one_shard: bool,

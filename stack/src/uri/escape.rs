@@ -1,6 +1,6 @@
 //! Escapes: `%` and two hexadecimal digits (RFC 3261 §19.1.2). A URI is split first and decoded after.
 
-use crate::grammar::is;
+use crate::grammar::{USER, is};
 use crate::header::ParseError;
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -39,7 +39,8 @@ pub fn decode(text: &str) -> Cow<'_, [u8]> {
 
 /// Escapes all octets that are not in `class`, and `%` and `#`, which the class of the user has for reading only.
 pub(crate) fn encode(octets: impl IntoIterator<Item = u8>, class: u16) -> String {
-    let mut text = String::new();
+    let octets = octets.into_iter();
+    let mut text = String::with_capacity(octets.size_hint().0);
     for octet in octets {
         if !matches!(octet, b'%' | b'#') && is(octet, class) {
             text.push(char::from(octet));
@@ -49,6 +50,11 @@ pub(crate) fn encode(octets: impl IntoIterator<Item = u8>, class: u16) -> String
         }
     }
     text
+}
+
+/// A text as the user part of a URI has it: what may not stand there is escaped.
+pub fn escape_user(user: &str) -> String {
+    encode(user.bytes(), USER)
 }
 
 /// Checks that each `%` of a part begins an escape; `offset` is where the part starts.
@@ -66,7 +72,6 @@ pub(crate) fn check(part: &str, offset: usize) -> Result<(), ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grammar::USER;
 
     #[test]
     fn decodes_once() {

@@ -7,7 +7,7 @@ mod params;
 mod sip;
 mod tel;
 
-pub use escape::decode;
+pub use escape::{decode, escape_user};
 pub use host::{Host, parse_ip};
 pub(crate) use host::{read_port, v4_text};
 pub use params::{UriHeaders, UriParams};

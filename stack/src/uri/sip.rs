@@ -1,6 +1,6 @@
 //! SIP and SIPS URIs (RFC 3261 §19.1).
 
-use super::escape::{check, decode, encode, octets};
+use super::escape::{check, decode, encode, escape_user, octets};
 use super::host::{Host, read_port};
 use super::params::{UriHeaders, UriParams};
 use crate::grammar::{Cursor, PASSWORD, USER};
@@ -45,7 +45,7 @@ impl<'a> SipUri<'a> {
 
     /// Sets the user; escapes what must be escaped.
     pub fn with_user(mut self, user: &str) -> Self {
-        self.user = (!user.is_empty()).then(|| Cow::Owned(encode(user.bytes(), USER)));
+        self.user = (!user.is_empty()).then(|| Cow::Owned(escape_user(user)));
         self
     }
 

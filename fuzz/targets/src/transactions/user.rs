@@ -166,6 +166,9 @@ fn hear(notes: &mut Notes, event: TuEvent) {
             server.ended = true;
         }
         TuEvent::Posted(_) => panic!("nobody posts here"),
+        // Anybody can write one.
+        TuEvent::Binding { .. } => {}
+        TuEvent::FlowEnded { .. } => panic!("nobody wants to hear of connections"),
         TuEvent::Raw { .. } | TuEvent::RawFailed { .. } => panic!("there are transactions"),
     }
 }

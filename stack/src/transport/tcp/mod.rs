@@ -17,6 +17,7 @@ use super::{
     BindError, ConnectionId, Notify, ProvedPeers, Received, TcpOptions, TransportError, TransportId, TransportStats,
     TransportType, Wire, WsOptions, socket,
 };
+use bytes::Bytes;
 use half_open::HalfOpen;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
@@ -349,6 +350,7 @@ impl Tcp {
                 }
                 Some(Wire::Alias { connection, port }) => self.alias(connection, port),
                 Some(Wire::Expect { connection, within }) => self.table.expect(connection, within),
+                Some(Wire::Ping { connection, within }) => self.ping(ctx, connection, within),
                 Some(Wire::Connect { peer, local, domain, attempt }) => {
                     self.attempt(ctx, To { peer, local, domain }, attempt);
                 }
@@ -372,7 +374,7 @@ impl Tcp {
         connect: bool,
     ) -> Result<(), Refused> {
         let named = self.table.by_id(id).filter(|&s| self.table.get(s).is_some_and(|c| c.takes_messages()));
-        let only_named = self.ws.is_some() && id != ConnectionId::default();
+        let only_named = id == ConnectionId::NEW || self.ws.is_some() && id != ConnectionId::default();
         let by_peer = || self.table.by_peer(to.peer, to.domain.as_deref()).filter(|_| !only_named);
         let slot = match named.or_else(by_peer) {
             Some(slot) => slot,
@@ -402,6 +404,26 @@ impl Tcp {
         let Some(connection) = self.table.get(slot).filter(|c| c.accepted && !c.proved.is_empty()) else { return };
         let alias = SocketAddr::new(connection.peer.ip(), port);
         self.table.alias(slot, alias);
+    }
+
+    /// RFC 5626 §4.4.1. Where messages wait their acknowledgement says as much as the answer to a ping behind them.
+    fn ping(&mut self, ctx: &mut Context<'_>, id: ConnectionId, within: Option<Duration>) {
+        let Some(slot) = self.table.by_id(id) else { return };
+        let Some(connection) = self.table.get(slot).filter(|c| c.phase == Phase::Open) else { return };
+        let by = within.map(|within| ctx.now + within);
+        let unsent = connection.has_unsent();
+        match (&mut connection.ws, by) {
+            (Some(ws), Some(by)) => (ws.pinged, ws.ping_at) = (true, by),
+            (Some(_), None) => {}
+            (None, by) => connection.answer_by = connection.answer_by.or(by),
+        }
+        let websocket = connection.ws.is_some();
+        match (unsent, websocket) {
+            (true, _) => {}
+            (false, true) => self.queue_frame(slot, ws::ping),
+            (false, false) => self.queue_control(slot, Bytes::from_static(websocket::CRLF_CRLF)),
+        }
+        self.table.note(slot);
     }
 
     /// Whether connections are opened here: WebSockets only where it is said what to ask for.

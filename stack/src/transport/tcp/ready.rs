@@ -167,6 +167,7 @@ impl Tcp {
             Got::Octets(size) if matches!(phase, Phase::Open | Phase::Broken) => {
                 // A peer that talks and does not read counts as idle.
                 connection.heard = ctx.now;
+                connection.answer_by = None;
                 if !connection.has_unsent() {
                     connection.active = ctx.now;
                 }

@@ -11,7 +11,7 @@ use std::io;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 /// A keep-alive that wants an answer, and that answer (RFC 5626 §3.5.1, which RFC 7118 §6 allows here).
-const CRLF_CRLF: &[u8] = b"\r\n\r\n";
+pub(super) const CRLF_CRLF: &[u8] = b"\r\n\r\n";
 const CRLF: &[u8] = b"\r\n";
 
 impl Tcp {

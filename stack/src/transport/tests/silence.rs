@@ -1,8 +1,8 @@
-//! Peers that have promised keep-alives (RFC 5626 §4.4).
+//! Peers that have promised keep-alives, and those that are asked for a sign of life (RFC 5626 §4.4).
 
 use super::tcp::connect;
 use super::*;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 /// Says so often that they live; both are longer than a turn, and the test needs no more of the clock.
@@ -73,4 +73,40 @@ fn keep_alives_keep_a_connection() {
         }
     });
     assert!(ended.since(heard) >= WITHIN, "{ended:?} {heard:?}");
+}
+
+#[test]
+fn who_is_asked_for_a_sign_of_life_and_gives_none_is_closed() {
+    let mut bench = Bench::new(64);
+    let (local, wire) = bench.tcp(0, "127.0.0.1:0", &TcpOptions::default());
+    let (mut lively, flow) = peer(&mut bench, local);
+    let (mut dead, dead_flow) = peer(&mut bench, local);
+    let (mut old, old_flow) = peer(&mut bench, local);
+    let begin = bench.clock.now();
+    for (connection, within) in [(flow, Some(WITHIN)), (dead_flow, Some(WITHIN)), (old_flow, None)] {
+        bench.push(&wire, Wire::Ping { connection: connection.connection, within });
+    }
+    let (ended, _) = {
+        let mut asked = false;
+        let answer = |_: &Bench| {
+            let mut ping = [0; 4];
+            lively.set_nonblocking(true).unwrap();
+            if !asked && lively.read_exact(&mut ping).is_ok() {
+                assert_eq!(&ping, b"\r\n\r\n");
+                lively.write_all(b"\r\n").unwrap();
+                asked = true;
+            }
+        };
+        ended(&mut bench, dead_flow, answer)
+    };
+    assert!(ended.since(begin) >= WITHIN, "{begin:?} {ended:?}");
+    let mut read = Vec::new();
+    dead.read_to_end(&mut read).unwrap();
+    assert_eq!(read, b"\r\n\r\n");
+    // The one that answered lives, and so does the one of which nothing was expected; what was closed is not asked again.
+    bench.push(&wire, Wire::Ping { connection: dead_flow.connection, within: Some(WITHIN) });
+    for (stream, from) in [(&mut lively, flow), (&mut old, old_flow)] {
+        stream.write_all(b"x").unwrap();
+        assert_eq!(bench.bytes().1.connection, from.connection);
+    }
 }

@@ -518,3 +518,19 @@ fn bind_errors_name_the_address() {
     assert!(matches!(error, BindError::InUse { kind: TransportType::Tcp, .. }));
     assert!(error.to_string().starts_with(&format!("tcp {addr} is in use: stop")), "{error}");
 }
+
+#[test]
+fn what_wants_a_connection_of_its_own_gets_one() {
+    let mut bench = Bench::new(64);
+    let (_, wire) = bench.tcp(0, LOCAL, &TcpOptions::default());
+    let (listener, peer) = listen();
+    bench.push(&wire, send("first", peer, 1));
+    let mut first = accept(&mut bench, &listener);
+    let Wire::Send { bytes, peer, local, domain, connect, notify, .. } = send("second", peer, 2) else {
+        unreachable!()
+    };
+    bench.push(&wire, Wire::Send { bytes, peer, local, domain, connection: ConnectionId::NEW, connect, notify });
+    let mut second = accept(&mut bench, &listener);
+    expect(&mut bench, &mut first, b"first");
+    expect(&mut bench, &mut second, b"second");
+}

@@ -384,6 +384,26 @@ fn a_slow_reader_gets_whole_messages_up_to_its_queue() {
 }
 
 #[test]
+fn a_sign_of_life_is_wanted_by_a_ping() {
+    let within = Duration::from_millis(100);
+    let mut server = Server::new();
+    let (mut client, flow) = server.client_and_flow();
+    let ask = |server: &Server| {
+        server.bench.push(&server.wire, Wire::Ping { connection: flow.connection, within: Some(within) });
+    };
+    ask(&server);
+    assert!(matches!(read(&mut server.bench, &mut client), Ok(Message::Ping(_))));
+    client.send(Message::text("behind the pong")).unwrap();
+    let end = server.bench.clock.now() + within * 2;
+    server.bench.until("a while", |b| b.clock.now() > end);
+    assert_eq!(server.counted(|s| &s.closed), 0);
+    assert!(matches!(server.bench.next(), Received::Datagram { .. }));
+    // This one is not read.
+    ask(&server);
+    assert!(matches!(server.bench.next(), Received::Closed { flow: closed } if closed == flow));
+}
+
+#[test]
 fn who_does_not_answer_our_ping_is_gone() {
     let ws = WsOptions { ping: Some(Duration::from_millis(50)), ..WsOptions::default() };
     let mut server = Server::with(&TcpOptions::default(), &ws);
