@@ -15,6 +15,7 @@ pub(crate) enum Callback {
     Received { registration: Handle<ServerRegistration>, msg: Arc<Message> },
     Accepted { registration: Handle<ServerRegistration> },
     Removed { registration: Handle<ClientRegistration> },
+    FlowFailed { registration: Handle<ClientRegistration> },
     Refused { registration: Handle<ClientRegistration>, outcome: Outcome, suggested: Option<Duration> },
 }
 
@@ -38,6 +39,11 @@ impl Callback {
             Callback::Removed { registration } => {
                 if let Some(handler) = app.client_registrations() {
                     handler.on_removed(dum, registration);
+                }
+            }
+            Callback::FlowFailed { registration } => {
+                if let Some(handler) = app.client_registrations() {
+                    handler.on_flow_failed(dum, registration);
                 }
             }
             Callback::Refused { registration, outcome, suggested } => match app.client_registrations() {

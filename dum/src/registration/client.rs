@@ -1,7 +1,8 @@
 //! Bindings that this side keeps alive at a registrar.
 
+use super::flows::{self, OwnFlow};
 use super::machine::{Action, Event, Op, State, step};
-use super::{Callback, RegistrationError, times};
+use super::{Callback, RegistrationError, nat, times};
 use crate::core::Core;
 use crate::dialog::MAX_ROUTES;
 use crate::dum::Dum;
@@ -14,8 +15,9 @@ use rutil::Time;
 use stack::header::{Contact, HeaderValue, Method, NameAddr, h, p};
 use stack::helper;
 use stack::message::Message;
-use stack::tu::{ClientTransaction, SendOptions};
+use stack::tu::ClientTransaction;
 use stack::uri::{SipUri, Uri};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ pub const MAX_BINDINGS: usize = 64;
 /// of CSeq numbers (RFC 3261 §10.2.4).
 #[derive(Debug)]
 pub struct ClientRegistration {
-    profile: Arc<UserProfile>,
+    pub(super) profile: Arc<UserProfile>,
     /// The From tag.
     tag: Box<str>,
     call_id: Box<str>,
@@ -34,9 +36,9 @@ pub struct ClientRegistration {
     state: State,
     queued: Option<Op>,
     transaction: Option<ClientTransaction>,
-    mine: Vec<NameAddr<'static>>,
+    pub(super) mine: Vec<NameAddr<'static>>,
     /// What is to be removed, and whether the REGISTER under way says so.
-    leaving: Vec<(NameAddr<'static>, bool)>,
+    pub(super) leaving: Vec<(NameAddr<'static>, bool)>,
     /// What the registrar said last, as it stood: of a hundred thousand registrations few are asked.
     known: Box<[Box<str>]>,
     service_route: Option<Arc<[NameAddr<'static>]>>,
@@ -48,7 +50,12 @@ pub struct ClientRegistration {
     granted: u32,
     /// Until when the bindings of this side last, as far as it was heard.
     until: Time,
-    failures: u32,
+    pub(super) failures: u32,
+    pub(super) flow: OwnFlow,
+    /// What its bindings name instead of an address of this side ([`UserProfile::contact_rewrite`]).
+    pub(super) public: Option<SocketAddr>,
+    /// The last answer has moved them, or wants another flow.
+    moved: bool,
     /// It has its place among many ([`times::first_refresh_of_many`]).
     placed: bool,
     alarm: Alarm,
@@ -60,7 +67,11 @@ impl Dum<'_> {
     ///
     /// The Contact is the profile's ([`UserProfile::contact`]), else the address of the transport; with
     /// [`UserProfile::instance_id`] and [`UserProfile::reg_id`] it is one of RFC 5626. The same profile may register more
-    /// than once: over several flows with a `reg_id` each.
+    /// than once: over several flows with a `reg_id` each ([`Dum::register_flows`]).
+    ///
+    /// The way to the registrar is kept open with keep-alives ([`UserProfile::keep_alive_time_stream`] and
+    /// [`UserProfile::keep_alive_time_datagram`]). When its connection ends, or a registrar that supports outbound does not
+    /// answer them, the binding is registered anew by another way, at once or after a pause (RFC 5626 §4.5).
     ///
     /// # Errors
     /// [`RegistrationError`]: nothing was sent.
@@ -85,7 +96,7 @@ impl Dum<'_> {
         Ok(registration)
     }
 
-    fn begin_registration(
+    pub(super) fn begin_registration(
         &mut self,
         profile: &Arc<UserProfile>,
     ) -> Result<Handle<ClientRegistration>, RegistrationError> {
@@ -111,6 +122,9 @@ impl Dum<'_> {
             granted: 0,
             until: Time::ZERO,
             failures: 0,
+            flow: OwnFlow::default(),
+            public: None,
+            moved: false,
             placed: false,
             alarm: Alarm::OFF,
         };
@@ -213,17 +227,20 @@ impl Handle<ClientRegistration> {
     /// # Errors
     /// [`UsageEnded`].
     pub fn stop(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
-        dum.core.client_registrations.remove(self).map(drop)
+        dum.core.client_registrations.get(self)?;
+        flows::forget(dum, self);
+        Ok(())
     }
 
-    /// The flow to the registrar is gone (RFC 5626 §4.5): the bindings are registered anew at once, over whatever flow
-    /// leads there now.
+    /// The flow to the registrar is gone (RFC 5626 §4.5), as the application knows by itself, because an interface has another
+    /// address: the bindings are registered anew at once, over whatever flow leads there now.
     ///
     /// # Errors
     /// [`UsageEnded`].
     pub fn flow_failed(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
         dum.core.client_registrations.get(self)?;
-        happen(dum, self, Event::FlowFailed);
+        flows::release(dum, self);
+        happen(dum, self, Event::FlowFailed { good: true });
         Ok(())
     }
 
@@ -245,7 +262,9 @@ impl Handle<ClientRegistration> {
     }
 
     /// The profile for what is sent as the registered user: the one that was registered, with the registrar's
-    /// Service-Route (RFC 3608 §5) and, if it gave one, the public GRUU as Contact (RFC 5627 §4.3).
+    /// Service-Route (RFC 3608 §5) and, if it gave one, the public GRUU as Contact (RFC 5627 §4.3). Without a GRUU, one who
+    /// is registered by its flow asks with `ob` in the Contact that a dialog keeps to it (RFC 5626 §4.3), and behind a NAT
+    /// the Contact has the address that others see.
     ///
     /// # Errors
     /// [`UsageEnded`].
@@ -257,6 +276,8 @@ impl Handle<ClientRegistration> {
         }
         if let Some(Ok(gruu)) = this.gruu.as_deref().map(Uri::parse) {
             profile.set_contact(Some(Arc::new(NameAddr::new(gruu.into_owned()))));
+        } else if let Some(contact) = this.contact_in_dialogs() {
+            profile.set_contact(Some(Arc::new(contact)));
         }
         Ok(Arc::new(profile))
     }
@@ -280,7 +301,7 @@ fn command(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op) 
     Ok(())
 }
 
-fn happen(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, event: Event) {
+pub(super) fn happen(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, event: Event) {
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
     let (state, action) = step(this.state, event);
     this.state = state;
@@ -289,7 +310,11 @@ fn happen(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, event: Ev
         Action::Queue(op) => this.queued = this.queued.max(Some(op)),
         Action::Send(op) => send(dum, registration, op),
         Action::Succeeded => set_alarm(dum, registration, None),
-        Action::Removed => drop(dum.core.client_registrations.remove(registration)),
+        Action::Removed => flows::forget(dum, registration),
+        Action::Pause => {
+            let after = flows::back_off(dum, registration);
+            set_alarm(dum, registration, Some(after));
+        }
     }
 }
 
@@ -324,15 +349,27 @@ fn send(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op) {
     if let Some(name) = this.profile.user_agent() {
         msg.set(h::USER_AGENT, &*name);
     }
-    let transaction = dum.send(Usage::ClientRegistration(registration), msg, SendOptions::default());
+    let options = flows::options(dum.core, registration);
+    let transaction = dum.send(Usage::ClientRegistration(registration), msg, options);
     if let Ok(this) = dum.core.client_registrations.get_mut(registration) {
         this.transaction = Some(transaction);
     }
 }
 
 impl ClientRegistration {
+    /// The Contact of dialogs, where that is not the one which the profile says.
+    fn contact_in_dialogs(&self) -> Option<NameAddr<'static>> {
+        let mut contact = NameAddr::new(self.mine.first()?.uri.clone());
+        match &mut contact.uri {
+            Uri::Sip(uri) if self.flow.is_outbound() => uri.params.set_flag(p::OB),
+            _ if self.public.is_none() => return None,
+            _ => {}
+        }
+        Some(contact)
+    }
+
     /// Takes a binding among those of this side.
-    fn bind(&mut self, contact: NameAddr<'static>) {
+    pub(super) fn bind(&mut self, contact: NameAddr<'static>) {
         self.leaving.retain(|(gone, _)| !gone.uri.equivalent(&contact.uri));
         self.mine.retain(|known| !known.uri.equivalent(&contact.uri));
         self.mine.push(contact);
@@ -410,6 +447,10 @@ pub(crate) fn outcome(
         return;
     }
     this.transaction = None;
+    if flows::is_lost(dum, registration, &outcome) {
+        return;
+    }
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
     let raised = std::mem::take(&mut this.raised);
     match &outcome.response {
         Some(response) if outcome.is_success() => success(dum, registration, op, response.clone()),
@@ -438,12 +479,24 @@ fn success(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op, 
     }
     this.failures = 0;
     let bound = !this.mine.is_empty() && !nothing;
+    let mut moved = false;
+    if bound && op == Op::Register {
+        let again = this.moved;
+        moved = flows::follow(dum, registration, &response, again) || nat::moved(dum.core, registration, &response);
+    }
     happen(dum, registration, Event::Success { bound });
     let told = match op {
         Op::RemoveAll | Op::End => Callback::Removed { registration },
         _ => Callback::Success { registration, response },
     };
     dum.call_back(told);
+    // Once: a NAT that has another address each time is not asked without end.
+    if let Ok(this) = dum.core.client_registrations.get_mut(registration)
+        && !std::mem::replace(&mut this.moved, moved)
+        && moved
+    {
+        happen(dum, registration, Event::Command(Op::Register));
+    }
     next(dum, registration);
 }
 
@@ -459,14 +512,14 @@ fn next(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>) -> bool {
     }
 }
 
-fn refused(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, outcome: Outcome) {
+pub(super) fn refused(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, outcome: Outcome) {
     let bound = dum.core.client_registrations.get(registration).is_ok_and(|this| !this.mine.is_empty());
     happen(dum, registration, Event::Refused { bound });
     if next(dum, registration) {
         return;
     }
+    let suggested = flows::retry(dum, registration, &outcome);
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
-    let suggested = times::retry(&outcome, this.failures, dum.stack.rng());
     this.failures = this.failures.saturating_add(1);
     dum.call_back(Callback::Refused { registration, outcome, suggested });
 }
@@ -482,7 +535,7 @@ pub(super) fn decided(dum: &mut Dum<'_>, registration: Handle<ClientRegistration
         return true;
     }
     happen(dum, registration, Event::GaveUp);
-    let _ = dum.core.client_registrations.remove(registration);
+    flows::forget(dum, registration);
     false
 }
 

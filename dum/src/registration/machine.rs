@@ -4,7 +4,7 @@
 //!            ┌──────────────────────── 423: with the registrar's Min-Expires ─┐
 //!            ▼                                                                │
 //!   Idle ──command──► Sending ──2xx──► Registered (or Idle: nothing bound) ───┘
-//!                      ▲   │ │              │ refresh is due, flow is gone, command
+//!                      ▲   │ │              │ refresh is due, flow is gone (if it was a good one), command
 //!                      │   │ └─2xx to end, remove_all─► Ended    │
 //!      time, command   │   │ other                             ▼
 //!                      │   ▼                                  Sending
@@ -52,8 +52,12 @@ pub(super) enum Event {
     Timer,
     /// The handler does not want another try.
     GaveUp,
-    /// The flow to the registrar is gone (RFC 5626 §4.5).
-    FlowFailed,
+    /// The flow to the registrar is gone (RFC 5626 §4.5); whether another one is to be made at once.
+    FlowFailed {
+        good: bool,
+    },
+    /// The request under way has gone with it: the same by another one.
+    Again,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +74,8 @@ pub(super) enum Action {
     AskRetry,
     /// Tell of the failure.
     Failed,
+    /// It is tried again after a pause that nobody is asked about.
+    Pause,
 }
 
 pub(super) fn step(state: State, event: Event) -> (State, Action) {
@@ -80,12 +86,15 @@ pub(super) fn step(state: State, event: Event) -> (State, Action) {
         (Sending(Op::RemoveAll | Op::End), Event::Success { .. }) => (Ended, Action::Removed),
         (Sending(_), Event::Success { bound: true }) => (Registered, Action::Succeeded),
         (Sending(_), Event::Success { bound: false }) => (Idle, Action::Succeeded),
-        (Sending(op), Event::TooBrief) => (state, Action::Send(op)),
+        (Sending(op), Event::TooBrief | Event::Again) => (state, Action::Send(op)),
         // A refresh will be due: it also says which bindings there are, and removes what is to go.
         (Sending(Op::Query | Op::Remove), Event::Refused { bound: true }) => (Waiting(Op::Register), Action::AskRetry),
         (Sending(op), Event::Refused { .. }) => (Waiting(op), Action::AskRetry),
         (Waiting(op), Event::Timer) => (Sending(op), Action::Send(op)),
-        (Registered, Event::Timer | Event::FlowFailed) => (Sending(Op::Register), Action::Send(Op::Register)),
+        (Registered, Event::Timer | Event::FlowFailed { good: true }) => {
+            (Sending(Op::Register), Action::Send(Op::Register))
+        }
+        (Registered, Event::FlowFailed { good: false }) => (Waiting(Op::Register), Action::Pause),
         (Waiting(_), Event::GaveUp) => (Ended, Action::Failed),
         _ => (state, Action::None),
     }
@@ -97,18 +106,21 @@ mod tests {
 
     #[test]
     fn every_state_hears_every_event() {
-        use Event::{Command, FlowFailed, GaveUp, Refused, Success, Timer, TooBrief};
+        use Event::{Again, Command, FlowFailed, GaveUp, Refused, Success, Timer, TooBrief};
         use Op::{End, Query, Register, Remove, RemoveAll};
         use State::{Ended, Idle, Registered, Sending, Waiting};
         let send = |op| (Sending(op), Action::Send(op));
-        let bound = Success { bound: true };
+        let (bound, good) = (Success { bound: true }, FlowFailed { good: true });
         for (state, event, expected) in [
             (Idle, Command(Register), send(Register)),
             (Idle, Timer, (Idle, Action::None)),
-            (Idle, FlowFailed, (Idle, Action::None)),
+            (Idle, good, (Idle, Action::None)),
             (Registered, Command(Query), send(Query)),
             (Registered, Timer, send(Register)),
-            (Registered, FlowFailed, send(Register)),
+            (Registered, good, send(Register)),
+            (Registered, FlowFailed { good: false }, (Waiting(Register), Action::Pause)),
+            (Sending(End), Again, send(End)),
+            (Registered, Again, (Registered, Action::None)),
             (Registered, bound, (Registered, Action::None)),
             (Sending(Register), Command(End), (Sending(Register), Action::Queue(End))),
             (Sending(Register), bound, (Registered, Action::Succeeded)),
@@ -121,11 +133,11 @@ mod tests {
             (Sending(Remove), Refused { bound: true }, (Waiting(Register), Action::AskRetry)),
             (Sending(End), Refused { bound: true }, (Waiting(End), Action::AskRetry)),
             (Sending(Register), Timer, (Sending(Register), Action::None)),
-            (Sending(Register), FlowFailed, (Sending(Register), Action::None)),
+            (Sending(Register), good, (Sending(Register), Action::None)),
             (Waiting(Register), Timer, send(Register)),
             (Waiting(Register), Command(End), send(End)),
             (Waiting(Register), GaveUp, (Ended, Action::Failed)),
-            (Waiting(Register), FlowFailed, (Waiting(Register), Action::None)),
+            (Waiting(Register), good, (Waiting(Register), Action::None)),
             (Registered, GaveUp, (Registered, Action::None)),
             (Ended, Command(Register), (Ended, Action::None)),
             (Ended, Timer, (Ended, Action::None)),

@@ -103,7 +103,11 @@
 mod bindings;
 mod callback;
 pub(crate) mod client;
+pub(crate) mod flows;
+#[cfg(test)]
+mod flows_tests;
 mod machine;
+mod nat;
 pub(crate) mod server;
 #[cfg(test)]
 mod server_tests;
@@ -136,6 +140,9 @@ pub enum RegistrationError {
     /// The address-of-record is no SIP URI.
     #[error("only SIP URIs have a registrar")]
     NotSip,
+    /// Flows are those of a device, and the profile does not say which.
+    #[error("flows need UserProfile::instance_id")]
+    NoInstance,
 }
 
 /// Hears of registrations that this side keeps.
@@ -160,6 +167,11 @@ pub trait ClientRegistrationHandler {
     ) -> Option<Duration> {
         suggested
     }
+
+    /// The way by which it was registered is gone: its connection has ended, or keep-alives are not answered any more. It is
+    /// registered anew by another one, at once or, if this one was good for nothing, after a pause (RFC 5626 §4.5); what
+    /// comes of that is told as ever.
+    fn on_flow_failed(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>) {}
 
     /// It was given up; the usage has ended.
     fn on_failure(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>, _outcome: &Outcome) {}

@@ -5,8 +5,9 @@ use rutil::Rng;
 use stack::header::h;
 use std::time::Duration;
 
-/// RFC 5626 §4.5: the first wait, when no flow is left, and the longest.
+/// RFC 5626 §4.5: what waits grow from where no flow is left, and where there are others; and the longest.
 const BASE: Duration = Duration::from_secs(30);
+const BASE_WITH_OTHERS: Duration = Duration::from_secs(90);
 const LONGEST: Duration = Duration::from_secs(1800);
 
 /// How long after an answer that grants `expires` seconds the refresh is sent: at 85 to 90 % of the time, so that those
@@ -34,13 +35,35 @@ const MIN: Duration = Duration::from_secs(1);
 /// server that grants no time, a time that doubles with each of `failures` in a row (RFC 5626 §4.5); none for what will be
 /// refused again.
 pub(crate) fn retry(outcome: &Outcome, failures: u32, rng: &mut Rng) -> Option<Duration> {
-    if let Some(Ok(after)) = outcome.response.as_ref().map(|response| response.header(h::RETRY_AFTER)) {
-        return Some(Duration::from_secs(after.seconds.into()).max(MIN));
-    }
-    matches!(outcome.status, 200..300 | 408 | 500..600).then(|| {
-        let upper = (BASE * 2u32.saturating_pow(failures.min(10))).min(LONGEST);
-        upper / 2 + Duration::from_millis(rng.range(upper.as_millis() as u64 / 2 + 1))
-    })
+    retry_after(outcome).or_else(|| is_worth_it(outcome).then(|| grown(BASE, failures, rng)))
+}
+
+/// The same for a registration by flow; `others`: the device has flows that have not failed. 30 to 60 s after the first
+/// failure, 90 to 180 s where there are others, as in the table of RFC 5626 §4.5.
+pub(super) fn retry_by_flow(outcome: &Outcome, failures: u32, others: bool, rng: &mut Rng) -> Option<Duration> {
+    let again =
+        || (is_worth_it(outcome) || outcome.status == 430).then(|| back_off(failures.saturating_add(1), others, rng));
+    retry_after(outcome).or_else(again)
+}
+
+/// How long no new flow is made to where so many have failed in a row.
+pub(super) fn back_off(failures: u32, others: bool, rng: &mut Rng) -> Duration {
+    grown(if others { BASE_WITH_OTHERS } else { BASE }, failures, rng)
+}
+
+fn retry_after(outcome: &Outcome) -> Option<Duration> {
+    let after = outcome.response.as_ref()?.header(h::RETRY_AFTER).ok()?;
+    Some(Duration::from_secs(after.seconds.into()).max(MIN))
+}
+
+fn is_worth_it(outcome: &Outcome) -> bool {
+    matches!(outcome.status, 200..300 | 408 | 500..600)
+}
+
+/// A half to the whole of what has doubled so often.
+fn grown(base: Duration, doublings: u32, rng: &mut Rng) -> Duration {
+    let upper = (base * 2u32.saturating_pow(doublings.min(10))).min(LONGEST);
+    upper / 2 + Duration::from_millis(rng.range(upper.as_millis() as u64 / 2 + 1))
 }
 
 #[cfg(test)]
@@ -82,6 +105,31 @@ mod tests {
                 let wait = retry(&status(code), failures, &mut rng).unwrap();
                 let upper = Duration::from_secs(upper);
                 assert!(wait >= upper / 2 && wait <= upper, "{failures}: {wait:?}");
+            }
+        }
+    }
+
+    /// The table of RFC 5626 §4.5, in seconds.
+    #[test]
+    fn flows_that_fail_wait_as_the_table_has_it() {
+        let mut rng = Rng::from_seed(2);
+        let refused = Outcome { status: 408, response: None };
+        for (failures, alone, with_others) in [
+            (1, 30..=60, 90..=180),
+            (2, 60..=120, 180..=360),
+            (3, 120..=240, 360..=720),
+            (4, 240..=480, 720..=1440),
+            (5, 480..=960, 900..=1800),
+            (6, 900..=1800, 900..=1800),
+            (u32::MAX, 900..=1800, 900..=1800),
+        ] {
+            for (others, range) in [(false, alone), (true, with_others)] {
+                for _ in 0..50 {
+                    let wait = back_off(failures, others, &mut rng).as_secs_f64();
+                    assert!(wait >= f64::from(*range.start()) && wait <= f64::from(*range.end()), "{failures} {wait}");
+                    let wait = retry_by_flow(&refused, failures - 1, others, &mut rng).unwrap().as_secs_f64();
+                    assert!(wait >= f64::from(*range.start()) && wait <= f64::from(*range.end()), "{failures} {wait}");
+                }
             }
         }
     }
