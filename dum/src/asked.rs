@@ -31,7 +31,7 @@ pub(crate) struct Asked {
 pub(crate) fn receive(dum: &mut Dum<'_>, Request { transaction, msg }: Request) -> Option<Handle<Asked>> {
     let asked = Asked { transaction, msg: msg.clone(), response: None, unanswered: Alarm::OFF };
     let Ok(asked) = dum.core.asked.insert(asked) else {
-        dum.refuse(transaction, &msg, 503);
+        dum.refuse_new(transaction, &msg);
         return None;
     };
     let fire = Fire { usage: Usage::Asked(asked), kind: TimerKind::Unanswered };

@@ -5,6 +5,7 @@ use crate::auth::client::ClientAuth;
 use crate::callback::Callback;
 use crate::dialogs::Dialogs;
 use crate::feature::{DumFeature, Waiting};
+use crate::flow::Flows;
 use crate::handle::{Handle, Usages};
 use crate::invite::InviteSession;
 use crate::invite::call::Call;
@@ -74,6 +75,7 @@ pub(crate) struct Core {
     pub(crate) client_refers: Usages<ClientRefer>,
     pub(crate) server_refers: Usages<ServerRefer>,
     pub(crate) client_registrations: Usages<ClientRegistration>,
+    pub(crate) flows: Flows,
     pub(crate) client_publications: Usages<ClientPublication>,
     pub(crate) subscription_sets: Usages<ClientSubscriptionSet>,
     pub(crate) client_subscriptions: Usages<ClientSubscription>,
@@ -106,6 +108,7 @@ impl Core {
             client_refers: Usages::new(limits.dialog_sets),
             server_refers: Usages::new(limits.dialog_sets),
             client_registrations: Usages::new(limits.requests),
+            flows: Flows::new(limits.requests, &hasher),
             client_publications: Usages::new(limits.requests),
             subscription_sets: Usages::new(limits.dialog_sets),
             client_subscriptions: Usages::new(limits.dialog_sets.saturating_mul(2)),

@@ -80,13 +80,16 @@ impl InDialogError {
 pub struct Dialog {
     id: DialogId,
     state: DialogState,
-    /// This side's address with its tag.
-    local: NameAddr<'static>,
+    /// This side's address with its tag, as requests say it.
+    local: Box<str>,
     /// The other side's address with its tag, if it has one.
-    remote: NameAddr<'static>,
+    remote: Box<str>,
     /// This side's Contact, if it gave one.
-    contact: Option<NameAddr<'static>>,
+    contact: Option<Box<str>>,
     remote_target: Uri<'static>,
+    /// The Contact of the request that brought the remote target, as it stood there; empty if another message did. Nearly
+    /// every request brings the same again, which then need not be read.
+    target_text: Box<str>,
     route_set: Vec<NameAddr<'static>>,
     /// The number of the last request of this side, if there was one.
     local_cseq: Option<u32>,
@@ -114,17 +117,18 @@ impl Dialog {
             return Err(DialogError::Response);
         }
         let remote_target = match contact_of(response)? {
-            Some(contact) => contact.uri,
+            Some(contact) => contact.uri.into_owned(),
             None if state == DialogState::Early => request.request_uri()?.into_owned(),
             None => return Err(missing_contact(response)),
         };
         Ok(Dialog {
             id,
             state,
-            local: response.header(h::FROM)?.into_owned(),
-            remote: response.header(h::TO)?.into_owned(),
-            contact: contact_of(request)?,
+            local: printed(&response.header(h::FROM)?),
+            remote: printed(&response.header(h::TO)?),
+            contact: contact_of(request)?.as_ref().map(printed),
             remote_target,
+            target_text: Box::default(),
             route_set: reversed(routes_of(response)?),
             local_cseq: Some(request.header(h::CSEQ)?.number),
             remote_cseq: None,
@@ -142,10 +146,11 @@ impl Dialog {
         Ok(Dialog {
             id: DialogId::of_response(response)?,
             state: DialogState::Confirmed,
-            local: response.header(h::FROM)?.into_owned(),
-            remote: response.header(h::TO)?.into_owned(),
+            local: printed(&response.header(h::FROM)?),
+            remote: printed(&response.header(h::TO)?),
             contact: None,
-            remote_target: contact_of(response)?.ok_or_else(|| missing_contact(response))?.uri,
+            remote_target: contact_of(response)?.ok_or_else(|| missing_contact(response))?.uri.into_owned(),
+            target_text: Box::default(),
             route_set: reversed(routes_of(response)?),
             local_cseq: Some(response.header(h::CSEQ)?.number),
             remote_cseq: None,
@@ -170,14 +175,15 @@ impl Dialog {
         if id.local_tag.is_empty() {
             return Err(DialogError::Response);
         }
-        let remote_target = contact_of(request)?.ok_or_else(|| missing_contact(request))?.uri;
+        let remote_target = contact_of(request)?.ok_or_else(|| missing_contact(request))?.uri.into_owned();
         Ok(Dialog {
             id,
             state,
-            local: response.header(h::TO)?.into_owned(),
-            remote: request.header(h::FROM)?.into_owned(),
-            contact: contact_of(response)?,
+            local: printed(&response.header(h::TO)?),
+            remote: printed(&request.header(h::FROM)?),
+            contact: contact_of(response)?.as_ref().map(printed),
             remote_target,
+            target_text: Box::default(),
             route_set: routes_of(request)?,
             local_cseq: None,
             remote_cseq: Some(request.header(h::CSEQ)?.number),
@@ -202,10 +208,11 @@ impl Dialog {
         Ok(Dialog {
             id,
             state: DialogState::Confirmed,
-            local: notify.header(h::TO)?.into_owned(),
-            remote: notify.header(h::FROM)?.into_owned(),
-            contact: contact_of(subscribe)?,
-            remote_target: contact_of(notify)?.ok_or_else(|| missing_contact(notify))?.uri,
+            local: printed(&notify.header(h::TO)?),
+            remote: printed(&notify.header(h::FROM)?),
+            contact: contact_of(subscribe)?.as_ref().map(printed),
+            remote_target: contact_of(notify)?.ok_or_else(|| missing_contact(notify))?.uri.into_owned(),
+            target_text: Box::default(),
             route_set: routes_of(notify)?,
             local_cseq: Some(subscribe.header(h::CSEQ)?.number),
             remote_cseq: Some(notify.header(h::CSEQ)?.number),
@@ -272,7 +279,8 @@ impl Dialog {
             self.state = DialogState::Confirmed;
         }
         if let Some(contact) = contact {
-            self.remote_target = contact.uri;
+            self.remote_target = contact.uri.into_owned();
+            self.target_text = Box::default();
         }
         Ok(())
     }
@@ -291,7 +299,7 @@ impl Dialog {
         if self.remote_cseq.is_some_and(|last| cseq.number < last) {
             return Err(InDialogError::OutOfOrder);
         }
-        if refreshes_target(&cseq.method) {
+        if refreshes_target(&cseq.method) && !self.stays(request) {
             match contact_of(request) {
                 Ok(_) => {}
                 Err(DialogError::Header(error)) => return Err(error.into()),
@@ -311,10 +319,18 @@ impl Dialog {
         if !refreshes_target(&cseq.method) || self.target_cseq.is_some_and(|last| cseq.number < last) {
             return;
         }
-        if let Ok(Some(contact)) = contact_of(request) {
-            self.remote_target = contact.uri;
+        if self.stays(request) {
+            self.target_cseq = Some(cseq.number);
+        } else if let Ok(Some(contact)) = contact_of(request) {
+            self.remote_target = contact.uri.into_owned();
+            self.target_text = contact_text(request).unwrap_or_default().into();
             self.target_cseq = Some(cseq.number);
         }
+    }
+
+    /// Whether a request has the Contact that the remote target came with.
+    fn stays(&self, request: &Message) -> bool {
+        contact_text(request).is_some_and(|text| !text.is_empty() && *text == *self.target_text)
     }
 
     /// A request in this dialog with the next CSeq number (RFC 3261 §12.2.1.1). An ACK takes no number of its own: see
@@ -324,6 +340,11 @@ impl Dialog {
             self.next_cseq();
         }
         helper::make_in_dialog(method, &self.info())
+    }
+
+    /// The number of the last request that this side has sent in it.
+    pub(crate) fn last_cseq(&self) -> Option<u32> {
+        self.local_cseq
     }
 
     /// The next CSeq number: for a request of this dialog that is sent once more with a change (RFC 3261 §8.1.3.5).
@@ -351,7 +372,7 @@ impl Dialog {
             remote_target: &self.remote_target,
             route_set: &self.route_set,
             cseq: self.local_cseq.unwrap_or(1),
-            contact: self.contact.as_ref(),
+            contact: self.contact.as_deref(),
         }
     }
 }
@@ -380,9 +401,18 @@ fn is_reliable(response: &Message) -> bool {
 }
 
 /// The address in Contact, if there is one. Others behind the first do not count.
-fn contact_of(msg: &Message) -> Result<Option<NameAddr<'static>>, DialogError> {
+fn contact_of(msg: &Message) -> Result<Option<NameAddr<'_>>, DialogError> {
     let Some(contact) = msg.header(h::CONTACTS).next() else { return Ok(None) };
-    contact?.into_owned().into_addr().map(Some).ok_or(DialogError::Contact)
+    contact?.into_addr().map(Some).ok_or(DialogError::Contact)
+}
+
+/// The first Contact as it stands.
+fn contact_text(msg: &Message) -> Option<&str> {
+    msg.header(h::CONTACTS).texts().next()?.ok()
+}
+
+fn printed(value: &NameAddr<'_>) -> Box<str> {
+    value.to_string().into()
 }
 
 fn missing_contact(msg: &Message) -> DialogError {

@@ -1,6 +1,6 @@
 //! What a dialog and a dialog set are known by (RFC 3261 §12).
 
-use stack::header::{HeaderError, h, p};
+use stack::header::{DialogRef, HeaderError, h, p};
 use stack::message::Message;
 
 /// A dialog: Call-ID, local tag and remote tag. A peer of RFC 2543 may give no tag; then its tag is empty
@@ -42,6 +42,16 @@ impl DialogId {
     pub fn of_response(response: &Message) -> Result<Self, HeaderError> {
         let (call_id, from_tag, to_tag) = read(response)?;
         Ok(DialogId { call_id, local_tag: from_tag, remote_tag: to_tag })
+    }
+
+    /// The dialog that Replaces or Join names, as who gets the header knows it: to-tag is that of this side (RFC 3891 §3,
+    /// RFC 3911 §4). None if a tag is missing.
+    pub fn of_reference(reference: &DialogRef<'_>) -> Option<Self> {
+        Some(DialogId {
+            call_id: reference.call_id.as_str().to_owned(),
+            local_tag: reference.param(p::TO_TAG)?.to_owned(),
+            remote_tag: reference.param(p::FROM_TAG)?.to_owned(),
+        })
     }
 
     /// The dialog set that it belongs to.

@@ -121,6 +121,39 @@ fn a_request_out_of_order_is_500_and_changes_nothing() {
     assert_eq!(uac.receive_request(&wire(&uas.make_request(&Method::Bye))), Err(InDialogError::OutOfOrder));
 }
 
+/// What is not read again because it stood there before is where the other side is all the same.
+#[test]
+fn a_contact_that_comes_again_moves_the_other_side_back() {
+    let (_, mut uac, mut uas) = call();
+    let mut said = |uas: &mut Dialog, contact: &str| {
+        let mut update = uac.make_request(&Method::Update);
+        update.remove(h::CONTACTS);
+        update.append_line("Contact", contact);
+        let update = wire(&update);
+        let taken = uas.receive_request(&update);
+        if taken.is_ok() {
+            uas.refresh_target(&update);
+        }
+        (taken.is_ok(), uas.remote_target().to_string())
+    };
+    let (here, there) = ("<sip:alice@192.0.2.1>;x=y", "<sip:alice@192.0.2.2>");
+    for (contact, target) in [(here, "1"), (here, "1"), (there, "2"), (here, "1"), ("<sip:alice@192.0.2.3>, *", "3")] {
+        assert_eq!(said(&mut uas, contact), (true, format!("sip:alice@192.0.2.{target}")), "{contact}");
+    }
+    // A response moves it too, and what came before it is new again.
+    assert_eq!(said(&mut uas, here).1, "sip:alice@192.0.2.1");
+    let update = wire(&uas.make_request(&Method::Update));
+    uas.receive_response(&answer(&update, 200, Some("<sip:alice@192.0.2.4>"))).unwrap();
+    assert_eq!(uas.remote_target().to_string(), "sip:alice@192.0.2.4");
+    assert_eq!(said(&mut uas, here).1, "sip:alice@192.0.2.1");
+    for bad in ["*", "<sip:alice@192.0.2.1", "", ", "] {
+        assert_eq!(said(&mut uas, bad).1, "sip:alice@192.0.2.1", "{bad}");
+    }
+    // A Contact that was never there is no reason to believe an empty one.
+    let (_, _, mut fresh) = call();
+    assert_eq!(said(&mut fresh, "*"), (false, "sip:alice@192.0.2.1".into()));
+}
+
 #[test]
 fn a_bad_contact_is_400_and_changes_nothing() {
     let (_, mut uac, mut uas) = call();

@@ -22,12 +22,13 @@ pub(crate) const MAX_FORKS: usize = 32;
 /// Usages of one dialog.
 pub(crate) const MAX_USAGES: usize = 32;
 
-/// What the application keeps with a dialog or a dialog set: reSIProcate's `AppDialog` and `AppDialogSet`. It is dropped with
-/// its dialog.
+/// What the application keeps with a [`crate::AppDialog`] or a [`crate::AppDialogSet`]: nothing at first, then whatever it
+/// puts there. It is dropped with its dialog or set.
 pub type AppData = Option<Box<dyn Any + Send>>;
 
-/// All dialogs that one request made.
-pub(crate) struct DialogSet {
+/// All dialogs that one request made, and what the application keeps with them: the forks of an INVITE, SUBSCRIBE or REFER
+/// of ours, the one dialog of a request that came.
+pub struct DialogSet {
     key: u128,
     pub(crate) profile: Arc<UserProfile>,
     /// Who hears of what is in none of its dialogs: the usage that sent the request, as long as it waits for more.
@@ -36,8 +37,8 @@ pub(crate) struct DialogSet {
     pub(crate) data: AppData,
 }
 
-/// A dialog and who is in it.
-pub(crate) struct DialogEntry {
+/// A dialog with its usages, and what the application keeps with it.
+pub struct DialogEntry {
     key: u128,
     pub(crate) set: Handle<DialogSet>,
     pub(crate) dialog: Dialog,
@@ -79,6 +80,11 @@ impl Dialogs {
         let set = self.sets.insert(DialogSet { key, profile, creator, dialogs: SmallVec::new(), data: None })?;
         self.by_set.insert(key, set);
         Ok(set)
+    }
+
+    /// Whether another set may begin.
+    pub(crate) fn have_room(&self) -> bool {
+        !self.sets.is_full()
     }
 
     /// Adds a dialog with its first usage to a set.
@@ -167,6 +173,11 @@ impl Dialogs {
         self.by_dialog.get(&self.key(call_id, local_tag, Some(remote_tag))).copied()
     }
 
+    /// A set by what it is known by.
+    pub(crate) fn find_set(&self, call_id: &str, local_tag: &str) -> Option<Handle<DialogSet>> {
+        self.by_set.get(&self.key(call_id, local_tag, None)).copied()
+    }
+
     pub(crate) fn set(&self, set: Handle<DialogSet>) -> Result<&DialogSet, UsageEnded> {
         self.sets.get(set)
     }
@@ -215,7 +226,7 @@ impl Dialogs {
 
     /// The key of a message: `received` requests have our tag in To, responses in From.
     fn key_of(&self, msg: &Message, received: bool, whole: bool) -> Option<u128> {
-        let (from, to) = (msg.header(h::FROM).ok()?, msg.header(h::TO).ok()?);
+        let (from, to) = (msg.params_of(h::FROM).ok()?, msg.params_of(h::TO).ok()?);
         let (local, remote) = if received { (&to, &from) } else { (&from, &to) };
         let call_id = msg.header(h::CALL_ID).ok()?;
         // A peer of RFC 2543 gives no tag; we always do.

@@ -2,6 +2,7 @@
 
 use crate::auth::client as auth;
 use crate::dum::Dum;
+use crate::flow;
 use crate::invite;
 use crate::out_of_dialog;
 use crate::outcome::Outcome;
@@ -10,7 +11,7 @@ use crate::refer;
 use crate::registration;
 use crate::subscription;
 use crate::validate;
-use stack::header::{Method, h, p};
+use stack::header::Method;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, ServerTransaction, TuEvent};
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub(crate) fn event(dum: &mut Dum<'_>, event: TuEvent) {
         }
         // A 2xx is repeated until its ACK comes or the usage gives up; a failure response, by the stack.
         TuEvent::NotDelivered { .. } | TuEvent::Silent { .. } | TuEvent::Posted(_) => {}
+        TuEvent::FlowEnded { flow } => flow::ended(dum, &flow),
+        TuEvent::Binding { name, mapped } => flow::bound(dum, name, mapped.map(|mapped| *mapped)),
         TuEvent::Raw { .. } | TuEvent::RawFailed { .. } => {}
     }
 }
@@ -75,7 +78,7 @@ fn request(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: Box<Message>)
         refusal.describe(&msg, &mut response, &dum.core.master);
         return dum.respond(transaction, response);
     }
-    let in_dialog = msg.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_some());
+    let in_dialog = msg.has_to_tag();
     let request = Request { transaction, msg: Arc::new(*msg) };
     if in_dialog { within_dialog(dum, request) } else { out_of_dialog(dum, request) }
 }
@@ -97,6 +100,8 @@ fn within_dialog(dum: &mut Dum<'_>, request: Request) {
         None if matches!(request.msg.method(), Some(Method::Invite | Method::Refer)) => {
             dum.refuse(request.transaction, &request.msg, 481);
         }
+        // Who believes in a subscription that is over hears so (RFC 6665 §4.1.2.2).
+        None if begins_refer_events(&request.msg) => dum.refuse(request.transaction, &request.msg, 481),
         None => out_of_dialog(dum, request),
     }
 }
@@ -129,10 +134,19 @@ fn out_of_dialog(dum: &mut Dum<'_>, request: Request) {
             dum.refuse(request.transaction, &request.msg, 481);
         }
         Some(Method::Invite) => invite::server::request(dum, request),
+        // RFC 3515 §2.4.4: REFER alone makes such a subscription.
+        Some(Method::Subscribe) if begins_refer_events(&request.msg) => {
+            dum.refuse(request.transaction, &request.msg, 403);
+        }
         Some(Method::Subscribe) => subscription::server::request(dum, request),
         Some(Method::Refer) => refer::server::request(dum, None, None, request),
         Some(Method::Publish) => publication::server::request(dum, request),
         Some(Method::Register) => registration::server::request(dum, request),
         _ => out_of_dialog::server::request(dum, request),
     }
+}
+
+/// Whether a request wants a subscription that only a REFER can make.
+fn begins_refer_events(msg: &Message) -> bool {
+    msg.method() == Some(Method::Subscribe) && refer::id_of(msg).is_some()
 }

@@ -52,6 +52,8 @@ impl Dum<'_> {
 
     /// Sends a request in a transaction of its own; what comes of it is told to the usage.
     pub(crate) fn send(&mut self, usage: Usage, mut msg: Message, options: SendOptions) -> ClientTransaction {
+        let profile = usage.profile(self.core);
+        let options = self.options_by(profile.as_deref(), options);
         let kept = auth::prepare(self, usage, &mut msg).map(|profile| (profile, Box::new(msg.clone())));
         let transaction = self.transmit(msg, options);
         self.core.clients.insert(transaction, usage);
@@ -59,6 +61,12 @@ impl Dum<'_> {
             auth::keep(self, transaction, msg, options, profile);
         }
         transaction
+    }
+
+    /// What a profile says of how its requests are sent; without one the master profile's.
+    pub(crate) fn options_by(&self, profile: Option<&UserProfile>, options: SendOptions) -> SendOptions {
+        let rport = profile.map_or_else(|| self.core.master.user().rport(), UserProfile::rport);
+        SendOptions { no_rport: !rport, ..options }
     }
 
     /// Answers a request with a status and no more than what every response of ours says.
@@ -74,16 +82,30 @@ impl Dum<'_> {
         self.respond(transaction, response);
     }
 
+    /// Answers what would begin something that there is no room for: it may come again, or go elsewhere (RFC 3261 §21.5.4).
+    pub(crate) fn refuse_new(&mut self, transaction: ServerTransaction, request: &Message) {
+        let mut response = self.make_response(request, 503, None);
+        self.come_later(&mut response);
+        self.respond(transaction, response);
+    }
+
+    /// Writes Retry-After into a 503: not all come back at once.
+    pub(crate) fn come_later(&mut self, response: &mut Message) {
+        response.set(h::RETRY_AFTER, &RetryAfter::new(5 + self.rng().range(6) as u32));
+    }
+
     /// A response with Server, Allow if it is a 405, and a To tag where the request has none. Responses that are to have the same tag bring it.
     pub(crate) fn make_response(&mut self, request: &Message, status: u16, tag: Option<&str>) -> Message {
-        let new = if tag.is_none() { self.stack.new_tag() } else { String::new() };
+        let new = if tag.is_none() && !request.has_to_tag() { self.stack.new_tag() } else { String::new() };
         let mut response = request.make_response(status, None, Some(tag.unwrap_or(&new)));
         if let Some(name) = self.core.master.user().user_agent() {
             response.set(h::SERVER, &*name);
         }
-        // RFC 3261 §8.2.1.
+        // RFC 3261 §8.2.1; what nobody takes here is not among them, whatever the profile says.
         if status == 405 {
-            response.push_back(h::ALLOWS, self.core.master.allow());
+            let method = request.method();
+            let others = self.core.master.methods().iter().filter(|known| Some(*known) != method.as_ref());
+            response.push_back(h::ALLOWS, &others.map(Method::as_str).collect::<Vec<_>>().join(", "));
         }
         response
     }

@@ -83,8 +83,12 @@ impl<T> Usages<T> {
         self.slab.len()
     }
 
+    pub(crate) fn is_full(&self) -> bool {
+        self.slab.len() >= self.limit
+    }
+
     pub(crate) fn insert(&mut self, usage: T) -> Result<Handle<T>, NoRoom> {
-        if self.slab.len() >= self.limit {
+        if self.is_full() {
             return Err(NoRoom);
         }
         let (slot, generation) = self.slab.insert(usage);

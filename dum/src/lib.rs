@@ -70,6 +70,7 @@
 //! | OPTIONS, INFO and requests of one's own | [`out_of_dialog`] |
 //! | passwords, of both sides | [`auth`] |
 //! | see, change, refuse or put off messages before the usages do, or before they leave | [`feature`] |
+//! | find a call, a subscription or a transfer by its dialog, keep data with a dialog | [`lookup`] |
 //! | settings | [`MasterProfile`], [`UserProfile`] |
 //!
 //! Whole programs are in `dum/examples`: `auto_answer`, `softphone`, `b2bua`, `presence_watcher`.
@@ -113,8 +114,10 @@ mod dialogs;
 mod dispatch;
 mod dum;
 pub mod feature;
+mod flow;
 mod handle;
 pub mod invite;
+pub mod lookup;
 mod manager;
 pub mod out_of_dialog;
 mod outcome;
@@ -136,9 +139,10 @@ pub use application::Application;
 pub use command::{Congested, DumHandle, posted};
 pub use dialog::{Dialog, DialogError, DialogState, InDialogError, MAX_ROUTES};
 pub use dialog_id::{DialogId, DialogSetId};
-pub use dialogs::AppData;
+pub use dialogs::{AppData, DialogEntry as AppDialog, DialogSet as AppDialogSet};
 pub use dum::Dum;
 pub use handle::{Handle, NoRoom, NotSent, UsageEnded};
+pub use lookup::DialogUsage;
 pub use manager::{Counts, DialogUsageManager};
 pub use outcome::Outcome;
-pub use profile::{EventPackage, MasterProfile, Profile, Reliability, UserProfile};
+pub use profile::{DatagramKeepAlive, EventPackage, MasterProfile, Profile, Reliability, UserProfile};

@@ -7,7 +7,10 @@ use crate::core::{Core, DumOptions};
 use crate::dispatch;
 use crate::dum::Dum;
 use crate::feature::{self, DumFeature};
+use crate::handle::Handle;
+use crate::invite::InviteSession;
 use crate::usage::Usage;
+use crate::{AppDialog, DialogId};
 use rutil::{Rng, Time};
 use stack::tu::{TransactionUser, TuContext, TuEvent, TuOptions};
 
@@ -36,7 +39,7 @@ impl<A: Application> DialogUsageManager<A> {
 
     /// How it is registered: all requests, merged ones refused (RFC 3261 §8.2.2.2), ends told.
     pub fn tu_options() -> TuOptions {
-        TuOptions { refuse_merged: true, terminations: true, one_shard: true, ..TuOptions::default() }
+        TuOptions { refuse_merged: true, terminations: true, flows: true, one_shard: true, ..TuOptions::default() }
     }
 
     /// The application.
@@ -65,6 +68,22 @@ impl<A: Application> DialogUsageManager<A> {
         }
     }
 
+    /// The call in a dialog, as [`Dum::find_invite_session`] has it.
+    pub fn find_invite_session(&self, id: &DialogId) -> Option<Handle<InviteSession>> {
+        self.core.find_invite_session(id)
+    }
+
+    /// A dialog, as [`Dum::find_dialog`] has it.
+    pub fn find_dialog(&self, id: &DialogId) -> Option<Handle<AppDialog>> {
+        self.core.find_dialog(id)
+    }
+
+    /// Timers that run.
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> usize {
+        self.core.timers.len()
+    }
+
     /// What is alive: for tests and statistics.
     pub fn counts(&self) -> Counts {
         let (dialog_sets, dialogs) = self.core.dialogs.len();
@@ -74,6 +93,7 @@ impl<A: Application> DialogUsageManager<A> {
             sessions: self.core.sessions.len() + self.core.calls.len(),
             refers: self.core.client_refers.len() + self.core.server_refers.len(),
             registrations: self.core.client_registrations.len(),
+            flows: self.core.flows.len(),
             publications: self.core.client_publications.len(),
             kept: self.core.client_auth.len(),
             subscriptions: self.core.subscription_sets.len()
@@ -101,6 +121,8 @@ pub struct Counts {
     pub publications: usize,
     /// Registrations.
     pub registrations: usize,
+    /// Flows that registrations use.
+    pub flows: usize,
     /// Subscriptions of both sides, and SUBSCRIBEs that were sent and may still bring more.
     pub subscriptions: usize,
     /// Requests out of a dialog that are not answered, and who we send messages to.

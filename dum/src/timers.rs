@@ -22,6 +22,8 @@ pub(crate) enum TimerKind {
     Publication,
     /// A registration is to be refreshed, or tried again.
     Registration,
+    /// A flow wants a keep-alive, or has not answered one.
+    KeepAlive,
     /// A subscription is to be refreshed, or ends.
     Subscription,
     /// A NOTIFY is due: it was not received (RFC 6665 §4.1.2.4), or is to be sent once more.
@@ -104,6 +106,12 @@ impl Timers {
 
     pub(crate) fn pop(&mut self, now: Time) -> Option<Fire> {
         self.wheel.pop(now)
+    }
+
+    /// Entries in the wheel.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.wheel.len()
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {

@@ -6,6 +6,7 @@ use crate::dialogs::DialogEntry;
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::feature::waiting::{self, Waiting};
+use crate::flow::{self, KeptFlow};
 use crate::handle::Handle;
 use crate::invite::call::{self, Call};
 use crate::invite::{InviteSession, in_dialog, server as invited, session};
@@ -42,6 +43,8 @@ pub(crate) enum Usage {
     Pager(Handle<ClientPagerMessage>),
     ClientOutOfDialog(Handle<ClientOutOfDialogRequest>),
     Asked(Handle<Asked>),
+    /// No usage, but it has a timer.
+    Flow(Handle<KeptFlow>),
     /// A request that a feature has: no usage, but it has a timer, and a CANCEL.
     Waiting(Handle<Waiting>),
 }
@@ -52,6 +55,7 @@ impl Usage {
         match self {
             Usage::Invite(_) => in_dialog::takes(request),
             Usage::ClientRefer(handle) => refer::client::takes(core, *handle, request),
+            Usage::ServerRefer(handle) => refer::server::takes(core, *handle, request),
             Usage::Subscribing(handle) => subscribing::takes(core, *handle, request),
             Usage::ClientSubscription(handle) => subscribed::takes(core, *handle, request),
             Usage::ServerSubscription(handle) => notifier::takes(core, *handle, request),
@@ -65,6 +69,7 @@ impl Usage {
         match self {
             Usage::Invite(handle) => in_dialog::request(dum, handle, request),
             Usage::ClientRefer(handle) => refer::client::notified(dum, handle, &request),
+            Usage::ServerRefer(handle) => refer::server::subscribed(dum, handle, &request),
             Usage::ClientSubscription(handle) => subscribed::notified(dum, handle, request),
             Usage::ServerSubscription(handle) => notifier::refreshed(dum, handle, request),
             _ => dum.refuse(request.transaction, &request.msg, 481),
@@ -101,7 +106,7 @@ impl Usage {
         match self {
             Usage::Call(handle) => call::outcome(dum, handle, transaction, outcome),
             Usage::Invite(handle) => in_dialog::outcome(dum, handle, transaction, outcome),
-            Usage::ClientRefer(handle) => refer::client::outcome(dum, handle, outcome),
+            Usage::ClientRefer(handle) => refer::client::outcome(dum, handle, transaction, outcome),
             Usage::ServerRefer(handle) => refer::server::outcome(dum, handle, &outcome),
             Usage::ClientPublication(handle) => publication::client::outcome(dum, handle, transaction, outcome),
             Usage::ClientRegistration(handle) => registering::outcome(dum, handle, transaction, outcome),
@@ -110,7 +115,7 @@ impl Usage {
             Usage::ServerSubscription(handle) => notifier::outcome(dum, handle, &outcome),
             Usage::Pager(handle) => pager::client::outcome(dum, handle, outcome),
             Usage::ClientOutOfDialog(handle) => client::outcome(dum, handle, outcome),
-            Usage::Asked(_) | Usage::Waiting(_) => {}
+            Usage::Asked(_) | Usage::Waiting(_) | Usage::Flow(_) => {}
         }
     }
 
@@ -128,7 +133,7 @@ impl Usage {
             Usage::ClientSubscription(handle) => subscribed::profile(core, *handle),
             Usage::ServerSubscription(handle) => notifier::profile(core, *handle),
             Usage::Pager(handle) => core.pagers.get(*handle).ok().map(|this| this.profile.clone()),
-            Usage::Asked(_) | Usage::Waiting(_) => None,
+            Usage::Asked(_) | Usage::Waiting(_) | Usage::Flow(_) => None,
         }
     }
 
@@ -136,7 +141,7 @@ impl Usage {
     pub(crate) fn resent(self, core: &mut Core, old: ClientTransaction, new: ClientTransaction, cseq: u32) {
         match self {
             Usage::Invite(handle) => session::resent(core, handle, old, new),
-            Usage::ClientRefer(handle) => refer::client::resent(core, handle, cseq),
+            Usage::ClientRefer(handle) => refer::client::resent(core, handle, old, new, cseq),
             Usage::ClientPublication(handle) => publication::client::resent(core, handle, new, cseq),
             Usage::ClientRegistration(handle) => registering::resent(core, handle, new, cseq),
             Usage::Subscribing(handle) => subscribing::resent(core, handle, new, cseq),
@@ -167,6 +172,7 @@ impl Usage {
             Usage::ClientSubscription(handle) => subscribed::timer(dum, handle, fire),
             Usage::ServerSubscription(handle) => notifier::timer(dum, handle, fire),
             Usage::Asked(handle) => asked::timer(dum, handle, fire),
+            Usage::Flow(handle) => flow::timer(dum, handle, fire),
             Usage::Waiting(handle) => waiting::timer(dum, handle, fire),
             Usage::Call(_) | Usage::Pager(_) | Usage::ClientOutOfDialog(_) => {}
         }

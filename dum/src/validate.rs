@@ -48,7 +48,7 @@ impl Refusal {
     }
 }
 
-/// Checks a request in the order of RFC 3261 §8.2: method, Request-URI, Require, body. ACK and CANCEL are never refused
+/// Checks a request in the order of RFC 3261 §8.2: method, Request-URI, Require, what names calls, body. ACK and CANCEL are never refused
 /// for what they require (§8.2.2.3), nor is an ACK for anything.
 pub(crate) fn check(request: &Message, master: &MasterProfile) -> Result<(), Refusal> {
     let method = request.method().ok_or(Refusal::Malformed)?;
@@ -71,7 +71,21 @@ pub(crate) fn check(request: &Message, master: &MasterProfile) -> Result<(), Ref
             return Err(Refusal::Extension(unknown));
         }
     }
+    if names_calls(request, &method, master) {
+        return Err(Refusal::Malformed);
+    }
     check_body(request, &method, master)
+}
+
+/// Whether Join or Replaces stands where it may not: in a request other than INVITE, more than once, or one beside the other
+/// (RFC 3891 §3, RFC 3911 §4).
+fn names_calls(request: &Message, method: &Method<'_>, master: &MasterProfile) -> bool {
+    let replaces = match master.has_option_tag("replaces") && request.exists(h::REPLACES) {
+        true => request.raw_values("Replaces").count(),
+        false => 0,
+    };
+    let joins = if request.exists(h::JOIN) { request.raw_values("Join").count() } else { 0 };
+    replaces + joins > usize::from(*method == Method::Invite)
 }
 
 fn check_body(request: &Message, method: &Method<'_>, master: &MasterProfile) -> Result<(), Refusal> {

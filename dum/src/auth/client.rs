@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use stack::auth::{Answer, Challenge};
 use stack::header::{Auth, h, p};
 use stack::message::Message;
-use stack::tu::{ClientTransaction, SendOptions};
+use stack::tu::{ClientTransaction, NextHop, SendOptions};
 use std::sync::Arc;
 
 /// So often one request is sent again for challenges: one of the registrar, one of a proxy, and stale nonces of both.
@@ -257,6 +257,10 @@ pub(crate) fn answered(dum: &mut Dum<'_>, transaction: ClientTransaction, usage:
         return false;
     }
     let Some(cseq) = next_cseq(dum, &mut sent.msg) else { return false };
+    if let Some(source) = response.source().filter(|_| sent.options.new_connection) {
+        // What has a connection of its own keeps it.
+        sent.options = SendOptions { next_hop: NextHop::Flow(source.flow), new_connection: false, ..sent.options };
+    }
     let new = dum.transmit(sent.msg.clone(), sent.options);
     dum.core.clients.insert(new, usage);
     usage.resent(dum.core, transaction, new, cseq);

@@ -23,7 +23,8 @@ use std::time::Duration;
 /// How a server authenticates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAuthOptions {
-    /// A challenge for each of them, in this order (RFC 8760 §2.3: the strongest first). By default SHA-256 and MD5.
+    /// A challenge for each of them, in this order (RFC 8760 §2.3: the strongest first). By default SHA-256 and MD5. There are
+    /// clients that give up at one that they do not know instead of taking the next, as baresip 1.0 does: for those, MD5 alone.
     pub algorithms: Vec<Algorithm>,
     /// What may be protected, in the order in which it is offered: by default [`Qop::Auth`] alone. Credentials without any
     /// prove nothing, since they could be used again.

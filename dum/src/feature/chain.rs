@@ -176,7 +176,7 @@ fn kept(dum: &mut Dum<'_>, request: Request) {
         Name::Incoming(_) if request.msg.method() != Some(Method::Invite) => {}
         Name::Incoming(transaction) => match waiting::reserve(dum.core, dum.core.values.long()) {
             Ok(waiting) => waiting::hold(dum, waiting, request, None),
-            Err(_) => dum.refuse(transaction, &request.msg, 503),
+            Err(_) => dum.refuse_new(transaction, &request.msg),
         },
         Name::Outgoing(transaction, _) => waiting::answered(dum, transaction, None),
     }

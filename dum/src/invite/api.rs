@@ -4,7 +4,7 @@ use super::machine::{Event, State};
 use super::modify;
 use super::offer_answer::{Exchange, Move};
 use super::session::{self, Cause, SDP, Slot, make_answer};
-use super::{ClientInviteSession, InviteSession, RemoteControl, ServerInviteSession, call, in_dialog, reliable};
+use super::{ClientInviteSession, InviteSession, RemoteControl, ServerInviteSession, glare, in_dialog, reliable};
 use crate::dialogs::AppData;
 use crate::dum::Dum;
 use crate::handle::{Handle, NoRoom, UsageEnded};
@@ -28,7 +28,7 @@ pub enum SessionError {
     /// An answer or an offer is due first.
     #[error("no session description was provided")]
     NoDescription,
-    /// A limit is reached.
+    /// A limit is reached. A call that was to be answered is refused with 503.
     #[error("no room for another dialog")]
     NoRoom,
 }
@@ -55,6 +55,12 @@ impl Handle<InviteSession> {
     /// The same call as one that we are asked to take: of one that is our own every call with it gives
     /// [`SessionError::NotNow`].
     pub fn as_server(self) -> Handle<ServerInviteSession> {
+        self.cast()
+    }
+
+    /// The same call as one that we make: of one that we are asked to take every call with it gives
+    /// [`SessionError::NotNow`].
+    pub fn as_client(self) -> Handle<ClientInviteSession> {
         self.cast()
     }
 }
@@ -262,23 +268,11 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
     /// [`UsageEnded`] in [`SessionError::Ended`].
     fn end(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
         let call = self.into();
-        let this = alive(dum, call)?;
-        let (state, out) = (this.state, this.call);
-        let forked = out.is_some_and(|out| call::has_other(dum, out, call));
-        match state {
-            State::Received | State::Ringing => {
-                let response = make_answer(dum, call, Slot::Invite, 480)?;
-                session::step(dum, call, Event::End, response);
-            }
-            State::Early if forked => session::step(dum, call, Event::EndFork, Cause::default()),
-            _ => {
-                // A 2xx that is not acknowledged yet is, before the BYE.
-                if dum.session(call)?.modify == modify::State::Answering {
-                    session::send_ack(dum, call);
-                }
-                session::step(dum, call, Event::End, Cause::default());
-            }
+        // A 2xx that is not acknowledged yet is, before the BYE.
+        if alive(dum, call)?.modify == modify::State::Answering {
+            session::send_ack(dum, call);
         }
+        session::step(dum, call, Event::End, Cause::default());
         Ok(())
     }
 }
@@ -315,7 +309,8 @@ fn request(
     describe: impl FnOnce(&mut Message),
 ) -> Result<(), SessionError> {
     let this = alive(dum, call)?;
-    let dialog = this.dialog.filter(|_| this.requests.len() < MAX_REQUESTS).ok_or(SessionError::NotNow)?;
+    let waiting = this.requests.iter().filter(|(_, method)| *method != Method::Prack).count();
+    let dialog = this.dialog.filter(|_| waiting < MAX_REQUESTS).ok_or(SessionError::NotNow)?;
     let mut msg = dum.make_in_dialog(dialog, method)?;
     describe(&mut msg);
     let transaction = dum.send(Usage::Invite(call), msg, SendOptions::default());
@@ -367,14 +362,17 @@ pub(super) fn provide(
             } else {
                 in_dialog::step(dum, call, modify::Event::Answer, Cause::default());
             }
+            // Where its transaction is over no 2xx comes any more.
+            let this = dum.core.sessions.get_mut(call)?;
+            this.acked.take_if(|acked| !dum.core.clients.contains_key(&acked.transaction));
         }
         _ => return Err(SessionError::NotNow),
     }
     Ok(())
 }
 
-/// A re-INVITE or UPDATE of ours.
-fn change(
+/// A re-INVITE, UPDATE or PRACK of ours that changes the session.
+pub(super) fn change(
     dum: &mut Dum<'_>,
     call: Handle<InviteSession>,
     offer: Option<Bytes>,
@@ -385,10 +383,9 @@ fn change(
     if !in_dialog::is_idle(this) || early && event == modify::Event::SendInvite {
         return Err(SessionError::NotNow);
     }
-    // What a glare has put off is overtaken.
-    this.again = None;
+    glare::overtaken(dum, call);
     if offer.is_some() {
-        this.media.make(Move::SendOffer, offer);
+        dum.session(call)?.media.make(Move::SendOffer, offer);
     }
     in_dialog::step(dum, call, event, Cause::default());
     Ok(())

@@ -38,8 +38,8 @@ pub(crate) struct Call {
     pub(super) sessions: SmallVec<[Handle<InviteSession>; 1]>,
     /// Where 3xx responses have sent it.
     pub(super) redirect: Option<Box<Redirect>>,
-    /// It was sent once more for a 422.
-    repaired: bool,
+    /// How often it was sent once more for a 422.
+    repairs: u8,
     /// How often it was sent once more for a challenge.
     answers: u8,
     /// Forks whose 2xx came too late, by their tags: each gets one BYE.
@@ -91,7 +91,8 @@ impl Dum<'_> {
         let call_id = msg.header(h::CALL_ID).map_err(|_| NoRoom)?.as_str().to_owned();
         let tag = msg.header(h::FROM).map_err(|_| NoRoom)?.param(p::TAG).unwrap_or_default().to_owned();
         let set = self.core.dialogs.open(&call_id, &tag, profile.clone(), None)?;
-        let transaction = self.transmit(msg.clone(), SendOptions::default());
+        let options = self.options_by(Some(profile), SendOptions::default());
+        let transaction = self.transmit(msg.clone(), options);
         let credentials = credentials(&msg);
         let call = Call {
             transaction,
@@ -101,7 +102,7 @@ impl Dum<'_> {
             credentials,
             sessions: SmallVec::from_iter([session]),
             redirect: None,
-            repaired: false,
+            repairs: 0,
             answers: 0,
             late: SmallVec::new(),
         };
@@ -166,16 +167,7 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: Client
         (Some(response), 101..200) => provisional(dum, call, response),
         (_, ..200) => {}
         (Some(response), 200..300) => success(dum, call, response),
-        // RFC 4028 §7.3: longer than any server on the way asks for.
-        (Some(response), 422) if !this.repaired && is_wanted(dum, call) => {
-            let Ok(this) = dum.core.calls.get_mut(call) else { return };
-            this.repaired = true;
-            let least = response.header(h::MIN_SE).map_or(session_timer::MIN_SE, |value| value.seconds);
-            resend(dum, call, Event::Refused, |msg| {
-                msg.set(h::SESSION_EXPIRES, &least.max(session_timer::MIN_SE));
-                msg.set(h::MIN_SE, &least);
-            });
-        }
+        (Some(response), 422) if is_wanted(dum, call) && repair(dum, call, response) => {}
         // §21.6: nobody else will take it either.
         (response, 300..600) if redirect::offer(dum, call, response.as_ref()) => {}
         (response, status) => {
@@ -188,6 +180,27 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, call: Handle<Call>, transaction: Client
             failure(dum, call, event, response.as_ref());
         }
     }
+}
+
+/// A 422: whether the INVITE is sent once more, for a session as long as that server wants it (RFC 4028 §7.3). Others on the
+/// way may want more.
+fn repair(dum: &mut Dum<'_>, call: Handle<Call>, response: &Message) -> bool {
+    let Ok(this) = dum.core.calls.get_mut(call) else { return false };
+    let Some(request) = &this.request else { return false };
+    let least = session_timer::least_of(response);
+    let asked = request.header(h::SESSION_EXPIRES).map_or(0, |value| value.seconds);
+    if least <= asked || this.repairs == session_timer::MAX_REPAIRS {
+        return false;
+    }
+    this.repairs += 1;
+    if let Some(Ok(first)) = this.sessions.first().copied().map(|first| dum.session(first)) {
+        first.least = least;
+    }
+    resend(dum, call, Event::Refused, |msg| {
+        msg.set(h::SESSION_EXPIRES, &least.max(session_timer::MIN_SE));
+        msg.set(h::MIN_SE, &least);
+    });
+    true
 }
 
 /// Whether another fork than this one may still take it.
@@ -227,7 +240,8 @@ pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change:
     request.set(h::CSEQ, &format_args!("{} INVITE", this.cseq));
     change(request);
     let request = request.clone();
-    let transaction = dum.transmit(request, SendOptions::default());
+    let profile = profile(dum.core, call);
+    let transaction = dum.transmit(request, dum.options_by(profile.as_deref(), SendOptions::default()));
     if let Ok(this) = dum.core.calls.get_mut(call) {
         this.transaction = transaction;
     }
@@ -247,8 +261,10 @@ fn ended(dum: &mut Dum<'_>, call: Handle<Call>) {
     for session in &this.sessions {
         if let Ok(session) = dum.session(*session) {
             session.call = None;
-            // The ACK of a re-INVITE is not the first one's.
-            session.acked.take_if(|acked| acked.transaction == this.transaction);
+            // The ACK of a re-INVITE is not the first one's; one that waits for the answer is due however late (RFC 3261
+            // §13.2.2.4).
+            let answering = session.state == State::Answering;
+            session.acked.take_if(|acked| acked.transaction == this.transaction && !answering);
         }
     }
     dum.core.dialogs.close(this.set);
@@ -269,7 +285,7 @@ fn provisional(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
     }
     let Some(session) = fork_of(dum, call, response) else { return };
     let Ok(this) = dum.session(session) else { return };
-    if this.state == State::Cancelling {
+    if matches!(this.state, State::Cancelling(_)) {
         return;
     }
     session_timer::wait_for_answer(dum, session);
@@ -368,12 +384,12 @@ fn fork_of(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) -> Op
         dum.session(first).ok()?.dialog = Some(entry);
         return Some(first);
     }
-    if original.state == State::Cancelling || forks == MAX_FORKS {
+    if matches!(original.state, State::Cancelling(_)) || forks == MAX_FORKS {
         return None;
     }
     let mut session = InviteSession::new(State::Calling, original.profile.clone(), media);
     // Whoever sent us hears of all of them.
-    (session.call, session.refer) = (Some(call), original.refer);
+    (session.call, session.refer, session.least) = (Some(call), original.refer, original.least);
     let session = dum.core.sessions.insert(session).ok()?;
     let Ok(entry) = dum.core.dialogs.add(set, dialog, Usage::Invite(session)) else {
         let _ = dum.core.sessions.remove(session);

@@ -1,7 +1,7 @@
 //! What the application is told of a call.
 
 use super::{EndReason, InviteSession, InviteSessionHandler, RemoteControl, ServerInviteSession, Session};
-use super::{in_dialog, redirect};
+use super::{in_dialog, redirect, reliable};
 use crate::application::Application;
 use crate::dum::Dum;
 use crate::handle::Handle;
@@ -34,11 +34,16 @@ pub(super) enum What {
     /// INFO, MESSAGE or a remote control's NOTIFY, and where its answer goes.
     Request(ServerTransaction),
     Answered(Method<'static>, Outcome),
+    /// Nothing: behind what is told of a reliable provisional response its PRACK goes out.
+    Acknowledge,
     Terminated(EndReason),
 }
 
 impl Callback {
     pub(crate) fn deliver(self, dum: &mut Dum<'_>, app: &mut impl Application) {
+        if matches!(self.what, What::Acknowledge) {
+            return reliable::acknowledge_now(dum, self.call);
+        }
         match app.invite_sessions() {
             Some(handler) => self.tell(dum, handler),
             // Nobody takes calls: RFC 3261 §8.2.1.
@@ -98,7 +103,7 @@ impl Callback {
             }
             (What::Answered(method, outcome), _) => handler.on_request_answered(dum, call, &method, &outcome),
             (What::Terminated(reason), msg) => handler.on_terminated(dum, call, reason, msg),
-            (What::Redirected, _) => {}
+            (What::Redirected | What::Acknowledge, _) => {}
             (What::New | What::Provisional | What::Connected | What::Confirmed | What::Request(_), None) => {}
         }
     }

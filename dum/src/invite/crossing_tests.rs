@@ -238,7 +238,7 @@ fn a_2xx_that_crosses_an_early_update_is_no_answer_to_it() {
 }
 
 /// A request of the peer in the dialog of a call of ours.
-fn of_peer(invite: &Message, method: &Method<'_>, number: u32) -> Message {
+pub(super) fn of_peer(invite: &Message, method: &Method<'_>, number: u32) -> Message {
     let (us, them) = (addr("<sip:alice@192.0.2.1>"), addr("<sip:bob@192.0.2.9>"));
     let mut msg = stack::helper::make_initial(method, &us, &them, &mut rutil::Rng::from_seed(9));
     msg.set(h::TO, &invite.header(h::FROM).unwrap());

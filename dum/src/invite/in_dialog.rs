@@ -4,6 +4,7 @@ use super::RemoteControl;
 use super::api;
 use super::body;
 use super::callback::What;
+use super::glare;
 use super::machine::{Event, State};
 use super::modify::{self, Action};
 use super::offer_answer::{Exchange, Move};
@@ -92,8 +93,11 @@ pub(super) fn regrant(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &
     if !answered || !dum.core.master.has_option_tag("timer") {
         return;
     }
-    let wish = session_timer::wish(dum, &profile);
-    if let Some(timer) = session_timer::Asked::of(request).agree(wish) {
+    let (wish, asked) = (session_timer::wish(dum, &profile), session_timer::Asked::of(request));
+    if let Ok(this) = dum.session(call) {
+        this.least = this.least.max(asked.min.unwrap_or(0));
+    }
+    if let Some(timer) = asked.agree(wish) {
         timer.grant(response);
         session_timer::start(dum, call, Some(timer));
     }
@@ -164,20 +168,11 @@ fn offered(
 pub(super) fn step(
     dum: &mut Dum<'_>,
     call: Handle<InviteSession>,
-    mut event: modify::Event,
+    event: modify::Event,
     cause: impl Into<Cause>,
 ) -> bool {
     let mut cause = cause.into();
     let Ok(this) = dum.session(call) else { return false };
-    if event == modify::Event::Again && this.modify == modify::State::Idle {
-        if !try_again(this) {
-            return true;
-        }
-        // RFC 3311 §5.1: in an early dialog there is no other way.
-        if !this.is_answered() {
-            event = modify::Event::SendUpdate;
-        }
-    }
     let slot = if this.modify == modify::State::ReceivedUpdate { Slot::Update } else { Slot::Invite };
     let (next, actions) = modify::step(this.modify, event);
     this.modify = next;
@@ -190,18 +185,11 @@ pub(super) fn step(
     true
 }
 
-/// After a glare the offer is made once more, if nothing has changed meanwhile; whether there is one.
-fn try_again(this: &mut InviteSession) -> bool {
-    match this.again.take() {
-        Some(Some(offer)) if is_idle(this) => this.media.make(Move::SendOffer, Some(offer)),
-        again => again == Some(None) && this.state == State::Connected,
-    }
-}
-
 fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, slot: Slot, cause: &mut Cause) {
     match action {
         Action::SendInvite | Action::SendUpdate => {
             let method = if action == Action::SendInvite { Method::Invite } else { Method::Update };
+            reliable::acknowledge_now(dum, call);
             let offer = dum.session(call).ok().and_then(|this| {
                 reliable::begin(this);
                 this.media.offer.clone()
@@ -210,6 +198,7 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, slot: Slo
                 this.sent = Some(sent);
             }
         }
+        Action::SendPrack => reliable::send_offer(dum, call),
         Action::SendAck => session::send_ack(dum, call),
         Action::SendSuccess => {
             if slot == Slot::Invite {
@@ -230,7 +219,7 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, slot: Slo
                 this.media.make(Move::Refused, None);
             }
         }
-        Action::ArmGlare => session::arm_glare(dum, call),
+        Action::ArmGlare => glare::arm(dum, call),
         Action::StopRepeating => session::stop_repeating(dum, call),
         // These are done where their event comes from.
         Action::TellOffer | Action::TellRefused | Action::Refuse491 | Action::Refuse500 | Action::Busy => {}
@@ -280,7 +269,10 @@ pub(crate) fn outcome(
         return;
     }
     if this.bye == Some(transaction) {
-        return session::step(dum, call, Event::ByeDone, Cause::default());
+        return match was_overtaken(dum, call, &outcome) {
+            true => session::send_bye(dum, call),
+            false => session::step(dum, call, Event::ByeDone, Cause::default()),
+        };
     }
     if this.acked.as_ref().is_some_and(|acked| acked.transaction == transaction) {
         // The 2xx again: its ACK was lost, or waits for the answer that it is to bring.
@@ -295,11 +287,7 @@ pub(crate) fn outcome(
     }
     if let Some(at) = this.requests.iter().position(|(sent, _)| *sent == transaction) {
         let (_, method) = this.requests.remove(at);
-        dum.tell(call, What::Answered(method, outcome.clone()), None);
-        if outcome.status == 481 {
-            session::step(dum, call, Event::Gone, outcome.response.as_ref().map_or_else(Cause::default, Cause::from));
-        }
-        return;
+        return answered(dum, call, method, outcome);
     }
     if this.sent != Some(transaction) {
         return;
@@ -311,9 +299,44 @@ pub(crate) fn outcome(
     }
 }
 
+/// Whether a request that we have sent later came first, as a NOTIFY of a transfer may: then this one is out of order over
+/// there (RFC 3261 §12.2.2), and where it is a BYE the peer still has the call.
+fn was_overtaken(dum: &Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) -> bool {
+    let Some(response) = outcome.response.as_ref().filter(|_| outcome.status == 500) else { return false };
+    let dialog = super::dialog_of(dum, call).and_then(|dialog| dum.core.dialogs.get(dialog).ok());
+    let last = dialog.and_then(|entry| entry.dialog.last_cseq());
+    response.header(h::CSEQ).is_ok_and(|cseq| last.is_some_and(|last| cseq.number < last))
+}
+
+fn cause_of(outcome: &Outcome) -> Cause {
+    outcome.response.as_ref().map_or_else(Cause::default, Cause::from)
+}
+
+/// What an answer, or none, says of the dialog itself (RFC 3261 §12.2.1.2, RFC 5057 §5.1).
+fn loss(outcome: &Outcome) -> Option<Event> {
+    match (outcome.status, &outcome.response) {
+        (481, _) => Some(Event::Gone),
+        (408, _) | (_, None) => Some(Event::Silent),
+        _ => None,
+    }
+}
+
+/// INFO, MESSAGE or PRACK was answered, or will never be.
+fn answered(dum: &mut Dum<'_>, call: Handle<InviteSession>, method: Method<'static>, outcome: Outcome) {
+    let prack = method == Method::Prack;
+    // Who does not know that request alone may be silent about it; a PRACK is part of the INVITE.
+    let loss = loss(&outcome).filter(|event| prack || *event == Event::Gone);
+    let cause = cause_of(&outcome);
+    if !prack || loss.is_none() && !outcome.is_success() {
+        dum.tell(call, What::Answered(method, outcome), None);
+    }
+    if let Some(event) = loss {
+        session::step(dum, call, event, cause);
+    }
+}
+
 /// The UPDATE that refreshes the session was answered, or not (RFC 4028 §10). What else there may be of it, the timer ends.
 fn refreshed_by_us(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) {
-    let cause = outcome.response.as_ref().map_or_else(Cause::default, Cause::from);
     match (outcome.status, &outcome.response) {
         (200..300, Some(response)) => {
             if let Some(dialog) = super::dialog_of(dum, call) {
@@ -321,9 +344,12 @@ fn refreshed_by_us(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: &Out
             }
             session_timer::granted(dum, call, response);
         }
-        (481, _) => session::step(dum, call, Event::Gone, cause),
-        (408, _) | (_, None) => session::step(dum, call, Event::Silent, cause),
-        _ => {}
+        (422, Some(response)) if session_timer::raise(dum, call, response) => session_timer::refresh(dum, call),
+        _ => {
+            if let Some(event) = loss(outcome) {
+                session::step(dum, call, event, cause_of(outcome));
+            }
+        }
     }
 }
 
@@ -364,7 +390,9 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
             return session::step(dum, call, event, response);
         }
     };
-    if this.is_answered() {
+    this.glares = 0;
+    // PRACK has no say in it.
+    if this.is_answered() && response.method() != Some(Method::Prack) {
         session_timer::granted(dum, call, response);
     }
     step(dum, call, event, response);
@@ -372,27 +400,30 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
 }
 
 fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome) {
+    if let (422, Some(response)) = (outcome.status, &outcome.response)
+        && session_timer::raise(dum, call, response)
+    {
+        step(dum, call, modify::Event::TooBrief, response);
+        return;
+    }
     let Ok(this) = dum.session(call) else { return };
-    let event = match outcome.status {
-        491 => {
-            this.again = Some(this.media.offer.clone());
-            modify::Event::Pending
-        }
-        _ => modify::Event::Refused,
-    };
+    // What its provisional responses have settled is not offered again.
+    let settled = this.modify == modify::State::SentInvite && reliable::is_settled(this);
+    let put_off = outcome.status == 491 && !settled && glare::put_off(this, &outcome);
+    let event = if put_off { modify::Event::Pending } else { modify::Event::Refused };
     if this.modify == modify::State::SentInvite {
         reliable::refused(this);
     }
-    let cause = || outcome.response.as_ref().map_or_else(Cause::default, Cause::from);
-    step(dum, call, event, cause());
-    // RFC 3261 §12.2.1.2, RFC 5057 §5.1.
-    match outcome.status {
-        481 => session::step(dum, call, Event::Gone, cause()),
-        408 | 503 if outcome.response.is_none() || outcome.status == 408 => {
-            session::step(dum, call, Event::Silent, cause());
+    step(dum, call, event, cause_of(&outcome));
+    match loss(&outcome) {
+        Some(event) => session::step(dum, call, event, cause_of(&outcome)),
+        None if put_off => {}
+        None => {
+            if let Ok(this) = dum.session(call) {
+                this.glares = 0;
+            }
+            dum.tell(call, What::OfferRejected(outcome), None);
         }
-        491 => {}
-        _ => dum.tell(call, What::OfferRejected(outcome), None),
     }
 }
 
@@ -409,6 +440,8 @@ pub(crate) fn transaction_ended(dum: &mut Dum<'_>, call: Handle<InviteSession>, 
 /// Whether the application may change the session now.
 pub(super) fn is_idle(this: &InviteSession) -> bool {
     let early = matches!(this.state, State::Early | State::Ringing) && this.media.local.is_some();
-    let open = this.state == State::Connected || early;
+    // RFC 3311 §5.1: not before the PRACK that may bring an offer.
+    let waits = this.reliable.as_ref().is_some_and(|reliable| reliable.is_waiting());
+    let open = (this.state == State::Connected || early) && !waits;
     open && this.modify == modify::State::Idle && this.media.exchange == Exchange::Stable
 }

@@ -32,8 +32,8 @@ pub(crate) enum State {
     Calling,
     /// An early dialog, caller's side.
     Early,
-    /// The application gave up; CANCEL is sent or held back by the stack until a 1xx comes.
-    Cancelling,
+    /// Given up, for this reason; CANCEL is sent or held back by the stack until a 1xx comes.
+    Cancelling(EndReason),
     /// A 2xx brought an offer; the ACK waits for the answer.
     Answering,
     /// INVITE received, nothing answered.
@@ -91,15 +91,15 @@ pub(crate) enum Event {
     NoAck,
     /// The application ends it.
     End,
-    /// The application ends one of several early dialogs.
-    EndFork,
+    /// One of several early dialogs is to end, for this reason.
+    EndFork(EndReason),
     /// BYE came.
     Bye,
     /// The session timer ran out (RFC 4028 §10).
     Expired,
     /// A request in the dialog was answered with 481: it is gone over there (RFC 3261 §12.2.1.2).
     Gone,
-    /// A request in the dialog was answered with 408 or not at all.
+    /// A request in the dialog was answered with 408 or not at all; or nobody has answered the call for too long.
     Silent,
     /// Another call has taken its place (RFC 3891).
     Replaced,
@@ -124,7 +124,8 @@ pub enum EndReason {
     Refused,
     /// The peer sent us elsewhere: 3xx.
     Redirected,
-    /// No answer came in time.
+    /// No answer came in time: to the INVITE (Timer B, or [`crate::UserProfile::stale_call_time`]), or to another request
+    /// of the call; or, of a call that we were to take, none was given in time, or PRACK never came.
     Timeout,
     /// The INVITE could not be sent.
     Transport,
@@ -138,7 +139,7 @@ pub enum EndReason {
     Gone,
     /// Offer and answer did not fit each other (RFC 3264).
     IllegalNegotiation,
-    /// A request with Replaces took its place (RFC 3891).
+    /// A request with Replaces took its place (RFC 3891), answered or still ringing elsewhere.
     Replaced,
 }
 
@@ -174,10 +175,12 @@ pub(crate) enum Action {
 }
 
 #[cfg(test)]
-pub(crate) const STATES: [State; 14] = [
+pub(crate) const STATES: [State; 16] = [
     Calling,
     Early,
-    Cancelling,
+    Cancelling(EndReason::LocalCancel),
+    Cancelling(EndReason::Timeout),
+    Cancelling(EndReason::Replaced),
     Answering,
     Received,
     Ringing,
@@ -192,7 +195,7 @@ pub(crate) const STATES: [State; 14] = [
 ];
 
 #[cfg(test)]
-pub(crate) const EVENTS: [Event; 25] = [
+pub(crate) const EVENTS: [Event; 27] = [
     E::Provisional,
     E::Success,
     E::SuccessOffer,
@@ -211,7 +214,9 @@ pub(crate) const EVENTS: [Event; 25] = [
     E::AckIllegal,
     E::NoAck,
     E::End,
-    E::EndFork,
+    E::EndFork(EndReason::LocalBye),
+    E::EndFork(EndReason::Timeout),
+    E::EndFork(EndReason::Replaced),
     E::Bye,
     E::Expired,
     E::Gone,
@@ -235,19 +240,24 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Calling | Early, E::TimedOut) => (Terminated, &[A::Tell(R::Timeout), A::Remove]),
         (Calling | Early, E::Unreachable) => (Terminated, &[A::Tell(R::Transport), A::Remove]),
         (Calling | Early, E::Overtaken) => (Terminated, &[A::Tell(R::OtherFork), A::Remove]),
-        (Calling | Early, E::End) => (Cancelling, &[A::SendCancel]),
+        (Calling | Early, E::End) => (Cancelling(R::LocalCancel), &[A::SendCancel]),
+        (Calling | Early, E::Silent) => (Cancelling(R::Timeout), &[A::SendCancel]),
+        // RFC 3891 §3: it was ringing elsewhere.
+        (Early, E::Replaced) => (Cancelling(R::Replaced), &[A::SendCancel]),
         // RFC 3261 §15: a caller may end one early dialog alone.
-        (Early, E::EndFork) => (Ending, &[A::SendBye, A::Tell(R::LocalBye)]),
+        (Early, E::EndFork(why)) => (Ending, bye(why)),
         (Early, E::Bye) => (Terminated, &[A::Tell(R::RemoteBye), A::Remove]),
         // §9.1: the 2xx crossed the CANCEL.
-        (Cancelling, E::Success | E::SuccessOffer | E::SuccessIllegal) => {
-            (Ending, &[A::SendAck, A::SendBye, A::Tell(R::LocalCancel)])
-        }
-        (Cancelling, E::Refused | E::Redirected | E::TimedOut | E::Unreachable | E::Overtaken) => {
-            (Terminated, &[A::Tell(R::LocalCancel), A::Remove])
+        (Cancelling(why), E::Success | E::SuccessOffer | E::SuccessIllegal) => (Ending, crossed(why)),
+        (Cancelling(why), E::Refused | E::Redirected | E::TimedOut | E::Unreachable | E::Overtaken) => {
+            (Terminated, cancelled(why))
         }
         (Answering, E::Answer) => (Connected, &[A::SendAck]),
         (Answering, E::End) => (Ending, &[A::SendAck, A::SendBye, A::Tell(R::LocalBye)]),
+        (Answering, E::Expired) => (Ending, crossed(R::SessionExpired)),
+        (Answering, E::Silent) => (Ending, crossed(R::Timeout)),
+        (Answering, E::Replaced) => (Ending, crossed(R::Replaced)),
+        (Answering, E::Gone) => (Terminated, &[A::SendAck, A::Tell(R::Gone), A::Remove]),
         (Answering, E::Bye) => (Terminated, &[A::SendAck, A::Tell(R::RemoteBye), A::Remove]),
 
         (Received | Ringing, E::Ring) => (Ringing, &[A::SendProvisional]),
@@ -258,6 +268,10 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Received | Ringing, E::Cancel) => {
             (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::RemoteCancel), A::Remove])
         }
+        (Received | Ringing, E::Silent) => {
+            (Terminated, &[A::StopRepeating, A::SendFailure, A::Tell(R::Timeout), A::Remove])
+        }
+        (Ringing, E::Gone) => (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::Gone), A::Remove]),
         // §15.1.2: what is pending is answered 487.
         (Ringing, E::Bye) => (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::RemoteBye), A::Remove]),
         (Accepted, E::Ack) => (Connected, &[A::StopRepeating, A::TellConfirmed]),
@@ -281,17 +295,35 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Connected, E::Expired) => (Ending, bye(R::SessionExpired)),
         (Connected, E::Silent) => (Ending, bye(R::Timeout)),
         (Connected, E::Replaced) => (Ending, bye(R::Replaced)),
-        (Early | Accepted | HangingUp(_) | Connected, E::Gone) => {
-            (Terminated, &[A::StopRepeating, A::Tell(R::Gone), A::Remove])
-        }
-        // RFC 3891 §3: it was ringing elsewhere.
-        (Early, E::Replaced) => (Cancelling, &[A::SendCancel]),
+        // Not before the ACK: who lacks the 2xx does not know its dialog, and our 2xx is on its way once more.
+        (Early | Connected, E::Gone) => (Terminated, &[A::StopRepeating, A::Tell(R::Gone), A::Remove]),
         (Ending, E::ByeDone) => (Terminated, &[A::Remove]),
         (same, _) => (same, &[]),
     }
 }
 
-/// The end by BYE of a call that was answered.
+/// The end of a call that was given up before it was answered.
+const fn cancelled(why: EndReason) -> &'static [Action] {
+    use EndReason as R;
+    match why {
+        R::Timeout => &[A::Tell(R::Timeout), A::Remove],
+        R::Replaced => &[A::Tell(R::Replaced), A::Remove],
+        _ => &[A::Tell(R::LocalCancel), A::Remove],
+    }
+}
+
+/// The same, where a 2xx has crossed the CANCEL, or waits for its ACK.
+const fn crossed(why: EndReason) -> &'static [Action] {
+    use EndReason as R;
+    match why {
+        R::Timeout => &[A::SendAck, A::SendBye, A::Tell(R::Timeout)],
+        R::Replaced => &[A::SendAck, A::SendBye, A::Tell(R::Replaced)],
+        R::SessionExpired => &[A::SendAck, A::SendBye, A::Tell(R::SessionExpired)],
+        _ => &[A::SendAck, A::SendBye, A::Tell(R::LocalCancel)],
+    }
+}
+
+/// The end by BYE, of a call that was answered or of one early dialog.
 const fn bye(why: EndReason) -> &'static [Action] {
     use EndReason as R;
     match why {

@@ -139,10 +139,30 @@ pub(crate) mod call;
 mod callback;
 #[cfg(test)]
 mod crossing_tests;
+#[cfg(test)]
+mod default_tests;
+#[cfg(test)]
+mod ears;
+mod glare;
+#[cfg(test)]
+mod glare_tests;
 pub(crate) mod in_dialog;
+mod join;
+#[cfg(test)]
+mod join_tests;
+#[cfg(test)]
+mod late_tests;
+#[cfg(test)]
+mod least_tests;
+#[cfg(test)]
+mod limit_tests;
 mod machine;
 mod modify;
 mod offer_answer;
+#[cfg(test)]
+mod prack_tests;
+#[cfg(test)]
+mod reason_tests;
 mod redirect;
 mod reliable;
 mod remote_control;
@@ -187,7 +207,7 @@ pub(crate) fn dialog_of(dum: &Dum<'_>, call: Handle<InviteSession>) -> Option<Ha
 }
 
 /// The dialog set of a call.
-fn set_of(dum: &Dum<'_>, call: Handle<InviteSession>) -> Option<Handle<DialogSet>> {
+pub(crate) fn set_of(dum: &Dum<'_>, call: Handle<InviteSession>) -> Option<Handle<DialogSet>> {
     let this = dum.core.sessions.get(call).ok()?;
     match (this.dialog, this.call) {
         (Some(dialog), _) => Some(dum.core.dialogs.get(dialog).ok()?.set),
@@ -258,7 +278,9 @@ pub trait InviteSessionHandler {
     /// Our offer is answered.
     fn on_answer(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _answer: &Sdp) {}
 
-    /// Our offer of a change is refused, or nobody answers it: what was agreed before still counts.
+    /// Our offer of a change is refused, or nobody answers it: what was agreed before still counts. One that meets another
+    /// on its way (491) is made once more after a while, and told here when that is in vain: ten times in a row, when
+    /// what was agreed meanwhile does not fit it, or when a newer one has overtaken it.
     fn on_offer_rejected(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _outcome: &Outcome) {}
 
     /// INFO came in the call (RFC 6086); what is returned is the status that it is answered with. By default 405: without
@@ -279,7 +301,8 @@ pub trait InviteSessionHandler {
         489
     }
 
-    /// INFO or MESSAGE of ours was answered, or will never be.
+    /// INFO or MESSAGE of ours was answered, or will never be. Of a PRACK that brought no offer it is told when it was
+    /// refused; 481 and silence end the call.
     fn on_request_answered(
         &mut self,
         _dum: &mut Dum<'_>,

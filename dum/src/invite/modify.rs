@@ -9,6 +9,7 @@
 //!    └──────► Answering ─────────┤  Idle ───────────► ReceivedUpdate ────────────────► Idle
 //!                    SendUpdate  │
 //!   SentUpdate ◄──────────── Idle┘   491 to either: Idle, and once more after a while (glare)
+//!                                    422 to either: at once, with a longer session (RFC 4028)
 //! ```
 
 use Action as A;
@@ -23,6 +24,7 @@ pub(crate) enum State {
     SentInvite,
     /// The 2xx to our re-INVITE without offer brought one; the ACK waits for the answer.
     Answering,
+    /// UPDATE, or PRACK with an offer.
     SentUpdate,
     ReceivedInvite,
     /// Our 2xx is repeated until its ACK.
@@ -35,12 +37,16 @@ pub(crate) enum State {
 pub(crate) enum Event {
     SendInvite,
     SendUpdate,
+    /// The same with a PRACK (RFC 3262 §5).
+    SendPrack,
     /// 2xx to what we sent.
     Success,
     /// The same to a re-INVITE, with an offer.
     SuccessOffer,
     /// 491 to what we sent.
     Pending,
+    /// 422 to what we sent, which the next attempt heeds (RFC 4028).
+    TooBrief,
     /// Any other final response to what we sent.
     Refused,
     GotInvite,
@@ -56,8 +62,6 @@ pub(crate) enum Event {
     Ack,
     /// It never came.
     NoAck,
-    /// The glare timer.
-    Again,
 }
 
 /// What is to be done.
@@ -65,6 +69,7 @@ pub(crate) enum Event {
 pub(crate) enum Action {
     SendInvite,
     SendUpdate,
+    SendPrack,
     SendAck,
     /// Send the 2xx that was made: to INVITE it is repeated.
     SendSuccess,
@@ -92,12 +97,14 @@ pub(crate) const STATES: [State; 7] =
     [Idle, SentInvite, Answering, SentUpdate, ReceivedInvite, Unacknowledged, ReceivedUpdate];
 
 #[cfg(test)]
-pub(crate) const EVENTS: [Event; 14] = [
+pub(crate) const EVENTS: [Event; 15] = [
     E::SendInvite,
     E::SendUpdate,
+    E::SendPrack,
     E::Success,
     E::SuccessOffer,
     E::Pending,
+    E::TooBrief,
     E::Refused,
     E::GotInvite,
     E::GotUpdate,
@@ -106,15 +113,14 @@ pub(crate) const EVENTS: [Event; 14] = [
     E::Cancel,
     E::Ack,
     E::NoAck,
-    E::Again,
 ];
 
 /// One step.
 pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action]) {
     match (state, event) {
         (Idle, E::SendInvite) => (SentInvite, &[A::SendInvite]),
-        (Idle, E::Again) => (SentInvite, &[A::SendInvite]),
         (Idle, E::SendUpdate) => (SentUpdate, &[A::SendUpdate]),
+        (Idle, E::SendPrack) => (SentUpdate, &[A::SendPrack]),
         (Idle, E::GotInvite) => (ReceivedInvite, &[A::TellOffer]),
         (Idle, E::GotUpdate) => (ReceivedUpdate, &[A::TellOffer]),
 
@@ -123,6 +129,8 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Answering, E::Answer) => (Idle, &[A::SendAck]),
         (SentUpdate, E::Success | E::SuccessOffer) => (Idle, &[]),
         (SentInvite | SentUpdate, E::Pending) => (Idle, &[A::RollBack, A::ArmGlare]),
+        (SentInvite, E::TooBrief) => (SentInvite, &[A::SendInvite]),
+        (SentUpdate, E::TooBrief) => (SentUpdate, &[A::SendUpdate]),
         (SentInvite | SentUpdate, E::Refused) => (Idle, &[A::RollBack, A::TellRefused]),
 
         (ReceivedInvite, E::Answer) => (Unacknowledged, &[A::SendSuccess]),
@@ -134,8 +142,7 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
 
         (SentInvite | Answering | SentUpdate | Unacknowledged, E::GotInvite | E::GotUpdate) => (state, &[A::Refuse491]),
         (ReceivedInvite | ReceivedUpdate, E::GotInvite | E::GotUpdate) => (state, &[A::Refuse500]),
-        (_, E::SendInvite | E::SendUpdate | E::Answer | E::Decline) => (state, &[A::Busy]),
-        (_, E::Again) => (state, &[A::ArmGlare]),
+        (_, E::SendInvite | E::SendUpdate | E::SendPrack | E::Answer | E::Decline) => (state, &[A::Busy]),
         (same, _) => (same, &[]),
     }
 }

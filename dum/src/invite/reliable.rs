@@ -13,10 +13,10 @@
 
 use super::body::description;
 use super::callback::What;
-use super::machine::Event as Main;
+use super::machine::{Event as Main, State as Call};
 use super::offer_answer::{Exchange, Move};
 use super::session::{self, Cause, InviteSession, SDP};
-use super::{ServerInviteSession, in_dialog, modify, server};
+use super::{ClientInviteSession, ServerInviteSession, SessionError, api, in_dialog, modify, server};
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::handle::Handle;
@@ -25,13 +25,15 @@ use Action as A;
 use Event as E;
 use State::*;
 use bytes::Bytes;
+use stack::contents::sdp::Sdp;
 use stack::header::{Method, Token, h};
 use stack::message::Message;
-use stack::tu::SendOptions;
+use stack::tu::{ClientTransaction, SendOptions};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Provisional responses that wait for a PRACK; the application may send no more.
+/// Provisional responses that wait for a PRACK; the application may send no more. So many PRACKs of ours may wait for their
+/// answers; the peer's next response is not heard before.
 const MAX_QUEUE: usize = 8;
 
 /// Whether a provisional response was sent and is not acknowledged.
@@ -107,6 +109,8 @@ pub(super) struct Reliable {
     cseq: u32,
     /// The caller's: a provisional response with an offer, whose PRACK waits for the answer.
     unanswered: Option<u32>,
+    /// The caller's: one that the application is told of; its PRACK follows.
+    due: Option<u32>,
     /// What was agreed before, as soon as provisional responses have settled what the INVITE is about.
     before: Option<Box<Agreed>>,
 }
@@ -162,11 +166,13 @@ pub(super) fn prack(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Req
         return dum.refuse(request.transaction, &request.msg, 400);
     };
     match (this.media.exchange, description) {
-        (Exchange::OfferSent, Some((body, sdp))) => {
+        (Exchange::OfferSent, Some((body, sdp))) if this.modify == modify::State::Idle => {
             this.media.make(Move::ReceiveAnswer, Some(body));
             dum.refuse(request.transaction, &request.msg, 200);
             dum.tell(call, What::Answer(sdp), None);
         }
+        // An offer meets one of ours, in an UPDATE.
+        (Exchange::OfferSent, Some(_)) => return dum.refuse(request.transaction, &request.msg, 491),
         // RFC 3262 §5: the offer of the response is answered here, or never; and one offer comes after the other.
         (Exchange::OfferSent, None) if this.modify == modify::State::Idle => {
             return dum.refuse(request.transaction, &request.msg, 400);
@@ -198,7 +204,7 @@ pub(super) fn go_on(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event
             A::Accept => drop(server::accept_now(dum, call.cast::<ServerInviteSession>())),
             A::Refuse => {
                 let response = session::make_answer(dum, call, session::Slot::Invite, 504);
-                session::step(dum, call, Main::Reject, response.map_or_else(|_| Cause::default(), Cause::from));
+                session::step(dum, call, Main::Silent, response.map_or_else(|_| Cause::default(), Cause::from));
             }
             A::Send | A::Queue | A::Busy => {}
         }
@@ -230,12 +236,14 @@ pub(super) fn received(this: &mut InviteSession, response: &Message) -> Received
     let Some(rseq) = response.header(h::RSEQ).ok().filter(|_| required).map(|rseq| rseq.0) else {
         return Received::Unreliable;
     };
+    let unanswered = this.requests.iter().filter(|(_, method)| *method == Method::Prack).count();
     let reliable = this.reliable.get_or_insert_default();
     let cseq = response.header(h::CSEQ).map_or(0, |cseq| cseq.number);
     if reliable.cseq != cseq {
         **reliable = Reliable { cseq, ..Reliable::default() };
     }
-    if reliable.rseq != 0 && rseq != reliable.rseq.wrapping_add(1) {
+    // Where so many PRACKs are not answered, it comes again.
+    if reliable.rseq != 0 && rseq != reliable.rseq.wrapping_add(1) || unanswered == MAX_QUEUE {
         return Received::Stale;
     }
     reliable.rseq = rseq;
@@ -243,7 +251,7 @@ pub(super) fn received(this: &mut InviteSession, response: &Message) -> Received
 }
 
 /// A reliable provisional response, in its order: its description counts, and PRACK follows, with the answer if it brought
-/// an offer.
+/// an offer, else when the application has heard of it and may have offered something.
 pub(super) fn acknowledge(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: u32, response: &Arc<Message>) {
     let description = description(response);
     // RFC 6141 §4: its Contact counts, as that of a 2xx.
@@ -266,9 +274,50 @@ pub(super) fn acknowledge(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: 
         }
         _ => None,
     };
-    send_prack(dum, call, rseq, None);
+    if let Some(reliable) = &mut this.reliable {
+        reliable.due = Some(rseq);
+    }
     if let Some(told) = told {
         dum.tell(call, told, None);
+    }
+    dum.tell(call, What::Acknowledge, None);
+}
+
+/// The application has heard of the provisional response, or sends something behind it: its PRACK goes out.
+pub(super) fn acknowledge_now(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let Ok(this) = dum.session(call) else { return };
+    let due = this.reliable.as_mut().and_then(|reliable| reliable.due.take());
+    if let Some(rseq) = due.filter(|_| !matches!(this.state, Call::Ending | Call::Terminated)) {
+        send_prack(dum, call, rseq, None);
+    }
+}
+
+impl Handle<ClientInviteSession> {
+    /// Offers a change with the PRACK of the reliable provisional response that the application is being told of: while
+    /// [`InviteSessionHandler::on_provisional`](super::InviteSessionHandler::on_provisional) or
+    /// [`InviteSessionHandler::on_answer`](super::InviteSessionHandler::on_answer) runs for it, and only when offer and
+    /// answer of the INVITE are done (RFC 3262 §5). Its 2xx brings the answer. The peer can hardly refuse it: what it may
+    /// not like is better offered with [`Session::update`](super::Session::update) (RFC 6337 §2.2).
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: no PRACK is due, or another exchange is under way.
+    pub fn offer_with_prack(self, dum: &mut Dum<'_>, offer: &Sdp) -> Result<(), SessionError> {
+        let call = self.cast();
+        let this = dum.session(call)?;
+        match this.reliable.as_ref().is_some_and(|reliable| reliable.due.is_some()) {
+            true => api::change(dum, call, Some(offer.print()), modify::Event::SendPrack),
+            false => Err(SessionError::NotNow),
+        }
+    }
+}
+
+/// The PRACK that is due goes out, with an offer.
+pub(super) fn send_offer(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let Ok(this) = dum.session(call) else { return };
+    let Some(rseq) = this.reliable.as_mut().and_then(|reliable| reliable.due.take()) else { return };
+    let offer = this.media.offer.clone();
+    if let (Some(sent), Ok(this)) = (make_and_send(dum, call, rseq, offer), dum.session(call)) {
+        this.sent = Some(sent);
     }
 }
 
@@ -296,7 +345,7 @@ fn settle(this: &mut InviteSession) {
     }
 }
 
-fn is_settled(this: &InviteSession) -> bool {
+pub(super) fn is_settled(this: &InviteSession) -> bool {
     this.reliable.as_ref().is_some_and(|reliable| reliable.before.is_some())
 }
 
@@ -324,31 +373,46 @@ pub(super) fn answer(dum: &mut Dum<'_>, call: Handle<InviteSession>, body: &Byte
     true
 }
 
+/// Sends a PRACK that has no offer; what its answer says is only whether the peer knows of it.
 fn send_prack(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: u32, body: Option<Bytes>) {
-    let Ok(this) = dum.session(call) else { return };
-    let Some(dialog) = this.dialog else { return };
-    let cseq = this.reliable.as_ref().map_or(1, |reliable| reliable.cseq);
-    let Ok(mut prack) = dum.make_in_dialog(dialog, &Method::Prack) else { return };
+    if let (Some(sent), Ok(this)) = (make_and_send(dum, call, rseq, body), dum.session(call)) {
+        this.requests.push((sent, Method::Prack));
+    }
+}
+
+fn make_and_send(
+    dum: &mut Dum<'_>,
+    call: Handle<InviteSession>,
+    rseq: u32,
+    body: Option<Bytes>,
+) -> Option<ClientTransaction> {
+    let this = dum.session(call).ok()?;
+    let (dialog, cseq) = (this.dialog?, this.reliable.as_ref().map_or(1, |reliable| reliable.cseq));
+    let mut prack = dum.make_in_dialog(dialog, &Method::Prack).ok()?;
     prack.set(h::RACK, &format_args!("{rseq} {cseq} INVITE"));
     if let Some(body) = body {
         prack.set_body(Some(SDP), body);
     }
-    dum.send(Usage::Invite(call), prack, SendOptions::default());
+    Some(dum.send(Usage::Invite(call), prack, SendOptions::default()))
 }
 
 /// Whether a provisional response of ours is to be reliable: the caller requires it, or supports it and the profile wants
 /// it. `None`: the profile insists and the caller cannot.
 pub(super) fn wanted(this: &InviteSession, invite: &Message) -> Option<bool> {
     use crate::profile::Reliability;
-    let mut required = invite.header(h::REQUIRES).flatten();
     let mut supported = invite.header(h::SUPPORTEDS).flatten();
-    let required = required.any(|tag: Token<'_>| tag.is("100rel"));
+    let required = is_required(invite);
     let can = required || supported.any(|tag: Token<'_>| tag.is("100rel"));
     match this.profile.reliability() {
         Reliability::Required if !can => None,
         Reliability::Required | Reliability::Supported => Some(can),
         Reliability::Never => Some(required),
     }
+}
+
+/// Whether the caller takes no other provisional responses.
+pub(super) fn is_required(invite: &Message) -> bool {
+    invite.header(h::REQUIRES).flatten().any(|tag: Token<'_>| tag.is("100rel"))
 }
 
 #[cfg(test)]
@@ -358,8 +422,7 @@ mod tests {
     use crate::invite::Session;
     use crate::invite::tests::{App, SDP, calling_with, fork, heard};
     use crate::testing::Bench;
-    use stack::contents::sdp::Sdp;
-    use stack::tu::{ClientTransaction, TuEvent};
+    use stack::tu::TuEvent;
 
     /// A call that is answered, with what was agreed.
     fn connected() -> (Bench<App>, Handle<InviteSession>) {

@@ -5,14 +5,14 @@ use super::callback::What;
 use super::machine::{Event, State};
 use super::offer_answer::{Exchange, Move, OfferAnswer};
 use super::session::{Asked, InviteSession, SDP, Slot, make_answer, step};
-use super::{ServerInviteSession, SessionError, reliable, session, session_timer};
+use super::{ServerInviteSession, SessionError, join, reliable, session, session_timer};
 use crate::dialog::Dialog;
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::handle::{Handle, UsageEnded};
 use crate::profile::UserProfile;
 use crate::usage::Usage;
-use stack::header::{Method, NameAddr, h, p};
+use stack::header::{Method, NameAddr, h};
 use stack::message::Message;
 use std::sync::Arc;
 
@@ -24,12 +24,15 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
         // No Contact (RFC 3261 §8.1.1.8), or a route that nobody can follow: it could not be accepted.
         return dum.refuse(transaction, &msg, 400);
     }
+    if !dum.core.dialogs.have_room() {
+        return dum.refuse_new(transaction, &msg);
+    }
     let mut media = OfferAnswer::default();
     let (body, offer) = description.unzip();
     if body.is_some() {
         media.make(Move::ReceiveOffer, body);
     }
-    let replaces = match replaced(dum, &msg) {
+    let replaces = match join::joined(dum, &msg).and_then(|_| join::replaced(dum, &msg)) {
         Ok(replaces) => replaces,
         Err(status) => return dum.refuse(transaction, &msg, status),
     };
@@ -51,7 +54,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     // Where this side knows nothing of it, the caller is on its own.
     call.timer = session_timer::Asked::of(&msg).agree(wish).filter(|_| dum.core.master.has_option_tag("timer"));
     call.peer_updates = session::updates(&msg);
-    let Ok(call) = dum.core.sessions.insert(call) else { return dum.refuse(transaction, &msg, 503) };
+    let Ok(call) = dum.core.sessions.insert(call) else { return dum.refuse_new(transaction, &msg) };
     dum.core.servers.insert(transaction, Usage::Invite(call));
     session_timer::wait_for_answer(dum, call);
     dum.tell(call, What::New, Some(msg));
@@ -133,29 +136,6 @@ impl Handle<ServerInviteSession> {
     }
 }
 
-/// The call that an INVITE is to take the place of (RFC 3891 §3).
-///
-/// # Errors
-/// The status that refuses it.
-fn replaced(dum: &Dum<'_>, invite: &Message) -> Result<Option<Handle<InviteSession>>, u16> {
-    if !invite.exists(h::REPLACES) || !dum.core.master.has_option_tag("replaces") {
-        return Ok(None);
-    }
-    let replaces = invite.header(h::REPLACES).map_err(|_| 400u16)?;
-    let (Some(to), Some(from)) = (replaces.param(p::TO_TAG), replaces.param(p::FROM_TAG)) else { return Err(400) };
-    let dialog = dum.core.dialogs.find(replaces.call_id.as_str(), to, from).ok_or(481u16)?;
-    let usages = &dum.core.dialogs.get(dialog).map_err(|_| 481u16)?.usages;
-    let call = usages.iter().find_map(|usage| if let Usage::Invite(call) = usage { Some(*call) } else { None });
-    let call = call.ok_or(481u16)?;
-    match dum.core.sessions.get(call).map_err(|_| 481u16)?.state {
-        State::Ending | State::Terminated => Err(603),
-        State::Accepted | State::Connected if replaces.param(p::EARLY_ONLY) => Err(486),
-        State::Accepted | State::Connected | State::Early => Ok(Some(call)),
-        // Early, and not ours.
-        _ => Err(481),
-    }
-}
-
 /// What waits for an answer.
 fn pending<'d>(dum: &'d mut Dum<'_>, call: Handle<ServerInviteSession>) -> Result<&'d mut Asked, SessionError> {
     let this = dum.session(call.cast())?;
@@ -212,7 +192,14 @@ pub(super) fn ring(
         return Err(SessionError::NoDescription);
     }
     let this = dum.session(call)?;
-    let reliable = reliable::wanted(this, &invite) == Some(true);
+    let mut reliable = reliable::wanted(this, &invite) == Some(true);
+    // RFC 3262 §5: a reliable one to an INVITE without an offer makes it; what says nothing of media need not be reliable.
+    if reliable && !media && this.media.exchange == Exchange::Stable && this.media.local.is_none() {
+        if reliable::is_required(&invite) {
+            return Err(SessionError::NotNow);
+        }
+        reliable = false;
+    }
     // RFC 3261 §13.2.1: the first offer is in a response that is sent reliably.
     if media && !reliable && this.media.exchange == Exchange::Stable {
         return Err(SessionError::NotNow);
@@ -242,8 +229,18 @@ pub(super) fn ring(
     Ok(())
 }
 
-/// The first response with a tag makes the dialog.
+/// The first response with a tag makes the dialog. Where there is no room for it any more, the call is refused.
 fn enter_dialog(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Message) -> Result<(), SessionError> {
+    let entered = make_dialog(dum, call, response);
+    if entered == Err(SessionError::NoRoom) {
+        let mut response = make_answer(dum, call, Slot::Invite, 503)?;
+        dum.come_later(&mut response);
+        step(dum, call, Event::Reject, response);
+    }
+    entered
+}
+
+fn make_dialog(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Message) -> Result<(), SessionError> {
     let this = dum.session(call)?;
     let (None, Some(asked)) = (this.dialog, &this.asked) else { return Ok(()) };
     let (msg, tag, profile) = (asked.msg.clone(), asked.tag.clone(), this.profile.clone());

@@ -2,6 +2,7 @@
 
 use super::call::{self, Call};
 use super::callback::{Callback, What};
+use super::glare::{self, PutOff};
 use super::machine::{self, Action, EndReason, Event, State};
 use super::modify;
 use super::offer_answer::OfferAnswer;
@@ -48,10 +49,10 @@ pub struct InviteSession {
     pub(super) repeated: Option<Box<Repeated>>,
     /// The ACK that we sent last.
     pub(super) acked: Option<Box<Acked>>,
-    /// Our re-INVITE or UPDATE.
+    /// Our re-INVITE or UPDATE, or our PRACK with an offer.
     pub(super) sent: Option<ClientTransaction>,
     pub(super) bye: Option<ClientTransaction>,
-    /// INFO and MESSAGE that are not answered.
+    /// INFO, MESSAGE and PRACK that are not answered; the PRACK that offers something is in `sent`.
     pub(super) requests: SmallVec<[(ClientTransaction, Method<'static>); 0]>,
     /// Who is told how the call goes.
     pub(super) refer: Option<Handle<ServerRefer>>,
@@ -64,8 +65,12 @@ pub struct InviteSession {
     pub(super) refresh: Option<ClientTransaction>,
     /// Whether the peer's Allow has UPDATE.
     pub(super) peer_updates: bool,
-    /// What a glare has put off; `None` in it asks for an offer.
-    pub(super) again: Option<Option<Bytes>>,
+    /// The least that servers on the way let a session last (RFC 4028 §7.4), and how often in a row they said so.
+    pub(super) least: u32,
+    pub(super) repairs: u8,
+    /// What a glare has put off, and how often in a row.
+    pub(super) again: Option<Box<PutOff>>,
+    pub(super) glares: u8,
     pub(super) repeat: Alarm,
     pub(super) glare: Alarm,
     pub(super) expiry: Alarm,
@@ -150,7 +155,10 @@ impl InviteSession {
             timer: None,
             refresh: None,
             peer_updates: false,
+            least: 0,
+            repairs: 0,
             again: None,
+            glares: 0,
             repeat: Alarm::OFF,
             glare: Alarm::OFF,
             expiry: Alarm::OFF,
@@ -190,12 +198,31 @@ impl Dum<'_> {
 /// One step of the call.
 pub(super) fn step(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event, cause: impl Into<Cause>) {
     let mut cause = cause.into();
+    let event = of_fork(dum, call, event);
     let Ok(session) = dum.session(call) else { return };
     let (next, actions) = machine::step(session.state, event);
     session.state = next;
     for action in actions {
         refer_progress(dum, call, *action, cause.msg.as_deref());
         act(dum, call, *action, &mut cause);
+    }
+}
+
+/// What ends a call of ours before it is answered ends one early dialog alone, while others may still be answered: a CANCEL
+/// would end them all (RFC 3261 §15).
+fn of_fork(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event) -> Event {
+    let why = match event {
+        Event::End => EndReason::LocalBye,
+        Event::Silent => EndReason::Timeout,
+        Event::Replaced => EndReason::Replaced,
+        _ => return event,
+    };
+    match dum.session(call) {
+        Ok(InviteSession { state: State::Early, call: Some(out), .. }) => {
+            let out = *out;
+            if call::has_other(dum, out, call) { Event::EndFork(why) } else { event }
+        }
+        _ => event,
     }
 }
 
@@ -230,11 +257,7 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
         Action::SendAck => send_ack(dum, call),
         Action::SendBye => {
             answer_what_is_left(dum, call);
-            if let Ok(transaction) = send(dum, call, &Method::Bye, None)
-                && let Ok(session) = dum.session(call)
-            {
-                session.bye = Some(transaction);
-            }
+            send_bye(dum, call);
         }
         Action::SendCancel => {
             let out = dum.session(call).ok().and_then(|session| session.call);
@@ -252,13 +275,24 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
             send_repeated(dum, call, cause.out.take(), t1);
             forget_request(dum, call);
         }
-        Action::SendFailure => send_final(dum, call, Slot::Invite, cause.out.take()),
+        Action::SendFailure => {
+            let out = cause.out.take().or_else(|| make_answer(dum, call, Slot::Invite, 480).ok());
+            send_final(dum, call, Slot::Invite, out);
+        }
         Action::Send487 => {
             let out = make_answer(dum, call, Slot::Invite, 487).ok();
             send_final(dum, call, Slot::Invite, out);
         }
         Action::StopRepeating => stop_repeating(dum, call),
         Action::Remove => remove(dum, call),
+    }
+}
+
+pub(super) fn send_bye(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    if let Ok(transaction) = send(dum, call, &Method::Bye, None)
+        && let Ok(session) = dum.session(call)
+    {
+        session.bye = Some(transaction);
     }
 }
 
@@ -420,7 +454,7 @@ pub(crate) fn timer(dum: &mut Dum<'_>, call: Handle<InviteSession>, fire: Fire) 
             session_timer::fired(dum, call);
         }
         TimerKind::Glare if dum.core.timers.is_due(&mut session.glare, fire, now) => {
-            super::in_dialog::step(dum, call, modify::Event::Again, Cause::default());
+            glare::again(dum, call);
         }
         _ => {}
     }
@@ -451,16 +485,6 @@ fn repeat(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let (transaction, response, interval) = (repeated.transaction, repeated.response.clone(), repeated.interval);
     dum.core.timers.set(&mut session.repeat, fire(call, TimerKind::Repeat), now, interval);
     dum.respond(transaction, response);
-}
-
-/// Sets the glare timer: the owner of the Call-ID waits longer (RFC 3261 §14.1).
-pub(super) fn arm_glare(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
-    let now = dum.now();
-    let random = dum.rng().range(201);
-    let Ok(session) = dum.core.sessions.get_mut(call) else { return };
-    let millis = if session.caller { 2100 + 10 * (random % 191) } else { 10 * random };
-    let after = Duration::from_millis(millis);
-    dum.core.timers.set(&mut session.glare, fire(call, TimerKind::Glare), now, after);
 }
 
 /// Whether who sent a message takes UPDATE.

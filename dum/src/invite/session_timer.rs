@@ -9,7 +9,7 @@
 use super::machine::Event;
 use super::modify;
 use super::session::{self, Cause, InviteSession, fire};
-use super::{Session, in_dialog};
+use super::{in_dialog, reliable};
 use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::timers::TimerKind;
@@ -37,6 +37,8 @@ pub(super) struct SessionTimer {
     pub(super) interval: u32,
     /// Whether this side refreshes.
     pub(super) ours: bool,
+    /// Whether the peer knows nothing of it: its answers to refreshes say nothing either.
+    pub(super) alone: bool,
     /// Refreshes that were due since the last one that was granted.
     pub(super) tries: u32,
 }
@@ -48,7 +50,7 @@ pub(super) struct Asked {
     interval: Option<u32>,
     /// Who shall refresh, if it says so: whether the side that sent the request.
     requester: Option<bool>,
-    min: Option<u32>,
+    pub(super) min: Option<u32>,
     /// Whether that side knows session timers.
     supported: bool,
 }
@@ -81,7 +83,7 @@ impl Asked {
         };
         // Table 2 of §9: who does not know of it cannot refresh.
         let requester = self.supported && self.requester.unwrap_or(true);
-        Some(SessionTimer { interval, ours: !requester, tries: 0 })
+        Some(SessionTimer { interval, ours: !requester, alone: !self.supported, tries: 0 })
     }
 }
 
@@ -106,20 +108,48 @@ fn refresher(value: &DeltaParams<'_>) -> Option<bool> {
     }
 }
 
-/// What a 2xx says to the side that asked counts from now on (§7.2); where this side knows nothing of it, nothing does.
+/// What a 2xx says to the side that asked counts from now on (§7.2); where this side knows nothing of it, nothing does. A
+/// peer that knows nothing of it has answered, and ends nothing by its silence.
 pub(super) fn granted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Message) {
     let value = response.header(h::SESSION_EXPIRES).ok().filter(|_| dum.core.master.has_option_tag(TIMER));
+    let Ok(this) = dum.session(call) else { return };
+    this.repairs = 0;
+    let alone = this.timer.filter(|timer| timer.alone).map(|timer| SessionTimer { tries: 0, ..timer });
     let timer = value.map(|value| {
         let interval = value.seconds.clamp(MIN_SE, MAX_SE);
-        SessionTimer { interval, ours: refresher(&value).unwrap_or(true), tries: 0 }
+        SessionTimer { interval, ours: refresher(&value).unwrap_or(true), alone: false, tries: 0 }
     });
-    start(dum, call, timer);
+    start(dum, call, timer.or(alone));
+}
+
+/// So many 422 in a row are heeded, of servers that each want more than the one before.
+pub(super) const MAX_REPAIRS: u8 = 8;
+
+/// A 422 to a request of ours in the call: whether the next one asks for more than this one did, as that wants (§7.4). A 422
+/// that does not want more would come for ever.
+pub(super) fn raise(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Message) -> bool {
+    let least = least_of(response);
+    let Ok(this) = dum.session(call) else { return false };
+    let timed = matches!(response.method(), Some(Method::Invite | Method::Update)) && this.is_answered();
+    // What its provisional responses have settled is not offered again.
+    let settled = this.modify == modify::State::SentInvite && reliable::is_settled(this);
+    let Some(timer) = this.timer.filter(|_| timed && !settled) else { return false };
+    if least <= timer.interval.max(this.least) || this.repairs == MAX_REPAIRS {
+        return false;
+    }
+    (this.least, this.repairs) = (least, this.repairs + 1);
+    true
+}
+
+/// What a 422 asks for.
+pub(super) fn least_of(response: &Message) -> u32 {
+    response.header(h::MIN_SE).map_or(MIN_SE, |value| value.seconds)
 }
 
 impl SessionTimer {
     /// When to look next: to refresh, to try it once more, or to end what was not refreshed (§10).
     fn wait(&self) -> Duration {
-        let whole = u64::from(self.interval);
+        let whole = u64::from(self.interval.min(MAX_SE));
         let (half, last) = (Duration::from_secs(whole) / 2, Duration::from_secs(whole - (whole / 3).min(32)));
         match (self.ours, self.tries) {
             (true, 0) => half,
@@ -152,8 +182,8 @@ pub(super) fn ask(dum: &Dum<'_>, call: Handle<InviteSession>, msg: &mut Message)
     let Ok(this) = dum.core.sessions.get(call) else { return };
     if let Some(timer) = this.timer.filter(|_| this.is_answered()) {
         let who = if timer.ours { "uac" } else { "uas" };
-        msg.set(h::SESSION_EXPIRES, &format_args!("{};refresher={who}", timer.interval));
-        msg.set(h::MIN_SE, &MIN_SE);
+        msg.set(h::SESSION_EXPIRES, &format_args!("{};refresher={who}", timer.interval.max(this.least)));
+        msg.set(h::MIN_SE, &this.least.max(MIN_SE));
     }
 }
 
@@ -185,25 +215,23 @@ pub(super) fn wait_for_answer(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
 pub(super) fn fired(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let Ok(this) = dum.session(call) else { return };
     if !this.is_answered() {
-        // What else there is to say, the end of the call says.
-        let _ = call.end(dum);
-        return;
+        return session::step(dum, call, Event::Silent, Cause::default());
     }
     let Some(mut timer) = this.timer else { return };
     if !timer.ours || timer.tries == TRIES {
         return session::step(dum, call, Event::Expired, Cause::default());
     }
     timer.tries += 1;
-    let idle = in_dialog::is_idle(this) && this.refresh.is_none();
+    let idle = in_dialog::is_idle(this) && this.refresh.is_none() && this.again.is_none();
     start(dum, call, Some(timer));
-    // An exchange that is under way refreshes it too.
+    // An exchange that is under way, or put off, refreshes it too.
     if idle {
         refresh(dum, call);
     }
 }
 
 /// An UPDATE without a description, where the peer allows it; else a re-INVITE with the same offer (§7.4).
-fn refresh(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+pub(super) fn refresh(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let Ok(this) = dum.session(call) else { return };
     if this.peer_updates {
         if let (Ok(sent), Ok(this)) = (session::send(dum, call, &Method::Update, None), dum.session(call)) {
@@ -229,7 +257,7 @@ mod tests {
     /// The tables of RFC 4028 §9.
     #[test]
     fn what_is_agreed() {
-        let timer = |interval, ours| Some(SessionTimer { interval, ours, tries: 0 });
+        let timer = |interval, ours| Some(SessionTimer { interval, ours, alone: false, tries: 0 });
         for (request, own, agreed) in [
             (asked(None, None, None, false), 0, None),
             (asked(None, None, None, true), 0, None),
@@ -248,6 +276,7 @@ mod tests {
             (asked(Some(60), None, None, false), 0, timer(90, true)),
         ] {
             assert!(!request.is_too_brief(), "{request:?}");
+            let agreed = agreed.map(|timer| SessionTimer { alone: !request.supported, ..timer });
             assert_eq!(request.agree(own), agreed, "{request:?} {own}");
         }
         assert!(asked(Some(60), None, None, true).is_too_brief());
@@ -255,7 +284,7 @@ mod tests {
 
     #[test]
     fn when_it_is_refreshed_and_when_it_is_over() {
-        let wait = |interval, ours, tries| SessionTimer { interval, ours, tries }.wait().as_millis();
+        let wait = |interval, ours, tries| SessionTimer { interval, ours, alone: false, tries }.wait().as_millis();
         assert_eq!((wait(1800, true, 0), wait(1800, true, 1), wait(1800, false, 0)), (900_000, 217_000, 1_768_000));
         assert_eq!((wait(90, true, 0), wait(90, true, 4), wait(90, false, 0)), (45_000, 3_750, 60_000));
     }

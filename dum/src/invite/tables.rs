@@ -70,7 +70,7 @@ fn reliable_provisional() {
 }
 
 const CALL: &str = "\
-259 pairs change nothing
+319 pairs change nothing
 Calling
   Provisional    Early          TellProvisional
   Success        Connected      SendAck, TellConnected
@@ -81,7 +81,8 @@ Calling
   TimedOut       Terminated     Tell(Timeout), Remove
   Unreachable    Terminated     Tell(Transport), Remove
   Overtaken      Terminated     Tell(OtherFork), Remove
-  End            Cancelling     SendCancel
+  End            Cancelling(LocalCancel) SendCancel
+  Silent         Cancelling(Timeout) SendCancel
 Early
   Provisional    Early          TellProvisional
   Success        Connected      SendAck, TellConnected
@@ -92,12 +93,15 @@ Early
   TimedOut       Terminated     Tell(Timeout), Remove
   Unreachable    Terminated     Tell(Transport), Remove
   Overtaken      Terminated     Tell(OtherFork), Remove
-  End            Cancelling     SendCancel
-  EndFork        Ending         SendBye, Tell(LocalBye)
+  End            Cancelling(LocalCancel) SendCancel
+  EndFork(LocalBye) Ending         StopRepeating, SendBye, Tell(LocalBye)
+  EndFork(Timeout) Ending         StopRepeating, SendBye, Tell(Timeout)
+  EndFork(Replaced) Ending         StopRepeating, SendBye, Tell(Replaced)
   Bye            Terminated     Tell(RemoteBye), Remove
   Gone           Terminated     StopRepeating, Tell(Gone), Remove
-  Replaced       Cancelling     SendCancel
-Cancelling
+  Silent         Cancelling(Timeout) SendCancel
+  Replaced       Cancelling(Replaced) SendCancel
+Cancelling(LocalCancel)
   Success        Ending         SendAck, SendBye, Tell(LocalCancel)
   SuccessOffer   Ending         SendAck, SendBye, Tell(LocalCancel)
   SuccessIllegal Ending         SendAck, SendBye, Tell(LocalCancel)
@@ -106,17 +110,40 @@ Cancelling
   TimedOut       Terminated     Tell(LocalCancel), Remove
   Unreachable    Terminated     Tell(LocalCancel), Remove
   Overtaken      Terminated     Tell(LocalCancel), Remove
+Cancelling(Timeout)
+  Success        Ending         SendAck, SendBye, Tell(Timeout)
+  SuccessOffer   Ending         SendAck, SendBye, Tell(Timeout)
+  SuccessIllegal Ending         SendAck, SendBye, Tell(Timeout)
+  Refused        Terminated     Tell(Timeout), Remove
+  Redirected     Terminated     Tell(Timeout), Remove
+  TimedOut       Terminated     Tell(Timeout), Remove
+  Unreachable    Terminated     Tell(Timeout), Remove
+  Overtaken      Terminated     Tell(Timeout), Remove
+Cancelling(Replaced)
+  Success        Ending         SendAck, SendBye, Tell(Replaced)
+  SuccessOffer   Ending         SendAck, SendBye, Tell(Replaced)
+  SuccessIllegal Ending         SendAck, SendBye, Tell(Replaced)
+  Refused        Terminated     Tell(Replaced), Remove
+  Redirected     Terminated     Tell(Replaced), Remove
+  TimedOut       Terminated     Tell(Replaced), Remove
+  Unreachable    Terminated     Tell(Replaced), Remove
+  Overtaken      Terminated     Tell(Replaced), Remove
 Answering
   SuccessIllegal Ending         SendAck, SendBye, Tell(IllegalNegotiation)
   Answer         Connected      SendAck
   End            Ending         SendAck, SendBye, Tell(LocalBye)
   Bye            Terminated     SendAck, Tell(RemoteBye), Remove
+  Expired        Ending         SendAck, SendBye, Tell(SessionExpired)
+  Gone           Terminated     SendAck, Tell(Gone), Remove
+  Silent         Ending         SendAck, SendBye, Tell(Timeout)
+  Replaced       Ending         SendAck, SendBye, Tell(Replaced)
 Received
   Ring           Ringing        SendProvisional
   Accept         Accepted       SendSuccess, TellConnected
   Reject         Terminated     StopRepeating, SendFailure, Tell(Rejected), Remove
   Cancel         Terminated     StopRepeating, Send487, Tell(RemoteCancel), Remove
   End            Terminated     StopRepeating, SendFailure, Tell(Rejected), Remove
+  Silent         Terminated     StopRepeating, SendFailure, Tell(Timeout), Remove
 Ringing
   Ring           Ringing        SendProvisional
   Accept         Accepted       SendSuccess, TellConnected
@@ -124,6 +151,8 @@ Ringing
   Cancel         Terminated     StopRepeating, Send487, Tell(RemoteCancel), Remove
   End            Terminated     StopRepeating, SendFailure, Tell(Rejected), Remove
   Bye            Terminated     StopRepeating, Send487, Tell(RemoteBye), Remove
+  Gone           Terminated     StopRepeating, Send487, Tell(Gone), Remove
+  Silent         Terminated     StopRepeating, SendFailure, Tell(Timeout), Remove
 Accepted
   Ack            Connected      StopRepeating, TellConfirmed
   AckIllegal     Ending         StopRepeating, SendBye, Tell(IllegalNegotiation)
@@ -131,7 +160,6 @@ Accepted
   End            HangingUp(LocalBye)
   Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
   Expired        HangingUp(SessionExpired)
-  Gone           Terminated     StopRepeating, Tell(Gone), Remove
   Silent         HangingUp(Timeout)
   Replaced       HangingUp(Replaced)
 HangingUp(LocalBye)
@@ -139,25 +167,21 @@ HangingUp(LocalBye)
   AckIllegal     Ending         StopRepeating, SendBye, Tell(LocalBye)
   NoAck          Ending         StopRepeating, SendBye, Tell(LocalBye)
   Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
-  Gone           Terminated     StopRepeating, Tell(Gone), Remove
 HangingUp(SessionExpired)
   Ack            Ending         StopRepeating, SendBye, Tell(SessionExpired)
   AckIllegal     Ending         StopRepeating, SendBye, Tell(SessionExpired)
   NoAck          Ending         StopRepeating, SendBye, Tell(SessionExpired)
   Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
-  Gone           Terminated     StopRepeating, Tell(Gone), Remove
 HangingUp(Timeout)
   Ack            Ending         StopRepeating, SendBye, Tell(Timeout)
   AckIllegal     Ending         StopRepeating, SendBye, Tell(Timeout)
   NoAck          Ending         StopRepeating, SendBye, Tell(Timeout)
   Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
-  Gone           Terminated     StopRepeating, Tell(Gone), Remove
 HangingUp(Replaced)
   Ack            Ending         StopRepeating, SendBye, Tell(Replaced)
   AckIllegal     Ending         StopRepeating, SendBye, Tell(Replaced)
   NoAck          Ending         StopRepeating, SendBye, Tell(Replaced)
   Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
-  Gone           Terminated     StopRepeating, Tell(Gone), Remove
 Connected
   Success        Connected      SendAck
   SuccessOffer   Connected      SendAck
@@ -178,74 +202,76 @@ Ending
 Terminated
 ";
 const CHANGE: &str = "\
-38 pairs change nothing
+43 pairs change nothing
 Idle
   SendInvite     SentInvite     SendInvite
   SendUpdate     SentUpdate     SendUpdate
+  SendPrack      SentUpdate     SendPrack
   GotInvite      ReceivedInvite TellOffer
   GotUpdate      ReceivedUpdate TellOffer
   Answer         Idle           Busy
   Decline        Idle           Busy
-  Again          SentInvite     SendInvite
 SentInvite
   SendInvite     SentInvite     Busy
   SendUpdate     SentInvite     Busy
+  SendPrack      SentInvite     Busy
   Success        Idle           SendAck
   SuccessOffer   Answering      TellOffer
   Pending        Idle           RollBack, ArmGlare
+  TooBrief       SentInvite     SendInvite
   Refused        Idle           RollBack, TellRefused
   GotInvite      SentInvite     Refuse491
   GotUpdate      SentInvite     Refuse491
   Answer         SentInvite     Busy
   Decline        SentInvite     Busy
-  Again          SentInvite     ArmGlare
 Answering
   SendInvite     Answering      Busy
   SendUpdate     Answering      Busy
+  SendPrack      Answering      Busy
   GotInvite      Answering      Refuse491
   GotUpdate      Answering      Refuse491
   Answer         Idle           SendAck
   Decline        Answering      Busy
-  Again          Answering      ArmGlare
 SentUpdate
   SendInvite     SentUpdate     Busy
   SendUpdate     SentUpdate     Busy
+  SendPrack      SentUpdate     Busy
   Success        Idle
   SuccessOffer   Idle
   Pending        Idle           RollBack, ArmGlare
+  TooBrief       SentUpdate     SendUpdate
   Refused        Idle           RollBack, TellRefused
   GotInvite      SentUpdate     Refuse491
   GotUpdate      SentUpdate     Refuse491
   Answer         SentUpdate     Busy
   Decline        SentUpdate     Busy
-  Again          SentUpdate     ArmGlare
 ReceivedInvite
   SendInvite     ReceivedInvite Busy
   SendUpdate     ReceivedInvite Busy
+  SendPrack      ReceivedInvite Busy
   GotInvite      ReceivedInvite Refuse500
   GotUpdate      ReceivedInvite Refuse500
   Answer         Unacknowledged SendSuccess
   Decline        Idle           RollBack, SendFailure
   Cancel         Idle           RollBack, Send487
-  Again          ReceivedInvite ArmGlare
 Unacknowledged
   SendInvite     Unacknowledged Busy
   SendUpdate     Unacknowledged Busy
+  SendPrack      Unacknowledged Busy
   GotInvite      Unacknowledged Refuse491
   GotUpdate      Unacknowledged Refuse491
   Answer         Unacknowledged Busy
   Decline        Unacknowledged Busy
   Ack            Idle           StopRepeating
   NoAck          Idle           StopRepeating
-  Again          Unacknowledged ArmGlare
 ReceivedUpdate
   SendInvite     ReceivedUpdate Busy
   SendUpdate     ReceivedUpdate Busy
+  SendPrack      ReceivedUpdate Busy
   GotInvite      ReceivedUpdate Refuse500
   GotUpdate      ReceivedUpdate Refuse500
   Answer         Idle           SendSuccess
   Decline        Idle           RollBack, SendFailure
-  Again          ReceivedUpdate ArmGlare
 ";
 const OFFER_ANSWER: &str = "\
 9 pairs change nothing

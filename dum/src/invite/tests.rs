@@ -127,7 +127,7 @@ pub(super) fn fork(bench: &mut Bench<App>, (transaction, invite): (ClientTransac
 }
 
 /// What was sent, with the user part that it was sent to.
-pub(super) fn sent(bench: &mut Bench<App>) -> Vec<String> {
+pub(super) fn sent<A>(bench: &mut Bench<A>) -> Vec<String> {
     let shown = |msg: &Message| {
         let user = msg.request_uri().ok().and_then(|uri| uri.sip()?.user.as_deref().map(str::to_owned));
         format!("{} {}", msg.method().unwrap().as_str(), user.unwrap_or_default())

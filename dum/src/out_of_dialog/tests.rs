@@ -122,11 +122,11 @@ fn without_a_handler_options_is_answered_and_the_rest_is_405() {
     for method in [Method::Info, Method::Register, Method::Publish, Method::from_token("FETCH")] {
         bench.ask(2, incoming(&method));
         let (_, msg) = bench.response();
-        let allow: Vec<_> = msg.raw_values("Allow").collect();
-        assert_eq!(
-            (msg.status(), allow),
-            (Some(405), vec![&b"INVITE, ACK, CANCEL, OPTIONS, BYE, UPDATE, INFO, REGISTER, PUBLISH"[..]])
-        );
+        let allow: Vec<_> = msg.raw_values("Allow").map(String::from_utf8_lossy).collect();
+        // All but this one.
+        let all = "INVITE, ACK, CANCEL, OPTIONS, BYE, UPDATE, INFO, REGISTER, PUBLISH".split(", ");
+        let others: Vec<_> = all.filter(|known| *known != method.as_str()).collect();
+        assert_eq!((msg.status(), allow), (Some(405), vec![others.join(", ").into()]));
     }
     // What is in a dialog that is not there, and what can only be in one.
     let mut stray = incoming(&Method::Bye);

@@ -100,10 +100,11 @@ impl MasterProfile {
         self
     }
 
-    /// Understands transfers: REFER with its NOTIFY (RFC 3515), and Replaces (RFC 3891).
+    /// Understands transfers: REFER with its NOTIFY and SUBSCRIBE (RFC 3515), and Replaces (RFC 3891).
     pub fn add_transfer(&mut self) -> &mut Self {
         let frag = MediaType::new("message", "sipfrag");
-        self.add_method(Method::Refer).add_method(Method::Notify).add_mime_type(Method::Notify, frag);
+        self.add_method(Method::Refer).add_method(Method::Notify).add_method(Method::Subscribe);
+        self.add_mime_type(Method::Notify, frag);
         self.add_event("refer").add_option_tag("replaces").add_option_tag("norefersub")
     }
 

@@ -61,6 +61,17 @@ pub enum Reliability {
     Required,
 }
 
+/// What keeps a flow over UDP alive where the registrar supports outbound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DatagramKeepAlive {
+    /// A STUN Binding request, which is answered (RFC 5626 §4.4.2).
+    #[default]
+    Stun,
+    /// A double CRLF, which is not: for proxies that know no STUN. That such a flow has failed is noticed with the next
+    /// REGISTER.
+    Crlf,
+}
+
 /// The settings of one identity: what stands in From, and how its requests are made. It may lie on another
 /// ([`UserProfile::on`]), as all do on the master profile's.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +109,22 @@ settings! {
     /// Which of the device's flows it registers by (RFC 5626 §4.2), from 1; 0: registrations are not by flow. It needs
     /// [`UserProfile::instance_id`].
     reg_id set_reg_id unset_reg_id has_reg_id: u32 = 0;
+    /// The most time between two keep-alives on the connection by which it is registered; zero: there are none. By default as
+    /// the registrar says (Flow-Timer), else 120 s. They wait for five sixths of it to all of it (RFC 5626 §4.4).
+    keep_alive_time_stream set_keep_alive_time_stream unset_keep_alive_time_stream has_keep_alive_time_stream:
+        Option<Duration> = None;
+    /// The same over UDP: else 29 s.
+    keep_alive_time_datagram set_keep_alive_time_datagram unset_keep_alive_time_datagram has_keep_alive_time_datagram:
+        Option<Duration> = None;
+    /// What is sent over UDP to a registrar that supports outbound; others get CRLFs.
+    datagram_keep_alive set_datagram_keep_alive unset_datagram_keep_alive has_datagram_keep_alive: DatagramKeepAlive
+        = DatagramKeepAlive::Stun;
+    /// Whether requests ask to be answered to the port that they come from (RFC 3581).
+    rport set_rport unset_rport has_rport: bool = true;
+    /// Whether the contact that is registered becomes the address that the first hop has seen, where this side is behind a
+    /// NAT: not one that [`UserProfile::contact`] says, nor where the registrar supports outbound. It takes
+    /// [`UserProfile::rport`].
+    contact_rewrite set_contact_rewrite unset_contact_rewrite has_contact_rewrite: bool = true;
     /// The Expires of a SUBSCRIBE.
     subscription_time set_subscription_time unset_subscription_time has_subscription_time: Duration
         = Duration::from_secs(3600);

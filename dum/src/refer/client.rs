@@ -1,6 +1,6 @@
 //! A REFER that we sent, and what the peer tells of it.
 
-use super::{Callback, EVENT, EXPIRES};
+use super::{BODY, Callback, EVENT, EXPIRES, id_of};
 use crate::core::Core;
 use crate::dialog::Dialog;
 use crate::dialogs::{DialogEntry, DialogSet};
@@ -10,12 +10,13 @@ use crate::handle::{Handle, NoRoom, NotSent};
 use crate::invite::{InviteSession, SessionError};
 use crate::outcome::Outcome;
 use crate::profile::UserProfile;
+use crate::subscription::client::ends_usage;
 use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
 use stack::contents::sipfrag::SipFrag;
 use stack::header::{DialogRef, Method, NameAddr, h, p};
 use stack::message::Message;
-use stack::tu::SendOptions;
+use stack::tu::{ClientTransaction, SendOptions};
 use stack::uri::Uri;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,15 +25,46 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct ClientRefer {
     /// One that was sent out of a dialog has it from the first NOTIFY on.
-    dialog: Option<Handle<DialogEntry>>,
+    pub(crate) dialog: Option<Handle<DialogEntry>>,
     /// What it began itself.
     own: Option<Own>,
     /// Its CSeq: the `id` of its events (RFC 3515 §2.4.6).
     cseq: u32,
     subscribe: bool,
+    /// The REFER, as long as it is not answered.
+    asking: Option<ClientTransaction>,
+    /// A SUBSCRIBE under way, and whether it is to be the last.
+    subscribing: Option<ClientTransaction>,
+    ending: bool,
+    /// A NOTIFY or a 2xx has come: there is a subscription.
     accepted: bool,
+    /// The peer's events have the id, so ours are to have it too.
+    named: bool,
     status: Option<u16>,
     patience: Alarm,
+}
+
+impl ClientRefer {
+    /// The dialog set of one out of a dialog.
+    pub(crate) fn set(&self) -> Option<Handle<DialogSet>> {
+        self.own.as_ref().map(|own| own.set)
+    }
+
+    fn new(dialog: Option<Handle<DialogEntry>>, own: Option<Own>, cseq: u32, subscribe: bool) -> Self {
+        ClientRefer {
+            dialog,
+            own,
+            cseq,
+            subscribe,
+            asking: None,
+            subscribing: None,
+            ending: false,
+            accepted: false,
+            named: true,
+            status: None,
+            patience: Alarm::OFF,
+        }
+    }
 }
 
 /// What belongs to a REFER out of a dialog.
@@ -67,15 +99,8 @@ impl Dum<'_> {
         let set = self.core.dialogs.open(&call_id, &tag, profile.clone(), None)?;
         let subscribe = !msg.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
         let own = Some(Own { set, request: Some(Box::new(msg.clone())) });
-        let refer = self.core.client_refers.insert(ClientRefer {
-            dialog: None,
-            own,
-            cseq: msg.header(h::CSEQ).map_or(0, |cseq| cseq.number),
-            subscribe,
-            accepted: false,
-            status: None,
-            patience: Alarm::OFF,
-        });
+        let cseq = msg.header(h::CSEQ).map_or(0, |cseq| cseq.number);
+        let refer = self.core.client_refers.insert(ClientRefer::new(None, own, cseq, subscribe));
         let Ok(refer) = refer else {
             self.core.dialogs.close(set);
             return Err(NoRoom.into());
@@ -83,9 +108,66 @@ impl Dum<'_> {
         if let Ok(set) = self.core.dialogs.set_mut(set) {
             set.creator = Some(Usage::ClientRefer(refer));
         }
-        self.send(Usage::ClientRefer(refer), msg, SendOptions::default());
+        ask(self, refer, msg);
         Ok(refer)
     }
+}
+
+impl Handle<ClientRefer> {
+    /// Asks the peer to tell on, and how far it is now: a SUBSCRIBE in the dialog, which prolongs the subscription that the
+    /// REFER has made (RFC 3515 §2.4.4) for the profile's time of subscriptions. While one is under way nothing is sent.
+    ///
+    /// # Errors
+    /// [`SessionError`]: it has ended, is to end, or the peer has not accepted it yet.
+    pub fn refresh(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
+        let this = dum.core.client_refers.get(self)?;
+        match (this.ending, this.subscribing) {
+            (true, _) => Err(SessionError::NotNow),
+            (false, Some(_)) => Ok(()),
+            (false, None) => {
+                let time = profile(dum.core, self).map_or(EXPIRES, |profile| profile.subscription_time());
+                subscribe(dum, self, time.as_secs().try_into().unwrap_or(u32::MAX))
+            }
+        }
+    }
+
+    /// Wants to be told no more: a SUBSCRIBE with Expires 0. What the peer was asked to do it goes on doing (RFC 3515
+    /// §2.4.4). [`super::ReferHandler::on_refer_ended`] comes with the last NOTIFY.
+    ///
+    /// # Errors
+    /// As [`Handle::refresh`].
+    pub fn end(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
+        if dum.core.client_refers.get(self)?.ending {
+            return Ok(());
+        }
+        subscribe(dum, self, 0)?;
+        dum.core.client_refers.get_mut(self)?.ending = true;
+        // No NOTIFY may come: Timer N (RFC 6665 §4.1.2.4).
+        wait(dum, self, dum.core.values.long());
+        Ok(())
+    }
+}
+
+/// Sends the REFER.
+fn ask(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, msg: Message) {
+    let transaction = dum.send(Usage::ClientRefer(refer), msg, SendOptions::default());
+    if let Ok(this) = dum.core.client_refers.get_mut(refer) {
+        this.asking = Some(transaction);
+    }
+}
+
+/// A SUBSCRIBE for the subscription that the REFER has made, known by its id (RFC 3515 §2.4.6).
+fn subscribe(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, seconds: u32) -> Result<(), SessionError> {
+    let this = dum.core.client_refers.get(refer)?;
+    let dialog = this.dialog.filter(|_| this.accepted).ok_or(SessionError::NotNow)?;
+    let event = if this.named { format!("{EVENT};id={}", this.cseq) } else { EVENT.to_owned() };
+    let mut msg = dum.make_in_dialog(dialog, &Method::Subscribe)?;
+    msg.set(h::EVENT, &event);
+    msg.set(h::EXPIRES, &seconds);
+    msg.push_back(h::ACCEPTS, BODY);
+    let transaction = dum.send(Usage::ClientRefer(refer), msg, SendOptions::default());
+    dum.core.client_refers.get_mut(refer)?.subscribing = Some(transaction);
+    Ok(())
 }
 
 /// Where the peer is to go, and who says so (RFC 3892 §2.1).
@@ -111,14 +193,12 @@ pub(crate) fn send(
         msg.set(h::REFER_SUB, "false");
         msg.push_back(h::SUPPORTEDS, "norefersub");
     }
-    let (accepted, status, patience) = (false, None, Alarm::OFF);
-    let usage = ClientRefer { dialog: Some(dialog), own: None, cseq, subscribe, accepted, status, patience };
-    let refer = dum.core.client_refers.insert(usage)?;
+    let refer = dum.core.client_refers.insert(ClientRefer::new(Some(dialog), None, cseq, subscribe))?;
     if let Err(error) = dum.core.dialogs.join(dialog, Usage::ClientRefer(refer)) {
         let _ = dum.core.client_refers.remove(refer);
         return Err(error.into());
     }
-    dum.send(Usage::ClientRefer(refer), msg, SendOptions::default());
+    ask(dum, refer, msg);
     Ok(refer)
 }
 
@@ -131,46 +211,88 @@ pub(crate) fn profile(core: &Core, refer: Handle<ClientRefer>) -> Option<Arc<Use
     }
 }
 
-/// It was sent once more, with another number: the one of its events now.
-pub(crate) fn resent(core: &mut Core, refer: Handle<ClientRefer>, cseq: u32) {
-    if let Ok(this) = core.client_refers.get_mut(refer) {
-        this.cseq = cseq;
+/// A request of it was sent once more, with another number: if it is the REFER, that of its events now.
+pub(crate) fn resent(
+    core: &mut Core,
+    refer: Handle<ClientRefer>,
+    old: ClientTransaction,
+    new: ClientTransaction,
+    cseq: u32,
+) {
+    let Ok(this) = core.client_refers.get_mut(refer) else { return };
+    if this.subscribing == Some(old) {
+        this.subscribing = Some(new);
+    } else if this.asking == Some(old) {
+        (this.asking, this.cseq) = (Some(new), cseq);
+        // Its dialog counts on from there.
+        if let Some(request) = this.own.as_mut().and_then(|own| own.request.as_mut()) {
+            request.set(h::CSEQ, &format_args!("{cseq} REFER"));
+        }
     }
 }
 
 /// Whether a request is a NOTIFY for it: by the id of its event, or without one.
 pub(crate) fn takes(core: &Core, refer: Handle<ClientRefer>, request: &Message) -> bool {
-    let Ok(this) = core.client_refers.get(refer) else { return false };
-    let event = request.header(h::EVENT);
+    let this = core.client_refers.get(refer);
     request.method() == Some(Method::Notify)
-        && event.is_ok_and(|event| {
-            let id = event.param(p::ID).map(str::parse::<u32>);
-            event.is(EVENT) && id.is_none_or(|id| id == Ok(this.cseq))
-        })
+        && this.is_ok_and(|this| id_of(request).is_some_and(|id| id.is_none_or(|id| id == this.cseq)))
 }
 
-/// The REFER was answered.
-pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, outcome: Outcome) {
+/// A request of it was answered, or not.
+pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, transaction: ClientTransaction, outcome: Outcome) {
     let Ok(this) = dum.core.client_refers.get_mut(refer) else { return };
     if outcome.is_provisional() {
         return;
     }
+    if this.asking == Some(transaction) {
+        this.asking = None;
+        answered(dum, refer, outcome);
+    } else if this.subscribing == Some(transaction) {
+        this.subscribing = None;
+        subscribed(dum, refer, &outcome);
+    }
+}
+
+/// The REFER was answered.
+fn answered(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, outcome: Outcome) {
     let Some(response) = outcome.response.clone().filter(|_| outcome.is_success()) else {
         end(dum, refer);
         return dum.call_back(Callback::Rejected { refer, outcome });
     };
+    let Ok(this) = dum.core.client_refers.get_mut(refer) else { return };
     this.accepted = true;
     if let Some(dialog) = this.dialog {
         dum.core.dialogs.answered(dialog, &response);
     }
     let quiet = response.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
     let over = quiet || !this.subscribe;
+    let untold = this.status.is_none() && !this.ending;
     dum.call_back(Callback::Accepted { refer, msg: response });
     if over {
         end(dum, refer);
-    } else if matches!(dum.core.client_refers.get(refer), Ok(this) if this.status.is_none()) {
+    } else if untold {
         // RFC 6665 §4.1.2.4: Timer N.
         wait(dum, refer, dum.core.values.long());
+    }
+}
+
+/// A SUBSCRIBE was answered: how long it lasts, or that it is over (RFC 6665 §4.1.2.2; 403 is RFC 3515's for one that is
+/// not there).
+fn subscribed(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, outcome: &Outcome) {
+    let Ok(this) = dum.core.client_refers.get(refer) else { return };
+    let (status, ending, dialog) = (this.status, this.ending, this.dialog);
+    if let Some(response) = outcome.response.as_deref().filter(|_| outcome.is_success()) {
+        if let Some(dialog) = dialog {
+            dum.core.dialogs.answered(dialog, response);
+        }
+        if let Ok(expires) = response.header(h::EXPIRES)
+            && !ending
+        {
+            last(dum, refer, expires.0);
+        }
+    } else if ending || outcome.status == 403 || ends_usage(outcome.status) {
+        end(dum, refer);
+        dum.call_back(Callback::Ended { refer, status });
     }
 }
 
@@ -206,18 +328,24 @@ pub(crate) fn notified(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, request: &
     if let Some(dialog) = this.dialog {
         dum.core.dialogs.accepted(dialog, msg);
     }
+    this.accepted = true;
+    this.named = id_of(msg).flatten().is_some();
     this.status = status.or(this.status);
-    let last = this.status;
+    let (told, ending) = (this.status, this.ending);
     if let Some(status) = status {
         dum.call_back(Callback::Progress { refer, status });
     }
     if state.is("terminated") {
         end(dum, refer);
-        dum.call_back(Callback::Ended { refer, status: last });
-    } else {
-        let left = state.param(p::EXPIRES).map_or(EXPIRES, |seconds| Duration::from_secs(seconds.into()));
-        wait(dum, refer, left.min(EXPIRES * 20));
+        dum.call_back(Callback::Ended { refer, status: told });
+    } else if !ending {
+        last(dum, refer, state.param(p::EXPIRES).unwrap_or(EXPIRES.as_secs() as u32));
     }
+}
+
+/// It lasts for that many seconds from now on, an hour at most, if nothing more comes.
+fn last(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, seconds: u32) {
+    wait(dum, refer, Duration::from_secs(seconds.into()).min(EXPIRES * 20));
 }
 
 fn wait(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, patience: Duration) {

@@ -5,14 +5,22 @@
 //!             └──else──► rejected   └──no NOTIFY, time is up──► ended
 //!   server:  Asked ──accept: 202──► Active ──NOTIFY for each status──► ... ──final status──► ended
 //!             └──reject──► ended       ├──norefersub: 202 and no more (RFC 4488)──► ended
-//!                                      └──nothing to tell for 180 s: NOTIFY terminated──► ended
+//!                                      ├──SUBSCRIBE with Expires 0: NOTIFY terminated──► ended
+//!                                      └──nothing to tell for 180 s, or as long as a SUBSCRIBE
+//!                                         was granted: NOTIFY terminated──► ended
 //! ```
+//!
+//! The subscription that a REFER makes is one as any other (RFC 3515 §2.4.4), known by the CSeq of its REFER: who referred
+//! may prolong it and end it by SUBSCRIBE ([`Handle::refresh`], [`Handle::end`]), which is answered here by itself. Nothing
+//! else makes one: SUBSCRIBE for `refer` out of a dialog is answered 403, and 481 in a dialog where there is none with its id.
 //!
 //! It is a usage of its own in the call's dialog (RFC 5057): the call may end, and the rest of the transfer is still told. A
 //! REFER out of a call ([`crate::Dum::send_refer`]) has a dialog of its own, which its first NOTIFY makes.
 
 pub(crate) mod client;
 pub(crate) mod server;
+#[cfg(test)]
+mod subscribe_tests;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +32,7 @@ use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::invite::InviteSession;
 use crate::outcome::Outcome;
+use stack::header::{h, p};
 use stack::message::Message;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +42,16 @@ pub(crate) const EXPIRES: Duration = Duration::from_secs(180);
 
 /// The event package (RFC 3515 §2.4.4).
 pub(crate) const EVENT: &str = "refer";
+
+/// The type of its bodies.
+const BODY: &str = "message/sipfrag";
+
+/// The REFER whose events a message is about (RFC 3515 §2.4.6), if it names one; none if it is about other events.
+pub(crate) fn id_of(msg: &Message) -> Option<Option<u32>> {
+    let event = msg.header(h::EVENT).ok().filter(|event| event.is(EVENT))?;
+    // What is no number is no CSeq, which stays below 2^31.
+    event.param(p::ID).map(|id| id.parse().ok()).map_or(Some(None), |id| Some(Some(id.unwrap_or(u32::MAX))))
+}
 
 /// Hears of transfers.
 pub trait ReferHandler {

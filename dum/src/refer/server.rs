@@ -1,6 +1,6 @@
 //! A REFER that we received.
 
-use super::{Callback, EVENT, EXPIRES};
+use super::{BODY, Callback, EVENT, EXPIRES, id_of};
 use crate::core::Core;
 use crate::dialog::Dialog;
 use crate::dialogs::DialogEntry;
@@ -9,15 +9,18 @@ use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::invite::{ClientInviteSession, InviteSession, SessionError, follow};
 use crate::outcome::Outcome;
-use crate::profile::UserProfile;
+use crate::profile::{EventPackage, UserProfile};
+use crate::subscription::{TerminateReason, server as notifier};
 use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
+use rutil::Time;
 use stack::contents::sdp::Sdp;
 use stack::contents::sipfrag::SipFrag;
 use stack::header::{Method, NameAddr, h};
 use stack::message::{Message, reason_phrase};
 use stack::tu::{SendOptions, ServerTransaction};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A REFER that we received, until its last NOTIFY.
 #[derive(Debug)]
@@ -25,11 +28,13 @@ pub struct ServerRefer {
     /// As long as it is not answered.
     asked: Option<ServerTransaction>,
     msg: Arc<Message>,
-    dialog: Option<Handle<DialogEntry>>,
+    pub(crate) dialog: Option<Handle<DialogEntry>>,
     /// The peer wants to be told (RFC 4488).
     subscribe: bool,
     /// What was told last.
     status: u16,
+    /// Until when it lasts if nothing more is told.
+    until: Time,
     patience: Alarm,
 }
 
@@ -51,9 +56,9 @@ pub(crate) fn request(
         return dum.refuse(transaction, &msg, 400);
     }
     let subscribe = !msg.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
-    let (asked, patience) = (Some(transaction), Alarm::OFF);
-    let usage = ServerRefer { asked, msg: msg.clone(), dialog: None, subscribe, status: 100, patience };
-    let Ok(refer) = dum.core.server_refers.insert(usage) else { return dum.refuse(transaction, &msg, 503) };
+    let (asked, until, patience) = (Some(transaction), dum.now(), Alarm::OFF);
+    let usage = ServerRefer { asked, msg: msg.clone(), dialog: None, subscribe, status: 100, until, patience };
+    let Ok(refer) = dum.core.server_refers.insert(usage) else { return dum.refuse_new(transaction, &msg) };
     if let Some(dialog) = dialog {
         if dum.core.dialogs.join(dialog, Usage::ServerRefer(refer)).is_err() {
             let _ = dum.core.server_refers.remove(refer);
@@ -111,13 +116,20 @@ impl Handle<ServerRefer> {
     /// # Errors
     /// [`SessionError::Ended`]: nobody is told any more. [`SessionError::NotNow`]: it is not accepted yet.
     pub fn notify(self, dum: &mut Dum<'_>, status: u16) -> Result<(), SessionError> {
+        let now = dum.now();
+        let this = dum.core.server_refers.get_mut(self)?;
+        if this.asked.is_some() {
+            return Err(SessionError::NotNow);
+        }
+        this.status = status;
+        // As long as something is told, it lasts.
+        this.until = this.until.max(now + EXPIRES);
         if status >= 200 {
-            send_notify(dum, self, status, "terminated;reason=noresource")?;
+            send_notify(dum, self, Some(TerminateReason::NoResource))?;
             end(dum, self);
         } else {
-            send_notify(dum, self, status, &format!("active;expires={}", EXPIRES.as_secs()))?;
-            // As long as something is told, it lasts.
-            wait(dum, self, EXPIRES);
+            send_notify(dum, self, None)?;
+            arm(dum, self);
         }
         Ok(())
     }
@@ -168,25 +180,70 @@ impl Handle<ServerRefer> {
     }
 }
 
-/// A NOTIFY with a status, and what becomes of the subscription.
+/// A NOTIFY with the last status, and what becomes of the subscription: why it is over, if it is.
 fn send_notify(
     dum: &mut Dum<'_>,
     refer: Handle<ServerRefer>,
-    status: u16,
-    subscription: &str,
+    over: Option<TerminateReason>,
 ) -> Result<(), SessionError> {
-    let this = dum.core.server_refers.get_mut(refer)?;
+    let now = dum.now();
+    let this = dum.core.server_refers.get(refer)?;
     let (None, Some(dialog)) = (this.asked, this.dialog) else { return Err(SessionError::NotNow) };
-    this.status = status;
-    let id = this.msg.header(h::CSEQ).map_or(0, |cseq| cseq.number);
+    let (status, id, left) = (this.status, this.id(), (this.until - now).as_secs());
     let mut msg = dum.make_in_dialog(dialog, &Method::Notify)?;
     msg.set(h::EVENT, &format_args!("{EVENT};id={id}"));
-    msg.set(h::SUBSCRIPTION_STATE, subscription);
+    match over.map(|reason| reason.as_str().unwrap_or_default()) {
+        None => msg.set(h::SUBSCRIPTION_STATE, &format_args!("active;expires={left}")),
+        Some(reason) => msg.set(h::SUBSCRIPTION_STATE, &format_args!("terminated;reason={reason}")),
+    }
     if let Ok(frag) = SipFrag::status(status.clamp(100, 699), reason_phrase(status)) {
-        msg.set_body(Some("message/sipfrag;version=2.0"), frag.print());
+        msg.set_body(Some(&format!("{BODY};version=2.0")), frag.print());
     }
     dum.send(Usage::ServerRefer(refer), msg, SendOptions::default());
     Ok(())
+}
+
+impl ServerRefer {
+    /// The id of its events (RFC 3515 §2.4.6).
+    fn id(&self) -> u32 {
+        self.msg.header(h::CSEQ).map_or(0, |cseq| cseq.number)
+    }
+}
+
+/// Whether a request in the dialog is a SUBSCRIBE for it: by the id, which may be left out where there is no other.
+pub(crate) fn takes(core: &Core, refer: Handle<ServerRefer>, request: &Message) -> bool {
+    let Ok(this) = core.server_refers.get(refer) else { return false };
+    let usages = || this.dialog.and_then(|dialog| core.dialogs.get(dialog).ok()).map(|entry| entry.usages.iter());
+    let others = || usages().into_iter().flatten().filter(|usage| matches!(usage, Usage::ServerRefer(_))).count() > 1;
+    request.method() == Some(Method::Subscribe)
+        && id_of(request).is_some_and(|id| id.map_or_else(|| !others(), |id| id == this.id()))
+}
+
+/// A SUBSCRIBE for it: it lasts on, or with Expires 0 it ends. What the peer asked for is done all the same (RFC 3515 §2.4.4).
+pub(crate) fn subscribed(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, request: &Request) {
+    let Request { transaction, msg } = request;
+    let now = dum.now();
+    let Ok(this) = dum.core.server_refers.get(refer) else { return };
+    if this.asked.is_some() {
+        // As long as the REFER is not answered, there is nothing to prolong.
+        return dum.refuse_for_now(*transaction, msg);
+    }
+    let asked = msg.header(h::EXPIRES).map_or(EXPIRES.as_secs() as u32, |expires| expires.0);
+    let package = dum.core.master.package(EVENT).cloned().unwrap_or_else(|| EventPackage::new(EVENT));
+    let granted = match package.grant(Some(asked)) {
+        Ok(granted) => granted,
+        Err(least) => return notifier::too_brief(dum, *transaction, msg, least),
+    };
+    let response = notifier::answer(dum, msg, granted);
+    dum.respond(*transaction, response);
+    let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
+    this.until = now + Duration::from_secs(granted.into());
+    if let Some(dialog) = this.dialog {
+        dum.core.dialogs.accepted(dialog, msg);
+    }
+    let over = (granted == 0).then_some(TerminateReason::Timeout);
+    let _ = send_notify(dum, refer, over);
+    if over.is_some() { end(dum, refer) } else { arm(dum, refer) }
 }
 
 /// Out of a dialog the 202 makes one (RFC 3515 §2.4.2, RFC 6665 §4.4.1).
@@ -211,18 +268,30 @@ fn enter_dialog(
     Ok(())
 }
 
-/// One of its NOTIFYs was answered: 481 says that nobody listens (RFC 6665 §4.2.2).
+/// One of its NOTIFYs was answered: a refusal says that nobody listens, unless it is for a while (RFC 6665 §4.2.2).
 pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, outcome: &Outcome) {
-    if outcome.status == 481 || outcome.response.is_none() {
+    let later = outcome.response.as_ref().is_some_and(|msg| msg.exists(h::RETRY_AFTER)) && outcome.status != 481;
+    if outcome.is_provisional() || !outcome.is_success() && later {
+        return;
+    }
+    if !outcome.is_success() {
         return end(dum, refer);
     }
     let dialog = dum.core.server_refers.get(refer).ok().and_then(|this| this.dialog);
-    if let (Some(dialog), Some(response), true) = (dialog, &outcome.response, outcome.is_success()) {
+    if let (Some(dialog), Some(response)) = (dialog, &outcome.response) {
         dum.core.dialogs.answered(dialog, response);
     }
 }
 
-fn wait(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, patience: std::time::Duration) {
+/// Waits for as long as it lasts.
+fn arm(dum: &mut Dum<'_>, refer: Handle<ServerRefer>) {
+    let now = dum.now();
+    if let Ok(this) = dum.core.server_refers.get(refer) {
+        wait(dum, refer, this.until - now);
+    }
+}
+
+fn wait(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, patience: Duration) {
     let now = dum.now();
     let fire = Fire { usage: Usage::ServerRefer(refer), kind: TimerKind::Subscription };
     if let Ok(this) = dum.core.server_refers.get_mut(refer) {
@@ -235,9 +304,8 @@ pub(crate) fn timer(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, fire: Fire) {
     let now = dum.now();
     let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
     if dum.core.timers.is_due(&mut this.patience, fire, now) {
-        let status = this.status;
         // RFC 6665 §4.2.2: who subscribed hears of its end. Of a REFER that was not answered nobody does.
-        let _ = send_notify(dum, refer, status, "terminated;reason=timeout");
+        let _ = send_notify(dum, refer, Some(TerminateReason::Timeout));
         end(dum, refer);
     }
 }

@@ -8,9 +8,12 @@ use stack::auth::{Algorithm, Challenge};
 use stack::header::{Method, h};
 use stack::tu::{ClientTransaction, TuEvent};
 
-/// Writes down what it hears.
+/// Writes down what it hears, and keeps what it is asked.
 #[derive(Default)]
-struct App(Vec<String>);
+pub(super) struct App {
+    heard: Vec<String>,
+    pub(super) asked: Vec<Handle<ServerRefer>>,
+}
 
 impl Application for App {
     fn refers(&mut self) -> Option<&mut dyn ReferHandler> {
@@ -19,27 +22,39 @@ impl Application for App {
 }
 
 impl ReferHandler for App {
+    fn on_refer(&mut self, _: &mut Dum<'_>, refer: Handle<ServerRefer>, _: Option<Handle<InviteSession>>, _: &Message) {
+        self.asked.push(refer);
+    }
     fn on_refer_accepted(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, _: &Message) {
-        self.0.push("accepted".into());
+        self.heard.push("accepted".into());
     }
     fn on_refer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, outcome: &Outcome) {
-        self.0.push(format!("rejected {}", outcome.status));
+        self.heard.push(format!("rejected {}", outcome.status));
     }
     fn on_refer_progress(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: u16) {
-        self.0.push(format!("{status}"));
+        self.heard.push(format!("{status}"));
     }
     fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>) {
-        self.0.push(format!("ended {status:?}"));
+        self.heard.push(format!("ended {status:?}"));
     }
 }
 
-fn bench() -> Bench<App> {
-    let mut options = DumOptions { limits: Limits { dialog_sets: 1, ..Limits::default() }, ..DumOptions::default() };
+pub(super) fn bench() -> Bench<App> {
+    with_room(1)
+}
+
+/// One that has so many dialogs and transfers at most.
+pub(super) fn with_room(dialog_sets: usize) -> Bench<App> {
+    let limits = Limits { dialog_sets, ..Limits::default() };
+    let mut options = DumOptions { limits, ..DumOptions::default() };
     options.master.add_transfer();
     Bench::with_options(App::default(), options)
 }
 
-fn refer(bench: &mut Bench<App>, edit: impl FnOnce(&mut Message)) -> Result<(ClientTransaction, Message), NotSent> {
+pub(super) fn refer(
+    bench: &mut Bench<App>,
+    edit: impl FnOnce(&mut Message),
+) -> Result<(ClientTransaction, Message), NotSent> {
     let sent = bench.with(|_, dum| {
         let mut msg = dum.make_refer(&profile(), &addr("<sip:bob@b>"), &addr("<sip:carol@c>"));
         edit(&mut msg);
@@ -49,7 +64,13 @@ fn refer(bench: &mut Bench<App>, edit: impl FnOnce(&mut Message)) -> Result<(Cli
 }
 
 /// The status by which a NOTIFY for a REFER is answered.
-fn notify(bench: &mut Bench<App>, refer: &Message, (tag, cseq): (&str, u32), event: &str, state: &str) -> u16 {
+pub(super) fn notify(
+    bench: &mut Bench<App>,
+    refer: &Message,
+    (tag, cseq): (&str, u32),
+    event: &str,
+    state: &str,
+) -> u16 {
     let mut msg = Message::request(&Method::Notify, "sip:alice@192.0.2.1");
     msg.set(h::FROM, &addr(&format!("<sip:bob@b>;tag={tag}")));
     msg.set(h::TO, &refer.header(h::FROM).unwrap());
@@ -58,14 +79,14 @@ fn notify(bench: &mut Bench<App>, refer: &Message, (tag, cseq): (&str, u32), eve
     msg.push_back(h::CONTACTS, "<sip:bob@192.0.2.9>");
     msg.set(h::EVENT, event);
     msg.set(h::SUBSCRIPTION_STATE, state);
-    let status = if state == "active" { "100 Trying" } else { "200 OK" };
-    msg.set_body(Some("message/sipfrag"), format!("SIP/2.0 {status}\r\n"));
+    let status = if state.starts_with("active") { "100 Trying" } else { "200 OK" };
+    msg.set_body(Some(BODY), format!("SIP/2.0 {status}\r\n"));
     bench.ask(cseq, Message::parse(msg.to_bytes()).unwrap());
     bench.response().1.status().unwrap()
 }
 
-fn heard(bench: &mut Bench<App>) -> Vec<String> {
-    std::mem::take(&mut bench.dum.application_mut().0)
+pub(super) fn heard(bench: &mut Bench<App>) -> Vec<String> {
+    std::mem::take(&mut bench.dum.application_mut().heard)
 }
 
 #[test]

@@ -13,16 +13,16 @@ use std::time::Duration;
 
 /// What is to be told, with the package whose handler is meant.
 pub(crate) enum Callback {
-    New { package: Box<str>, set: Handle<ClientSubscriptionSet>, sub: Handle<ClientSubscription>, msg: Arc<Message> },
-    Update { package: Box<str>, sub: Handle<ClientSubscription>, state: Option<SubscriptionState>, msg: Arc<Message> },
-    Terminated { package: Box<str>, sub: Handle<ClientSubscription>, end: SubscriptionEnd, msg: Option<Arc<Message>> },
-    Failure { package: Box<str>, set: Handle<ClientSubscriptionSet>, end: SubscriptionEnd, msg: Option<Arc<Message>> },
-    Retry { package: Box<str>, set: Handle<ClientSubscriptionSet>, end: SubscriptionEnd, retry: Option<Duration> },
-    Ended { package: Box<str>, set: Handle<ClientSubscriptionSet> },
-    Subscribed { package: Box<str>, sub: Handle<ServerSubscription>, msg: Arc<Message> },
-    Refreshed { package: Box<str>, sub: Handle<ServerSubscription>, msg: Arc<Message> },
-    Accepted { package: Box<str>, sub: Handle<ServerSubscription> },
-    Over { package: Box<str>, sub: Handle<ServerSubscription>, end: ServerSubscriptionEnd },
+    New { package: Arc<str>, set: Handle<ClientSubscriptionSet>, sub: Handle<ClientSubscription>, msg: Arc<Message> },
+    Update { package: Arc<str>, sub: Handle<ClientSubscription>, state: Option<SubscriptionState>, msg: Arc<Message> },
+    Terminated { package: Arc<str>, sub: Handle<ClientSubscription>, end: SubscriptionEnd, msg: Option<Arc<Message>> },
+    Failure { package: Arc<str>, set: Handle<ClientSubscriptionSet>, end: SubscriptionEnd, msg: Option<Arc<Message>> },
+    Retry { package: Arc<str>, set: Handle<ClientSubscriptionSet>, end: SubscriptionEnd, retry: Option<Duration> },
+    Ended { package: Arc<str>, set: Handle<ClientSubscriptionSet> },
+    Subscribed { package: Arc<str>, sub: Handle<ServerSubscription>, msg: Arc<Message> },
+    Refreshed { package: Arc<str>, sub: Handle<ServerSubscription>, msg: Arc<Message> },
+    Accepted { package: Arc<str>, sub: Handle<ServerSubscription> },
+    Over { package: Arc<str>, sub: Handle<ServerSubscription>, end: ServerSubscriptionEnd },
 }
 
 impl Callback {

@@ -24,7 +24,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct ClientSubscription {
     pub(super) set: Handle<ClientSubscriptionSet>,
-    pub(super) dialog: Handle<DialogEntry>,
+    pub(crate) dialog: Handle<DialogEntry>,
     state: State,
     /// The SUBSCRIBE under way.
     transaction: Option<ClientTransaction>,
@@ -181,7 +181,7 @@ pub(crate) fn outcome(
 }
 
 /// Whether a refusal of a refresh ends the subscription, or its dialog with it (RFC 5057 §5.1).
-const fn ends_usage(status: u16) -> bool {
+pub(crate) const fn ends_usage(status: u16) -> bool {
     matches!(status, 404 | 405 | 410 | 416 | 480..=485 | 489 | 501 | 502 | 604)
 }
 

@@ -30,7 +30,7 @@ pub struct ServerSubscription {
     /// The SUBSCRIBE, as long as it is not answered.
     asked: Option<(ServerTransaction, Arc<Message>)>,
     /// From the beginning for a SUBSCRIBE that came in one, else as soon as it is accepted.
-    dialog: Option<Handle<DialogEntry>>,
+    pub(crate) dialog: Option<Handle<DialogEntry>>,
     /// The flow that NOTIFYs go by, whatever the Contact says.
     flow: Option<Flow>,
     /// Seconds that it was granted last, and until when it lasts.
@@ -85,7 +85,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
         later: Alarm::OFF,
         owed: false,
     });
-    let Ok(sub) = inserted else { return dum.refuse(transaction, &msg, 503) };
+    let Ok(sub) = inserted else { return dum.refuse_new(transaction, &msg) };
     // The dialog lasts as long as this waits for an answer, whatever else ends in it (RFC 5057 §4).
     if let Some(dialog) = dum.core.dialogs.of_request(&msg) {
         if dum.core.dialogs.join(dialog, Usage::ServerSubscription(sub)).is_err() {
@@ -113,7 +113,8 @@ pub(crate) fn bad_event(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: 
     dum.respond(transaction, response);
 }
 
-fn too_brief(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: &Message, least: u32) {
+/// 423 with the least that would do (RFC 6665 §4.2.1.1).
+pub(crate) fn too_brief(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: &Message, least: u32) {
     let mut response = dum.make_response(msg, 423, None);
     response.set(h::MIN_EXPIRES, &least);
     dum.respond(transaction, response);
@@ -249,7 +250,7 @@ fn live<'a>(
 }
 
 /// 200 with Expires and Contact.
-fn answer(dum: &mut Dum<'_>, msg: &Message, granted: u32) -> Message {
+pub(crate) fn answer(dum: &mut Dum<'_>, msg: &Message, granted: u32) -> Message {
     let mut response = dum.make_response(msg, 200, None);
     response.set(h::EXPIRES, &granted);
     let profile = dum.core.master.user().clone();

@@ -39,7 +39,7 @@ pub struct ClientSubscriptionSet {
     profile: Arc<UserProfile>,
     /// What is sent again when it is to be tried again.
     request: Box<Message>,
-    set: Option<Handle<DialogSet>>,
+    pub(crate) set: Option<Handle<DialogSet>>,
     transaction: Option<ClientTransaction>,
     subscriptions: SmallVec<[Handle<ClientSubscription>; 1]>,
     /// Forks of this attempt that are over, by their tags: what they sent before they were and comes late begins nothing.
@@ -403,7 +403,7 @@ fn remove(dum: &mut Dum<'_>, handle: Handle<ClientSubscriptionSet>) {
 }
 
 /// The package of a subscription.
-pub(super) fn package(dum: &Dum<'_>, sub: Handle<ClientSubscription>) -> Box<str> {
+pub(super) fn package(dum: &Dum<'_>, sub: Handle<ClientSubscription>) -> Arc<str> {
     let set = dum.core.client_subscriptions.get(sub).and_then(|this| dum.core.subscription_sets.get(this.set));
     set.map_or_else(|_| "".into(), |set| set.event.package.clone())
 }

@@ -3,13 +3,14 @@
 use stack::header::{HeaderError, Token, h, p};
 use stack::message::Message;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Which events: a package and, where one dialog has several subscriptions to it, an id. Both are compared octet by octet
 /// (RFC 6665 §8.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EventId {
-    pub(crate) package: Box<str>,
+    pub(crate) package: Arc<str>,
     id: Option<Box<str>>,
 }
 

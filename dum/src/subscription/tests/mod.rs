@@ -1,5 +1,6 @@
 //! Subscriptions between two user agents, and between one and what a test plays.
 
+mod flood;
 mod notifier;
 mod pair;
 mod subscriber;

@@ -1,0 +1,86 @@
+//! The offer of a 2xx that is answered late: its ACK is the user agent's, not the transaction's (RFC 3261 §13.2.2.4, RFC
+//! 6026 §7.2).
+
+use super::ears::{Ears, call, calling, heard, options, port_of, respond, sdp};
+use super::*;
+use crate::testing::Bench;
+use stack::transaction::Command;
+use stack::tu::{ClientTransaction, TuEvent};
+
+fn keep(_: &mut Message) {}
+
+/// The ports of the ACKs that were sent, and nothing else was.
+fn acks(bench: &mut Bench<Ears>) -> Vec<u16> {
+    let port = |sent| match sent {
+        Command::SendStateless { msg, .. } if msg.method() == Some(Method::Ack) => {
+            port_of(&Sdp::parse(&msg.body_bytes()).unwrap())
+        }
+        other => panic!("no ACK: {other:?}"),
+    };
+    std::mem::take(&mut bench.sent).into_iter().map(port).collect()
+}
+
+/// A 2xx has brought an offer, of the first INVITE or of a later one.
+fn offered(first: bool) -> (Bench<Ears>, ClientTransaction, Message) {
+    let (mut bench, transaction, invite) = calling(options(), !first);
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+    if first {
+        bench.nothing_sent();
+        assert_eq!(heard(&mut bench), ["connected", "offer 2000"]);
+        return (bench, transaction, invite);
+    }
+    bench.sent.clear();
+    let call = call(&bench);
+    bench.with(|_, dum| call.request_offer(dum)).unwrap();
+    let (transaction, invite) = bench.request();
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+    bench.nothing_sent();
+    (bench, transaction, invite)
+}
+
+#[test]
+fn each_2xx_that_comes_again_is_acknowledged_with_the_answer() {
+    for first in [true, false] {
+        let (mut bench, transaction, invite) = offered(first);
+        // Not before there is one.
+        respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+        bench.nothing_sent();
+        let call = call(&bench);
+        bench.with(|_, dum| call.provide_answer(dum, &sdp(1002))).unwrap();
+        assert_eq!(acks(&mut bench), [1002]);
+        for _ in 0..3 {
+            respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+        }
+        assert_eq!(acks(&mut bench), [1002; 3]);
+    }
+}
+
+#[test]
+fn an_answer_after_timer_m_is_sent_all_the_same() {
+    for first in [true, false] {
+        let (mut bench, transaction, _) = offered(first);
+        bench.event(TuEvent::ClientEnded { transaction });
+        let call = call(&bench);
+        assert!(bench.with(|_, dum| call.is_connected(dum)));
+        bench.with(|_, dum| call.provide_answer(dum, &sdp(1002))).unwrap();
+        assert_eq!(acks(&mut bench), [1002]);
+        // The call stands, and leaves nothing.
+        assert_eq!(bench.with(|_, dum| call.hold(dum)), Ok(()));
+        bench.sent.clear();
+        bench.with(|_, dum| call.end(dum)).unwrap();
+        let (bye, msg) = bench.request();
+        assert_eq!(msg.method(), Some(Method::Bye));
+        bench.respond(bye, &msg, 200);
+        assert_eq!(
+            (bench.dum.counts().sessions, bench.dum.counts().dialog_sets),
+            (usize::from(!first), usize::from(!first))
+        );
+    }
+    // Who does not want it after all acknowledges the 2xx and ends the call.
+    let (mut bench, transaction, _) = offered(true);
+    bench.event(TuEvent::ClientEnded { transaction });
+    let call = call(&bench);
+    bench.with(|_, dum| call.reject_offer(dum, 488)).unwrap();
+    let sent = super::tests::sent(&mut bench);
+    assert_eq!((sent, heard(&mut bench)), (vec!["ACK one".to_owned(), "BYE one".into()], vec!["LocalBye".to_owned()]));
+}

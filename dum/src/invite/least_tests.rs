@@ -1,0 +1,153 @@
+//! 422: sessions that have to be longer (RFC 4028), before a call and in it.
+
+use super::crossing_tests::of_peer;
+use super::ears::{Ears, call, calling, heard, options, port_of, respond, sdp};
+use super::*;
+use crate::testing::Bench;
+use stack::header::h;
+use stack::tu::ClientTransaction;
+use std::time::Duration;
+
+/// What a request says of the session: its length and the least.
+fn said(msg: &Message) -> (u32, u32) {
+    (msg.header(h::SESSION_EXPIRES).unwrap().seconds, msg.header(h::MIN_SE).map_or(0, |least| least.seconds))
+}
+
+fn too_brief(bench: &mut Bench<Ears>, to: (ClientTransaction, &Message), least: u32) {
+    respond(bench, to, 422, ("proxy", 0, 0), |msg| msg.set(h::MIN_SE, &least));
+}
+
+fn grant(bench: &mut Bench<Ears>, to: (ClientTransaction, &Message), port: u16, length: u32, updates: bool) {
+    respond(bench, to, 200, ("one", port, 0), |msg| {
+        msg.set(h::SESSION_EXPIRES, &format_args!("{length};refresher=uac"));
+        if !updates {
+            msg.remove(h::ALLOWS);
+        }
+    });
+}
+
+/// A call whose session this side is to refresh after 50 s.
+fn connected(updates: bool) -> (Bench<Ears>, Message) {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    grant(&mut bench, (transaction, &invite), 2000, 100, updates);
+    bench.sent.clear();
+    heard(&mut bench);
+    (bench, invite)
+}
+
+#[test]
+fn two_servers_on_the_way_of_the_invite_want_more_one_after_the_other() {
+    let (mut bench, first, invite) = calling(options(), true);
+    assert_eq!(said(&invite), (1800, 0));
+    too_brief(&mut bench, (first, &invite), 3600);
+    let (second, invite) = bench.request();
+    assert_eq!(said(&invite), (3600, 3600));
+    too_brief(&mut bench, (second, &invite), 7200);
+    let (third, invite) = bench.request();
+    assert_eq!((said(&invite), invite.header(h::CSEQ).unwrap().number), ((7200, 7200), 3));
+    grant(&mut bench, (third, &invite), 2000, 7200, true);
+    assert_eq!(heard(&mut bench), ["connected", "answer 2000"]);
+    bench.sent.clear();
+    // What they want counts in the call too (§7.4).
+    bench.run(Duration::from_secs(3601));
+    let (_, refresh) = bench.request();
+    assert_eq!((refresh.method(), said(&refresh)), (Some(Method::Update), (7200, 7200)));
+}
+
+#[test]
+fn a_422_that_wants_no_more_or_comes_for_ever_is_a_refusal() {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    too_brief(&mut bench, (transaction, &invite), 1800);
+    bench.nothing_sent();
+    assert_eq!(heard(&mut bench), ["Refused"]);
+    let (mut bench, mut transaction, mut invite) = calling(options(), true);
+    for more in 1..=8 {
+        too_brief(&mut bench, (transaction, &invite), 1800 + more);
+        (transaction, invite) = bench.request();
+    }
+    too_brief(&mut bench, (transaction, &invite), 9999);
+    bench.nothing_sent();
+    assert_eq!((heard(&mut bench), bench.dum.counts()), (vec!["Refused".to_owned()], crate::Counts::default()));
+}
+
+#[test]
+fn a_refresh_that_is_too_brief_is_sent_again_at_once() {
+    let (mut bench, _) = connected(true);
+    bench.run(Duration::from_secs(50));
+    let (first, update) = bench.request();
+    assert_eq!((update.method(), said(&update)), (Some(Method::Update), (100, 90)));
+    too_brief(&mut bench, (first, &update), 200);
+    let (second, update) = bench.request();
+    assert_eq!((update.method(), said(&update)), (Some(Method::Update), (200, 200)));
+    too_brief(&mut bench, (second, &update), 400);
+    let (third, update) = bench.request();
+    assert_eq!(said(&update), (400, 400));
+    grant(&mut bench, (third, &update), 0, 400, true);
+    bench.run(Duration::from_secs(199));
+    bench.nothing_sent();
+    bench.run(Duration::from_secs(1));
+    let (transaction, update) = bench.request();
+    assert_eq!(said(&update), (400, 400));
+    // One that wants nothing new is left to the timer, and the session ends in its time.
+    too_brief(&mut bench, (transaction, &update), 400);
+    bench.nothing_sent();
+    assert_eq!(heard(&mut bench), [""; 0]);
+    bench.run(Duration::from_secs(200));
+    assert_eq!(heard(&mut bench), ["SessionExpired"]);
+}
+
+#[test]
+fn a_re_invite_that_is_too_brief_offers_the_same_again() {
+    // A refresh by a peer that has no UPDATE, then changes of the application's.
+    let (mut bench, _) = connected(false);
+    bench.run(Duration::from_secs(50));
+    let again = |bench: &mut Bench<Ears>, method: Method<'_>, port: u16, least: u32| {
+        let (transaction, change) = bench.request();
+        assert_eq!(change.method(), Some(method));
+        too_brief(bench, (transaction, &change), least);
+        let (transaction, second) = bench.request();
+        assert_eq!((second.method(), said(&second)), (change.method(), (least, least)));
+        assert_eq!((second.body(), port_of(&Sdp::parse(&second.body_bytes()).unwrap())), (change.body(), port));
+        (transaction, second)
+    };
+    let (transaction, refresh) = again(&mut bench, Method::Invite, 1000, 200);
+    grant(&mut bench, (transaction, &refresh), 2000, 200, false);
+    let call = call(&bench);
+    bench.sent.clear();
+    assert_eq!(heard(&mut bench), ["answer 2000"]);
+    for (method, least) in [(Method::Invite, 300), (Method::Update, 400)] {
+        bench
+            .with(|_, dum| match method {
+                Method::Update => call.update(dum, &sdp(1002)),
+                _ => call.provide_offer(dum, &sdp(1002)),
+            })
+            .unwrap();
+        let (transaction, change) = again(&mut bench, method, 1002, least);
+        grant(&mut bench, (transaction, &change), 2002, least, false);
+        assert_eq!(heard(&mut bench), ["answer 2002"]);
+        bench.sent.clear();
+    }
+    // What is no use is told.
+    bench.with(|_, dum| call.provide_offer(dum, &sdp(1004))).unwrap();
+    let (transaction, change) = bench.request();
+    too_brief(&mut bench, (transaction, &change), 400);
+    bench.nothing_sent();
+    assert_eq!(heard(&mut bench), ["rejected 422"]);
+    assert_eq!(bench.with(|_, dum| call.local_sdp(dum)).map(|sdp| port_of(&sdp)), Some(1002));
+}
+
+/// §7.4: the largest that anybody has said.
+#[test]
+fn the_least_that_the_peer_says_is_heeded_by_ours() {
+    let (mut bench, invite) = connected(true);
+    let mut refresh = of_peer(&invite, &Method::Update, 5);
+    refresh.set_body(None, "");
+    refresh.push_back(h::SUPPORTEDS, "timer");
+    refresh.set(h::SESSION_EXPIRES, "500;refresher=uas");
+    refresh.set(h::MIN_SE, &300);
+    bench.ask(3, refresh);
+    let (_, ok) = bench.response();
+    assert_eq!((ok.status(), ok.header(h::SESSION_EXPIRES).unwrap().seconds), (Some(200), 500));
+    bench.run(Duration::from_secs(251));
+    assert_eq!(said(&bench.request().1), (500, 300));
+}

@@ -1,0 +1,241 @@
+//! PRACK: offers in it, and what becomes of it (RFC 3262 §5, RFC 6337 §2).
+
+use super::ears::{Ears, call, calling, heard, options, port_of, respond, sdp};
+use super::tests::{asked, within};
+use super::*;
+use crate::testing::Bench;
+use stack::header::{h, p};
+use stack::transaction::Command;
+use stack::transport::TransportError;
+use stack::tu::{ClientTransaction, NoResponse, TuEvent};
+use std::time::Duration;
+
+fn keep(_: &mut Message) {}
+
+/// What is agreed: here, there.
+fn agreed(bench: &mut Bench<Ears>) -> [u16; 2] {
+    let call = call(bench);
+    bench.with(|_, dum| [call.local_sdp(dum), call.remote_sdp(dum)].map(|sdp| port_of(&sdp.unwrap())))
+}
+
+fn cancels(bench: &mut Bench<Ears>) -> usize {
+    std::mem::take(&mut bench.sent).iter().filter(|command| matches!(command, Command::Cancel { .. })).count()
+}
+
+/// A call whose answer has come early, and been followed by an offer in the PRACK.
+fn offered() -> (Bench<Ears>, (ClientTransaction, Message), (ClientTransaction, Message)) {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    bench.dum.application_mut().with_prack = Some(sdp(1002));
+    respond(&mut bench, (transaction, &invite), 183, ("one", 2000, 7), keep);
+    let (prack, msg) = bench.request();
+    assert_eq!((msg.method(), msg.header(h::RACK).unwrap().rseq), (Some(Method::Prack), 7));
+    assert_eq!(port_of(&Sdp::parse(&msg.body_bytes()).unwrap()), 1002);
+    bench.nothing_sent();
+    assert_eq!(heard(&mut bench), ["answer 2000", "Ok(())"]);
+    (bench, (transaction, invite), (prack, msg))
+}
+
+/// Pattern 5 of RFC 6337.
+#[test]
+fn an_offer_in_the_prack_is_answered_in_its_2xx() {
+    for crossed in [false, true] {
+        let (mut bench, (transaction, invite), (prack, msg)) = offered();
+        let ok = |bench: &mut Bench<Ears>| {
+            let grant = |msg: &mut Message| msg.set(h::SESSION_EXPIRES, "600;refresher=uac");
+            respond(bench, (transaction, &invite), 200, ("one", 0, 0), grant);
+            assert_eq!(bench.sent.len(), 1, "the ACK");
+            bench.sent.clear();
+        };
+        let call = call(&bench);
+        assert_eq!(bench.with(|_, dum| call.update(dum, &sdp(1))), Err(SessionError::NotNow));
+        if crossed {
+            ok(&mut bench);
+        }
+        respond(&mut bench, (prack, &msg), 200, ("one", 2002, 0), keep);
+        if !crossed {
+            ok(&mut bench);
+        }
+        let mut told = heard(&mut bench);
+        told.sort();
+        assert_eq!((told, agreed(&mut bench)), (vec!["answer 2002".to_owned(), "connected".into()], [1002, 2002]));
+        // The PRACK has not ended the session timer.
+        bench.run(Duration::from_secs(301));
+        assert_eq!(bench.request().1.method(), Some(Method::Update));
+    }
+}
+
+#[test]
+fn an_offer_in_the_prack_that_is_refused_changes_nothing() {
+    for (code, port, told) in [(488, 0, "rejected 488"), (200, 0, "rejected 200"), (500, 0, "rejected 500")] {
+        let (mut bench, (transaction, invite), (prack, msg)) = offered();
+        respond(&mut bench, (prack, &msg), code, ("one", port, 0), keep);
+        assert_eq!((heard(&mut bench), agreed(&mut bench)), (vec![told.to_owned()], [1000, 2000]));
+        respond(&mut bench, (transaction, &invite), 200, ("one", 0, 0), keep);
+        assert_eq!(heard(&mut bench), ["connected"]);
+        let call = call(&bench);
+        assert_eq!(bench.with(|_, dum| call.hold(dum)), Ok(()));
+    }
+    // 491 is none of PRACK's answers; what it says is heeded all the same, by UPDATE.
+    let (mut bench, _, (prack, msg)) = offered();
+    respond(&mut bench, (prack, &msg), 491, ("one", 0, 0), keep);
+    bench.run(Duration::from_secs(5));
+    let (_, update) = bench.request();
+    assert_eq!((update.method(), port_of(&Sdp::parse(&update.body_bytes()).unwrap())), (Some(Method::Update), 1002));
+    assert_eq!(heard(&mut bench), [""; 0]);
+}
+
+#[test]
+fn a_prack_offers_only_what_may_be_offered_and_while_it_is_due() {
+    let with_prack = |bench: &mut Bench<Ears>| {
+        let call = call(bench);
+        bench.with(|_, dum| call.as_client().offer_with_prack(dum, &sdp(1002)))
+    };
+    let (mut bench, transaction, invite) = calling(options(), true);
+    assert_eq!(with_prack(&mut bench), Err(SessionError::NotNow));
+    respond(&mut bench, (transaction, &invite), 183, ("one", 2000, 7), keep);
+    // It went out when the application had heard of the answer.
+    assert_eq!(bench.request().1.method(), Some(Method::Prack));
+    assert_eq!(with_prack(&mut bench), Err(SessionError::NotNow));
+    bench.nothing_sent();
+    // Who changes the session behind the answer does so behind the PRACK.
+    let call = call(&bench);
+    assert_eq!(bench.with(|_, dum| call.provide_offer(dum, &sdp(1002))), Ok(()));
+    assert_eq!(bench.request().1.method(), Some(Method::Update));
+}
+
+/// RFC 3261 §12.2.1.2.
+#[test]
+fn a_prack_that_is_not_known_or_not_answered_ends_the_call() {
+    type Answer = fn(&mut Bench<Ears>, ClientTransaction, &Message);
+    let answers: [(Answer, &str); 4] = [
+        (|bench, prack, msg| respond(bench, (prack, msg), 481, ("one", 0, 0), keep), "Gone"),
+        (|bench, prack, msg| respond(bench, (prack, msg), 408, ("one", 0, 0), keep), "Timeout"),
+        (
+            |bench, transaction, _| {
+                bench.event(TuEvent::NoResponse { transaction, reason: NoResponse::Timeout });
+            },
+            "Timeout",
+        ),
+        (
+            |bench, transaction, _| {
+                bench
+                    .event(TuEvent::NoResponse { transaction, reason: NoResponse::Transport(TransportError::Refused) });
+            },
+            "Timeout",
+        ),
+    ];
+    for (answer, told) in answers {
+        // The only early dialog: the INVITE is given up. That of the answer and that without one.
+        for (offer, port) in [(true, 2000), (true, 0)] {
+            let (mut bench, transaction, invite) = calling(options(), offer);
+            respond(&mut bench, (transaction, &invite), 183, ("one", port, 7), keep);
+            let (prack, msg) = bench.request();
+            heard(&mut bench);
+            answer(&mut bench, prack, &msg);
+            assert_eq!(cancels(&mut bench), 1, "{told}");
+            respond(&mut bench, (transaction, &invite), 487, ("one", 0, 0), keep);
+            assert_eq!(heard(&mut bench), [told]);
+            assert_eq!(bench.dum.counts(), crate::Counts::default());
+        }
+        // One of two: the other one goes on.
+        let (mut bench, transaction, invite) = calling(options(), true);
+        respond(&mut bench, (transaction, &invite), 183, ("one", 0, 7), keep);
+        let (prack, msg) = bench.request();
+        respond(&mut bench, (transaction, &invite), 180, ("two", 0, 0), keep);
+        answer(&mut bench, prack, &msg);
+        assert_eq!(heard(&mut bench), [told]);
+        assert_eq!(cancels(&mut bench), 0);
+        respond(&mut bench, (transaction, &invite), 200, ("two", 2000, 0), keep);
+        assert_eq!(heard(&mut bench), ["connected", "answer 2000"]);
+    }
+    // A call that is answered ends with BYE.
+    let (mut bench, transaction, invite) = calling(options(), true);
+    respond(&mut bench, (transaction, &invite), 183, ("one", 2000, 7), keep);
+    let (prack, _) = bench.request();
+    respond(&mut bench, (transaction, &invite), 200, ("one", 0, 0), keep);
+    bench.sent.clear();
+    bench.event(TuEvent::NoResponse { transaction: prack, reason: NoResponse::Timeout });
+    assert_eq!(bench.request().1.method(), Some(Method::Bye));
+    assert_eq!(heard(&mut bench), ["answer 2000", "connected", "Timeout"]);
+}
+
+#[test]
+fn another_refusal_of_a_prack_is_told_and_the_call_goes_on() {
+    let (mut bench, transaction, invite) = calling(options(), false);
+    respond(&mut bench, (transaction, &invite), 183, ("one", 2000, 7), keep);
+    bench.nothing_sent();
+    let call = call(&bench);
+    bench.with(|_, dum| call.provide_answer(dum, &sdp(1000))).unwrap();
+    let (prack, msg) = bench.request();
+    assert_eq!(port_of(&Sdp::parse(&msg.body_bytes()).unwrap()), 1000);
+    respond(&mut bench, (prack, &msg), 488, ("one", 0, 0), keep);
+    assert_eq!(heard(&mut bench), ["offer 2000", "488 PRACK"]);
+    assert!(bench.with(|_, dum| call.is_alive(dum)));
+    respond(&mut bench, (transaction, &invite), 180, ("one", 0, 8), keep);
+    let (prack, msg) = bench.request();
+    respond(&mut bench, (prack, &msg), 200, ("one", 0, 0), keep);
+    assert_eq!(heard(&mut bench), [""; 0], "what went well is not told");
+}
+
+#[test]
+fn a_peer_that_answers_no_prack_makes_nothing_grow() {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    let ring = |bench: &mut Bench<Ears>, rseq| {
+        respond(bench, (transaction, &invite), 180, ("one", 0, rseq), keep);
+    };
+    (1..=8).for_each(|rseq| ring(&mut bench, rseq));
+    let pracks: Vec<_> = (0..8).map(|_| bench.request()).collect();
+    ring(&mut bench, 9);
+    bench.nothing_sent();
+    // INFO has a count of its own.
+    let call = call(&bench);
+    assert_eq!(bench.with(|_, dum| call.info(dum, "text/plain", "?")), Ok(()));
+    bench.sent.clear();
+    respond(&mut bench, (pracks[0].0, &pracks[0].1), 200, ("one", 0, 0), keep);
+    // It comes again.
+    ring(&mut bench, 9);
+    assert_eq!(bench.request().1.header(h::RACK).unwrap().rseq, 9);
+}
+
+/// The other half: an offer comes with a PRACK.
+#[test]
+fn an_offer_that_comes_with_a_prack_is_answered_or_refused_in_its_final_response() {
+    for refused in [false, true] {
+        let mut bench = Bench::with_options(Ears::default(), options());
+        bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "100rel")));
+        let call = call(&bench);
+        bench
+            .with(|_, dum| {
+                call.provide_answer(dum, &sdp(2000))?;
+                call.as_server().early_media(dum, 183)
+            })
+            .unwrap();
+        let ringing = bench.response().1;
+        let tag = ringing.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+        let mut prack = within(&Method::Prack, 2, &tag);
+        prack.set(h::RACK, &format!("{} 1 INVITE", ringing.header(h::RSEQ).unwrap().0));
+        prack.set_body(Some("application/sdp"), sdp(1002).print());
+        bench.ask(2, prack);
+        bench.nothing_sent();
+        assert_eq!(heard(&mut bench), ["offer 4000", "offer 1002"]);
+        // The response is acknowledged by it.
+        bench.run(Duration::from_secs(3));
+        bench.nothing_sent();
+        let (status, ports) = match refused {
+            true => {
+                bench.with(|_, dum| call.reject_offer(dum, 488)).unwrap();
+                (488, [2000, 4000])
+            }
+            false => {
+                bench.with(|_, dum| call.provide_answer(dum, &sdp(2002))).unwrap();
+                (200, [2002, 1002])
+            }
+        };
+        let (_, answer) = bench.response();
+        assert_eq!((answer.status(), answer.method()), (Some(status), Some(Method::Prack)));
+        assert_eq!((answer.body().is_empty(), agreed(&mut bench)), (refused, ports));
+        bench.with(|_, dum| call.as_server().accept(dum)).unwrap();
+        let (_, ok) = bench.response();
+        assert_eq!((ok.status(), ok.method(), ok.body().len()), (Some(200), Some(Method::Invite), 0));
+    }
+}

@@ -1,0 +1,267 @@
+//! SUBSCRIBE for what a REFER has made (RFC 3515 §2.4.4), of both sides.
+
+use super::tests::{App, bench, heard, notify, refer, with_room};
+use super::*;
+use crate::auth::tests::addr;
+use crate::invite::SessionError;
+use crate::testing::Bench;
+use crate::{Counts, UsageEnded};
+use stack::auth::{Algorithm, Challenge};
+use stack::header::Method;
+use stack::tu::{ClientTransaction, TuEvent};
+
+/// A request of the peer, in the dialog with our tag.
+fn request(method: &Method<'static>, cseq: u32, tag: &str) -> Message {
+    let mut msg = Message::request(method, "sip:alice@192.0.2.1");
+    msg.set(h::FROM, "<sip:bob@b>;tag=peer");
+    msg.set(h::TO, &addr(&format!("<sip:alice@a>{}{tag}", if tag.is_empty() { "" } else { ";tag=" })));
+    msg.set(h::CALL_ID, "transfer");
+    msg.set(h::CSEQ, &format_args!("{cseq} {}", method.as_str()));
+    msg.push_back(h::CONTACTS, "<sip:bob@192.0.2.9>");
+    msg
+}
+
+/// The status by which a SUBSCRIBE is answered, and the Expires.
+fn subscribe(
+    bench: &mut Bench<App>,
+    (tag, cseq): (&str, u32),
+    event: &str,
+    expires: Option<u32>,
+) -> (u16, Option<u32>) {
+    let mut msg = request(&Method::Subscribe, cseq, tag);
+    msg.set(h::EVENT, event);
+    if let Some(seconds) = expires {
+        msg.set(h::EXPIRES, &seconds);
+    }
+    bench.ask(cseq, Message::parse(msg.to_bytes()).unwrap());
+    let response = bench.response().1;
+    (response.status().unwrap(), response.header(h::EXPIRES).ok().map(|expires| expires.0))
+}
+
+/// The NOTIFY that was sent, which is answered with that: Event, Subscription-State, body.
+fn told(bench: &mut Bench<App>, code: u16) -> (String, String, String) {
+    let (transaction, msg) = bench.request();
+    let value = |name: &str| String::from_utf8_lossy(msg.raw_values(name).next().unwrap()).into_owned();
+    let body = String::from_utf8_lossy(msg.body()).trim_end().to_owned();
+    let told = (value("Event"), value("Subscription-State"), body);
+    bench.respond(transaction, &msg, code);
+    told
+}
+
+fn said(event: &str, state: &str, body: &str) -> (String, String, String) {
+    (event.into(), state.into(), body.into())
+}
+
+/// A REFER with that CSeq was accepted: its tag of ours.
+fn referred(bench: &mut Bench<App>, cseq: u32, tag: &str) -> String {
+    let mut msg = request(&Method::Refer, cseq, tag);
+    msg.set(h::REFER_TO, "<sip:carol@c>");
+    bench.ask(cseq, Message::parse(msg.to_bytes()).unwrap());
+    let asked = *bench.dum.application().asked.last().unwrap();
+    bench.with(|_, dum| asked.accept(dum)).unwrap();
+    let (_, response) = bench.response();
+    assert_eq!(response.status(), Some(202));
+    let expected = said(&format!("refer;id={cseq}"), "active;expires=180", "SIP/2.0 100 Trying");
+    assert_eq!(told(bench, 200), expected);
+    response.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned()
+}
+
+#[test]
+fn who_referred_prolongs_what_is_told_and_ends_it() {
+    let mut bench = bench();
+    let tag = referred(&mut bench, 1, "");
+    let asked = bench.dum.application().asked[0];
+    assert_eq!(subscribe(&mut bench, (&tag, 2), "refer;id=1", Some(600)), (200, Some(600)));
+    assert_eq!(told(&mut bench, 200), said("refer;id=1", "active;expires=600", "SIP/2.0 100 Trying"));
+    // What is told meanwhile makes it no shorter.
+    bench.run(Duration::from_secs(100));
+    bench.with(|_, dum| asked.notify(dum, 180)).unwrap();
+    assert_eq!(told(&mut bench, 200), said("refer;id=1", "active;expires=500", "SIP/2.0 180 Ringing"));
+    // Another id is another one's; none means the only one that there is.
+    for (cseq, event) in [(3, "refer;id=9"), (4, "refer;id=x"), (5, "refer;id=4294967296")] {
+        assert_eq!(subscribe(&mut bench, (&tag, cseq), event, Some(60)), (481, None), "{event}");
+    }
+    assert_eq!(subscribe(&mut bench, (&tag, 6), "refer", None), (200, Some(180)));
+    assert_eq!(told(&mut bench, 200), said("refer;id=1", "active;expires=180", "SIP/2.0 180 Ringing"));
+    // One that comes late is out of order.
+    assert_eq!(subscribe(&mut bench, (&tag, 5), "refer;id=1", Some(0)).0, 500);
+    assert_eq!(subscribe(&mut bench, (&tag, 7), "refer;id=1", Some(0)), (200, Some(0)));
+    assert_eq!(told(&mut bench, 200), said("refer;id=1", "terminated;reason=timeout", "SIP/2.0 180 Ringing"));
+    assert_eq!(bench.with(|_, dum| asked.notify(dum, 200)), Err(SessionError::Ended(UsageEnded)));
+    assert_eq!(bench.dum.counts(), Counts::default());
+    assert_eq!(subscribe(&mut bench, (&tag, 8), "refer;id=1", Some(60)), (481, None));
+    bench.nothing_sent();
+}
+
+/// RFC 3515 §2.4.4: REFER is the only way to make one.
+#[test]
+fn no_subscribe_makes_one() {
+    let mut bench = bench();
+    assert_eq!(subscribe(&mut bench, ("", 1), "refer", Some(60)), (403, None));
+    assert_eq!(subscribe(&mut bench, ("", 2), "refer;id=1", Some(60)), (403, None));
+    assert_eq!(subscribe(&mut bench, ("unknown", 3), "refer;id=1", Some(60)), (481, None));
+    assert_eq!(bench.dum.counts(), Counts::default());
+}
+
+#[test]
+fn of_several_in_a_dialog_each_is_known_by_its_id() {
+    let mut bench = with_room(2);
+    let tag = referred(&mut bench, 1, "");
+    // A second transfer does not begin in the dialog of another: those of a call are many.
+    let mut msg = request(&Method::Refer, 2, &tag);
+    msg.set(h::REFER_TO, "<sip:dave@d>");
+    bench.ask(2, msg.clone());
+    assert_eq!(bench.response().1.status(), Some(481));
+    let second = Arc::new(msg);
+    let dialog = bench.dum.application().asked[0];
+    bench.with(|_, dum| {
+        let dialog = dum.core.server_refers.get(dialog).unwrap().dialog;
+        let transaction = stack::tu::testing::Harness::server(2);
+        server::request(dum, dialog, None, crate::dispatch::Request { transaction, msg: second });
+    });
+    let second = bench.dum.application().asked[1];
+    // As long as it is not answered it is not there.
+    assert_eq!(subscribe(&mut bench, (&tag, 3), "refer;id=2", Some(60)), (500, None));
+    bench.with(|_, dum| second.accept(dum)).unwrap();
+    assert_eq!(bench.response().1.status(), Some(202));
+    assert_eq!(told(&mut bench, 200).0, "refer;id=2");
+    assert_eq!(subscribe(&mut bench, (&tag, 4), "refer", Some(60)), (481, None), "which one?");
+    assert_eq!(subscribe(&mut bench, (&tag, 5), "refer;id=1", Some(0)), (200, Some(0)));
+    assert_eq!(told(&mut bench, 200), said("refer;id=1", "terminated;reason=timeout", "SIP/2.0 100 Trying"));
+    assert_eq!(bench.dum.counts().refers, 1);
+    bench.with(|_, dum| second.notify(dum, 200)).unwrap();
+    assert_eq!(told(&mut bench, 200), said("refer;id=2", "terminated;reason=noresource", "SIP/2.0 200 OK"));
+    assert_eq!(bench.dum.counts(), Counts::default());
+}
+
+#[test]
+fn it_ends_by_itself_when_nobody_prolongs_it_or_listens() {
+    let mut bench = bench();
+    let tag = referred(&mut bench, 1, "");
+    assert_eq!(subscribe(&mut bench, (&tag, 2), "refer;id=1", Some(30)), (200, Some(30)));
+    told(&mut bench, 200);
+    bench.run(Duration::from_secs(29));
+    bench.nothing_sent();
+    bench.run(Duration::from_secs(2));
+    assert_eq!(told(&mut bench, 200), said("refer;id=1", "terminated;reason=timeout", "SIP/2.0 100 Trying"));
+    assert_eq!(bench.dum.counts(), Counts::default());
+    // RFC 6665 §4.2.2: any refusal of a NOTIFY says so.
+    referred(&mut bench, 1, "");
+    let asked = bench.dum.application().asked[1];
+    bench.with(|_, dum| asked.notify(dum, 183)).unwrap();
+    assert_eq!(told(&mut bench, 403).2, "SIP/2.0 183 Session Progress");
+    assert_eq!(bench.dum.counts(), Counts::default());
+}
+
+/// A REFER of ours that was accepted, and its handle.
+fn accepted(bench: &mut Bench<App>) -> (Handle<ClientRefer>, Message) {
+    let (transaction, msg) = refer(bench, |_| {}).unwrap();
+    let Some(crate::usage::Usage::ClientRefer(handle)) =
+        bench.with(|_, dum| dum.core.clients.get(&transaction).copied())
+    else {
+        panic!("a REFER is under way");
+    };
+    assert_eq!(bench.with(|_, dum| handle.refresh(dum)), Err(SessionError::NotNow));
+    assert_eq!(bench.with(|_, dum| handle.end(dum)), Err(SessionError::NotNow));
+    bench.respond(transaction, &msg, 202);
+    (handle, msg)
+}
+
+/// The SUBSCRIBE that was sent: CSeq, Event and Expires.
+fn subscribes(bench: &mut Bench<App>) -> ((ClientTransaction, Message), (u32, String, u32)) {
+    let (transaction, msg) = bench.request();
+    assert_eq!(msg.method(), Some(Method::Subscribe));
+    let event = String::from_utf8_lossy(msg.raw_values("Event").next().unwrap()).into_owned();
+    let shown = (msg.header(h::CSEQ).unwrap().number, event, msg.header(h::EXPIRES).unwrap().0);
+    ((transaction, msg), shown)
+}
+
+fn grant(bench: &mut Bench<App>, (transaction, msg): &(ClientTransaction, Message), seconds: u32) {
+    let mut response = msg.make_response(200, None, None);
+    response.set(h::EXPIRES, &seconds);
+    bench.event(TuEvent::Response { transaction: *transaction, msg: response.into() });
+}
+
+#[test]
+fn what_we_asked_for_is_prolonged_and_ended() {
+    let mut bench = bench();
+    let (handle, msg) = accepted(&mut bench);
+    assert_eq!(notify(&mut bench, &msg, ("one", 1), "refer;id=1", "active;expires=60"), 200);
+    bench.with(|_, dum| handle.refresh(dum)).unwrap();
+    let (sent, shown) = subscribes(&mut bench);
+    assert_eq!(shown, (2, "refer;id=1".into(), 3600));
+    assert_eq!(sent.1.request_uri().unwrap().to_string(), "sip:bob@192.0.2.9");
+    // One at a time.
+    bench.with(|_, dum| handle.refresh(dum)).unwrap();
+    bench.nothing_sent();
+    grant(&mut bench, &sent, 600);
+    bench.run(Duration::from_secs(500));
+    assert_eq!(heard(&mut bench), ["accepted", "100"]);
+    bench.with(|_, dum| handle.end(dum)).unwrap();
+    let (sent, shown) = subscribes(&mut bench);
+    assert_eq!(shown, (3, "refer;id=1".into(), 0));
+    assert_eq!(bench.with(|_, dum| (handle.end(dum), handle.refresh(dum))), (Ok(()), Err(SessionError::NotNow)));
+    grant(&mut bench, &sent, 0);
+    assert_eq!(heard(&mut bench), [""; 0]);
+    assert_eq!(notify(&mut bench, &msg, ("one", 2), "refer;id=1", "terminated;reason=timeout"), 200);
+    assert_eq!(
+        (heard(&mut bench), bench.dum.counts()),
+        (vec!["200".into(), "ended Some(200)".into()], Counts::default())
+    );
+    let ended = SessionError::Ended(UsageEnded);
+    assert_eq!(bench.with(|_, dum| (handle.refresh(dum), handle.end(dum))), (Err(ended), Err(ended)));
+    bench.nothing_sent();
+}
+
+#[test]
+fn it_is_over_when_the_peer_says_nothing_or_knows_nothing_of_it() {
+    // What the SUBSCRIBE is answered with, whether it was to end it, and what becomes of it.
+    for (code, ending, lasts) in [
+        (481, false, false),
+        (403, false, false),
+        (503, false, true),
+        (503, true, false),
+        (200, true, true),
+        (200, false, true),
+    ] {
+        let mut bench = bench();
+        let (handle, msg) = accepted(&mut bench);
+        assert_eq!(notify(&mut bench, &msg, ("one", 1), "refer;id=1", "active;expires=20"), 200);
+        bench.with(|_, dum| if ending { handle.end(dum) } else { handle.refresh(dum) }).unwrap();
+        let (sent, _) = subscribes(&mut bench);
+        bench.respond(sent.0, &sent.1, code);
+        assert_eq!(bench.dum.counts().refers, usize::from(lasts), "{code} {ending}");
+        // Not prolonged it ends when it would have; what was to end has 64·T1 for its last NOTIFY.
+        bench.run(Duration::from_secs(if ending { 33 } else { 21 }));
+        assert_eq!(heard(&mut bench), ["accepted", "100", "ended Some(100)"], "{code} {ending}");
+        assert_eq!(bench.dum.counts(), Counts::default());
+    }
+}
+
+#[test]
+fn a_peer_whose_events_have_no_id_is_asked_without_one() {
+    let mut bench = bench();
+    let (handle, msg) = accepted(&mut bench);
+    assert_eq!(notify(&mut bench, &msg, ("one", 1), "refer", "active;expires=60"), 200);
+    bench.with(|_, dum| handle.refresh(dum)).unwrap();
+    assert_eq!(subscribes(&mut bench).1.1, "refer");
+}
+
+#[test]
+fn a_challenge_leaves_the_id_as_it_is() {
+    let mut bench = bench();
+    let (handle, msg) = accepted(&mut bench);
+    assert_eq!(notify(&mut bench, &msg, ("one", 1), "refer;id=1", "active;expires=60"), 200);
+    bench.with(|_, dum| handle.refresh(dum)).unwrap();
+    let ((transaction, subscribe), _) = subscribes(&mut bench);
+    let mut challenge = subscribe.make_response(401, None, None);
+    challenge.push_back(h::WWW_AUTHENTICATES, &Challenge::new("example.com", "n1", Algorithm::MD5).to_auth());
+    bench.event(TuEvent::Response { transaction, msg: challenge.into() });
+    let (again, shown) = subscribes(&mut bench);
+    assert_eq!((shown.0, shown.1.as_str()), (3, "refer;id=1"));
+    assert!(again.1.exists(h::AUTHORIZATIONS));
+    grant(&mut bench, &again, 300);
+    bench.run(Duration::from_secs(299));
+    assert_eq!(notify(&mut bench, &msg, ("one", 2), "refer;id=1", "terminated;reason=noresource"), 200);
+    assert_eq!(heard(&mut bench), ["accepted", "100", "200", "ended Some(200)"]);
+}
