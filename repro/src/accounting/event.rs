@@ -5,7 +5,7 @@ use crate::proxy::Target;
 use crate::routing::trunk::Trunk;
 use rutil::Time;
 use stack::contents::event::reg_info::Event as RegistrationEvent;
-use stack::header::{HeaderError, Method, NameAddr, h, p};
+use stack::header::{Method, NameAddr, One, h, p};
 use stack::message::Message;
 use stack::transport::Flow;
 use std::sync::Arc;
@@ -122,11 +122,29 @@ pub(super) fn short(text: &str) -> Box<str> {
     format!("{}{CUT}", text.get(..end.unwrap_or(0)).unwrap_or_default()).into()
 }
 
-fn address(header: Result<NameAddr<'_>, HeaderError>) -> (Box<str>, Box<str>) {
-    match header {
+/// URI and tag of From or To.
+fn address(msg: &Message, header: One<NameAddr<'static>>) -> (Box<str>, Box<str>) {
+    if let Some((uri, tag)) = msg.raw_values(header.id.name()).next().and_then(plain_address) {
+        return (short(uri), short(tag));
+    }
+    match msg.header(header) {
         Ok(named) => (short(&named.uri.to_string()), short(named.param(p::TAG).unwrap_or_default())),
         Err(_) => Default::default(),
     }
+}
+
+/// The same for what nearly all send, `"name" <uri>;tag=value`, without taking it apart: each call has four of them.
+fn plain_address(value: &[u8]) -> Option<(&str, &str)> {
+    let text = std::str::from_utf8(value).ok()?;
+    let unnamed = match text.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"').filter(|(name, _)| !name.contains('\\'))?.1,
+        None => text,
+    };
+    let (name, rest) = unnamed.split_once('<')?;
+    let (uri, params) = rest.split_once('>')?;
+    let tag = if params.is_empty() { params } else { params.strip_prefix(";tag=")? };
+    let plain = !name.contains('"') && !tag.contains([';', '"', ' ', '\t', '\r', '\n']);
+    plain.then_some((uri, tag))
 }
 
 fn call_id(msg: &Message) -> Box<str> {
@@ -143,14 +161,14 @@ impl Account {
     pub(crate) fn of(request: &Message, now: Time, peer: Option<&str>) -> Option<Account> {
         match (request.method()?, request.has_to_tag()) {
             (Method::Invite, false) => {
-                let (from, from_tag) = address(request.header(h::FROM));
+                let (from, from_tag) = address(request, h::FROM);
                 let diversions = request.raw_values("Diversion").take(MOST_DIVERSIONS);
                 Some(Account::Invite(Arc::new(Call {
                     at: now,
                     call_id: call_id(request),
                     from,
                     from_tag,
-                    to: address(request.header(h::TO)).0,
+                    to: address(request, h::TO).0,
                     request_uri: short(&String::from_utf8_lossy(request.request_uri_text())),
                     source: request.source().map(|source| source.flow),
                     user: None,
@@ -159,8 +177,7 @@ impl Account {
                 })))
             }
             (Method::Bye, true) => {
-                let ((from, from_tag), (to, to_tag)) =
-                    (address(request.header(h::FROM)), address(request.header(h::TO)));
+                let ((from, from_tag), (to, to_tag)) = (address(request, h::FROM), address(request, h::TO));
                 let (call_id, reason) = (call_id(request), reason_of(request));
                 let bye = Bye { at: now, call_id, from, from_tag, to, to_tag, reason };
                 Some(Account::Bye(Box::new(bye)))
@@ -188,5 +205,32 @@ impl From<&Target> for Destination {
 
 /// The tag of who has answered.
 pub(crate) fn to_tag(response: &Message) -> Box<str> {
-    address(response.header(h::TO)).1
+    address(response, h::TO).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(from: &str) -> (Box<str>, Box<str>) {
+        address(&Message::parse(format!("BYE sip:a SIP/2.0\r\nFrom: {from}\r\n\r\n").as_bytes()).unwrap(), h::FROM)
+    }
+
+    #[test]
+    fn an_address_is_told_however_it_is_written() {
+        for from in [
+            "<sip:a@b>;tag=1",
+            "A <sip:a@b>;tag=1",
+            "\"A <x> B\" <sip:a@b>;tag=1",
+            "\"A \\\" <x>\" <sip:a@b>;tag=1",
+            "<sip:a@b>;x=\";tag=2\";tag=1",
+            "<sip:a@b>;tag=1;x=y",
+            "<sip:a@b> ; TAG = 1",
+            "sip:a@b;tag=1",
+        ] {
+            assert_eq!(of(from), ("sip:a@b".into(), "1".into()), "{from}");
+        }
+        assert_eq!(of("<sip:a@b>"), ("sip:a@b".into(), "".into()));
+        assert_eq!(of("<sip:a@b"), ("".into(), "".into()));
+    }
 }

@@ -1,14 +1,14 @@
 //! Events as lines: one JSON object each. What is not known is left out.
 
 use super::event::{Bye, CUT, Call, Destination, Entry, Event};
-use super::sessions::{Session, Sessions};
+use super::sessions::{Ended, Session, Sessions};
 use crate::location::{Binding, By};
 use rutil::Time;
 use serde::Serialize;
 use stack::contents::event::reg_info::Event as RegistrationEvent;
 use stack::header::Date;
 use stack::transport::Flow;
-use stack::uri::{SipUri, Uri};
+use stack::uri::{Host, SipUri, Uri};
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
@@ -86,8 +86,24 @@ struct Registration<'a> {
 pub(crate) fn timestamp(at: Time, epoch: Duration) -> String {
     let since = epoch + at.since(Time::ZERO);
     let Date { year, month, day, hour, minute, second } = Date::from_unix(since.as_secs());
-    let millis = since.subsec_millis();
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    // Digit by digit: this stands some five times in the lines of a call.
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    digits(&mut text[..4], year);
+    digits(&mut text[5..7], month.into());
+    digits(&mut text[8..10], day.into());
+    digits(&mut text[11..13], hour.into());
+    digits(&mut text[14..16], minute.into());
+    digits(&mut text[17..19], second.into());
+    digits(&mut text[20..23], u16::try_from(since.subsec_millis()).unwrap_or(999));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Fills `places` with the last digits of a number.
+fn digits(places: &mut [u8], mut number: u16) {
+    for place in places.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -96,8 +112,9 @@ fn millis(duration: Duration) -> u64 {
 
 /// A text with URIs, each alone or in angle brackets, without the passwords that they may have.
 fn shown(text: &str) -> Cow<'_, str> {
-    if text.matches(':').nth(1).is_none() {
-        // The scheme has a colon as well.
+    // The scheme has a colon as well, and a password one before it and an `@` behind it.
+    let more = text.match_indices(':').nth(1).and_then(|(at, _)| text.get(at..));
+    if more.is_none_or(|more| !more.contains('@') && !more.ends_with(CUT)) {
         return text.into();
     }
     let mut shown = String::with_capacity(text.len());
@@ -137,7 +154,8 @@ fn write_piece(piece: &str, behind: &str, shown: &mut String) {
 }
 
 fn place(flow: &Flow) -> String {
-    format!("{}:{}", flow.kind.as_param(), flow.peer)
+    // A host writes an address faster than the standard library does.
+    format!("{}:{}:{}", flow.kind.as_param(), Host::from(flow.peer.ip()), flow.peer.port())
 }
 
 /// Puts lines together, with what is known of the sessions that stand.
@@ -176,6 +194,8 @@ impl Lines {
             }
         };
         match written {
+            // One that says nothing new has no line.
+            Ok(()) if text.len() == before => {}
             Ok(()) => text.push(b'\n'),
             Err(error) => {
                 text.truncate(before);
@@ -190,7 +210,9 @@ impl Lines {
     fn ended(&mut self, bye: &Bye, code: u16, epoch: Duration, text: &mut Vec<u8>) -> serde_json::Result<()> {
         let ended = self.sessions.end(bye);
         let mut line = match &ended {
-            Some((Session { call, to_tag, answered, destination }, by_caller)) => {
+            Ended::Again => return Ok(()),
+            Ended::Session(session, by_caller) => {
+                let Session { call, to_tag, answered, destination } = &**session;
                 let mut line = of_call("session_ended", call, destination.as_ref(), (bye.at, epoch));
                 line.parties = Some(parties(call, to_tag));
                 line.answered_at = Some(timestamp(*answered, epoch));
@@ -199,7 +221,7 @@ impl Lines {
                 line.hung_up = Some(if *by_caller { "caller" } else { "callee" });
                 line
             }
-            None => Line {
+            Ended::Unknown => Line {
                 event: "session_ended",
                 time: timestamp(bye.at, epoch),
                 call_id: Some(&bye.call_id),

@@ -153,8 +153,9 @@ impl Writer {
             while self.text.len() < AT_ONCE
                 && let Some(entry) = self.inbox.pop()
             {
+                let before = self.text.len();
                 self.lines.write(*entry, epoch, &mut self.text);
-                self.count += 1;
+                self.count += u64::from(self.text.len() > before);
             }
             if self.text.is_empty() || !self.write(wall) {
                 break;

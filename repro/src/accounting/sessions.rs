@@ -7,7 +7,9 @@ use super::event::{Bye, Call, Destination};
 use hashlink::LinkedHashMap;
 use rutil::hash::Keyed;
 use rutil::{Rng, Time};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Most sessions.
 const MOST_SESSIONS: usize = 100_000;
@@ -15,6 +17,12 @@ const MOST_SESSIONS: usize = 100_000;
 const MOST_OCTETS: usize = 128 << 20;
 /// What a session costs beside its texts.
 const OVERHEAD: usize = 512;
+
+/// How long another BYE of a session that has ended is none: both sides hang up at once. A transaction lasts as long
+/// (RFC 3261 §17.1.2.2).
+const CROSSING: Duration = Duration::from_secs(32);
+/// Most sessions whose end is remembered.
+const MOST_OVER: usize = 65_536;
 
 /// A session that stands.
 #[derive(Debug)]
@@ -25,9 +33,22 @@ pub(super) struct Session {
     pub(super) destination: Option<Destination>,
 }
 
+/// What a BYE ends.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// This session; and whether its caller has sent the BYE.
+    Session(Box<Session>, bool),
+    /// One that has ended a moment ago.
+    Again,
+    /// One that nothing is known of.
+    Unknown,
+}
+
 /// Those that stand, the oldest first, by Call-ID and the tags of caller and callee.
 pub(super) struct Sessions {
     by_dialog: LinkedHashMap<Box<str>, Session, Keyed>,
+    /// When those have ended that ended last, by the hash of their names.
+    over: LinkedHashMap<u64, Time, Keyed>,
     octets: usize,
     most: usize,
     most_octets: usize,
@@ -52,8 +73,9 @@ fn key(call_id: &str, caller: &str, callee: &str) -> Box<str> {
 
 impl Sessions {
     pub(super) fn new(rng: &mut Rng) -> Self {
-        let by_dialog = LinkedHashMap::with_hasher(Keyed::new(rng));
-        Sessions { by_dialog, octets: 0, most: MOST_SESSIONS, most_octets: MOST_OCTETS }
+        let hasher = Keyed::new(rng);
+        let (by_dialog, over) = (LinkedHashMap::with_hasher(hasher.clone()), LinkedHashMap::with_hasher(hasher));
+        Sessions { by_dialog, over, octets: 0, most: MOST_SESSIONS, most_octets: MOST_OCTETS }
     }
 
     pub(super) fn begin(&mut self, session: Session) {
@@ -66,15 +88,26 @@ impl Sessions {
         }
     }
 
-    /// The session that a BYE ends, if it is known, and whether its caller has sent it.
-    pub(super) fn end(&mut self, bye: &Bye) -> Option<(Session, bool)> {
-        let mut take = |caller, callee| {
-            let session = self.by_dialog.remove(&key(&bye.call_id, caller, callee))?;
-            self.octets -= session.octets();
-            Some(session)
-        };
-        let by_caller = take(&bye.from_tag, &bye.to_tag).map(|session| (session, true));
-        by_caller.or_else(|| take(&bye.to_tag, &bye.from_tag).map(|session| (session, false)))
+    /// The session that a BYE ends.
+    pub(super) fn end(&mut self, bye: &Bye) -> Ended {
+        let keys = [(&bye.from_tag, &bye.to_tag), (&bye.to_tag, &bye.from_tag)];
+        let keys = keys.map(|(caller, callee)| key(&bye.call_id, caller, callee));
+        while self.over.front().is_some_and(|(_, at)| bye.at.since(*at) > CROSSING) || self.over.len() > MOST_OVER {
+            self.over.pop_front();
+        }
+        let hashes = [0, 1].map(|side: usize| self.by_dialog.hasher().hash_one(&keys[side]));
+        for ((key, hash), by_caller) in keys.iter().zip(hashes).zip([true, false]) {
+            if let Some(session) = self.by_dialog.remove(key) {
+                self.octets -= session.octets();
+                self.over.insert(hash, bye.at);
+                return Ended::Session(Box::new(session), by_caller);
+            }
+        }
+        if hashes.iter().any(|hash| self.over.contains_key(hash)) {
+            return Ended::Again;
+        }
+        self.over.insert(hashes[0], bye.at);
+        Ended::Unknown
     }
 
     pub(super) fn len(&self) -> usize {
@@ -95,22 +128,43 @@ mod tests {
         Bye { call_id: call_id.into(), from_tag: from.into(), to_tag: to.into(), ..Bye::default() }
     }
 
+    /// Whether its caller has sent the BYE that ends it; none when it ends nothing.
+    fn by_caller(ended: &Ended) -> Option<bool> {
+        if let Ended::Session(_, by_caller) = ended { Some(*by_caller) } else { None }
+    }
+
     #[test]
     fn either_side_ends_it_once_and_nobody_else() {
         let mut sessions = Sessions::new(&mut Rng::from_seed(1));
         sessions.begin(session("1"));
         sessions.begin(session("2"));
-        assert!(sessions.end(&bye("1", "a", "x")).is_none() && sessions.end(&bye("3", "a", "b")).is_none());
-        assert_eq!(sessions.end(&bye("1", "a", "b")).map(|(_, by_caller)| by_caller), Some(true));
-        assert_eq!(sessions.end(&bye("2", "b", "a")).map(|(_, by_caller)| by_caller), Some(false));
-        assert!(sessions.end(&bye("1", "a", "b")).is_none() && sessions.len() == 0);
+        assert!(matches!(sessions.end(&bye("1", "a", "x")), Ended::Unknown));
+        assert!(matches!(sessions.end(&bye("3", "a", "b")), Ended::Unknown));
+        assert_eq!(by_caller(&sessions.end(&bye("1", "a", "b"))), Some(true));
+        assert_eq!(by_caller(&sessions.end(&bye("2", "b", "a"))), Some(false));
+        assert!(matches!(sessions.end(&bye("1", "a", "b")), Ended::Again) && sessions.len() == 0);
+    }
+
+    #[test]
+    fn two_who_hang_up_at_once_end_it_once() {
+        let mut sessions = Sessions::new(&mut Rng::from_seed(1));
+        sessions.begin(session("1"));
+        let at = |seconds: u64, bye| Bye { at: Time::from_millis(seconds * 1000), ..bye };
+        assert_eq!(by_caller(&sessions.end(&at(1, bye("1", "b", "a")))), Some(false));
+        assert!(matches!(sessions.end(&at(1, bye("1", "a", "b"))), Ended::Again));
+        // Of one that nothing is known of there is one line too.
+        assert!(matches!(sessions.end(&at(2, bye("2", "b", "a"))), Ended::Unknown));
+        assert!(matches!(sessions.end(&at(3, bye("2", "a", "b"))), Ended::Again));
+        assert!(matches!(sessions.end(&at(34, bye("1", "a", "b"))), Ended::Unknown), "it is long over");
+        assert_eq!(sessions.over.len(), 2);
     }
 
     #[test]
     fn the_oldest_is_forgotten() {
         let mut sessions = Sessions { most: 2, ..Sessions::new(&mut Rng::from_seed(1)) };
         ["1", "2", "3"].into_iter().for_each(|call_id| sessions.begin(session(call_id)));
-        assert!(sessions.end(&bye("1", "a", "b")).is_none() && sessions.end(&bye("2", "a", "b")).is_some());
+        let ended = ["1", "2"].map(|call_id| by_caller(&sessions.end(&bye(call_id, "a", "b"))));
+        assert_eq!(ended, [None, Some(true)]);
         assert_eq!(sessions.len(), 1);
     }
 
@@ -128,8 +182,8 @@ mod tests {
         [1, 1, 2, 3, 4].into_iter().for_each(|id| begin(&mut sessions, id, 1_000));
         assert_eq!(sessions.len(), 4);
         begin(&mut sessions, 5, 7_000);
-        assert!(sessions.end(&bye("3", "a", "b")).is_none() && sessions.end(&bye("4", "a", "b")).is_some());
-        assert!(sessions.end(&bye("5", "a", "b")).is_some());
+        let ended = ["3", "4", "5"].map(|call_id| by_caller(&sessions.end(&bye(call_id, "a", "b"))));
+        assert_eq!(ended, [None, Some(true), Some(true)]);
         assert_eq!((sessions.len(), sessions.octets), (0, 0));
     }
 }

@@ -163,10 +163,14 @@ fn shared(cluster: &Cluster, to: &mut Exposition) {
         family.add(&[("node", &node.name())], u8::from(node.is_alive()));
     }
     for (name, help, count) in [
-        ("repro_cluster_written_total", "Changes of bindings that were written.", &counts.written),
+        ("repro_cluster_written_total", "Changes of bindings and publications that were written.", &counts.written),
         ("repro_cluster_taken_over_total", "Changes of other nodes that were taken over.", &counts.taken_over),
         ("repro_cluster_refused_total", "Changes that came too late: another node had a later one.", &counts.refused),
-        ("repro_cluster_restored_total", "Bindings that were written again: Redis had lost them.", &counts.restored),
+        (
+            "repro_cluster_restored_total",
+            "Bindings and publications that were written again: Redis had lost them.",
+            &counts.restored,
+        ),
         ("repro_cluster_lost_total", "How often Redis could not be reached any more.", &counts.lost),
     ] {
         to.counter(name, help).add(&[], count.load(Ordering::Relaxed));

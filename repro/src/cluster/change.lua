@@ -41,7 +41,8 @@ for i = 5, #ARGV, 6 do
   if kind == 'restore' then
     if not old or old.version < cseq then at = write(field, cseq, true, expires, json) end
   elseif kind == 'forget' then
-    if bound and old.call == call and old.cseq == cseq then at = change(field, 'g', old.expires, call, cseq, '') end
+    -- What was told last may not have come here.
+    if bound and old.call == call and old.cseq <= cseq then at = change(field, 'g', old.expires, call, cseq, '') end
   elseif old and old.call == call and old.cseq >= cseq then
     -- The very same once more changes nothing.
     local same = old.cseq == cseq and bound == (kind == 'put')

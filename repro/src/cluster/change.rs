@@ -14,6 +14,7 @@
 //! Versions are microseconds of the Redis server's clock, or one more than the last where that is later: of two states of a
 //! contact the one with the higher version holds, at every node and whatever came first.
 
+use crate::events::Published;
 use crate::location::Binding;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
@@ -47,6 +48,11 @@ pub enum What {
     Forget,
     /// The others knew it, and it is not there any more: as it was, unless there is something later.
     Restore(Box<Binding>),
+    /// A publication, of which the name is the Call-ID and the turn the CSeq number. Refused when its next turn was there
+    /// before.
+    Publish(Box<Published>),
+    /// The others knew it by this version, and it is not there any more.
+    Republish(Box<Published>, u64),
 }
 
 /// Names a contact within its address-of-record: a flow by its device and number, any other by its URI.

@@ -10,6 +10,7 @@
 mod change;
 pub mod command;
 mod node;
+mod published;
 mod secret;
 pub mod sharer;
 
@@ -51,13 +52,13 @@ pub struct Written {
 /// What is counted.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Changes that were written.
+    /// Changes that were written, of bindings and of what is published.
     pub written: AtomicU64,
     /// Changes of others that were taken over.
     pub taken_over: AtomicU64,
     /// Changes that were refused: another node had a later one.
     pub refused: AtomicU64,
-    /// Bindings that were written again because Redis had lost them.
+    /// Bindings and publications that were written again because Redis had lost them.
     pub restored: AtomicU64,
     /// How often Redis could not be reached any more.
     pub lost: AtomicU64,
@@ -157,7 +158,7 @@ impl Cluster {
     /// Says whether it stands by.
     pub fn set_passive(&self, passive: bool) {
         self.passive.store(passive, Ordering::Relaxed);
-        self.bell.get().into_iter().for_each(|ring| ring());
+        self.ring();
     }
 
     /// How many REGISTERs wait.
@@ -222,8 +223,13 @@ impl Cluster {
 
     fn send(&self, job: Job) -> Result<(), NotKept> {
         self.jobs.try_send(job).map_err(|_| NotKept::Full)?;
-        self.bell.get().into_iter().for_each(|ring| ring());
+        self.ring();
         Ok(())
+    }
+
+    /// Wakes whoever writes.
+    pub(crate) fn ring(&self) {
+        self.bell.get().into_iter().for_each(|ring| ring());
     }
 }
 

@@ -7,6 +7,7 @@
 use super::change::{Change, PARTS, Value, What, part_of};
 use super::command::{Command, Entry, Posts, Reply, Script, tell};
 use super::{Cluster, Job, field};
+use crate::events::Resource;
 use crate::location::{Binding, Notation, Read};
 use crate::provisioning::one_line;
 use crate::proxy::Server;
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 /// Most changes that are written at the same time.
 const MOST_AT_ONCE: usize = 256;
+/// Most publications that are written with them.
+const MOST_PUBLISHED: usize = 64;
 /// Partitions that are read at the same time, after a connection.
 const READS_AT_ONCE: u16 = 16;
 /// How often a partition is read when there was no trouble: a change that was published and not heard is found in minutes.
@@ -31,20 +34,20 @@ const MOST_GONE: usize = 16_384;
 
 /// The machine.
 pub struct Sharer {
-    cluster: Arc<Cluster>,
-    server: Server,
-    notation: Notation,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) server: Server,
+    pub(super) notation: Notation,
     /// How all keys begin.
     name: String,
     jobs: Receiver<Job>,
     /// What the machine itself has to write.
-    own: VecDeque<Job>,
+    pub(super) own: VecDeque<Job>,
     /// What it has to write when Redis takes something again.
     later: VecDeque<Job>,
     /// The first of the next batch.
     next: Option<Job>,
     sent: Vec<Job>,
-    connected_at: Time,
+    pub(super) connected_at: Time,
     /// The next partition to be read.
     part: u16,
     /// All partitions were read since the connection.
@@ -59,7 +62,13 @@ pub struct Sharer {
     /// Something could not be written or read, and nothing could since.
     failing: bool,
     /// As [`Cluster::is_passive`] was at the last look.
-    passive: bool,
+    pub(super) passive: bool,
+    /// Which nodes live which life, as of their last sign of life.
+    pub(super) lives: Vec<(Box<str>, bool, u64)>,
+    /// No sign of life was seen since the connection.
+    pub(super) is_first_beat: bool,
+    /// A node is back: what was passed over of it is read soon.
+    is_back: bool,
 }
 
 impl Sharer {
@@ -92,6 +101,9 @@ impl Sharer {
             hasher,
             full: false,
             failing: false,
+            lives: Vec::new(),
+            is_first_beat: true,
+            is_back: false,
         }
     }
 
@@ -117,12 +129,18 @@ impl Sharer {
 
     /// There is a connection, and the channel is heard: changes are taken, and everything is read.
     pub fn on_connected(&mut self, now: Time) {
-        (self.connected_at, self.read_at, self.synced) = (now, now, false);
+        self.connected_at = now;
+        self.is_first_beat = true;
         self.own.append(&mut self.later);
+        self.read_all(now);
+        self.cluster.set_connected(true);
+    }
+
+    fn read_all(&mut self, now: Time) {
+        (self.read_at, self.synced, self.is_back) = (now, false, false);
         // Nodes that begin together begin at different places: what is lost is restored once.
         self.part = part_of(self.cluster.own().node);
         self.begin_round(now);
-        self.cluster.set_connected(true);
     }
 
     /// The connection is gone. Who waits is refused; what could not be written is found when everything is read again.
@@ -186,13 +204,16 @@ impl Sharer {
         }
         let mut aors: HashSet<Box<str>> = HashSet::with_hasher(self.hasher.clone());
         let mut commands = Vec::new();
-        while self.sent.len() < MOST_AT_ONCE {
+        while self.sent.len() < MOST_AT_ONCE + MOST_PUBLISHED {
+            let for_others = self.sent.len() < MOST_AT_ONCE;
             let from_outside = || {
                 let job = self.jobs.try_recv().ok()?;
                 self.cluster.taken(&job);
                 Some(job)
             };
-            let Some(mut job) = self.next.take().or_else(|| self.own.pop_front()).or_else(from_outside) else { break };
+            let first = self.next.take();
+            let first = first.or_else(|| for_others.then(|| self.own.pop_front().or_else(from_outside)).flatten());
+            let Some(mut job) = first.or_else(|| self.next_untold()) else { break };
             // What belongs to one comes one after the other.
             if !aors.insert(job.aor.clone()) {
                 self.next = Some(job);
@@ -211,7 +232,7 @@ impl Sharer {
 
     /// What the script gets; changes that cannot be told are left out.
     fn arguments(&self, job: &mut Job) -> Vec<String> {
-        let (own, most) = (self.cluster.own(), self.server.location().limits().contacts);
+        let (own, most) = (self.cluster.own(), self.most_of(&job.aor));
         let mut args = vec![String::from(&*job.aor), self.channel(), own.node.to_owned(), most.to_string()];
         job.changes.retain(|Change { field, call_id, cseq, what, .. }| {
             let call_id = call_id.replace('\n', " ");
@@ -226,6 +247,15 @@ impl Sharer {
                             let version = binding.version();
                             ("restore", version, expires, format!("{version} {expires} b {cseq} {call_id}\n{json}"))
                         }
+                    }
+                }
+                What::Publish(published) | What::Republish(published, _) => {
+                    let Some((json, expires)) = published.write(self.notation.epoch) else { return false };
+                    match what {
+                        What::Republish(_, version) => {
+                            ("restore", *version, expires, format!("{version} {expires} b {cseq} {call_id}\n{json}"))
+                        }
+                        _ => ("put", u64::from(*cseq), expires, json),
                     }
                 }
             };
@@ -251,7 +281,7 @@ impl Sharer {
                     }
                     _ => {
                         self.failing &= told.is_empty();
-                        self.on_kept(&job, &told);
+                        self.on_kept(&job, &told, now);
                         None
                     }
                 },
@@ -277,7 +307,8 @@ impl Sharer {
             match what {
                 What::Put(binding) => self.server.location().withdraw(&job.aor, binding, now),
                 What::Remove => {}
-                What::Restore(_) | What::Forget => continue,
+                // What is published goes out again when all of it is compared.
+                What::Restore(_) | What::Forget | What::Publish(_) | What::Republish(..) => continue,
             }
             if let Some(before) = before {
                 self.take_over(&job.aor, (field, before.version()), Some((**before).clone()), now);
@@ -286,7 +317,7 @@ impl Sharer {
     }
 
     /// `versions` are those that stand now, for each change; 0 where there was nothing to do.
-    fn on_kept(&self, job: &Job, versions: &[String]) {
+    fn on_kept(&self, job: &Job, versions: &[String], now: Time) {
         for (change, version) in job.changes.iter().zip(versions) {
             let version = version.parse().unwrap_or(0);
             if version == 0 {
@@ -297,8 +328,15 @@ impl Sharer {
                     self.server.location().acknowledge(&job.aor, binding, version);
                     &self.cluster.counts.written
                 }
-                What::Restore(_) => &self.cluster.counts.restored,
-                What::Remove | What::Forget => &self.cluster.counts.written,
+                What::Publish(published) => {
+                    self.acknowledge(&job.aor, published, version);
+                    &self.cluster.counts.written
+                }
+                What::Restore(_) | What::Republish(..) => &self.cluster.counts.restored,
+                What::Remove | What::Forget => {
+                    self.is_forgotten(&job.aor, &change.field, version, now);
+                    &self.cluster.counts.written
+                }
             };
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -308,8 +346,10 @@ impl Sharer {
     fn on_refused(&mut self, job: &Job, fields: &[String], now: Time) {
         let fields = fields.as_chunks::<2>().0;
         for change in &job.changes {
-            if let What::Put(binding) = &change.what {
-                self.server.location().withdraw(&job.aor, binding, now);
+            match &change.what {
+                What::Put(binding) => self.server.location().withdraw(&job.aor, binding, now),
+                What::Publish(published) => self.withdraw(&job.aor, published),
+                _ => {}
             }
             let Some(before) = &change.before else { continue };
             let there = fields.iter().find(|[name, _]| *name == change.field).and_then(|[_, text]| Value::read(text));
@@ -349,6 +389,9 @@ impl Sharer {
             tracing::warn!(aor = one_line(aor), "a value in Redis is nothing that a node writes");
             return false;
         };
+        if let Some(resource) = Resource::of_shared_name(aor) {
+            return self.adopt_published(&resource, name, &value, now);
+        }
         let new = match value.gone {
             true => None,
             false => match self.notation.read_shared(value.json, self.cluster.own()) {
@@ -356,10 +399,8 @@ impl Sharer {
                 Ok(Read::Ended) => {
                     // A connection of ours that lives is here. This one is not, or it belonged to the process before.
                     let here = self.server.location().inspect(aor, |own| own.iter().any(|one| field(one) == name));
-                    if !here && !self.passive && self.own.len() < MOST_GONE {
-                        let (call_id, cseq) = (value.call_id.into(), value.cseq);
-                        let change = Change { field: name.to_owned(), call_id, cseq, what: What::Forget, before: None };
-                        self.own.push_back(Job { aor: aor.into(), changes: vec![change], waits: Waits::Nobody });
+                    if !here {
+                        self.forget(aor, name, &value);
                     }
                     return false;
                 }
@@ -370,6 +411,15 @@ impl Sharer {
             },
         };
         self.take_over(aor, (name, value.version), new, now)
+    }
+
+    /// Tells the others that something of this node has ended.
+    pub(super) fn forget(&mut self, aor: &str, name: &str, value: &Value<'_>) {
+        if !self.passive && self.own.len() < MOST_GONE {
+            let (call_id, cseq) = (value.call_id.into(), value.cseq);
+            let change = Change { field: name.to_owned(), call_id, cseq, what: What::Forget, before: None };
+            self.own.push_back(Job { aor: aor.into(), changes: vec![change], waits: Waits::Nobody });
+        }
     }
 
     /// What a contact has become; whether that changes something here.
@@ -387,6 +437,9 @@ impl Sharer {
 
     /// The partitions to be read now; [`Sharer::on_read`] gets what is in them.
     pub fn reads(&mut self, now: Time) -> Vec<(u16, Command)> {
+        if self.is_back && self.synced {
+            self.read_all(now);
+        }
         if now < self.read_at {
             return Vec::new();
         }
@@ -442,6 +495,9 @@ impl Sharer {
             self.compare(&aor, there, now);
         }
         for (aor, fields) in entries {
+            let mut fields: Vec<_> = fields.iter().collect();
+            // Of what is published the last counts.
+            fields.sort_by_key(|(_, text)| Value::read(text).map(|value| value.version));
             for (name, text) in fields {
                 self.adopt(aor, name, text, now);
             }
@@ -456,10 +512,17 @@ impl Sharer {
                 self.names.entry(part_of(&aor)).or_default().push(aor);
             }
         }
+        for resource in self.server.compositor().shared_resources() {
+            let name = Box::from(resource.shared_name());
+            self.names.entry(part_of(&name)).or_default().push(name);
+        }
     }
 
     /// Looks at what is here of an address-of-record, and what is there.
     fn compare(&mut self, aor: &str, there: &[(String, String)], now: Time) {
+        if let Some(resource) = Resource::of_shared_name(aor) {
+            return self.compare_published(&resource, there, now);
+        }
         let own = self.server.location().bindings(aor, now);
         let mut changes = Vec::new();
         for binding in own {
@@ -472,7 +535,7 @@ impl Sharer {
                 if value.is_none_or(|value| value.version < version) {
                     changes.push(change(What::Restore(Box::new(binding.clone()))));
                 }
-            } else if self.is_settled(&binding, now) {
+            } else if self.is_settled(binding.registered().0, now) {
                 let is_later = |value: Value<'_>| *value.call_id == *binding.call_id && value.cseq < binding.cseq;
                 match value.is_none_or(is_later) {
                     true => changes.push(change(What::Put(Box::new(binding.clone())))),
@@ -486,9 +549,8 @@ impl Sharer {
         }
     }
 
-    /// Whether a binding that the others do not know is not on its way to them.
-    fn is_settled(&self, binding: &Binding, now: Time) -> bool {
-        let since = binding.registered().0;
+    /// Whether what the others do not know, and is so since then, is not on its way to them.
+    pub(super) fn is_settled(&self, since: Time, now: Time) -> bool {
         since < self.connected_at || since + SETTLED < now
     }
 
@@ -523,7 +585,10 @@ impl Sharer {
                 node.note(0, own.life);
             } else if node.note(silent, life) {
                 match node.is_alive() {
-                    true => tracing::info!(node = node.name(), "a node is back"),
+                    true => {
+                        tracing::info!(node = node.name(), "a node is back");
+                        self.is_back = true;
+                    }
                     false => tracing::warn!(node = node.name(), silent_ms = silent, "a node is gone"),
                 }
             }
@@ -532,6 +597,7 @@ impl Sharer {
             own.nodes.node(name);
         }
         own.nodes.forget();
+        self.look_at_lives();
     }
 }
 

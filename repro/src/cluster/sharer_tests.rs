@@ -35,11 +35,17 @@ impl Redis {
                     continue;
                 }
                 ("restore", _) => text.clone(),
-                ("forget", Some(old)) if !old.gone && old.call_id == call && u64::from(old.cseq) == number => {
+                ("forget", Some(old)) if !old.gone && old.call_id == call && u64::from(old.cseq) <= number => {
                     format!("{version} {} g {cseq} {call}\n", old.expires)
                 }
                 ("forget", _) => {
                     stands.push("0".to_owned());
+                    continue;
+                }
+                ("put", Some(old))
+                    if !old.gone && old.call_id == call && old.json == text && u64::from(old.cseq) == number =>
+                {
+                    stands.push(old.version.to_string());
                     continue;
                 }
                 (_, Some(old)) if old.call_id == call && u64::from(old.cseq) >= number => {
@@ -76,12 +82,13 @@ struct Bench {
 
 impl Bench {
     fn new(name: &str, life: u64) -> Self {
-        let mut rng = Rng::from_seed(1);
+        let mut rng = Rng::from_seed(life);
         let chains = Processors::standard().chains(&Config::default().chains).unwrap();
         let server = Server::new(Config::default(), chains, &mut rng);
         let (cluster, jobs) = Cluster::new(name, life);
         let cluster = Arc::new(cluster);
         cluster.set_address("sip:192.0.2.1:5060".to_owned());
+        server.compositor().set_cluster(cluster.clone());
         let listen = vec!["udp:127.0.0.1:5060".parse().unwrap(), "tcp:127.0.0.1:5060".parse().unwrap()];
         let notation = Notation { epoch: EPOCH, listen, shards: 1 };
         let sharer = Sharer::new((cluster.clone(), jobs), server.clone(), notation, "x", &mut rng);
@@ -90,12 +97,20 @@ impl Bench {
 
     fn connect(&mut self, redis: &mut Redis, now: Time) {
         self.sharer.on_connected(now);
-        while !self.sharer.is_synced() {
+        self.read(redis, now);
+    }
+
+    /// Reads everything, if everything is to be read.
+    fn read(&mut self, redis: &mut Redis, now: Time) {
+        loop {
             for (part, command) in self.sharer.reads(now) {
                 assert_eq!(command.script, Script::Read);
                 self.sharer.on_read(part, Ok(redis.read(part)), now);
             }
             self.work(redis, now);
+            if self.sharer.is_synced() {
+                return;
+            }
         }
     }
 
@@ -434,3 +449,6 @@ fn a_partition_that_cannot_be_read_is_not_written_anew_and_read_later() {
     }
     assert_eq!(one.cluster.counts.restored.load(Ordering::Relaxed), 1);
 }
+
+#[path = "published_tests.rs"]
+mod published;

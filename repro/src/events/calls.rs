@@ -126,7 +126,8 @@ impl CallKey {
 impl Calls {
     pub(super) fn new(rng: &mut Rng) -> Self {
         let calls = HashMap::with_hasher(Keyed::new(rng));
-        Calls(Mutex::new(Known { calls, ends: BTreeMap::new(), last: 0 }))
+        // Other nodes tell calls of the same users.
+        Calls(Mutex::new(Known { calls, ends: BTreeMap::new(), last: rng.next_u64() >> 1 }))
     }
 }
 

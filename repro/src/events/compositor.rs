@@ -6,43 +6,64 @@
 
 use super::calls::{Calls, is_of_call};
 use super::package::Package;
+use super::shared::{Published, Teller};
+use crate::cluster::{Change, Cluster, What};
 use crate::config;
 use crate::wakes::Wakes;
 use dum::publication::{Document, NotPublished};
+use hashlink::LinkedHashMap;
 use parking_lot::Mutex;
 use rutil::{HashMap, Keyed, Rng, Time};
 use smallvec::SmallVec;
 use stack::tu::TuPoster;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Most octets of what is published to one package of one user: all of it has to fit into one NOTIFY.
 pub(crate) const MOST_OCTETS_OF_USER: usize = 48 << 10;
 /// Most octets of the calls of one user that the proxy itself tells, besides.
 const MOST_OCTETS_OF_CALLS: usize = 8 << 10;
+/// Most changes that the other nodes have not heard of, each of another publication. What is published and does not find
+/// room is told when all is compared; what is removed ends at the others when it expires.
+const MOST_UNTOLD: usize = 32_768;
 /// What a publication costs beside its text and the name of its user.
 const OVERHEAD: usize = 256;
 
 /// Whose state it is, and of what.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Resource {
-    pub(super) package: Package,
+pub(crate) struct Resource {
+    pub(crate) package: Package,
     /// The address-of-record.
-    pub(super) aor: Arc<str>,
+    pub(crate) aor: Arc<str>,
 }
 
 /// What was published.
-struct Publication {
+pub(super) struct Publication {
     /// Stays as long as it is refreshed or changed.
     name: u64,
-    document: Document,
+    pub(super) document: Document,
+    /// Where nodes share what is published.
+    pub(super) shared: Option<Box<Shared>>,
+}
+
+/// What other nodes know of a publication.
+pub(super) struct Shared {
+    /// By what name; it stays as long as it is refreshed or changed.
+    pub(super) field: Box<str>,
+    /// How often it was.
+    pub(super) turn: u32,
+    /// The version of this turn that they know; 0: they do not know it yet.
+    pub(super) version: u64,
+    pub(super) since: Time,
+    /// Who tells a call by it.
+    pub(super) teller: Option<Teller>,
 }
 
 /// What is published for a resource, and which shards hear of it.
 #[derive(Default)]
-struct Entry {
-    publications: Vec<Publication>,
+pub(super) struct Entry {
+    pub(super) publications: Vec<Publication>,
     /// Each with whether it has been told and has not looked since.
     marks: SmallVec<[(u16, bool); 1]>,
 }
@@ -57,14 +78,27 @@ fn cost(resource: &Resource, document: &Document) -> usize {
     OVERHEAD + resource.aor.len() + document.body.len() + document.content_type.len() + document.etag.len()
 }
 
-struct Kept {
-    resources: HashMap<Resource, Entry>,
+pub(super) struct Kept {
+    pub(super) resources: HashMap<Resource, Entry>,
     /// When each publication ends.
     ends: BTreeMap<(Time, u64), Resource>,
     last: u64,
     octets: usize,
     /// What shards are to look at.
     changed: Vec<(u16, Resource)>,
+    /// What the other nodes are to hear, by the names of publications: of each the last.
+    pub(super) untold: LinkedHashMap<Box<str>, (Resource, Change), Keyed>,
+    rng: Rng,
+}
+
+impl Kept {
+    pub(super) fn publications(&self, resource: &Resource) -> &[Publication] {
+        self.resources.get(resource).map_or(&[], |entry| entry.publications.as_slice())
+    }
+
+    pub(super) fn publications_mut(&mut self, resource: &Resource) -> &mut [Publication] {
+        self.resources.get_mut(resource).map_or(&mut [], |entry| entry.publications.as_mut_slice())
+    }
 }
 
 /// What the event servers of all shards have done and have.
@@ -152,7 +186,10 @@ impl EventCounts {
 pub struct Compositor {
     pub(super) limits: config::Events,
     pub(super) calls: Calls,
-    kept: Mutex<Kept>,
+    pub(super) kept: Mutex<Kept>,
+    pub(super) cluster: OnceLock<Arc<Cluster>>,
+    /// It was said that something of another node has no room.
+    pub(super) full: AtomicBool,
     publications: AtomicUsize,
     octets: AtomicUsize,
     wakes: Wakes,
@@ -168,11 +205,15 @@ impl Compositor {
             last: 0,
             octets: 0,
             changed: Vec::new(),
+            untold: LinkedHashMap::with_hasher(Keyed::new(rng)),
+            rng: Rng::from_seed(rng.next_u64()),
         };
         Compositor {
             limits,
             calls: Calls::new(rng),
             kept: Mutex::new(kept),
+            cluster: OnceLock::new(),
+            full: AtomicBool::new(false),
             publications: AtomicUsize::new(0),
             octets: AtomicUsize::new(0),
             wakes: Wakes::new(),
@@ -249,7 +290,7 @@ impl Compositor {
     }
 
     /// What is published for a resource and has not expired, the oldest first.
-    pub(super) fn documents(&self, resource: &Resource, now: Time) -> Vec<(u64, Document)> {
+    pub(crate) fn documents(&self, resource: &Resource, now: Time) -> Vec<(u64, Document)> {
         let kept = self.kept.lock();
         let all = kept.resources.get(resource).into_iter().flat_map(|entry| &entry.publications);
         all.filter(|publication| publication.document.expires > now)
@@ -286,7 +327,7 @@ impl Compositor {
     ///
     /// # Errors
     /// When there is no room, or what was to go is not there.
-    pub(super) fn replace(
+    pub(crate) fn replace(
         &self,
         resource: &Resource,
         gone: Option<&str>,
@@ -296,8 +337,9 @@ impl Compositor {
         let mut kept = self.kept.lock();
         self.drop_expired(&mut kept, now);
         let kept = &mut *kept;
-        let publications: &[Publication] =
-            kept.resources.get(resource).map_or(&[], |entry| entry.publications.as_slice());
+        // What is published anew needs a name among the nodes.
+        let fresh = self.cluster.get().filter(|_| gone.is_none()).map(|_| kept.rng.token::<20>());
+        let publications = kept.publications(resource);
         let at = match gone {
             Some(etag) => {
                 let at = publications.iter().position(|publication| publication.document.etag == etag);
@@ -305,21 +347,69 @@ impl Compositor {
             }
             None => None,
         };
-        let old = at.and_then(|at| publications.get(at)).map(|publication| &publication.document);
+        let old = at.and_then(|at| publications.get(at));
         if let Some(new) = &new {
-            let room = Room { kept, limits: &self.limits, publications: self.len() };
-            room.check(resource, publications, old, new)?;
+            self.check(kept, resource, old.map(|old| &old.document), new)?;
         }
-        let same_text = matches!((old, &new), (Some(old), Some(new)) if old.body == new.body);
+        let (new, change) = match self.cluster.get() {
+            None => (new.map(|new| (new, None)), None),
+            Some(cluster) => {
+                let old = old.and_then(|old| old.shared.as_deref());
+                let field = || fresh.map(|fresh| fresh.as_str().into()).unwrap_or_default();
+                let own = cluster.own();
+                let teller = |new: &Document| {
+                    let node = || own.nodes.node(own.node);
+                    is_of_call(new).then(|| Teller { node: node(), life: own.life })
+                };
+                let shared = new.as_ref().map(|new| Shared::next(old, field, teller(new), now));
+                let change = change_of(old, new.as_ref().zip(shared.as_ref()));
+                (new.map(|new| (new, shared.map(Box::new))), change)
+            }
+        };
+        self.put(kept, resource, at, new);
+        if let (Some(cluster), Some(change)) = (self.cluster.get(), change) {
+            kept.untold.insert(change.call_id.clone(), (resource.clone(), change));
+            if kept.untold.len() > MOST_UNTOLD {
+                kept.untold.pop_front();
+            }
+            cluster.ring();
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for something, in the place of something else if there is that.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn check(
+        &self,
+        kept: &Kept,
+        resource: &Resource,
+        old: Option<&Document>,
+        new: &Document,
+    ) -> Result<(), NotPublished> {
+        let room = Room { kept, limits: &self.limits, publications: self.len() };
+        room.check(resource, kept.publications(resource), old, new)
+    }
+
+    /// Puts something in the place of a publication, or takes that away; without a place it is added. The shards hear of it.
+    pub(super) fn put(
+        &self,
+        kept: &mut Kept,
+        resource: &Resource,
+        at: Option<usize>,
+        new: Option<(Document, Option<Box<Shared>>)>,
+    ) {
         let entry = kept.resources.entry(resource.clone()).or_default();
         let before = entry.octets(resource);
         let number = entry.publications.len();
         match (at, new) {
-            (Some(at), Some(new)) => {
+            (Some(at), Some((new, shared))) => {
                 if let Some(publication) = entry.publications.get_mut(at) {
                     kept.ends.remove(&(publication.document.expires, publication.name));
                     kept.ends.insert((new.expires, publication.name), resource.clone());
-                    publication.document = new;
+                    let same_text = publication.document.body == new.body;
+                    (publication.document, publication.shared) = (new, shared);
                     // What counts is what was published last.
                     if !same_text {
                         let last = entry.publications.remove(at);
@@ -331,10 +421,10 @@ impl Compositor {
                 let publication = entry.publications.remove(at);
                 kept.ends.remove(&(publication.document.expires, publication.name));
             }
-            (None, Some(document)) => {
+            (None, Some((document, shared))) => {
                 kept.last += 1;
                 kept.ends.insert((document.expires, kept.last), resource.clone());
-                entry.publications.push(Publication { name: kept.last, document });
+                entry.publications.push(Publication { name: kept.last, document, shared });
             }
             (None, None) => {}
         }
@@ -344,7 +434,6 @@ impl Compositor {
         self.octets.store(kept.octets, Ordering::Relaxed);
         // Marks are told of refreshes too: they know when what they told ends.
         self.note(kept, resource);
-        Ok(())
     }
 
     /// Drops what has expired, and tells the shards.
@@ -352,7 +441,7 @@ impl Compositor {
         self.drop_expired(&mut self.kept.lock(), now);
     }
 
-    fn drop_expired(&self, kept: &mut Kept, now: Time) {
+    pub(super) fn drop_expired(&self, kept: &mut Kept, now: Time) {
         while let Some(first) = kept.ends.first_entry().filter(|first| first.key().0 <= now) {
             let (name, resource) = (first.key().1, first.remove());
             let Some(entry) = kept.resources.get_mut(&resource) else { continue };
@@ -378,6 +467,26 @@ impl Compositor {
             self.wakes.wake(*shard);
         }
     }
+}
+
+/// What the other nodes are told when something takes the place of something else.
+fn change_of(old: Option<&Shared>, new: Option<(&Document, &Shared)>) -> Option<Change> {
+    let (shared, what) = match (old, new) {
+        (_, Some((document, shared))) => {
+            let (field, teller) = (shared.field.clone(), shared.teller.clone());
+            let published = Published { field, turn: shared.turn, document: document.clone(), teller };
+            (shared, What::Publish(Box::new(published)))
+        }
+        (Some(old), None) => (old, What::Forget),
+        (None, None) => return None,
+    };
+    Some(Change {
+        field: shared.field.to_string(),
+        call_id: shared.field.clone(),
+        cseq: shared.turn,
+        what,
+        before: None,
+    })
 }
 
 /// Whether there is room.

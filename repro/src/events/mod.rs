@@ -12,14 +12,17 @@ mod document;
 mod package;
 mod publisher;
 mod reg;
+mod shared;
 mod state;
 mod subscriber;
 
 pub(crate) use calls::{CallKey, Parties};
-pub(crate) use compositor::MOST_OCTETS_OF_USER;
 pub use compositor::{Compositor, EventCounts};
+pub(crate) use compositor::{MOST_OCTETS_OF_USER, Resource};
 pub use package::Package;
 pub use reg::REG;
+pub(crate) use shared::Found;
+pub use shared::{Published, Teller};
 
 use crate::proxy::Server;
 use dum::publication::ServerPublicationHandler;

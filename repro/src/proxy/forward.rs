@@ -38,6 +38,8 @@ impl<'s, 'c> RequestContext<'s, 'c> {
             back_by_flow,
             loop_hash: Some(loop_hash),
             path,
+            no_rport: false,
+            new_connection: false,
             silence: None,
             most_octets: None,
         };

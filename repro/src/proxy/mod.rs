@@ -457,6 +457,7 @@ impl TransactionUser for Proxy {
             // A server transaction that ended takes no more responses; its branches end by themselves.
             TuEvent::ServerEnded { .. } | TuEvent::NotDelivered { .. } => {}
             // Stacks with transactions have none of these.
+            TuEvent::FlowEnded { .. } | TuEvent::Binding { .. } => {}
             TuEvent::Raw { .. } | TuEvent::RawFailed { .. } => {}
             TuEvent::Posted(item) => self.on_posted(item, stack),
         }

@@ -212,6 +212,7 @@ impl Server {
 
     /// Makes it one of the nodes that share their bindings, with the secret that they share; before the first request.
     pub fn set_cluster(&self, cluster: Arc<Cluster>, secret: &ClusterSecret) {
+        self.compositor().set_cluster(cluster.clone());
         // A second one would be of another process.
         let _ = self.shared.cluster.set((cluster, GruuTokens::of_cluster(secret)));
     }

@@ -6,7 +6,7 @@ use crate::provisioning::{ContactUri, Fault, Record};
 use rutil::Time;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use stack::uri::{SipUri, Uri};
+use stack::uri::{SipUri, Uri, escape_user};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,6 +147,8 @@ pub struct Trunk {
 #[derive(Debug)]
 pub struct Contact {
     uri: SipUri<'static>,
+    /// Scheme, and what stands behind the number, of the Request-URI of a call.
+    around: (Box<str>, Box<str>),
     /// Whether it is in service.
     pub health: Health,
 }
@@ -155,7 +157,10 @@ impl Contact {
     fn new(contact: &ContactUri) -> Option<Contact> {
         let Ok(Uri::Sip(uri)) = Uri::parse_request(contact.as_str()) else { return None };
         let plain = uri.user.is_none() && uri.password.is_none();
-        plain.then(|| Contact { uri: uri.into_owned(), health: Health::default() })
+        let phone = uri.clone().with_param("user", "phone").to_string();
+        let (scheme, rest) = phone.split_once(':').filter(|_| plain)?;
+        let around = (format!("{scheme}:").into(), format!("@{rest}").into());
+        Some(Contact { uri: uri.into_owned(), around, health: Health::default() })
     }
 
     /// The Request-URI of an OPTIONS to it.
@@ -163,9 +168,12 @@ impl Contact {
         &self.uri
     }
 
-    /// The Request-URI of a call to a number.
+    /// The Request-URI of a call to a number, as a user part has it: with escapes.
     fn uri_for(&self, number: &str) -> Arc<str> {
-        self.uri.clone().with_user(number).with_param("user", "phone").to_string().into()
+        let (scheme, rest) = &self.around;
+        // What is left of a number may be nothing; there is no empty user (RFC 3261 §25.1).
+        let rest = if number.is_empty() { rest.trim_start_matches('@') } else { rest };
+        [scheme, number, rest].concat().into()
     }
 }
 
@@ -352,11 +360,12 @@ impl Trunks {
 
 fn add(trunk: &Arc<Trunk>, (number, emergency): (&str, bool), hops: &mut Hops, wanted: impl Fn(&Contact) -> bool) {
     let room = MOST_ATTEMPTS.saturating_sub(hops.len());
+    let user = escape_user(number);
     let contacts = trunk.contacts.iter().enumerate().filter(|(_, contact)| wanted(contact)).take(room);
     hops.extend(contacts.map(|(at, contact)| Hop {
         trunk: trunk.clone(),
         contact: at,
-        uri: contact.uri_for(number),
+        uri: contact.uri_for(&user),
         emergency,
         silence: trunk.silence(),
     }));

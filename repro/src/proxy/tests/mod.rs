@@ -130,7 +130,7 @@ impl Bench {
                 Command::Respond { transaction, msg } => Out::Answer(transaction, msg.status().unwrap(), Some(msg)),
                 Command::RespondStatus { transaction, code } => Out::Answer(transaction, code, None),
                 Command::Expect { connection, within, .. } => Out::Expect(connection, within),
-                Command::SendRaw { .. } => panic!("there are transactions"),
+                Command::SendRaw { .. } | Command::Ping { .. } => panic!("a proxy has no flows of its own"),
                 Command::Cancel { transaction, reason } => {
                     Out::Cancel(transaction, reason.map(|reason| reason.to_string()))
                 }

@@ -56,6 +56,16 @@ fn the_longest_prefix_decides_and_is_replaced() {
 }
 
 #[test]
+fn a_number_of_which_nothing_is_left_is_no_user() {
+    let text =
+        "[[trunk]]\nname = \"a\"\ncontacts = [\"sip:gw;transport=tcp\"]\nprefixes = [\"99\"]\nreplace_prefix = \"\"";
+    let trunks = trunks(text);
+    let choose = |number| trunks.choose(number, 0, Time::ZERO).unwrap();
+    assert_eq!(uris(&choose("991")), ["sip:1@gw;transport=tcp;user=phone"]);
+    assert_eq!(uris(&choose("99")), ["sip:gw;transport=tcp;user=phone"]);
+}
+
+#[test]
 fn what_is_out_of_service_gets_no_call_until_it_is_back() {
     let trunks = trunks(TWO);
     let (failed, back) = (Time::from_millis(SECOND), Time::from_millis(11 * SECOND));
