@@ -61,6 +61,8 @@ pub struct Played {
     pub closed: Vec<(TransportId, ConnectionId)>,
     /// The connections whose peers were to be heard, and how often.
     pub expected: Vec<(TransportId, ConnectionId, Duration)>,
+    /// The connections whose peers were asked for a sign of life, and within what time.
+    pub pinged: Vec<(TransportId, ConnectionId, Option<Duration>)>,
     /// Connections that were asked for, and are up when [`Played::connected`] says so.
     pub connecting: Vec<(TransportId, SocketAddr, Attempt)>,
     /// Those that nobody waits for any more.
@@ -105,6 +107,7 @@ impl Played {
             stalled: None,
             closed: Vec::new(),
             expected: Vec::new(),
+            pinged: Vec::new(),
             connecting: Vec::new(),
             given_up: Vec::new(),
         }
@@ -157,6 +160,7 @@ impl Played {
                     }
                     Wire::Close { connection } => self.closed.push((transport, connection)),
                     Wire::Expect { connection, within } => self.expected.push((transport, connection, within)),
+                    Wire::Ping { connection, within } => self.pinged.push((transport, connection, within)),
                     Wire::Alias { .. } => {}
                     Wire::Connect { peer, attempt, .. } => self.connecting.push((transport, peer, attempt)),
                     Wire::GiveUp { attempt, .. } => self.given_up.push(attempt),

@@ -107,6 +107,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("what process {} has said:\n{}", self.id(), self.output());
+        }
         // Both fail only if it has ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();

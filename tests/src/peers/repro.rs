@@ -24,22 +24,29 @@ pub struct Repro {
 /// Cargo gives a test only the binaries of its own package; the first call lets cargo build it.
 pub fn repro_binary() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT.get_or_init(|| build("repro")).clone()
+    BUILT.get_or_init(|| build("apps", "--bin", "repro")).clone()
 }
 
 /// Builds `sipload`, as [`repro_binary`].
 pub fn sipload_binary() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT.get_or_init(|| build("sipload")).clone()
+    BUILT.get_or_init(|| build("apps", "--bin", "sipload")).clone()
 }
 
 /// Builds `sip`, as [`repro_binary`].
 pub fn sip_binary() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT.get_or_init(|| build("sip")).clone()
+    BUILT.get_or_init(|| build("apps", "--bin", "sip")).clone()
 }
 
-fn build(binary: &str) -> Result<PathBuf, String> {
+/// Builds all examples of `dum`, as [`repro_binary`], and says where this one is.
+pub fn example_binary(name: &str) -> Result<PathBuf, String> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BUILT.get_or_init(|| build("dum", "--examples", "")).clone().map(|folder| folder.join(name))
+}
+
+/// Builds `name` of a package, which is a `--bin`, or all of its `--examples`; where that is.
+fn build(package: &str, kind: &str, name: &str) -> Result<PathBuf, String> {
     let test = env::current_exe().map_err(|e| e.to_string())?;
     // TARGET/PROFILE/deps/scenarios-…
     let profile_dir = test.ancestors().nth(2).ok_or("the test is not in a target folder")?;
@@ -59,14 +66,16 @@ fn build(binary: &str) -> Result<PathBuf, String> {
         }
     }
     let output = command
-        .args(["build", "--quiet", "--package", "apps", "--bin", binary, "--profile", profile, "--target-dir"])
+        .args(["build", "--quiet", "--package", package, kind])
+        .args(Some(name).filter(|name| !name.is_empty()))
+        .args(["--profile", profile, "--target-dir"])
         .arg(target_dir)
         .output()
         .map_err(|e| format!("cargo build: {e}"))?;
     if !output.status.success() {
         return Err(format!("cargo build: {}", String::from_utf8_lossy(&output.stderr)));
     }
-    Ok(profile_dir.join(binary))
+    Ok(profile_dir.join(if name.is_empty() { "examples" } else { name }))
 }
 
 impl Repro {

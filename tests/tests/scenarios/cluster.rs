@@ -134,11 +134,11 @@ impl Device {
 }
 
 /// Says yes to whom it comes from.
-fn say_yes(phone: &Phone, request: &[u8]) {
+pub(crate) fn say_yes(phone: &Phone, request: &[u8]) {
     phone.send_to(&raw::response(request, 200), phone.heard_from().expect("it came from somewhere"));
 }
 
-fn message(from: &Phone, to: &str, method: &str, call: &str) -> Vec<u8> {
+pub(crate) fn message(from: &Phone, to: &str, method: &str, call: &str) -> Vec<u8> {
     let own = from.uri();
     let sent_by = own.rsplit('@').next().unwrap_or_default();
     let text = format!(
@@ -150,7 +150,7 @@ fn message(from: &Phone, to: &str, method: &str, call: &str) -> Vec<u8> {
 }
 
 /// Binds a phone that believes to be behind a NAT, so that only the flow to this node leads to it.
-fn bind_natted(phone: &Phone, user: &str, count: u32) {
+pub(crate) fn bind_natted(phone: &Phone, user: &str, count: u32) {
     let text = format!(
         "REGISTER sip:test.example SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKn{count}{user};rport\r\n\
          Max-Forwards: 70\r\nFrom: <sip:{user}@test.example>;tag=r\r\nTo: <sip:{user}@test.example>\r\nCall-ID: n{user}\r\n\

@@ -9,7 +9,8 @@ use std::thread;
 use tests::peers::{self, Baresip, Process, Repro};
 use tests::raw;
 
-const PACKAGES: &str = "[events]\npackages = [\"presence\", \"message-summary\", \"dialog\"]\nthrottle_seconds = 0\n";
+pub(crate) const PACKAGES: &str =
+    "[events]\npackages = [\"presence\", \"message-summary\", \"dialog\"]\nthrottle_seconds = 0\n";
 
 /// Somebody who watches by `sip subscribe`, until he was told so often.
 fn watcher(target: &str, event: &str, count: &str) -> Process {
@@ -19,12 +20,12 @@ fn watcher(target: &str, event: &str, count: &str) -> Process {
 }
 
 /// A watcher is told something.
-fn sees(watcher: &mut Process, text: &str) {
+pub(crate) fn sees(watcher: &mut Process, text: &str) {
     let told = |line: &str| (line.contains("\"notify\"") && line.contains(text)).then_some(());
     watcher.wait_for(LIMIT, told).unwrap_or_else(|_| panic!("it is not told {text}"));
 }
 
-fn publish(target: &str, more: &[&str]) -> Option<String> {
+pub(crate) fn publish(target: &str, more: &[&str]) -> Option<String> {
     let (code, output) = run(&[&["publish", target, "--json"], more].concat());
     assert_eq!(code, 0, "{output}");
     events(&output, "published").first().and_then(|event| Some(event["etag"].as_str()?.to_owned()))

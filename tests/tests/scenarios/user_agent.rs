@@ -1,4 +1,4 @@
-//! User agents built on dum, on real sockets: through the proxy, and with SIPp and baresip on the other side.
+//! User agents built on dum, on real sockets: through the proxy, and with SIPp on the other side.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use stack::contents::sdp::{Direction, Format, Local, Sdp, Stream};
 use stack::header::{HeaderValue, NameAddr};
 use stack::message::Message;
 use stack::{Stack, TransportSpec};
-use tests::peers::{self, Baresip, Sipp};
+use tests::peers::{self, Sipp};
 
 use crate::repro::{LIMIT, address, start};
 
@@ -174,35 +174,4 @@ fn a_user_agent_calls_sipp() {
     }
     let stats = called.finish(LIMIT).expect("it ends");
     assert_eq!((stats.successful, stats.failed), (25, 0));
-}
-
-/// What baresip says when the other side has sent BYE.
-const HUNG_UP: &str = "session closed: Connection reset by peer";
-
-#[test]
-fn baresip_calls_a_user_agent() {
-    if !peers::available("baresip") {
-        return;
-    }
-    let agent = Agent::start(true);
-    let local = SocketAddr::from((peers::loopback(), 5060));
-    let mut baresip = Baresip::start(local, &[&format!("/dial sip:bob@{}", agent.address())]).expect("it starts");
-    agent.hears(&["new", "confirmed", "we hung up"]);
-    baresip.says("Call established", LIMIT).expect("it takes our answer");
-    baresip.says(HUNG_UP, LIMIT).expect("it takes our BYE");
-}
-
-#[test]
-fn a_user_agent_calls_baresip() {
-    if !peers::available("baresip") {
-        return;
-    }
-    let local = SocketAddr::from((peers::loopback(), 5060));
-    let mut baresip = Baresip::start(local, &[]).expect("it starts");
-    let agent = Agent::start(true);
-    for _ in 0..3 {
-        agent.call(local, None);
-        agent.hears(&["answer", "we hung up"]);
-        baresip.says(HUNG_UP, LIMIT).expect("it takes our BYE");
-    }
 }

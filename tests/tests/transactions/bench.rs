@@ -242,6 +242,9 @@ pub(crate) fn word(event: &TuEvent) -> String {
         TuEvent::ClientEnded { .. } => "client ended".into(),
         TuEvent::ServerEnded { .. } => "server ended".into(),
         TuEvent::Posted(_) => "posted".into(),
+        TuEvent::FlowEnded { .. } => "flow ended".into(),
+        TuEvent::Binding { name, mapped: Some(mapped) } => format!("binding {name}: {mapped}"),
+        TuEvent::Binding { name, mapped: None } => format!("binding {name}: none"),
         TuEvent::Raw { .. } | TuEvent::RawFailed { .. } => "raw".into(),
     }
 }

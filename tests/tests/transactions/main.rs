@@ -5,6 +5,7 @@ mod bench;
 mod cancel;
 mod client;
 mod failover;
+mod flows;
 mod limits;
 mod matching;
 mod octets;

@@ -164,7 +164,7 @@ fn a_call_that_nobody_takes_is_given_up_by_both() {
     world.run(100_000);
     assert_eq!(world.trace().last().map(String::as_str), Some("b 180 INVITE lost"));
     world.run(140_000);
-    assert_eq!(world.heard(ALICE).last().map(String::as_str), Some("terminated LocalCancel"));
+    assert_eq!(world.heard(ALICE).last().map(String::as_str), Some("terminated Timeout"));
     assert_eq!(world.heard(BOB).last().map(String::as_str), Some("terminated RemoteCancel"));
     world.lose(|_| false);
     world.run(60_000);
@@ -173,7 +173,7 @@ fn a_call_that_nobody_takes_is_given_up_by_both() {
     world.run(50);
     world.lose(|_| true);
     world.run(3_700_000);
-    assert_eq!(world.heard(BOB).last().map(String::as_str), Some("terminated Rejected"));
+    assert_eq!(world.heard(BOB).last().map(String::as_str), Some("terminated Timeout"));
     world.ends_clean();
 }
 

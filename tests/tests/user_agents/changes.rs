@@ -75,7 +75,7 @@ fn a_refused_change_leaves_what_was_agreed() {
     world.run(50);
     assert_eq!(world.trace(), ["a INVITE+", "b 488 INVITE", "a ACK"]);
     assert_eq!(world.heard(ALICE), ["offer rejected 488"]);
-    let agreed = |phone: &mut crate::world::Phone, dum: &mut dum::Dum<'_>| {
+    let agreed = |phone: &mut crate::phone::Phone, dum: &mut dum::Dum<'_>| {
         (port(&phone.last().local_sdp(dum).unwrap()), port(&phone.last().remote_sdp(dum).unwrap()))
     };
     assert_eq!((world.act(ALICE, agreed), world.act(BOB, agreed)), ((1000, 2000), (2000, 1000)));

@@ -1,92 +1,28 @@
 //! Three user agents whose people do anything at any time, on a network that loses, repeats and delays, some of whose calls
-//! a proxy forks: whatever happens, both sides agree on which calls there are and on what was agreed in them, every call ends
-//! once on each side, and nothing is left.
+//! and subscriptions a proxy forks: whatever happens, both sides agree on which calls and subscriptions there are and on what
+//! was agreed and told in them, each ends once on each side, and nothing is left.
 //!
 //! A seed that fails is run again with `SIM_SEED=<seed> cargo test -p tests --test user_agents chaos`, and
 //! `SIM_CALLS=<calls>` says how many calls one seed has.
 
-use crate::world::{ALICE, BOB, CAROL, Phone, World, aor, both, directed, port, sdp};
+use crate::people::{Habits, act, next_document, refuse};
+use crate::world::{ALICE, BOB, CAROL, World};
 use dum::invite::{EndReason, InviteSession, Session};
-use dum::{Dum, Handle, Reliability};
+use dum::subscription::{SubscriptionState, TerminateReason};
+use dum::{EventPackage, Handle, Reliability};
 use rutil::Rng;
-use stack::contents::sdp::Direction;
+use stack::contents::event::EventDocument;
+use stack::contents::sdp::Sdp;
 use stack::header::{MediaType, Method, p};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// How busy people are, and by whom their calls go.
-#[derive(Clone, Copy)]
-struct Habits {
-    /// How likely one makes a call instead of doing something else.
-    calls: f64,
-    /// How likely that one is forked.
-    forks: f64,
-    /// How many of the things that can be done are done: the last ones bring calls to their ends.
-    things: u64,
-}
-
-/// What one person does, with any call that there ever was.
-fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, habits: Habits) {
-    let profile = phone.profile.clone();
-    let offer = sdp(1000 + rng.range(1000) as u16);
-    if phone.calls.is_empty() || rng.chance(habits.calls) {
-        let forked = habits.forks > 0.0 && rng.chance(habits.forks);
-        let (target, profile) =
-            if forked { (both(), phone.by_proxy.clone()) } else { (aor(rng.range(3) as usize), profile) };
-        let invite = dum.make_invite(&profile, &target, rng.chance(0.8).then_some(&offer));
-        return phone.calls.push(dum.send_invite(&profile, invite).unwrap().session());
-    }
-    if habits.forks > 0.0 {
-        // Calls that last for ever would refresh their sessions for ever.
-        let old = phone.calls.len().saturating_sub(OLD);
-        for call in &phone.calls[old.saturating_sub(8)..old] {
-            let _ = call.end(dum);
-        }
-    }
-    // Mostly a late one: those are alive.
-    let back = if rng.chance(0.7) { 3 } else { phone.calls.len() as u64 };
-    let at = phone.calls.len() - 1 - (rng.range(back) as usize).min(phone.calls.len() - 1);
-    let (call, server) = (phone.calls[at], phone.calls[at].as_server());
-    // All that a handle can do; most of it is an error most of the time.
-    let _ = match rng.range(habits.things) {
-        0 => server.provisional(dum, 180),
-        1 => server.early_media(dum, 183),
-        2..=4 => server.accept(dum),
-        5 if rng.chance(0.3) => server.reject(dum, 486, |_| {}),
-        6..=8 => call.provide_answer(dum, &offer),
-        9 => call.provide_offer(dum, &offer),
-        10 => call.update(dum, &directed(3000, Direction::SendOnly)),
-        11 => call.request_offer(dum),
-        12 if rng.chance(0.2) => call.reject_offer(dum, 488),
-        13 => call.info(dum, "text/plain", "x"),
-        14 => call.message(dum, "text/plain", "x"),
-        15 => call.refer(dum, &aor(rng.range(3) as usize), rng.chance(0.8)).map(drop),
-        16 => match phone.refers.last().copied() {
-            Some(refer) if rng.chance(0.5) => {
-                refer.follow(dum, &profile, Some(&offer)).map(|call| phone.calls.push(call.session()))
-            }
-            Some(refer) if rng.chance(0.5) => refer.accept(dum),
-            Some(refer) => refer.reject(dum, 603),
-            None => Ok(()),
-        },
-        17 if rng.chance(0.3) => call.end(dum),
-        18..=23 => {
-            let provided = call.provide_answer(dum, &offer);
-            let _ = provided.or_else(|_| call.provide_offer(dum, &offer));
-            server.accept(dum)
-        }
-        24 | 25 => call.end(dum),
-        26.. => server.provisional(dum, 180),
-        _ => Ok(()),
-    };
-}
 
 /// A call that is answered, as one side of it knows it: Call-ID, tag and description of this side, of the other.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Known {
     call_id: String,
-    local: (String, Option<u16>),
-    remote: (String, Option<u16>),
+    local: (String, Option<String>),
+    remote: (String, Option<String>),
 }
 
 impl Known {
@@ -104,10 +40,11 @@ fn known(world: &mut World) -> Vec<Known> {
             let known = |call: &Handle<InviteSession>| {
                 let names = call.replaces(dum).expect("it has a dialog");
                 let tag = |tag: Option<&str>| tag.unwrap_or_default().to_owned();
+                let text = |sdp: Option<Sdp>| sdp.map(|sdp| String::from_utf8_lossy(&sdp.print()).into_owned());
                 Known {
                     call_id: names.call_id.as_str().to_owned(),
-                    local: (tag(names.param(p::FROM_TAG)), call.local_sdp(dum).as_ref().map(port)),
-                    remote: (tag(names.param(p::TO_TAG)), call.remote_sdp(dum).as_ref().map(port)),
+                    local: (tag(names.param(p::FROM_TAG)), text(call.local_sdp(dum))),
+                    remote: (tag(names.param(p::TO_TAG)), text(call.remote_sdp(dum))),
                 }
             };
             answered.map(known).collect::<Vec<_>>()
@@ -116,6 +53,64 @@ fn known(world: &mut World) -> Vec<Known> {
     let mut all: Vec<_> = all.collect();
     all.sort();
     all
+}
+
+/// What is told in subscriptions: by those who tell it, and to those who are told. All of it is told anew, and all who are told
+/// ask whether they still are.
+fn told(world: &mut World) -> [Vec<(String, u32)>; 2] {
+    let all = [ALICE, BOB, CAROL];
+    let mut told: Vec<_> = all
+        .map(|node| {
+            world.act(node, |phone, dum| {
+                let mut told = Vec::new();
+                for watcher in phone.watchers.clone() {
+                    let document = next_document(phone, watcher);
+                    if watcher.notify(dum, SubscriptionState::Active, Some(&document.to_contents())).is_ok() {
+                        told.push((watcher, (document.entity, document.version)));
+                    }
+                }
+                for subscription in phone.watching.subscriptions.keys() {
+                    let _ = subscription.refresh(dum);
+                }
+                told
+            })
+        })
+        .into();
+    world.run(100_000);
+    let mut heard = Vec::new();
+    for node in all {
+        let told = std::mem::take(&mut told[node]);
+        let left = world.act(node, move |phone, dum| {
+            let left = told.into_iter().filter(|(watcher, _)| watcher.package(dum).is_ok());
+            (
+                left.map(|(_, what)| what).collect::<Vec<_>>(),
+                phone.watching.subscriptions.values().cloned().collect::<Vec<_>>(),
+            )
+        });
+        heard.push(left);
+    }
+    let (told, heard): (Vec<_>, Vec<_>) = heard.into_iter().unzip();
+    let mut both = [told.concat(), heard.concat()];
+    both.iter_mut().for_each(|side| side.sort());
+    both
+}
+
+/// Everybody hangs up and watches nobody any more.
+fn end_all(world: &mut World) {
+    for node in [ALICE, BOB, CAROL] {
+        world.act(node, |phone, dum| {
+            for call in phone.calls.clone() {
+                let _ = call.end(dum);
+            }
+            for set in phone.watching.sets.clone() {
+                let _ = set.end(dum);
+            }
+            for watcher in phone.watchers.clone() {
+                let ended = watcher.terminate(dum, TerminateReason::NoResource, None, None);
+                let _ = ended.or_else(|_| refuse(phone, dum, watcher));
+            }
+        });
+    }
 }
 
 /// Calls that were answered on both sides end because one of them has ended them, and no other way: by each dialog the reasons
@@ -144,6 +139,24 @@ fn ends_agree(world: &mut World, seed: u64) -> u32 {
     both.count() as u32
 }
 
+/// The network is well again, and what was lost has its time: what one side has the other has too.
+fn agree(world: &mut World, seed: u64, tally: &mut Tally) {
+    let mut count = |what: &str, found: usize| *tally.entry(what.to_owned()).or_default() += found as u32;
+    world.calm();
+    world.run(100_000);
+    let calls = known(world);
+    let mut others: Vec<_> = calls.iter().map(Known::other).collect();
+    others.sort();
+    if let Some(alone) = calls.iter().find(|call| !others.contains(call)) {
+        panic!("seed {seed}: both sides agree, but not on {alone:?}:\n{}", world.said(&alone.call_id));
+    }
+    assert_eq!(calls.len(), others.len(), "seed {seed}: both sides agree");
+    count("calls agreed", calls.len());
+    let [told, heard] = told(world);
+    assert_eq!(told, heard, "seed {seed}: what is told is heard");
+    count("documents agreed", told.len());
+}
+
 /// What was heard, and how often.
 type Tally = BTreeMap<String, u32>;
 
@@ -156,6 +169,7 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
         let master = &mut options.master;
         master.add_transfer().add_100rel().add_method(Method::Info).add_method(Method::Message);
         master.add_mime_type(Method::Message, MediaType::new("text", "plain"));
+        master.add_package(EventPackage::new("dialog").with_type(MediaType::new("application", "dialog-info+xml")));
         if timer {
             master.add_option_tag("timer");
         }
@@ -168,6 +182,8 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
     let mut made = 0;
     for step in 0..steps {
         if habits.forks > 0.0 && step % 1000 == 0 {
+            agree(&mut world, seed, tally);
+            world.disturb(rng.split());
             world.register_both(step + 1);
             drop(world.trace());
             made = [ALICE, BOB, CAROL].map(|node| world.act(node, |phone, _| phone.calls.len())).iter().sum();
@@ -181,30 +197,22 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
         world.run(rng.range(most));
     }
     assert!(calls == usize::MAX || made >= calls, "seed {seed}: {made} calls in {steps} steps");
-    // The network is well again, and what was lost has its time: what one side has the other has too.
-    world.calm();
-    world.run(100_000);
-    let calls = known(&mut world);
-    let mut others: Vec<_> = calls.iter().map(Known::other).collect();
-    others.sort();
-    assert_eq!(calls, others, "seed {seed}: both sides agree");
-    *tally.entry("agreed".to_owned()).or_default() += calls.len() as u32;
-    // Everybody hangs up.
+    agree(&mut world, seed, tally);
     for _ in 0..3 {
-        for node in [ALICE, BOB, CAROL] {
-            world.act(node, |phone, dum| {
-                for call in phone.calls.clone() {
-                    let _ = call.end(dum);
-                }
-            });
-        }
+        end_all(&mut world);
         world.run(100_000);
     }
     *tally.entry("ended for both".to_owned()).or_default() += ends_agree(&mut world, seed);
     for node in [ALICE, BOB, CAROL] {
         let heard = world.heard(node);
         let count = |what: &str| heard.iter().filter(|heard| heard.starts_with(what)).count();
-        let calls = world.act(node, |phone, _| phone.calls.len());
+        let (calls, watching, watchers) =
+            world.act(node, |phone, _| (phone.calls.len(), std::mem::take(&mut phone.watching), phone.watchers.len()));
+        assert_eq!(watching.sets_ended, watching.sets.len(), "seed {seed}: each SUBSCRIBE comes to an end");
+        assert_eq!(watching.watchers_ended, watchers, "seed {seed}: each subscription of others ends once");
+        assert!(watching.subscriptions.is_empty(), "seed {seed}: {:?}", watching.subscriptions);
+        *tally.entry("holds".to_owned()).or_default() += world.act(node, |phone, _| phone.holds);
+        *tally.entry("subscriptions".to_owned()).or_default() += watching.subscriptions_ended as u32;
         assert_eq!(count("terminated"), calls, "seed {seed}: each call ends once: {heard:?}");
         assert!(count("confirmed") <= count("connected"), "seed {seed}");
         for heard in heard {
@@ -217,14 +225,22 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
     world.ends_clean();
 }
 
-/// So many calls later a call is ended, where there are many.
-const OLD: usize = 40;
-
 /// Calls that last, with much done in each.
 const FEW: Habits = Habits { calls: 0.04, forks: 0.0, things: 18 };
 
 /// Calls that come one after the other, many of them forked.
 const MANY: Habits = Habits { calls: 0.12, forks: 0.4, things: 32 };
+
+/// What is to be seen in any case.
+const RARE: [&str; 7] = [
+    "calls agreed",
+    "confirmed",
+    "documents agreed",
+    "refer",
+    "subscriptions",
+    "terminated RemoteBye",
+    "terminated RemoteCancel",
+];
 
 #[test]
 fn whatever_happens_every_call_ends_once_and_nothing_is_left() {
@@ -234,8 +250,8 @@ fn whatever_happens_every_call_ends_once_and_nothing_is_left() {
         None => {
             (0..12).for_each(|seed| run(seed, (500, usize::MAX), FEW, &mut tally));
             // It has seen the rarer ways too.
-            for what in ["agreed", "confirmed", "early", "refer", "terminated RemoteCancel", "terminated RemoteBye"] {
-                assert!(tally.get(what).is_some_and(|count| *count > 5), "{what}: {tally:?}");
+            for what in RARE.into_iter().chain(["early"]) {
+                assert!(tally.get(what).is_some_and(|count| *count > 2), "{what}: {tally:?}");
             }
         }
     }
@@ -251,15 +267,10 @@ fn ten_thousand_calls_with_forks_end_once_each_and_leave_nothing() {
     let (seed, calls) = (number("SIM_SEED").unwrap_or(1), number("SIM_CALLS").map_or(CALLS, |calls| calls as usize));
     let mut tally = Tally::new();
     run(seed, (u32::MAX, calls), MANY, &mut tally);
-    for what in [
-        "confirmed",
-        "ended for both",
-        "fork",
-        "terminated OtherFork",
-        "terminated RemoteCancel",
-        "terminated RemoteBye",
-    ] {
-        assert!(tally.get(what).is_some_and(|count| *count > 5), "{what}: {tally:?}");
+    for what in
+        RARE.into_iter().chain(["ended for both", "fork", "holds", "terminated OtherFork", "terminated Replaced"])
+    {
+        assert!(tally.get(what).is_some_and(|count| *count > 2), "{what}: {tally:?}");
     }
     eprintln!("{tally:?}");
 }

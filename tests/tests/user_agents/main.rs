@@ -14,22 +14,28 @@
 //! | 3665 §3.6, 3.7 | `basic`, `changes` | |
 //! | 3725 §4, flows I to IV | `third_party` | |
 //! | 5359 §2.1 to 2.3, 2.6, 2.10, 2.11, 2.15 to 2.18 | `services`, 2.1 in `changes` | 2.6 as REFER with `method=MESSAGE` |
-//! | 5359 §2.4, 2.5, transfers | | as 5589, and by Linphone: `tests/tests/scenarios/linphone.rs` |
+//! | 5359 §2.4, 2.5, transfers | `transfer_flows` | with others' telephones: `tests/tests/scenarios/linphone.rs`, `baresip.rs` |
 //! | 5359 §2.7 to 2.9, 2.12 to 2.14 | `proxied` | |
-//! | 5589 §6.1, 7.3, transfers | `transfer` | message by message the first half of 6.1 alone |
-//! | 3262, 3311; 6337, patterns 1 to 4 and 6 | `basic`, `reliable` | 5, an offer in PRACK: not; none is sent, and one that comes is heard without a test |
+//! | 5589 §6.1 to 6.3, 7.1 to 7.4, 7.6 to 8 | `transfer_flows` | what else goes wrong: `transfer` |
+//! | 5589 §7.5 | | not: a target is a Contact that leads to one user agent; whoever fails there falls back as in 7.7 |
+//! | 5589 §9 to 11 | | not: an ad hoc conference is 5359 §2.10 here, and there are no gateways in this project |
+//! | 3262, 3311; 6337, patterns 1 to 6 | `basic`, `reliable` | refusals of PRACK: `dum/src/invite/prack_tests.rs` |
 //! | 3515, REFER out of a call | `services`, 2.15 and 2.18 | `dum/src/refer/tests.rs` |
 //! | 3891, Replaces | `transfer`, `services` | |
-//! | 4028, session timers | `timers`, refreshed by the caller | by the callee, and 422: `dum/src/invite` |
+//! | 4028, session timers | `timers`: refreshed by either side, too brief for the callee or on the way (§12) | |
 
 mod basic;
 mod changes;
 mod chaos;
+mod people;
+mod phone;
 mod proxied;
 mod races;
 mod reliable;
 mod services;
+mod steps;
 mod third_party;
 mod timers;
 mod transfer;
+mod transfer_flows;
 mod world;

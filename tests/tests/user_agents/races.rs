@@ -112,3 +112,51 @@ fn two_byes_that_cross_end_the_call_once() {
     );
     world.ends_clean();
 }
+
+/// What is sent behind a BYE may arrive first: then the BYE is out of order (RFC 3261 §12.2.2), and is sent anew.
+#[test]
+fn a_bye_that_a_notify_has_overtaken_is_sent_once_more() {
+    let mut world = crate::steps::established(ALICE, BOB);
+    world.act(BOB, |bob, dum| bob.last().refer(dum, &crate::world::aor(2), true).map(drop)).unwrap();
+    world.run(50);
+    world.act(ALICE, |alice, dum| alice.refers[0].accept(dum)).unwrap();
+    world.run(50);
+    world.flow();
+    let mut byes = 0;
+    world.lose(move |shown| {
+        byes += u32::from(shown == "a BYE");
+        shown == "a BYE" && byes == 1
+    });
+    world.act(ALICE, |alice, dum| {
+        alice.last().end(dum).unwrap();
+        alice.refers[0].notify(dum, 200).unwrap();
+    });
+    world.run(1000);
+    let overtaken = ["a-b BYE", "a-b NOTIFY+", "b-a 200 NOTIFY", "a-b BYE", "b-a 500 BYE"];
+    assert_eq!(world.flow(), [&overtaken[..], &["a-b BYE", "b-a 200 BYE"]].concat());
+    assert_eq!(world.heard(BOB).last().map(String::as_str), Some("terminated RemoteBye"));
+    world.ends_clean();
+}
+
+/// Who has not had the 2xx yet does not know its dialog: 481 to what is sent behind it says nothing of the call.
+#[test]
+fn a_481_to_what_overtakes_the_2xx_does_not_end_the_call() {
+    let mut world = crate::steps::able();
+    world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    let mut answers = 0;
+    world.lose(move |shown| {
+        answers += u32::from(shown == "b 200+ INVITE");
+        shown == "b 200+ INVITE" && answers == 1
+    });
+    accept(&mut world);
+    world.act(BOB, |bob, dum| bob.last().message(dum, "text/plain", "x")).unwrap();
+    world.run(1000);
+    let overtaken = ["a-b INVITE+", "b-a 200+ INVITE", "b-a MESSAGE+", "a-b 481 MESSAGE"];
+    assert_eq!(world.flow(), [&overtaken[..], &["a-b INVITE+", "b-a 200+ INVITE", "a-b ACK"]].concat());
+    assert!(world.act(BOB, |bob, dum| bob.last().is_connected(dum)));
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.run(50);
+    assert_eq!(world.heard(BOB)[2..], ["connected", "481 MESSAGE", "confirmed", "terminated RemoteBye"]);
+    world.ends_clean();
+}

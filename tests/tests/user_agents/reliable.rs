@@ -1,8 +1,9 @@
 //! RFC 3262 and RFC 3311: provisional responses that arrive, offers and answers before the call is answered.
 
-use crate::world::{ALICE, BOB, World, directed, sdp};
+use crate::phone::Phone;
+use crate::world::{ALICE, BOB, World, directed, port, sdp};
 use dum::invite::{Session, SessionError};
-use dum::{Reliability, UserProfile};
+use dum::{Dum, Reliability, UserProfile};
 use stack::contents::sdp::Direction;
 use std::sync::Arc;
 
@@ -71,7 +72,7 @@ fn a_prack_that_never_comes_refuses_the_call() {
     world.lose(|shown| shown.starts_with("a PRACK"));
     world.act(BOB, |bob, dum| bob.incoming().provisional(dum, 180)).unwrap();
     world.run(33_000);
-    assert_eq!(world.heard(BOB), ["new", "offer 1000", "terminated Rejected"]);
+    assert_eq!(world.heard(BOB), ["new", "offer 1000", "terminated Timeout"]);
     assert_eq!(world.heard(ALICE), ["provisional 180", "terminated Refused"]);
     assert!(world.trace().contains(&"b 504 INVITE".to_owned()));
     world.ends_clean();
@@ -108,6 +109,51 @@ fn an_offer_in_a_reliable_183_is_answered_in_its_prack() {
     let trace: Vec<_> = world.trace().into_iter().filter(|shown| shown != "b 100 INVITE").collect();
     assert_eq!(trace, [&expected[..], &["a UPDATE+", "b 200+ UPDATE", "b 200 INVITE", "a ACK"]].concat());
     world.act(BOB, |bob, dum| bob.last().end(dum)).unwrap();
+    world.ends_clean();
+}
+
+/// Pattern 5 of RFC 6337: the offer of the INVITE is answered early, and another one comes with the PRACK.
+#[test]
+fn an_offer_in_the_prack_is_answered_in_its_200() {
+    for refused in [false, true] {
+        let mut world = world(Reliability::Supported);
+        world.call(ALICE, BOB, Some(1000));
+        world.act(ALICE, |alice, _| alice.with_prack = Some(1002));
+        world.run(50);
+        early(&mut world, 2000);
+        world.run(50);
+        assert_eq!(world.heard(BOB), ["new", "offer 1000", "offer 1002"]);
+        world.act(BOB, move |bob, dum| match refused {
+            true => bob.last().reject_offer(dum, 488).unwrap(),
+            false => bob.last().provide_answer(dum, &sdp(2002)).unwrap(),
+        });
+        world.run(50);
+        world.act(BOB, |bob, dum| bob.incoming().accept(dum)).unwrap();
+        world.run(100);
+        let (answer, told) =
+            if refused { ("b 488 PRACK", "offer rejected 488") } else { ("b 200+ PRACK", "answer 2002") };
+        assert_eq!(world.trace(), ["a INVITE+", "b 183+ INVITE", "a PRACK+", answer, "b 200 INVITE", "a ACK"]);
+        assert_eq!(world.heard(ALICE), ["provisional 183", "answer 2000", told, "connected"]);
+        let ports = |phone: &mut Phone, dum: &mut Dum<'_>| {
+            [phone.last().local_sdp(dum), phone.last().remote_sdp(dum)].map(|sdp| port(&sdp.unwrap()))
+        };
+        let [alice, bob] = if refused { [[1000, 2000], [2000, 1000]] } else { [[1002, 2002], [2002, 1002]] };
+        assert_eq!((world.act(ALICE, ports), world.act(BOB, ports)), (alice, bob));
+        world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+        world.ends_clean();
+    }
+}
+
+#[test]
+fn a_prack_that_nobody_answers_ends_the_call() {
+    let mut world = world(Reliability::Supported);
+    world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    world.lose(|shown| shown == "b 200 PRACK");
+    world.act(BOB, |bob, dum| bob.incoming().provisional(dum, 180)).unwrap();
+    world.run(33_000);
+    assert_eq!(world.heard(ALICE), ["provisional 180", "terminated Timeout"]);
+    assert_eq!(world.heard(BOB), ["new", "offer 1000", "terminated RemoteCancel"]);
     world.ends_clean();
 }
 

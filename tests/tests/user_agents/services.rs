@@ -1,47 +1,14 @@
 //! RFC 5359: services of user agents, message by message. Media are played nowhere: who mixes or plays music is who agreed on
 //! the streams for it.
 
+use crate::steps::{able, all_end, answer, connect, established, follow, sorted, take};
 use crate::world::{ALICE, BOB, CAROL, DAVE, World, address, aor, directed, port, sdp};
-use dum::EventPackage;
 use dum::invite::Session;
 use dum::subscription::SubscriptionState;
 use stack::contents::event::dialog_info::{DialogElement, State};
 use stack::contents::event::{DialogInfo, DocumentState, EventDocument};
 use stack::contents::sdp::Direction::{self, RecvOnly, SendOnly, SendRecv};
-use stack::header::{DialogRef, HeaderValue, MediaType, Method, NameAddr, p};
-
-/// A world whose people understand transfers, messages, and what they are told of each other's calls.
-fn able() -> World {
-    World::with(|options| {
-        let master = &mut options.master;
-        master.add_transfer().add_option_tag("join").add_method(Method::Message);
-        master.add_mime_type(Method::Message, MediaType::new("text", "plain"));
-        master.add_package(EventPackage::new("dialog").with_type(MediaType::new("application", "dialog-info+xml")));
-    })
-}
-
-/// A call from one to another; the flow begins after it.
-fn established(from: usize, to: usize) -> World {
-    let mut world = able();
-    connect(&mut world, from, to);
-    world.flow();
-    world
-}
-
-fn connect(world: &mut World, from: usize, to: usize) {
-    world.call(from, to, Some(1000 * (1 + from as u16)));
-    world.run(50);
-    world.answer(to, 1000 * (1 + to as u16));
-    world.run(100);
-}
-
-/// Who was asked last says how he goes on.
-fn answer(world: &mut World, node: usize, direction: Direction) {
-    world.run(50);
-    let own = 1000 * (1 + node as u16);
-    world.act(node, move |phone, dum| phone.calls[0].provide_answer(dum, &directed(own, direction))).unwrap();
-    world.run(50);
-}
+use stack::header::{DialogRef, HeaderValue, Method, NameAddr, p};
 
 /// What was agreed, as somebody sees it in a call: the direction that the other offered, and that one's port.
 fn remote(world: &mut World, node: usize, call: usize) -> (Direction, u16) {
@@ -63,30 +30,12 @@ fn call_into(world: &mut World, from: usize, to: usize, header: &'static str, di
     world.run(50);
 }
 
-fn take(world: &mut World, node: usize) {
-    let own = 1000 * (1 + node as u16);
-    world.act(node, move |phone, dum| {
-        phone.incoming().provide_answer(dum, &sdp(own)).unwrap();
-        phone.incoming().accept(dum).unwrap();
-    });
-    world.run(100);
-}
-
 /// REFER out of a dialog.
 fn refer(world: &mut World, from: usize, to: usize, refer_to: String) {
     world.act(from, move |phone, dum| {
         let profile = phone.profile.clone();
         let refer = dum.make_refer(&profile, &aor(to), &NameAddr::parse(&refer_to).unwrap());
         dum.send_refer(&profile, refer).unwrap();
-    });
-    world.run(50);
-}
-
-fn follow(world: &mut World, node: usize) {
-    let own = 1000 * (1 + node as u16);
-    world.act(node, move |phone, dum| {
-        let profile = phone.profile.clone();
-        phone.calls.push(phone.refers[0].follow(dum, &profile, Some(&sdp(own))).unwrap().session());
     });
     world.run(50);
 }
@@ -125,20 +74,6 @@ fn told(world: &mut World, node: usize, of_peer: bool) -> DialogRef<'static> {
     let (call_id, local, remote) = (dialog.call_id.unwrap(), dialog.local_tag.unwrap(), dialog.remote_tag.unwrap());
     let (to, from) = if of_peer { (remote, local) } else { (local, remote) };
     DialogRef::parse(&format!("{call_id};to-tag={to};from-tag={from}")).unwrap().into_owned()
-}
-
-fn all_end(mut world: World) {
-    for node in [ALICE, BOB, CAROL, DAVE] {
-        world.act(node, |phone, dum| {
-            for call in &phone.calls {
-                let _ = call.end(dum);
-            }
-            for watcher in &phone.watchers {
-                let _ = watcher.terminate(dum, dum::subscription::TerminateReason::NoResource, None, None);
-            }
-        });
-    }
-    world.ends_clean();
 }
 
 #[test]
@@ -289,12 +224,6 @@ fn rfc_5359_2_15_a_call_is_parked_and_retrieved() {
 
 /// What Bob has heard of the call with Alice.
 const HEARD_BY_BOB: [&str; 4] = ["new", "offer 1000", "connected", "confirmed"];
-
-/// What is sent at one moment has no order.
-fn sorted(mut flow: Vec<String>) -> Vec<String> {
-    flow.sort();
-    flow
-}
 
 #[test]
 fn rfc_5359_2_16_a_call_is_picked_up() {

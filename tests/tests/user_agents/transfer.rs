@@ -143,3 +143,34 @@ fn info_and_message_within_a_call() {
     world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
     world.ends_clean();
 }
+
+/// RFC 3515 §2.4.4: the subscription is one as any other.
+#[test]
+fn who_transfers_asks_how_far_it_is_and_then_wants_to_know_no_more() {
+    let mut world = established();
+    let refer = world.act(BOB, |bob, dum| bob.last().refer(dum, &aor(CAROL), true)).unwrap();
+    world.run(50);
+    offer_and_follow(&mut world, ALICE, 1002);
+    world.run(50);
+    world.act(CAROL, |carol, dum| carol.incoming().provisional(dum, 180)).unwrap();
+    world.run(50);
+    assert_eq!(world.heard(BOB), ["refer accepted", "refer 100", "refer 180"]);
+    world.trace();
+    world.act(BOB, move |_, dum| refer.refresh(dum)).unwrap();
+    world.run(50);
+    assert_eq!(world.trace(), ["b SUBSCRIBE", "a 200 SUBSCRIBE", "a NOTIFY+", "b 200 NOTIFY"]);
+    assert_eq!(world.heard(BOB), ["refer 180"]);
+    world.act(BOB, move |_, dum| refer.end(dum)).unwrap();
+    world.run(50);
+    assert_eq!(world.trace(), ["b SUBSCRIBE", "a 200 SUBSCRIBE", "a NOTIFY+", "b 200 NOTIFY"]);
+    assert_eq!(world.heard(BOB), ["refer 180", "refer ended Some(180)"]);
+    assert!(world.act(BOB, move |_, dum| refer.refresh(dum)).is_err());
+    // What was asked for is done all the same, and nobody is told of it.
+    world.answer(CAROL, 3000);
+    world.run(100);
+    assert!(world.act(ALICE, |alice, dum| alice.calls.iter().all(|call| call.is_connected(dum))));
+    assert!(!world.trace().iter().any(|shown| shown.contains("NOTIFY")));
+    world.act(BOB, |bob, dum| bob.last().end(dum)).unwrap();
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.ends_clean();
+}

@@ -1,19 +1,16 @@
 //! Phones, and the network between them.
 
+use crate::phone::Phone;
 use bytes::Bytes;
-use dum::invite::{ClientInviteSession, EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
-use dum::out_of_dialog::{ClientOutOfDialogRequest, OutOfDialogHandler, ServerOutOfDialogRequest};
-use dum::refer::{ClientRefer, ReferHandler, ServerRefer};
-use dum::subscription::{ClientSubscription, ClientSubscriptionHandler, ServerSubscription, ServerSubscriptionHandler};
-use dum::{Application, DialogUsageManager, Dum, DumOptions, Handle, Outcome, UserProfile};
+use dum::invite::Session as _;
+use dum::{DialogUsageManager, Dum, DumOptions, UserProfile};
 use repro::processors::Processors;
 use repro::provisioning::{Place, Records};
 use repro::{Config, Provisioning, Proxy, Server};
 use rutil::{Rng, Time};
 use stack::StackOptions;
-use stack::contents::event::{DialogInfo, EventDocument};
 use stack::contents::sdp::{Direction, Format, Local, Sdp, Stream};
-use stack::header::{HeaderValue, Method, NameAddr, h, p};
+use stack::header::{HeaderValue, Method, NameAddr, h};
 use stack::helper;
 use stack::message::Message;
 use stack::transport::TransportType;
@@ -72,184 +69,6 @@ pub(crate) fn port(sdp: &Sdp) -> u16 {
     sdp.media().next().map_or(0, |media| media.line().port)
 }
 
-/// An application that writes down what it hears, and leaves all decisions to the test.
-pub(crate) struct Phone {
-    heard: Vec<String>,
-    /// Calls in the order in which they began.
-    pub(crate) calls: Vec<Handle<InviteSession>>,
-    /// Transfers that it was asked for.
-    pub(crate) refers: Vec<Handle<ServerRefer>>,
-    /// The dialogs of the calls that were answered, by Call-ID and tags, and how they ended.
-    pub(crate) answered: Vec<(Handle<InviteSession>, String)>,
-    pub(crate) ends: Vec<(String, EndReason)>,
-    /// Who watches its calls.
-    pub(crate) watchers: Vec<Handle<ServerSubscription>>,
-    /// What it was told of the calls of others.
-    pub(crate) told: Vec<DialogInfo>,
-    pub(crate) profile: Arc<UserProfile>,
-    /// The same by way of the proxy.
-    pub(crate) by_proxy: Arc<UserProfile>,
-    /// It goes where it is sent.
-    pub(crate) follows: bool,
-}
-
-impl Phone {
-    fn hear(&mut self, what: impl Into<String>) {
-        self.heard.push(what.into());
-    }
-
-    pub(crate) fn last(&self) -> Handle<InviteSession> {
-        *self.calls.last().expect("a call")
-    }
-
-    pub(crate) fn incoming(&self) -> Handle<ServerInviteSession> {
-        self.last().as_server()
-    }
-}
-
-impl Application for Phone {
-    fn client_subscriptions(&mut self, _: &str) -> Option<&mut dyn ClientSubscriptionHandler> {
-        Some(self)
-    }
-    fn server_subscriptions(&mut self, _: &str) -> Option<&mut dyn ServerSubscriptionHandler> {
-        Some(self)
-    }
-    fn out_of_dialog(&mut self, _: &Method<'_>) -> Option<&mut dyn OutOfDialogHandler> {
-        Some(self)
-    }
-    fn refers(&mut self) -> Option<&mut dyn ReferHandler> {
-        Some(self)
-    }
-    fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
-        Some(self)
-    }
-}
-
-impl ClientSubscriptionHandler for Phone {
-    fn on_update_active(&mut self, _: &mut Dum<'_>, _: Handle<ClientSubscription>, notify: &Message) {
-        let info = DialogInfo::parse(&notify.body_bytes()).expect("its calls");
-        let states = info.dialogs.iter().map(|dialog| dialog.state.as_str());
-        self.hear(format!("told {}", states.collect::<Vec<_>>().join(" ")));
-        self.told.push(info);
-    }
-}
-
-impl ServerSubscriptionHandler for Phone {
-    fn on_new_subscription(&mut self, _: &mut Dum<'_>, watcher: Handle<ServerSubscription>, _: &Message) {
-        self.hear("watched");
-        self.watchers.push(watcher);
-    }
-}
-
-impl OutOfDialogHandler for Phone {
-    fn on_success(&mut self, _: &mut Dum<'_>, _: Handle<ClientOutOfDialogRequest>, outcome: &Outcome) {
-        self.hear(format!("{}", outcome.status));
-    }
-    fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientOutOfDialogRequest>, outcome: &Outcome) {
-        self.hear(format!("{}", outcome.status));
-    }
-    fn on_received_request(&mut self, dum: &mut Dum<'_>, asked: Handle<ServerOutOfDialogRequest>, msg: &Message) {
-        self.hear(format!("text {}", String::from_utf8_lossy(msg.body())));
-        asked.accept(dum, 200, |_| {}).unwrap();
-    }
-}
-
-impl InviteSessionHandler for Phone {
-    fn on_new_session(&mut self, _: &mut Dum<'_>, call: Handle<ServerInviteSession>, _: &Message) {
-        self.hear("new");
-        self.calls.push(call.session());
-    }
-    fn on_provisional(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, response: &Message) {
-        self.hear(format!("provisional {}", response.status().unwrap()));
-    }
-    fn on_redirected(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, _: &Message) -> bool {
-        self.follows
-    }
-    fn on_early_media(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, sdp: &Sdp) {
-        self.hear(format!("early media {}", port(sdp)));
-    }
-    fn on_fork(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
-        self.hear("fork");
-        self.calls.push(fork.session());
-    }
-    fn on_connected(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Message) {
-        if let Some(names) = call.replaces(dum) {
-            let tag = |tag: Option<&str>| tag.unwrap_or_default().to_owned();
-            let mut tags = [tag(names.param(p::TO_TAG)), tag(names.param(p::FROM_TAG))];
-            tags.sort();
-            self.answered.push((call, format!("{} {} {}", names.call_id.as_str(), tags[0], tags[1])));
-        }
-        self.hear("connected");
-    }
-    fn on_confirmed(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
-        self.hear("confirmed");
-    }
-    fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, offer: &Sdp) {
-        self.hear(format!("offer {}", port(offer)));
-    }
-    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {
-        self.hear("offer required");
-    }
-    fn on_answer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, answer: &Sdp) {
-        self.hear(format!("answer {}", port(answer)));
-    }
-    fn on_message(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, message: &Message) -> u16 {
-        self.hear(format!("message {}", String::from_utf8_lossy(message.body())));
-        200
-    }
-    fn on_request_answered(
-        &mut self,
-        _: &mut Dum<'_>,
-        _: Handle<InviteSession>,
-        method: &Method<'_>,
-        outcome: &Outcome,
-    ) {
-        self.hear(format!("{} {}", outcome.status, method.as_str()));
-    }
-    fn on_offer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, outcome: &Outcome) {
-        self.hear(format!("offer rejected {}", outcome.status));
-    }
-    fn on_terminated(
-        &mut self,
-        dum: &mut Dum<'_>,
-        call: Handle<InviteSession>,
-        reason: EndReason,
-        _: Option<&Message>,
-    ) {
-        assert!(!call.is_alive(dum), "it has ended");
-        if let Some(at) = self.answered.iter().position(|(known, _)| *known == call) {
-            self.ends.push((self.answered.swap_remove(at).1, reason));
-        }
-        self.hear(format!("terminated {reason:?}"));
-    }
-}
-
-impl ReferHandler for Phone {
-    fn on_refer(
-        &mut self,
-        _: &mut Dum<'_>,
-        refer: Handle<ServerRefer>,
-        _: Option<Handle<InviteSession>>,
-        msg: &Message,
-    ) {
-        let to = msg.header(h::REFER_TO).unwrap();
-        self.hear(format!("refer to {to}"));
-        self.refers.push(refer);
-    }
-    fn on_refer_accepted(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, _: &Message) {
-        self.hear("refer accepted");
-    }
-    fn on_refer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, outcome: &Outcome) {
-        self.hear(format!("refer rejected {}", outcome.status));
-    }
-    fn on_refer_progress(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: u16) {
-        self.hear(format!("refer {status}"));
-    }
-    fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>) {
-        self.hear(format!("refer ended {status:?}"));
-    }
-}
-
 /// A user agent that the test can look into.
 #[derive(Clone)]
 struct Shared(Arc<Mutex<DialogUsageManager<Phone>>>);
@@ -278,10 +97,20 @@ struct Packet {
 
 /// A message that was sent.
 struct Shown {
+    at: Time,
     from: usize,
     to: Option<usize>,
     what: String,
+    bytes: Bytes,
     lost: bool,
+}
+
+impl Shown {
+    /// `a-b INVITE+`
+    fn way(&self) -> String {
+        let name = |node: usize| &NAMES[node][..1];
+        format!("{}-{} {}", name(self.from), self.to.map_or("?", name), self.what)
+    }
 }
 
 type Filter = Box<dyn FnMut(&str) -> bool>;
@@ -306,7 +135,7 @@ impl World {
     /// With a change of what they can do.
     pub(crate) fn with(change: impl Fn(&mut DumOptions)) -> Self {
         let (mut nodes, mut users) = (Vec::new(), Vec::new());
-        for node in 0..PHONES {
+        for (node, name) in NAMES.into_iter().enumerate().take(PHONES) {
             let mut options = DumOptions::default();
             change(&mut options);
             let mut profile = options.master.user_profile();
@@ -316,18 +145,7 @@ impl World {
             let mut by_proxy = UserProfile::on(&profile);
             let proxy = NameAddr::parse(&format!("<sip:{};lr>", address(PROXY))).unwrap().into_owned();
             by_proxy.set_outbound_proxy(Some(Arc::new(proxy)));
-            let phone = Phone {
-                heard: Vec::new(),
-                calls: Vec::new(),
-                refers: Vec::new(),
-                answered: Vec::new(),
-                ends: Vec::new(),
-                watchers: Vec::new(),
-                told: Vec::new(),
-                profile,
-                by_proxy: Arc::new(by_proxy),
-                follows: false,
-            };
+            let phone = Phone::new(name, profile, Arc::new(by_proxy));
             let manager = DialogUsageManager::new(phone, options, &mut Rng::from_seed(node as u64));
             let shared = Shared(Arc::new(Mutex::new(manager)));
             let user = shared.clone();
@@ -466,10 +284,12 @@ impl World {
                 let what = show(&sent.bytes);
                 let to = (0..self.nodes.len()).find(|to| address(*to) == sent.peer);
                 let lost = (self.lose)(&format!("{} {what}", &name[..1]));
-                self.trace.push(Shown { from, to, what, lost });
-                let Some(to) = to.filter(|_| !lost) else { continue };
-                for at in self.arrivals() {
-                    self.packets.push(Packet { at, from, to, bytes: sent.bytes.clone() });
+                let arrivals = if lost { Vec::new() } else { self.arrivals() };
+                let lost = arrivals.is_empty();
+                self.trace.push(Shown { at: self.now, from, to, what, bytes: sent.bytes.clone(), lost });
+                if let Some(to) = to {
+                    let packet = |at| Packet { at, from, to, bytes: sent.bytes.clone() };
+                    self.packets.extend(arrivals.into_iter().map(packet));
                 }
             }
         }
@@ -508,12 +328,29 @@ impl World {
     /// The same with those that they were sent to, and without 100s: `a-b INVITE+`.
     pub(crate) fn flow(&mut self) -> Vec<String> {
         let seen = std::mem::take(&mut self.trace).into_iter().filter(|shown| !shown.what.starts_with("100"));
-        let name = |node: usize| &NAMES[node][..1];
-        seen.map(|shown| format!("{}-{} {}", name(shown.from), shown.to.map_or("?", name), shown.what)).collect()
+        seen.map(|shown| shown.way()).collect()
+    }
+
+    /// All messages of a call that the trace still has, with their times and numbers.
+    pub(crate) fn said(&self, call_id: &str) -> String {
+        let of_it = self.trace.iter().filter_map(|shown| {
+            let msg = Message::parse(shown.bytes.clone()).ok()?;
+            let number = msg.header(h::CSEQ).ok()?.number;
+            let lost = if shown.lost { " lost" } else { "" };
+            (msg.header(h::CALL_ID).ok()?.as_str() == call_id)
+                .then(|| format!("{:?} {} {number}{lost}\n", shown.at, shown.way()))
+        });
+        of_it.collect()
+    }
+
+    /// The last message that [`World::flow`] would show so.
+    pub(crate) fn message(&self, way: &str) -> Message {
+        let sent = self.trace.iter().rev().find(|shown| shown.way() == way);
+        Message::parse(sent.unwrap_or_else(|| panic!("no {way}")).bytes.clone()).unwrap()
     }
 
     pub(crate) fn heard(&mut self, node: usize) -> Vec<String> {
-        std::mem::take(&mut self.users[node].0.lock().unwrap().application_mut().heard)
+        self.users[node].0.lock().unwrap().application_mut().take_heard()
     }
 
     /// Long after everything, nothing is left anywhere.

@@ -89,6 +89,7 @@ impl Ledger {
                 books.server(node, *transaction, "a second end", |server| !std::mem::replace(&mut server.ended, true))
             }
             TuEvent::Ack { .. } | TuEvent::NotDelivered { .. } | TuEvent::Silent { .. } | TuEvent::Posted(_) => {}
+            TuEvent::FlowEnded { .. } | TuEvent::Binding { .. } => {}
             TuEvent::Raw { .. } | TuEvent::RawFailed { .. } => {}
         }
     }

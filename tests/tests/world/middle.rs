@@ -93,6 +93,7 @@ impl TransactionUser for Middle {
             | TuEvent::NotDelivered { .. }
             | TuEvent::Silent { .. }
             | TuEvent::Posted(_) => {}
+            TuEvent::FlowEnded { .. } | TuEvent::Binding { .. } => {}
             TuEvent::Raw { .. } | TuEvent::RawFailed { .. } => {}
         }
     }

@@ -1,0 +1,281 @@
+//! Who uses a user agent: an application that writes down what it hears.
+
+use crate::world::{port, sdp};
+use dum::invite::{ClientInviteSession, EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
+use dum::out_of_dialog::{ClientOutOfDialogRequest, OutOfDialogHandler, ServerOutOfDialogRequest};
+use dum::refer::{ClientRefer, ReferHandler, ServerRefer};
+use dum::subscription::{
+    ClientSubscription, ClientSubscriptionHandler, ClientSubscriptionSet, ServerSubscription, ServerSubscriptionEnd,
+    ServerSubscriptionHandler, SubscriptionEnd,
+};
+use dum::{Application, Dum, Handle, Outcome, UserProfile};
+use stack::contents::event::{DialogInfo, EventDocument};
+use stack::contents::sdp::{Direction, Sdp};
+use stack::header::{Method, h, p};
+use stack::message::Message;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// An application that writes down what it hears, and leaves all decisions to the test.
+pub(crate) struct Phone {
+    pub(crate) name: &'static str,
+    heard: Vec<String>,
+    /// Calls in the order in which they began.
+    pub(crate) calls: Vec<Handle<InviteSession>>,
+    /// Transfers that it was asked for, and in which calls.
+    pub(crate) refers: Vec<Handle<ServerRefer>>,
+    pub(crate) referred_in: Vec<Option<Handle<InviteSession>>>,
+    /// The dialogs of the calls that were answered, by Call-ID and tags, and how they ended.
+    pub(crate) answered: Vec<(Handle<InviteSession>, String)>,
+    pub(crate) ends: Vec<(String, EndReason)>,
+    /// Who watches its calls.
+    pub(crate) watchers: Vec<Handle<ServerSubscription>>,
+    /// What it was told of the calls of others.
+    pub(crate) told: Vec<DialogInfo>,
+    pub(crate) profile: Arc<UserProfile>,
+    /// The same by way of the proxy.
+    pub(crate) by_proxy: Arc<UserProfile>,
+    /// It goes where it is sent.
+    pub(crate) follows: bool,
+    /// What it offers as soon as its offer is answered, with the PRACK.
+    pub(crate) with_prack: Option<u16>,
+    /// What it was offered last in a call.
+    pub(crate) offered: HashMap<Handle<InviteSession>, Direction>,
+    /// So often the peer has agreed to be held.
+    pub(crate) holds: u32,
+    pub(crate) watching: Watching,
+}
+
+/// Subscriptions of both sides, and what they last said.
+#[derive(Default)]
+pub(crate) struct Watching {
+    pub(crate) sets: Vec<Handle<ClientSubscriptionSet>>,
+    pub(crate) sets_ended: usize,
+    /// Those that have had a NOTIFY, with the entity and version that the last one told.
+    pub(crate) subscriptions: HashMap<Handle<ClientSubscription>, (String, u32)>,
+    pub(crate) subscriptions_ended: usize,
+    pub(crate) watchers_ended: usize,
+    /// How many documents it has told.
+    pub(crate) documents: u32,
+}
+
+impl Phone {
+    pub(crate) fn new(name: &'static str, profile: Arc<UserProfile>, by_proxy: Arc<UserProfile>) -> Self {
+        Phone {
+            name,
+            heard: Vec::new(),
+            calls: Vec::new(),
+            refers: Vec::new(),
+            referred_in: Vec::new(),
+            answered: Vec::new(),
+            ends: Vec::new(),
+            watchers: Vec::new(),
+            told: Vec::new(),
+            profile,
+            by_proxy,
+            follows: false,
+            with_prack: None,
+            offered: HashMap::new(),
+            holds: 0,
+            watching: Watching::default(),
+        }
+    }
+
+    pub(crate) fn take_heard(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.heard)
+    }
+
+    fn hear(&mut self, what: impl Into<String>) {
+        self.heard.push(what.into());
+    }
+
+    pub(crate) fn last(&self) -> Handle<InviteSession> {
+        *self.calls.last().expect("a call")
+    }
+
+    pub(crate) fn incoming(&self) -> Handle<ServerInviteSession> {
+        self.last().as_server()
+    }
+}
+
+impl Application for Phone {
+    fn client_subscriptions(&mut self, _: &str) -> Option<&mut dyn ClientSubscriptionHandler> {
+        Some(self)
+    }
+    fn server_subscriptions(&mut self, _: &str) -> Option<&mut dyn ServerSubscriptionHandler> {
+        Some(self)
+    }
+    fn out_of_dialog(&mut self, _: &Method<'_>) -> Option<&mut dyn OutOfDialogHandler> {
+        Some(self)
+    }
+    fn refers(&mut self) -> Option<&mut dyn ReferHandler> {
+        Some(self)
+    }
+    fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
+        Some(self)
+    }
+}
+
+impl ClientSubscriptionHandler for Phone {
+    fn on_new_subscription(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<ClientSubscriptionSet>,
+        subscription: Handle<ClientSubscription>,
+        _: &Message,
+    ) {
+        let known = self.watching.subscriptions.insert(subscription, (String::new(), 0));
+        assert_eq!(known, None, "it begins once");
+    }
+    fn on_terminated(
+        &mut self,
+        _: &mut Dum<'_>,
+        subscription: Handle<ClientSubscription>,
+        _: SubscriptionEnd,
+        _: Option<&Message>,
+    ) {
+        assert!(self.watching.subscriptions.remove(&subscription).is_some(), "it has begun, and ends once");
+        self.watching.subscriptions_ended += 1;
+    }
+    fn on_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientSubscriptionSet>) {
+        self.watching.sets_ended += 1;
+    }
+    fn on_update_pending(&mut self, dum: &mut Dum<'_>, subscription: Handle<ClientSubscription>, notify: &Message) {
+        self.on_update_active(dum, subscription, notify);
+    }
+    fn on_update_active(&mut self, _: &mut Dum<'_>, subscription: Handle<ClientSubscription>, notify: &Message) {
+        let info = DialogInfo::parse(&notify.body_bytes()).expect("its calls");
+        self.watching.subscriptions.insert(subscription, (info.entity.clone(), info.version));
+        let states = info.dialogs.iter().map(|dialog| dialog.state.as_str());
+        self.hear(format!("told {}", states.collect::<Vec<_>>().join(" ")));
+        self.told.push(info);
+    }
+}
+
+impl ServerSubscriptionHandler for Phone {
+    fn on_new_subscription(&mut self, _: &mut Dum<'_>, watcher: Handle<ServerSubscription>, _: &Message) {
+        self.hear("watched");
+        self.watchers.push(watcher);
+    }
+    fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, _: ServerSubscriptionEnd) {
+        self.watching.watchers_ended += 1;
+    }
+}
+
+impl OutOfDialogHandler for Phone {
+    fn on_success(&mut self, _: &mut Dum<'_>, _: Handle<ClientOutOfDialogRequest>, outcome: &Outcome) {
+        self.hear(format!("{}", outcome.status));
+    }
+    fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientOutOfDialogRequest>, outcome: &Outcome) {
+        self.hear(format!("{}", outcome.status));
+    }
+    fn on_received_request(&mut self, dum: &mut Dum<'_>, asked: Handle<ServerOutOfDialogRequest>, msg: &Message) {
+        self.hear(format!("text {}", String::from_utf8_lossy(msg.body())));
+        asked.accept(dum, 200, |_| {}).unwrap();
+    }
+}
+
+impl InviteSessionHandler for Phone {
+    fn on_new_session(&mut self, _: &mut Dum<'_>, call: Handle<ServerInviteSession>, _: &Message) {
+        self.hear("new");
+        self.calls.push(call.session());
+    }
+    fn on_provisional(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, response: &Message) {
+        self.hear(format!("provisional {}", response.status().unwrap()));
+    }
+    fn on_redirected(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, _: &Message) -> bool {
+        self.follows
+    }
+    fn on_early_media(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, sdp: &Sdp) {
+        self.hear(format!("early media {}", port(sdp)));
+    }
+    fn on_fork(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
+        self.hear("fork");
+        self.calls.push(fork.session());
+    }
+    fn on_connected(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Message) {
+        if let Some(names) = call.replaces(dum) {
+            let tag = |tag: Option<&str>| tag.unwrap_or_default().to_owned();
+            let mut tags = [tag(names.param(p::TO_TAG)), tag(names.param(p::FROM_TAG))];
+            tags.sort();
+            self.answered.push((call, format!("{} {} {}", names.call_id.as_str(), tags[0], tags[1])));
+        }
+        self.hear("connected");
+    }
+    fn on_confirmed(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
+        self.hear("confirmed");
+    }
+    fn on_offer(&mut self, _: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
+        let direction = offer.media().next().map_or(Direction::SendRecv, |media| media.direction());
+        self.offered.insert(call, direction);
+        self.hear(format!("offer {}", port(offer)));
+    }
+    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {
+        self.hear("offer required");
+    }
+    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, answer: &Sdp) {
+        let own = call.local_sdp(dum);
+        self.holds += u32::from(own.and_then(|own| Some(!own.media().next()?.direction().receives())) == Some(true));
+        self.hear(format!("answer {}", port(answer)));
+        if let Some(offer) = self.with_prack.take() {
+            call.as_client().offer_with_prack(dum, &sdp(offer)).unwrap();
+        }
+    }
+    fn on_message(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, message: &Message) -> u16 {
+        self.hear(format!("message {}", String::from_utf8_lossy(message.body())));
+        200
+    }
+    fn on_request_answered(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<InviteSession>,
+        method: &Method<'_>,
+        outcome: &Outcome,
+    ) {
+        self.hear(format!("{} {}", outcome.status, method.as_str()));
+    }
+    fn on_offer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, outcome: &Outcome) {
+        self.hear(format!("offer rejected {}", outcome.status));
+    }
+    fn on_terminated(
+        &mut self,
+        dum: &mut Dum<'_>,
+        call: Handle<InviteSession>,
+        reason: EndReason,
+        _: Option<&Message>,
+    ) {
+        assert!(!call.is_alive(dum), "it has ended");
+        self.offered.remove(&call);
+        if let Some(at) = self.answered.iter().position(|(known, _)| *known == call) {
+            self.ends.push((self.answered.swap_remove(at).1, reason));
+        }
+        self.hear(format!("terminated {reason:?}"));
+    }
+}
+
+impl ReferHandler for Phone {
+    fn on_refer(
+        &mut self,
+        _: &mut Dum<'_>,
+        refer: Handle<ServerRefer>,
+        call: Option<Handle<InviteSession>>,
+        msg: &Message,
+    ) {
+        let to = msg.header(h::REFER_TO).unwrap();
+        self.hear(format!("refer to {to}"));
+        self.refers.push(refer);
+        self.referred_in.push(call);
+    }
+    fn on_refer_accepted(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, _: &Message) {
+        self.hear("refer accepted");
+    }
+    fn on_refer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, outcome: &Outcome) {
+        self.hear(format!("refer rejected {}", outcome.status));
+    }
+    fn on_refer_progress(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: u16) {
+        self.hear(format!("refer {status}"));
+    }
+    fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>) {
+        self.hear(format!("refer ended {status:?}"));
+    }
+}
