@@ -1,14 +1,15 @@
 //! What a user agent of dum costs that keeps much: registrations of its own, and subscriptions of others.
 //!
-//! `cargo bench -p benches --bench agents`.
+//! `cargo bench -p benches --bench agents`, or one of them: `... -- subscriptions`.
 //!
 //! * *Registrations* are held by dum alone, in virtual time: a registrar that grants an hour is played. Memory is resident
 //!   memory with all of them registered and nothing under way. Of three hours the third is shown, minute by minute: how many
 //!   REGISTERs leave, when all began together.
-//! * *Subscriptions* are of the user agent to itself, over UDP on loopback: notifier and subscriber in one process. CPU is user
-//!   and system time of the whole process, for each NOTIFY and its 200, both ends and the stack between them; the median of
-//!   five runs.
+//! * *Subscriptions* are of one user agent to another, over UDP on loopback: notifier and subscriber in one process, each with a
+//!   stack of its own. CPU is user and system time, for each NOTIFY and its 200: of the notifier's threads, and of the whole
+//!   process; medians of five runs.
 
+use benches::process::on_processor;
 use benches::{cpu, median, resident};
 use dum::registration::ClientRegistrationHandler;
 use dum::subscription::{
@@ -26,6 +27,7 @@ use stack::transport::{TransportId, TransportInfo, TransportTable, TransportType
 use stack::tu::testing::Harness;
 use stack::tu::{TransactionUser, TuEvent};
 use stack::{Stack, StackOptions, TransportSpec};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,10 +145,11 @@ fn registrations() {
     println!("refreshes in a minute of the third hour: {least} at least, {mean:.0} on average, {most} at most");
 }
 
-/// Notifier and subscriber.
-struct Both {
+/// Notifier or subscriber.
+struct Agent {
     profile: Arc<UserProfile>,
-    own: NameAddr<'static>,
+    /// Whom a subscriber subscribes to.
+    peer: NameAddr<'static>,
     state: Contents,
     left: u64,
     subscriptions: Vec<Handle<ServerSubscription>>,
@@ -156,11 +159,11 @@ struct Both {
     failed: Arc<AtomicU64>,
 }
 
-impl Both {
+impl Agent {
     fn subscribe(&mut self, dum: &mut Dum<'_>) {
         if self.left > 0 {
             self.left -= 1;
-            let subscribe = dum.make_subscribe(&self.profile, &self.own, "presence");
+            let subscribe = dum.make_subscribe(&self.profile, &self.peer, "presence");
             dum.send_subscribe(&self.profile, subscribe).expect("there is room");
         }
     }
@@ -173,7 +176,7 @@ impl Both {
     }
 }
 
-impl Application for Both {
+impl Application for Agent {
     fn client_subscriptions(&mut self, _: &str) -> Option<&mut dyn ClientSubscriptionHandler> {
         Some(self)
     }
@@ -182,8 +185,11 @@ impl Application for Both {
     }
 }
 
-impl ClientSubscriptionHandler for Both {
-    fn on_update_active(&mut self, _: &mut Dum<'_>, _: Handle<ClientSubscription>, _: &Message) {}
+impl ClientSubscriptionHandler for Agent {
+    /// Somebody is told: the next one subscribes, if there is one.
+    fn on_update_active(&mut self, dum: &mut Dum<'_>, _: Handle<ClientSubscription>, _: &Message) {
+        self.subscribe(dum);
+    }
     fn on_failure(
         &mut self,
         _: &mut Dum<'_>,
@@ -196,7 +202,7 @@ impl ClientSubscriptionHandler for Both {
     }
 }
 
-impl ServerSubscriptionHandler for Both {
+impl ServerSubscriptionHandler for Agent {
     fn on_new_subscription(&mut self, dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, _: &Message) {
         sub.accept(dum, SubscriptionState::Active, Some(&self.state)).expect("it has just come");
         self.subscriptions.push(sub);
@@ -204,9 +210,8 @@ impl ServerSubscriptionHandler for Both {
     /// A NOTIFY is answered: the next subscription has its turn.
     fn on_accepted(&mut self, dum: &mut Dum<'_>, _: Handle<ServerSubscription>) {
         self.told.fetch_add(1, Ordering::Relaxed);
-        match self.left > 0 || self.next == 0 {
-            true => self.subscribe(dum),
-            false => self.notify(dum),
+        if self.next > 0 {
+            self.notify(dum);
         }
     }
 }
@@ -219,58 +224,91 @@ fn wait(told: &AtomicU64, count: u64, failed: &AtomicU64) {
     }
 }
 
+/// The threads of this process.
+fn threads() -> BTreeSet<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux has it");
+    tasks.flatten().map(|task| task.path().join("schedstat").display().to_string()).collect()
+}
+
+/// How long these have run.
+fn cpu_of(threads: &BTreeSet<String>) -> Duration {
+    threads.iter().map(|thread| on_processor(thread)).sum()
+}
+
+/// A user agent that runs, with its threads.
+struct Running {
+    _stack: Stack,
+    handle: DumHandle<Agent>,
+    bound: SocketAddr,
+    threads: BTreeSet<String>,
+}
+
+impl Running {
+    fn start(told: &Arc<AtomicU64>, failed: &Arc<AtomicU64>) -> Self {
+        let (before, mut rng) = (threads(), Rng::from_os().expect("randomness"));
+        // All of a window begins at once: nothing is to be refused for that.
+        let overload = OverloadOptions { max_wait: None, ..OverloadOptions::default() };
+        let mut builder = Stack::builder().options(StackOptions { overload, ..StackOptions::default() });
+        builder.add_transport(TransportSpec::udp(([127, 0, 0, 1], 0).into()));
+        let (told, failed) = (told.clone(), failed.clone());
+        let user = builder.register_tu(DialogUsageManager::<Agent>::tu_options(), move |_| {
+            let mut options = DumOptions::default();
+            options.master.add_package(EventPackage::new("presence").with_type(MediaType::new("text", "plain")));
+            let app = Agent {
+                profile: Arc::default(),
+                peer: NameAddr::parse("<sip:peer@127.0.0.1>").expect("a name-addr").into_owned(),
+                state: Contents::Text(Text::new("open, at my desk")),
+                left: 0,
+                subscriptions: Vec::new(),
+                next: 0,
+                told: told.clone(),
+                failed: failed.clone(),
+            };
+            DialogUsageManager::new(app, options, &mut rng)
+        });
+        let stack = builder.start().expect("the stack starts");
+        let bound = stack.transports().iter().next().expect("one transport").bound;
+        let handle = DumHandle::<Agent>::new(stack.poster(user));
+        Running { _stack: stack, handle, bound, threads: &threads() - &before }
+    }
+}
+
 fn subscriptions() {
     let before = resident();
     let (told, failed) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-    let mut rng = Rng::from_os().expect("randomness");
-    // All of a window begins at once: nothing is to be refused for that.
-    let overload = OverloadOptions { max_wait: None, ..OverloadOptions::default() };
-    let mut builder = Stack::builder().options(StackOptions { overload, ..StackOptions::default() });
-    builder.add_transport(TransportSpec::udp(([127, 0, 0, 1], 0).into()));
-    let (theirs, fails) = (told.clone(), failed.clone());
-    let user = builder.register_tu(DialogUsageManager::<Both>::tu_options(), move |_| {
-        let mut options = DumOptions::default();
-        options.master.add_package(EventPackage::new("presence").with_type(MediaType::new("text", "plain")));
-        let app = Both {
-            profile: Arc::default(),
-            own: NameAddr::parse("<sip:own@127.0.0.1>").expect("a name-addr").into_owned(),
-            state: Contents::Text(Text::new("open, at my desk")),
-            left: SUBSCRIPTIONS,
-            subscriptions: Vec::new(),
-            next: 0,
-            told: theirs.clone(),
-            failed: fails.clone(),
-        };
-        DialogUsageManager::new(app, options, &mut rng)
-    });
-    let stack = builder.start().expect("the stack starts");
-    let bound = stack.transports().iter().next().expect("one transport").bound;
-    let handle = DumHandle::<Both>::new(stack.poster(user));
-    let begin = move |app: &mut Both, dum: &mut Dum<'_>| {
-        app.own = NameAddr::parse(&format!("<sip:own@{bound}>")).expect("a name-addr").into_owned();
+    let [notifier, subscriber] = [(); 2].map(|()| Running::start(&told, &failed));
+    let begin = move |app: &mut Agent, dum: &mut Dum<'_>| {
+        app.peer = NameAddr::parse(&format!("<sip:peer@{}>", notifier.bound)).expect("a name-addr").into_owned();
+        app.left = SUBSCRIPTIONS;
         (0..WINDOW).for_each(|_| app.subscribe(dum));
     };
-    handle.command(begin).expect("it has nothing to do");
+    subscriber.handle.command(begin).expect("it has nothing to do");
     // Each has been told once, as it subscribed.
     wait(&told, SUBSCRIPTIONS, &failed);
     let memory = (resident() - before) / SUBSCRIPTIONS as f64;
     println!("{SUBSCRIPTIONS} subscriptions: {memory:.0} octets each, both ends, transactions that end included");
-    let costs: Vec<f64> = (1..=RUNS as u64)
-        .map(|round| {
-            let begin = cpu();
-            let again = |app: &mut Both, dum: &mut Dum<'_>| {
-                app.next = 0;
-                (0..WINDOW).for_each(|_| app.notify(dum));
-            };
-            handle.command(again).expect("it has nothing to do");
-            wait(&told, SUBSCRIPTIONS * (round + 1), &failed);
-            (cpu() - begin).as_secs_f64() * 1e6 / SUBSCRIPTIONS as f64
-        })
-        .collect();
-    println!("a NOTIFY to each: {:.2} µs CPU, both ends", median(&costs));
+    let each = |spent: Duration| spent.as_secs_f64() * 1e6 / SUBSCRIPTIONS as f64;
+    let costs = (1..=RUNS as u64).map(|round| {
+        let (both, own) = (cpu(), cpu_of(&notifier.threads));
+        let again = |app: &mut Agent, dum: &mut Dum<'_>| {
+            app.next = 0;
+            (0..WINDOW).for_each(|_| app.notify(dum));
+        };
+        notifier.handle.command(again).expect("it has nothing to do");
+        wait(&told, SUBSCRIPTIONS * (round + 1), &failed);
+        (each(cpu_of(&notifier.threads) - own), each(cpu() - both))
+    });
+    let (own, both): (Vec<f64>, Vec<f64>) = costs.unzip();
+    println!("a NOTIFY to each: {:.2} µs CPU of the notifier, {:.2} µs both ends", median(&own), median(&both));
 }
 
 fn main() {
-    registrations();
-    subscriptions();
+    let rows: [(&str, fn()); 2] = [("registrations", registrations), ("subscriptions", subscriptions)];
+    // Cargo adds an option of its own.
+    let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    for (name, row) in rows {
+        if named.is_empty() || named.iter().any(|wanted| wanted == name) {
+            row();
+        }
+    }
 }

@@ -17,7 +17,8 @@ const FEW: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(12);
 /// After how long what is not answered is sent again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// SUBSCRIBEs and PUBLISHs that wait for their answers.
+/// SUBSCRIBEs, or NOTIFYs of PUBLISHs, that wait for their answers: more would not fit into the socket's buffer, and what is
+/// lost is sent again.
 const AT_ONCE: usize = 32;
 
 const EVENTS: &str = "[limits]\nsubscriptions = 20000\n[overload]\nmax_wait_ms = 0\n\
@@ -38,13 +39,14 @@ fn cost(args: &Args, users: usize) -> f64 {
     let site = Site::new();
     let proxy = Subject::start(&args.repro, &site, &[UDP], EVENTS, "inline");
     let mut phones = Phones::new(proxy.address(UDP));
-    let subscribed = phones.exchange(WATCHERS, WATCHERS, |phones, at| phones.subscribe(at, at % users));
+    let subscribed = phones.exchange(WATCHERS, (WATCHERS, AT_ONCE), |phones, at| phones.subscribe(at, at % users));
     if subscribed != WATCHERS {
         eprintln!("{subscribed} of {WATCHERS} were told when they subscribed");
         return f64::NAN;
     }
     let before = proxy.cpu();
-    let told = phones.exchange(users, WATCHERS, |phones, user| phones.publish(user));
+    let at_once = (AT_ONCE * users / WATCHERS).max(1);
+    let told = phones.exchange(users, (WATCHERS, at_once), |phones, user| phones.publish(user));
     let cpu = proxy.cpu() - before;
     if told != WATCHERS {
         eprintln!("{told} of {WATCHERS} were told of the change");
@@ -70,14 +72,19 @@ impl Phones {
         Phones { socket, own, proxy, heard: vec![0; WATCHERS] }
     }
 
-    /// Sends so many requests, a few at a time, and answers NOTIFYs until `expected` new ones have come; how many did.
-    fn exchange(&mut self, requests: usize, expected: usize, request: impl Fn(&Self, usize) -> String) -> usize {
+    /// Sends so many requests, `at_once` at a time, and answers NOTIFYs until `expected` new ones have come; how many did.
+    fn exchange(
+        &mut self,
+        requests: usize,
+        (expected, at_once): (usize, usize),
+        request: impl Fn(&Self, usize) -> String,
+    ) -> usize {
         // Those that are not answered are sent again: a datagram may be lost.
         let (mut open, mut sent, mut told): (Vec<usize>, _, _) = (Vec::new(), 0, 0);
         let mut again = Instant::now();
         let (mut buffer, mut last) = (vec![0; 65_536], Instant::now());
         while (told < expected || !open.is_empty() || sent < requests) && last.elapsed() < PATIENCE {
-            let new = requests.min(sent + AT_ONCE.saturating_sub(open.len()));
+            let new = requests.min(sent + at_once.saturating_sub(open.len()));
             let due = again.elapsed() > AGAIN;
             let old = open.iter().copied().filter(|_| due);
             for at in old.chain(sent..new) {
