@@ -28,6 +28,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     // The tests start these, and build them as here: so that none of them waits for that.
     Step { name: "programs", needs: None, args: || &["build", "--package", "apps", "--bins"], env: None },
+    Step { name: "examples", needs: None, args: || &["build", "--package", "dum", "--examples"], env: None },
     Step { name: "test", needs: None, args: test_args, env: None },
     Step { name: "doctest", needs: None, args: || &["test", "--workspace", "--doc"], env: None },
     DOC,

@@ -36,7 +36,7 @@ pub(super) struct Session {
 /// What a BYE ends.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// This session; and whether its caller has sent the BYE.
+    /// One that stood, and whether its caller has sent the BYE.
     Session(Box<Session>, bool),
     /// One that has ended a moment ago.
     Again,

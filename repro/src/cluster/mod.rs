@@ -7,6 +7,7 @@
 //!
 //! A flow ends at one node. For the others its binding is a [`Hop`]: a Route to that node, with a flow token.
 
+mod beats;
 mod change;
 pub mod command;
 mod node;

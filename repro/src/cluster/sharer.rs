@@ -38,12 +38,12 @@ pub struct Sharer {
     pub(super) server: Server,
     pub(super) notation: Notation,
     /// How all keys begin.
-    name: String,
+    pub(super) name: String,
     jobs: Receiver<Job>,
     /// What the machine itself has to write.
     pub(super) own: VecDeque<Job>,
     /// What it has to write when Redis takes something again.
-    later: VecDeque<Job>,
+    pub(super) later: VecDeque<Job>,
     /// The first of the next batch.
     next: Option<Job>,
     sent: Vec<Job>,
@@ -68,7 +68,7 @@ pub struct Sharer {
     /// No sign of life was seen since the connection.
     pub(super) is_first_beat: bool,
     /// A node is back: what was passed over of it is read soon.
-    is_back: bool,
+    pub(super) is_back: bool,
 }
 
 impl Sharer {
@@ -552,52 +552,6 @@ impl Sharer {
     /// Whether what the others do not know, and is so since then, is not on its way to them.
     pub(super) fn is_settled(&self, since: Time, now: Time) -> bool {
         since < self.connected_at || since + SETTLED < now
-    }
-
-    /// A sign of life, each second; [`Sharer::on_beaten`] gets what the others gave. Those that stand by give it to each
-    /// other: the channel is not silent, and nobody takes them for nodes.
-    pub fn beat(&self) -> Command {
-        let own = self.cluster.own();
-        let nodes = if self.passive { "standby" } else { "nodes" };
-        let args = vec![own.node.to_owned(), own.life.to_string(), self.channel()];
-        Command { script: Script::Beat, keys: vec![format!("{}:{nodes}", self.name)], args }
-    }
-
-    /// What all nodes gave. That a sign of life was written says that Redis takes something.
-    pub fn on_beaten(&mut self, told: &[String]) {
-        if self.passive {
-            return;
-        }
-        self.own.append(&mut self.later);
-        let triples = told.as_chunks::<3>().0;
-        let own = self.cluster.own();
-        for node in own.nodes.all() {
-            let known = triples.iter().find(|[name, ..]| **name == *node.name());
-            let (silent, life) = match known {
-                Some([_, silent, life]) => (silent.parse().unwrap_or(u64::MAX), life.parse().unwrap_or(0)),
-                // A Redis that was emptied has forgotten it; if it lives it says so.
-                None => (node.silent_ms().saturating_add(1_000), node.life()),
-            };
-            if *node.name() == *own.node {
-                if life != own.life && life != 0 {
-                    tracing::error!(node = own.node, "another node has the same name: cluster.node must differ");
-                }
-                node.note(0, own.life);
-            } else if node.note(silent, life) {
-                match node.is_alive() {
-                    true => {
-                        tracing::info!(node = node.name(), "a node is back");
-                        self.is_back = true;
-                    }
-                    false => tracing::warn!(node = node.name(), silent_ms = silent, "a node is gone"),
-                }
-            }
-        }
-        for [name, ..] in triples {
-            own.nodes.node(name);
-        }
-        own.nodes.forget();
-        self.look_at_lives();
     }
 }
 

@@ -1,0 +1,52 @@
+//! Signs of life: what each node says of itself each second, and who is gone by what it hears of the others.
+
+use super::command::{Command, Script};
+use super::sharer::Sharer;
+
+impl Sharer {
+    /// A sign of life, each second; [`Sharer::on_beaten`] gets what the others gave. Those that stand by give it to each
+    /// other: the channel is not silent, and nobody takes them for nodes.
+    pub fn beat(&self) -> Command {
+        let own = self.cluster.own();
+        let nodes = if self.passive { "standby" } else { "nodes" };
+        let args = vec![own.node.to_owned(), own.life.to_string(), self.channel()];
+        Command { script: Script::Beat, keys: vec![format!("{}:{nodes}", self.name)], args }
+    }
+
+    /// What all nodes gave. That a sign of life was written says that Redis takes something.
+    pub fn on_beaten(&mut self, told: &[String]) {
+        if self.passive {
+            return;
+        }
+        self.own.append(&mut self.later);
+        let triples = told.as_chunks::<3>().0;
+        let own = self.cluster.own();
+        for node in own.nodes.all() {
+            let known = triples.iter().find(|[name, ..]| **name == *node.name());
+            let (silent, life) = match known {
+                Some([_, silent, life]) => (silent.parse().unwrap_or(u64::MAX), life.parse().unwrap_or(0)),
+                // A Redis that was emptied has forgotten it; if it lives it says so.
+                None => (node.silent_ms().saturating_add(1_000), node.life()),
+            };
+            if *node.name() == *own.node {
+                if life != own.life && life != 0 {
+                    tracing::error!(node = own.node, "another node has the same name: cluster.node must differ");
+                }
+                node.note(0, own.life);
+            } else if node.note(silent, life) {
+                match node.is_alive() {
+                    true => {
+                        tracing::info!(node = node.name(), "a node is back");
+                        self.is_back = true;
+                    }
+                    false => tracing::warn!(node = node.name(), silent_ms = silent, "a node is gone"),
+                }
+            }
+        }
+        for [name, ..] in triples {
+            own.nodes.node(name);
+        }
+        own.nodes.forget();
+        self.look_at_lives();
+    }
+}
