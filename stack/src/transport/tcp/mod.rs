@@ -413,6 +413,8 @@ impl Tcp {
         let by = within.map(|within| ctx.now + within);
         let unsent = connection.has_unsent();
         match (&mut connection.ws, by) {
+            // One that is not answered yet stays the one that counts.
+            (Some(ws), Some(by)) if ws.pinged => ws.ping_at = ws.ping_at.min(by),
             (Some(ws), Some(by)) => (ws.pinged, ws.ping_at) = (true, by),
             (Some(_), None) => {}
             (None, by) => connection.answer_by = connection.answer_by.or(by),

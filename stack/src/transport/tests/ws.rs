@@ -403,6 +403,26 @@ fn a_sign_of_life_is_wanted_by_a_ping() {
     assert!(matches!(server.bench.next(), Received::Closed { flow: closed } if closed == flow));
 }
 
+/// The first one that is not answered counts, however soon the next is sent.
+#[test]
+fn pings_that_come_fast_hide_no_silence() {
+    let within = Duration::from_millis(200);
+    let mut server = Server::new();
+    let (_silent, flow) = server.client_and_flow();
+    let begin = server.bench.clock.now();
+    let mut next = begin;
+    server.bench.until("the end of who does not answer", |b| {
+        let now = b.clock.now();
+        assert!(now < begin + within * 50, "it is still open");
+        if now >= next {
+            next = now + within / 4;
+            b.push(&server.wire, Wire::Ping { connection: flow.connection, within: Some(within) });
+        }
+        b.group.stats(TransportId(0)).unwrap().closed.get() == 1
+    });
+    assert!(matches!(server.bench.next(), Received::Closed { flow: closed } if closed == flow));
+}
+
 #[test]
 fn who_does_not_answer_our_ping_is_gone() {
     let ws = WsOptions { ping: Some(Duration::from_millis(50)), ..WsOptions::default() };
