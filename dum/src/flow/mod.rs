@@ -16,7 +16,7 @@ use stack::transport::{ConnectionId, Flow, TransportId};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long a flow must have lived to count as a good one where nothing on it is answered.
+/// How long a flow must have lived to count as a good one where no answer is seen, or none before the next keep-alive.
 const GOOD: Duration = Duration::from_secs(30);
 
 /// What makes two flows one: a connection has its number, datagrams have their peer.
@@ -129,7 +129,7 @@ impl KeptFlow {
 
     /// RFC 5626 §4.5: whether it counts as having been successful.
     fn is_good(&self, now: Time) -> bool {
-        self.answered || !self.wish().answered && now.since(self.since) >= GOOD
+        self.answered || self.mode() != Mode::Stun && now.since(self.since) >= GOOD
     }
 }
 
@@ -223,7 +223,9 @@ fn happen(dum: &mut Dum<'_>, handle: Handle<KeptFlow>, event: Event) {
         Action::None => {}
         Action::Ask => ask(dum, handle),
         Action::Rest => {
-            kept.answered |= kept.mode() != Mode::Blind;
+            // A ping sooner than that says nothing of the one before it.
+            let waited = dum.stack.now().since(kept.asked_at);
+            kept.answered |= kept.mode() == Mode::Stun || kept.mode() == Mode::Ping && waited >= wait(Mode::Ping, 1);
             if let Some(asked) = kept.asked.take() {
                 dum.core.flows.asked.remove(&asked);
             }

@@ -241,6 +241,27 @@ fn flows_that_are_good_for_nothing_are_made_more_and_more_seldom() {
     assert_eq!(hop(&bench), NextHop::Route);
 }
 
+/// Pings may come faster than their answers are waited for: what was not waited for was not answered.
+#[test]
+fn pings_that_come_fast_do_not_make_a_flow_good() {
+    for (lived, range) in [(seconds(25), 30_000..=60_100), (seconds(40), 0..=0)] {
+        let mut bench = phone(TransportType::Tcp);
+        let mut device = device();
+        device.set_keep_alive_time_stream(Some(seconds(10)));
+        register(&mut bench, device);
+        grant(&mut bench, tcp(7), true, |_| {});
+        bench.run(lived);
+        for _ in 0..2 {
+            assert_eq!(pinged(&mut bench), (ConnectionId(7), Some(seconds(10))));
+        }
+        bench.sent.clear();
+        ends(&mut bench, tcp(7));
+        let after = wait(&mut bench);
+        assert!(range.contains(&after), "{lived:?}: {after}");
+        assert_eq!(hop(&bench), NextHop::Route);
+    }
+}
+
 #[test]
 fn a_refresh_that_is_lost_with_its_flow_takes_another() {
     let mut bench = phone(TransportType::Tcp);
