@@ -343,9 +343,10 @@ pub(crate) fn notified(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, request: &
     }
 }
 
-/// It lasts for that many seconds from now on, an hour at most, if nothing more comes.
+/// It lasts for that many seconds from now on if nothing more comes; at most as long as was asked for, or an hour.
 fn last(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, seconds: u32) {
-    wait(dum, refer, Duration::from_secs(seconds.into()).min(EXPIRES * 20));
+    let asked = profile(dum.core, refer).map_or(Duration::ZERO, |profile| profile.subscription_time());
+    wait(dum, refer, Duration::from_secs(seconds.into()).min(asked.max(EXPIRES * 20)));
 }
 
 fn wait(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, patience: Duration) {

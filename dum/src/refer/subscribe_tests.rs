@@ -2,10 +2,10 @@
 
 use super::tests::{App, bench, heard, notify, refer, with_room};
 use super::*;
-use crate::auth::tests::addr;
+use crate::auth::tests::{addr, profile};
 use crate::invite::SessionError;
 use crate::testing::Bench;
-use crate::{Counts, UsageEnded};
+use crate::{Counts, UsageEnded, UserProfile};
 use stack::auth::{Algorithm, Challenge};
 use stack::header::Method;
 use stack::tu::{ClientTransaction, TuEvent};
@@ -264,4 +264,30 @@ fn a_challenge_leaves_the_id_as_it_is() {
     bench.run(Duration::from_secs(299));
     assert_eq!(notify(&mut bench, &msg, ("one", 2), "refer;id=1", "terminated;reason=noresource"), 200);
     assert_eq!(heard(&mut bench), ["accepted", "100", "200", "ended Some(200)"]);
+}
+
+/// As long as the profile asks for, which may be more than an hour; not as long as the peer pleases.
+#[test]
+fn it_lasts_as_long_as_was_asked_for() {
+    for (asked, granted, lasts) in [(None, 7200, 3600), (Some(7200), 7200, 7200), (Some(7200), u32::MAX, 7200)] {
+        let mut bench = bench();
+        let mut profile = UserProfile::on(&profile());
+        if let Some(seconds) = asked {
+            profile.set_subscription_time(Duration::from_secs(seconds));
+        }
+        let handle = bench.with(|_, dum| {
+            let msg = dum.make_refer(&profile, &addr("<sip:bob@b>"), &addr("<sip:carol@c>"));
+            dum.send_refer(&Arc::new(profile), msg).unwrap()
+        });
+        let (transaction, msg) = bench.request();
+        bench.respond(transaction, &msg, 202);
+        assert_eq!(notify(&mut bench, &msg, ("one", 1), "refer;id=1", "active;expires=60"), 200);
+        bench.with(|_, dum| handle.refresh(dum)).unwrap();
+        let (sent, _) = subscribes(&mut bench);
+        grant(&mut bench, &sent, granted);
+        bench.run(Duration::from_secs(lasts - 1));
+        assert_eq!(bench.dum.counts().refers, 1, "{asked:?}");
+        bench.run(Duration::from_secs(2));
+        assert_eq!(bench.dum.counts(), Counts::default(), "{asked:?}");
+    }
 }
