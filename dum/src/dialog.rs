@@ -252,6 +252,17 @@ impl Dialog {
         &self.route_set
     }
 
+    /// Where this side is found, as it says so in its requests.
+    pub fn contact(&self) -> Option<&str> {
+        self.contact.as_deref()
+    }
+
+    /// From now on this side is found elsewhere: the peer learns that by the next request that refreshes the target (RFC 3261
+    /// §12.2.1.1).
+    pub fn set_contact(&mut self, contact: &NameAddr<'_>) {
+        self.contact = Some(printed(contact));
+    }
+
     /// Whether it was made by a request to a `sips` URI that came over a secure transport.
     pub fn is_secure(&self) -> bool {
         self.secure

@@ -110,10 +110,11 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
     }
 
     /// Answers the peer's offer. That of the first INVITE is sent when the call is accepted, or before with
-    /// [`Handle::early_media`]; any other is sent now.
+    /// [`Handle::early_media`]; any other is sent now. That of an UPDATE or a PRACK has 32·T1 (16 s), then it is refused with
+    /// 504 (RFC 3311 §5.2).
     ///
     /// # Errors
-    /// [`SessionError::NotNow`]: there is no offer to answer.
+    /// [`SessionError::NotNow`]: there is no offer to answer, or not any more.
     fn provide_answer(self, dum: &mut Dum<'_>, answer: &Sdp) -> Result<(), SessionError> {
         provide(dum, self.into(), answer.print(), Exchange::OfferReceived)
     }
@@ -200,6 +201,20 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
             }
             _ => Err(SessionError::NotNow),
         }
+    }
+
+    /// From now on this side of the call is found elsewhere, as after a change of networks: that is its Contact. The peer learns
+    /// it by the next change of the session, [`Session::provide_offer`] or [`Session::update`], or by its next refresh
+    /// (RFC 3261 §12.2).
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: there is no dialog yet.
+    fn set_contact(self, dum: &mut Dum<'_>, contact: &NameAddr<'_>) -> Result<(), SessionError> {
+        let this = alive(dum, self.into())?;
+        let dialog = this.dialog.ok_or(SessionError::NotNow)?;
+        this.moved = true;
+        dum.core.dialogs.get_mut(dialog)?.dialog.set_contact(contact);
+        Ok(())
     }
 
     /// Sends INFO in the call (RFC 6086); [`super::InviteSessionHandler::on_request_answered`] tells the answer.

@@ -165,3 +165,53 @@ fn a_wish_for_an_offer_is_made_once_more_too() {
     assert_eq!(answered(&mut bench, 200, 2002), ("INVITE".to_owned(), None));
     assert_eq!(heard(&mut bench), ["offer 2002"]);
 }
+
+/// RFC 4028 §7.4: a change refreshes the session too, so while one is put off nothing else is sent for that.
+#[test]
+fn a_change_that_is_put_off_is_the_refresh() {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), |msg| {
+        msg.set(h::SESSION_EXPIRES, "600;refresher=uac");
+    });
+    bench.sent.clear();
+    heard(&mut bench);
+    bench.run(Duration::from_secs(299));
+    let call = call(&bench);
+    bench.with(|_, dum| call.hold(dum)).unwrap();
+    assert_eq!(answered(&mut bench, 491, 0).0, "INVITE");
+    // The session's half is over before the change is made once more.
+    bench.run(Duration::from_millis(1500));
+    bench.nothing_sent();
+    bench.run(LONG);
+    assert_eq!(answered(&mut bench, 200, 2000).0, "INVITE");
+    assert_eq!(heard(&mut bench), ["answer 2000"]);
+}
+
+#[test]
+fn what_was_an_update_stays_one() {
+    let (mut bench, _) = connected();
+    let call = call(&bench);
+    bench.with(|_, dum| call.update(dum, &sdp(1002))).unwrap();
+    assert_eq!(answered(&mut bench, 491, 0).0, "UPDATE");
+    bench.run(LONG);
+    let (method, offer) = answered(&mut bench, 200, 2002);
+    assert_eq!((&*method, offer.map(|offer| port_of(&offer))), ("UPDATE", Some(1002)));
+    assert_eq!(heard(&mut bench), ["answer 2002"]);
+}
+
+/// Its provisional response has answered the offer: what the 491 refuses is the rest of the INVITE.
+#[test]
+fn a_change_that_was_settled_is_not_made_again() {
+    let (mut bench, _) = connected();
+    let call = call(&bench);
+    bench.with(|_, dum| call.provide_offer(dum, &sdp(1002))).unwrap();
+    let (transaction, msg) = bench.request();
+    respond(&mut bench, (transaction, &msg), 183, ("one", 2002, 7), keep);
+    let (prack, acknowledged) = bench.request();
+    respond(&mut bench, (prack, &acknowledged), 200, ("one", 0, 0), keep);
+    respond(&mut bench, (transaction, &msg), 491, ("one", 0, 0), keep);
+    assert_eq!(heard(&mut bench), ["answer 2002", "rejected 491"]);
+    bench.run(LONG);
+    bench.nothing_sent();
+    assert!(bench.with(|_, dum| call.is_connected(dum)));
+}

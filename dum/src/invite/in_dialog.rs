@@ -9,12 +9,13 @@ use super::machine::{Event, State};
 use super::modify::{self, Action};
 use super::offer_answer::{Exchange, Move};
 use super::reliable;
-use super::session::{self, Acked, Asked, Cause, InviteSession, Slot};
+use super::session::{self, Acked, Asked, Cause, InviteSession, Slot, fire};
 use super::session_timer;
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::handle::Handle;
 use crate::outcome::Outcome;
+use crate::timers::TimerKind;
 use crate::usage::Usage;
 use stack::contents::sdp::Sdp;
 use stack::header::{Method, h};
@@ -161,7 +162,23 @@ fn offered(
         }
         None => What::OfferRequired,
     };
+    if slot == Slot::Update {
+        // Its client waits for 64·T1; half of that leaves time for the way.
+        let (now, after) = (dum.now(), dum.core.values.long() / 2);
+        if let Ok(this) = dum.core.sessions.get_mut(call) {
+            dum.core.timers.set(&mut this.unanswered, fire(call, TimerKind::Unanswered), now, after);
+        }
+    }
     dum.tell(call, what, None);
+}
+
+/// The application has not answered an UPDATE, or a PRACK with an offer, in time (RFC 3311 §5.2). Without a final response
+/// the peer would count the offer as refused, and this side might still take it.
+pub(super) fn unanswered(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let waits = dum.session(call).is_ok_and(|this| this.modify == modify::State::ReceivedUpdate);
+    if let Some(response) = waits.then(|| session::make_answer(dum, call, Slot::Update, 504).ok()).flatten() {
+        step(dum, call, modify::Event::Decline, response);
+    }
 }
 
 /// One step of a change that is under way; false when it has to wait.

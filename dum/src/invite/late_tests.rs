@@ -1,11 +1,13 @@
-//! The offer of a 2xx that is answered late: its ACK is the user agent's, not the transaction's (RFC 3261 §13.2.2.4, RFC
+//! Offers that are answered late, or never. That of a 2xx: its ACK is the user agent's, not the transaction's (RFC 3261 §13.2.2.4, RFC
 //! 6026 §7.2).
 
+use super::crossing_tests::of_peer;
 use super::ears::{Ears, call, calling, heard, options, port_of, respond, sdp};
 use super::*;
 use crate::testing::Bench;
 use stack::transaction::Command;
 use stack::tu::{ClientTransaction, TuEvent};
+use std::time::Duration;
 
 fn keep(_: &mut Message) {}
 
@@ -83,4 +85,56 @@ fn an_answer_after_timer_m_is_sent_all_the_same() {
     bench.with(|_, dum| call.reject_offer(dum, 488)).unwrap();
     let sent = super::tests::sent(&mut bench);
     assert_eq!((sent, heard(&mut bench)), (vec!["ACK one".to_owned(), "BYE one".into()], vec!["LocalBye".to_owned()]));
+}
+
+/// RFC 3311 §5.2: an UPDATE whose offer the application leaves unanswered is refused in time, and so is a PRACK.
+#[test]
+fn an_offer_that_must_be_answered_at_once_is_refused_with_504() {
+    for late in [false, true] {
+        let (mut bench, transaction, invite) = calling(options(), true);
+        respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+        bench.sent.clear();
+        let call = call(&bench);
+        // The second waits as long as the first.
+        for number in 5..7 {
+            let mut change = of_peer(&invite, &Method::Update, number);
+            change.set_body(Some("application/sdp"), sdp(2000 + number as u16).print());
+            bench.ask(number, change);
+            bench.run(Duration::from_secs(15));
+            bench.nothing_sent();
+            if late {
+                bench.run(Duration::from_secs(2));
+                assert_eq!(bench.response().1.status(), Some(504));
+                let answered = bench.with(|_, dum| call.provide_answer(dum, &sdp(1002)));
+                assert_eq!(answered, Err(SessionError::NotNow));
+                let agreed = bench.with(|_, dum| call.remote_sdp(dum)).map(|sdp| port_of(&sdp));
+                assert_eq!(agreed, Some(2000));
+            } else {
+                bench.with(|_, dum| call.provide_answer(dum, &sdp(1002))).unwrap();
+                assert_eq!(bench.response().1.status(), Some(200));
+            }
+        }
+        // What was answered, and a re-INVITE, which may ring, are not refused.
+        let mut change = of_peer(&invite, &Method::Invite, 7);
+        change.set_body(Some("application/sdp"), sdp(2104).print());
+        bench.ask(7, change);
+        bench.run(Duration::from_secs(60));
+        assert!(bench.sent.iter().all(|sent| matches!(sent, Command::Respond { msg, .. } if msg.status() < Some(200))));
+        // The call stands.
+        assert!(bench.with(|_, dum| call.is_connected(dum)));
+    }
+}
+
+#[test]
+fn a_prack_whose_offer_is_left_unanswered_is_refused_with_504() {
+    let (mut bench, prack) = super::prack_tests::with_offer();
+    bench.ask(2, prack);
+    bench.run(Duration::from_secs(15));
+    bench.nothing_sent();
+    bench.run(Duration::from_secs(2));
+    let (_, answer) = bench.response();
+    assert_eq!((answer.status(), answer.method()), (Some(504), Some(Method::Prack)));
+    let call = call(&bench);
+    bench.with(|_, dum| call.as_server().accept(dum)).unwrap();
+    assert_eq!(bench.response().1.status(), Some(200));
 }

@@ -197,24 +197,78 @@ fn a_peer_that_answers_no_prack_makes_nothing_grow() {
     assert_eq!(bench.request().1.header(h::RACK).unwrap().rseq, 9);
 }
 
+/// A call that is asked for and has had its answer early; the PRACK for that, with an offer.
+pub(super) fn with_offer() -> (Bench<Ears>, Message) {
+    let (bench, tag, rseq) = ringing();
+    let mut prack = within(&Method::Prack, 2, &tag);
+    prack.set(h::RACK, &format!("{rseq} 1 INVITE"));
+    prack.set_body(Some("application/sdp"), sdp(1002).print());
+    (bench, prack)
+}
+
+/// A call that is asked for and has had its answer early: our tag, and the number to be acknowledged.
+fn ringing() -> (Bench<Ears>, String, u32) {
+    let mut bench = Bench::with_options(Ears::default(), options());
+    bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "100rel")));
+    let call = call(&bench);
+    bench
+        .with(|_, dum| call.provide_answer(dum, &sdp(2000)).and_then(|()| call.as_server().early_media(dum, 183)))
+        .unwrap();
+    let ringing = bench.response().1;
+    let tag = ringing.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+    (bench, tag, ringing.header(h::RSEQ).unwrap().0)
+}
+
+/// RFC 3311 §5.1: no UPDATE before the PRACK, which may bring an offer.
+#[test]
+fn a_change_waits_for_the_prack() {
+    let (mut bench, tag, rseq) = ringing();
+    let call = call(&bench);
+    assert_eq!(bench.with(|_, dum| call.update(dum, &sdp(2002))), Err(SessionError::NotNow));
+    let mut prack = within(&Method::Prack, 2, &tag);
+    prack.set(h::RACK, &format!("{rseq} 1 INVITE"));
+    bench.ask(2, prack);
+    assert_eq!(bench.response().1.status(), Some(200));
+    assert_eq!(bench.with(|_, dum| call.update(dum, &sdp(2002))), Ok(()));
+    assert_eq!(bench.request().1.method(), Some(Method::Update));
+}
+
+/// RFC 3262 §5: a reliable one to an INVITE without an offer would have to make it.
+#[test]
+fn what_rings_without_an_offer_is_not_reliable() {
+    for (header, status) in [(h::SUPPORTEDS, Some(180)), (h::REQUIRES, None)] {
+        let mut bench = Bench::with_options(Ears::default(), options());
+        bench.ask(
+            1,
+            asked(|msg| {
+                msg.set_body(None, "");
+                msg.push_back(header, "100rel");
+            }),
+        );
+        assert_eq!(heard(&mut bench), ["offer required"]);
+        let call = call(&bench);
+        let rang = bench.with(|_, dum| call.as_server().provisional(dum, 180));
+        if status.is_none() {
+            assert_eq!(rang, Err(SessionError::NotNow));
+            bench.nothing_sent();
+        } else {
+            let ringing = bench.response().1;
+            assert_eq!((ringing.status(), ringing.exists(h::RSEQ)), (status, false));
+        }
+        // With one it is.
+        bench
+            .with(|_, dum| call.provide_offer(dum, &sdp(2000)).and_then(|()| call.as_server().early_media(dum, 183)))
+            .unwrap();
+        assert!(bench.response().1.exists(h::RSEQ));
+    }
+}
+
 /// The other half: an offer comes with a PRACK.
 #[test]
 fn an_offer_that_comes_with_a_prack_is_answered_or_refused_in_its_final_response() {
     for refused in [false, true] {
-        let mut bench = Bench::with_options(Ears::default(), options());
-        bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "100rel")));
+        let (mut bench, prack) = with_offer();
         let call = call(&bench);
-        bench
-            .with(|_, dum| {
-                call.provide_answer(dum, &sdp(2000))?;
-                call.as_server().early_media(dum, 183)
-            })
-            .unwrap();
-        let ringing = bench.response().1;
-        let tag = ringing.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
-        let mut prack = within(&Method::Prack, 2, &tag);
-        prack.set(h::RACK, &format!("{} 1 INVITE", ringing.header(h::RSEQ).unwrap().0));
-        prack.set_body(Some("application/sdp"), sdp(1002).print());
         bench.ask(2, prack);
         bench.nothing_sent();
         assert_eq!(heard(&mut bench), ["offer 4000", "offer 1002"]);

@@ -63,6 +63,8 @@ pub struct InviteSession {
     /// RFC 4028, when it is used, and the refresh that is under way.
     pub(super) timer: Option<SessionTimer>,
     pub(super) refresh: Option<ClientTransaction>,
+    /// The dialog's Contact is the application's.
+    pub(super) moved: bool,
     /// Whether the peer's Allow has UPDATE.
     pub(super) peer_updates: bool,
     /// The least that servers on the way let a session last (RFC 4028 §7.4), and how often in a row they said so.
@@ -74,6 +76,8 @@ pub struct InviteSession {
     pub(super) repeat: Alarm,
     pub(super) glare: Alarm,
     pub(super) expiry: Alarm,
+    /// The application has not answered what is in `update`.
+    pub(super) unanswered: Alarm,
 }
 
 /// A request that waits for our final response.
@@ -154,6 +158,7 @@ impl InviteSession {
             reliable: None,
             timer: None,
             refresh: None,
+            moved: false,
             peer_updates: false,
             least: 0,
             repairs: 0,
@@ -162,6 +167,7 @@ impl InviteSession {
             repeat: Alarm::OFF,
             glare: Alarm::OFF,
             expiry: Alarm::OFF,
+            unanswered: Alarm::OFF,
         }
     }
 }
@@ -353,10 +359,19 @@ pub(super) fn make_answer(
     let (msg, tag) = (asked.msg.clone(), asked.tag.clone());
     let mut response = dum.make_response(&msg, status, Some(&tag));
     if (101..300).contains(&status) {
-        response.push_back(h::CONTACTS, &contact_for(dum, &profile, &msg));
+        match moved_to(dum, call) {
+            Some(contact) => response.push_back(h::CONTACTS, contact),
+            None => response.push_back(h::CONTACTS, &contact_for(dum, &profile, &msg)),
+        }
         dum.advertise(&mut response);
     }
     Ok(response)
+}
+
+/// The Contact that the application has said.
+fn moved_to<'d>(dum: &'d Dum<'_>, call: Handle<InviteSession>) -> Option<&'d str> {
+    let dialog = dum.core.sessions.get(call).ok().filter(|this| this.moved)?.dialog?;
+    dum.core.dialogs.get(dialog).ok()?.dialog.contact()
 }
 
 /// The Contact of an answer: where the request came to, and whom it was for.
@@ -455,6 +470,9 @@ pub(crate) fn timer(dum: &mut Dum<'_>, call: Handle<InviteSession>, fire: Fire) 
         }
         TimerKind::Glare if dum.core.timers.is_due(&mut session.glare, fire, now) => {
             glare::again(dum, call);
+        }
+        TimerKind::Unanswered if dum.core.timers.is_due(&mut session.unanswered, fire, now) => {
+            super::in_dialog::unanswered(dum, call);
         }
         _ => {}
     }

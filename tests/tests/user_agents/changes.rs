@@ -3,6 +3,7 @@
 use crate::world::{ALICE, BOB, World, directed, port, sdp};
 use dum::invite::{Session, SessionError};
 use stack::contents::sdp::Direction;
+use stack::header::{HeaderValue, NameAddr};
 
 #[test]
 fn rfc_3665_3_7_a_session_is_changed_by_re_invite() {
@@ -26,6 +27,37 @@ fn rfc_3665_3_7_a_session_is_changed_by_re_invite() {
     assert_eq!(held, Some(Direction::SendOnly));
     world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
     world.ends_clean();
+}
+
+/// The same with a new address, as there: the re-INVITE tells it, and from its answer on everything goes there.
+#[test]
+fn rfc_3665_3_7_a_side_that_moves_tells_its_new_address() {
+    for update in [false, true] {
+        let mut world = World::established();
+        let place = "192.0.2.202:5062";
+        world.move_to(BOB, place.parse().unwrap());
+        let contact = NameAddr::parse(&format!("<sip:bob@{place}>")).unwrap().into_owned();
+        world
+            .act(BOB, move |bob, dum| {
+                bob.last().set_contact(dum, &contact)?;
+                if update { bob.last().update(dum, &sdp(2002)) } else { bob.last().provide_offer(dum, &sdp(2002)) }
+            })
+            .unwrap();
+        world.run(50);
+        world.act(ALICE, |alice, dum| alice.last().provide_answer(dum, &sdp(1002))).unwrap();
+        world.run(50);
+        let (change, ack) = if update { ("UPDATE", None) } else { ("INVITE", Some("b-a ACK")) };
+        let expected = [format!("b-a {change}+"), format!("a-b 200+ {change}")].into_iter();
+        assert_eq!(world.flow(), expected.chain(ack.map(str::to_owned)).collect::<Vec<_>>());
+        // What Alice wants, she asks for there; the answers say it again.
+        world.act(ALICE, |alice, dum| alice.last().provide_offer(dum, &sdp(1004))).unwrap();
+        world.run(50);
+        world.act(BOB, |bob, dum| bob.last().provide_answer(dum, &sdp(2004))).unwrap();
+        world.run(50);
+        assert_eq!(world.flow(), ["a-b INVITE+", "b-a 200+ INVITE", "a-b ACK"]);
+        world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+        world.ends_clean();
+    }
 }
 
 /// RFC 5359 §2.1, between two.

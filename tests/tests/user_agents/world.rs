@@ -117,6 +117,8 @@ type Filter = Box<dyn FnMut(&str) -> bool>;
 
 pub(crate) struct World {
     nodes: Vec<Played>,
+    /// Where each is.
+    places: [SocketAddr; NAMES.len()],
     users: Vec<Shared>,
     pub(crate) now: Time,
     packets: Vec<Packet>,
@@ -157,6 +159,7 @@ impl World {
         }
         World {
             nodes,
+            places: std::array::from_fn(address),
             users,
             now: Time::ZERO,
             packets: Vec::new(),
@@ -209,6 +212,11 @@ impl World {
         self.nodes[PROXY].settle(self.now);
         let answered = self.nodes[PROXY].take_sent(self.now);
         assert!(answered.iter().any(|sent| sent.bytes.starts_with(b"SIP/2.0 200")), "{answered:?}");
+    }
+
+    /// From now on somebody is found elsewhere, and no longer where he was.
+    pub(crate) fn move_to(&mut self, node: usize, place: SocketAddr) {
+        self.places[node] = place;
     }
 
     /// From now on messages are lost for which this says so; it sees what the trace shows of them.
@@ -282,7 +290,7 @@ impl World {
             self.nodes[from].settle(self.now);
             for sent in self.nodes[from].take_sent(self.now) {
                 let what = show(&sent.bytes);
-                let to = (0..self.nodes.len()).find(|to| address(*to) == sent.peer);
+                let to = (0..self.nodes.len()).find(|to| self.places[*to] == sent.peer);
                 let lost = (self.lose)(&format!("{} {what}", &name[..1]));
                 let arrivals = if lost { Vec::new() } else { self.arrivals() };
                 let lost = arrivals.is_empty();
@@ -308,7 +316,7 @@ impl World {
             // In the order in which they were sent.
             while let Some(at) = self.packets.iter().position(|packet| packet.at <= self.now) {
                 let Packet { from, to, bytes, .. } = self.packets.remove(at);
-                self.nodes[to].receive(0, address(from), 0, bytes, self.now);
+                self.nodes[to].receive(0, self.places[from], 0, bytes, self.now);
                 self.nodes[to].settle(self.now);
             }
         }
