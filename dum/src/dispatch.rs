@@ -74,6 +74,10 @@ fn outcome(dum: &mut Dum<'_>, transaction: ClientTransaction, outcome: Outcome) 
 
 fn request(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: Box<Message>) {
     if let Err(refusal) = validate::check(&msg, &dum.core.master) {
+        // RFC 3261 §12.2.2: what is asked in a dialog that is gone is not looked at.
+        if msg.has_to_tag() && !is_known(dum, &msg) {
+            return dum.refuse(transaction, &msg, 481);
+        }
         let mut response = dum.make_response(&msg, refusal.status(), None);
         refusal.describe(&msg, &mut response, &dum.core.master);
         return dum.respond(transaction, response);
@@ -81,6 +85,12 @@ fn request(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: Box<Message>)
     let in_dialog = msg.has_to_tag();
     let request = Request { transaction, msg: Arc::new(*msg) };
     if in_dialog { within_dialog(dum, request) } else { out_of_dialog(dum, request) }
+}
+
+/// Whether there is the dialog that a request is in, or a set that it may make one in.
+fn is_known(dum: &Dum<'_>, msg: &Message) -> bool {
+    let dialogs = &dum.core.dialogs;
+    dialogs.of_request(msg).is_some() || dialogs.set_of_request(msg).is_some()
 }
 
 /// A request in a dialog (RFC 3261 §12.2.2): 481 if we do not know it, 500 if its CSeq is out of order.
@@ -139,7 +149,10 @@ fn out_of_dialog(dum: &mut Dum<'_>, request: Request) {
             dum.refuse(request.transaction, &request.msg, 403);
         }
         Some(Method::Subscribe) => subscription::server::request(dum, request),
-        Some(Method::Refer) => refer::server::request(dum, None, None, request),
+        Some(Method::Refer) => {
+            let call = dum.core.find_target_call(&request.msg);
+            refer::server::request(dum, None, call, request);
+        }
         Some(Method::Publish) => publication::server::request(dum, request),
         Some(Method::Register) => registration::server::request(dum, request),
         _ => out_of_dialog::server::request(dum, request),

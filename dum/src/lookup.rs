@@ -29,6 +29,8 @@ use crate::refer::{ClientRefer, ServerRefer};
 use crate::subscription::{ClientSubscription, ClientSubscriptionSet, ServerSubscription};
 use crate::usage::Usage;
 use crate::{Dialog, DialogId, DialogSetId};
+use stack::header::{h, p};
+use stack::message::Message;
 use std::sync::Arc;
 
 impl Core {
@@ -38,6 +40,16 @@ impl Core {
 
     pub(crate) fn find_dialog(&self, id: &DialogId) -> Option<Handle<AppDialog>> {
         self.dialogs.find(&id.call_id, &id.local_tag, &id.remote_tag)
+    }
+
+    pub(crate) fn find_target_dialog(&self, request: &Message) -> Option<Handle<AppDialog>> {
+        let target = request.header(h::TARGET_DIALOG).ok()?;
+        let (local, remote) = (target.param(p::LOCAL_TAG)?, target.param(p::REMOTE_TAG)?);
+        self.dialogs.find(target.call_id.as_str(), local, remote)
+    }
+
+    pub(crate) fn find_target_call(&self, request: &Message) -> Option<Handle<InviteSession>> {
+        calls(self, self.find_target_dialog(request)?).next()
     }
 }
 
@@ -51,6 +63,12 @@ impl Dum<'_> {
     /// A dialog, for all its usages.
     pub fn find_dialog(&self, id: &DialogId) -> Option<Handle<AppDialog>> {
         self.core.find_dialog(id)
+    }
+
+    /// The dialog that a request out of it names in Target-Dialog (RFC 4538), with the tags as this side sees them. Who names
+    /// it is its other side, or was told by that: it may be let do what it may do in the dialog itself (§4).
+    pub fn find_target_dialog(&self, request: &Message) -> Option<Handle<AppDialog>> {
+        self.core.find_target_dialog(request)
     }
 
     /// What a request made: the set of its dialogs.

@@ -20,6 +20,8 @@ struct App {
     watched: Vec<Handle<ServerSubscription>>,
     watches: Vec<Handle<ClientSubscription>>,
     asked: Vec<Handle<ServerRefer>>,
+    /// The calls that this was about.
+    about: Vec<Option<Handle<InviteSession>>>,
 }
 
 impl Application for App {
@@ -40,8 +42,15 @@ impl Application for App {
 impl InviteSessionHandler for App {}
 
 impl ReferHandler for App {
-    fn on_refer(&mut self, _: &mut Dum<'_>, refer: Handle<ServerRefer>, _: Option<Handle<InviteSession>>, _: &Message) {
+    fn on_refer(
+        &mut self,
+        _: &mut Dum<'_>,
+        refer: Handle<ServerRefer>,
+        call: Option<Handle<InviteSession>>,
+        _: &Message,
+    ) {
         self.asked.push(refer);
+        self.about.push(call);
     }
 }
 
@@ -136,6 +145,37 @@ fn a_call_is_found_by_its_dialog_and_by_what_names_it_to_its_peer() {
     answers(&mut bench, &invite, "one", 486);
     assert_eq!((bench.dum.find_invite_session(&one), bench.dum.find_dialog(&two)), (None, None));
     assert_eq!(bench.with(|_, dum| (set.dialogs(dum).is_err(), dum.find_dialog_set(&one.set_id()))), (true, None));
+}
+
+/// RFC 4538: the tags are as the one sees them who is asked.
+#[test]
+fn a_refer_out_of_a_call_says_which_it_is_about() {
+    let mut bench = bench();
+    let (call, invite) = calling(&mut bench);
+    let id = answers(&mut bench, &invite, "one", 200);
+    bench.sent.clear();
+    let target = |call_id: &str, local: &str, remote: &str| format!("{call_id};local-tag={local};remote-tag={remote}");
+    let named = target(&id.call_id, &id.local_tag, &id.remote_tag);
+    let mirrored = target(&id.call_id, &id.remote_tag, &id.local_tag);
+    let half = format!("{};local-tag={}", id.call_id, id.local_tag);
+    for (number, value, found) in
+        [(1, Some(named), true), (2, Some(mirrored), false), (3, Some(half), false), (4, None, false)]
+    {
+        let (us, them) = (addr("<sip:alice@192.0.2.1>"), addr("<sip:bob@192.0.2.9>"));
+        let mut msg =
+            stack::helper::make_initial(&Method::Refer, &us, &them, &mut rutil::Rng::from_seed(number.into()));
+        msg.set(h::REFER_TO, "<sip:carol@192.0.2.8>");
+        msg.push_back(h::CONTACTS, "<sip:bob@192.0.2.9>");
+        msg.push_back(h::REQUIRES, "tdialog");
+        if let Some(value) = &value {
+            msg.append_line("Target-Dialog", value);
+        }
+        let msg = Message::parse(msg.to_bytes()).unwrap();
+        let dialogs = bench.with(|_, dum| (dum.find_target_dialog(&msg), call.session().dialog(dum)));
+        assert_eq!(dialogs.0, dialogs.1.filter(|_| found));
+        bench.ask(number, msg);
+        assert_eq!(bench.dum.application_mut().about.pop().unwrap(), found.then_some(call.session()), "{value:?}");
+    }
 }
 
 #[test]

@@ -144,6 +144,27 @@ fn a_body_that_nobody_reads_is_415_with_what_would_do() {
     }
 }
 
+/// RFC 3261 §12.2.2: that comes first, whatever else there is to say.
+#[test]
+fn what_is_asked_in_a_dialog_that_is_gone_is_481() {
+    let edits: [fn(&mut Message); 4] = [
+        |msg| msg.set_body(Some("image/png"), "x"),
+        |msg| msg.push_back(h::REQUIRES, "path"),
+        |msg| msg.append_line("Join", "1;to-tag=1;from-tag=1"),
+        |_| {},
+    ];
+    for edit in edits {
+        for method in [Method::Info, Method::Invite, Method::Subscribe, Method::from_token("FETCH")] {
+            let mut bench = Bench::with_options(Idle, options());
+            let within = request(&method, |msg| {
+                msg.set(h::TO, "<sip:bob@192.0.2.1>;tag=gone");
+                edit(msg);
+            });
+            assert_eq!(answer(&mut bench, within, "Accept"), (481, None), "{}", method.as_str());
+        }
+    }
+}
+
 #[test]
 fn handlers_that_do_nothing_refuse_what_they_are_told() {
     for (msg, status) in [

@@ -60,6 +60,7 @@ fn who_cannot_be_joined_says_so() {
     for method in [Method::Options, Method::Update] {
         for header in ["Join", "Replaces"] {
             let mut msg = within(&method, 5, "none");
+            msg.set(h::TO, "<sip:alice@192.0.2.1>");
             msg.append_line(header, &name);
             bench.ask(10, msg);
             assert_eq!(bench.response().1.status(), Some(400), "{method:?} {header}");

@@ -105,7 +105,7 @@ impl MasterProfile {
         let frag = MediaType::new("message", "sipfrag");
         self.add_method(Method::Refer).add_method(Method::Notify).add_method(Method::Subscribe);
         self.add_mime_type(Method::Notify, frag);
-        self.add_event("refer").add_option_tag("replaces").add_option_tag("norefersub")
+        self.add_event("refer").add_option_tag("replaces").add_option_tag("norefersub").add_option_tag("tdialog")
     }
 
     /// Understands remote control of calls: NOTIFY with the events `talk` and `hold`.

@@ -55,7 +55,8 @@ pub(crate) fn id_of(msg: &Message) -> Option<Option<u32>> {
 
 /// Hears of transfers.
 pub trait ReferHandler {
-    /// The peer asks us to make a request elsewhere; `call` is the call that it asks in. [`Handle::accept`],
+    /// The peer asks us to make a request elsewhere; `call` is the call that it asks in, or that it names in Target-Dialog
+    /// (RFC 4538). [`Handle::accept`],
     /// [`Handle::follow`] or [`Handle::reject`] answer it. By default it is refused with 603.
     fn on_refer(
         &mut self,

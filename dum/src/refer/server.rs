@@ -43,7 +43,7 @@ pub(crate) fn profile(core: &Core, refer: Handle<ServerRefer>) -> Option<Arc<Use
     core.dialogs.profile_of(core.server_refers.get(refer).ok()?.dialog?).ok().cloned()
 }
 
-/// A REFER came, in a call or in no dialog.
+/// A REFER came, in a call or in no dialog; one in no dialog may name a call.
 pub(crate) fn request(
     dum: &mut Dum<'_>,
     dialog: Option<Handle<DialogEntry>>,
