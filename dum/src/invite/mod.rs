@@ -14,11 +14,9 @@
 //! use dum::{Application, DialogUsageManager, Dum, DumOptions, Handle};
 //! use rutil::Rng;
 //! use stack::contents::sdp::{Direction, Format, Local, Sdp, Stream};
-//! use stack::message::Message;
-//! use stack::{Stack, TransportSpec};
+//! use stack::{Stack, TransportSpec, message::Message};
 //!
 //! struct Answerer;
-//!
 //! impl Application for Answerer {
 //!     fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
 //!         Some(self)
@@ -73,14 +71,11 @@
 //! use dum::invite::{EndReason, InviteSession, InviteSessionHandler, Session};
 //! use dum::{Application, DialogUsageManager, Dum, DumHandle, DumOptions, Handle};
 //! use rutil::Rng;
-//! use stack::contents::sdp::Sdp;
 //! use stack::header::{HeaderValue, NameAddr};
-//! use stack::message::Message;
-//! use stack::{Stack, TransportSpec};
+//! use stack::{Stack, TransportSpec, contents::sdp::Sdp, message::Message};
 //! use std::sync::mpsc::{Sender, channel};
 //!
 //! struct Caller(Sender<EndReason>);
-//!
 //! impl Application for Caller {
 //!     fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
 //!         Some(self)

@@ -56,13 +56,10 @@
 //! use dum::{Application, DialogUsageManager, Dum, DumHandle, DumOptions, Handle};
 //! use rutil::Rng;
 //! use stack::header::{HeaderValue, NameAddr};
-//! use stack::message::Message;
-//! use stack::{Stack, TransportSpec};
-//! use std::sync::Arc;
-//! use std::sync::mpsc::{Sender, channel};
+//! use stack::{Stack, TransportSpec, message::Message};
+//! use std::sync::{Arc, mpsc::{Sender, channel}};
 //!
 //! struct Phone(Sender<&'static str>);
-//!
 //! impl Application for Phone {
 //!     fn client_registrations(&mut self) -> Option<&mut dyn ClientRegistrationHandler> {
 //!         Some(self)
@@ -75,15 +72,13 @@
 //!         // From here on it is refreshed by itself. This one has seen enough.
 //!         let _ = registration.end(dum);
 //!     }
-//!
 //!     fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>) {
 //!         let _ = self.0.send("removed");
 //!     }
 //! }
 //!
 //! # let (_registrar, proxy) = other::registrar();
-//! let (tell, told) = channel();
-//! let (mut builder, mut rng) = (Stack::builder(), Rng::from_os()?);
+//! let (mut builder, mut rng, (tell, told)) = (Stack::builder(), Rng::from_os()?, channel());
 //! builder.add_transport(TransportSpec::udp("127.0.0.1:0".parse()?));
 //! let user = builder.register_tu(DialogUsageManager::<Phone>::tu_options(), move |_| {
 //!     DialogUsageManager::new(Phone(tell.clone()), DumOptions::default(), &mut rng)
