@@ -1,9 +1,9 @@
 //! Kamailio, a proxy and registrar, with a configuration of its own.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Process;
 use super::folder::Folder;
@@ -85,8 +85,32 @@ impl Kamailio {
         let listens = format!("udp: {}", local.ip());
         let found = process.wait_for(LIMIT, |line| line.contains(&listens).then_some(()));
         let kamailio = Self { process: Some(process), _folder: folder };
-        found.map(|()| kamailio).map_err(|unfinished| unfinished.output)
+        found.map_err(|unfinished| unfinished.output)?;
+        answers(local)?;
+        Ok(kamailio)
     }
+}
+
+/// It says that it listens before it does: asks until there is an answer.
+fn answers(proxy: SocketAddr) -> Result<(), String> {
+    let socket = UdpSocket::bind((proxy.ip(), 0)).map_err(|e| e.to_string())?;
+    socket.set_read_timeout(Some(Duration::from_millis(50))).map_err(|e| e.to_string())?;
+    let from = socket.local_addr().map_err(|e| e.to_string())?;
+    let begin = Instant::now();
+    let mut number = 0;
+    while begin.elapsed() < LIMIT {
+        number += 1;
+        let options = format!(
+            "OPTIONS sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{number};rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:tests@{from}>;tag=1\r\nTo: <sip:nobody@{proxy}>\r\nCall-ID: {number}@{from}\r\n\
+             CSeq: {number} OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        );
+        socket.send_to(options.as_bytes(), proxy).map_err(|e| e.to_string())?;
+        if socket.recv(&mut [0; 4096]).is_ok() {
+            return Ok(());
+        }
+    }
+    Err(format!("kamailio: no answer from {proxy}"))
 }
 
 impl Drop for Kamailio {

@@ -35,14 +35,23 @@ fn both_call_through(proxy: SocketAddr, domain: &str) -> [u64; 3] {
     [counts(&run)[1], stats.successful, counts(&ended(callee))[1]]
 }
 
+/// All calls succeed, and all see the same. On a machine that is busy with other things the proxy, or the callee, may refuse
+/// some.
+fn agree(run: impl Fn() -> [u64; 3]) {
+    let all: Vec<[u64; 3]> = (0..ATTEMPTS).map(|_| run()).take_while(|run| *run != [20, 20, 40]).collect();
+    assert!(all.len() < ATTEMPTS as usize, "{all:?}");
+}
+
 #[test]
 fn sipload_and_sipp_agree_on_calls_through_kamailio() {
     if !peers::available("sipp") || !peers::available("kamailio") {
         return;
     }
-    let local = SocketAddr::from((peers::loopback(), 5060));
-    let _kamailio = Kamailio::start(local, "builder").expect("it starts");
-    assert_eq!(both_call_through(local, &local.ip().to_string()), [20, 20, 40]);
+    agree(|| {
+        let local = SocketAddr::from((peers::loopback(), 5060));
+        let _kamailio = Kamailio::start(local, "builder").expect("it starts");
+        both_call_through(local, &local.ip().to_string())
+    });
 }
 
 #[test]
@@ -50,16 +59,11 @@ fn sipload_and_sipp_agree_on_calls_through_repro() {
     if !peers::available("sipp") {
         return;
     }
-    // On a machine that is busy with other things it may refuse some.
-    let all: Vec<[u64; 3]> = (0..ATTEMPTS)
-        .map(|_| {
-            let repro = start(&[]);
-            let proxy = address(&repro, "udp");
-            both_call_through(proxy, &proxy.to_string())
-        })
-        .take_while(|run| *run != [20, 20, 40])
-        .collect();
-    assert!(all.len() < ATTEMPTS as usize, "{all:?}");
+    agree(|| {
+        let repro = start(&[]);
+        let proxy = address(&repro, "udp");
+        both_call_through(proxy, &proxy.to_string())
+    });
 }
 
 /// A peer that loses one message in twenty and refuses one call in ten is told as just that.
