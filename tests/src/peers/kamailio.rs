@@ -74,7 +74,8 @@ impl Kamailio {
     /// Starts it at `local`; everybody registers with `password`.
     pub fn start(local: SocketAddr, password: &str) -> Result<Self, String> {
         let folder = Folder::create("kamailio").map_err(|e| e.to_string())?;
-        let head = "debug=1\nlog_stderror=yes\nchildren=2\ndisable_tcp=yes\nauto_aliases=no\n";
+        // One worker: with several a message may overtake the one before it.
+        let head = "debug=1\nlog_stderror=yes\nchildren=1\ndisable_tcp=yes\nauto_aliases=no\n";
         let config = folder.path().join("kamailio.cfg");
         fs::write(&config, head.to_owned() + &ROUTES.replace("PASSWORD", password)).map_err(|e| e.to_string())?;
         let mut command = Command::new("kamailio");

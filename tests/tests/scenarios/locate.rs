@@ -62,11 +62,15 @@ impl Client {
         self.stack.send(self.tu, msg, SendOptions::default()).expect("there is room")
     }
 
+    /// What comes next of a request: not that it is under way, which a proxy says or not (RFC 3261 §16.2).
     pub(crate) fn next(&self) -> (ClientTransaction, Result<u16, NoResponse>) {
-        match self.heard.recv_timeout(LIMIT).expect("something is heard in time") {
-            TuEvent::Response { transaction, msg } => (transaction, Ok(msg.status().expect("a response"))),
-            TuEvent::NoResponse { transaction, reason } => (transaction, Err(reason)),
-            other => panic!("{other:?}"),
+        loop {
+            match self.heard.recv_timeout(LIMIT).expect("something is heard in time") {
+                TuEvent::Response { msg, .. } if msg.status() == Some(100) => {}
+                TuEvent::Response { transaction, msg } => return (transaction, Ok(msg.status().expect("a response"))),
+                TuEvent::NoResponse { transaction, reason } => return (transaction, Err(reason)),
+                other => panic!("{other:?}"),
+            }
         }
     }
 
