@@ -3,13 +3,16 @@
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Process;
 use super::folder::Folder;
 
 /// How long a start or an end may take on a machine that is busy with other tests.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// How long it is waited for the answer to one request, before the next.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A registrar that asks for a password, and a proxy that records itself: what its own documentation does.
 const ROUTES: &str = r#"
@@ -95,12 +98,9 @@ impl Kamailio {
 /// It says that it listens before it does: asks until there is an answer.
 fn answers(proxy: SocketAddr) -> Result<(), String> {
     let socket = UdpSocket::bind((proxy.ip(), 0)).map_err(|e| e.to_string())?;
-    socket.set_read_timeout(Some(Duration::from_millis(50))).map_err(|e| e.to_string())?;
+    socket.set_read_timeout(Some(PATIENCE)).map_err(|e| e.to_string())?;
     let from = socket.local_addr().map_err(|e| e.to_string())?;
-    let begin = Instant::now();
-    let mut number = 0;
-    while begin.elapsed() < LIMIT {
-        number += 1;
+    for number in 1..=LIMIT.as_millis() / PATIENCE.as_millis() {
         let options = format!(
             "OPTIONS sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{number};rport\r\nMax-Forwards: 70\r\n\
              From: <sip:tests@{from}>;tag=1\r\nTo: <sip:nobody@{proxy}>\r\nCall-ID: {number}@{from}\r\n\
