@@ -215,3 +215,33 @@ fn a_change_that_was_settled_is_not_made_again() {
     bench.nothing_sent();
     assert!(bench.with(|_, dum| call.is_connected(dum)));
 }
+
+/// RFC 4028 §10: the application has offered nothing, so it hears nothing, and the refresh is tried again.
+#[test]
+fn a_refresh_that_is_refused_is_tried_again_and_not_told() {
+    for code in [488, 491, 500] {
+        let (mut bench, transaction, invite) = calling(options(), true);
+        respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), |msg| {
+            msg.set(h::SESSION_EXPIRES, "600;refresher=uac");
+            msg.remove(h::ALLOWS);
+        });
+        bench.sent.clear();
+        heard(&mut bench);
+        bench.run(Duration::from_secs(301));
+        let (method, offer) = answered(&mut bench, code, 0);
+        assert_eq!((&*method, offer.map(|offer| port_of(&offer))), ("INVITE", Some(1000)));
+        let acknowledged = bench.sent.len();
+        bench.run(Duration::from_secs(200));
+        bench.sent.drain(..acknowledged);
+        let (method, offer) = answered(&mut bench, 200, 2000);
+        assert_eq!((&*method, offer.map(|offer| port_of(&offer))), ("INVITE", Some(1000)), "{code}");
+        assert_eq!(heard(&mut bench), ["answer 2000"], "{code}");
+        let call = call(&bench);
+        assert!(bench.with(|_, dum| call.is_connected(dum)));
+        // A change of its own it does hear of.
+        bench.sent.clear();
+        bench.with(|_, dum| call.provide_offer(dum, &sdp(1002))).unwrap();
+        answered(&mut bench, 488, 0);
+        assert_eq!(heard(&mut bench), ["rejected 488"], "{code}");
+    }
+}

@@ -298,8 +298,8 @@ pub(crate) fn outcome(
         }
         return;
     }
-    if this.refresh == Some(transaction) {
-        this.refresh = None;
+    let refresh = this.refresh.take_if(|refresh| *refresh == transaction).is_some();
+    if refresh && this.sent != Some(transaction) {
         return refreshed_by_us(dum, call, &outcome);
     }
     if let Some(at) = this.requests.iter().position(|(sent, _)| *sent == transaction) {
@@ -312,7 +312,7 @@ pub(crate) fn outcome(
     this.sent = None;
     match &outcome.response {
         Some(response) if outcome.is_success() => success(dum, call, transaction, response),
-        _ => failure(dum, call, outcome),
+        _ => failure(dum, call, outcome, refresh),
     }
 }
 
@@ -416,7 +416,8 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
     dum.tell(call, told, None);
 }
 
-fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome) {
+/// A change of ours, or a re-INVITE that was to refresh the session, is refused, or nobody answers it.
+fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome, refresh: bool) {
     if let (422, Some(response)) = (outcome.status, &outcome.response)
         && session_timer::raise(dum, call, response)
     {
@@ -426,7 +427,7 @@ fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome) {
     let Ok(this) = dum.session(call) else { return };
     // What its provisional responses have settled is not offered again.
     let settled = this.modify == modify::State::SentInvite && reliable::is_settled(this);
-    let put_off = outcome.status == 491 && !settled && glare::put_off(this, &outcome);
+    let put_off = outcome.status == 491 && !settled && !refresh && glare::put_off(this, &outcome);
     let event = if put_off { modify::Event::Pending } else { modify::Event::Refused };
     if this.modify == modify::State::SentInvite {
         reliable::refused(this);
@@ -434,7 +435,8 @@ fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome) {
     step(dum, call, event, cause_of(&outcome));
     match loss(&outcome) {
         Some(event) => session::step(dum, call, event, cause_of(&outcome)),
-        None if put_off => {}
+        // The application has offered nothing, and its timer tries again.
+        None if put_off || refresh => {}
         None => {
             if let Ok(this) = dum.session(call) {
                 this.glares = 0;

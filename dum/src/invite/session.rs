@@ -60,7 +60,7 @@ pub struct InviteSession {
     pub(super) replaces: Option<Handle<InviteSession>>,
     /// RFC 3262, when it is used.
     pub(super) reliable: Option<Box<Reliable>>,
-    /// RFC 4028, when it is used, and the refresh that is under way.
+    /// RFC 4028, when it is used, and the refresh that is under way: a re-INVITE is in `sent` too.
     pub(super) timer: Option<SessionTimer>,
     pub(super) refresh: Option<ClientTransaction>,
     /// The dialog's Contact is the application's.

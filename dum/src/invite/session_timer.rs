@@ -243,6 +243,9 @@ pub(super) fn refresh(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
             this.media.make(super::offer_answer::Move::SendOffer, offer);
         }
         in_dialog::step(dum, call, modify::Event::SendInvite, Cause::default());
+        if let Ok(this) = dum.session(call) {
+            this.refresh = this.sent;
+        }
     }
 }
 
