@@ -39,6 +39,8 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer { program: "python3", package: "python3-venv" },
     // What several nodes share.
     Peer { program: "redis-server", package: "redis-server" },
+    // Moves an address between two machines.
+    Peer { program: "keepalived", package: "keepalived" },
     // Beside its own programs, which are in no PATH.
     Peer { program: "psql", package: "postgresql" },
     // Checks what /metrics says.

@@ -24,6 +24,7 @@ mod idle;
 mod interfaces;
 mod jssip;
 mod keep_alive;
+mod keepalived;
 mod lame;
 mod large_documents;
 mod linphone;

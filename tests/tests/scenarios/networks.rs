@@ -11,6 +11,8 @@ pub(crate) struct Networks {
     links: Vec<usize>,
     /// The first of 16 addresses of 198.18.0.0/15, which is for tests (RFC 2544).
     base: u32,
+    /// They are one network for all machines, with a switch here.
+    switched: bool,
 }
 
 fn ip(args: &[&str]) -> Result<(), String> {
@@ -25,16 +27,7 @@ impl Networks {
     /// # Errors
     /// The reason, where that may not be done.
     pub(crate) fn new(links: &[usize]) -> Result<Self, String> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let (process, count) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let key = process.wrapping_mul(4).wrapping_add(count) % (1 << 13);
-        let base = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + key * 16;
-        let networks = Networks { id: format!("st{process}x{count}"), links: links.to_vec(), base };
-        for at in 0..=links.iter().copied().max().unwrap_or(0) {
-            let name = networks.name(at);
-            ip(&["netns", "add", &name])?;
-            ip(&["-n", &name, "link", "set", "lo", "up"])?;
-        }
+        let networks = Self::apart(links, false)?;
         for (link, at) in links.iter().enumerate() {
             let (name, [here, there]) = (networks.name(*at), networks.ends(link));
             ip(&["link", "add", &here, "type", "veth", "peer", "name", &there, "netns", &name])?;
@@ -51,22 +44,63 @@ impl Networks {
         Ok(networks)
     }
 
+    /// Makes machines whose `eth0` hangs on one switch, at which we have an address as well.
+    ///
+    /// # Errors
+    /// The reason, where that may not be done.
+    pub(crate) fn at_a_switch(machines: usize) -> Result<Self, String> {
+        let links: Vec<usize> = (0..machines).collect();
+        let networks = Self::apart(&links, true)?;
+        let switch = networks.switch();
+        ip(&["link", "add", &switch, "type", "bridge"])?;
+        ip(&["addr", "add", &format!("{}/28", networks.here(0)), "dev", &switch])?;
+        ip(&["link", "set", &switch, "up"])?;
+        for link in links {
+            let (name, [here, there]) = (networks.name(link), networks.ends(link));
+            ip(&["link", "add", &here, "type", "veth", "peer", "name", &there, "netns", &name])?;
+            ip(&["link", "set", &here, "master", &switch, "up"])?;
+            ip(&["-n", &name, "addr", "add", &format!("{}/28", networks.there(link)), "dev", &there])?;
+            ip(&["-n", &name, "link", "set", &there, "up"])?;
+        }
+        Ok(networks)
+    }
+
+    /// The networks without their links.
+    fn apart(links: &[usize], switched: bool) -> Result<Self, String> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let (process, count) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let key = process.wrapping_mul(4).wrapping_add(count) % (1 << 13);
+        let base = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + key * 16;
+        let networks = Networks { id: format!("st{process}x{count}"), links: links.to_vec(), base, switched };
+        for at in 0..=links.iter().copied().max().unwrap_or(0) {
+            let name = networks.name(at);
+            ip(&["netns", "add", &name])?;
+            ip(&["-n", &name, "link", "set", "lo", "up"])?;
+        }
+        Ok(networks)
+    }
+
+    fn switch(&self) -> String {
+        format!("{}s", self.id)
+    }
+
     fn name(&self, at: usize) -> String {
         format!("{}n{at}", self.id)
     }
 
     fn ends(&self, link: usize) -> [String; 2] {
-        ["h", "t"].map(|end| format!("{}{end}{link}", self.id))
+        let [here, there] = ["h", "t"].map(|end| format!("{}{end}{link}", self.id));
+        [here, if self.switched { "eth0".to_owned() } else { there }]
     }
 
     /// Our end of a link.
     pub(crate) fn here(&self, link: usize) -> Ipv4Addr {
-        Ipv4Addr::from(self.base + link as u32 * 4 + 1)
+        Ipv4Addr::from(self.base + 1 + if self.switched { 0 } else { link as u32 * 4 })
     }
 
     /// The other end.
     pub(crate) fn there(&self, link: usize) -> Ipv4Addr {
-        Ipv4Addr::from(self.base + link as u32 * 4 + 2)
+        Ipv4Addr::from(self.base + 2 + link as u32 * if self.switched { 1 } else { 4 })
     }
 
     /// An address that nobody has.
@@ -85,6 +119,12 @@ impl Networks {
     pub(crate) fn set(&self, link: usize, state: &str) {
         let [_, there] = self.ends(link);
         ip(&["-n", &self.name(self.links[link]), "link", "set", &there, state]).expect("it was made");
+    }
+
+    /// Pulls the plug of a machine out of the switch, or puts it in again.
+    pub(crate) fn plug(&self, link: usize, state: &str) {
+        let [here, _] = self.ends(link);
+        ip(&["link", "set", &here, state]).expect("it was made");
     }
 
     /// Gives an address to the other end of a link, and has what is sent there go by it.
@@ -108,6 +148,9 @@ impl Drop for Networks {
         // The ends of links go with a network, and ours with them.
         for at in 0..=self.links.iter().copied().max().unwrap_or(0) {
             let _ = ip(&["netns", "del", &self.name(at)]);
+        }
+        if self.switched {
+            let _ = ip(&["link", "del", &self.switch()]);
         }
     }
 }

@@ -107,7 +107,12 @@ impl Phone {
 
     /// A request outside of any dialog to another phone.
     pub(crate) fn request(&self, method: &str, to: &Phone, call: &str, count: u32) -> Vec<u8> {
-        let to = format!("<{}>", to.uri());
+        self.request_to(method, &to.uri(), call, count)
+    }
+
+    /// The same to a URI.
+    fn request_to(&self, method: &str, to: &str, call: &str, count: u32) -> Vec<u8> {
+        let to = format!("<{to}>");
         self.write(method, &to, (&format!("<{}>;tag=caller", self.uri()), &to), (call, count), &[])
     }
 
@@ -148,7 +153,12 @@ pub(crate) struct Call<'p> {
 impl<'p> Call<'p> {
     /// Calls, up to where both hear it ring.
     pub(crate) fn ring(caller: &'p Phone, called: &'p Phone, id: &'static str) -> Self {
-        caller.send(&caller.request("INVITE", called, id, 1));
+        Self::ring_at(caller, called, &called.uri(), id)
+    }
+
+    /// The same by an address-of-record of the called side.
+    pub(crate) fn ring_at(caller: &'p Phone, called: &'p Phone, aor: &str, id: &'static str) -> Self {
+        caller.send(&caller.request_to("INVITE", aor, id, 1));
         let invite = called.hear("INVITE ");
         called.answer(&invite, 180);
         caller.hear("SIP/2.0 180 ");
