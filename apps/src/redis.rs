@@ -314,9 +314,9 @@ impl Runner {
     /// cannot write its file.
     async fn beat(&mut self, connection: &mut Connection) -> Result<(), Lost> {
         self.sharer.follow(self.clock.epoch());
-        let told = self.ask(connection, vec![self.sharer.beat()]).await?;
+        let told = self.ask(connection, vec![self.sharer.beat(self.clock.now())]).await?;
         match told.into_iter().next() {
-            Some(Ok(told)) => self.sharer.on_beaten(&texts(vec![told])),
+            Some(Ok(told)) => self.sharer.on_beaten(&texts(vec![told]), self.clock.now()),
             Some(Err(error)) => return Err(Lost::Refused(error)),
             None => {}
         }

@@ -29,7 +29,7 @@ pub use sink::Sink;
 
 use crate::cluster::Cluster;
 use crate::config;
-use crate::location::Change;
+use crate::location::{Binding, Change};
 use rutil::fifo::{Class, FifoSender};
 use rutil::stats::{Counter, Gauge};
 use rutil::{Bell, Time};
@@ -109,14 +109,20 @@ impl Accounting {
     /// Tells what has become of contacts of an address-of-record. What expires does so at each node: one of them tells it,
     /// whichever took the REGISTER, since that one may be gone, or has forgotten with a restart that it was the one.
     pub(crate) fn tell_changes<'c>(&self, aor: &str, changes: impl Iterator<Item = &'c Change>, now: Time) {
-        let tells = || self.cluster.get().is_none_or(|cluster| cluster.tells_of(aor));
+        let tells =
+            |binding: &Binding| self.cluster.get().is_none_or(|cluster| cluster.tells_expired(aor, binding, now));
         for Change { event, binding } in changes {
-            let elsewhere = *event == RegistrationEvent::Expired && !tells();
+            let elsewhere = *event == RegistrationEvent::Expired && !tells(binding);
             if !elsewhere && (self.refreshes || *event != RegistrationEvent::Refreshed) {
                 let binding = Box::new(binding.clone());
                 self.tell(Event::Registration { aor: aor.into(), event: *event, binding }, now);
             }
         }
+    }
+
+    /// Tells what has expired and another node should have told.
+    pub(crate) fn tell_expired(&self, aor: &str, binding: Box<Binding>, now: Time) {
+        self.tell(Event::Registration { aor: aor.into(), event: RegistrationEvent::Expired, binding }, now);
     }
 
     /// Has the file opened anew under its name: somebody has renamed it. A connection is made anew.

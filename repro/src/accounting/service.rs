@@ -4,7 +4,8 @@ use super::Sink;
 use super::file::RotatingFile;
 use super::line::Lines;
 use super::sessions::Sessions;
-use super::{Accounting, Entry, MOST_WAITING};
+use super::{Accounting, Entry, Event, MOST_WAITING, RegistrationEvent};
+use crate::cluster::Expired;
 use crate::{OnPanic, config};
 use rutil::fifo::{FifoReceiver, fifo};
 use rutil::{Bell, Clock as _, ParkSleeper, RealClock, Rng, Sleeper as _, Time};
@@ -109,6 +110,8 @@ pub(super) struct Writer {
     /// Lines that are not written yet, and how many.
     text: Vec<u8>,
     count: u64,
+    /// What in them has expired: the other nodes hear that it is written.
+    expired: Vec<Expired>,
     /// How many were shed when that was told last, and when.
     told: (u64, Option<Time>),
 }
@@ -123,6 +126,7 @@ impl Writer {
             sink,
             text: Vec::new(),
             count: 0,
+            expired: Vec::new(),
             told: (0, None),
         }
     }
@@ -153,6 +157,9 @@ impl Writer {
             while self.text.len() < AT_ONCE
                 && let Some(entry) = self.inbox.pop()
             {
+                if let Some(expired) = self.expired_at_each_node(&entry) {
+                    self.expired.push(expired);
+                }
                 let before = self.text.len();
                 self.lines.write(*entry, epoch, &mut self.text);
                 self.count += u64::from(self.text.len() > before);
@@ -176,6 +183,10 @@ impl Writer {
                 }
                 self.accounting.written.add(std::mem::take(&mut self.count));
                 self.text.clear();
+                let expired = std::mem::take(&mut self.expired);
+                if let Some(cluster) = self.accounting.cluster.get().filter(|_| !expired.is_empty()) {
+                    cluster.has_told(expired);
+                }
                 true
             }
             Err(error) => {
@@ -184,6 +195,14 @@ impl Writer {
                 }
                 false
             }
+        }
+    }
+
+    fn expired_at_each_node(&self, entry: &Entry) -> Option<Expired> {
+        self.accounting.cluster.get()?;
+        match &entry.event {
+            Event::Registration { aor, event: RegistrationEvent::Expired, binding } => Some(Expired::new(aor, binding)),
+            _ => None,
         }
     }
 

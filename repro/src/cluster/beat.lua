@@ -1,5 +1,5 @@
 -- A sign of life of a node.
--- KEYS: the hash of all nodes. ARGV: its name, the life that it lives, the channel.
+-- KEYS: the hash of all nodes. ARGV: its name, the life that it lives, the channel, what the others are to hear.
 -- Gives name, milliseconds since the last sign of life, and life, of each node.
 local time = redis.call('TIME')
 local now, told = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), {}
@@ -18,5 +18,5 @@ for i = 1, #all, 2 do
   end
 end
 -- Who hears nothing for a while has lost its subscription.
-redis.call('PUBLISH', ARGV[3], '[]')
+redis.call('PUBLISH', ARGV[3], ARGV[4])
 return told

@@ -33,7 +33,8 @@ pub struct Change {
     pub cseq: u32,
     /// What becomes of it.
     pub what: What,
-    /// What a REGISTER has found here: it is put back when the change is refused.
+    /// What a REGISTER has found here: it is put back when the change is refused. Of what ended with a process before, what
+    /// it was.
     pub before: Option<Box<Binding>>,
 }
 

@@ -10,18 +10,21 @@
 mod beats;
 mod change;
 pub mod command;
+mod expired;
 mod node;
 mod published;
 mod secret;
 pub mod sharer;
 
 pub use change::{Change, PARTS, Value, What, changes, field, forget, part_of};
+pub(crate) use expired::Expired;
 pub use node::{DEAD_AFTER_MS, Hop, Node, Nodes};
 pub use secret::ClusterSecret;
 
 use crate::location::Own;
 use crate::store::{MOST_NOTES, MOST_UNSAVED, NotKept, Places, Waits};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
 use stack::transport::{TransportTable, TransportType};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -77,6 +80,7 @@ pub struct Cluster {
     notes: Places<MOST_NOTES>,
     connected: AtomicBool,
     passive: AtomicBool,
+    untold: Mutex<expired::Untold>,
     /// What happened.
     pub counts: Counts,
 }
@@ -98,6 +102,7 @@ impl Cluster {
             notes: Places::default(),
             connected: AtomicBool::new(false),
             passive: AtomicBool::new(false),
+            untold: Mutex::default(),
             counts: Counts::default(),
         };
         (cluster, taken)
@@ -123,16 +128,6 @@ impl Cluster {
     /// All nodes.
     pub fn nodes(&self) -> &Nodes {
         &self.nodes
-    }
-
-    /// Whether this node tells what happens to an address-of-record at each node: one of those that live does, and all of
-    /// them know which. While they do not agree who lives, in the seconds after a death, it may be two, or none.
-    pub(crate) fn tells_of(&self, aor: &str) -> bool {
-        if self.is_passive() {
-            return false;
-        }
-        let living = self.nodes.all().into_iter().filter(|node| node.is_alive() || *node == self.me);
-        living.max_by_key(|node| change::worth(aor, node.name())).is_some_and(|node| node == self.me)
     }
 
     /// The Route by which others get to a flow that ends here, by its token.
@@ -253,34 +248,4 @@ pub fn address_of(transports: &TransportTable) -> Option<String> {
     let of = |kind| known().find(|one| one.kind == kind);
     let first = of(TransportType::Udp).or_else(|| of(TransportType::Tcp))?;
     Some(format!("sip:{}{}", first.advertised, shown(first.kind)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_of_the_nodes_that_live_tells_what_happens_at_each() {
-        const NAMES: [&str; 3] = ["a", "b", "c"];
-        let clusters = NAMES.map(|name| Cluster::new(name, 7).0);
-        clusters.iter().for_each(|cluster| NAMES.iter().for_each(|name| drop(cluster.nodes().node(name))));
-        let tellers = |cluster: &[Cluster]| -> Vec<usize> {
-            let tells = |one: &Cluster, number: usize| one.tells_of(&format!("u{number}@h"));
-            let of = |number| {
-                let all: Vec<usize> = (0..3).filter(|at| tells(&cluster[*at], number)).collect();
-                let [one] = all[..] else { panic!("u{number}: {all:?}") };
-                one
-            };
-            (0..300).map(of).collect()
-        };
-        let all = tellers(&clusters);
-        let shares = [0, 1, 2].map(|one| all.iter().filter(|teller| **teller == one).count());
-        assert!(shares.iter().all(|share| (60..140).contains(share)), "{shares:?}");
-        // Of one that is dead the others take the share, and nothing else changes.
-        clusters[..2].iter().for_each(|cluster| assert!(cluster.nodes().node("c").note(DEAD_AFTER_MS, 7)));
-        let alone = |number: usize| clusters[..2].iter().filter(|one| one.tells_of(&format!("u{number}@h"))).count();
-        assert!((0..300).all(|number| alone(number) == 1));
-        clusters[0].set_passive(true);
-        assert!((0..300).all(|number| !clusters[0].tells_of(&format!("u{number}@h"))));
-    }
 }

@@ -62,7 +62,7 @@ impl Sharer {
         let is_over =
             !self.passive && new.as_ref().is_some_and(is_own) && !self.server.compositor().has(resource, field);
         if is_over {
-            self.forget(&resource.shared_name(), field, value);
+            self.forget(&resource.shared_name(), field, value, None);
             return false;
         }
         self.server.compositor().take_over(resource, (field, value.version), new, now)

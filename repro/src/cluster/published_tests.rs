@@ -101,7 +101,7 @@ fn what_is_published_without_redis_and_what_redis_loses_is_written_when_it_is_ba
     one.publish(Some("e2"), None, at(5)).unwrap();
     one.sharer.refuse();
     one.connect(&mut redis, at(6));
-    one.sharer.on_beaten(&[]);
+    one.sharer.on_beaten(&[], at(3));
     one.work(&mut redis, at(6));
     other.hear(&redis, at(6));
     assert_eq!((one.published(at(6)), other.published(at(6))), (is("e1", "open"), is("e1", "open")));
@@ -202,7 +202,7 @@ fn the_calls_of_a_node_that_is_gone_are_told_no_more() {
     let beat = |bench: &mut Bench, nodes: [(&str, u64, u64); 2]| {
         let told =
             nodes.iter().flat_map(|(name, silent, life)| [(*name).to_owned(), silent.to_string(), life.to_string()]);
-        bench.sharer.on_beaten(&told.collect::<Vec<_>>());
+        bench.sharer.on_beaten(&told.collect::<Vec<_>>(), at(2));
     };
     call(&one, " 1 initiator confirmed");
     call(&other, " 2 recipient confirmed");

@@ -6,6 +6,7 @@
 
 use super::change::{Change, PARTS, Value, What, part_of};
 use super::command::{Command, Entry, Posts, Reply, Script, tell};
+use super::expired::Told;
 use super::{Cluster, Job, field};
 use crate::events::Resource;
 use crate::location::{Binding, Notation, Read};
@@ -28,7 +29,7 @@ const READS_AT_ONCE: u16 = 16;
 /// How often a partition is read when there was no trouble: a change that was published and not heard is found in minutes.
 const READ_EVERY: Duration = Duration::from_millis(100);
 /// After this a change is not on its way any more.
-const SETTLED: Duration = Duration::from_secs(5);
+pub(super) const SETTLED: Duration = Duration::from_secs(5);
 /// Most flows that have ended while Redis could not be reached, and that are told later.
 const MOST_GONE: usize = 16_384;
 
@@ -335,6 +336,10 @@ impl Sharer {
                 What::Restore(_) | What::Republish(..) => &self.cluster.counts.restored,
                 What::Remove | What::Forget => {
                     self.is_forgotten(&job.aor, &change.field, version, now);
+                    // What a REGISTER removes was told when it came; who lost this is a process that was here before.
+                    if let (What::Forget, Some(was)) = (&change.what, &change.before) {
+                        self.server.location().tell_ended(&job.aor, was, now);
+                    }
                     &self.cluster.counts.written
                 }
             };
@@ -366,8 +371,19 @@ impl Sharer {
         }
     }
 
-    /// What was published: `["node","address-of-record","field","value",…]`.
+    /// What was published: `["node","address-of-record","field","value",…]`; or what a node has told that has expired, as an
+    /// object.
     pub fn on_message(&mut self, text: &str, now: Time) {
+        if text.starts_with('{') {
+            let Ok(Told { told }) = serde_json::from_str(text) else {
+                return tracing::warn!("what was published is nothing that a node says");
+            };
+            for name in told {
+                self.cluster.was_told(&name);
+                self.server.location().expire_told(&name, now);
+            }
+            return;
+        }
         let Ok(told) = serde_json::from_str::<Vec<String>>(text) else {
             return tracing::warn!("what was published is nothing that a node says");
         };
@@ -396,11 +412,11 @@ impl Sharer {
             true => None,
             false => match self.notation.read_shared(value.json, self.cluster.own()) {
                 Ok(Read::Binding(binding)) => Some(*binding),
-                Ok(Read::Ended) => {
+                Ok(Read::Ended(was)) => {
                     // A connection of ours that lives is here. This one is not, or it belonged to the process before.
                     let here = self.server.location().inspect(aor, |own| own.iter().any(|one| field(one) == name));
                     if !here {
-                        self.forget(aor, name, &value);
+                        self.forget(aor, name, &value, was);
                     }
                     return false;
                 }
@@ -413,11 +429,11 @@ impl Sharer {
         self.take_over(aor, (name, value.version), new, now)
     }
 
-    /// Tells the others that something of this node has ended.
-    pub(super) fn forget(&mut self, aor: &str, name: &str, value: &Value<'_>) {
+    /// Tells the others that something of this node has ended; a contact as it was, of which that is told for billing.
+    pub(super) fn forget(&mut self, aor: &str, name: &str, value: &Value<'_>, was: Option<Box<Binding>>) {
         if !self.passive && self.own.len() < MOST_GONE {
             let (call_id, cseq) = (value.call_id.into(), value.cseq);
-            let change = Change { field: name.to_owned(), call_id, cseq, what: What::Forget, before: None };
+            let change = Change { field: name.to_owned(), call_id, cseq, what: What::Forget, before: was };
             self.own.push_back(Job { aor: aor.into(), changes: vec![change], waits: Waits::Nobody });
         }
     }

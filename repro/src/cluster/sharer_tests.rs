@@ -246,7 +246,7 @@ fn what_redis_refuses_is_taken_back_and_what_has_ended_is_told_later() {
     one.cluster.note(AOR, ended.iter().map(crate::cluster::change::forget).collect()).unwrap();
     refuse(&mut one);
     assert!(one.sharer.take().is_none(), "not again and again");
-    one.sharer.on_beaten(&[]);
+    one.sharer.on_beaten(&[], at(3));
     refuse(&mut one);
     assert!(one.sharer.take().is_none(), "with each sign of life, once");
     redis.published.clear();
@@ -335,8 +335,8 @@ fn a_flow_is_a_hop_for_the_others_and_ends_with_its_process() {
         assert!(hop.is_alive());
         // The node is started again: who it is it says by a sign of life.
         let beat = ["a", "0", "9"].map(str::to_owned);
-        other.sharer.on_beaten(&beat);
-        other.sharer.on_beaten(&beat);
+        other.sharer.on_beaten(&beat, at(2));
+        other.sharer.on_beaten(&beat, at(2));
         assert_eq!(hop.is_alive(), outlives);
         let mut again = Bench::new("a", 9);
         again.connect(&mut redis, at(30));
@@ -356,15 +356,15 @@ fn a_flow_is_a_hop_for_the_others_and_ends_with_its_process() {
 fn a_silent_node_is_dead_and_one_that_redis_has_forgotten_too() {
     let mut bench = Bench::new("a", 1);
     let told = |silent: &str| ["a", "0", "1", "b", silent, "2"].map(str::to_owned);
-    bench.sharer.on_beaten(&told("100"));
-    bench.sharer.on_beaten(&told("100"));
+    bench.sharer.on_beaten(&told("100"), at(2));
+    bench.sharer.on_beaten(&told("100"), at(2));
     let b = bench.cluster.nodes().node("b");
     assert!(b.is_alive());
-    bench.sharer.on_beaten(&told("3600"));
+    bench.sharer.on_beaten(&told("3600"), at(2));
     assert!(!b.is_alive() && bench.cluster.nodes().node("a").is_alive());
-    bench.sharer.on_beaten(&told("0"));
+    bench.sharer.on_beaten(&told("0"), at(2));
     assert!(b.is_alive());
-    (0..4).for_each(|_| bench.sharer.on_beaten(&told("0")[..3]));
+    (0..4).for_each(|_| bench.sharer.on_beaten(&told("0")[..3], at(2)));
     assert!(!b.is_alive());
 }
 
@@ -450,5 +450,7 @@ fn a_partition_that_cannot_be_read_is_not_written_anew_and_read_later() {
     assert_eq!(one.cluster.counts.restored.load(Ordering::Relaxed), 1);
 }
 
+#[path = "expired_tests.rs"]
+mod expired;
 #[path = "published_tests.rs"]
 mod published;

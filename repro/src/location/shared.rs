@@ -1,9 +1,10 @@
 //! Bindings that nodes share: as one writes them for the others, and as these take them over.
 
 use super::stored::{Stored, StoredHop};
-use super::{Binding, By, LocationStore, Notation, Origin, PARTS, Record, StoreFull};
-use crate::cluster::{Hop, Nodes, field};
+use super::{Binding, By, Change, LocationStore, Notation, Origin, PARTS, Record, StoreFull};
+use crate::cluster::{Expired, Hop, Nodes, field};
 use rutil::Time;
+use stack::contents::event::reg_info::Event;
 use stack::selector::{self, Target};
 use stack::transport::TransportType;
 use stack::uri::Uri;
@@ -26,8 +27,8 @@ pub struct Own<'n> {
 pub enum Read {
     /// A binding.
     Binding(Box<Binding>),
-    /// A flow of this node that has ended.
-    Ended,
+    /// A flow of this node that has ended, as it was.
+    Ended(Option<Box<Binding>>),
 }
 
 impl Notation {
@@ -57,13 +58,15 @@ impl Notation {
     /// When it is not what [`Notation::write_shared`] writes.
     pub fn read_shared(&self, json: &str, own: Own<'_>) -> Result<Read, serde_json::Error> {
         let mut stored: Stored<'_> = serde_json::from_str(json)?;
+        let since = self.since(stored.since);
+        let ended = |stored: &Stored<'_>| Read::Ended(self.binding_by(stored, By::Uri, since).map(Box::new));
         let (by, route) = match (&stored.hop, &stored.path) {
             (None, Some(path)) => (By::Path((&**path).into()), None),
             (None, None) => (By::Uri, None),
-            (Some(hop), _) if *hop.node == *own.node && hop.life != 0 => return Ok(Read::Ended),
+            (Some(hop), _) if *hop.node == *own.node && hop.life != 0 => return Ok(ended(&stored)),
             (Some(hop), _) if *hop.node == *own.node && stored.flow.is_some() => {
                 let flow = stored.flow.as_ref().and_then(|flow| self.flow(flow));
-                let Some(flow) = flow else { return Ok(Read::Ended) };
+                let Some(flow) = flow else { return Ok(ended(&stored)) };
                 (By::Flow(flow), Some((&*hop.route).into()))
             }
             (Some(hop), _) => {
@@ -75,9 +78,8 @@ impl Notation {
             // We send to the node, as to a proxy on a Path.
             stored.neighbour = first(&hop.route).map(|at| at.into());
         }
-        let since = self.since(stored.since);
         let binding = self.binding_by(&stored, by, since).map(|binding| Box::new(binding.routed(route)));
-        Ok(binding.map_or(Read::Ended, Read::Binding))
+        Ok(binding.map_or(Read::Ended(None), Read::Binding))
     }
 
     /// When a registration was, of Unix milliseconds. Those before time zero keep their order: a second is a nanosecond.
@@ -147,6 +149,27 @@ impl LocationStore {
         };
         self.update_by(Origin::Elsewhere, aor, now, change)?;
         Ok(changed)
+    }
+
+    /// Tells for billing that a flow has ended with the process that had it.
+    pub(crate) fn tell_ended(&self, aor: &str, was: &Binding, now: Time) {
+        if let Some(accounting) = self.accounting.get() {
+            accounting.tell_changes(aor, [Change::new(Event::Deactivated, was)].iter(), now);
+        }
+    }
+
+    /// Drops a contact that has expired, as another node has told by now. The clocks of nodes differ a little.
+    pub(crate) fn expire_told(&self, Expired { aor, field: name, version }: &Expired, now: Time) {
+        const APART: Duration = Duration::from_secs(5);
+        let is_it = |binding: &Binding| {
+            binding.version() == *version && binding.expires_at <= now + APART && field(binding) == *name
+        };
+        let mut part = self.part(aor).write();
+        let Some(record) = part.get_mut(&**aor) else { return };
+        let gone: Record = record.iter().filter(|binding| is_it(binding)).cloned().collect();
+        self.watch.note(aor, || gone.iter().map(|binding| Change::new(Event::Expired, binding)).collect());
+        self.leave(gone.iter());
+        record.retain(|binding| !is_it(binding));
     }
 
     /// The other nodes know this state of a contact, by this version.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tests::peers::{Redis, Repro, available};
 
 /// The events of a stream, the oldest first.
-fn events(redis: &Redis, stream: &str) -> Vec<Value> {
+pub(crate) fn events(redis: &Redis, stream: &str) -> Vec<Value> {
     let told = redis.ask(&["--json", "XRANGE", stream, "-", "+"]).expect("it answers");
     let all: Vec<(String, Vec<String>)> = serde_json::from_str(&told).expect("entries");
     let event = |(_, pair): &(String, Vec<String>)| {
@@ -16,6 +16,12 @@ fn events(redis: &Redis, stream: &str) -> Vec<Value> {
         serde_json::from_str(&pair[1]).expect("a JSON object")
     };
     all.iter().map(event).collect()
+}
+
+/// What a node of a site is configured with to tell what happens to a stream.
+pub(crate) fn stream_of(redis: &Redis) -> String {
+    let url = format!("redis://{}", redis.address());
+    format!("[accounting]\n[accounting.redis]\nurl = \"{url}\"\npassword = \"geheim\"\n")
 }
 
 /// A proxy that tells what happens to a stream.
@@ -86,11 +92,7 @@ fn what_expires_is_told_by_one_node() {
     }
     const USERS: usize = 20;
     let mut site = Site::start();
-    let more = format!(
-        "[accounting]\n[accounting.redis]\nurl = \"redis://{}\"\npassword = \"geheim\"\n",
-        site.redis().address()
-    );
-    site.add(&more);
+    site.add(&stream_of(site.redis()));
     let (first, second) = (site.node("a"), site.node("b"));
     let (a, b) = (address(&first, "udp"), address(&second, "udp"));
     let mut device = Device::new();

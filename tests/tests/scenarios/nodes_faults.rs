@@ -1,9 +1,12 @@
 //! Several nodes under load, of which one is killed, frozen or cut off, or whose Redis or database goes: what is lost is what
 //! was in progress at a node that is gone, and nobody whom a node said yes to.
 
+use crate::accounting_redis::{events, stream_of};
+use crate::cluster::{self, Device, until};
 use crate::end::signal;
 use crate::networks::Networks;
 use crate::repro::{File, address};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tests::callers::{Callers, Rates};
 use tests::peers::{Postgres, Process, Redis, Repro, available, has_postgres, repro_binary};
@@ -266,4 +269,39 @@ fn a_node_that_is_cut_off_from_redis_and_the_others_goes_on_with_whom_it_knows()
     for node in 0..2 {
         assert_eq!(callers.missing(node), Vec::<u64>::new(), "node {node}");
     }
+}
+
+/// What has expired and the dead node would have told another one tells, though it has dropped it while that one seemed to live.
+#[test]
+fn what_has_expired_is_told_when_the_node_dies_that_would_have() {
+    if !available("redis-server") || !available("redis-cli") {
+        return;
+    }
+    const USERS: usize = 40;
+    let mut site = cluster::Site::start();
+    site.add(&stream_of(site.redis()));
+    let (victim, mut other) = (site.node("a"), site.node("b"));
+    let (a, b) = (address(&victim, "udp"), address(&other, "udp"));
+    let (mut device, name) = (Device::new(), |user: usize| format!("u{user}"));
+    for user in 0..USERS {
+        let contact = format!("Contact: <sip:u{user}@192.0.2.1:5060>;expires=6\r\n");
+        let answer = device.register(b, &name(user), &contact).expect("an answer");
+        assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+    }
+    (0..USERS).for_each(|user| until("a knows him", || (device.contacts(a, &name(user)) == 1).then_some(())));
+    (0..USERS).for_each(|user| until("he has expired", || (device.contacts(b, &name(user)) == 0).then_some(())));
+    drop(victim);
+    // Who comes back has what he had before dropped at once.
+    let mut again = Device::new();
+    (0..USERS).for_each(|user| assert_eq!(again.bind(b, &name(user)), Some(200)));
+    assert!(!other.process().output().contains("a node is gone"), "they came back before that is known");
+    let told = until("all is told", || {
+        let all = events(site.redis(), "repro:accounting");
+        let expired = all.iter().filter(|event| event["event"] == "registration_expired");
+        let told: Vec<String> = expired.map(|event| event["aor"].as_str().unwrap_or_default().to_owned()).collect();
+        let users: BTreeSet<&String> = told.iter().collect();
+        (users.len() == USERS).then_some(told)
+    });
+    println!("{USERS} contacts expired, a node killed: told {} times", told.len());
+    assert!(other.process().output().contains("a node is gone"));
 }
