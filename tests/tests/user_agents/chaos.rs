@@ -177,7 +177,7 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
     });
     world.disturb(rng.split());
     if habits.forks > 0.0 {
-        world.add_proxy();
+        world.add_proxy(|_| {});
     }
     let mut made = 0;
     for step in 0..steps {

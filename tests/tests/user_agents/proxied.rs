@@ -10,7 +10,7 @@ use stack::message::Message;
 /// Bob and Carol are users of the proxy, Bob with these forwards.
 fn world(forwards: Value) -> World {
     let mut world = World::new();
-    world.add_proxy();
+    world.add_proxy(|_| {});
     let mut bob = json!({"aor": "bob@example.com"});
     bob.as_object_mut().unwrap().extend(forwards.as_object().unwrap().clone());
     world.provision(&[

@@ -14,7 +14,7 @@ use stack::header::{HeaderValue, Method, NameAddr, h};
 use stack::helper;
 use stack::message::Message;
 use stack::transport::TransportType;
-use stack::tu::TransactionUser;
+use stack::tu::{TransactionUser, TuOptions};
 use stack::wiring::TuFactory;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -30,8 +30,10 @@ pub(crate) const CAROL: usize = 2;
 /// Who serves others: music, parked calls.
 pub(crate) const DAVE: usize = 3;
 /// Who forks, in a world that has it.
-const PROXY: usize = 4;
-const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "proxy"];
+pub(crate) const PROXY: usize = 4;
+/// Who is between the others and the proxy, in a world that has that.
+pub(crate) const MIDDLE: usize = 5;
+const NAMES: [&str; 6] = ["alice", "bob", "carol", "dave", "proxy", "middle"];
 /// Those with an application.
 const PHONES: usize = 4;
 
@@ -169,17 +171,28 @@ impl World {
         }
     }
 
-    /// The proxy is there from now on.
-    pub(crate) fn add_proxy(&mut self) {
+    /// The proxy is there from now on, with a change of its configuration.
+    pub(crate) fn add_proxy(&mut self, change: impl FnOnce(&mut Config)) {
         let mut config = Config::parse(&format!("listen = [\"udp:{}\"]", address(PROXY)), "here").unwrap();
         config.domains = vec!["example.com".parse().unwrap()];
         config.trusted_peers = vec!["192.0.2.0/24".parse().unwrap()];
+        change(&mut config);
         let mut rng = Rng::from_seed(1);
         let chains = Processors::standard().chains(&config.chains).unwrap();
         let server = Arc::new(Server::new(config, chains, &mut rng));
         let make: TuFactory = Box::new(move |shard| Box::new(Proxy::new(server.clone(), shard, &mut rng)));
-        let on = [(TransportType::Udp, address(PROXY))];
-        self.nodes.push(Played::new(&StackOptions::default(), &on, &mut [(Proxy::options(), make)], 99));
+        self.add(PROXY, Proxy::options(), make);
+    }
+
+    /// Somebody is between the others and the proxy from now on.
+    pub(crate) fn add_middle(&mut self, options: TuOptions, make: TuFactory) {
+        self.add(MIDDLE, options, make);
+    }
+
+    fn add(&mut self, node: usize, options: TuOptions, make: TuFactory) {
+        assert_eq!(self.nodes.len(), node, "one after the other");
+        let on = [(TransportType::Udp, address(node))];
+        self.nodes.push(Played::new(&StackOptions::default(), &on, &mut [(options, make)], 95 + node as u64));
     }
 
     /// What the proxy knows of its users: records of that kind.
