@@ -91,11 +91,11 @@ impl Answerer {
     }
 }
 
-/// This side's description: one audio stream that nobody sends on, as there are no media here.
+/// This side's description: one audio stream, at the port that throws away (RFC 863), as there are no media here.
 fn with_audio<R>(address: IpAddr, what: impl FnOnce(&Local<'_>, Stream<'_>) -> R) -> R {
     let local = Local { username: "-", session_id: 1, version: 1, address, name: "" };
     let formats = ["0", "8"].map(|format| Format { format, rtpmap: None, fmtp: None });
-    let direction = Direction::Inactive;
+    let direction = Direction::SendRecv;
     what(&local, Stream { kind: "audio", port: 9, proto: "RTP/AVP", formats: &formats, direction })
 }
 

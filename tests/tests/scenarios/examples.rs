@@ -6,6 +6,7 @@ use std::process::Command;
 use tests::peers::{Process, example_binary};
 
 use crate::end::signal;
+use crate::passwords::asking;
 use crate::presence::{PACKAGES, publish};
 use crate::repro::{File, LIMIT, address, start};
 use crate::sip_cli::{ended, run};
@@ -71,6 +72,126 @@ fn a_softphone_calls_who_answers_and_hangs_up() {
     let (code, output) = ended(example("softphone", &[&target]));
     assert_eq!(code, 1, "{output}");
     in_order(&output, &["calling ", "ended, "]);
+}
+
+/// A softphone that has registered, with a password.
+fn registered(proxy: SocketAddr, user: &str, password: &str) -> Process {
+    let mut command = Command::new(example_binary("softphone").expect("it can be built"));
+    command.args(["--register", "--from", &format!("sip:{user}@example.com"), "--proxy", &format!("<sip:{proxy};lr>")]);
+    Process::start_with_input(command.env("SIP_PASSWORD", password)).expect("it can be run")
+}
+
+fn press(process: &mut Process, key: &str) {
+    process.write_line(key).expect("it reads");
+}
+
+/// A key that changes the call, pressed again as long as the change before it is not acknowledged.
+fn changes(process: &mut Process, key: &str, done: &str) {
+    loop {
+        press(process, key);
+        let said = process.wait_for(LIMIT, |line| match line {
+            "not in this state of the call" => Some(false),
+            line => (line == done).then_some(true),
+        });
+        if said.unwrap_or_else(|unfinished| panic!("no {done:?}:\n{}", unfinished.output)) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn two_softphones_register_call_refuse_hold_write_transfer_and_hang_up() {
+    let repro = asking("softphones", "", "inline");
+    let proxy = address(&repro, "udp");
+    let (mut alice, mut bob) = (registered(proxy, "alice", "wonderland"), registered(proxy, "bob", "builder"));
+    says(&mut alice, "registered");
+    says(&mut bob, "registered");
+    // Refused.
+    press(&mut alice, "c sip:bob@example.com");
+    says(&mut bob, "a call from sip:alice@example.com: a answers, r refuses");
+    says(&mut alice, "180 Ringing");
+    press(&mut bob, "r");
+    says(&mut alice, "ended, Refused: 603 Decline");
+    says(&mut bob, "ended, Rejected");
+    // Given up before it is answered.
+    press(&mut alice, "c sip:bob@example.com");
+    says(&mut bob, "a call from");
+    says(&mut alice, "180 Ringing");
+    press(&mut alice, "");
+    says(&mut alice, "ended, LocalCancel");
+    says(&mut bob, "ended, RemoteCancel");
+    // Answered, and held by each side.
+    press(&mut alice, "c sip:bob@example.com");
+    says(&mut bob, "a call from");
+    press(&mut bob, "a");
+    says(&mut alice, "answered");
+    says(&mut alice, "audio both ways");
+    says(&mut bob, "answered");
+    for holds in [true, false] {
+        let (holder, other) = if holds { (&mut alice, &mut bob) } else { (&mut bob, &mut alice) };
+        changes(holder, "h", "held");
+        says(other, "held by the other side");
+        changes(holder, "b", "audio both ways");
+        says(other, "audio both ways");
+    }
+    press(&mut bob, "m sip:alice@example.com good morning");
+    says(&mut alice, "sip:bob@example.com writes: good morning");
+    says(&mut bob, "the text has arrived");
+    // Bob sends Alice to somebody who takes her.
+    let (mut carol, elsewhere) = listening("auto_answer", &[]);
+    press(&mut bob, &format!("t sip:carol@{elsewhere}"));
+    says(&mut alice, &format!("transferred to sip:carol@{elsewhere}"));
+    says(&mut alice, "answered");
+    says(&mut bob, "the transfer is done");
+    says(&mut bob, "ended, LocalBye");
+    says(&mut alice, "ended, RemoteBye");
+    press(&mut alice, "");
+    says(&mut alice, "ended, LocalBye");
+    says(&mut carol, "ended, RemoteBye");
+    in_order(&interrupted(carol), &["a call from sip:alice@example.com", "answered", "ended, RemoteBye"]);
+    // Without a call there is nothing to do.
+    press(&mut alice, "a");
+    says(&mut alice, "there is no call");
+    press(&mut alice, "t nowhere");
+    says(&mut alice, "there is no call");
+    press(&mut alice, "c nowhere");
+    says(&mut alice, "URI");
+    // They end in a call: one by Ctrl-C, the other by its key.
+    press(&mut bob, "c sip:alice@example.com");
+    says(&mut alice, "a call from sip:bob@example.com");
+    press(&mut alice, "a");
+    says(&mut bob, "audio both ways");
+    let output = interrupted(alice);
+    in_order(&output, &["a call from sip:bob@", "answered", "ended, LocalBye", "not registered any more"]);
+    says(&mut bob, "ended, RemoteBye");
+    press(&mut bob, "c sip:alice@example.com");
+    says(&mut bob, "ended, Refused: 4");
+    press(&mut bob, "q");
+    let (code, output) = ended(bob);
+    assert_eq!(code, 0, "{output}");
+    in_order(&output, &["ended, Refused: 4", "not registered any more"]);
+    // With another's password there is no telephone.
+    let (code, output) = ended(registered(proxy, "alice", "builder"));
+    assert_eq!(code, 1, "{output}");
+    in_order(&output, &["listening on udp ", "not registered: 40"]);
+}
+
+#[test]
+fn a_softphone_takes_one_call_at_a_time_and_gives_one_up_with_itself() {
+    let (mut bob, address) = listening("softphone", &[]);
+    let target = format!("sip:bob@{address}");
+    let mut alice = example("softphone", &[&target]);
+    says(&mut alice, "180 Ringing");
+    let (code, output) = ended(example("softphone", &[&target, "--from", "sip:carol@example.com"]));
+    assert_eq!(code, 1, "{output}");
+    in_order(&output, &["calling ", "ended, Refused: 486 Busy Here"]);
+    signal(&alice, "INT");
+    let (code, output) = ended(alice);
+    assert_eq!(code, 1, "{output}");
+    in_order(&output, &["180 Ringing", "ended, LocalCancel"]);
+    says(&mut bob, "ended, RemoteCancel");
+    let output = interrupted(bob);
+    assert!(!output.contains("carol"), "{output}");
 }
 
 #[test]
