@@ -59,10 +59,10 @@ impl<A: 'static> DumHandle<A> {
         self.poster.post(0, Box::new(Command::new(what))).map_err(|_| Congested)
     }
 
-    /// The same, and what came of it.
+    /// The same, and what came of it. It may be awaited on any executor, or blocked on by a thread that is not the user agent's.
     ///
     /// # Errors
-    /// [`Congested`]: it was not done.
+    /// [`Congested`]: it was not done, or the stack has stopped before it was.
     pub async fn ask<R: Send + 'static>(
         &self,
         what: impl FnOnce(&mut A, &mut Dum<'_>) -> R + Send + 'static,

@@ -150,7 +150,8 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         change(dum, self.into(), None, modify::Event::SendInvite)
     }
 
-    /// Holds the call: offers what was agreed without receiving (RFC 3264 §8.4).
+    /// Holds the call: offers what was agreed without receiving (RFC 3264 §8.4). It is held when
+    /// [`super::InviteSessionHandler::on_answer`] comes. This side may go on sending, music for example.
     ///
     /// # Errors
     /// As [`Session::provide_offer`].
@@ -244,10 +245,10 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
 
     /// Asks the peer to make a call elsewhere (RFC 3515): a transfer, when our call is ended behind it.
     /// [`crate::refer::ReferHandler`] is told how that goes; with `subscribe` false, only whether the peer will
-    /// (RFC 4488).
+    /// (RFC 4488). [`crate::MasterProfile::add_transfer`] comes first: else what is told of it is refused.
     ///
     /// # Errors
-    /// [`SessionError::NotNow`]: there is no dialog yet.
+    /// [`SessionError::NotNow`]: there is no dialog yet. [`SessionError::NoRoom`].
     fn refer(
         self,
         dum: &mut Dum<'_>,
@@ -278,6 +279,8 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
     }
 
     /// Ends the call as its state wants it: CANCEL, BYE, 480, or BYE as soon as the ACK has come.
+    /// [`super::InviteSessionHandler::on_terminated`] comes with the BYE or the 480, and of a call that is cancelled with its
+    /// final response: until then it is alive, and to end it once more does nothing.
     ///
     /// # Errors
     /// [`UsageEnded`] in [`SessionError::Ended`].

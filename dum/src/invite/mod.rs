@@ -224,6 +224,13 @@ pub(crate) fn follow(dum: &mut Dum<'_>, call: Handle<ClientInviteSession>, refer
 /// `on_connected` and, with the answer, `on_answer`; `on_terminated`. Of one that we are asked to take: `on_new_session`,
 /// then `on_offer` or `on_offer_required`; after [`Handle::accept`] `on_connected`, and `on_confirmed` when the ACK has
 /// come; `on_terminated`. After `on_terminated` the handle leads nowhere.
+///
+/// `on_terminated` comes once for each call, and for each fork, whoever ends it: after [`Session::end`] and [`Handle::reject`]
+/// as well, and of a call that `on_new_session` has refused. What a message says beside is not told of a call that a handler
+/// has just ended.
+///
+/// Who takes calls needs `on_offer` too: what it offers is [answered](Session::provide_answer) before the call is accepted,
+/// and by default refused.
 pub trait InviteSessionHandler {
     /// A call came. [`Handle::provisional`], [`Handle::accept`], [`Handle::reject`] or [`Handle::redirect`] answer it, now
     /// or later. By default it is refused with 480.
@@ -231,7 +238,7 @@ pub trait InviteSessionHandler {
         let _ = call.reject(dum, 480, |_| {});
     }
 
-    /// A provisional response with a To tag: an early dialog.
+    /// A provisional response with a To tag: an early dialog. 100 is not told, nor one without a tag.
     fn on_provisional(&mut self, _dum: &mut Dum<'_>, _call: Handle<ClientInviteSession>, _response: &Message) {}
 
     /// A provisional response brought a description: what is heard before the call is answered. It may come again, and
@@ -254,23 +261,28 @@ pub trait InviteSessionHandler {
         true
     }
 
-    /// The call is answered, by the peer or by us.
+    /// The call is answered: `msg` is the 2xx, the peer's or ours. Once for each call, before [`Self::on_answer`].
     fn on_connected(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _msg: &Message) {}
 
-    /// The ACK for our answer has come: the peer has it.
+    /// The ACK for the 2xx by which we took the call has come: the peer has it. Before, this side makes no
+    /// re-INVITE ([`SessionError::NotNow`]).
     fn on_confirmed(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _ack: &Message) {}
 
-    /// The peer offers a session, or a change of it. By default it is refused with 488.
+    /// The peer offers a session, behind [`Self::on_new_session`] or in its 2xx, or a change of it: with re-INVITE, UPDATE or
+    /// PRACK. [`Session::provide_answer`] or [`Session::reject_offer`] is due, now or later. By default it is refused with 488,
+    /// and a call that is not answered yet with it.
     fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _offer: &Sdp) {
         let _ = call.reject_offer(dum, 488);
     }
 
-    /// The peer's INVITE brought no offer: it asks for ours. By default it is refused with 488.
+    /// The peer's INVITE, the first or one of a change, brought no offer: it asks for ours. [`Session::provide_offer`] or
+    /// [`Session::reject_offer`] is due, now or later. By default it is refused with 488.
     fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>) {
         let _ = call.reject_offer(dum, 488);
     }
 
-    /// Our offer is answered.
+    /// Our offer is answered: that of our INVITE, of our 2xx, or of a change that we have asked for. From now on
+    /// [`Session::local_sdp`] and [`Session::remote_sdp`] are what was agreed.
     fn on_answer(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _answer: &Sdp) {}
 
     /// Our offer of a change is refused, or nobody answers it: what was agreed before still counts. One that meets another
@@ -279,12 +291,14 @@ pub trait InviteSessionHandler {
     fn on_offer_rejected(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _outcome: &Outcome) {}
 
     /// INFO came in the call (RFC 6086); what is returned is the status that it is answered with. By default 405: without
-    /// a handler there is no package that it could be of.
+    /// a handler there is no package that it could be of. [`crate::MasterProfile::add_method`] comes first, and
+    /// [`crate::MasterProfile::add_mime_type`] for its bodies.
     fn on_info(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _info: &Message) -> u16 {
         405
     }
 
-    /// MESSAGE came in the call (RFC 3428); what is returned is the status that it is answered with. By default 405.
+    /// MESSAGE came in the call (RFC 3428); what is returned is the status that it is answered with. By default 405. What
+    /// comes first is as with [`Self::on_info`].
     fn on_message(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _message: &Message) -> u16 {
         405
     }
@@ -307,7 +321,8 @@ pub trait InviteSessionHandler {
     ) {
     }
 
-    /// The call is over. `msg` is what ended it, if a message did: the final response, the BYE, the CANCEL.
+    /// The call is over. `msg` is what ended it, if a message did: the final response, the BYE, the CANCEL. A BYE of ours is
+    /// sent by now, and its answer is not told.
     fn on_terminated(
         &mut self,
         _dum: &mut Dum<'_>,

@@ -62,7 +62,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
 }
 
 impl Handle<ServerInviteSession> {
-    /// Sends a provisional response; it is repeated every minute (RFC 3261 §13.3.1.1).
+    /// Sends a provisional response, 101 to 199; it is repeated every minute (RFC 3261 §13.3.1.1).
     ///
     /// # Errors
     /// [`SessionError`]: it is answered already, or has ended.
@@ -73,15 +73,17 @@ impl Handle<ServerInviteSession> {
     /// The same with the answer that [`super::Session::provide_answer`] gave: what is heard before the call is answered.
     ///
     /// # Errors
-    /// [`SessionError`], also when there is no answer.
+    /// [`SessionError`]; [`SessionError::NoDescription`]: there is no answer yet.
     pub fn early_media(self, dum: &mut Dum<'_>, status: u16) -> Result<(), SessionError> {
         ring(dum, self, status, true)
     }
 
-    /// Takes the call: 200 with the answer or offer that was provided, repeated until its ACK.
+    /// Takes the call: 200 with the answer or offer that was provided, repeated until its ACK. After it
+    /// [`super::InviteSessionHandler::on_connected`] comes.
     ///
     /// # Errors
-    /// [`SessionError`], also when nothing was provided.
+    /// [`SessionError::NoDescription`]: neither [`super::Session::provide_answer`] nor [`super::Session::provide_offer`] came
+    /// first. [`SessionError::NotNow`]: it is answered already. [`SessionError::NoRoom`], [`SessionError::Ended`].
     pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
         let ready = pending(dum, self)?.staged.is_some();
         let this = dum.session(self.cast())?;
@@ -115,7 +117,7 @@ impl Handle<ServerInviteSession> {
         Ok(())
     }
 
-    /// Refuses the call, with what `edit` adds to the response.
+    /// Refuses the call with a 3xx to 6xx, to which `edit` adds what it is to say; the call ends.
     ///
     /// # Errors
     /// [`SessionError`]: it is answered already, or has ended.

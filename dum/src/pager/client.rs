@@ -41,10 +41,11 @@ pub enum PagerError {
 }
 
 impl Dum<'_> {
-    /// Somebody to send messages to; nothing is sent yet.
+    /// Somebody to send messages to; nothing is sent yet. It is there until [`Handle::end`]: who sends one message ends it when
+    /// that is answered.
     ///
     /// # Errors
-    /// [`NoRoom`].
+    /// [`NoRoom`]: [`crate::Limits::requests`] of them are there.
     pub fn make_pager(
         &mut self,
         profile: &Arc<UserProfile>,
@@ -64,10 +65,10 @@ pub(crate) fn resent(core: &mut Core, pager: Handle<ClientPagerMessage>, new: Cl
 }
 
 impl Handle<ClientPagerMessage> {
-    /// Sends a message, after those before it are answered.
+    /// Sends a message, after those before it are answered. What comes of it is told to [`super::PagerMessageHandler`].
     ///
     /// # Errors
-    /// [`PagerError`].
+    /// [`PagerError::Full`]: [`MAX_PAGES`] wait already. [`PagerError::Ended`].
     pub fn page(self, dum: &mut Dum<'_>, page: Contents) -> Result<(), PagerError> {
         let this = dum.core.pagers.get_mut(self)?;
         if this.pages.len() >= MAX_PAGES {

@@ -137,6 +137,7 @@ settings! {
     /// anew, as Timer C does in proxies (RFC 3261 §16.6).
     stale_call_time set_stale_call_time unset_stale_call_time has_stale_call_time: Duration = Duration::from_secs(185);
     /// The interval after which a session without a refresh ends (RFC 4028); zero: no session timer is asked for.
+    /// [`crate::MasterProfile::add_option_tag`] with `timer` comes first: without it there are no session timers.
     session_time set_session_time unset_session_time has_session_time: Duration = Duration::from_secs(1800);
 }
 

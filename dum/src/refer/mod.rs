@@ -53,11 +53,16 @@ pub(crate) fn id_of(msg: &Message) -> Option<Option<u32>> {
     event.param(p::ID).map(|id| id.parse().ok()).map_or(Some(None), |id| Some(Some(id.unwrap_or(u32::MAX))))
 }
 
-/// Hears of transfers.
+/// Hears of transfers. [`crate::MasterProfile::add_transfer`] comes first.
+///
+/// Of one that we ask for: `on_refer_accepted`, `on_refer_progress` for each NOTIFY, the last one included, and
+/// `on_refer_ended`; or `on_refer_rejected` alone. The call that it was asked in goes on, whatever is told: who transfers ends
+/// it when the peer has got where it was sent, and keeps its handle for that, as at the end the REFER is no longer in the
+/// call's dialog.
 pub trait ReferHandler {
     /// The peer asks us to make a request elsewhere; `call` is the call that it asks in, or that it names in Target-Dialog
-    /// (RFC 4538). [`Handle::accept`],
-    /// [`Handle::follow`] or [`Handle::reject`] answer it. By default it is refused with 603.
+    /// (RFC 4538). [`Handle::follow`], [`Handle::accept`] or [`Handle::reject`] answer it, now or within 32 s. By default it
+    /// is refused with 603. Anybody may send one out of a call: who follows it without asking calls whom strangers want.
     fn on_refer(
         &mut self,
         dum: &mut Dum<'_>,
@@ -68,16 +73,17 @@ pub trait ReferHandler {
         let _ = refer.reject(dum, 603);
     }
 
-    /// Our REFER is accepted. Without a subscription this is all that is heard of it.
+    /// Our REFER is accepted. Without a subscription this is all that is heard of it, and its usage has ended.
     fn on_refer_accepted(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _response: &Message) {}
 
     /// Our REFER is refused, or not answered; its usage has ended.
     fn on_refer_rejected(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _outcome: &Outcome) {}
 
-    /// How far the peer's request is: the status that it was answered with last.
+    /// How far the peer's request is: the status that it was answered with last; 100 as long as it was not.
     fn on_refer_progress(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _status: u16) {}
 
-    /// The peer tells no more; the usage has ended. `status` is the last that was told.
+    /// The peer tells no more; the usage has ended. `status` is the last that was told: a 2xx if the peer got where it was
+    /// sent, and none or a 1xx if that is not known.
     fn on_refer_ended(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _status: Option<u16>) {}
 }
 

@@ -132,7 +132,8 @@ impl Handle<ServerSubscription> {
     /// Accepts it: 200 and a NOTIFY with the state. Who asked with Expires 0 is told once, and it ends.
     ///
     /// # Errors
-    /// [`SubscriptionError`].
+    /// [`SubscriptionError::NotNow`]: it is answered already. [`SubscriptionError::Dialog`], [`SubscriptionError::NoRoom`]: it is
+    /// refused, and the usage ends. [`SubscriptionError::Ended`].
     pub fn accept(
         self,
         dum: &mut Dum<'_>,
@@ -163,7 +164,7 @@ impl Handle<ServerSubscription> {
     /// NAT, or nothing but its connection leads there. None: by its Contact, or its route set.
     ///
     /// # Errors
-    /// [`SubscriptionError`].
+    /// [`SubscriptionError::Ended`].
     pub fn notify_by(self, dum: &mut Dum<'_>, flow: Option<Flow>) -> Result<(), SubscriptionError> {
         dum.core.server_subscriptions.get_mut(self)?.flow = flow;
         Ok(())
@@ -172,7 +173,7 @@ impl Handle<ServerSubscription> {
     /// Refuses it with a 3xx to 6xx, to which `edit` adds what it is to say; the usage ends.
     ///
     /// # Errors
-    /// [`SubscriptionError`].
+    /// [`SubscriptionError::NotNow`]: it is answered already. [`SubscriptionError::Ended`].
     pub fn reject(
         self,
         dum: &mut Dum<'_>,
@@ -191,7 +192,8 @@ impl Handle<ServerSubscription> {
     /// Tells the state: at once, or when the NOTIFY under way is answered; then the last one that was given.
     ///
     /// # Errors
-    /// [`SubscriptionError`].
+    /// [`SubscriptionError::NotNow`]: it is not accepted yet. [`SubscriptionError::Ended`]: it is over, or only
+    /// its last NOTIFY is still to be sent.
     pub fn notify(
         self,
         dum: &mut Dum<'_>,
@@ -205,10 +207,12 @@ impl Handle<ServerSubscription> {
         Ok(())
     }
 
-    /// Ends it: a last NOTIFY with the reason, when the subscriber may try again, and the state, if there is one to tell.
+    /// Ends it: a last NOTIFY with the reason, after how many seconds the subscriber may try again, and the state, if there is
+    /// one to tell. [`super::ServerSubscriptionHandler::on_terminated`] comes when that is sent, behind the one under
+    /// way; its answer is not told.
     ///
     /// # Errors
-    /// [`SubscriptionError`].
+    /// As [`Handle::notify`].
     pub fn terminate(
         self,
         dum: &mut Dum<'_>,
