@@ -16,7 +16,7 @@ use stack::transport::{ConnectionId, Flow, TransportId};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long a flow must have lived to count as a good one where no answer is seen, or none before the next keep-alive.
+/// How long a flow must have lived to count as a good one where nothing on it is answered.
 const GOOD: Duration = Duration::from_secs(30);
 
 /// What makes two flows one: a connection has its number, datagrams have their peer.
@@ -41,9 +41,10 @@ pub(crate) struct KeptFlow {
     users: Vec<(Handle<ClientRegistration>, Wish)>,
     state: State,
     since: Time,
-    /// It has answered.
+    /// It has answered, by STUN.
     answered: bool,
-    /// When it was last asked for a sign of life.
+    /// When it was pinged first, and when it was asked for a sign of life last.
+    first_asked: Option<Time>,
     asked_at: Time,
     /// The STUN request that is under way.
     asked: Option<u64>,
@@ -129,7 +130,12 @@ impl KeptFlow {
 
     /// RFC 5626 §4.5: whether it counts as having been successful.
     fn is_good(&self, now: Time) -> bool {
-        self.answered || self.mode() != Mode::Stun && now.since(self.since) >= GOOD
+        match self.mode() {
+            Mode::Stun => self.answered,
+            // Its transport would have closed it: it looks after the first ping that is not answered, whatever follows it.
+            Mode::Ping => self.first_asked.is_some_and(|at| now.since(at) >= wait(Mode::Ping, 1)),
+            Mode::Blind => now.since(self.since) >= GOOD,
+        }
     }
 }
 
@@ -145,10 +151,18 @@ pub(crate) fn hold(
     let handle = match flows.names.get(&name(&flow)) {
         Some(handle) => *handle,
         None => {
-            let (users, asked, mapped) = (Vec::new(), None, None);
-            let (state, since, answered) = (State::Resting, now, false);
-            let kept =
-                KeptFlow { flow, users, state, since, answered, asked_at: now, asked, mapped, alarm: Alarm::OFF };
+            let kept = KeptFlow {
+                flow,
+                users: Vec::new(),
+                state: State::Resting,
+                since: now,
+                answered: false,
+                first_asked: None,
+                asked_at: now,
+                asked: None,
+                mapped: None,
+                alarm: Alarm::OFF,
+            };
             let handle = flows.kept.insert(kept).ok()?;
             flows.names.insert(name(&flow), handle);
             handle
@@ -223,9 +237,7 @@ fn happen(dum: &mut Dum<'_>, handle: Handle<KeptFlow>, event: Event) {
         Action::None => {}
         Action::Ask => ask(dum, handle),
         Action::Rest => {
-            // A ping sooner than that says nothing of the one before it.
-            let waited = dum.stack.now().since(kept.asked_at);
-            kept.answered |= kept.mode() == Mode::Stun || kept.mode() == Mode::Ping && waited >= wait(Mode::Ping, 1);
+            kept.answered |= kept.mode() == Mode::Stun;
             if let Some(asked) = kept.asked.take() {
                 dum.core.flows.asked.remove(&asked);
             }
@@ -247,6 +259,9 @@ fn ask(dum: &mut Dum<'_>, handle: Handle<KeptFlow>) {
     let (flow, mode, every) = (kept.flow, kept.mode(), kept.wish().every);
     if kept.asked.is_none() {
         kept.asked_at = dum.stack.now();
+    }
+    if mode == Mode::Ping {
+        kept.first_asked.get_or_insert(kept.asked_at);
     }
     match mode {
         Mode::Blind => {

@@ -241,10 +241,11 @@ fn flows_that_are_good_for_nothing_are_made_more_and_more_seldom() {
     assert_eq!(hop(&bench), NextHop::Route);
 }
 
-/// Pings may come faster than their answers are waited for: what was not waited for was not answered.
+/// Pings may come faster than their answers are waited for: that the next one goes out does not say that one was answered; that
+/// the connection stands when that one's time is up does.
 #[test]
-fn pings_that_come_fast_do_not_make_a_flow_good() {
-    for (lived, range) in [(seconds(25), 30_000..=60_100), (seconds(40), 0..=0)] {
+fn pings_that_come_fast_make_a_flow_good_by_the_first_of_them() {
+    for (lived, range) in [(seconds(19), 30_000..=60_100), (seconds(22), 0..=0)] {
         let mut bench = phone(TransportType::Tcp);
         let mut device = device();
         device.set_keep_alive_time_stream(Some(seconds(10)));
@@ -254,7 +255,7 @@ fn pings_that_come_fast_do_not_make_a_flow_good() {
         for _ in 0..2 {
             assert_eq!(pinged(&mut bench), (ConnectionId(7), Some(seconds(10))));
         }
-        bench.sent.clear();
+        bench.nothing_sent();
         ends(&mut bench, tcp(7));
         let after = wait(&mut bench);
         assert!(range.contains(&after), "{lived:?}: {after}");
