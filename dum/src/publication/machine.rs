@@ -66,7 +66,7 @@ pub(super) fn step(state: State, event: Event) -> (State, Action) {
         // Nothing is there that could be changed or removed.
         (Waiting(Op::Initial), Event::Command(Op::Remove)) => (Ended, Action::Removed),
         (Waiting(Op::Initial), Event::Command(_)) => send(Op::Initial),
-        (Waiting(_), Event::Command(op)) => send(op),
+        (Waiting(waiting), Event::Command(op)) => send(waiting.max(op)),
         (Sending(Op::Remove), Event::Success | Event::Forgotten { .. }) => (Ended, Action::Removed),
         (Sending(Op::Refresh | Op::Modify), Event::Forgotten { ending: true }) => (Ended, Action::Removed),
         (Sending(_), Event::Success) => (Published, Action::Succeeded),
@@ -113,6 +113,8 @@ mod tests {
             (Waiting(Initial), Command(Modify), send(Initial)),
             (Waiting(Initial), Command(Remove), (Ended, Action::Removed)),
             (Waiting(Modify), Command(Remove), send(Remove)),
+            (Waiting(Modify), Command(Refresh), send(Modify)),
+            (Waiting(Remove), Command(Modify), send(Remove)),
             (Waiting(Refresh), Timer, send(Refresh)),
             (Waiting(Refresh), GaveUp, (Ended, Action::Failed)),
             (Ended, Command(Initial), (Ended, Action::None)),
