@@ -82,7 +82,8 @@ pub(super) fn step(state: State, event: Event) -> (State, Action) {
     use State::{Ended, Idle, Registered, Sending, Waiting};
     match (state, event) {
         (Sending(_), Event::Command(op)) => (state, Action::Queue(op)),
-        (Idle | Registered | Waiting(_), Event::Command(op)) => (Sending(op), Action::Send(op)),
+        (Idle | Registered, Event::Command(op)) => (Sending(op), Action::Send(op)),
+        (Waiting(waiting), Event::Command(op)) => (Sending(waiting.max(op)), Action::Send(waiting.max(op))),
         (Sending(Op::RemoveAll | Op::End), Event::Success { .. }) => (Ended, Action::Removed),
         (Sending(_), Event::Success { bound: true }) => (Registered, Action::Succeeded),
         (Sending(_), Event::Success { bound: false }) => (Idle, Action::Succeeded),
@@ -136,6 +137,8 @@ mod tests {
             (Sending(Register), good, (Sending(Register), Action::None)),
             (Waiting(Register), Timer, send(Register)),
             (Waiting(Register), Command(End), send(End)),
+            (Waiting(Register), Command(Query), send(Register)),
+            (Waiting(End), Command(Register), send(End)),
             (Waiting(Register), GaveUp, (Ended, Action::Failed)),
             (Waiting(Register), good, (Waiting(Register), Action::None)),
             (Registered, GaveUp, (Registered, Action::None)),
