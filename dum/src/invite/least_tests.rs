@@ -2,10 +2,12 @@
 
 use super::crossing_tests::of_peer;
 use super::ears::{Ears, call, calling, heard, options, port_of, respond, sdp};
+use super::tests::asked;
 use super::*;
 use crate::testing::Bench;
 use stack::header::h;
 use stack::tu::ClientTransaction;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a request says of the session: its length and the least.
@@ -150,4 +152,22 @@ fn the_least_that_the_peer_says_is_heeded_by_ours() {
     assert_eq!((ok.status(), ok.header(h::SESSION_EXPIRES).unwrap().seconds), (Some(200), 500));
     bench.run(Duration::from_secs(251));
     assert_eq!(said(&bench.request().1), (500, 300));
+}
+
+#[test]
+fn the_profile_of_a_call_says_how_long_its_session_lasts() {
+    for (time, granted) in [(200, Some(200)), (0, None)] {
+        let mut bench = Bench::with_options(Ears::default(), options());
+        bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "timer")));
+        let call = call(&bench);
+        bench.with(|_, dum| {
+            let mut profile = dum.master_profile().user_profile();
+            profile.set_session_time(Duration::from_secs(time));
+            call.as_server().set_profile(dum, &Arc::new(profile)).unwrap();
+            call.provide_answer(dum, &sdp(2000)).unwrap();
+            call.as_server().accept(dum).unwrap();
+        });
+        let (_, answer) = bench.response();
+        assert_eq!(answer.header(h::SESSION_EXPIRES).ok().map(|value| value.seconds), granted);
+    }
 }

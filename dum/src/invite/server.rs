@@ -50,9 +50,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     if session_timer::is_too_brief(dum, &msg) {
         return session_timer::refuse(dum, transaction, &msg);
     }
-    let wish = session_timer::wish(dum, &call.profile);
-    // Where this side knows nothing of it, the caller is on its own.
-    call.timer = session_timer::Asked::of(&msg).agree(wish).filter(|_| dum.core.master.has_option_tag("timer"));
+    call.timer = session_timer::of_invite(dum, &call.profile, &msg);
     call.peer_updates = session::updates(&msg);
     let Ok(call) = dum.core.sessions.insert(call) else { return dum.refuse_new(transaction, &msg) };
     dum.core.servers.insert(transaction, Usage::Invite(call));
@@ -108,12 +106,13 @@ impl Handle<ServerInviteSession> {
     /// # Errors
     /// [`SessionError`]: a response was sent, or the call has ended.
     pub fn set_profile(self, dum: &mut Dum<'_>, profile: &Arc<UserProfile>) -> Result<(), SessionError> {
-        pending(dum, self)?;
+        let invite = pending(dum, self)?.msg.clone();
+        let timer = session_timer::of_invite(dum, profile, &invite);
         let this = dum.session(self.cast())?;
         if this.dialog.is_some() {
             return Err(SessionError::NotNow);
         }
-        this.profile = profile.clone();
+        (this.profile, this.timer) = (profile.clone(), timer);
         Ok(())
     }
 

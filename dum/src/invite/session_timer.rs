@@ -176,6 +176,16 @@ pub(super) fn wish(dum: &Dum<'_>, profile: &crate::profile::UserProfile) -> u32 
     }
 }
 
+/// What this side agrees to of what the first INVITE asks for; where it knows nothing of it, the caller is on its own.
+pub(super) fn of_invite(
+    dum: &Dum<'_>,
+    profile: &crate::profile::UserProfile,
+    invite: &Message,
+) -> Option<SessionTimer> {
+    let timer = Asked::of(invite).agree(wish(dum, profile));
+    timer.filter(|_| dum.core.master.has_option_tag(TIMER))
+}
+
 /// Writes into an INVITE or UPDATE what this side asks for: before anything is agreed what the profile says, later what was
 /// agreed (§7.1, §7.4).
 pub(super) fn ask(dum: &Dum<'_>, call: Handle<InviteSession>, msg: &mut Message) {
