@@ -28,6 +28,8 @@ mod alg;
 mod basic;
 mod changes;
 mod chaos;
+mod desk;
+mod ends;
 mod people;
 mod phone;
 mod proxied;

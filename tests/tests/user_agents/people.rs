@@ -1,14 +1,19 @@
 //! People who do anything at any time, with any call and any subscription that there ever was: most of it is an error most of
 //! the time.
 
+use crate::desk::keep;
 use crate::phone::Phone;
-use crate::world::{aor, both, directed, sdp};
-use dum::invite::{InviteSession, Session};
+use crate::world::{NAMES, address, aor, both, directed, sdp};
+use dum::invite::{InviteSession, Session, SessionError};
+use dum::refer::ServerRefer;
 use dum::subscription::{ServerSubscription, SubscriptionError, SubscriptionState, TerminateReason};
-use dum::{Dum, Handle};
+use dum::{Dum, Handle, Reliability, UserProfile};
 use rutil::Rng;
 use stack::contents::event::{DialogInfo, DocumentState, EventDocument};
 use stack::contents::sdp::{Direction, Sdp};
+use stack::header::{HeaderValue, NameAddr, h};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// How busy people are, and by whom their calls go.
 #[derive(Clone, Copy)]
@@ -32,28 +37,24 @@ pub(crate) fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, habits: H
     if rng.chance(0.15) {
         return watch(phone, dum, rng, habits.forks);
     }
-    let profile = phone.profile.clone();
-    let offer = sdp(1000 + rng.range(1000) as u16);
+    if rng.chance(0.04) {
+        return keep(phone, dum, rng);
+    }
     if phone.calls.is_empty() || rng.chance(habits.calls) {
-        let forked = habits.forks > 0.0 && rng.chance(habits.forks);
-        let (target, profile) =
-            if forked { (both(), phone.by_proxy.clone()) } else { (aor(rng.range(3) as usize), profile) };
-        let invite = dum.make_invite(&profile, &target, rng.chance(0.8).then_some(&offer));
-        return phone.calls.push(dum.send_invite(&profile, invite).unwrap().session());
+        return call(phone, dum, rng, habits.forks);
+    }
+    if rng.chance(0.2) {
+        return go_on(phone, dum, rng);
     }
     let call = recent(&phone.calls, rng);
     let server = call.as_server();
-    let answer = fitting(phone, call, rng);
-    if rng.chance(0.2) {
-        return go_on(phone, dum, rng, &offer);
-    }
     let _ = match rng.range(habits.things) {
         0 => server.provisional(dum, 180),
         1 => server.early_media(dum, 183),
         2..=4 => server.accept(dum),
         5 if rng.chance(0.3) => server.reject(dum, 486, |_| {}),
-        6..=8 => call.provide_answer(dum, &answer),
-        9 => call.provide_offer(dum, &offer),
+        6..=8 => call.provide_answer(dum, &fitting(phone, call, rng)),
+        9 => call.provide_offer(dum, &offer(rng)),
         10 => call.update(dum, &directed(3000, Direction::SendOnly)),
         11 => call.request_offer(dum),
         12 if rng.chance(0.2) => call.reject_offer(dum, 488),
@@ -61,17 +62,15 @@ pub(crate) fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, habits: H
         14 => call.message(dum, "text/plain", "x"),
         15 => call.refer(dum, &aor(rng.range(3) as usize), rng.chance(0.8)).map(drop),
         16 => match phone.refers.last().copied() {
-            Some(refer) if rng.chance(0.5) => {
-                refer.follow(dum, &profile, Some(&offer)).map(|call| phone.calls.push(call.session()))
-            }
+            Some(refer) if rng.chance(0.5) => follow(phone, dum, rng, refer),
             Some(refer) if rng.chance(0.5) => refer.accept(dum),
             Some(refer) => refer.reject(dum, 603),
             None => Ok(()),
         },
         17 if rng.chance(0.3) => call.end(dum),
         18..=23 => {
-            let provided = call.provide_answer(dum, &answer);
-            let _ = provided.or_else(|_| call.provide_offer(dum, &offer));
+            let provided = call.provide_answer(dum, &fitting(phone, call, rng));
+            let _ = provided.or_else(|_| call.provide_offer(dum, &offer(rng)));
             server.accept(dum)
         }
         24 | 25 => call.end(dum),
@@ -80,19 +79,75 @@ pub(crate) fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, habits: H
     };
 }
 
+fn offer(rng: &mut Rng) -> Sdp {
+    sdp(1000 + rng.range(1000) as u16)
+}
+
+/// Makes a call, that may be meant to join another one.
+fn call(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, forks: f64) {
+    let forked = forks > 0.0 && rng.chance(forks);
+    let (target, profile) = match forked {
+        true => (both(), phone.by_proxy.clone()),
+        false => (aor(rng.range(3) as usize), phone.profile.clone()),
+    };
+    let profile = mood(dum, &profile, rng, true);
+    let mut invite = dum.make_invite(&profile, &target, rng.chance(0.8).then(|| offer(rng)).as_ref());
+    let joined = rng.chance(0.03).then(|| recent_of(&phone.calls, rng)?.replaces(dum)).flatten();
+    if let Some(joined) = &joined {
+        // A call of the one who is called, as he sees it.
+        invite.set(h::JOIN, joined);
+    }
+    let call = dum.send_invite(&profile, invite).unwrap().session();
+    if joined.is_some() {
+        phone.joining.insert(call);
+    }
+    phone.calls.push(call);
+    phone.made += 1;
+}
+
+/// By what a call is made or taken: what is reliable in it, and how long it lasts without a refresh. `own`: a call of ours may
+/// insist.
+pub(crate) fn mood(dum: &Dum<'_>, base: &Arc<UserProfile>, rng: &mut Rng, own: bool) -> Arc<UserProfile> {
+    let mut profile = UserProfile::on(base);
+    if dum.master_profile().has_option_tag("100rel") {
+        profile.set_reliability(match rng.range(10) {
+            0 if own => Reliability::Required,
+            0..=3 => Reliability::Never,
+            _ => Reliability::Supported,
+        });
+    }
+    profile.set_session_time(Duration::from_secs([0, 90, 90, 600][rng.range(4) as usize]));
+    Arc::new(profile)
+}
+
+/// Goes where somebody was sent.
+fn follow(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, refer: Handle<ServerRefer>) -> Result<(), SessionError> {
+    let profile = mood(dum, &phone.profile, rng, true);
+    let call = refer.follow(dum, &profile, Some(&offer(rng)))?;
+    phone.calls.push(call.session());
+    phone.made += 1;
+    Ok(())
+}
+
 /// What one person does with calls that are up, or that he is sent to.
-fn go_on(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, offer: &Sdp) {
+fn go_on(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng) {
     let late = phone.calls.iter().rev().take(OLD).copied();
     let up: Vec<_> = late.filter(|call| call.is_connected(dum)).collect();
-    let what = rng.range(4);
+    let what = rng.range(5);
     let _ = match (what, &up[..]) {
         (0, [_, ..]) => recent(&up, rng).hold(dum),
         (1, [_, ..]) => recent(&up, rng).resume(dum),
         // To whom another call leads, in our place.
         (2, [_, _, ..]) => recent(&up, rng).refer_to_call(dum, recent(&up, rng)).map(drop),
         (3, _) if !phone.refers.is_empty() => {
-            let followed = recent(&phone.refers, rng).follow(dum, &phone.profile.clone(), Some(offer));
-            followed.map(|call| phone.calls.push(call.session()))
+            let refer = recent(&phone.refers, rng);
+            follow(phone, dum, rng, refer)
+        }
+        (4, [_, ..]) => {
+            let (call, node) = (recent(&up, rng), NAMES.iter().position(|name| *name == phone.name).unwrap());
+            let contact = format!("<sip:{}-{}@{}>", phone.name, rng.range(1000), address(node));
+            phone.moved.insert(call);
+            call.set_contact(dum, &NameAddr::parse(&contact).unwrap())
         }
         _ => Ok(()),
     };
@@ -104,10 +159,18 @@ fn recent<T: Copy>(all: &[T], rng: &mut Rng) -> T {
     all[all.len() - 1 - (rng.range(back) as usize).min(all.len() - 1)]
 }
 
+fn recent_of<T: Copy>(all: &[T], rng: &mut Rng) -> Option<T> {
+    (!all.is_empty()).then(|| recent(all, rng))
+}
+
 /// An answer to what was offered last: who is held receives at most (RFC 3264 §6.1).
-fn fitting(phone: &Phone, call: Handle<InviteSession>, rng: &mut Rng) -> Sdp {
+pub(crate) fn fitting(phone: &Phone, call: Handle<InviteSession>, rng: &mut Rng) -> Sdp {
     let offered = phone.offered.get(&call).copied().unwrap_or(Direction::SendRecv);
-    directed(1000 + rng.range(1000) as u16, Direction::new(offered.receives(), offered.sends()))
+    directed_answer(offered, 1000 + rng.range(1000) as u16)
+}
+
+pub(crate) fn directed_answer(offered: Direction, port: u16) -> Sdp {
+    directed(port, Direction::new(offered.receives(), offered.sends()))
 }
 
 /// Calls that last for ever would refresh their sessions for ever.

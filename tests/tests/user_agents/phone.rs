@@ -1,19 +1,25 @@
 //! Who uses a user agent: an application that writes down what it hears.
 
+use crate::desk::{Desk, Kept};
+use crate::ends::End;
+use crate::people::{self, directed_answer};
 use crate::world::{port, sdp};
 use dum::invite::{ClientInviteSession, EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
 use dum::out_of_dialog::{ClientOutOfDialogRequest, OutOfDialogHandler, ServerOutOfDialogRequest};
+use dum::publication::{ClientPublicationHandler, ServerPublicationHandler};
 use dum::refer::{ClientRefer, ReferHandler, ServerRefer};
+use dum::registration::{ClientRegistrationHandler, ServerRegistrationHandler};
 use dum::subscription::{
     ClientSubscription, ClientSubscriptionHandler, ClientSubscriptionSet, ServerSubscription, ServerSubscriptionEnd,
     ServerSubscriptionHandler, SubscriptionEnd,
 };
 use dum::{Application, Dum, Handle, Outcome, UserProfile};
+use rutil::Rng;
 use stack::contents::event::{DialogInfo, EventDocument};
 use stack::contents::sdp::{Direction, Sdp};
 use stack::header::{Method, h, p};
 use stack::message::Message;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// An application that writes down what it hears, and leaves all decisions to the test.
@@ -25,9 +31,13 @@ pub(crate) struct Phone {
     /// Transfers that it was asked for, and in which calls.
     pub(crate) refers: Vec<Handle<ServerRefer>>,
     pub(crate) referred_in: Vec<Option<Handle<InviteSession>>>,
-    /// The dialogs of the calls that were answered, by Call-ID and tags, and how they ended.
-    pub(crate) answered: Vec<(Handle<InviteSession>, String)>,
-    pub(crate) ends: Vec<(String, EndReason)>,
+    /// How many it has made: the INVITEs that it has sent out of a dialog.
+    pub(crate) made: usize,
+    /// Those that others have made.
+    taken: HashSet<Handle<InviteSession>>,
+    /// The dialogs of the calls that are answered, by Call-ID and tags, and how those ended that were.
+    answered: HashMap<Handle<InviteSession>, (String, [String; 2])>,
+    pub(crate) ends: Vec<End>,
     /// Who watches its calls.
     pub(crate) watchers: Vec<Handle<ServerSubscription>>,
     /// What it was told of the calls of others.
@@ -44,6 +54,18 @@ pub(crate) struct Phone {
     /// So often the peer has agreed to be held.
     pub(crate) holds: u32,
     pub(crate) watching: Watching,
+    /// What it decides by while it is told something, if by anything.
+    pub(crate) whims: Option<Rng>,
+    /// It answers offers at once.
+    pub(crate) agreeable: bool,
+    /// Calls in which it is found elsewhere now, and the peer may not know.
+    pub(crate) moved: HashSet<Handle<InviteSession>>,
+    /// Calls of its own that were to join others.
+    pub(crate) joining: HashSet<Handle<InviteSession>>,
+    /// What it has registered and published.
+    pub(crate) kept: Kept,
+    /// What it is the registrar and event server by, if it is.
+    pub(crate) desk: Option<Desk>,
 }
 
 /// Subscriptions of both sides, and what they last said.
@@ -67,7 +89,9 @@ impl Phone {
             calls: Vec::new(),
             refers: Vec::new(),
             referred_in: Vec::new(),
-            answered: Vec::new(),
+            made: 0,
+            taken: HashSet::new(),
+            answered: HashMap::new(),
             ends: Vec::new(),
             watchers: Vec::new(),
             told: Vec::new(),
@@ -78,6 +102,12 @@ impl Phone {
             offered: HashMap::new(),
             holds: 0,
             watching: Watching::default(),
+            whims: None,
+            agreeable: false,
+            moved: HashSet::new(),
+            joining: HashSet::new(),
+            kept: Kept::default(),
+            desk: None,
         }
     }
 
@@ -85,12 +115,20 @@ impl Phone {
         std::mem::take(&mut self.heard)
     }
 
-    fn hear(&mut self, what: impl Into<String>) {
+    pub(crate) fn hear(&mut self, what: impl Into<String>) {
         self.heard.push(what.into());
     }
 
     pub(crate) fn last(&self) -> Handle<InviteSession> {
         *self.calls.last().expect("a call")
+    }
+
+    /// Some have something to offer as soon as a provisional response has come.
+    fn may_offer_with_prack(&mut self, dum: &mut Dum<'_>, call: Handle<ClientInviteSession>) {
+        if self.whims.as_mut().is_some_and(|whims| whims.chance(0.3)) && call.offer_with_prack(dum, &sdp(2998)).is_ok()
+        {
+            self.hear("offered with PRACK");
+        }
     }
 
     pub(crate) fn incoming(&self) -> Handle<ServerInviteSession> {
@@ -113,6 +151,18 @@ impl Application for Phone {
     }
     fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
         Some(self)
+    }
+    fn client_registrations(&mut self) -> Option<&mut dyn ClientRegistrationHandler> {
+        Some(self)
+    }
+    fn client_publications(&mut self) -> Option<&mut dyn ClientPublicationHandler> {
+        Some(self)
+    }
+    fn server_registrations(&mut self) -> Option<&mut dyn ServerRegistrationHandler> {
+        self.desk.as_mut().map(|desk| desk as _)
+    }
+    fn server_publications(&mut self) -> Option<&mut dyn ServerPublicationHandler> {
+        self.desk.as_mut().map(|desk| desk as _)
     }
 }
 
@@ -176,12 +226,21 @@ impl OutOfDialogHandler for Phone {
 }
 
 impl InviteSessionHandler for Phone {
-    fn on_new_session(&mut self, _: &mut Dum<'_>, call: Handle<ServerInviteSession>, _: &Message) {
+    fn on_new_session(&mut self, dum: &mut Dum<'_>, call: Handle<ServerInviteSession>, invite: &Message) {
         self.hear("new");
         self.calls.push(call.session());
+        self.taken.insert(call.session());
+        assert!(
+            !invite.exists(h::JOIN) || dum.master_profile().has_option_tag("join"),
+            "who cannot be joined is not asked"
+        );
+        if let Some(whims) = &mut self.whims {
+            call.set_profile(dum, &people::mood(dum, &self.profile, whims, false)).unwrap();
+        }
     }
-    fn on_provisional(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, response: &Message) {
+    fn on_provisional(&mut self, dum: &mut Dum<'_>, call: Handle<ClientInviteSession>, response: &Message) {
         self.hear(format!("provisional {}", response.status().unwrap()));
+        self.may_offer_with_prack(dum, call);
     }
     fn on_redirected(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, _: &Message) -> bool {
         self.follows
@@ -194,21 +253,23 @@ impl InviteSessionHandler for Phone {
         self.calls.push(fork.session());
     }
     fn on_connected(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Message) {
-        if let Some(names) = call.replaces(dum) {
-            let tag = |tag: Option<&str>| tag.unwrap_or_default().to_owned();
-            let mut tags = [tag(names.param(p::TO_TAG)), tag(names.param(p::FROM_TAG))];
-            tags.sort();
-            self.answered.push((call, format!("{} {} {}", names.call_id.as_str(), tags[0], tags[1])));
-        }
+        let names = call.replaces(dum).expect("it has a dialog");
+        let tag = |tag: Option<&str>| tag.unwrap_or_default().to_owned();
+        let mut tags = [tag(names.param(p::TO_TAG)), tag(names.param(p::FROM_TAG))];
+        tags.sort();
+        self.answered.insert(call, (names.call_id.as_str().to_owned(), tags));
         self.hear("connected");
     }
     fn on_confirmed(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
         self.hear("confirmed");
     }
-    fn on_offer(&mut self, _: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
         let direction = offer.media().next().map_or(Direction::SendRecv, |media| media.direction());
         self.offered.insert(call, direction);
         self.hear(format!("offer {}", port(offer)));
+        if self.agreeable {
+            let _ = call.provide_answer(dum, &directed_answer(direction, 2999));
+        }
     }
     fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {
         self.hear("offer required");
@@ -220,6 +281,10 @@ impl InviteSessionHandler for Phone {
         if let Some(offer) = self.with_prack.take() {
             call.as_client().offer_with_prack(dum, &sdp(offer)).unwrap();
         }
+        if self.agreeable {
+            self.moved.remove(&call);
+        }
+        self.may_offer_with_prack(dum, call.as_client());
     }
     fn on_message(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, message: &Message) -> u16 {
         self.hear(format!("message {}", String::from_utf8_lossy(message.body())));
@@ -242,12 +307,18 @@ impl InviteSessionHandler for Phone {
         dum: &mut Dum<'_>,
         call: Handle<InviteSession>,
         reason: EndReason,
-        _: Option<&Message>,
+        msg: Option<&Message>,
     ) {
         assert!(!call.is_alive(dum), "it has ended");
         self.offered.remove(&call);
-        if let Some(at) = self.answered.iter().position(|(known, _)| *known == call) {
-            self.ends.push((self.answered.swap_remove(at).1, reason));
+        self.moved.remove(&call);
+        let callee = self.taken.remove(&call);
+        if let Some((call_id, tags)) = self.answered.remove(&call) {
+            self.ends.push(End { call_id, tags, callee, at: dum.now(), reason });
+        }
+        if self.joining.remove(&call) {
+            let status = msg.and_then(Message::status).unwrap_or_default();
+            self.hear(format!("joined {reason:?} {status}"));
         }
         self.hear(format!("terminated {reason:?}"));
     }

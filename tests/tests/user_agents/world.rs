@@ -33,7 +33,7 @@ pub(crate) const DAVE: usize = 3;
 pub(crate) const PROXY: usize = 4;
 /// Who is between the others and the proxy, in a world that has that.
 pub(crate) const MIDDLE: usize = 5;
-const NAMES: [&str; 6] = ["alice", "bob", "carol", "dave", "proxy", "middle"];
+pub(crate) const NAMES: [&str; 6] = ["alice", "bob", "carol", "dave", "proxy", "middle"];
 /// Those with an application.
 const PHONES: usize = 4;
 
@@ -102,16 +102,20 @@ struct Shown {
     at: Time,
     from: usize,
     to: Option<usize>,
-    what: String,
     bytes: Bytes,
     lost: bool,
 }
 
 impl Shown {
+    /// `INVITE+`
+    fn what(&self) -> String {
+        show(&self.bytes)
+    }
+
     /// `a-b INVITE+`
     fn way(&self) -> String {
         let name = |node: usize| &NAMES[node][..1];
-        format!("{}-{} {}", name(self.from), self.to.map_or("?", name), self.what)
+        format!("{}-{} {}", name(self.from), self.to.map_or("?", name), self.what())
     }
 }
 
@@ -119,15 +123,19 @@ type Filter = Box<dyn FnMut(&str) -> bool>;
 
 pub(crate) struct World {
     nodes: Vec<Played>,
+    /// When each has something to do: most have nothing at most moments.
+    due: Vec<Option<Time>>,
     /// Where each is.
     places: [SocketAddr; NAMES.len()],
     users: Vec<Shared>,
     pub(crate) now: Time,
     packets: Vec<Packet>,
     trace: Vec<Shown>,
-    lose: Filter,
+    lose: Option<Filter>,
     /// The network loses, repeats and delays.
     disturbed: Option<Rng>,
+    /// Nothing comes to it, and nothing from it.
+    cut: Option<usize>,
 }
 
 impl World {
@@ -138,10 +146,15 @@ impl World {
 
     /// With a change of what they can do.
     pub(crate) fn with(change: impl Fn(&mut DumOptions)) -> Self {
+        Self::of(|_, options| change(options))
+    }
+
+    /// With a change of what each can do.
+    pub(crate) fn of(mut change: impl FnMut(usize, &mut DumOptions)) -> Self {
         let (mut nodes, mut users) = (Vec::new(), Vec::new());
         for (node, name) in NAMES.into_iter().enumerate().take(PHONES) {
             let mut options = DumOptions::default();
-            change(&mut options);
+            change(node, &mut options);
             let mut profile = options.master.user_profile();
             profile.set_from(Arc::new(aor(node)));
             options.master.user_mut().set_from(Arc::new(aor(node)));
@@ -160,14 +173,16 @@ impl World {
             users.push(shared);
         }
         World {
+            due: vec![None; nodes.len()],
             nodes,
             places: std::array::from_fn(address),
             users,
             now: Time::ZERO,
             packets: Vec::new(),
             trace: Vec::new(),
-            lose: Box::new(|_| false),
+            lose: None,
             disturbed: None,
+            cut: None,
         }
     }
 
@@ -193,6 +208,7 @@ impl World {
         assert_eq!(self.nodes.len(), node, "one after the other");
         let on = [(TransportType::Udp, address(node))];
         self.nodes.push(Played::new(&StackOptions::default(), &on, &mut [(options, make)], 95 + node as u64));
+        self.due.push(None);
     }
 
     /// What the proxy knows of its users: records of that kind.
@@ -203,6 +219,7 @@ impl World {
         }
         let provisioning = Provisioning::compile(&all, &mut Rng::from_seed(3)).unwrap();
         assert!(self.nodes[PROXY].post(0, Box::new(Arc::new(provisioning)), self.now));
+        self.due[PROXY] = Some(self.now);
         self.settle();
     }
 
@@ -224,6 +241,7 @@ impl World {
         self.nodes[PROXY].receive(0, address(node), 0, text.into(), self.now);
         self.nodes[PROXY].settle(self.now);
         let answered = self.nodes[PROXY].take_sent(self.now);
+        self.due[PROXY] = Some(self.now);
         assert!(answered.iter().any(|sent| sent.bytes.starts_with(b"SIP/2.0 200")), "{answered:?}");
     }
 
@@ -234,7 +252,7 @@ impl World {
 
     /// From now on messages are lost for which this says so; it sees what the trace shows of them.
     pub(crate) fn lose(&mut self, which: impl FnMut(&str) -> bool + 'static) {
-        self.lose = Box::new(which);
+        self.lose = Some(Box::new(which));
     }
 
     /// From now on a tenth of the messages is lost, some come twice, and each takes its own time.
@@ -242,9 +260,14 @@ impl World {
         self.disturbed = Some(rng);
     }
 
+    /// From now on nothing comes to somebody, and nothing from him; or everything does again.
+    pub(crate) fn cut(&mut self, node: Option<usize>) {
+        self.cut = node;
+    }
+
     /// The network is well again.
     pub(crate) fn calm(&mut self) {
-        self.disturbed = None;
+        (self.disturbed, self.cut) = (None, None);
     }
 
     /// When the copies of a message arrive.
@@ -264,6 +287,7 @@ impl World {
         let slot = result.clone();
         let command = dum::posted::<Phone>(move |phone, dum| *slot.lock().unwrap() = Some(what(phone, dum)));
         assert!(self.nodes[node].post(0, command, self.now));
+        self.due[node] = Some(self.now);
         self.settle();
         result.lock().unwrap().take().expect("the command was not run")
     }
@@ -299,19 +323,28 @@ impl World {
     }
 
     fn settle(&mut self) {
-        for (from, name) in NAMES.iter().enumerate().take(self.nodes.len()) {
-            self.nodes[from].settle(self.now);
-            for sent in self.nodes[from].take_sent(self.now) {
-                let what = show(&sent.bytes);
-                let to = (0..self.nodes.len()).find(|to| self.places[*to] == sent.peer);
-                let lost = (self.lose)(&format!("{} {what}", &name[..1]));
-                let arrivals = if lost { Vec::new() } else { self.arrivals() };
-                let lost = arrivals.is_empty();
-                self.trace.push(Shown { at: self.now, from, to, what, bytes: sent.bytes.clone(), lost });
-                if let Some(to) = to {
-                    let packet = |at| Packet { at, from, to, bytes: sent.bytes.clone() };
-                    self.packets.extend(arrivals.into_iter().map(packet));
-                }
+        for node in 0..self.nodes.len() {
+            if self.due[node].is_some_and(|at| at <= self.now) {
+                self.settle_one(node);
+            }
+        }
+    }
+
+    /// One does what it has to do; what it sends is on its way, or lost.
+    fn settle_one(&mut self, from: usize) {
+        self.nodes[from].settle(self.now);
+        self.due[from] = self.nodes[from].deadline();
+        for sent in self.nodes[from].take_sent(self.now) {
+            let to = (0..self.nodes.len()).find(|to| self.places[*to] == sent.peer);
+            let what = |bytes| format!("{} {}", &NAMES[from][..1], show(bytes));
+            let lost = self.lose.as_mut().is_some_and(|lose| lose(&what(&sent.bytes)));
+            let lost = lost || self.cut.is_some_and(|cut| cut == from || to == Some(cut));
+            let arrivals = if lost { Vec::new() } else { self.arrivals() };
+            let lost = arrivals.is_empty();
+            self.trace.push(Shown { at: self.now, from, to, bytes: sent.bytes.clone(), lost });
+            if let Some(to) = to {
+                let packet = |at| Packet { at, from, to, bytes: sent.bytes.clone() };
+                self.packets.extend(arrivals.into_iter().map(packet));
             }
         }
     }
@@ -321,7 +354,7 @@ impl World {
         let end = self.now + Duration::from_millis(ms);
         loop {
             self.settle();
-            let timers = self.nodes.iter().filter_map(Played::deadline);
+            let timers = self.due.iter().flatten().copied();
             let Some(next) = timers.chain(self.packets.iter().map(|p| p.at)).min().filter(|at| *at <= end) else {
                 break;
             };
@@ -329,26 +362,31 @@ impl World {
             // In the order in which they were sent.
             while let Some(at) = self.packets.iter().position(|packet| packet.at <= self.now) {
                 let Packet { from, to, bytes, .. } = self.packets.remove(at);
-                self.nodes[to].receive(0, self.places[from], 0, bytes, self.now);
-                self.nodes[to].settle(self.now);
+                assert!(self.nodes[to].receive(0, self.places[from], 0, bytes, self.now), "there is room");
+                self.due[to] = Some(self.now);
             }
         }
         self.now = end;
         self.settle();
     }
 
+    /// From now on the trace begins anew.
+    pub(crate) fn forget(&mut self) {
+        self.trace.clear();
+    }
+
     /// The messages since the last call: who sent it, method or status, `+` for a body.
     pub(crate) fn trace(&mut self) -> Vec<String> {
         let show = |shown: Shown| {
             let lost = if shown.lost { " lost" } else { "" };
-            format!("{} {}{lost}", &NAMES[shown.from][..1], shown.what)
+            format!("{} {}{lost}", &NAMES[shown.from][..1], shown.what())
         };
         std::mem::take(&mut self.trace).into_iter().map(show).collect()
     }
 
     /// The same with those that they were sent to, and without 100s: `a-b INVITE+`.
     pub(crate) fn flow(&mut self) -> Vec<String> {
-        let seen = std::mem::take(&mut self.trace).into_iter().filter(|shown| !shown.what.starts_with("100"));
+        let seen = std::mem::take(&mut self.trace).into_iter().filter(|shown| !shown.what().starts_with("100"));
         seen.map(|shown| shown.way()).collect()
     }
 
@@ -383,9 +421,9 @@ impl World {
     }
 }
 
-/// `INVITE+`, `200+ INVITE`, `ACK`.
+/// `INVITE+`, `200+ INVITE`, `ACK`; what else there is keeps a flow alive.
 fn show(bytes: &Bytes) -> String {
-    let msg = Message::parse(bytes.clone()).unwrap();
+    let Ok(msg) = Message::parse(bytes.clone()) else { return "keep-alive".to_owned() };
     let body = if msg.body().is_empty() { "" } else { "+" };
     let method = msg.method().map_or(String::new(), |method| method.as_str().to_owned());
     match msg.status() {

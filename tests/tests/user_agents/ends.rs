@@ -1,0 +1,75 @@
+//! How answered calls end: what one side is told fits what the other is told.
+//!
+//! | one side | the other | |
+//! |---|---|---|
+//! | a reason of its own, by which it sends BYE | `RemoteBye` | a moment later, when the BYE has come |
+//! | a reason of its own | a reason of its own | a moment later: the BYEs cross each other |
+//! | a reason of its own | `Gone` | a moment later: a request that was on its way meets the BYE, and is answered 481 |
+//! | a reason of its own, while the answer to the other's offer is due | `IllegalNegotiation` | a moment later: its ACK comes without the answer |
+//! | `RemoteBye`, `Gone` | `RemoteBye`, `Gone` | never: nobody would have sent a BYE |
+//! | `NoAck` | `NoAck` | never: of two INVITEs one is refused |
+//!
+//! The first line's second reason is that of the side that ended later. A reason of its own is `LocalBye`, `Replaced`,
+//! `SessionExpired`, `NoAck` or `IllegalNegotiation`; `Timeout` is none, since the network lets every request through in time.
+//! Where the caller never had the call, because its CANCEL has crossed the 2xx or another fork was faster, it has sent the
+//! BYE, and an ACK that may be without an answer: the callee is told `RemoteBye` or `IllegalNegotiation`. It cannot be the
+//! other way round.
+
+use crate::world::{ALICE, BOB, CAROL, World};
+use dum::invite::EndReason;
+use rutil::Time;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How a call ended on one side, where it was answered.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub(crate) call_id: String,
+    /// Of both sides.
+    pub(crate) tags: [String; 2],
+    /// Whether this side was called.
+    pub(crate) callee: bool,
+    pub(crate) at: Time,
+    pub(crate) reason: EndReason,
+}
+
+/// A moment: that a BYE does not get through for so long takes seven losses in a row.
+const MOMENT: Duration = Duration::from_secs(16);
+
+/// Whether the second, later reason may follow from the first.
+fn fits(first: EndReason, second: EndReason) -> bool {
+    use EndReason::{Gone, IllegalNegotiation, LocalBye, NoAck, RemoteBye, Replaced, SessionExpired};
+    match (first, second) {
+        (LocalBye | Replaced | SessionExpired, IllegalNegotiation) => true,
+        (NoAck, NoAck) | (_, IllegalNegotiation) => false,
+        (
+            LocalBye | Replaced | SessionExpired | NoAck | IllegalNegotiation,
+            RemoteBye | Gone | LocalBye | Replaced | SessionExpired | NoAck,
+        ) => true,
+        _ => false,
+    }
+}
+
+/// The calls that have ended have done so on both sides, in one of the ways that there are. How many there were.
+pub(crate) fn check(world: &mut World, seed: u64) -> usize {
+    let mut dialogs = BTreeMap::<_, Vec<End>>::new();
+    for node in [ALICE, BOB, CAROL] {
+        for end in world.act(node, |phone, _| std::mem::take(&mut phone.ends)) {
+            dialogs.entry((end.call_id.clone(), end.tags.clone())).or_default().push(end);
+        }
+    }
+    for ((call_id, _), ends) in &mut dialogs {
+        ends.sort_by_key(|end| end.at);
+        let fit = match &ends[..] {
+            [only] => only.callee && matches!(only.reason, EndReason::RemoteBye | EndReason::IllegalNegotiation),
+            [first, second] => {
+                first.callee != second.callee
+                    && second.at.since(first.at) < MOMENT
+                    && (fits(first.reason, second.reason) || first.at == second.at && fits(second.reason, first.reason))
+            }
+            _ => false,
+        };
+        assert!(fit, "seed {seed}: {ends:?}:\n{}", world.said(call_id));
+    }
+    dialogs.len()
+}
