@@ -258,8 +258,12 @@ pub(crate) fn ack(dum: &mut Dum<'_>, call: Handle<InviteSession>, ack: Message) 
         (Exchange::OfferSent, _) => None,
         _ => Some(None),
     };
-    let ack = Arc::new(ack);
+    let (ack, first) = (Arc::new(ack), this.state == State::Accepted);
     let modified = this.modify == modify::State::Unacknowledged;
+    let last = last_cseq(dum, call).unwrap_or_default();
+    if let Some(this) = dum.session(call).ok().filter(|_| first) {
+        this.before_ack = last;
+    }
     let Some(answer) = answer else { return session::step(dum, call, Event::AckIllegal, &ack) };
     if modified {
         step(dum, call, modify::Event::Ack, &ack);
@@ -320,18 +324,29 @@ pub(crate) fn outcome(
 /// there (RFC 3261 §12.2.2), and where it is a BYE the peer still has the call.
 fn was_overtaken(dum: &Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) -> bool {
     let Some(response) = outcome.response.as_ref().filter(|_| outcome.status == 500) else { return false };
-    let dialog = super::dialog_of(dum, call).and_then(|dialog| dum.core.dialogs.get(dialog).ok());
-    let last = dialog.and_then(|entry| entry.dialog.last_cseq());
+    let last = last_cseq(dum, call);
     response.header(h::CSEQ).is_ok_and(|cseq| last.is_some_and(|last| cseq.number < last))
+}
+
+/// The CSeq number that was last used in the call's dialog.
+fn last_cseq(dum: &Dum<'_>, call: Handle<InviteSession>) -> Option<u32> {
+    let dialog = super::dialog_of(dum, call)?;
+    dum.core.dialogs.get(dialog).ok()?.dialog.last_cseq()
 }
 
 fn cause_of(outcome: &Outcome) -> Cause {
     outcome.response.as_ref().map_or_else(Cause::default, Cause::from)
 }
 
-/// What an answer, or none, says of the dialog itself (RFC 3261 §12.2.1.2, RFC 5057 §5.1).
-fn loss(outcome: &Outcome) -> Option<Event> {
+/// What an answer, or none, says of the dialog itself (RFC 3261 §12.2.1.2, RFC 5057 §5.1). A request that has overtaken our
+/// 2xx came to one who did not know the dialog yet.
+fn loss(dum: &Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) -> Option<Event> {
+    let early = |response: &Message| {
+        let before_ack = dum.core.sessions.get(call).map_or(0, |this| this.before_ack);
+        response.header(h::CSEQ).is_ok_and(|cseq| cseq.number <= before_ack)
+    };
     match (outcome.status, &outcome.response) {
+        (481, Some(response)) if early(response) => None,
         (481, _) => Some(Event::Gone),
         (408, _) | (_, None) => Some(Event::Silent),
         _ => None,
@@ -342,7 +357,7 @@ fn loss(outcome: &Outcome) -> Option<Event> {
 fn answered(dum: &mut Dum<'_>, call: Handle<InviteSession>, method: Method<'static>, outcome: Outcome) {
     let prack = method == Method::Prack;
     // Who does not know that request alone may be silent about it; a PRACK is part of the INVITE.
-    let loss = loss(&outcome).filter(|event| prack || *event == Event::Gone);
+    let loss = loss(dum, call, &outcome).filter(|event| prack || *event == Event::Gone);
     let cause = cause_of(&outcome);
     if !prack || loss.is_none() && !outcome.is_success() {
         dum.tell(call, What::Answered(method, outcome), None);
@@ -363,7 +378,7 @@ fn refreshed_by_us(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: &Out
         }
         (422, Some(response)) if session_timer::raise(dum, call, response) => session_timer::refresh(dum, call),
         _ => {
-            if let Some(event) = loss(outcome) {
+            if let Some(event) = loss(dum, call, outcome) {
                 session::step(dum, call, event, cause_of(outcome));
             }
         }
@@ -433,7 +448,7 @@ fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome, ref
         reliable::refused(this);
     }
     step(dum, call, event, cause_of(&outcome));
-    match loss(&outcome) {
+    match loss(dum, call, &outcome) {
         Some(event) => session::step(dum, call, event, cause_of(&outcome)),
         // The application has offered nothing, and its timer tries again.
         None if put_off || refresh => {}

@@ -255,3 +255,24 @@ fn one_early_dialog_of_several_is_ended_alone_for_every_reason() {
         assert_eq!(heard(&mut bench), ["connected", "answer 2000"]);
     }
 }
+
+/// Who lacks our 2xx does not know its dialog, and answers what comes before it with 481: that is heard behind the ACK.
+#[test]
+fn what_overtakes_the_200_does_not_end_the_call() {
+    let (mut bench, tag) = theirs(true);
+    let call = call(&bench);
+    let info = |bench: &mut Bench<Ears>| {
+        bench.with(|_, dum| call.info(dum, "text/plain", "?")).unwrap();
+        bench.request()
+    };
+    let (first, second) = (info(&mut bench), info(&mut bench));
+    bench.respond(first.0, &first.1, 481);
+    bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
+    heard(&mut bench);
+    bench.respond(second.0, &second.1, 481);
+    assert_eq!(heard(&mut bench), ["481 INFO"]);
+    assert!(bench.with(|_, dum| call.is_connected(dum)));
+    let third = info(&mut bench);
+    bench.respond(third.0, &third.1, 481);
+    assert_eq!(heard(&mut bench), ["Gone"]);
+}
