@@ -1,6 +1,7 @@
 # repro in a container:
 #   docker build -t repro .
 #   docker run --network host -v /etc/repro:/etc/repro:ro -v repro:/var/lib/repro repro
+# The process is the user repro of the image (docker run --rm --entrypoint id repro): it has to be able to read /etc/repro.
 # On the host's network, since SIP says in its messages which address it is reached at.
 FROM rust:1.95-slim-trixie AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*

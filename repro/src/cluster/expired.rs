@@ -148,6 +148,8 @@ impl Cluster {
 mod tests {
     use super::*;
     use crate::cluster::DEAD_AFTER_MS;
+    use crate::location::{By, NewBinding};
+    use stack::uri::Uri;
 
     #[test]
     fn one_of_the_nodes_that_live_is_the_first_for_each_address_of_record() {
@@ -171,5 +173,60 @@ mod tests {
             assert!(ranks == [0, 1] || ranks == [1, 0]);
             assert!(firsts[number] == 2 || ranks[firsts[number]] == 0);
         }
+    }
+
+    fn known() -> Binding {
+        let uri = Uri::parse("sip:a@192.0.2.1").unwrap();
+        let mut known = Binding::new(NewBinding {
+            uri: &uri,
+            text: uri.to_string().into(),
+            params: "",
+            q: 1000,
+            expires_at: Time::ZERO,
+            call_id: "c",
+            cseq: 1,
+            neighbour: None,
+            by: By::Uri,
+            device: None,
+            reg_id: 0,
+            now: Time::ZERO,
+        });
+        known.set_version(7);
+        known
+    }
+
+    #[test]
+    fn what_is_kept_and_what_is_to_be_said_is_bounded() {
+        let (cluster, known) = (Cluster::new("a", 1).0, known());
+        cluster.set_passive(true);
+        for number in 0..MOST + 10 {
+            assert!(!cluster.tells_expired(&format!("u{number}@h"), &known, Time::ZERO));
+        }
+        assert!(cluster.untold(Time::ZERO, Time::ZERO).is_empty());
+        cluster.set_passive(false);
+        let due = cluster.untold(Time::ZERO, Time::ZERO);
+        assert_eq!(due.len(), MOST);
+        let told = due.iter().chain(&due[..10]).map(|(aor, binding)| Expired::new(aor, binding));
+        cluster.has_told(told.collect());
+        let mut said = Vec::new();
+        while let Some(text) = cluster.say_told(true) {
+            said.push(serde_json::from_str::<Told>(&text).unwrap().told.len());
+            cluster.is_said();
+        }
+        assert_eq!(said, [MOST_SAID; MOST / MOST_SAID]);
+    }
+
+    #[test]
+    fn who_stands_by_forgets_what_nobody_will_tell_any_more() {
+        let (cluster, known) = (Cluster::new("a", 1).0, known());
+        cluster.set_passive(true);
+        for (number, since) in [Time::ZERO, Time::ZERO + TURN].into_iter().enumerate() {
+            assert!(!cluster.tells_expired(&format!("u{number}@h"), &known, since));
+        }
+        let now = Time::ZERO + NEVER;
+        assert!(cluster.untold(Time::ZERO, now).is_empty());
+        cluster.set_passive(false);
+        let due = cluster.untold(now, now);
+        assert_eq!(due.iter().map(|(aor, _)| &**aor).collect::<Vec<_>>(), ["u1@h"]);
     }
 }
