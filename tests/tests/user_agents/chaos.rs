@@ -291,7 +291,7 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
     }
     let mut made = 0;
     for step in 0..steps {
-        if habits.forks > 0.0 && step % 1000 == 0 {
+        if habits.forks > 0.0 && step % 1500 == 0 {
             agree(&mut world, seed, tally);
             world.disturb(rng.split());
             world.register_both(step + 1);
@@ -348,7 +348,7 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
 const FEW: Habits = Habits { calls: 0.04, forks: 0.0, things: 18 };
 
 /// Calls that come one after the other, many of them forked.
-const MANY: Habits = Habits { calls: 0.12, forks: 0.4, things: 32 };
+const MANY: Habits = Habits { calls: 0.16, forks: 0.4, things: 30 };
 
 /// What is to be seen in any case.
 const RARE: [&str; 7] = [

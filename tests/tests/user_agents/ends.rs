@@ -12,8 +12,8 @@
 //! The first line's second reason is that of the side that ended later. A reason of its own is `LocalBye`, `Replaced`,
 //! `SessionExpired`, `NoAck` or `IllegalNegotiation`; `Timeout` is none, since the network lets every request through in time.
 //! Where the caller never had the call, because its CANCEL has crossed the 2xx or another fork was faster, it has sent the
-//! BYE, and an ACK that may be without an answer: the callee is told `RemoteBye` or `IllegalNegotiation`. It cannot be the
-//! other way round.
+//! BYE at once, behind an ACK that may be without an answer: the callee is told what may follow from that within a moment,
+//! `RemoteBye`, `Gone`, `IllegalNegotiation`, `LocalBye` or `Replaced`. It cannot be the other way round.
 
 use crate::world::{ALICE, BOB, CAROL, World};
 use dum::invite::EndReason;
@@ -50,6 +50,11 @@ fn fits(first: EndReason, second: EndReason) -> bool {
     }
 }
 
+/// Whether a callee may be told this of a call that its caller never had.
+fn follows_at_once(reason: EndReason) -> bool {
+    fits(EndReason::LocalBye, reason) && !matches!(reason, EndReason::SessionExpired | EndReason::NoAck)
+}
+
 /// The calls that have ended have done so on both sides, in one of the ways that there are. How many there were.
 pub(crate) fn check(world: &mut World, seed: u64) -> usize {
     let mut dialogs = BTreeMap::<_, Vec<End>>::new();
@@ -61,7 +66,7 @@ pub(crate) fn check(world: &mut World, seed: u64) -> usize {
     for ((call_id, _), ends) in &mut dialogs {
         ends.sort_by_key(|end| end.at);
         let fit = match &ends[..] {
-            [only] => only.callee && matches!(only.reason, EndReason::RemoteBye | EndReason::IllegalNegotiation),
+            [only] => only.callee && follows_at_once(only.reason),
             [first, second] => {
                 first.callee != second.callee
                     && second.at.since(first.at) < MOMENT

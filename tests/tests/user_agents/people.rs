@@ -26,7 +26,7 @@ pub(crate) struct Habits {
     pub(crate) things: u64,
 }
 
-/// So many calls or subscriptions later one is ended, where there are many.
+/// So many calls later one is ended, where there are many; a subscription after a quarter of that.
 const OLD: usize = 40;
 
 /// What one person does.
@@ -121,7 +121,12 @@ pub(crate) fn mood(dum: &Dum<'_>, base: &Arc<UserProfile>, rng: &mut Rng, own: b
 }
 
 /// Goes where somebody was sent.
-fn follow(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, refer: Handle<ServerRefer>) -> Result<(), SessionError> {
+pub(crate) fn follow(
+    phone: &mut Phone,
+    dum: &mut Dum<'_>,
+    rng: &mut Rng,
+    refer: Handle<ServerRefer>,
+) -> Result<(), SessionError> {
     let profile = mood(dum, &phone.profile, rng, true);
     let call = refer.follow(dum, &profile, Some(&offer(rng)))?;
     phone.calls.push(call.session());
@@ -173,19 +178,19 @@ pub(crate) fn directed_answer(offered: Direction, port: u16) -> Sdp {
     directed(port, Direction::new(offered.receives(), offered.sends()))
 }
 
-/// Calls that last for ever would refresh their sessions for ever.
+/// Calls that last for ever would refresh their sessions for ever, and subscriptions would be told for ever.
 fn end_old(phone: &mut Phone, dum: &mut Dum<'_>) {
-    fn old<T>(all: &[T]) -> &[T] {
-        let old = all.len().saturating_sub(OLD);
+    fn old<T>(all: &[T], keep: usize) -> &[T] {
+        let old = all.len().saturating_sub(keep);
         &all[old.saturating_sub(8)..old]
     }
-    for call in old(&phone.calls) {
+    for call in old(&phone.calls, OLD) {
         let _ = call.end(dum);
     }
-    for set in old(&phone.watching.sets) {
+    for set in old(&phone.watching.sets, OLD / 4) {
         let _ = set.end(dum);
     }
-    for watcher in old(&phone.watchers) {
+    for watcher in old(&phone.watchers, OLD / 4) {
         let _ = watcher.terminate(dum, TerminateReason::NoResource, None, None);
     }
 }

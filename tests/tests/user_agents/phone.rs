@@ -11,7 +11,7 @@ use dum::refer::{ClientRefer, ReferHandler, ServerRefer};
 use dum::registration::{ClientRegistrationHandler, ServerRegistrationHandler};
 use dum::subscription::{
     ClientSubscription, ClientSubscriptionHandler, ClientSubscriptionSet, ServerSubscription, ServerSubscriptionEnd,
-    ServerSubscriptionHandler, SubscriptionEnd,
+    ServerSubscriptionHandler, SubscriptionEnd, SubscriptionState,
 };
 use dum::{Application, Dum, Handle, Outcome, UserProfile};
 use rutil::Rng;
@@ -203,9 +203,13 @@ impl ClientSubscriptionHandler for Phone {
 }
 
 impl ServerSubscriptionHandler for Phone {
-    fn on_new_subscription(&mut self, _: &mut Dum<'_>, watcher: Handle<ServerSubscription>, _: &Message) {
+    fn on_new_subscription(&mut self, dum: &mut Dum<'_>, watcher: Handle<ServerSubscription>, _: &Message) {
         self.hear("watched");
         self.watchers.push(watcher);
+        if self.whims.as_mut().is_some_and(|whims| whims.chance(0.7)) {
+            let document = people::next_document(self, watcher).to_contents();
+            watcher.accept(dum, SubscriptionState::Active, Some(&document)).unwrap();
+        }
     }
     fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, _: ServerSubscriptionEnd) {
         self.watching.watchers_ended += 1;
@@ -327,7 +331,7 @@ impl InviteSessionHandler for Phone {
 impl ReferHandler for Phone {
     fn on_refer(
         &mut self,
-        _: &mut Dum<'_>,
+        dum: &mut Dum<'_>,
         refer: Handle<ServerRefer>,
         call: Option<Handle<InviteSession>>,
         msg: &Message,
@@ -336,6 +340,16 @@ impl ReferHandler for Phone {
         self.hear(format!("refer to {to}"));
         self.refers.push(refer);
         self.referred_in.push(call);
+        if let Some(mut whims) = self.whims.take() {
+            // Most know at once whether they go.
+            let _ = match whims.range(4) {
+                0 => people::follow(self, dum, &mut whims, refer),
+                1 => refer.accept(dum),
+                2 => refer.reject(dum, 603),
+                _ => Ok(()),
+            };
+            self.whims = Some(whims);
+        }
     }
     fn on_refer_accepted(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, _: &Message) {
         self.hear("refer accepted");
