@@ -9,7 +9,7 @@ use stack::auth::Algorithm;
 use tests::peers::{self, Baresip};
 
 use crate::repro::LIMIT;
-use crate::telephone::{Telephone, named};
+use crate::telephone::Telephone;
 
 /// What baresip says when the other side has sent BYE.
 const HUNG_UP: &str = "session closed: Connection reset by peer";
@@ -35,10 +35,7 @@ fn baresip_registers_calls_holds_transfers_and_hangs_up() {
     tell("resume");
     alice.hears(&["taken back"]);
     // The other side holds as well.
-    alice.changes(|call, dum| call.hold(dum));
-    alice.hears(&["answer"]);
-    alice.changes(|call, dum| call.resume(dum));
-    alice.hears(&["answer"]);
+    alice.holds(|| ());
     // It sends Alice to Carol, and goes when that has come about.
     tell(&format!("transfer sip:carol@{}", carol.address));
     alice.hears(&["sent elsewhere", "answer"]);
@@ -70,27 +67,14 @@ fn baresip_is_called_held_transferred_and_hung_up() {
     baresip.says(HUNG_UP, LIMIT).expect("it takes our BYE");
     alice.calls(local);
     alice.hears(&["answer"]);
-    alice.changes(|call, dum| call.hold(dum));
-    alice.hears(&["answer"]);
-    alice.changes(|call, dum| call.resume(dum));
-    alice.hears(&["answer"]);
+    alice.holds(|| ());
     // The called side holds as well.
     baresip.tell("hold").expect("it does so");
     alice.hears(&["held"]);
     baresip.tell("resume").expect("it does so");
     alice.hears(&["taken back"]);
     // Alice sends it to Carol.
-    let target = named("carol", carol.address);
-    alice.does(move |call, dum| {
-        call.refer(dum, &target, true).expect("there is a dialog");
-    });
-    carol.hears(&["new", "confirmed"]);
-    alice.hears(&["transferred"]);
-    alice.does(|call, dum| {
-        // It may have hung up before.
-        let _ = call.end(dum);
-    });
-    carol.does(|call, dum| call.end(dum).expect("it is up"));
-    carol.hears(&["we hung up"]);
+    alice.refers_to(&carol);
+    alice.has_transferred_to(&carol);
     baresip.says(HUNG_UP, LIMIT).expect("it takes our BYE");
 }

@@ -8,18 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use dum::invite::{EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
-use dum::registration::{ClientRegistration, ClientRegistrationHandler};
-use dum::{Application, DialogUsageManager, Dum, DumHandle, DumOptions, Handle, UserProfile};
-use rutil::Rng;
-use stack::contents::sdp::Sdp;
-use stack::header::{HeaderValue, NameAddr};
-use stack::message::Message;
-use stack::uri::Uri;
-use stack::{Stack, StackOptions, TransportSpec};
-
-use crate::repro::{File, LIMIT, address, start};
-use crate::user_agent::audio;
+use crate::agent::Agent;
+use crate::repro::{File, LIMIT, PATIENT, address, start};
+use crate::telephone::named;
 
 /// What a wire carried, and which way.
 #[derive(Debug)]
@@ -185,129 +176,9 @@ fn socket() -> UdpSocket {
     socket
 }
 
-/// A telephone that takes every call; a caller hangs up when he is answered.
-struct Phone {
-    heard: Sender<&'static str>,
-    profile: Option<Arc<UserProfile>>,
-}
-
-impl Phone {
-    fn hear(&self, what: &'static str) {
-        // The test may have heard enough.
-        let _ = self.heard.send(what);
-    }
-}
-
-impl Application for Phone {
-    fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
-        Some(self)
-    }
-    fn client_registrations(&mut self) -> Option<&mut dyn ClientRegistrationHandler> {
-        Some(self)
-    }
-}
-
-impl ClientRegistrationHandler for Phone {
-    fn on_success(&mut self, dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, _: &Message) {
-        self.profile = registration.profile(dum).ok();
-        self.hear("registered");
-    }
-    fn on_flow_failed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>) {
-        self.hear("flow failed");
-    }
-}
-
-impl InviteSessionHandler for Phone {
-    fn on_new_session(&mut self, dum: &mut Dum<'_>, call: Handle<ServerInviteSession>, _: &Message) {
-        call.provisional(dum, 180).expect("it has just come");
-    }
-    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
-        call.provide_answer(dum, &audio(Some(offer))).expect("an offer");
-        call.as_server().accept(dum).expect("it rings");
-    }
-    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Sdp) {
-        call.end(dum).expect("it is up");
-    }
-    fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, why: EndReason, _: Option<&Message>) {
-        self.hear(match why {
-            EndReason::LocalBye => "we hung up",
-            EndReason::RemoteBye => "they hung up",
-            _ => "it failed",
-        });
-    }
-}
-
-struct Agent {
-    stack: Stack,
-    dum: DumHandle<Phone>,
-    heard: Receiver<&'static str>,
-}
-
-impl Agent {
-    /// Everything that it sends goes this way first.
-    fn start(way: &str) -> Self {
-        let (tell, heard) = channel();
-        let mut rng = Rng::from_os().expect("randomness");
-        let Ok(Uri::Sip(way)) = Uri::parse(way).map(Uri::into_owned) else { panic!("no SIP URI: {way}") };
-        let options = StackOptions { outbound_proxy: Some(way), ..StackOptions::default() };
-        let mut builder = Stack::builder().options(options);
-        let any = "127.0.0.1:0".parse().expect("an address");
-        builder.add_transport(TransportSpec::udp(any)).add_transport(TransportSpec::tcp(any));
-        let user = builder.register_tu(DialogUsageManager::<Phone>::tu_options(), move |_| {
-            let phone = Phone { heard: tell.clone(), profile: None };
-            DialogUsageManager::new(phone, DumOptions::default(), &mut rng)
-        });
-        let stack = builder.start().expect("it starts");
-        let dum = DumHandle::new(stack.poster(user));
-        Agent { stack, dum, heard }
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.stack.transports().iter().next().expect("one transport").bound
-    }
-
-    /// Registers as bob; with a flow, if that is wanted.
-    fn register(&self, home: SocketAddr, outbound: bool) {
-        self.dum
-            .command(move |_, dum| {
-                let mut profile = dum.master_profile().user_profile();
-                profile.set_from(Arc::new(name(&format!("<sip:bob@{home}>"))));
-                if outbound {
-                    profile.set_instance_id(Some("urn:uuid:1".into())).set_reg_id(1);
-                }
-                dum.register(&Arc::new(profile)).expect("there is room");
-            })
-            .expect("it is not congested");
-        self.hears(&["registered"]);
-    }
-
-    /// Calls somebody as whoever it is.
-    fn call(&self, to: String) {
-        self.dum
-            .command(move |phone, dum| {
-                let anonymous = Arc::new(dum.master_profile().user_profile());
-                let profile = phone.profile.clone().unwrap_or(anonymous);
-                let invite = dum.make_invite(&profile, &name(&to), Some(&audio(None)));
-                dum.send_invite(&profile, invite).expect("there is room");
-            })
-            .expect("it is not congested");
-        self.hears(&["we hung up"]);
-    }
-
-    fn hears(&self, expected: &[&'static str]) {
-        for expected in expected {
-            assert_eq!(self.heard.recv_timeout(LIMIT).as_ref(), Ok(expected));
-        }
-    }
-}
-
-fn name(text: &str) -> NameAddr<'static> {
-    NameAddr::parse(text).expect("a name-addr").into_owned()
-}
-
 /// Devices are to send keep-alives every two seconds.
 fn often(name: &str) -> File {
-    File::new(name, "[registrar]\nflow_timer = 2\n")
+    File::new(name, &format!("[registrar]\nflow_timer = 2\n{PATIENT}"))
 }
 
 /// RFC 5626 §4.4.1 and §4.5: the connection is closed, and then one carries nothing more; each time another one is made, and
@@ -318,25 +189,24 @@ fn a_telephone_that_has_lost_its_connection_is_called_again() {
     let repro = start(&["--config", config.name()]);
     let home = address(&repro, "udp");
     let relay = Relay::start(address(&repro, "tcp"));
-    let bob = Agent::start(&format!("sip:{};transport=tcp", relay.at));
-    let alice = Agent::start(&format!("sip:{home}"));
-    let bobs_address = format!("<sip:bob@{home}>");
+    let bob = Agent::start(Some(&format!("sip:{};transport=tcp", relay.at)));
+    let alice = Agent::start(Some(&format!("sip:{home}")));
     bob.register(home, true);
     for end in [Relay::cut, Relay::swallow] {
         // What an earlier connection has carried.
         while relay.seen.try_recv().is_ok() {}
-        alice.call(bobs_address.clone());
+        alice.call(named("bob", home));
         bob.hears(&["they hung up"]);
         // So many that the time of the first is up: until then the flow is not a good one.
         (0..8).for_each(|_| relay.sees_a_keep_alive());
         end(&relay);
         bob.hears(&["flow failed", "registered"]);
     }
-    alice.call(bobs_address);
+    alice.call(named("bob", home));
     bob.hears(&["they hung up"]);
     // He calls, too.
-    let carol = Agent::start(&format!("sip:{home}"));
-    bob.call(format!("<sip:carol@{}>", carol.address()));
+    let carol = Agent::start(Some(&format!("sip:{home}")));
+    bob.call(named("carol", carol.address()));
     carol.hears(&["they hung up"]);
 }
 
@@ -347,15 +217,14 @@ fn a_telephone_whose_nat_forgets_it_is_called_again() {
     let repro = start(&["--config", config.name()]);
     let home = address(&repro, "udp");
     let nat = Nat::start(home);
-    let bob = Agent::start(&format!("sip:{}", nat.at()));
-    let alice = Agent::start(&format!("sip:{home}"));
-    let bobs_address = format!("<sip:bob@{home}>");
+    let bob = Agent::start(Some(&format!("sip:{}", nat.at())));
+    let alice = Agent::start(Some(&format!("sip:{home}")));
     bob.register(home, true);
-    alice.call(bobs_address.clone());
+    alice.call(named("bob", home));
     bob.hears(&["they hung up"]);
     nat.forget();
     bob.hears(&["flow failed", "registered"]);
-    alice.call(bobs_address);
+    alice.call(named("bob", home));
     bob.hears(&["they hung up"]);
 }
 
@@ -365,7 +234,7 @@ fn a_telephone_behind_a_nat_registers_its_outer_address() {
     let repro = start(&[]);
     let home = address(&repro, "udp");
     let nat = Nat::start(home);
-    let bob = Agent::start(&format!("sip:{}", nat.at()));
+    let bob = Agent::start(Some(&format!("sip:{}", nat.at())));
     bob.register(home, false);
     bob.hears(&["registered"]);
     let outer = nat.outside.lock().expect("no panic").local_addr().expect("bound");
@@ -375,7 +244,7 @@ fn a_telephone_behind_a_nat_registers_its_outer_address() {
     });
     bound.expect("it is not congested");
     bob.hears(&["outer"]);
-    let alice = Agent::start(&format!("sip:{home}"));
-    alice.call(format!("<sip:bob@{home}>"));
+    let alice = Agent::start(Some(&format!("sip:{home}")));
+    alice.call(named("bob", home));
     bob.hears(&["they hung up"]);
 }

@@ -9,19 +9,37 @@ use tests::peers::{self, Linphone};
 use crate::repro::LIMIT;
 use crate::telephone::{Telephone, named};
 
+/// Alice, Carol and Linphone, and where that is.
+fn there(args: &[&str]) -> (Telephone, Telephone, Linphone, SocketAddr) {
+    let local = SocketAddr::from((peers::loopback(), 5060));
+    let linphone = Linphone::start(local, args).expect("it starts");
+    (Telephone::start("alice"), Telephone::start("carol"), linphone, local)
+}
+
+/// Alice has called Linphone, which answers by itself.
+fn called() -> (Telephone, Telephone, Linphone) {
+    let (alice, carol, mut linphone, local) = there(&["-a"]);
+    alice.calls(local);
+    alice.hears(&["answer"]);
+    linphone.says("connected", LIMIT).expect("it is up");
+    (alice, carol, linphone)
+}
+
+/// It is told to do something, and says that it does so.
+fn tell(linphone: &mut Linphone, what: &str, says: &str) {
+    linphone.tell(what).expect("it reads");
+    if !says.is_empty() {
+        linphone.says(says, LIMIT).expect(says);
+    }
+}
+
 #[test]
 fn linphone_registers_calls_holds_transfers_and_hangs_up() {
     if !peers::available("linphonec") {
         return;
     }
-    let (alice, carol) = (Telephone::start("alice"), Telephone::start("carol"));
-    let mut linphone = Linphone::start(SocketAddr::from((peers::loopback(), 5060)), &[]).expect("it starts");
-    let mut tell = |what: String, says: &str| {
-        linphone.tell(&what).expect("it reads");
-        if !says.is_empty() {
-            linphone.says(says, LIMIT).expect(says);
-        }
-    };
+    let (alice, carol, mut linphone, _) = there(&[]);
+    let mut tell = |what: String, says: &str| tell(&mut linphone, &what, says);
     let (to, elsewhere) = (alice.address.ip(), carol.address.ip());
     tell(format!("register sip:bob@{to} sip:{to} builder"), "");
     alice.hears(&["registered"]);
@@ -32,10 +50,7 @@ fn linphone_registers_calls_holds_transfers_and_hangs_up() {
     tell("resume".into(), "Resuming call");
     alice.hears(&["taken back"]);
     // The other side holds as well.
-    alice.changes(|call, dum| call.hold(dum));
-    alice.hears(&["answer"]);
-    alice.changes(|call, dum| call.resume(dum));
-    alice.hears(&["answer"]);
+    alice.holds(|| ());
     // It sends Alice to Carol, and goes.
     tell(format!("transfer sip:carol@{elsewhere}"), "");
     alice.hears(&["sent elsewhere", "answer"]);
@@ -49,32 +64,13 @@ fn linphone_is_called_held_transferred_and_hung_up() {
     if !peers::available("linphonec") {
         return;
     }
-    let (alice, carol) = (Telephone::start("alice"), Telephone::start("carol"));
-    let local = SocketAddr::from((peers::loopback(), 5060));
-    let mut linphone = Linphone::start(local, &["-a"]).expect("it starts");
-    alice.calls(local);
-    alice.hears(&["answer"]);
-    linphone.says("connected", LIMIT).expect("it is up");
-    alice.changes(|call, dum| call.hold(dum));
-    alice.hears(&["answer"]);
-    linphone.says("paused by", LIMIT).expect("it hears of the hold");
-    alice.changes(|call, dum| call.resume(dum));
-    alice.hears(&["answer"]);
+    let (alice, carol, mut linphone) = called();
+    alice.holds(|| linphone.says("paused by", LIMIT).expect("it hears of the hold"));
     // Alice sends it to Carol.
-    let target = named("carol", carol.address);
-    alice.does(move |call, dum| {
-        call.refer(dum, &target, true).expect("there is a dialog");
-    });
+    alice.refers_to(&carol);
     // It holds the call while it makes the other one.
     alice.hears(&["held"]);
-    carol.hears(&["new", "confirmed"]);
-    alice.hears(&["transferred"]);
-    alice.does(|call, dum| {
-        // Linphone may have hung up before.
-        let _ = call.end(dum);
-    });
-    carol.does(|call, dum| call.end(dum).expect("it is up"));
-    carol.hears(&["we hung up"]);
+    alice.has_transferred_to(&carol);
     linphone.says("ended", LIMIT).expect("it takes our BYE");
 }
 
@@ -84,12 +80,7 @@ fn linphone_takes_our_place_in_another_call() {
     if !peers::available("linphonec") {
         return;
     }
-    let (alice, carol) = (Telephone::start("alice"), Telephone::start("carol"));
-    let local = SocketAddr::from((peers::loopback(), 5060));
-    let mut linphone = Linphone::start(local, &["-a"]).expect("it starts");
-    alice.calls(local);
-    alice.hears(&["answer"]);
-    linphone.says("connected", LIMIT).expect("it is up");
+    let (alice, carol, _linphone) = called();
     alice.changes(|call, dum| call.hold(dum));
     alice.hears(&["answer"]);
     alice.calls_other(named("carol", carol.address));
@@ -107,14 +98,8 @@ fn linphone_gives_us_its_place_in_another_call() {
     if !peers::available("linphonec") {
         return;
     }
-    let (alice, carol) = (Telephone::start("alice"), Telephone::start("carol"));
-    let mut linphone = Linphone::start(SocketAddr::from((peers::loopback(), 5060)), &[]).expect("it starts");
-    let mut tell = |what: String, says: &str| {
-        linphone.tell(&what).expect("it reads");
-        if !says.is_empty() {
-            linphone.says(says, LIMIT).expect(says);
-        }
-    };
+    let (alice, carol, mut linphone, _) = there(&[]);
+    let mut tell = |what: String, says: &str| tell(&mut linphone, &what, says);
     tell(format!("call sip:alice@{}", alice.address.ip()), "connected");
     alice.hears(&["new", "confirmed"]);
     tell("pause".into(), "is now paused");

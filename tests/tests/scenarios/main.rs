@@ -7,6 +7,7 @@ mod admin_api;
 mod admin_calls;
 mod admin_described;
 mod admin_page;
+mod agent;
 mod apart;
 mod baresip;
 mod cluster;

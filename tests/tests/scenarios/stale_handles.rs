@@ -2,7 +2,7 @@
 //! stopped. What leads nowhere any more is an error, and nothing else is harmed.
 
 use crate::repro::LIMIT;
-use crate::user_agent::audio;
+use crate::telephone::audio;
 use dum::invite::{EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
 use dum::out_of_dialog::{OutOfDialogHandler, ServerOutOfDialogRequest};
 use dum::pager::{ClientPagerMessage, PagerMessageHandler, ServerPagerMessage};

@@ -12,14 +12,23 @@ use dum::registration::{MemoryRegistrations, RegistrationPersistence, ServerRegi
 use dum::{Application, DialogUsageManager, Dum, DumHandle, DumOptions, Handle, UserProfile};
 use rutil::Rng;
 use stack::auth::{Algorithm, Secret};
-use stack::contents::sdp::Sdp;
+use stack::contents::sdp::{Direction, Format, Local, Sdp, Stream};
 use stack::header::{HeaderValue, Method, NameAddr};
 use stack::message::Message;
 use stack::{Stack, TransportSpec};
 use tests::peers;
 
 use crate::repro::LIMIT;
-use crate::user_agent::audio;
+
+/// A stream of audio, as an offer or as the answer to one.
+pub(crate) fn audio(offer: Option<&Sdp>) -> Sdp {
+    let here = Local { username: "-", session_id: 1, version: 1, address: [127, 0, 0, 1].into(), name: "" };
+    let formats = [Format { format: "0", rtpmap: None, fmtp: None }];
+    let direction = Direction::SendRecv;
+    let audio = [Stream { kind: "audio", port: 40_004, proto: "RTP/AVP", formats: &formats, direction }];
+    let sdp = offer.map_or_else(|| Sdp::offer(&here, &audio), |offer| Sdp::answer_to(offer, &here, &audio));
+    sdp.expect("a description")
+}
 
 /// Takes every call, goes where it is sent, and is Bob's registrar.
 pub(crate) struct Phone {
@@ -218,6 +227,35 @@ impl Telephone {
             }
         }
         panic!("another change is under way all the time");
+    }
+
+    /// Holds its call and takes it back, and `held` sees to it that the other side has noticed.
+    pub(crate) fn holds(&self, held: impl FnOnce()) {
+        self.changes(|call, dum| call.hold(dum));
+        self.hears(&["answer"]);
+        held();
+        self.changes(|call, dum| call.resume(dum));
+        self.hears(&["answer"]);
+    }
+
+    /// Sends its peer to another telephone.
+    pub(crate) fn refers_to(&self, other: &Telephone) {
+        let target = named("carol", other.address);
+        self.does(move |call, dum| {
+            call.refer(dum, &target, true).expect("there is a dialog");
+        });
+    }
+
+    /// Its peer has reached the other telephone, which hangs up.
+    pub(crate) fn has_transferred_to(&self, other: &Telephone) {
+        other.hears(&["new", "confirmed"]);
+        self.hears(&["transferred"]);
+        self.does(|call, dum| {
+            // The peer may have hung up before.
+            let _ = call.end(dum);
+        });
+        other.does(|call, dum| call.end(dum).expect("it is up"));
+        other.hears(&["we hung up"]);
     }
 
     pub(crate) fn hears(&self, expected: &[&'static str]) {
