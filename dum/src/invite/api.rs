@@ -192,7 +192,7 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
                 in_dialog::step(dum, call, modify::Event::Decline, response);
                 Ok(())
             }
-            (State::Received | State::Ringing, _) => {
+            (State::Received | State::Ringing, _) if this.media.local.is_none() => {
                 Handle::<ServerInviteSession>::reject(call.cast(), dum, status, |_| {})
             }
             (State::Early | State::Answering, _) | (_, modify::State::Answering)
@@ -361,7 +361,8 @@ pub(super) fn provide(
             dum.session(call)?.media.make(made, Some(body));
             in_dialog::step(dum, call, modify::Event::Answer, response);
         }
-        (State::Received | State::Ringing, _) => {
+        // What a reliable response has settled no later one brings anew (RFC 6337 §2.2).
+        (State::Received | State::Ringing, _) if this.media.local.is_none() => {
             this.asked.as_mut().ok_or(SessionError::NotNow)?.staged = Some(body);
         }
         (State::Early, _) | (_, modify::State::SentInvite) if turn == Exchange::OfferReceived => {
