@@ -87,6 +87,10 @@ impl<T> Usages<T> {
         self.slab.len() >= self.limit
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slab.iter()
+    }
+
     pub(crate) fn insert(&mut self, usage: T) -> Result<Handle<T>, NoRoom> {
         if self.is_full() {
             return Err(NoRoom);

@@ -163,9 +163,8 @@ impl<A: Application> TransactionUser for DialogUsageManager<A> {
         }
     }
 
+    /// The stack knows what waits for its answer. Here it is what was not sent yet; who may repeat something is not waited for.
     fn drained(&self) -> bool {
-        self.core.clients.is_empty()
-            && self.core.servers.is_empty()
-            && self.core.asked.len() + self.core.waiting.len() == 0
+        self.core.asked.len() + self.core.waiting.len() == 0 && !self.core.sessions.iter().any(InviteSession::owes_bye)
     }
 }

@@ -138,6 +138,11 @@ impl InviteSession {
         !matches!(self.state, State::Calling | State::Early | State::Received | State::Ringing)
     }
 
+    /// Whether its BYE waits for the ACK.
+    pub(crate) fn owes_bye(&self) -> bool {
+        matches!(self.state, State::HangingUp(_))
+    }
+
     pub(super) fn new(state: State, profile: Arc<UserProfile>, media: OfferAnswer) -> Self {
         InviteSession {
             state,

@@ -141,12 +141,13 @@ impl EventServer {
 
     /// Whether it has nothing under way, and nobody has subscribed.
     pub fn is_idle(&self) -> bool {
-        self.dum.application().is_idle() && self.dum.drained()
+        self.dum.application().is_idle() && self.drained()
     }
 
-    /// Whether no request of it waits for its answer.
+    /// Whether no request of it waits for its answer, and none that it has to answer.
     pub fn drained(&self) -> bool {
-        self.dum.drained()
+        let counts = self.dum.counts();
+        counts.transactions + counts.requests + counts.waiting == 0
     }
 
     /// Takes an event that is its own.

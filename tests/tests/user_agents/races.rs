@@ -92,9 +92,12 @@ fn a_callee_who_hangs_up_before_the_ack_waits_for_it() {
     accept(&mut world);
     world.act(BOB, |bob, dum| bob.last().end(dum)).unwrap();
     assert_eq!(world.trace(), ["a INVITE+", "b 200+ INVITE"]);
+    // As a shutdown does; which does not wait for what may be repeated.
+    assert!(!world.drained(BOB));
     world.run(100);
     assert_eq!(world.trace(), ["a ACK", "b BYE", "a 200 BYE"]);
     assert_eq!(world.heard(BOB), ["new", "offer 1000", "connected", "terminated LocalBye"]);
+    assert!(world.drained(ALICE) && world.drained(BOB));
     world.ends_clean();
 }
 

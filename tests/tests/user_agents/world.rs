@@ -88,6 +88,9 @@ impl TransactionUser for Shared {
     fn wake(&mut self, stack: &mut stack::tu::TuContext<'_>) {
         self.0.lock().unwrap().wake(stack);
     }
+    fn drained(&self) -> bool {
+        self.0.lock().unwrap().drained()
+    }
 }
 
 struct Packet {
@@ -406,6 +409,11 @@ impl World {
     pub(crate) fn message(&self, way: &str) -> Message {
         let sent = self.trace.iter().rev().find(|shown| shown.way() == way);
         Message::parse(sent.unwrap_or_else(|| panic!("no {way}")).bytes.clone()).unwrap()
+    }
+
+    /// Whether a shutdown has nothing more to wait for.
+    pub(crate) fn drained(&self, node: usize) -> bool {
+        self.nodes[node].drained()
     }
 
     pub(crate) fn heard(&mut self, node: usize) -> Vec<String> {
