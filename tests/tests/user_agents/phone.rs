@@ -125,7 +125,7 @@ impl Phone {
 
     /// Some have something to offer as soon as a provisional response has come.
     fn may_offer_with_prack(&mut self, dum: &mut Dum<'_>, call: Handle<ClientInviteSession>) {
-        if self.whims.as_mut().is_some_and(|whims| whims.chance(0.3)) && call.offer_with_prack(dum, &sdp(2998)).is_ok()
+        if self.whims.as_mut().is_some_and(|whims| whims.chance(0.6)) && call.offer_with_prack(dum, &sdp(2998)).is_ok()
         {
             self.hear("offered with PRACK");
         }
