@@ -176,6 +176,20 @@ impl Dum<'_> {
         contact(profile, transport, None, sips)
     }
 
+    /// Writes the Contact of an answer: in a dialog the one that this side has there.
+    pub(crate) fn write_contact(
+        &self,
+        response: &mut Message,
+        (dialog, profile): (Option<Handle<DialogEntry>>, &UserProfile),
+        request: &Message,
+    ) {
+        let known = dialog.and_then(|dialog| self.core.dialogs.get(dialog).ok()?.dialog.contact());
+        match known {
+            Some(contact) => response.push_back(h::CONTACTS, contact),
+            None => response.push_back(h::CONTACTS, &self.contact_in_answer(profile, request)),
+        }
+    }
+
     /// The Contact of an answer: at the transport that the request came by. Where the dialog is to be secure it is a sips
     /// URI (RFC 3261 §12.1.1), at a transport that is.
     pub(crate) fn contact_in_answer(&self, profile: &UserProfile, request: &Message) -> NameAddr<'static> {

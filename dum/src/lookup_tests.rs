@@ -178,6 +178,42 @@ fn a_refer_out_of_a_call_says_which_it_is_about() {
     }
 }
 
+/// RFC 3261 §12.2.1.2: whatever is answered in the dialog says where this side is now.
+#[test]
+fn who_has_moved_says_so_in_answers_of_other_usages_too() {
+    let mut bench = bench();
+    let (call, invite) = calling(&mut bench);
+    let id = answers(&mut bench, &invite, "one", 200);
+    let place = "<sip:alice@198.51.100.7>";
+    bench.with(|_, dum| call.session().set_contact(dum, &addr(place))).unwrap();
+    bench.sent.clear();
+    let within = |method: &Method<'_>, number: u32| {
+        let (us, them) = (addr("<sip:alice@192.0.2.1>"), addr("<sip:bob@192.0.2.9>"));
+        let mut msg = stack::helper::make_initial(method, &us, &them, &mut rutil::Rng::from_seed(1));
+        msg.set(h::TO, &invite.1.header(h::FROM).unwrap());
+        msg.set(h::FROM, "<sip:bob@192.0.2.9>;tag=one");
+        msg.set(h::CALL_ID, &*id.call_id);
+        msg.set(h::CSEQ, &format!("{number} {}", method.as_str()));
+        msg.push_back(h::CONTACTS, "<sip:bob@192.0.2.9>");
+        msg
+    };
+    let contact = |msg: &Message| msg.first(h::CONTACTS).unwrap().to_string();
+    let mut refer = within(&Method::Refer, 1);
+    refer.set(h::REFER_TO, "<sip:carol@192.0.2.8>");
+    bench.ask(1, refer);
+    let asked = *bench.dum.application().asked.last().unwrap();
+    bench.with(|_, dum| asked.accept(dum)).unwrap();
+    let (_, accepted) = bench.response();
+    assert_eq!((accepted.status(), contact(&accepted)), (Some(202), place.to_owned()));
+    let (_, notify) = bench.request();
+    assert_eq!(contact(&notify), place);
+    let mut subscribe = within(&Method::Subscribe, 2);
+    subscribe.set(h::EVENT, "refer;id=1");
+    bench.ask(2, subscribe);
+    let (_, accepted) = bench.response();
+    assert_eq!((accepted.status(), contact(&accepted)), (Some(200), place.to_owned()));
+}
+
 #[test]
 fn what_is_kept_goes_with_the_dialog_and_the_set() {
     let mut bench = bench();

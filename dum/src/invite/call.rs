@@ -4,10 +4,11 @@ use super::ClientInviteSession;
 use super::body::description;
 use super::callback::What;
 use super::machine::{Event, State};
+use super::modify;
 use super::offer_answer::{Exchange, Move, OfferAnswer};
 use super::redirect::{self, Redirect};
 use super::reliable::{self, Received};
-use super::session::{Acked, Cause, Credentials, InviteSession, SDP, step, updates};
+use super::session::{self, Acked, Cause, Credentials, InviteSession, SDP, step, updates};
 use super::session_timer;
 use crate::auth::client as auth;
 use crate::core::Core;
@@ -17,6 +18,7 @@ use crate::dum::Dum;
 use crate::handle::{Handle, NoRoom};
 use crate::outcome::Outcome;
 use crate::profile::{Reliability, UserProfile};
+use crate::timers::Alarm;
 use crate::usage::Usage;
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -44,6 +46,24 @@ pub(crate) struct Call {
     answers: u8,
     /// Forks whose 2xx came too late, by their tags: each gets one BYE.
     late: SmallVec<[Box<str>; 0]>,
+    /// Forks that have ended while others may still be answered, by their tags.
+    over: SmallVec<[Box<str>; 0]>,
+}
+
+impl Call {
+    /// A session of it is gone, whose dialog had this tag of the peer's.
+    pub(super) fn forget(&mut self, session: Handle<InviteSession>, tag: Option<&str>) {
+        self.sessions.retain(|known| *known != session);
+        if self.request.is_some() && self.over.len() < MAX_FORKS {
+            self.over.extend(tag.map(Into::into));
+        }
+    }
+
+    /// Whether a response is of a fork that has ended.
+    fn is_over(&self, response: &Message) -> bool {
+        let to = response.header(h::TO);
+        to.is_ok_and(|to| to.param(p::TAG).is_some_and(|tag| self.over.iter().any(|over| **over == *tag)))
+    }
 }
 
 impl Dum<'_> {
@@ -105,6 +125,7 @@ impl Dum<'_> {
             repairs: 0,
             answers: 0,
             late: SmallVec::new(),
+            over: SmallVec::new(),
         };
         let call = self.core.calls.insert(call)?;
         self.core.clients.insert(transaction, Usage::Call(call));
@@ -226,15 +247,22 @@ pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change:
     let body = this.request.as_ref().map(|request| Bytes::copy_from_slice(request.body()));
     let (Some(body), [first, others @ ..]) = (body, &*this.sessions.clone()) else { return };
     others.iter().for_each(|other| step(dum, *other, over, Cause::default()));
+    // What was under way in its early dialog is nothing to the next attempt.
+    session::answer_what_is_left(dum, *first);
     let Ok(this) = dum.session(*first) else { return };
     this.state = State::Calling;
     this.media = OfferAnswer::of_invite(body);
-    (this.preview, this.reliable) = (None, None);
+    this.modify = modify::State::Idle;
+    (this.preview, this.reliable, this.sent, this.again, this.glares) = (None, None, None, None, 0);
+    this.requests.clear();
+    (this.peer_updates, this.moved) = (false, false);
+    [&mut this.glare, &mut this.unanswered].into_iter().for_each(Alarm::clear);
     if let Some(dialog) = this.dialog.take() {
         dum.core.dialogs.leave(dialog, Usage::Invite(*first));
     }
     session_timer::wait_for_answer(dum, *first);
     let Ok(this) = dum.core.calls.get_mut(call) else { return };
+    this.over.clear();
     let Some(request) = &mut this.request else { return };
     this.cseq += 1;
     request.set(h::CSEQ, &format_args!("{} INVITE", this.cseq));
@@ -250,9 +278,16 @@ pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change:
 
 /// A transaction of it is over; an attempt before the last one means nothing.
 pub(crate) fn transaction_ended(dum: &mut Dum<'_>, call: Handle<Call>, transaction: ClientTransaction) {
-    if dum.core.calls.get(call).is_ok_and(|this| this.transaction == transaction) {
-        ended(dum, call);
+    let Ok(this) = dum.core.calls.get_mut(call) else { return };
+    if this.transaction != transaction {
+        return;
     }
+    // Nobody was answered but who had ended before.
+    let left = this.request.take().map(|_| this.sessions.clone());
+    for session in left.into_iter().flatten() {
+        step(dum, session, Event::Overtaken, Cause::default());
+    }
+    ended(dum, call);
 }
 
 /// Its transaction is over: no 2xx comes any more, none is repeated.
@@ -302,7 +337,8 @@ fn provisional(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
     step(dum, session, Event::Provisional, response);
     if let (true, Ok(Some((body, sdp)))) = (early, description(response)) {
         let Ok(this) = dum.session(session) else { return };
-        if this.media.exchange == Exchange::OfferSent && this.preview.as_ref() != Some(&body) {
+        let open = this.media.exchange == Exchange::OfferSent && this.media.local.is_none();
+        if open && this.preview.as_ref() != Some(&body) {
             this.preview = Some(body);
             dum.tell(session, What::EarlyMedia(sdp), None);
         }
@@ -372,7 +408,7 @@ fn fork_of(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) -> Op
     if let Some(entry) = dum.core.dialogs.of_response(response) {
         return invite_of(dum, entry);
     }
-    let this = dum.core.calls.get(call).ok()?;
+    let this = dum.core.calls.get(call).ok().filter(|this| !this.is_over(response))?;
     let (set, first, forks) = (this.set, *this.sessions.first()?, this.sessions.len());
     let request = this.request.as_ref()?;
     let dialog = Dialog::uac(request, response).ok()?;
@@ -409,8 +445,9 @@ fn invite_of(dum: &Dum<'_>, entry: Handle<DialogEntry>) -> Option<Handle<InviteS
 /// A 2xx of a fork that nobody waits for: it is acknowledged and ended (RFC 3261 §13.2.2.4).
 fn late(dum: &mut Dum<'_>, call: Handle<Call>, response: &Message) {
     let Ok(this) = dum.core.calls.get_mut(call) else { return };
-    // It is the first: with it the INVITE is over, and nobody can be answered any more.
-    let over = this.request.take().map(|_| this.sessions.clone());
+    // If it is the first the INVITE is over with it, and nobody can be answered any more; unless it has crossed our BYE, and
+    // another fork may be answered yet.
+    let over = if this.is_over(response) { None } else { this.request.take() }.map(|_| this.sessions.clone());
     if let Ok(mut dialog) = Dialog::of_success(response) {
         let mut ack = dialog.make_ack_of(response.header(h::CSEQ).map_or(1, |cseq| cseq.number));
         this.credentials.iter().for_each(|(name, value)| ack.append_line(name, value));

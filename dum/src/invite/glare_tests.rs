@@ -245,3 +245,49 @@ fn a_refresh_that_is_refused_is_tried_again_and_not_told() {
         assert_eq!(heard(&mut bench), ["rejected 488"], "{code}");
     }
 }
+
+/// A refresh stays one when it is made once more for a longer session.
+#[test]
+fn a_refresh_that_was_too_brief_and_is_refused_then_is_not_told() {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), |msg| {
+        msg.set(h::SESSION_EXPIRES, "600;refresher=uac");
+        msg.remove(h::ALLOWS);
+    });
+    bench.sent.clear();
+    heard(&mut bench);
+    bench.run(Duration::from_secs(301));
+    let (transaction, msg) = bench.request();
+    respond(&mut bench, (transaction, &msg), 422, ("one", 0, 0), |msg| msg.set(h::MIN_SE, &900));
+    assert_eq!(answered(&mut bench, 488, 0).0, "INVITE");
+    assert_eq!(heard(&mut bench), [""; 0]);
+}
+
+/// RFC 4028 §9: what a 2xx does not grant does not last.
+#[test]
+fn a_session_that_is_not_granted_again_has_no_end() {
+    let mut options = options();
+    options.master.user_mut().set_session_time(Duration::ZERO);
+    let mut bench = Bench::with_options(Ears::default(), options);
+    bench.ask(
+        1,
+        asked(|msg| {
+            msg.push_back(h::SUPPORTEDS, "timer");
+            msg.set(h::SESSION_EXPIRES, "600;refresher=uac");
+        }),
+    );
+    let call = call(&bench);
+    bench.with(|_, dum| call.provide_answer(dum, &sdp(2000)).and_then(|()| call.as_server().accept(dum))).unwrap();
+    let ok = bench.response().1;
+    assert!(ok.exists(h::SESSION_EXPIRES));
+    let tag = ok.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+    bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
+    let mut update = within(&Method::Update, 2, &tag);
+    update.push_back(h::SUPPORTEDS, "timer");
+    bench.ask(2, update);
+    let ok = bench.response().1;
+    assert_eq!((ok.status(), ok.exists(h::SESSION_EXPIRES)), (Some(200), false));
+    bench.run(Duration::from_secs(1200));
+    bench.nothing_sent();
+    assert!(bench.with(|_, dum| call.is_connected(dum)));
+}

@@ -22,6 +22,7 @@ use stack::header::{Method, h};
 use stack::message::Message;
 use stack::tu::ClientTransaction;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Whether a request in the dialog belongs to the call.
 pub(crate) fn takes(request: &Message) -> bool {
@@ -91,17 +92,20 @@ pub(super) fn accepts(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &
 pub(super) fn regrant(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Message, response: &mut Message) {
     let Ok(this) = dum.session(call) else { return };
     let (profile, answered) = (this.profile.clone(), this.is_answered());
-    if !answered || !dum.core.master.has_option_tag("timer") {
+    // PRACK has no say in it.
+    let refreshes = matches!(request.method(), Some(Method::Invite | Method::Update));
+    if !answered || !refreshes || !dum.core.master.has_option_tag("timer") {
         return;
     }
     let (wish, asked) = (session_timer::wish(dum, &profile), session_timer::Asked::of(request));
     if let Ok(this) = dum.session(call) {
         this.least = this.least.max(asked.min.unwrap_or(0));
     }
-    if let Some(timer) = asked.agree(wish) {
+    let agreed = asked.agree(wish);
+    if let Some(timer) = agreed {
         timer.grant(response);
-        session_timer::start(dum, call, Some(timer));
     }
+    session_timer::start(dum, call, agreed);
 }
 
 /// A request that may change the session.
@@ -118,7 +122,9 @@ pub(super) fn change(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Re
         }
         (State::Connected, _) => modify::step(this.modify, event),
         // RFC 3311 §5.2: in an early dialog too, once the first offer is answered.
-        (State::Early | State::Ringing, Exchange::Stable) if event == modify::Event::GotUpdate => {
+        (State::Early | State::Ringing, Exchange::Stable)
+            if event == modify::Event::GotUpdate && this.media.local.is_some() =>
+        {
             modify::step(this.modify, event)
         }
         (State::Early | State::Ringing, Exchange::OfferReceived) => (this.modify, &[Action::Refuse500][..]),
@@ -162,9 +168,10 @@ fn offered(
         }
         None => What::OfferRequired,
     };
-    if slot == Slot::Update {
+    {
         // Its client waits for 64·T1; half of that leaves time for the way.
-        let (now, after) = (dum.now(), dum.core.values.long() / 2);
+        let (now, at_once) = (dum.now(), dum.core.values.long() / 2);
+        let after = if slot == Slot::Update { at_once } else { UNANSWERED };
         if let Ok(this) = dum.core.sessions.get_mut(call) {
             dum.core.timers.set(&mut this.unanswered, fire(call, TimerKind::Unanswered), now, after);
         }
@@ -172,11 +179,19 @@ fn offered(
     dum.tell(call, what, None);
 }
 
-/// The application has not answered an UPDATE, or a PRACK with an offer, in time (RFC 3311 §5.2). Without a final response
-/// the peer would count the offer as refused, and this side might still take it.
+/// How long a re-INVITE may wait for the application: proxies wait for three minutes at least (RFC 3261 §16.6).
+const UNANSWERED: Duration = Duration::from_secs(180);
+
+/// The application has not answered a change in time. Without a final response to an UPDATE, or a PRACK with an offer, the peer
+/// would count the offer as refused, and this side might still take it (RFC 3311 §5.2); and while a re-INVITE waits nobody can
+/// change anything.
 pub(super) fn unanswered(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
-    let waits = dum.session(call).is_ok_and(|this| this.modify == modify::State::ReceivedUpdate);
-    if let Some(response) = waits.then(|| session::make_answer(dum, call, Slot::Update, 504).ok()).flatten() {
+    let (slot, status) = match dum.session(call).map(|this| this.modify) {
+        Ok(modify::State::ReceivedUpdate) => (Slot::Update, 504),
+        Ok(modify::State::ReceivedInvite) => (Slot::Invite, 480),
+        _ => return,
+    };
+    if let Ok(response) = session::make_answer(dum, call, slot, status) {
         step(dum, call, modify::Event::Decline, response);
     }
 }
@@ -437,6 +452,9 @@ fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome, ref
         && session_timer::raise(dum, call, response)
     {
         step(dum, call, modify::Event::TooBrief, response);
+        if let Some(this) = dum.session(call).ok().filter(|_| refresh) {
+            this.refresh = this.sent;
+        }
         return;
     }
     let Ok(this) = dum.session(call) else { return };

@@ -120,8 +120,13 @@ fn an_offer_that_must_be_answered_at_once_is_refused_with_504() {
         bench.ask(7, change);
         bench.run(Duration::from_secs(60));
         assert!(bench.sent.iter().all(|sent| matches!(sent, Command::Respond { msg, .. } if msg.status() < Some(200))));
+        // Nor does that last for ever: nobody could change anything.
+        bench.sent.clear();
+        bench.run(Duration::from_secs(121));
+        assert_eq!(bench.response().1.status(), Some(480));
         // The call stands.
         assert!(bench.with(|_, dum| call.is_connected(dum)));
+        assert_eq!(bench.with(|_, dum| call.hold(dum)), Ok(()));
     }
 }
 

@@ -129,6 +129,8 @@
 //! ```
 
 mod api;
+#[cfg(test)]
+mod attempt_tests;
 mod body;
 pub(crate) mod call;
 mod callback;

@@ -315,3 +315,64 @@ fn behind_a_reliable_answer_nothing_is_offered_before_its_prack_nor_in_the_2xx()
     let (_, answer) = bench.response();
     assert_eq!((answer.status(), answer.body().len()), (Some(200), 0));
 }
+
+/// RFC 4028 §4: INVITE and UPDATE alone have to do with session timers.
+#[test]
+fn a_prack_that_is_answered_behind_the_200_grants_no_session() {
+    let (mut bench, prack) = with_offer();
+    let call = call(&bench);
+    bench.with(|_, dum| call.as_server().accept(dum)).unwrap();
+    bench.nothing_sent();
+    bench.ask(2, prack);
+    let ok = bench.response().1;
+    assert_eq!((ok.status(), ok.method()), (Some(200), Some(Method::Invite)));
+    bench.with(|_, dum| call.provide_answer(dum, &sdp(2002))).unwrap();
+    let (_, answer) = bench.response();
+    assert_eq!((answer.status(), answer.method()), (Some(200), Some(Method::Prack)));
+    assert!(!answer.exists(h::SESSION_EXPIRES));
+}
+
+/// RFC 3311 §5.1: no UPDATE may bring an offer before that of the INVITE's exchange is answered.
+#[test]
+fn an_update_before_the_first_offer_is_refused() {
+    let mut bench = Bench::with_options(Ears::default(), options());
+    bench.ask(1, asked(|msg| msg.set_body(None, "")));
+    let call = call(&bench);
+    bench.with(|_, dum| call.as_server().provisional(dum, 180)).unwrap();
+    let tag = bench.response().1.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+    let mut update = within(&Method::Update, 2, &tag);
+    update.set_body(Some("application/sdp"), sdp(1002).print());
+    bench.ask(2, update);
+    assert_eq!((bench.response().1.status(), heard(&mut bench)), (Some(491), vec!["offer required".to_owned()]));
+    bench.with(|_, dum| call.provide_offer(dum, &sdp(2000)).and_then(|()| call.as_server().accept(dum))).unwrap();
+    assert_eq!(port_of(&Sdp::parse(&bench.response().1.body_bytes()).unwrap()), 2000);
+}
+
+/// Of two that were to bring the same description the second says nothing new: what comes behind it goes out all the same.
+#[test]
+fn what_cannot_be_sent_any_more_holds_up_nothing() {
+    let mut bench = Bench::with_options(Ears::default(), options());
+    bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "100rel")));
+    let call = call(&bench);
+    bench
+        .with(|_, dum| {
+            let call = call.as_server();
+            call.provisional(dum, 180)?;
+            call.provide_answer(dum, &sdp(2000))?;
+            call.early_media(dum, 183)?;
+            call.early_media(dum, 183)?;
+            call.provisional(dum, 182)
+        })
+        .unwrap();
+    let mut said = Vec::new();
+    for number in 2..5 {
+        let ringing = bench.response().1;
+        said.push(ringing.status().unwrap());
+        let tag = ringing.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+        let mut prack = within(&Method::Prack, number, &tag);
+        prack.set(h::RACK, &format!("{} 1 INVITE", ringing.header(h::RSEQ).unwrap().0));
+        bench.ask(number, prack);
+        assert_eq!(bench.response().1.status(), Some(200));
+    }
+    assert_eq!(said, [180, 183, 182]);
+}

@@ -195,10 +195,13 @@ pub(super) fn go_on(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event
         match action {
             A::StopRepeating => session::stop_repeating(dum, call),
             A::Next => {
-                let next = dum.session(call).ok().and_then(|this| this.reliable.as_mut()?.queue.pop_front());
-                match next {
-                    Some((status, media)) => drop(server::ring(dum, call.cast(), status, media)),
-                    None => session::ring_again(dum, call),
+                let next = |dum: &mut Dum<'_>| dum.session(call).ok()?.reliable.as_mut()?.queue.pop_front();
+                // One whose description has gone out with another says nothing new.
+                let sent = std::iter::from_fn(|| {
+                    next(dum).map(|(status, media)| server::ring(dum, call.cast(), status, media))
+                });
+                if !sent.into_iter().any(|sent| sent.is_ok()) {
+                    session::ring_again(dum, call);
                 }
             }
             A::Accept => drop(server::accept_now(dum, call.cast::<ServerInviteSession>())),
@@ -260,12 +263,12 @@ pub(super) fn acknowledge(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: 
     }
     let Ok(this) = dum.session(call) else { return };
     let told = match (this.media.exchange, description) {
-        (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
+        (Exchange::OfferSent, Ok(Some((body, sdp)))) if is_open(this) => {
             settle(this);
             this.media.make(Move::ReceiveAnswer, Some(body));
             Some(What::Answer(sdp))
         }
-        (Exchange::Stable, Ok(Some((body, sdp)))) if !is_settled(this) => {
+        (Exchange::Stable, Ok(Some((body, sdp)))) if is_open(this) => {
             this.media.make(Move::ReceiveOffer, Some(body));
             if let Some(reliable) = &mut this.reliable {
                 reliable.unanswered = Some(rseq);
@@ -343,6 +346,12 @@ fn settle(this: &mut InviteSession) {
     if let Some(reliable) = &mut this.reliable {
         reliable.before = Some(before.into());
     }
+}
+
+/// Whether offer and answer of an INVITE are not agreed on yet: behind them its responses bring nothing (RFC 3261 §13.2.1),
+/// even when another exchange is under way.
+fn is_open(this: &InviteSession) -> bool {
+    if this.modify == modify::State::SentInvite { !is_settled(this) } else { this.media.local.is_none() }
 }
 
 pub(super) fn is_settled(this: &InviteSession) -> bool {

@@ -437,7 +437,7 @@ pub(super) fn fire(call: Handle<InviteSession>, kind: TimerKind) -> Fire {
 }
 
 /// What the peer asked for is not to come any more (RFC 3261 §15.1.2).
-fn answer_what_is_left(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+pub(super) fn answer_what_is_left(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     for slot in [Slot::Invite, Slot::Update] {
         let out = make_answer(dum, call, slot, 487).ok();
         send_final(dum, call, slot, out);
@@ -449,13 +449,15 @@ fn remove(dum: &mut Dum<'_>, handle: Handle<InviteSession>) {
     let Ok(session) = dum.core.sessions.remove(handle) else { return };
     // The final response to a re-INVITE may be lost with the other side of the call, which repeats it no more: after a 100 its
     // transaction would wait for ever (RFC 3261 §9.1 ends it).
-    for sent in [session.sent, session.refresh].into_iter().flatten() {
+    let refresh = session.refresh.filter(|refresh| session.sent != Some(*refresh));
+    for sent in [session.sent, refresh].into_iter().flatten() {
         dum.cancel(sent);
     }
     if let Some(call) = session.call
         && let Ok(call) = dum.core.calls.get_mut(call)
     {
-        call.sessions.retain(|s| *s != handle);
+        let dialog = session.dialog.and_then(|dialog| dum.core.dialogs.get(dialog).ok());
+        call.forget(handle, dialog.map(|entry| &*entry.dialog.id().remote_tag));
         // Nobody is left who could be answered.
         let left = (call.sessions.is_empty() && call.request.is_some()).then_some(call.transaction);
         if let Some(transaction) = left {

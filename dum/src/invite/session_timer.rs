@@ -232,7 +232,9 @@ pub(super) fn fired(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
         return session::step(dum, call, Event::Expired, Cause::default());
     }
     timer.tries += 1;
-    let idle = in_dialog::is_idle(this) && this.refresh.is_none() && this.again.is_none();
+    // An UPDATE without an offer may go while the application considers a re-INVITE.
+    let may = in_dialog::is_idle(this) || this.modify == modify::State::ReceivedInvite && this.peer_updates;
+    let idle = may && this.refresh.is_none() && this.again.is_none();
     start(dum, call, Some(timer));
     // An exchange that is under way, or put off, refreshes it too.
     if idle {

@@ -80,9 +80,9 @@ impl Handle<ServerRefer> {
     pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
         let this = dum.core.server_refers.get_mut(self)?;
         let transaction = this.asked.ok_or(SessionError::NotNow)?;
-        let (msg, subscribe) = (this.msg.clone(), this.subscribe);
+        let (msg, subscribe, dialog) = (this.msg.clone(), this.subscribe, this.dialog);
         let mut response = dum.make_response(&msg, 202, None);
-        response.push_back(h::CONTACTS, &dum.contact_in_answer(dum.core.master.user(), &msg));
+        dum.write_contact(&mut response, (dialog, dum.core.master.user()), &msg);
         if !subscribe {
             if let Some(dialog) = dum.core.server_refers.get(self)?.dialog {
                 dum.core.dialogs.accepted(dialog, &msg);

@@ -257,9 +257,8 @@ fn live<'a>(
 pub(crate) fn answer(dum: &mut Dum<'_>, msg: &Message, granted: u32) -> Message {
     let mut response = dum.make_response(msg, 200, None);
     response.set(h::EXPIRES, &granted);
-    let profile = dum.core.master.user().clone();
-    let contact = dum.contact_in_answer(&profile, msg);
-    response.push_back(h::CONTACTS, &contact);
+    let dialog = dum.core.dialogs.of_request(msg);
+    dum.write_contact(&mut response, (dialog, dum.core.master.user()), msg);
     response
 }
 
