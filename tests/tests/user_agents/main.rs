@@ -1,5 +1,6 @@
 //! User agents built on dum, each on a stack of its own in virtual time, over a network that the test controls. Scenarios
-//! are asserted message by message.
+//! are asserted message by message. But
+//! for `chaos`: there people do anything at any time, by a seed, and what is asserted is what holds all the same.
 //!
 //! Which call flow of an RFC is where:
 //!
