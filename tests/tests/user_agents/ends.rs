@@ -10,7 +10,7 @@
 //! | `NoAck` | `NoAck` | never: of two INVITEs one is refused |
 //!
 //! The first line's second reason is that of the side that ended later. A reason of its own is `LocalBye`, `Replaced`,
-//! `SessionExpired`, `NoAck` or `IllegalNegotiation`; `Timeout` is none, since the network lets every request through in time.
+//! `SessionExpired`, `NoAck` or `IllegalNegotiation`; `Timeout` too, for one request in ten thousand has all its answers lost.
 //! Where the caller never had the call, because its CANCEL has crossed the 2xx or another fork was faster, it has sent the
 //! BYE at once, behind an ACK that may be without an answer: the callee is told what may follow from that within a moment,
 //! `RemoteBye`, `Gone`, `IllegalNegotiation`, `LocalBye` or `Replaced`. It cannot be the other way round.
@@ -38,12 +38,12 @@ const MOMENT: Duration = Duration::from_secs(16);
 
 /// Whether the second, later reason may follow from the first.
 fn fits(first: EndReason, second: EndReason) -> bool {
-    use EndReason::{Gone, IllegalNegotiation, LocalBye, NoAck, RemoteBye, Replaced, SessionExpired};
+    use EndReason::{Gone, IllegalNegotiation, LocalBye, NoAck, RemoteBye, Replaced, SessionExpired, Timeout};
     match (first, second) {
         (LocalBye | Replaced | SessionExpired, IllegalNegotiation) => true,
         (NoAck, NoAck) | (_, IllegalNegotiation) => false,
         (
-            LocalBye | Replaced | SessionExpired | NoAck | IllegalNegotiation,
+            LocalBye | Replaced | SessionExpired | NoAck | IllegalNegotiation | Timeout,
             RemoteBye | Gone | LocalBye | Replaced | SessionExpired | NoAck,
         ) => true,
         _ => false,
