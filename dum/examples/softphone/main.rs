@@ -104,6 +104,9 @@ fn follow(news: &Receiver<News>, phone: &DumHandle<Phone>, args: &Args) -> Resul
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args = Args::parse();
+    if args.listen.ip().is_unspecified() {
+        return Err("--listen: others are told this address, so it must be one of this machine, not all".into());
+    }
     let (news, receiver) = channel();
     let (mut builder, mut rng) = (Stack::builder(), Rng::from_os()?);
     builder.add_transport(TransportSpec::udp(args.listen));

@@ -44,10 +44,12 @@ pub(crate) struct Phone {
     pub(crate) news: Sender<News>,
     address: IpAddr,
     registration: Option<Handle<ClientRegistration>>,
+    /// The registrar has taken us once.
+    registered: bool,
     /// The keys are about the last. There is one, but for forks, and while a call takes the place of another.
     calls: Vec<Handle<InviteSession>>,
-    /// The call that we transfer: it ends when that is done.
-    transferring: Option<Handle<InviteSession>>,
+    /// The call that we transfer, and by what: it ends when that is done.
+    transferring: Option<(Handle<ClientRefer>, Handle<InviteSession>)>,
 }
 
 // One object hears everything. What it did not implement would be answered as the RFCs want.
@@ -161,13 +163,16 @@ impl ReferHandler for Phone {
         say!("not transferred: {}", reason(outcome));
     }
 
-    fn on_refer_ended(&mut self, dum: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>) {
+    fn on_refer_ended(&mut self, dum: &mut Dum<'_>, refer: Handle<ClientRefer>, status: Option<u16>) {
         let Some(200..300) = status else {
             let status = status.unwrap_or(408);
             return say!("not transferred: {status} {}", reason_phrase(status));
         };
         say!("the transfer is done");
-        let _ = self.transferring.take().map(|call| call.end(dum));
+        // Of several the call may be under way by another one.
+        if let Some((_, call)) = self.transferring.take_if(|(known, _)| *known == refer) {
+            let _ = call.end(dum);
+        }
     }
 }
 
@@ -175,6 +180,7 @@ impl ClientRegistrationHandler for Phone {
     // Again with each refresh; those happen by themselves.
     fn on_success(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, _: &Message) {
         say!("registered");
+        self.registered = true;
     }
 
     fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>) {
@@ -183,7 +189,11 @@ impl ClientRegistrationHandler for Phone {
 
     fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, outcome: &Outcome) {
         say!("not registered: {}", reason(outcome));
-        let _ = self.news.send(News::Failed);
+        // One that was refused later ends no call.
+        self.registration = None;
+        if !self.registered {
+            let _ = self.news.send(News::Failed);
+        }
     }
 }
 
@@ -206,7 +216,7 @@ impl PagerMessageHandler for Phone {
 
 impl Phone {
     pub(crate) fn new(news: Sender<News>, address: IpAddr) -> Self {
-        Phone { news, address, registration: None, calls: Vec::new(), transferring: None }
+        Phone { news, address, registration: None, registered: false, calls: Vec::new(), transferring: None }
     }
 
     fn offer(&self) -> Result<Sdp, SdpError> {
@@ -260,8 +270,7 @@ impl Phone {
             ("h", Some(call)) => call.hold(dum)?,
             ("b", Some(call)) => call.resume(dum)?,
             ("t", Some(call)) => {
-                call.refer(dum, &name_addr(rest)?, true)?;
-                self.transferring = Some(call);
+                self.transferring = Some((call.refer(dum, &name_addr(rest)?, true)?, call));
             }
             // BYE, or CANCEL if there is no answer yet, or 480 if we have not answered.
             ("", Some(call)) => call.end(dum)?,

@@ -190,6 +190,10 @@ fn a_softphone_takes_one_call_at_a_time_and_gives_one_up_with_itself() {
     assert_eq!(code, 1, "{output}");
     in_order(&output, &["180 Ringing", "ended, LocalCancel"]);
     says(&mut bob, "ended, RemoteCancel");
+    // What is told to others must be one address.
+    let (code, output) = ended(example("softphone", &["--listen", "0.0.0.0:0"]));
+    assert_eq!(code, 1, "{output}");
+    in_order(&output, &["--listen"]);
     let output = interrupted(bob);
     assert!(!output.contains("carol"), "{output}");
 }
