@@ -9,8 +9,9 @@
 //! | `RemoteBye`, `Gone` | `RemoteBye`, `Gone` | never: nobody would have sent a BYE |
 //! | `NoAck` | `NoAck` | never: of two INVITEs one is refused |
 //!
-//! The first line's second reason is that of the side that ended later. A reason of its own is `LocalBye`, `Replaced`,
-//! `SessionExpired`, `NoAck` or `IllegalNegotiation`; `Timeout` too, for one request in ten thousand has all its answers lost.
+//! The reasons stand in the order in which they were told. A reason of its own is `LocalBye`, `Replaced`, `SessionExpired`,
+//! `Timeout`, `NoAck` or `IllegalNegotiation`. `Timeout` is that of a re-INVITE which the other's application leaves unanswered,
+//! while all its 100s are lost: whatever else is asked is answered in time.
 //! Where the caller never had the call, because its CANCEL has crossed the 2xx or another fork was faster, it has sent the
 //! BYE at once, behind an ACK that may be without an answer: the callee is told what may follow from that within a moment,
 //! `RemoteBye`, `Gone`, `IllegalNegotiation`, `LocalBye` or `Replaced`. It cannot be the other way round.
@@ -40,11 +41,11 @@ const MOMENT: Duration = Duration::from_secs(16);
 fn fits(first: EndReason, second: EndReason) -> bool {
     use EndReason::{Gone, IllegalNegotiation, LocalBye, NoAck, RemoteBye, Replaced, SessionExpired, Timeout};
     match (first, second) {
-        (LocalBye | Replaced | SessionExpired, IllegalNegotiation) => true,
+        (LocalBye | Replaced | SessionExpired | Timeout, IllegalNegotiation) => true,
         (NoAck, NoAck) | (_, IllegalNegotiation) => false,
         (
-            LocalBye | Replaced | SessionExpired | NoAck | IllegalNegotiation | Timeout,
-            RemoteBye | Gone | LocalBye | Replaced | SessionExpired | NoAck,
+            LocalBye | Replaced | SessionExpired | Timeout | NoAck | IllegalNegotiation,
+            RemoteBye | Gone | LocalBye | Replaced | SessionExpired | Timeout | NoAck,
         ) => true,
         _ => false,
     }
@@ -52,7 +53,8 @@ fn fits(first: EndReason, second: EndReason) -> bool {
 
 /// Whether a callee may be told this of a call that its caller never had.
 fn follows_at_once(reason: EndReason) -> bool {
-    fits(EndReason::LocalBye, reason) && !matches!(reason, EndReason::SessionExpired | EndReason::NoAck)
+    fits(EndReason::LocalBye, reason)
+        && !matches!(reason, EndReason::SessionExpired | EndReason::Timeout | EndReason::NoAck)
 }
 
 /// The calls that have ended have done so on both sides, in one of the ways that there are. How many there were.
