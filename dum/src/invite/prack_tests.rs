@@ -4,10 +4,12 @@ use super::ears::{Ears, call, calling, heard, options, port_of, respond, sdp};
 use super::tests::{asked, within};
 use super::*;
 use crate::testing::Bench;
+use crate::{Reliability, UsageEnded, UserProfile};
 use stack::header::{h, p};
 use stack::transaction::Command;
 use stack::transport::TransportError;
 use stack::tu::{ClientTransaction, NoResponse, TuEvent};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn keep(_: &mut Message) {}
@@ -375,4 +377,36 @@ fn what_cannot_be_sent_any_more_holds_up_nothing() {
         assert_eq!(bench.response().1.status(), Some(200));
     }
     assert_eq!(said, [180, 183, 182]);
+}
+
+#[test]
+fn a_profile_of_its_own_may_require_what_the_caller_cannot() {
+    for can in [true, false] {
+        let mut bench = Bench::with_options(Ears::default(), options());
+        bench.ask(
+            1,
+            asked(|msg| {
+                if can {
+                    msg.push_back(h::SUPPORTEDS, "100rel");
+                }
+            }),
+        );
+        let call = call(&bench);
+        let set = bench.with(|_, dum| {
+            let mut profile = UserProfile::on(dum.master_profile().user());
+            profile.set_reliability(Reliability::Required);
+            call.as_server().set_profile(dum, &Arc::new(profile))
+        });
+        if can {
+            assert_eq!(set, Ok(()));
+            bench.with(|_, dum| call.as_server().provisional(dum, 180)).unwrap();
+            assert!(bench.response().1.exists(h::RSEQ));
+        } else {
+            assert_eq!(set, Err(SessionError::Ended(UsageEnded)));
+            let (_, refused) = bench.response();
+            let required = refused.raw_values("Require").next().map(<[u8]>::to_vec);
+            assert_eq!((refused.status(), required.as_deref()), (Some(421), Some(&b"100rel"[..])));
+            assert_eq!(bench.dum.counts().sessions, 0);
+        }
+    }
 }

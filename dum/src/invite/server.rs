@@ -101,10 +101,13 @@ impl Handle<ServerInviteSession> {
         dum.core.sessions.get(self.cast()).ok()?.replaces
     }
 
-    /// Answers by a profile of its own: Contact, times and what else it sets. By default it is the master profile's.
+    /// Answers by a profile of its own: Contact, times and what else it sets. By default it is the master profile's, which
+    /// has decided already whether who knows nothing of reliable provisional responses may call
+    /// ([`Reliability::Required`](crate::Reliability)).
     ///
     /// # Errors
-    /// [`SessionError`]: a response was sent, or the call has ended.
+    /// [`SessionError`]: a response was sent, or the call has ended; by this too, where the profile requires what the caller
+    /// cannot: 421 (RFC 3261 §21.4.16).
     pub fn set_profile(self, dum: &mut Dum<'_>, profile: &Arc<UserProfile>) -> Result<(), SessionError> {
         let invite = pending(dum, self)?.msg.clone();
         let timer = session_timer::of_invite(dum, profile, &invite);
@@ -113,6 +116,10 @@ impl Handle<ServerInviteSession> {
             return Err(SessionError::NotNow);
         }
         (this.profile, this.timer) = (profile.clone(), timer);
+        if reliable::wanted(this, &invite).is_none() {
+            self.reject(dum, 421, |response| response.push_back(h::REQUIRES, "100rel"))?;
+            return Err(UsageEnded.into());
+        }
         Ok(())
     }
 
