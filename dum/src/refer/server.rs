@@ -36,6 +36,8 @@ pub struct ServerRefer {
     /// Until when it lasts if nothing more is told.
     until: Time,
     patience: Alarm,
+    /// The peer wants to be told later.
+    later: Alarm,
 }
 
 /// The profile by which its NOTIFYs are sent.
@@ -56,8 +58,8 @@ pub(crate) fn request(
         return dum.refuse(transaction, &msg, 400);
     }
     let subscribe = !msg.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
-    let (asked, until, patience) = (Some(transaction), dum.now(), Alarm::OFF);
-    let usage = ServerRefer { asked, msg: msg.clone(), dialog: None, subscribe, status: 100, until, patience };
+    let (asked, until, patience, later) = (Some(transaction), dum.now(), Alarm::OFF, Alarm::OFF);
+    let usage = ServerRefer { asked, msg: msg.clone(), dialog: None, subscribe, status: 100, until, patience, later };
     let Ok(refer) = dum.core.server_refers.insert(usage) else { return dum.refuse_new(transaction, &msg) };
     if let Some(dialog) = dialog {
         if dum.core.dialogs.join(dialog, Usage::ServerRefer(refer)).is_err() {
@@ -187,8 +189,9 @@ fn send_notify(
     over: Option<TerminateReason>,
 ) -> Result<(), SessionError> {
     let now = dum.now();
-    let this = dum.core.server_refers.get(refer)?;
+    let this = dum.core.server_refers.get_mut(refer)?;
     let (None, Some(dialog)) = (this.asked, this.dialog) else { return Err(SessionError::NotNow) };
+    this.later.clear();
     let (status, id, left) = (this.status, this.id(), (this.until - now).as_secs());
     let mut msg = dum.make_in_dialog(dialog, &Method::Notify)?;
     msg.set(h::EVENT, &format_args!("{EVENT};id={id}"));
@@ -270,12 +273,19 @@ fn enter_dialog(
 
 /// One of its NOTIFYs was answered: a refusal says that nobody listens, unless it is for a while (RFC 6665 §4.2.2).
 pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, outcome: &Outcome) {
-    let later = outcome.response.as_ref().is_some_and(|msg| msg.exists(h::RETRY_AFTER)) && outcome.status != 481;
-    if outcome.is_provisional() || !outcome.is_success() && later {
+    if outcome.is_provisional() {
         return;
     }
     if !outcome.is_success() {
-        return end(dum, refer);
+        let after =
+            outcome.response.as_ref().and_then(|msg| msg.header(h::RETRY_AFTER).ok()).map(|after| after.seconds);
+        let Some(seconds) = after.filter(|_| outcome.status != 481) else { return end(dum, refer) };
+        let (now, after) = (dum.now(), notifier::LEAST_WAIT.max(Duration::from_secs(seconds.into())));
+        let fire = Fire { usage: Usage::ServerRefer(refer), kind: TimerKind::Notify };
+        if let Ok(this) = dum.core.server_refers.get_mut(refer) {
+            dum.core.timers.set(&mut this.later, fire, now, after);
+        }
+        return;
     }
     let dialog = dum.core.server_refers.get(refer).ok().and_then(|this| this.dialog);
     if let (Some(dialog), Some(response)) = (dialog, &outcome.response) {
@@ -299,11 +309,15 @@ fn wait(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, patience: Duration) {
     }
 }
 
-/// It was not answered, or told no end.
+/// It was not answered, or told no end; or the peer wants to be told now.
 pub(crate) fn timer(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, fire: Fire) {
     let now = dum.now();
     let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
-    if dum.core.timers.is_due(&mut this.patience, fire, now) {
+    if fire.kind == TimerKind::Notify {
+        if dum.core.timers.is_due(&mut this.later, fire, now) {
+            let _ = send_notify(dum, refer, None);
+        }
+    } else if dum.core.timers.is_due(&mut this.patience, fire, now) {
         // RFC 6665 §4.2.2: who subscribed hears of its end. Of a REFER that was not answered nobody does.
         let _ = send_notify(dum, refer, Some(TerminateReason::Timeout));
         end(dum, refer);

@@ -291,3 +291,30 @@ fn it_lasts_as_long_as_was_asked_for() {
         assert_eq!(bench.dum.counts(), Counts::default(), "{asked:?}");
     }
 }
+
+/// RFC 6665 §4.2.2: a NOTIFY that is refused for a while is sent later, with what there is to tell then.
+#[test]
+fn who_wants_to_be_told_later_is_told_later() {
+    for newer in [false, true] {
+        let mut bench = bench();
+        referred(&mut bench, 1, "");
+        let asked = bench.dum.application().asked[0];
+        bench.with(|_, dum| asked.notify(dum, 180)).unwrap();
+        let (transaction, msg) = bench.request();
+        let mut busy = msg.make_response(503, None, None);
+        busy.set(h::RETRY_AFTER, &20);
+        bench.event(TuEvent::Response { transaction, msg: busy.into() });
+        bench.run(Duration::from_secs(19));
+        bench.nothing_sent();
+        if newer {
+            bench.with(|_, dum| asked.notify(dum, 183)).unwrap();
+            assert_eq!(told(&mut bench, 200).2, "SIP/2.0 183 Session Progress");
+            bench.run(Duration::from_secs(5));
+            bench.nothing_sent();
+        } else {
+            bench.run(Duration::from_secs(2));
+            assert_eq!(told(&mut bench, 200).2, "SIP/2.0 180 Ringing");
+        }
+        assert_eq!(bench.dum.counts().refers, 1);
+    }
+}

@@ -405,7 +405,7 @@ fn send_notify(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>) {
 }
 
 /// A subscriber that refuses a NOTIFY for no time at all gets the next one after this.
-const LEAST_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 /// A NOTIFY was answered, or not: a refusal ends the subscription, unless it says when to try again (RFC 6665 §4.2.2).
 pub(crate) fn outcome(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, outcome: &Outcome) {
