@@ -17,8 +17,7 @@
 //! | 5359 §2.1 to 2.3, 2.6, 2.10, 2.11, 2.15 to 2.18 | `services`, 2.1 in `changes` | 2.6 as REFER with `method=MESSAGE` |
 //! | 5359 §2.4, 2.5, transfers | `transfer_flows` | with others' telephones: `tests/tests/scenarios/linphone.rs`, `baresip.rs` |
 //! | 5359 §2.7 to 2.9, 2.12 to 2.14 | `proxied` | |
-//! | 5589 §6.1 to 6.3, 7.1 to 7.4, 7.6 to 8 | `transfer_flows` | what else goes wrong: `transfer` |
-//! | 5589 §7.5 | | not: a target is a Contact that leads to one user agent; whoever fails there falls back as in 7.7 |
+//! | 5589 §6 to 8 | `transfer_flows` | what else goes wrong: `transfer` |
 //! | 5589 §9 to 11 | | not: an ad hoc conference is 5359 §2.10 here, and there are no gateways in this project |
 //! | 3262, 3311; 6337, patterns 1 to 6 | `basic`, `reliable` | refusals of PRACK: `dum/src/invite/prack_tests.rs` |
 //! | 3515, REFER out of a call | `services`, 2.15 and 2.18 | `dum/src/refer/tests.rs` |

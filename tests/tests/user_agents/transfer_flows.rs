@@ -2,10 +2,11 @@
 //! transferor, Carol the target.
 
 use crate::steps::{able, all_end, answer, connect, follow, sorted, take};
-use crate::world::{ALICE, BOB, CAROL, World, aor, sdp};
+use crate::world::{ALICE, BOB, CAROL, DAVE, World, aor, both, sdp};
 use dum::invite::Session;
 use stack::contents::sdp::Direction::{RecvOnly, SendRecv};
 use stack::header::{CallId, DialogRef, Method, h, p};
+use stack::uri::Uri;
 
 const CALL: [&str; 4] = ["a-b INVITE+", "b-a 180 INVITE", "b-a 200+ INVITE", "a-b ACK"];
 /// Bob holds Alice, or takes her back.
@@ -318,6 +319,45 @@ fn rfc_5589_7_4_recovery_when_one_party_does_not_support_refer() {
     protect(&mut world);
     let refused = ["b-a REFER", "a-b 405 REFER"];
     is_flow_at_once(&mut world, &[&CALL, &HOLD, &CONSULTED, &refused, &PROTECTED]);
+    all_end(world);
+}
+
+/// Bob does not know whether Carol's Contact leads to her telephone alone, so he names her address-of-record, which leads to
+/// Dave's too: that one does not know the call, and the other one takes it.
+#[test]
+fn rfc_5589_7_5_attended_transfer_when_the_contact_uri_may_not_lead_to_one_user_agent() {
+    let mut world = able();
+    world.add_proxy(|_| {});
+    [CAROL, DAVE].into_iter().for_each(|node| world.register(node, &both(), 1.0, 1));
+    connect(&mut world, ALICE, BOB);
+    hold(&mut world);
+    consult(&mut world);
+    let referred = world.act(BOB, |bob, dum| {
+        let names = bob.calls[1].replaces(dum).unwrap();
+        let mut refer_to = both();
+        let Uri::Sip(uri) = &mut refer_to.uri else { panic!("{refer_to}") };
+        uri.headers.push("Replaces", &names.to_string());
+        uri.headers.push("Require", "replaces");
+        bob.calls[0].refer(dum, &refer_to, true).map(drop)
+    });
+    referred.unwrap();
+    world.run(50);
+    world.act(ALICE, |alice, dum| {
+        let (profile, refer) = (alice.by_proxy.clone(), alice.refers[0]);
+        alice.calls.push(refer.follow(dum, &profile, Some(&sdp(1000))).unwrap().session());
+    });
+    world.run(100);
+    assert!(world.act(DAVE, |dave, _| dave.calls.is_empty()));
+    assert!(world.act(CAROL, |carol, dum| carol.incoming().replaced_call(dum) == Some(carol.calls[0])));
+    take(&mut world, CAROL);
+    let heard = ["refer accepted", "refer 100", "terminated RemoteBye", "refer 200", "refer ended Some(200)"];
+    assert_eq!(told(&mut world, 5), heard);
+    hang_up(&mut world, 0);
+    let referred = ["b-a REFER", "a-b 202 REFER", "a-b NOTIFY+", "a-p INVITE+", "b-a 200 NOTIFY"];
+    let forked = ["p-c INVITE+", "p-d INVITE+", "d-p 481 INVITE", "p-d ACK"];
+    let taken = ["c-p 200+ INVITE", "p-a 200+ INVITE", "c-b BYE", "b-c 200 BYE", "a-p ACK", "p-c ACK"];
+    let told = ["a-b NOTIFY+", "b-a 200 NOTIFY"];
+    is_flow_at_once(&mut world, &[&CALL, &HOLD, &CONSULTED, &referred, &forked, &taken, &told, &BYE]);
     all_end(world);
 }
 
