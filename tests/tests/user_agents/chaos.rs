@@ -402,10 +402,11 @@ const CALLS: usize = 10_000;
 #[test]
 fn ten_thousand_calls_with_forks_end_once_each_and_leave_nothing() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let (seed, calls) = (number("SIM_SEED").unwrap_or(1), number("SIM_CALLS").map_or(CALLS, |calls| calls as usize));
+    let (seed, calls) = (number("SIM_SEED"), number("SIM_CALLS").map_or(CALLS, |calls| calls as usize));
     let mut tally = Tally::new();
-    run(seed, (u32::MAX, calls), MANY, &mut tally);
-    for what in RARE.into_iter().chain(RARER) {
+    run(seed.unwrap_or(1), (u32::MAX, calls), MANY, &mut tally);
+    // This seed has seen the rarest ways too.
+    for what in RARE.into_iter().chain(RARER).filter(|_| seed.is_none()) {
         assert!(tally.get(what).is_some_and(|count| *count > 2), "{what}: {tally:?}");
     }
     eprintln!("{tally:?}");
