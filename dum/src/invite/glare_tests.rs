@@ -2,6 +2,7 @@
 
 use super::crossing_tests::of_peer;
 use super::ears::{Ears, call, calling, heard, options, port_of, respond, sdp};
+use super::prack_tests::ringing;
 use super::tests::{asked, within};
 use super::*;
 use crate::testing::Bench;
@@ -73,16 +74,10 @@ fn it_waits_for_what_is_under_way_and_follows_on_what_was_agreed_meanwhile() {
 
 #[test]
 fn a_callee_who_accepts_meanwhile_makes_it_after_the_ack() {
-    let mut bench = Bench::with_options(Ears::default(), options());
-    bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "100rel")));
+    let (mut bench, tag, rseq) = ringing();
     let call = call(&bench);
-    bench
-        .with(|_, dum| call.provide_answer(dum, &sdp(2000)).and_then(|()| call.as_server().early_media(dum, 183)))
-        .unwrap();
-    let ringing = bench.response().1;
-    let tag = ringing.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
     let mut prack = within(&Method::Prack, 2, &tag);
-    prack.set(h::RACK, &format!("{} 1 INVITE", ringing.header(h::RSEQ).unwrap().0));
+    prack.set(h::RACK, &format!("{rseq} 1 INVITE"));
     bench.ask(2, prack);
     assert_eq!(bench.response().1.status(), Some(200));
     bench.with(|_, dum| call.update(dum, &sdp(2002))).unwrap();

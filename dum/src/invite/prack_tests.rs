@@ -209,7 +209,7 @@ pub(super) fn with_offer() -> (Bench<Ears>, Message) {
 }
 
 /// A call that is asked for and has had its answer early: our tag, and the number to be acknowledged.
-fn ringing() -> (Bench<Ears>, String, u32) {
+pub(super) fn ringing() -> (Bench<Ears>, String, u32) {
     let mut bench = Bench::with_options(Ears::default(), options());
     bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "100rel")));
     let call = call(&bench);

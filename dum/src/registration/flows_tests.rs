@@ -12,7 +12,7 @@ use stack::tu::{NextHop, NoResponse, TuEvent};
 use std::sync::Arc;
 
 #[derive(Default)]
-struct App(Vec<String>);
+pub(super) struct App(Vec<String>);
 
 impl Application for App {
     fn client_registrations(&mut self) -> Option<&mut dyn ClientRegistrationHandler> {
@@ -39,9 +39,9 @@ impl ClientRegistrationHandler for App {
     }
 }
 
-type Phone = Bench<App>;
+pub(super) type Phone = Bench<App>;
 
-fn phone(kind: TransportType) -> Phone {
+pub(super) fn phone(kind: TransportType) -> Phone {
     Phone::with_transports(App::default(), DumOptions::default(), &[kind])
 }
 
@@ -53,7 +53,7 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn flow(kind: TransportType, connection: u64) -> Flow {
+pub(super) fn flow(kind: TransportType, connection: u64) -> Flow {
     let peer = "192.0.2.9:5060".parse().unwrap();
     Flow { transport: TransportId(0), kind, connection: ConnectionId(connection), peer, local: None }
 }
@@ -62,17 +62,22 @@ fn tcp(connection: u64) -> Flow {
     flow(TransportType::Tcp, connection)
 }
 
-const UDP: TransportType = TransportType::Udp;
+pub(super) const UDP: TransportType = TransportType::Udp;
 
 /// A device with flows.
-fn device() -> UserProfile {
+pub(super) fn device() -> UserProfile {
     let mut device = UserProfile::on(&profile());
     device.set_instance_id(Some("urn:uuid:1".into())).set_reg_id(1);
     device
 }
 
 /// The REGISTER that was sent last, answered on a flow with so much of time; `outbound`: the registrar supports it.
-fn grant(bench: &mut Phone, flow: Flow, outbound: bool, edit: impl FnOnce(&mut Message)) -> (NextHop, Message) {
+pub(super) fn grant(
+    bench: &mut Phone,
+    flow: Flow,
+    outbound: bool,
+    edit: impl FnOnce(&mut Message),
+) -> (NextHop, Message) {
     let next_hop = hop(bench);
     let (transaction, request) = bench.request();
     assert_eq!(request.method(), Some(Method::Register));
@@ -100,11 +105,11 @@ fn hop(bench: &Phone) -> NextHop {
     }
 }
 
-fn register(bench: &mut Phone, profile: UserProfile) -> Handle<ClientRegistration> {
+pub(super) fn register(bench: &mut Phone, profile: UserProfile) -> Handle<ClientRegistration> {
     bench.with(|_, dum| dum.register(&Arc::new(profile))).unwrap()
 }
 
-fn line(msg: &Message, name: &str) -> String {
+pub(super) fn line(msg: &Message, name: &str) -> String {
     let all: Vec<_> = msg.raw_values(name).map(|value| String::from_utf8_lossy(value).into_owned()).collect();
     all.join(", ")
 }
@@ -508,101 +513,4 @@ fn two_registrations_of_a_device_do_not_share_a_connection() {
     bench.nothing_sent();
     bench.with(|_, dum| handles.iter().for_each(|handle| handle.stop(dum).unwrap()));
     assert_eq!(bench.dum.counts(), Default::default());
-}
-
-/// What the first hop says of where a request came from.
-fn via(transport: &str, received: &str, rport: u16) -> impl FnOnce(&mut Message) {
-    let via = format!("SIP/2.0/{transport} 192.0.2.1:5060;branch=z9hG4bK1;received={received};rport={rport}");
-    move |msg| msg.push_back(h::VIAS, &*via)
-}
-
-/// RFC 3581 §4.
-#[test]
-fn who_is_behind_a_nat_registers_the_address_that_others_see() {
-    let mut bench = phone(UDP);
-    let handle = register(&mut bench, UserProfile::on(&profile()));
-    let udp = flow(UDP, 0);
-    grant(&mut bench, udp, false, via("UDP", "203.0.113.7", 4444));
-    let (_, second) = grant(&mut bench, udp, false, via("UDP", "203.0.113.7", 4444));
-    let (public, own) = ("<sip:alice@203.0.113.7:4444>", "<sip:alice@192.0.2.1:5060>");
-    assert_eq!(line(&second, "Contact"), format!("{public}, {own};expires=0"));
-    bench.nothing_sent();
-    let contact = bench.with(|_, dum| {
-        let profile = handle.profile(dum).unwrap();
-        line(&dum.make_request(&profile, &Method::Invite, &addr("<sip:bob@example.com>")), "Contact")
-    });
-    assert_eq!(contact, public);
-    // The NAT gives it another port, and takes to giving it another one each time: it is not asked without end.
-    bench.with(|_, dum| handle.refresh(dum)).unwrap();
-    grant(&mut bench, udp, false, via("UDP", "203.0.113.7", 5555));
-    let (_, moved) = grant(&mut bench, udp, false, via("UDP", "203.0.113.7", 6666));
-    assert_eq!(line(&moved, "Contact"), format!("<sip:alice@203.0.113.7:5555>, {public};expires=0"));
-    bench.nothing_sent();
-    bench.with(|_, dum| handle.refresh(dum)).unwrap();
-    grant(&mut bench, udp, false, via("UDP", "203.0.113.7", 6666));
-    // No NAT any more.
-    bench.with(|_, dum| handle.refresh(dum)).unwrap();
-    grant(&mut bench, udp, false, via("UDP", "192.0.2.1", 5060));
-    let (_, back) = grant(&mut bench, udp, false, via("UDP", "192.0.2.1", 5060));
-    assert!(line(&back, "Contact").starts_with(&format!("{own}, ")), "{}", line(&back, "Contact"));
-    bench.nothing_sent();
-}
-
-#[test]
-fn who_is_not_behind_a_nat_or_says_where_he_is_keeps_his_contact() {
-    let with = |kind: TransportType, outbound: bool, seen: (&str, u16), edit: fn(&mut UserProfile)| {
-        let mut bench = phone(kind);
-        let mut profile = device();
-        edit(&mut profile);
-        register(&mut bench, profile);
-        grant(&mut bench, flow(kind, 7), outbound, via(kind.as_str(), seen.0, seen.1));
-        bench.sent.iter().filter(|sent| matches!(sent, Command::Send { .. })).count()
-    };
-    let keep: fn(&mut UserProfile) = |_| {};
-    let nat = ("203.0.113.7", 4444);
-    assert_eq!(with(UDP, false, nat, keep), 1);
-    assert_eq!(with(TransportType::Tcp, false, nat, keep), 1);
-    assert_eq!(with(UDP, false, ("192.0.2.1", 5060), keep), 0);
-    // A connection has a port of its own.
-    assert_eq!(with(TransportType::Tcp, false, ("192.0.2.1", 4444), keep), 0);
-    assert_eq!(with(UDP, true, nat, keep), 0);
-    assert_eq!(
-        with(UDP, false, nat, |profile| {
-            profile.set_contact_rewrite(false);
-        }),
-        0
-    );
-    let contact = |profile: &mut UserProfile| {
-        profile.set_contact(Some(Arc::new(addr("<sip:alice@192.0.2.1:5060>").into_owned())));
-    };
-    assert_eq!(with(UDP, false, nat, contact), 0);
-}
-
-#[test]
-fn the_profile_says_whether_rport_is_asked_for() {
-    let mut options = DumOptions::default();
-    options.master.user_mut().set_rport(false);
-    let mut profile = options.master.user_profile();
-    profile.set_from(Arc::new(addr("<sip:alice@example.com>").into_owned()));
-    let mut bench = Phone::with_options(App::default(), options);
-    let no_rport = |bench: &mut Phone| match bench.sent.pop_front() {
-        Some(Command::Send { options, .. }) => options.no_rport,
-        other => panic!("no request: {other:?}"),
-    };
-    register(&mut bench, profile.clone());
-    assert!(no_rport(&mut bench));
-    // One dialog has it.
-    let profile = Arc::new(profile);
-    for (rport, expected) in [(None, true), (Some(true), false)] {
-        let mut call = UserProfile::on(&profile);
-        if let Some(rport) = rport {
-            call.set_rport(rport);
-        }
-        bench.with(|_, dum| {
-            let call = Arc::new(call);
-            let invite = dum.make_request(&call, &Method::Invite, &addr("<sip:bob@example.com>"));
-            dum.send_invite(&call, invite).unwrap();
-        });
-        assert_eq!(no_rport(&mut bench), expected);
-    }
 }

@@ -103,6 +103,8 @@ pub(crate) mod flows;
 mod flows_tests;
 mod machine;
 mod nat;
+#[cfg(test)]
+mod nat_tests;
 pub(crate) mod server;
 #[cfg(test)]
 mod server_tests;
