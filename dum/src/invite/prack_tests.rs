@@ -299,18 +299,11 @@ fn an_offer_that_comes_with_a_prack_is_answered_or_refused_in_its_final_response
 /// RFC 6337 §2.2: what was answered reliably no later response brings anew.
 #[test]
 fn behind_a_reliable_answer_nothing_is_offered_before_its_prack_nor_in_the_2xx() {
-    let mut bench = Bench::with_options(Ears::default(), options());
-    bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "100rel")));
+    let (mut bench, tag, rseq) = ringing();
     let call = call(&bench);
-    bench.with(|_, dum| {
-        call.provide_answer(dum, &sdp(2000)).unwrap();
-        call.as_server().early_media(dum, 183).unwrap();
-        assert_eq!(call.provide_offer(dum, &sdp(2002)), Err(SessionError::NotNow));
-    });
-    let (_, progress) = bench.response();
-    let tag = progress.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+    assert_eq!(bench.with(|_, dum| call.provide_offer(dum, &sdp(2002))), Err(SessionError::NotNow));
     let mut prack = within(&Method::Prack, 2, &tag);
-    prack.set(h::RACK, &format!("{} 1 INVITE", progress.header(h::RSEQ).unwrap().0));
+    prack.set(h::RACK, &format!("{rseq} 1 INVITE"));
     bench.ask(2, prack);
     assert_eq!(bench.response().1.status(), Some(200));
     bench.with(|_, dum| call.as_server().accept(dum)).unwrap();
