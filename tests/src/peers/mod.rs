@@ -21,7 +21,7 @@ pub use linphone::Linphone;
 pub use postgres::{Postgres, has_postgres};
 pub use process::{Process, Unfinished};
 pub use redis::Redis;
-pub use repro::{Repro, example_binary, repro_binary, sip_binary, sipload_binary};
+pub use repro::{PATIENT, Repro, example_binary, repro_binary, sip_binary, sipload_binary};
 pub use schemathesis::{Schemathesis, schemathesis};
 pub use sipp::{CallStats, Running, Sipp, SippError};
 

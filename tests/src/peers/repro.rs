@@ -1,16 +1,23 @@
 //! Our proxy as a process of its own.
 
 use std::env;
+use std::fs;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::Process;
+use super::folder::Folder;
 
 /// How long a start may take on a machine that is busy with other tests.
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// What a configuration has where each request counts: on a machine that is busy with other things the proxy would refuse
+/// some. It is a last part: what stands behind it would belong to it.
+pub const PATIENT: &str = "\n[overload]\nmax_wait_ms = 0\n";
 
 /// A running `repro`.
 #[derive(Debug)]
@@ -81,9 +88,21 @@ fn build(package: &str, kind: &str, name: &str) -> Result<PathBuf, String> {
 impl Repro {
     /// Builds and starts `repro` with `args`, and waits until it has said where it listens.
     ///
-    /// `transports` is how many `listening on <transport> <address>` lines there will be.
+    /// `transports` is how many `listening on <transport> <address>` lines there will be. One without a
+    /// configuration, or with one that says nothing of overload, is [`PATIENT`].
     pub fn start(args: &[&str], transports: usize) -> Result<Self, String> {
-        Self::start_command(Command::new(repro_binary()?).args(args), transports)
+        let mut command = Command::new(repro_binary()?);
+        let folder = Folder::create("repro").map_err(|e| format!("a folder: {e}"))?;
+        match args.iter().skip_while(|arg| **arg != "--config").nth(1) {
+            Some(config) => be_patient(Path::new(config)),
+            None => {
+                let config = folder.path().join("repro.toml");
+                command.arg("--config").arg(&config);
+                fs::write(config, PATIENT)
+            }
+        }
+        .map_err(|e| format!("its configuration: {e}"))?;
+        Self::start_command(command.args(args), transports)
     }
 
     /// As [`Repro::start`], with a command that becomes `repro`.
@@ -111,6 +130,14 @@ impl Repro {
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
+}
+
+/// Adds [`PATIENT`] to a configuration that says nothing of overload.
+fn be_patient(config: &Path) -> io::Result<()> {
+    if fs::read_to_string(config)?.contains("[overload]") {
+        return Ok(());
+    }
+    fs::OpenOptions::new().append(true).open(config)?.write_all(PATIENT.as_bytes())
 }
 
 /// Reads `listening on udp 127.0.0.1:45123`, whatever stands before it in a log line.

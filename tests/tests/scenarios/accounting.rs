@@ -3,7 +3,7 @@
 use crate::admin::get;
 use crate::end::signal;
 use crate::phone::{Call, Phone};
-use crate::repro::{ANY_PORT, File, LIMIT, PATIENT, address, refusal};
+use crate::repro::{ANY_PORT, File, LIMIT, address, refusal};
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
@@ -40,8 +40,7 @@ impl Drop for Folder {
 
 /// A proxy that writes to a file, with an HTTP server.
 fn start(name: &str, placement: &str, file: &Path, more: &str) -> (Repro, File) {
-    let text =
-        format!("[accounting]\nfile = \"{}\"\n{more}[admin]\nlisten = \"127.0.0.1:0\"\n{PATIENT}", file.display());
+    let text = format!("[accounting]\nfile = \"{}\"\n{more}[admin]\nlisten = \"127.0.0.1:0\"\n", file.display());
     let config = File::new(&format!("accounting-{name}"), &text);
     let more = ["--config", config.name(), "--placement", placement, "--log", "info"];
     let args: Vec<&str> = ANY_PORT.iter().copied().chain(more).collect();

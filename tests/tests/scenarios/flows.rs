@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::agent::Agent;
-use crate::repro::{File, LIMIT, PATIENT, address, start};
+use crate::repro::{File, LIMIT, address, start};
 use crate::telephone::named;
 
 /// What a wire carried, and which way.
@@ -178,7 +178,7 @@ fn socket() -> UdpSocket {
 
 /// Devices are to send keep-alives every two seconds.
 fn often(name: &str) -> File {
-    File::new(name, &format!("[registrar]\nflow_timer = 2\n{PATIENT}"))
+    File::new(name, "[registrar]\nflow_timer = 2\n")
 }
 
 /// RFC 5626 §4.4.1 and §4.5: the connection is closed, and then one carries nothing more; each time another one is made, and

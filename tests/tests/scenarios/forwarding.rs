@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use stack::message::Message;
 use tests::peers::{self, Repro, Sipp};
 
-use crate::repro::{File, LIMIT, PATIENT, address, start};
+use crate::repro::{File, LIMIT, address, start};
 
 /// The largest datagram that is read.
 const DATAGRAM: usize = 65_536;
@@ -81,7 +81,7 @@ fn values(message: &Message, name: &str) -> Vec<String> {
 
 /// A proxy with this configuration; users are at 127.0.0.1.
 fn proxy(name: &str, text: &str) -> (Repro, SocketAddr) {
-    let config = File::new(name, &format!("domains = [\"127.0.0.1\"]\n{text}{PATIENT}"));
+    let config = File::new(name, &format!("domains = [\"127.0.0.1\"]\n{text}"));
     let repro = start(&["--config", config.name()]);
     let address = address(&repro, "udp");
     (repro, address)

@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tests::peers::{self, Repro, repro_binary};
+use tests::peers::{self, PATIENT, Repro, repro_binary};
 use tests::raw;
 
 use crate::phone::{Call, Phone, record_routes};
@@ -243,7 +243,7 @@ fn calls_between_two_networks() {
         Ok(net) => net,
         Err(why) => return tests::skip(&format!("no network namespaces can be made here: {why}")),
     };
-    let config = File::new("networks", OPEN);
+    let config = File::new("networks", &format!("{OPEN}{PATIENT}"));
     let alice = net.phone("alice", "A", "10.77.1.2", "10.77.1.1");
     let far = net.phone("far", "A", "198.51.100.7", "10.77.1.1");
     let [bob, carol] = ["bob", "carol"].map(|name| net.phone(name, "B", "10.77.2.2", "10.77.2.1"));

@@ -8,7 +8,7 @@ use crate::repro::LIMIT;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use tests::peers::{Process, Redis, available, repro_binary};
+use tests::peers::{PATIENT, Process, Redis, available, repro_binary};
 
 const PASSWORD: &str = "geheim";
 
@@ -53,7 +53,7 @@ impl Site {
         let [repro, keepalived] = configurations().map(at);
         // What the guide has said before: who may register and call.
         let first = format!("pin_runners = false\ntrusted_peers = [\"{}\"]\n", site.networks.here(0));
-        site.write("repro.toml", &format!("{first}{repro}\n[log]\nfilter = \"info\"\n"));
+        site.write("repro.toml", &format!("{first}{repro}\n[log]\nfilter = \"info\"\n{PATIENT}"));
         site.write("keepalived.conf", &keepalived);
         site.write("redis.password", PASSWORD);
         site.write("cluster.secret", &"0123456789abcdef".repeat(4));

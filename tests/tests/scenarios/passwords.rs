@@ -7,7 +7,7 @@ use stack::header::h;
 use stack::message::Message;
 use tests::peers::{self, CallStats, Repro, Sipp};
 
-use super::repro::{ANY_PORT, File, LIMIT, PATIENT, address};
+use super::repro::{ANY_PORT, File, LIMIT, address};
 
 /// A proxy that asks for passwords; alice's is `wonderland` and bob's `builder`.
 pub(crate) fn asking(name: &str, auth: &str, placement: &str) -> Repro {
@@ -17,7 +17,7 @@ pub(crate) fn asking(name: &str, auth: &str, placement: &str) -> Repro {
         format!("[[user]]\naor = \"{user}@example.com\"\nmd5 = \"{md5}\"\nsha256 = \"{sha256}\"\n")
     };
     let (alice, bob) = (user("alice", "wonderland"), user("bob", "builder"));
-    let text = format!("[auth]\nrequired = true\n{auth}\n[[domain]]\nname = \"example.com\"\n{alice}{bob}{PATIENT}");
+    let text = format!("[auth]\nrequired = true\n{auth}\n[[domain]]\nname = \"example.com\"\n{alice}{bob}");
     let config = File::new(name, &text);
     let more = ["--config", config.name(), "--placement", placement];
     let args: Vec<&str> = ANY_PORT.iter().chain(&more).copied().collect();

@@ -177,7 +177,7 @@ fn calls_go_on_whatever_becomes_of_the_database() {
     let callee = uas("udp:127.0.0.1:0", &[]);
     let to = address(&callee, "udp");
     // A burst on a busy machine is not what this is about.
-    let text = format!("{}[overload]\nmax_wait_ms = 0\n", place(&server, "repro"));
+    let text = place(&server, "repro");
     let mut node = Node::start("pg-load", &text);
     let (domain, contact) =
         (json!({"name": "example.com"}), json!({"aor": "gw@example.com", "contact": format!("sip:{to}")}));

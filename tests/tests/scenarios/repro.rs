@@ -20,15 +20,9 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// UDP and TCP on free ports of the loopback.
 pub(crate) const ANY_PORT: [&str; 4] = ["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"];
 
-/// What a configuration ends with where each request counts: on a machine that is busy with other things the proxy would refuse
-/// some.
-pub(crate) const PATIENT: &str = "\n[overload]\nmax_wait_ms = 0\n";
-
-/// One that refuses nothing for want of time, unless a configuration says otherwise.
+/// One that listens there.
 pub(crate) fn start(more: &[&str]) -> Repro {
-    let patient = File::new("patient", PATIENT);
-    let own = if more.contains(&"--config") { &[][..] } else { &["--config", patient.name()] };
-    let args: Vec<&str> = ANY_PORT.iter().chain(own).chain(more).copied().collect();
+    let args: Vec<&str> = ANY_PORT.iter().chain(more).copied().collect();
     Repro::start(&args, 2).expect("it starts")
 }
 

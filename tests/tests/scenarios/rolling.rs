@@ -3,11 +3,12 @@
 use crate::accounting::calls;
 use crate::end::signal;
 use crate::name_server::{Mood, NameServer};
-use crate::repro::{ANY_PORT, File, LIMIT, PATIENT, address};
+use crate::repro::{ANY_PORT, File, LIMIT, address};
 use crate::sipload::{counts, summary, uas};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
+use tests::peers::PATIENT;
 use tests::peers::{self, Repro, Sipp};
 
 /// Reads its files again and again, each time with others, while users are called.
@@ -75,7 +76,7 @@ fn an_upgrade_of_one_node_after_the_other_fails_no_call() {
     let called = address(&callee, "udp");
     let of_nodes = format!(
         "record_route_name = \"core.test.example\"\npin_runners = false\n\
-         [[static_registration]]\naor = \"bob@core.test.example\"\ncontact = \"sip:bob@{called}\"\n{PATIENT}"
+         [[static_registration]]\naor = \"bob@core.test.example\"\ncontact = \"sip:bob@{called}\"\n"
     );
     let config = File::new("rolling-nodes", &of_nodes);
     let places = [(); 2].map(|()| peers::loopback());
@@ -89,7 +90,7 @@ fn an_upgrade_of_one_node_after_the_other_fails_no_call() {
     let names = NameServer::start(Mood::Answers, &zone.each_ref().map(String::as_str));
     let of_edge = format!(
         "name_servers = [\"{}\"]\npin_runners = false\n\
-         [[static_route]]\nname = \"core\"\nuri = \"^sip:bob@\"\nrewrite = \"sip:bob@core.test.example\"\n{PATIENT}",
+         [[static_route]]\nname = \"core\"\nuri = \"^sip:bob@\"\nrewrite = \"sip:bob@core.test.example\"\n",
         names.address
     );
     let of_edge = File::new("rolling-edge", &of_edge);
