@@ -1,7 +1,7 @@
 //! What the application is told of a call.
 
 use super::{EndReason, InviteSession, InviteSessionHandler, RemoteControl, ServerInviteSession, Session};
-use super::{in_dialog, redirect, reliable};
+use super::{in_dialog, redirect, reliable, server};
 use crate::application::Application;
 use crate::dum::Dum;
 use crate::handle::Handle;
@@ -76,7 +76,10 @@ impl Callback {
             return;
         }
         match (what, msg) {
-            (What::New, Some(invite)) => handler.on_new_session(dum, call.cast(), invite),
+            (What::New, Some(invite)) => {
+                handler.on_new_session(dum, call.cast(), invite);
+                let _ = server::insist(dum, call.cast());
+            }
             (What::Provisional, Some(msg)) => handler.on_provisional(dum, call.cast(), msg),
             (What::EarlyMedia(sdp), _) => handler.on_early_media(dum, call.cast(), &sdp),
             (What::Fork(original), _) => handler.on_fork(dum, original.cast(), call.cast()),

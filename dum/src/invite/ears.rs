@@ -3,9 +3,10 @@
 use super::tests::{SDP, addr};
 use super::*;
 use crate::testing::Bench;
-use crate::{Application, DumOptions, Reliability};
+use crate::{Application, DumOptions, Reliability, UserProfile};
 use stack::header::h;
 use stack::tu::{ClientTransaction, TuEvent};
+use std::sync::Arc;
 
 #[derive(Default)]
 pub(super) struct Ears {
@@ -13,6 +14,8 @@ pub(super) struct Ears {
     pub(super) calls: Vec<Handle<InviteSession>>,
     /// What it offers as soon as it is answered, with the PRACK.
     pub(super) with_prack: Option<Sdp>,
+    /// It takes calls from who knows nothing of reliable provisional responses.
+    pub(super) lenient: bool,
 }
 
 impl Ears {
@@ -28,8 +31,13 @@ impl Application for Ears {
 }
 
 impl InviteSessionHandler for Ears {
-    fn on_new_session(&mut self, _: &mut Dum<'_>, call: Handle<ServerInviteSession>, _: &Message) {
+    fn on_new_session(&mut self, dum: &mut Dum<'_>, call: Handle<ServerInviteSession>, _: &Message) {
         self.calls.push(call.session());
+        if self.lenient {
+            let mut profile = UserProfile::on(dum.master_profile().user());
+            profile.set_reliability(Reliability::Supported);
+            call.set_profile(dum, &Arc::new(profile)).unwrap();
+        }
     }
     fn on_fork(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
         self.calls.push(fork.session());

@@ -403,3 +403,20 @@ fn a_profile_of_its_own_may_require_what_the_caller_cannot() {
         }
     }
 }
+
+/// What a call's own profile says counts, before anything is answered.
+#[test]
+fn a_profile_of_its_own_need_not_require_what_the_master_profile_does() {
+    for (lenient, status) in [(true, 180), (false, 421)] {
+        let mut options = options();
+        options.master.user_mut().set_reliability(Reliability::Required);
+        let mut bench = Bench::with_options(Ears { lenient, ..Ears::default() }, options);
+        bench.ask(1, asked(|_| {}));
+        let call = call(&bench).as_server();
+        let rings = bench.with(|_, dum| call.provisional(dum, 180));
+        assert_eq!((rings.is_ok(), bench.response().1.status()), (lenient, Some(status)));
+        let told: &[&str] = if lenient { &["offer 4000"] } else { &["Rejected"] };
+        assert_eq!(heard(&mut bench), told);
+        bench.nothing_sent();
+    }
+}

@@ -38,12 +38,6 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     };
     let profile = dum.core.master.user().clone();
     let mut call = InviteSession::new(State::Received, profile, media);
-    if reliable::wanted(&call, &msg).is_none() {
-        // RFC 3261 §21.4.16.
-        let mut response = dum.make_response(&msg, 421, None);
-        response.push_back(h::REQUIRES, "100rel");
-        return dum.respond(transaction, response);
-    }
     call.replaces = replaces;
     let tag = dum.stack.new_tag().into();
     call.asked = Some(Box::new(Asked { transaction, msg: msg.clone(), tag, staged: None }));
@@ -88,7 +82,8 @@ impl Handle<ServerInviteSession> {
         if !ready && (this.media.exchange != Exchange::Stable || this.media.local.is_none()) {
             return Err(SessionError::NoDescription);
         }
-        match reliable::admit(this, reliable::Event::Accept, (200, false)) {
+        insist(dum, self)?;
+        match reliable::admit(dum.session(self.cast())?, reliable::Event::Accept, (200, false)) {
             Some(true) => accept_now(dum, self),
             // The PRACK for what was sent before is waited for.
             Some(false) => Ok(()),
@@ -101,9 +96,9 @@ impl Handle<ServerInviteSession> {
         dum.core.sessions.get(self.cast()).ok()?.replaces
     }
 
-    /// Answers by a profile of its own: Contact, times and what else it sets. By default it is the master profile's, which
-    /// has decided already whether who knows nothing of reliable provisional responses may call
-    /// ([`Reliability::Required`](crate::Reliability)).
+    /// Answers by a profile of its own: Contact, times and what else it sets. By default it is the master profile's. Whether
+    /// the caller must know reliable provisional responses ([`Reliability::Required`](crate::Reliability)) is decided behind
+    /// [`super::InviteSessionHandler::on_new_session`], or by the first response.
     ///
     /// # Errors
     /// [`SessionError`]: a response was sent, or the call has ended; by this too, where the profile requires what the caller
@@ -116,11 +111,7 @@ impl Handle<ServerInviteSession> {
             return Err(SessionError::NotNow);
         }
         (this.profile, this.timer) = (profile.clone(), timer);
-        if reliable::wanted(this, &invite).is_none() {
-            self.reject(dum, 421, |response| response.push_back(h::REQUIRES, "100rel"))?;
-            return Err(UsageEnded.into());
-        }
-        Ok(())
+        insist(dum, self)
     }
 
     /// Refuses the call with a 3xx to 6xx, to which `edit` adds what it is to say; the call ends.
@@ -152,6 +143,20 @@ fn pending<'d>(dum: &'d mut Dum<'_>, call: Handle<ServerInviteSession>) -> Resul
         (State::Ending | State::Terminated, _) => Err(SessionError::Ended(UsageEnded)),
         _ => Err(SessionError::NotNow),
     }
+}
+
+/// Refuses a call with 421 where its profile requires reliable provisional responses and the caller knows nothing of them (RFC
+/// 3261 §21.4.16).
+///
+/// # Errors
+/// It is refused, or is answered already.
+pub(super) fn insist(dum: &mut Dum<'_>, call: Handle<ServerInviteSession>) -> Result<(), SessionError> {
+    let invite = pending(dum, call)?.msg.clone();
+    if reliable::wanted(dum.session(call.cast())?, &invite).is_some() {
+        return Ok(());
+    }
+    call.reject(dum, 421, |response| response.push_back(h::REQUIRES, "100rel"))?;
+    Err(UsageEnded.into())
 }
 
 /// Sends the 2xx, with what was provided unless a reliable provisional response has brought it.
@@ -194,6 +199,7 @@ pub(super) fn ring(
     status: u16,
     media: bool,
 ) -> Result<(), SessionError> {
+    insist(dum, call)?;
     let asked = pending(dum, call)?;
     let (staged, invite, call) = (asked.staged.clone(), asked.msg.clone(), call.cast());
     if media && staged.is_none() {
