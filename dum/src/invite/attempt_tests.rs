@@ -2,6 +2,7 @@
 
 use super::crossing_tests::of_peer;
 use super::ears::{Ears, call, calling, heard, options, port_of, respond, sdp};
+use super::tests::addr;
 use super::*;
 use crate::testing::Bench;
 use stack::header::{h, p};
@@ -162,4 +163,31 @@ fn a_fork_that_was_ended_takes_no_call() {
             assert_eq!(bench.dum.counts().sessions, 0);
         }
     }
+}
+
+/// What is no INVITE of its own makes no call, and leaves nothing.
+#[test]
+fn only_an_invite_out_of_a_dialog_makes_a_call() {
+    let (mut bench, _, sent) = calling(options(), true);
+    let counts = bench.dum.counts();
+    let twice = sent.clone();
+    let mut within = sent.clone();
+    within.set(h::TO, "<sip:bob@192.0.2.9>;tag=bob");
+    let mut untagged = sent.clone();
+    untagged.set(h::FROM, "<sip:alice@192.0.2.1>");
+    let options = bench.with(|_, dum| {
+        let profile = dum.master_profile().user().clone();
+        dum.make_request(&profile, &Method::Options, &addr("<sip:bob@192.0.2.9>"))
+    });
+    for (msg, said) in [
+        (options, "an INVITE out of a dialog is expected"),
+        (within, "an INVITE out of a dialog is expected"),
+        (untagged, "an INVITE out of a dialog is expected"),
+        (twice, "this INVITE was sent before"),
+    ] {
+        let refused = bench.with(|_, dum| dum.send_invite(&dum.master_profile().user().clone(), msg)).unwrap_err();
+        assert!(refused.to_string().starts_with(said), "{refused}");
+        bench.nothing_sent();
+    }
+    assert_eq!(bench.dum.counts(), counts);
 }

@@ -15,7 +15,7 @@ use crate::core::Core;
 use crate::dialog::Dialog;
 use crate::dialogs::{DialogEntry, DialogSet, MAX_FORKS};
 use crate::dum::Dum;
-use crate::handle::{Handle, NoRoom};
+use crate::handle::{Handle, NoRoom, NotSent};
 use crate::outcome::Outcome;
 use crate::profile::{Reliability, UserProfile};
 use crate::timers::Alarm;
@@ -87,47 +87,43 @@ impl Dum<'_> {
     /// [`super::InviteSessionHandler`].
     ///
     /// # Errors
-    /// [`NoRoom`]: nothing was sent.
+    /// [`NotSent`]: there is no room, or the message is no INVITE out of a dialog, or was sent before.
     pub fn send_invite(
         &mut self,
         profile: &Arc<UserProfile>,
         msg: Message,
-    ) -> Result<Handle<ClientInviteSession>, NoRoom> {
+    ) -> Result<Handle<ClientInviteSession>, NotSent> {
+        const UNFIT: NotSent = NotSent::Unfit("an INVITE out of a dialog is expected, as Dum::make_invite makes it");
+        if msg.method() != Some(Method::Invite) || msg.has_to_tag() {
+            return Err(UNFIT);
+        }
+        let call_id = msg.header(h::CALL_ID).map_err(|_| UNFIT)?.as_str().to_owned();
+        let tag = msg.header(h::FROM).map_err(|_| UNFIT)?.param(p::TAG).ok_or(UNFIT)?.to_owned();
+        let cseq = msg.header(h::CSEQ).map_err(|_| UNFIT)?.number;
+        if self.core.dialogs.find_set(&call_id, &tag).is_some() {
+            return Err(NotSent::Unfit("this INVITE was sent before: each call has a Call-ID of its own"));
+        }
+        if self.core.calls.is_full() || self.core.sessions.is_full() {
+            return Err(NoRoom.into());
+        }
+        let set = self.core.dialogs.open(&call_id, &tag, profile.clone(), None)?;
         let media = OfferAnswer::of_invite(Bytes::copy_from_slice(msg.body()));
         let session = self.core.sessions.insert(InviteSession::new(State::Calling, profile.clone(), media))?;
-        let result = self.begin(profile, msg, session);
-        if result.is_err() {
-            let _ = self.core.sessions.remove(session);
-        }
-        result.map(|()| session.cast())
-    }
-
-    fn begin(
-        &mut self,
-        profile: &Arc<UserProfile>,
-        msg: Message,
-        session: Handle<InviteSession>,
-    ) -> Result<(), NoRoom> {
-        let call_id = msg.header(h::CALL_ID).map_err(|_| NoRoom)?.as_str().to_owned();
-        let tag = msg.header(h::FROM).map_err(|_| NoRoom)?.param(p::TAG).unwrap_or_default().to_owned();
-        let set = self.core.dialogs.open(&call_id, &tag, profile.clone(), None)?;
         let options = self.options_by(Some(profile), SendOptions::default());
         let transaction = self.transmit(msg.clone(), options);
-        let credentials = credentials(&msg);
-        let call = Call {
+        let call = self.core.calls.insert(Call {
             transaction,
             set,
-            cseq: msg.header(h::CSEQ).map_or(1, |cseq| cseq.number),
+            cseq,
+            credentials: credentials(&msg),
             request: Some(Box::new(msg)),
-            credentials,
             sessions: SmallVec::from_iter([session]),
             redirect: None,
             repairs: 0,
             answers: 0,
             late: SmallVec::new(),
             over: SmallVec::new(),
-        };
-        let call = self.core.calls.insert(call)?;
+        })?;
         self.core.clients.insert(transaction, Usage::Call(call));
         if let Ok(set) = self.core.dialogs.set_mut(set) {
             set.creator = Some(Usage::Call(call));
@@ -136,7 +132,7 @@ impl Dum<'_> {
             this.call = Some(call);
         }
         session_timer::wait_for_answer(self, session);
-        Ok(())
+        Ok(session.cast())
     }
 }
 

@@ -171,10 +171,10 @@ impl Handle<ServerRefer> {
         self.accept(dum)?;
         let call = match dum.send_invite(profile, invite) {
             Ok(call) => call,
-            Err(error) => {
+            Err(_) => {
                 // Who does not listen need not hear of it.
                 let _ = self.notify(dum, 503);
-                return Err(error.into());
+                return Err(SessionError::NoRoom);
             }
         };
         follow(dum, call, self);
