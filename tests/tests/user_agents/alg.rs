@@ -1,9 +1,14 @@
 //! RFC 3665 §3.5: a call through a SIP ALG, which is on Alice's side: the first hop of all that she sends, a proxy that stays in
 //! the way and has the media go through it. The proxy of Bob's domain is behind it, and out of the way once the call is there.
+//! It asks for a password: where the figure begins Alice has answered that, in an INVITE with the same Call-ID. What follows
+//! it in the call has it too (RFC 3261 §22.3), which the figure does not show.
 
 use crate::world::{ALICE, BOB, MIDDLE, PROXY, World, address, at_proxy, port, sdp};
 use dum::UserProfile;
+use dum::auth::Credential;
 use dum::invite::Session;
+use serde_json::json;
+use stack::auth::{Hash, ha1};
 use stack::contents::sdp::Sdp;
 use stack::header::{HeaderValue, MaxForwards, NameAddr, h};
 use stack::message::Message;
@@ -87,8 +92,8 @@ fn whose(addr: &NameAddr<'_>) -> String {
     who(&addr.uri.sip().unwrap().host)
 }
 
-/// What the RFC shows of a message, as far as the way matters: Max-Forwards, Via, Route, Record-Route, Contact, and where media
-/// are to go.
+/// What the RFC shows of a message, as far as the way matters: Max-Forwards, Via, Route, Record-Route, Contact, for whom it has a
+/// password, and where media are to go.
 fn shown(msg: &Message) -> String {
     let hops = msg.header(h::MAX_FORWARDS).map_or_else(|_| "-".to_owned(), |MaxForwards(left)| left.to_string());
     let via: Vec<_> = msg.header(h::VIAS).map(|via| who(&via.unwrap().host)).collect();
@@ -99,21 +104,36 @@ fn shown(msg: &Message) -> String {
         let address = sdp.media().next().unwrap().connection().unwrap().address.ip().unwrap();
         format!("{address}:{}", port(&sdp))
     });
+    let credentials = msg.header(h::PROXY_AUTHORIZATIONS).map(|auth| auth.unwrap().get("realm").unwrap().into_owned());
+    let credentials: String = credentials.map(|realm| format!("for {realm}; ")).collect();
     let [via, route, record, contact] = [via, route, record, contact].map(|who| who.join(","));
-    format!("{hops} via {via}; route {route}; record-route {record}; contact {contact}; {}", media.unwrap_or_default())
+    let media = media.unwrap_or_default();
+    format!("{hops} via {via}; route {route}; record-route {record}; contact {contact}; {credentials}{media}")
 }
 
 #[test]
 fn rfc_3665_3_5_a_call_through_an_alg() {
     let mut world = World::new();
-    // Bob's proxy does not stay in the way.
-    world.add_proxy(|config| config.record_route = false);
+    // Bob's proxy does not stay in the way, and asks its users for their passwords. Bob himself it knows.
+    world.add_proxy(|config| {
+        config.record_route = false;
+        config.auth.required = true;
+        config.trusted_peers = vec![format!("{}/32", address(BOB).ip()).parse().unwrap()];
+    });
+    let digits = ha1(Hash::Sha256, "alice", "example.com", "wonderland");
+    world.provision(&[
+        ("domain", json!({"name": "example.com"})),
+        ("user", json!({"aor": "alice@example.com", "sha256": digits})),
+        ("user", json!({"aor": "bob@example.com"})),
+    ]);
     world.add_middle(TuOptions::default(), Box::new(|_| Box::new(Alg::default())));
     world.register(BOB, &at_proxy("bob"), 1.0, 1);
     world.act(ALICE, |alice, dum| {
         let mut by_alg = UserProfile::on(&alice.profile);
         let route = NameAddr::parse(&format!("<sip:{};lr>", address(MIDDLE))).unwrap().into_owned();
         by_alg.set_outbound_proxy(Some(Arc::new(route)));
+        by_alg.set_from(Arc::new(at_proxy("alice")));
+        by_alg.set_credentials([Credential::new("example.com", "alice", "wonderland")].into());
         let by_alg = Arc::new(by_alg);
         let invite = dum.make_invite(&by_alg, &at_proxy("bob"), Some(&sdp(49172)));
         alice.calls.push(dum.send_invite(&by_alg, invite).unwrap().session());
@@ -137,8 +157,8 @@ fn rfc_3665_3_5_a_call_through_an_alg() {
     let (offer, answer) = ("192.0.2.99:49172", "192.0.2.99:3456");
     let [offered, answered] = PORTS.map(|port| format!("{middle}:{port}"));
     let expected = [
-        ("F1", "a-m INVITE+", format!("70 via a; route m; record-route ; contact a; {offer}")),
-        ("F2", "m-p INVITE+", format!("69 via m,a; route ; record-route m; contact a; {offered}")),
+        ("F1", "a-m INVITE+", format!("70 via a; route m; record-route ; contact a; for example.com; {offer}")),
+        ("F2", "m-p INVITE+", format!("69 via m,a; route ; record-route m; contact a; for example.com; {offered}")),
         ("F3", "m-a 100 INVITE", "- via a; route ; record-route ; contact ; ".into()),
         ("F4", "p-b INVITE+", format!("68 via p,m,a; route ; record-route m; contact a; {offered}")),
         ("F5", "p-m 100 INVITE", "- via m,a; route ; record-route ; contact ; ".into()),
@@ -148,19 +168,22 @@ fn rfc_3665_3_5_a_call_through_an_alg() {
         ("F9", "b-p 200+ INVITE", format!("- via p,m,a; route ; record-route m; contact b; {answer}")),
         ("F10", "p-m 200+ INVITE", format!("- via m,a; route ; record-route m; contact b; {answer}")),
         ("F11", "m-a 200+ INVITE", format!("- via a; route ; record-route m; contact b; {answered}")),
-        ("F12", "a-m ACK", "70 via a; route m; record-route ; contact ; ".into()),
-        ("F13", "m-b ACK", "69 via m,a; route ; record-route ; contact ; ".into()),
-        ("F14", "a-m BYE", "70 via a; route m; record-route ; contact ; ".into()),
-        ("F15", "m-b BYE", "69 via m,a; route ; record-route ; contact ; ".into()),
+        ("F12", "a-m ACK", "70 via a; route m; record-route ; contact ; for example.com; ".into()),
+        ("F13", "m-b ACK", "69 via m,a; route ; record-route ; contact ; for example.com; ".into()),
+        ("F14", "a-m BYE", "70 via a; route m; record-route ; contact ; for example.com; ".into()),
+        ("F15", "m-b BYE", "69 via m,a; route ; record-route ; contact ; for example.com; ".into()),
         ("F16", "b-m 200 BYE", "- via m,a; route ; record-route ; contact ; ".into()),
         ("F17", "m-a 200 BYE", "- via a; route ; record-route ; contact ; ".into()),
     ];
     for (number, way, what) in &expected {
         assert_eq!(&shown(&world.message(way)), what, "{number} {way}");
     }
-    // These, each once, and no other; 180 and 200 are sent at one moment here.
-    let mut ways: Vec<_> = expected.iter().map(|(_, way, _)| *way).filter(|way| !way.contains("100")).collect();
+    // These, each once, behind what had Bob's proxy have the password; 180 and 200 are sent at one moment here.
+    let asked = ["a-m INVITE+", "m-p INVITE+", "p-m 407 INVITE", "m-p ACK", "m-a 407 INVITE", "a-m ACK"];
     let mut flow = world.flow();
+    assert_eq!(flow[..2], asked[..2]);
+    let shown = expected.iter().map(|(_, way, _)| *way).filter(|way| !way.contains("100"));
+    let mut ways: Vec<_> = asked.into_iter().chain(shown).collect();
     ways.sort();
     flow.sort();
     assert_eq!(flow, ways);

@@ -11,7 +11,7 @@
 //! | 3665 §3.2 | `proxied`, by one proxy | by two: `tests/tests/scenarios/two_nodes.rs` |
 //! | 3665 §3.3, several challenges | | `dum/src/auth/tests.rs` |
 //! | 3665 §3.4, a proxy that fails | | `tests/tests/transactions/failover.rs` |
-//! | 3665 §3.5, an ALG | `alg`, which plays it | without the password that Bob's proxy has asked for before |
+//! | 3665 §3.5, an ALG | `alg`, which plays it | |
 //! | 3665 §3.6, 3.7 | `basic`, `changes` | |
 //! | 3725 §4, flows I to IV | `third_party` | |
 //! | 5359 §2.1 to 2.3, 2.6, 2.10, 2.11, 2.15 to 2.18 | `services`, 2.1 in `changes` | 2.6 as REFER with `method=MESSAGE` |
