@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -65,11 +64,13 @@ impl Postgres {
 
     /// The server does not run as root: then it is whoever owns the files of Debian's package, else nobody.
     fn command(&self, name: &str) -> Result<Command, String> {
-        let mut command = Command::new(program(name)?);
+        let mut command = Command::new("setpriv");
         if own_user() == 0 {
             let (uid, gid) = somebody();
-            command.uid(uid).gid(gid);
+            command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".to_owned()]);
         }
+        // Whoever becomes another user is no longer told of its parent's end by what was agreed before.
+        command.args(["--pdeathsig", "KILL"]).arg(program(name)?);
         command.current_dir("/").env("LC_ALL", "C.UTF-8");
         Ok(command)
     }

@@ -1,4 +1,5 @@
-//! A child process whose output is read line by line, and which never outlives its owner.
+//! A child process whose output is read line by line, and which never outlives its owner: not the value, and not the
+//! process that has it, however that ends.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use crate::now;
 
-/// A running program. It is killed, by its own handle, when this goes out of scope.
+/// A running program. It is killed, by its own handle, when this goes out of scope, and by the kernel when the thread
+/// that has started it ends.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -27,16 +29,16 @@ pub struct Unfinished {
 impl Process {
     /// Starts `command` with its output captured and its input closed.
     pub fn start(command: &mut Command) -> io::Result<Self> {
-        Self::spawn(command.stdin(Stdio::null()))
+        Self::spawn(command, Stdio::null())
     }
 
     /// The same with an input that [`Process::write_line`] writes to.
     pub fn start_with_input(command: &mut Command) -> io::Result<Self> {
-        Self::spawn(command.stdin(Stdio::piped()))
+        Self::spawn(command, Stdio::piped())
     }
 
-    fn spawn(command: &mut Command) -> io::Result<Self> {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    fn spawn(command: &Command, input: Stdio) -> io::Result<Self> {
+        let mut child = dying_with_us(command).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let input = child.stdin.take();
         let (sender, lines) = channel();
         if let Some(stdout) = child.stdout.take() {
@@ -114,6 +116,22 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The same command by way of `setpriv`, which becomes it: a test that is killed does not leave it behind.
+fn dying_with_us(command: &Command) -> Command {
+    let mut wrapped = Command::new("setpriv");
+    wrapped.args(["--pdeathsig", "KILL"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    wrapped
 }
 
 fn forward_lines(output: impl Read + Send + 'static, sender: Sender<String>) -> io::Result<()> {

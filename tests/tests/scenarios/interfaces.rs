@@ -8,11 +8,11 @@ use std::io::{IoSliceMut, Read as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use tests::peers::{self, PATIENT, Repro, repro_binary};
 use tests::raw;
 
+use crate::networks;
 use crate::phone::{Call, Phone, record_routes};
 use crate::repro::{File, LIMIT};
 
@@ -119,7 +119,7 @@ fn what_is_sent_is_marked() {
 
 /// Network namespaces of a test, gone with it.
 pub(crate) struct Namespaces {
-    tag: String,
+    id: String,
 }
 
 /// A proxy between two others: by 10.77.1.0/24 to A, by 10.77.2.0/24 to B. A is the proxy's default route, and has an
@@ -151,15 +151,13 @@ const PLAN: &[&str] = &[
 impl Namespaces {
     /// The namespaces of a plan, or why there are none.
     pub(crate) fn new(plan: &[&str]) -> Result<Self, String> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let count = NEXT.fetch_add(1, Ordering::Relaxed);
-        let new = Namespaces { tag: format!("{}-{count}", std::process::id()) };
+        let new = Namespaces { id: networks::new_id().0 };
         plan.iter().try_for_each(|line| new.ip(line))?;
         Ok(new)
     }
 
     fn name(&self, short: &str) -> String {
-        format!("sip{}-{short}", self.tag)
+        format!("{}{short}", self.id)
     }
 
     /// Runs `ip` with these words; P, A and B are the namespaces.

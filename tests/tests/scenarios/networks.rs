@@ -1,8 +1,15 @@
 //! Networks of their own (`ip netns`) that programs can be started in, with links to this one.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::Ipv4Addr;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use rutil::{Clock as _, RealClock};
+use tests::peers::Process;
+
+use crate::repro::LIMIT;
 
 /// Networks and the links to them; all of it is gone with this.
 pub(crate) struct Networks {
@@ -19,6 +26,43 @@ fn ip(args: &[&str]) -> Result<(), String> {
     let output = Command::new("ip").args(args).output().map_err(|error| error.to_string())?;
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() { Ok(()) } else { Err(format!("ip {}: {}", args.join(" "), told.trim())) }
+}
+
+/// What the names of a test's networks and links begin with, and how many there were before: the process number is in it,
+/// so what a test that was killed has left behind is known for that, and is removed first.
+pub(crate) fn new_id() -> (String, u32) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    remove_left_behind();
+    let count = NEXT.fetch_add(1, Ordering::Relaxed);
+    (format!("st{}x{count}", std::process::id()), count)
+}
+
+/// Removes the networks and links whose process is gone. Another test may do so at the same time: what fails is no matter.
+fn remove_left_behind() {
+    for (folder, kind) in [("/run/netns", "netns"), ("/sys/class/net", "link")] {
+        let left = |name: &String| owner(name).is_some_and(|process| !runs(process));
+        for name in names(folder).into_iter().filter(left) {
+            let _ = ip(&[kind, "del", &name]);
+        }
+    }
+}
+
+/// What is in a folder.
+fn names(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// The process that has made what has this name, if a test has.
+fn owner(name: &str) -> Option<&str> {
+    let (process, _) = name.strip_prefix("st")?.split_once('x')?;
+    process.parse::<u32>().is_ok().then_some(process)
+}
+
+/// Whether there is such a process that has not ended.
+fn runs(process: &str) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    state.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
 
 impl Networks {
@@ -67,11 +111,10 @@ impl Networks {
 
     /// The networks without their links.
     fn apart(links: &[usize], switched: bool) -> Result<Self, String> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let (process, count) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let key = process.wrapping_mul(4).wrapping_add(count) % (1 << 13);
+        let (id, count) = new_id();
+        let key = std::process::id().wrapping_mul(4).wrapping_add(count) % (1 << 13);
         let base = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + key * 16;
-        let networks = Networks { id: format!("st{process}x{count}"), links: links.to_vec(), base, switched };
+        let networks = Networks { id, links: links.to_vec(), base, switched };
         for at in 0..=links.iter().copied().max().unwrap_or(0) {
             let name = networks.name(at);
             ip(&["netns", "add", &name])?;
@@ -153,4 +196,46 @@ impl Drop for Networks {
             let _ = ip(&["link", "del", &self.switch()]);
         }
     }
+}
+
+/// Set for the process that is to be killed.
+const IS_KILLED: &str = "NETWORKS_KILLED";
+
+/// A test of its own: has networks and a peer in them, says so, and waits for its end.
+#[test]
+fn the_one_that_is_killed() {
+    if std::env::var_os(IS_KILLED).is_none() {
+        return;
+    }
+    let networks = Networks::at_a_switch(1).expect("whoever started this could");
+    let mut command = networks.command(0, Path::new("sh"));
+    let mut peer = Process::start(command.args(["-c", "echo up; exec sleep infinity"])).expect("it can be run");
+    peer.wait_for(LIMIT, |line| (line == "up").then_some(())).expect("it starts");
+    println!("has {} and {}", networks.id, peer.id());
+    std::io::stdin().read_line(&mut String::new()).expect("it is killed");
+}
+
+#[test]
+fn nothing_stays_of_a_test_that_was_killed() {
+    if let Err(why) = Networks::new(&[0]) {
+        return tests::skip(&format!("no network namespaces can be made here: {why}"));
+    }
+    let mut command = Command::new(std::env::current_exe().expect("this test"));
+    command.args(["--exact", "networks::the_one_that_is_killed", "--nocapture"]).env(IS_KILLED, "1");
+    let mut test = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it can be run");
+    let mut lines = BufReader::new(test.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let said = lines.find_map(|line| Some(line.split_once("has ")?.1.to_owned())).expect("it has them");
+    let (id, peer) = said.split_once(" and ").expect("both");
+    let of_it = || ["/run/netns", "/sys/class/net"].map(names).concat().into_iter().filter(|name| name.starts_with(id));
+    assert_eq!(of_it().count(), 3, "a network, a link to it and a switch");
+    test.kill().expect("it runs");
+    test.wait().expect("it has ended");
+    let clock = RealClock::new();
+    let began = clock.now();
+    while runs(peer) {
+        assert!(clock.now().since(began) < LIMIT, "the peer outlives the test");
+        std::thread::yield_now();
+    }
+    let _next = Networks::new(&[0]).expect("as before");
+    assert_eq!(of_it().count(), 0);
 }
