@@ -1,6 +1,6 @@
 //! Three user agents whose people do anything at any time, on a network that loses, repeats and delays, some of whose calls
 //! and subscriptions a proxy forks, and with a registrar and event server that refuses, forgets and is out of reach at times.
-//! Each of them lacks something that others can do, and each call has reliable responses and a session time of its own.
+//! Some calls are sent elsewhere, where most callers follow (`redirects.rs`). Each of them lacks something that others can do, and each call has reliable responses and a session time of its own.
 //! Whatever happens, both sides agree on which calls and subscriptions there are, on what was agreed and told in them, on where
 //! the other side is found and on how calls have ended (`ends.rs`); the registrar has what its users have there; each usage
 //! ends once on each side, and nothing is left.
@@ -354,10 +354,11 @@ const FEW: Habits = Habits { calls: 0.04, forks: 0.0, things: 18 };
 const MANY: Habits = Habits { calls: 0.16, forks: 0.4, things: 30 };
 
 /// What is to be seen in any case.
-const RARE: [&str; 7] = [
+const RARE: [&str; 8] = [
     "calls agreed",
     "confirmed",
     "documents agreed",
+    "redirected",
     "refer",
     "subscriptions",
     "terminated RemoteBye",
@@ -381,7 +382,7 @@ fn whatever_happens_every_call_ends_once_and_nothing_is_left() {
 }
 
 /// What is to be seen where there are many calls.
-const RARER: [&str; 12] = [
+const RARER: [&str; 13] = [
     "answered calls ended",
     "contacts agreed",
     "fork",
@@ -391,6 +392,7 @@ const RARER: [&str; 12] = [
     "offered with PRACK",
     "registrations and publications agreed",
     "terminated OtherFork",
+    "terminated Redirected",
     "terminated Replaced",
     "unpublished",
     "unregistered",

@@ -1,4 +1,4 @@
-//! How answered calls end: what one side is told fits what the other is told.
+//! How calls end: what one side is told fits what the other is told. Of those that are answered:
 //!
 //! | one side | the other | |
 //! |---|---|---|
@@ -15,11 +15,13 @@
 //! Where the caller never had the call, because its CANCEL has crossed the 2xx or another fork was faster, it has sent the
 //! BYE at once, behind an ACK that may be without an answer: the callee is told what may follow from that within a moment,
 //! `RemoteBye`, `Gone`, `IllegalNegotiation`, `LocalBye` or `Replaced`. It cannot be the other way round.
+//!
+//! Of those that are not, `Redirected` is told of a 3xx of somebody who was called, and `Refused` of what else a response says.
 
 use crate::world::{ALICE, BOB, CAROL, World};
 use dum::invite::EndReason;
 use rutil::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 /// How a call ended on one side, where it was answered.
@@ -65,6 +67,7 @@ pub(crate) fn check(world: &mut World, seed: u64) -> usize {
             dialogs.entry((end.call_id.clone(), end.tags.clone())).or_default().push(end);
         }
     }
+    refused(world, seed);
     for ((call_id, _), ends) in &mut dialogs {
         ends.sort_by_key(|end| end.at);
         let fit = match &ends[..] {
@@ -79,4 +82,17 @@ pub(crate) fn check(world: &mut World, seed: u64) -> usize {
         assert!(fit, "seed {seed}: {ends:?}:\n{}", world.said(call_id));
     }
     dialogs.len()
+}
+
+/// Who is told that a call is sent elsewhere was told so by one who was called.
+fn refused(world: &mut World, seed: u64) {
+    let all = [ALICE, BOB, CAROL];
+    let redirected: HashSet<_> =
+        all.into_iter().flat_map(|node| world.act(node, |phone, _| phone.redirected.clone())).collect();
+    for node in all {
+        for (call_id, status) in world.act(node, |phone, _| std::mem::take(&mut phone.refused)) {
+            let said = status >= 400 || redirected.contains(&call_id);
+            assert!(said, "seed {seed}: {status}:\n{}", world.said(&call_id));
+        }
+    }
 }

@@ -34,6 +34,7 @@ mod people;
 mod phone;
 mod proxied;
 mod races;
+mod redirects;
 mod reliable;
 mod services;
 mod steps;

@@ -3,6 +3,7 @@
 
 use crate::desk::keep;
 use crate::phone::Phone;
+use crate::redirects::redirect;
 use crate::world::{NAMES, address, aor, both, directed, sdp};
 use dum::invite::{InviteSession, Session, SessionError};
 use dum::refer::ServerRefer;
@@ -53,6 +54,7 @@ pub(crate) fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, habits: H
         1 => server.early_media(dum, 183),
         2..=4 => server.accept(dum),
         5 if rng.chance(0.3) => server.reject(dum, 486, |_| {}),
+        5 if rng.chance(0.4) => redirect(phone, dum, rng, server),
         6..=8 => call.provide_answer(dum, &fitting(phone, call, rng)),
         9 => call.provide_offer(dum, &offer(rng)),
         10 => call.update(dum, &directed(3000, Direction::SendOnly)),

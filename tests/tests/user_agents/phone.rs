@@ -3,6 +3,7 @@
 use crate::desk::{Desk, Kept};
 use crate::ends::End;
 use crate::people::{self, directed_answer};
+use crate::redirects;
 use crate::world::{port, sdp};
 use dum::invite::{ClientInviteSession, EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
 use dum::out_of_dialog::{ClientOutOfDialogRequest, OutOfDialogHandler, ServerOutOfDialogRequest};
@@ -33,8 +34,12 @@ pub(crate) struct Phone {
     pub(crate) referred_in: Vec<Option<Handle<InviteSession>>>,
     /// How many it has made: the INVITEs that it has sent out of a dialog.
     pub(crate) made: usize,
-    /// Those that others have made.
-    taken: HashSet<Handle<InviteSession>>,
+    /// Those that others have made, with their Call-IDs.
+    pub(crate) taken: HashMap<Handle<InviteSession>, String>,
+    /// The Call-IDs of those that it has sent elsewhere.
+    pub(crate) redirected: HashSet<String>,
+    /// The Call-IDs of its own that were refused, and the statuses that said so.
+    pub(crate) refused: Vec<(String, u16)>,
     /// The dialogs of the calls that are answered, by Call-ID and tags, and how those ended that were.
     answered: HashMap<Handle<InviteSession>, (String, [String; 2])>,
     pub(crate) ends: Vec<End>,
@@ -90,7 +95,9 @@ impl Phone {
             refers: Vec::new(),
             referred_in: Vec::new(),
             made: 0,
-            taken: HashSet::new(),
+            taken: HashMap::new(),
+            redirected: HashSet::new(),
+            refused: Vec::new(),
             answered: HashMap::new(),
             ends: Vec::new(),
             watchers: Vec::new(),
@@ -233,21 +240,31 @@ impl InviteSessionHandler for Phone {
     fn on_new_session(&mut self, dum: &mut Dum<'_>, call: Handle<ServerInviteSession>, invite: &Message) {
         self.hear("new");
         self.calls.push(call.session());
-        self.taken.insert(call.session());
+        self.taken.insert(call.session(), invite.header(h::CALL_ID).unwrap().as_str().to_owned());
         assert!(
             !invite.exists(h::JOIN) || dum.master_profile().has_option_tag("join"),
             "who cannot be joined is not asked"
         );
-        if let Some(whims) = &mut self.whims {
-            call.set_profile(dum, &people::mood(dum, &self.profile, whims, false)).unwrap();
+        if let Some(mut whims) = self.whims.take() {
+            call.set_profile(dum, &people::mood(dum, &self.profile, &mut whims, false)).unwrap();
+            if whims.chance(0.1) {
+                redirects::redirect(self, dum, &mut whims, call).unwrap();
+            }
+            self.whims = Some(whims);
         }
     }
     fn on_provisional(&mut self, dum: &mut Dum<'_>, call: Handle<ClientInviteSession>, response: &Message) {
         self.hear(format!("provisional {}", response.status().unwrap()));
         self.may_offer_with_prack(dum, call);
     }
-    fn on_redirected(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, _: &Message) -> bool {
-        self.follows
+    fn on_redirected(&mut self, dum: &mut Dum<'_>, call: Handle<ClientInviteSession>, _: &Message) -> bool {
+        let Some(whims) = &mut self.whims else { return self.follows };
+        if whims.chance(0.05) {
+            call.session().end(dum).expect("it has not ended");
+        }
+        let follows = whims.chance(0.8);
+        self.hear("redirected");
+        follows
     }
     fn on_early_media(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, sdp: &Sdp) {
         self.hear(format!("early media {}", port(sdp)));
@@ -316,7 +333,12 @@ impl InviteSessionHandler for Phone {
         assert!(!call.is_alive(dum), "it has ended");
         self.offered.remove(&call);
         self.moved.remove(&call);
-        let callee = self.taken.remove(&call);
+        let callee = self.taken.remove(&call).is_some();
+        if let (EndReason::Redirected | EndReason::Refused, Some(msg)) = (reason, msg) {
+            let status = msg.status().expect("a response");
+            assert_eq!(reason == EndReason::Redirected, status < 400, "{status}");
+            self.refused.push((msg.header(h::CALL_ID).unwrap().as_str().to_owned(), status));
+        }
         if let Some((call_id, tags)) = self.answered.remove(&call) {
             self.ends.push(End { call_id, tags, callee, at: dum.now(), reason });
         }
