@@ -11,7 +11,7 @@
 //! then drops its dialog.
 
 use super::DialogId;
-use stack::header::{HeaderError, Method, NameAddr, Token, h};
+use stack::header::{Contact, HeaderError, HeaderValue, Method, NameAddr, Token, h};
 use stack::helper::{self, DialogInfo};
 use stack::message::Message;
 use stack::uri::Uri;
@@ -87,8 +87,8 @@ pub struct Dialog {
     /// This side's Contact, if it gave one.
     contact: Option<Box<str>>,
     remote_target: Uri<'static>,
-    /// The Contact of the request that brought the remote target, as it stood there; empty if another message did. Nearly
-    /// every request brings the same again, which then need not be read.
+    /// The Contact that brought the remote target, as it stood there; empty if none did. Nearly every request brings the same
+    /// again, which then need not be read.
     target_text: Box<str>,
     route_set: Vec<NameAddr<'static>>,
     /// The number of the last request of this side, if there was one.
@@ -128,7 +128,7 @@ impl Dialog {
             remote: printed(&response.header(h::TO)?),
             contact: contact_of(request)?.as_ref().map(printed),
             remote_target,
-            target_text: Box::default(),
+            target_text: contact_text(response),
             route_set: reversed(routes_of(response)?),
             local_cseq: Some(request.header(h::CSEQ)?.number),
             remote_cseq: None,
@@ -150,7 +150,7 @@ impl Dialog {
             remote: printed(&response.header(h::TO)?),
             contact: None,
             remote_target: contact_of(response)?.ok_or_else(|| missing_contact(response))?.uri.into_owned(),
-            target_text: Box::default(),
+            target_text: contact_text(response),
             route_set: reversed(routes_of(response)?),
             local_cseq: Some(response.header(h::CSEQ)?.number),
             remote_cseq: None,
@@ -183,7 +183,7 @@ impl Dialog {
             remote: printed(&request.header(h::FROM)?),
             contact: contact_of(response)?.as_ref().map(printed),
             remote_target,
-            target_text: Box::default(),
+            target_text: contact_text(request),
             route_set: routes_of(request)?,
             local_cseq: None,
             remote_cseq: Some(request.header(h::CSEQ)?.number),
@@ -212,7 +212,7 @@ impl Dialog {
             remote: printed(&notify.header(h::FROM)?),
             contact: contact_of(subscribe)?.as_ref().map(printed),
             remote_target: contact_of(notify)?.ok_or_else(|| missing_contact(notify))?.uri.into_owned(),
-            target_text: Box::default(),
+            target_text: contact_text(notify),
             route_set: routes_of(notify)?,
             local_cseq: Some(subscribe.header(h::CSEQ)?.number),
             remote_cseq: Some(notify.header(h::CSEQ)?.number),
@@ -245,6 +245,11 @@ impl Dialog {
     /// Where requests go, after the route set.
     pub fn remote_target(&self) -> &Uri<'static> {
         &self.remote_target
+    }
+
+    /// The peer's Contact that brought the remote target, with what it says of the peer (RFC 3840); none if the peer gave none.
+    pub fn remote_contact(&self) -> Option<NameAddr<'_>> {
+        Contact::parse(&self.target_text).ok()?.into_addr()
     }
 
     /// The proxies on the way, nearest first.
@@ -291,7 +296,7 @@ impl Dialog {
         }
         if let Some(contact) = contact {
             self.remote_target = contact.uri.into_owned();
-            self.target_text = Box::default();
+            self.target_text = contact_text(response);
         }
         Ok(())
     }
@@ -334,14 +339,15 @@ impl Dialog {
             self.target_cseq = Some(cseq.number);
         } else if let Ok(Some(contact)) = contact_of(request) {
             self.remote_target = contact.uri.into_owned();
-            self.target_text = contact_text(request).unwrap_or_default().into();
+            self.target_text = contact_text(request);
             self.target_cseq = Some(cseq.number);
         }
     }
 
     /// Whether a request has the Contact that the remote target came with.
     fn stays(&self, request: &Message) -> bool {
-        contact_text(request).is_some_and(|text| !text.is_empty() && *text == *self.target_text)
+        let text = request.header(h::CONTACTS).texts().next();
+        text.is_some_and(|text| text.is_ok_and(|text| !text.is_empty() && *text == *self.target_text))
     }
 
     /// A request in this dialog with the next CSeq number (RFC 3261 §12.2.1.1). An ACK takes no number of its own: see
@@ -417,9 +423,9 @@ fn contact_of(msg: &Message) -> Result<Option<NameAddr<'_>>, DialogError> {
     contact?.into_addr().map(Some).ok_or(DialogError::Contact)
 }
 
-/// The first Contact as it stands.
-fn contact_text(msg: &Message) -> Option<&str> {
-    msg.header(h::CONTACTS).texts().next()?.ok()
+/// The first Contact as it stands; empty if there is none.
+fn contact_text(msg: &Message) -> Box<str> {
+    msg.header(h::CONTACTS).texts().next().and_then(Result::ok).unwrap_or_default().into()
 }
 
 fn printed(value: &NameAddr<'_>) -> Box<str> {

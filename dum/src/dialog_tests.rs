@@ -71,6 +71,29 @@ fn both_sides_know_the_same_dialog() {
     assert!(!uac.is_secure() && !uas.is_secure());
 }
 
+/// RFC 3840: Contact has parameters that say what somebody is.
+#[test]
+fn what_the_other_side_says_of_itself_is_in_its_contact() {
+    let invite = invite();
+    let received = routed(&invite);
+    let contact = |dialog: &Dialog| dialog.remote_contact().map(|contact| contact.to_string());
+    let mut uac = Dialog::uac(&invite, &answer(&received, 180, None)).unwrap();
+    assert_eq!(contact(&uac), None);
+    let ok = answer(&received, 200, Some("<sip:bob@192.0.2.9>;isfocus"));
+    uac.receive_response(&ok).unwrap();
+    let mut uas = Dialog::uas(&received, &ok).unwrap();
+    assert_eq!(contact(&uac).as_deref(), Some("<sip:bob@192.0.2.9>;isfocus"));
+    assert_eq!(contact(&uas).as_deref(), Some("<sip:alice@192.0.2.1>"));
+    let mut update = uac.make_request(&Method::Update);
+    update.remove(h::CONTACTS);
+    update.push_back(h::CONTACTS, "<sip:alice@192.0.2.1>;isfocus");
+    let update = wire(&update);
+    uas.receive_request(&update).unwrap();
+    assert!(!uas.remote_contact().unwrap().param(p::ISFOCUS), "it is not accepted");
+    uas.refresh_target(&update);
+    assert!(uas.remote_contact().unwrap().param(p::ISFOCUS));
+}
+
 #[test]
 fn requests_of_each_side_are_in_the_dialog_of_the_other() {
     let (invite, mut uac, mut uas) = call();

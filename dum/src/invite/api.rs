@@ -218,6 +218,13 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         Ok(())
     }
 
+    /// Where the peer is found: its Contact, with what it says there of itself (RFC 3840). A conference has `isfocus`, and can be
+    /// subscribed to at this address (RFC 4579 §4). What a change brings counts as soon as that is answered.
+    fn remote_contact<'d>(self, dum: &'d Dum<'_>) -> Option<NameAddr<'d>> {
+        let dialog = super::dialog_of(dum, self.into())?;
+        dum.core.dialogs.get(dialog).ok()?.dialog.remote_contact()
+    }
+
     /// Sends INFO in the call (RFC 6086); [`super::InviteSessionHandler::on_request_answered`] tells the answer.
     ///
     /// # Errors

@@ -29,6 +29,7 @@ params! {
     EXPIRES "expires" Integer "`expires` of Contact and Subscription-State, seconds.";
     Q "q" Quality "`q` of Contact and the Accept headers.";
     INSTANCE "+sip.instance" Quoted "`+sip.instance` of Contact (RFC 5626).";
+    ISFOCUS "isfocus" Flag "`isfocus` of Contact: it is a conference (RFC 3840).";
     REG_ID "reg-id" Integer "`reg-id` of Contact (RFC 5626).";
     PUB_GRUU "pub-gruu" Quoted "`pub-gruu` of Contact (RFC 5627).";
     TEMP_GRUU "temp-gruu" Quoted "`temp-gruu` of Contact (RFC 5627).";

@@ -17,8 +17,8 @@
 //! | 5359 §2.1 to 2.3, 2.6, 2.10, 2.11, 2.15 to 2.18 | `services`, 2.1 in `changes` | 2.6 as REFER with `method=MESSAGE` |
 //! | 5359 §2.4, 2.5, transfers | `transfer_flows` | with others' telephones: `tests/tests/scenarios/linphone.rs`, `baresip.rs` |
 //! | 5359 §2.7 to 2.9, 2.12 to 2.14 | `proxied` | |
-//! | 5589 §6 to 8 | `transfer_flows` | what else goes wrong: `transfer` |
-//! | 5589 §9 to 11 | | not: an ad hoc conference is 5359 §2.10 here, and there are no gateways in this project |
+//! | 5589 §6 to 8 | `transfer_flows` | what else goes wrong: `transfer`; figure 13 not |
+//! | 5589 §9 to 11 | `transfer_parties`, 11.2 in `transfer_flows` | |
 //! | 3262, 3311; 6337, patterns 1 to 6 | `basic`, `reliable` | refusals of PRACK: `dum/src/invite/prack_tests.rs` |
 //! | 3515, REFER out of a call | `services`, 2.15 and 2.18 | `dum/src/refer/tests.rs` |
 //! | 3891, Replaces | `transfer`, `services` | |
@@ -42,4 +42,5 @@ mod third_party;
 mod timers;
 mod transfer;
 mod transfer_flows;
+mod transfer_parties;
 mod world;

@@ -16,7 +16,7 @@ use dum::subscription::{
 };
 use dum::{Application, Dum, Handle, Outcome, UserProfile};
 use rutil::Rng;
-use stack::contents::event::{DialogInfo, EventDocument};
+use stack::contents::event::{ConferenceInfo, DialogInfo, EventDocument};
 use stack::contents::sdp::{Direction, Sdp};
 use stack::header::{Method, h, p};
 use stack::message::Message;
@@ -201,7 +201,11 @@ impl ClientSubscriptionHandler for Phone {
         self.on_update_active(dum, subscription, notify);
     }
     fn on_update_active(&mut self, _: &mut Dum<'_>, subscription: Handle<ClientSubscription>, notify: &Message) {
-        let info = DialogInfo::parse(&notify.body_bytes()).expect("its calls");
+        let Ok(info) = DialogInfo::parse(&notify.body_bytes()) else {
+            let conference = ConferenceInfo::parse(&notify.body_bytes()).expect("its calls, or a conference");
+            let states = conference.users.iter().filter_map(|user| Some(user.endpoints.first()?.status?.as_str()));
+            return self.hear(format!("told {}", states.collect::<Vec<_>>().join(" ")));
+        };
         self.watching.subscriptions.insert(subscription, (info.entity.clone(), info.version));
         let states = info.dialogs.iter().map(|dialog| dialog.state.as_str());
         self.hear(format!("told {}", states.collect::<Vec<_>>().join(" ")));

@@ -12,7 +12,9 @@ pub(crate) fn able() -> World {
         let master = &mut options.master;
         master.add_transfer().add_option_tag("join").add_method(Method::Message);
         master.add_mime_type(Method::Message, MediaType::new("text", "plain"));
-        master.add_package(EventPackage::new("dialog").with_type(MediaType::new("application", "dialog-info+xml")));
+        for (package, document) in [("dialog", "dialog-info+xml"), ("conference", "conference-info+xml")] {
+            master.add_package(EventPackage::new(package).with_type(MediaType::new("application", document)));
+        }
     })
 }
 

@@ -8,22 +8,23 @@ use stack::contents::sdp::Direction::{RecvOnly, SendRecv};
 use stack::header::{CallId, DialogRef, Method, h, p};
 use stack::uri::Uri;
 
-const CALL: [&str; 4] = ["a-b INVITE+", "b-a 180 INVITE", "b-a 200+ INVITE", "a-b ACK"];
+pub(crate) const CALL: [&str; 4] = ["a-b INVITE+", "b-a 180 INVITE", "b-a 200+ INVITE", "a-b ACK"];
 /// Bob holds Alice, or takes her back.
-const HOLD: [&str; 3] = ["b-a INVITE+", "a-b 200+ INVITE", "b-a ACK"];
+pub(crate) const HOLD: [&str; 3] = ["b-a INVITE+", "a-b 200+ INVITE", "b-a ACK"];
 /// Bob sends Alice to Carol, and she sets out.
-const REFERRED: [&str; 5] = ["b-a REFER", "a-b 202 REFER", "a-b NOTIFY+", "a-c INVITE+", "b-a 200 NOTIFY"];
+pub(crate) const REFERRED: [&str; 5] = ["b-a REFER", "a-b 202 REFER", "a-b NOTIFY+", "a-c INVITE+", "b-a 200 NOTIFY"];
 /// Carol rings, and Bob is told.
-const RINGS: [&str; 3] = ["c-a 180 INVITE", "a-b NOTIFY+", "b-a 200 NOTIFY"];
+pub(crate) const RINGS: [&str; 3] = ["c-a 180 INVITE", "a-b NOTIFY+", "b-a 200 NOTIFY"];
 /// Carol answers, and Bob is told, for the last time.
-const TAKEN: [&str; 4] = ["c-a 200+ INVITE", "a-c ACK", "a-b NOTIFY+", "b-a 200 NOTIFY"];
-const BYE: [&str; 2] = ["b-a BYE", "a-b 200 BYE"];
+pub(crate) const TAKEN: [&str; 4] = ["c-a 200+ INVITE", "a-c ACK", "a-b NOTIFY+", "b-a 200 NOTIFY"];
+pub(crate) const BYE: [&str; 2] = ["b-a BYE", "a-b 200 BYE"];
 /// Bob asks Carol first, and holds her.
 const CONSULTED: [&str; 7] =
     ["b-c INVITE+", "c-b 180 INVITE", "c-b 200+ INVITE", "b-c ACK", "b-c INVITE+", "c-b 200+ INVITE", "b-c ACK"];
 
 /// Alice takes Bob's place in his call with Carol.
-const TAKEN_OVER: [&str; 6] = ["c-a 200+ INVITE", "c-b BYE", "a-c ACK", "b-c 200 BYE", "a-b NOTIFY+", "b-a 200 NOTIFY"];
+pub(crate) const TAKEN_OVER: [&str; 6] =
+    ["c-a 200+ INVITE", "c-b BYE", "a-c ACK", "b-c 200 BYE", "a-b NOTIFY+", "b-a 200 NOTIFY"];
 /// Carol takes Bob's place in his call with Alice, and Bob leaves her.
 const PROTECTED: [&str; 13] = [
     "b-c REFER",
@@ -51,18 +52,18 @@ fn called() -> World {
 }
 
 /// Alice has called Bob, and he holds her.
-fn held() -> World {
+pub(crate) fn held() -> World {
     let mut world = called();
     hold(&mut world);
     world
 }
 
-fn hold(world: &mut World) {
+pub(crate) fn hold(world: &mut World) {
     world.act(BOB, |bob, dum| bob.calls[0].hold(dum)).unwrap();
     answer(world, ALICE, RecvOnly);
 }
 
-fn resume(world: &mut World) {
+pub(crate) fn resume(world: &mut World) {
     world.act(BOB, |bob, dum| bob.calls[0].resume(dum)).unwrap();
     answer(world, ALICE, SendRecv);
 }
@@ -85,23 +86,23 @@ fn refer(world: &mut World) {
 }
 
 /// One of Bob's calls ends.
-fn hang_up(world: &mut World, call: usize) {
+pub(crate) fn hang_up(world: &mut World, call: usize) {
     world.act(BOB, move |bob, dum| bob.calls[call].end(dum)).unwrap();
     world.run(50);
 }
 
 /// The last that Bob has heard.
-fn told(world: &mut World, last: usize) -> Vec<String> {
+pub(crate) fn told(world: &mut World, last: usize) -> Vec<String> {
     let heard = world.heard(BOB);
     heard[heard.len().saturating_sub(last)..].to_vec()
 }
 
-fn is_flow(world: &mut World, parts: &[&[&str]]) {
+pub(crate) fn is_flow(world: &mut World, parts: &[&[&str]]) {
     assert_eq!(world.flow(), parts.concat());
 }
 
 /// The same where something is sent by several at one moment.
-fn is_flow_at_once(world: &mut World, parts: &[&[&str]]) {
+pub(crate) fn is_flow_at_once(world: &mut World, parts: &[&[&str]]) {
     let expected = parts.concat().into_iter().map(str::to_owned).collect();
     assert_eq!(sorted(world.flow()), sorted(expected));
 }
@@ -144,7 +145,7 @@ fn rfc_5359_2_5_transfer_attended() {
 }
 
 /// Alice takes Bob's place in his call with Carol, and he leaves.
-fn replace(world: &mut World) {
+pub(crate) fn replace(world: &mut World) {
     world.act(BOB, |bob, dum| bob.calls[0].refer_to_call(dum, bob.calls[1]).map(drop)).unwrap();
     world.run(50);
     follow(world, ALICE);
@@ -361,20 +362,62 @@ fn rfc_5589_7_5_attended_transfer_when_the_contact_uri_may_not_lead_to_one_user_
     all_end(world);
 }
 
-/// Bob does not wait until Carol answers: he gives that call up and sends Alice there.
+/// Bob hangs up while Carol rings, and his telephone goes on for him: it waits for her, and sends Alice there as soon as she
+/// has answered. This is the way that is recommended (figure 11).
 #[test]
 fn rfc_5589_7_6_semi_attended_transfer() {
     let mut world = held();
     world.call(BOB, CAROL, Some(2000));
     world.run(50);
     ring(&mut world);
-    hang_up(&mut world, 1);
+    take(&mut world, CAROL);
+    replace(&mut world);
+    let answered = ["b-c INVITE+", "c-b 180 INVITE", "c-b 200+ INVITE", "b-c ACK"];
+    is_flow_at_once(&mut world, &[&CALL, &HOLD, &answered, &REFERRED, &TAKEN_OVER, &BYE]);
+    all_end(world);
+}
+
+/// He gives that call up at once, and sends Alice there when he knows that it has come to nothing (figure 12). Figure
+/// 13 cannot come about: a call that is given up here ends, also if it is answered just then.
+#[test]
+fn rfc_5589_7_6_semi_attended_transfer_as_an_unattended_one() {
+    let mut world = given_up();
     refer(&mut world);
     follow(&mut world, ALICE);
     comes_about(&mut world);
-    let given_up = ["b-c INVITE+", "c-b 180 INVITE", "b-c CANCEL", "c-b 200 CANCEL", "c-b 487 INVITE", "b-c ACK"];
-    is_flow(&mut world, &[&CALL, &HOLD, &given_up, &REFERRED, &RINGS, &TAKEN, &BYE]);
+    is_flow(&mut world, &[&CALL, &HOLD, &GIVEN_UP, &REFERRED, &RINGS, &TAKEN, &BYE]);
     all_end(world);
+}
+
+/// Carol is a gateway: who is behind it lifts the receiver just after Bob has given the call up, and then Alice finds the
+/// line busy. Bob takes her back. What is recommended against it is figure 11.
+#[test]
+fn rfc_5589_11_2_consultative_turned_blind_gateway_glare() {
+    let mut world = given_up();
+    refer(&mut world);
+    follow(&mut world, ALICE);
+    world.act(CAROL, |carol, dum| carol.incoming().reject(dum, 486, |_| {})).unwrap();
+    world.run(50);
+    assert_eq!(told(&mut world, 4), ["refer accepted", "refer 100", "refer 486", "refer ended Some(486)"]);
+    resume(&mut world);
+    assert!(world.act(ALICE, |alice, dum| alice.calls[0].is_connected(dum) && !alice.calls[0].is_held(dum)));
+    let busy = ["c-a 486 INVITE", "a-c ACK", "a-b NOTIFY+", "b-a 200 NOTIFY"];
+    is_flow(&mut world, &[&CALL, &HOLD, &GIVEN_UP, &REFERRED, &busy, &HOLD]);
+    all_end(world);
+}
+
+const GIVEN_UP: [&str; 6] =
+    ["b-c INVITE+", "c-b 180 INVITE", "b-c CANCEL", "c-b 200 CANCEL", "c-b 487 INVITE", "b-c ACK"];
+
+/// Bob holds Alice and calls Carol, but does not wait until she answers.
+fn given_up() -> World {
+    let mut world = held();
+    world.call(BOB, CAROL, Some(2000));
+    world.run(50);
+    ring(&mut world);
+    hang_up(&mut world, 1);
+    assert_eq!(told(&mut world, 1), ["terminated LocalCancel"]);
+    world
 }
 
 /// Carol does not know Replaces: Alice's INVITE, which requires it, is refused, and Bob sends her there without.
