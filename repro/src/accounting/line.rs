@@ -5,6 +5,7 @@ use super::sessions::{Ended, Session, Sessions};
 use crate::location::{Binding, By};
 use rutil::Time;
 use serde::Serialize;
+use smallvec::{SmallVec, smallvec};
 use stack::contents::event::reg_info::Event as RegistrationEvent;
 use stack::header::Date;
 use stack::transport::Flow;
@@ -209,19 +210,12 @@ impl Lines {
 
     fn ended(&mut self, bye: &Bye, code: u16, epoch: Duration, text: &mut Vec<u8>) -> serde_json::Result<()> {
         let ended = self.sessions.end(bye);
-        let mut line = match &ended {
+        let lines: SmallVec<[Line<'_>; 1]> = match &ended {
             Ended::Again => return Ok(()),
-            Ended::Session(session, by_caller) => {
-                let Session { call, to_tag, answered, destination } = &**session;
-                let mut line = of_call("session_ended", call, destination.as_ref(), (bye.at, epoch));
-                line.parties = Some(parties(call, to_tag));
-                line.answered_at = Some(timestamp(*answered, epoch));
-                line.setup_ms = Some(millis(answered.since(call.at)));
-                line.duration_ms = Some(millis(bye.at.since(*answered)));
-                line.hung_up = Some(if *by_caller { "caller" } else { "callee" });
-                line
+            Ended::Sessions(sessions, by_caller) => {
+                sessions.iter().map(|session| of_end(session, *by_caller, (bye.at, epoch))).collect()
             }
-            Ended::Unknown => Line {
+            Ended::Unknown => smallvec![Line {
                 event: "session_ended",
                 time: timestamp(bye.at, epoch),
                 call_id: Some(&bye.call_id),
@@ -233,11 +227,30 @@ impl Lines {
                 }),
                 hung_up: Some("from"),
                 ..Line::default()
-            },
+            }],
         };
-        line.code = Some(code);
-        line.reason = bye.reason.as_deref().map(shown);
-        serde_json::to_writer(text, &line)
+        for (number, mut line) in lines.into_iter().enumerate() {
+            if number > 0 {
+                text.push(b'\n');
+            }
+            line.code = Some(code);
+            line.reason = bye.reason.as_deref().map(shown);
+            serde_json::to_writer(&mut *text, &line)?;
+        }
+        Ok(())
+    }
+}
+
+/// The end of a session that stood.
+fn of_end(session: &Session, by_caller: bool, (at, epoch): (Time, Duration)) -> Line<'_> {
+    let Session { call, to_tag, answered, destination } = session;
+    Line {
+        parties: Some(parties(call, to_tag)),
+        answered_at: Some(timestamp(*answered, epoch)),
+        setup_ms: Some(millis(answered.since(call.at))),
+        duration_ms: Some(millis(at.since(*answered))),
+        hung_up: Some(if by_caller { "caller" } else { "callee" }),
+        ..of_call("session_ended", call, destination.as_ref(), (at, epoch))
     }
 }
 

@@ -2,11 +2,15 @@
 //!
 //! It is the only place that knows of calls that stand, and nothing but a line depends on it: the proxies keep nothing of
 //! them. Bounded: beyond [`MOST_SESSIONS`], or [`MOST_OCTETS`] of what they say, the oldest are forgotten.
+//!
+//! A call whose INVITE passes twice (a spiral, RFC 5393 §3) is one dialog and two sessions: each pass has a source and a target
+//! of its own, and whoever bills needs both. A BYE ends all of them, whether it passes as often or not.
 
 use super::event::{Bye, Call, Destination};
 use hashlink::LinkedHashMap;
 use rutil::hash::Keyed;
 use rutil::{Rng, Time};
+use smallvec::SmallVec;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,11 +37,14 @@ pub(super) struct Session {
     pub(super) destination: Option<Destination>,
 }
 
+/// The sessions of a dialog, in the order in which they were answered.
+type Dialog = SmallVec<[Session; 1]>;
+
 /// What a BYE ends.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// One that stood, and whether its caller has sent the BYE.
-    Session(Box<Session>, bool),
+    /// Those that stood, and whether their caller has sent the BYE.
+    Sessions(Box<Dialog>, bool),
     /// One that has ended a moment ago.
     Again,
     /// One that nothing is known of.
@@ -46,9 +53,10 @@ pub(super) enum Ended {
 
 /// Those that stand, the oldest first, by Call-ID and the tags of caller and callee.
 pub(super) struct Sessions {
-    by_dialog: LinkedHashMap<Box<str>, Session, Keyed>,
+    by_dialog: LinkedHashMap<Box<str>, Dialog, Keyed>,
     /// When those have ended that ended last, by the hash of their names.
     over: LinkedHashMap<u64, Time, Keyed>,
+    count: usize,
     octets: usize,
     most: usize,
     most_octets: usize,
@@ -75,20 +83,33 @@ impl Sessions {
     pub(super) fn new(rng: &mut Rng) -> Self {
         let hasher = Keyed::new(rng);
         let (by_dialog, over) = (LinkedHashMap::with_hasher(hasher.clone()), LinkedHashMap::with_hasher(hasher));
-        Sessions { by_dialog, over, octets: 0, most: MOST_SESSIONS, most_octets: MOST_OCTETS }
+        Sessions { by_dialog, over, count: 0, octets: 0, most: MOST_SESSIONS, most_octets: MOST_OCTETS }
     }
 
     pub(super) fn begin(&mut self, session: Session) {
         let key = key(&session.call.call_id, &session.call.from_tag, &session.to_tag);
+        self.count += 1;
         self.octets += session.octets();
-        self.octets -= self.by_dialog.insert(key, session).map_or(0, |old| old.octets());
-        while self.by_dialog.len() > self.most || self.octets > self.most_octets {
+        let mut dialog = self.by_dialog.remove(&key).unwrap_or_default();
+        // Two branches of one INVITE that lead to the same callee are one session.
+        if let Some(again) = dialog.iter().position(|old| Arc::ptr_eq(&old.call, &session.call)) {
+            self.forget(&[dialog.remove(again)]);
+        }
+        dialog.push(session);
+        self.by_dialog.insert(key, dialog);
+        while self.count > self.most || self.octets > self.most_octets {
             let Some((_, oldest)) = self.by_dialog.pop_front() else { return };
-            self.octets -= oldest.octets();
+            self.forget(&oldest);
         }
     }
 
-    /// The session that a BYE ends.
+    /// These are no longer there.
+    fn forget(&mut self, sessions: &[Session]) {
+        self.count -= sessions.len();
+        self.octets -= sessions.iter().map(Session::octets).sum::<usize>();
+    }
+
+    /// What a BYE ends.
     pub(super) fn end(&mut self, bye: &Bye) -> Ended {
         let keys = [(&bye.from_tag, &bye.to_tag), (&bye.to_tag, &bye.from_tag)];
         let keys = keys.map(|(caller, callee)| key(&bye.call_id, caller, callee));
@@ -97,10 +118,10 @@ impl Sessions {
         }
         let hashes = [0, 1].map(|side: usize| self.by_dialog.hasher().hash_one(&keys[side]));
         for ((key, hash), by_caller) in keys.iter().zip(hashes).zip([true, false]) {
-            if let Some(session) = self.by_dialog.remove(key) {
-                self.octets -= session.octets();
+            if let Some(dialog) = self.by_dialog.remove(key) {
+                self.forget(&dialog);
                 self.over.insert(hash, bye.at);
-                return Ended::Session(Box::new(session), by_caller);
+                return Ended::Sessions(Box::new(dialog), by_caller);
             }
         }
         if hashes.iter().any(|hash| self.over.contains_key(hash)) {
@@ -111,7 +132,7 @@ impl Sessions {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_dialog.len()
+        self.count
     }
 }
 
@@ -130,7 +151,7 @@ mod tests {
 
     /// Whether its caller has sent the BYE that ends it; none when it ends nothing.
     fn by_caller(ended: &Ended) -> Option<bool> {
-        if let Ended::Session(_, by_caller) = ended { Some(*by_caller) } else { None }
+        if let Ended::Sessions(_, by_caller) = ended { Some(*by_caller) } else { None }
     }
 
     #[test]
@@ -160,6 +181,19 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_passes_twice_is_two_sessions_and_a_callee_of_two_branches_is_one() {
+        let mut sessions = Sessions::new(&mut Rng::from_seed(1));
+        let [first, second] = [(); 2].map(|()| session("1"));
+        let again = Session { call: first.call.clone(), answered: Time::from_millis(1), ..session("1") };
+        [second, first, again].into_iter().for_each(|session| sessions.begin(session));
+        assert_eq!(sessions.len(), 2);
+        let Ended::Sessions(ended, true) = sessions.end(&bye("1", "a", "b")) else { panic!("they stood") };
+        assert_eq!(ended.iter().map(|session| session.answered).collect::<Vec<_>>(), [0, 1].map(Time::from_millis));
+        assert!(matches!(sessions.end(&bye("1", "a", "b")), Ended::Again), "it passes twice as well");
+        assert_eq!((sessions.len(), sessions.octets), (0, 0));
+    }
+
+    #[test]
     fn the_oldest_is_forgotten() {
         let mut sessions = Sessions { most: 2, ..Sessions::new(&mut Rng::from_seed(1)) };
         ["1", "2", "3"].into_iter().for_each(|call_id| sessions.begin(session(call_id)));
@@ -178,9 +212,9 @@ mod tests {
             let (to_tag, answered) = ("b".into(), Time::ZERO);
             sessions.begin(Session { call: Arc::new(call), to_tag, answered, destination: None });
         };
-        // The second says the same dialog again; the large one takes the place of several.
+        // The second has passed once more; the large one takes the place of several.
         [1, 1, 2, 3, 4].into_iter().for_each(|id| begin(&mut sessions, id, 1_000));
-        assert_eq!(sessions.len(), 4);
+        assert_eq!(sessions.len(), 5);
         begin(&mut sessions, 5, 7_000);
         let ended = ["3", "4", "5"].map(|call_id| by_caller(&sessions.end(&bye(call_id, "a", "b"))));
         assert_eq!(ended, [None, Some(true), Some(true)]);

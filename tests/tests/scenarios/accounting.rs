@@ -134,6 +134,52 @@ fn each_call_is_told_once_when_it_is_answered_and_once_when_it_ends() {
     }
 }
 
+/// Carol's contact is an address of the proxy: what is for her passes it twice, and so does the BYE, whoever sends it.
+#[test]
+fn a_call_that_passes_twice_is_told_twice_with_both_ends() {
+    let folder = Folder::new("spiral");
+    let (repro, _config) = start("spiral", "inline", &folder.0.join("a.jsonl"), "registrations = false\n");
+    let proxy = address(&repro, "udp");
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| Phone::new(name, proxy));
+    let elsewhere = String::from_utf8(carol.register(1, 600)).expect("it is UTF-8");
+    let elsewhere = elsewhere.replace(&carol.uri(), &format!("sip:bob@{proxy}"));
+    for (phone, register) in [(&bob, bob.register(1, 600)), (&carol, elsewhere.into_bytes())] {
+        phone.send(&register);
+        phone.hear("SIP/2.0 200 ");
+    }
+    for (id, hung_up) in [("one", "caller"), ("two", "callee")] {
+        let mut call = Call::ring_at(&alice, &bob, &format!("sip:carol@{proxy}"), id);
+        call.pick_up();
+        call.acknowledge();
+        let (from, to, bye) = match hung_up {
+            "caller" => (&alice, &bob, call.by_caller("BYE", 2)),
+            _ => (&bob, &alice, call.by_called("BYE", 2)),
+        };
+        from.send(&bye);
+        to.answer(&to.hear("BYE "), 200);
+        from.hear("SIP/2.0 200 ");
+    }
+    end(repro);
+    let lines = folder.lines();
+    for (id, hung_up) in [("one", "caller"), ("two", "callee")] {
+        let of_call = |event: &str| {
+            let of_call = lines.iter().filter(|line| line["call_id"] == id && line["event"] == event);
+            of_call.map(|line| [&line["request_uri"], &line["target"]].map(|uri| uri.to_string())).collect::<Vec<_>>()
+        };
+        let quoted = |uri: String| format!("\"{uri}\"");
+        let [own, carol] = ["bob", "carol"].map(|user| quoted(format!("sip:{user}@{proxy}")));
+        // The answer passes the inner one first.
+        let both = [[own.clone(), quoted(bob.uri())], [carol, own]];
+        assert_eq!([of_call("session_established"), of_call("session_ended")], [both.to_vec(), both.to_vec()], "{id}");
+        assert!(
+            lines.iter().all(|line| line["call_id"] != id
+                || line["event"] == "session_established"
+                || line["hung_up"] == hung_up)
+        );
+    }
+    assert_eq!(lines.len(), 8, "{lines:?}");
+}
+
 /// Files that are full are followed by others, and one is renamed by somebody else who sends SIGHUP: no line is lost.
 #[test]
 fn no_line_is_lost_when_files_are_rotated_under_load() {
