@@ -253,7 +253,7 @@ fn carries_contact(method: &Method<'_>) -> bool {
 }
 
 /// A Request-URI: without headers and without `method` (RFC 3261 §19.1.1, table 1).
-fn request_uri<'a, 'u>(uri: &'a Uri<'u>) -> Cow<'a, Uri<'u>> {
+pub fn request_uri<'a, 'u>(uri: &'a Uri<'u>) -> Cow<'a, Uri<'u>> {
     // Nearly always there is neither.
     if uri.sip().is_none_or(|sip| sip.headers.is_empty() && !sip.params.contains("method")) {
         return Cow::Borrowed(uri);

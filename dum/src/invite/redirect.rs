@@ -8,6 +8,7 @@ use super::session::InviteSession;
 use crate::dum::Dum;
 use crate::handle::Handle;
 use stack::header::{Contact, QValue, h, p};
+use stack::helper;
 use stack::message::Message;
 use stack::uri::Uri;
 use std::sync::Arc;
@@ -15,12 +16,33 @@ use std::sync::Arc;
 /// Targets of a call, those that were tried included.
 const MAX_TARGETS: usize = 16;
 
+/// Headers of a target's URI that are looked at.
+const MAX_HEADERS: usize = 16;
+
 /// Where a call may still go.
 #[derive(Default)]
 pub(super) struct Redirect {
     /// Best last.
     targets: Vec<(QValue, Uri<'static>)>,
     tried: Vec<Uri<'static>>,
+    /// What the headers of the last target's URI have overwritten: names with the values before.
+    overwritten: Vec<(String, Vec<String>)>,
+}
+
+/// Headers that a URI does not set, with their compact forms: those that are the request's own, and what RFC 3261 §19.1.5 warns
+/// of.
+#[rustfmt::skip]
+const NOT_FROM_URI: [&str; 38] = [
+    "from", "f", "to", "t", "call-id", "i", "cseq", "via", "v", "max-forwards", "record-route", "route", "contact", "m",
+    "accept", "accept-encoding", "accept-language", "allow", "allow-events", "u", "organization", "supported", "k",
+    "user-agent", "require", "proxy-require", "authorization", "proxy-authorization", "content-disposition",
+    "content-encoding", "e", "content-language", "content-length", "l", "content-type", "c", "session-expires", "x",
+];
+
+/// The same, and the pseudo header of the body.
+fn may_set(name: &str) -> bool {
+    let others = ["min-se", "date", "mime-version", "timestamp", "body"];
+    !NOT_FROM_URI.iter().chain(&others).any(|own| own.eq_ignore_ascii_case(name))
 }
 
 impl Redirect {
@@ -37,6 +59,28 @@ impl Redirect {
             // Equal ones keep their order.
             let at = self.targets.partition_point(|(known, _)| *known < q);
             self.targets.insert(at, (q, contact.uri.into_owned()));
+        }
+    }
+
+    /// Makes the INVITE one for this target: its URI without `method` and headers, and the headers of the URI as headers of the
+    /// request (§8.1.3.4).
+    fn direct(&mut self, invite: &mut Message, target: &Uri<'_>) {
+        for (name, values) in self.overwritten.drain(..) {
+            invite.remove_lines(&name);
+            values.iter().for_each(|value| invite.append_line(&name, value));
+        }
+        invite.set_request_uri(helper::request_uri(target).as_ref());
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        for (name, value) in target.sip().iter().flat_map(|uri| uri.headers.iter()).take(MAX_HEADERS) {
+            let name = text(&name);
+            if !may_set(&name) {
+                continue;
+            }
+            if !self.overwritten.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+                self.overwritten.push((name.clone(), invite.raw_values(&name).map(text).collect()));
+                invite.remove_lines(&name);
+            }
+            invite.append_line(&name, &text(&value));
         }
     }
 
@@ -76,10 +120,16 @@ pub(super) fn offer(dum: &mut Dum<'_>, call: Handle<Call>, response: Option<&Arc
 
 /// Sends the call to the next target; false: there is none.
 fn try_next(dum: &mut Dum<'_>, call: Handle<Call>) -> bool {
-    let next = dum.core.calls.get_mut(call).ok().and_then(|this| this.redirect.as_mut()?.next());
-    let Some(target) = next else { return false };
-    call::resend(dum, call, Event::Redirected, |invite| invite.set_request_uri(&target));
-    true
+    let redirect = dum.core.calls.get_mut(call).ok().and_then(|this| this.redirect.take());
+    let Some(mut redirect) = redirect else { return false };
+    let next = redirect.next();
+    if let Some(target) = &next {
+        call::resend(dum, call, Event::Redirected, |invite| redirect.direct(invite, target));
+    }
+    if let Ok(this) = dum.core.calls.get_mut(call) {
+        this.redirect = Some(redirect);
+    }
+    next.is_some()
 }
 
 /// Tries the next target, as the same call, unless the application has ended it meanwhile.
@@ -122,6 +172,45 @@ mod tests {
         (0..100).for_each(|n| many.push_back(h::CONTACTS, &format!("<sip:{n}@x>")));
         redirect.add(&many);
         assert_eq!(redirect.tried.len() + redirect.targets.len(), MAX_TARGETS);
+    }
+
+    /// RFC 3261 §8.1.3.4, §19.1.5.
+    #[test]
+    fn what_the_uri_of_a_target_says_goes_where_it_belongs() {
+        let (mut bench, transaction, invite) = calling();
+        let mut moved = invite.make_response(302, None, Some("one"));
+        for contact in [
+            "<sip:carol@192.0.2.8;x=y;method=INVITE?Subject=for%20her&Identity=abc&To=%3Csip:m%40e%3E&f=%3Csip:m%40e%3E\
+             &body=x>",
+            "<sip:dave@192.0.2.8?subject=his&SUBJECT=own>;q=0.5",
+            "<sip:erin@192.0.2.8>;q=0.1",
+        ] {
+            moved.push_back(h::CONTACTS, contact);
+        }
+        bench.event(TuEvent::Response { transaction, msg: moved.into() });
+        let values = |msg: &Message, name: &str| -> Vec<_> {
+            msg.raw_values(name).map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+        };
+        for (uri, subject, identity) in [
+            ("sip:carol@192.0.2.8;x=y", &["for her"][..], &["abc"][..]),
+            ("sip:dave@192.0.2.8", &["his", "own"], &[]),
+            ("sip:erin@192.0.2.8", &[], &[]),
+        ] {
+            let (transaction, msg) = bench.request();
+            assert_eq!(std::str::from_utf8(msg.request_uri_text()), Ok(uri));
+            assert_eq!(
+                (&*values(&msg, "Subject"), &*values(&msg, "Identity")),
+                (&strings(subject)[..], &strings(identity)[..])
+            );
+            assert_eq!((values(&msg, "To"), values(&msg, "From")), (values(&invite, "To"), values(&invite, "From")));
+            assert_eq!(msg.body(), invite.body());
+            bench.respond(transaction, &msg, 404);
+        }
+        assert_eq!(heard(&mut bench), ["0 Refused"]);
+    }
+
+    fn strings(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
     /// RFC 3261 §8.1.3.4, §21.6.
