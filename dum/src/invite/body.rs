@@ -1,10 +1,12 @@
 //! Bodies of the messages of a call: which is a description of its session.
 
+use crate::dum::Dum;
 use crate::{parts, validate};
 use bytes::Bytes;
-use stack::contents::sdp::Sdp;
+use stack::contents::sdp::{Local, Sdp};
 use stack::header::h;
 use stack::message::Message;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The body of a message, if it is a description of the session. What is not understood counts as nothing where the sender
 /// says that it may (RFC 3261 §20.11).
@@ -39,6 +41,19 @@ fn read(msg: &Message) -> Result<Option<(Bytes, Box<Sdp>)>, ()> {
     let body = Bytes::copy_from_slice(&body);
     let sdp = Sdp::parse(&body).map_err(drop)?;
     Ok(Some((body, Box::new(sdp))))
+}
+
+/// An answer that takes none of the streams of an offer, behind what was agreed before.
+pub(super) fn refusal(dum: &mut Dum<'_>, offer: &Bytes, agreed: Option<&Bytes>) -> Option<Bytes> {
+    let transport = dum.stack.transports().iter().next();
+    let address = transport.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |transport| transport.advertised.ip());
+    let session_id = dum.rng().next_u64() >> 1;
+    let here = Local { username: "-", session_id, version: 1, address, name: "" };
+    let mut answer = Sdp::answer_to(&Sdp::parse(offer).ok()?, &here, &[]).ok()?;
+    if let Some(agreed) = agreed.and_then(|agreed| Sdp::parse(agreed).ok()) {
+        answer.continue_from(&agreed).ok()?;
+    }
+    Some(answer.print())
 }
 
 #[cfg(test)]

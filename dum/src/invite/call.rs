@@ -1,7 +1,7 @@
 //! An INVITE that we sent, with all its forks.
 
 use super::ClientInviteSession;
-use super::body::description;
+use super::body::{description, refusal};
 use super::callback::What;
 use super::machine::{Event, State};
 use super::modify;
@@ -36,6 +36,8 @@ pub(crate) struct Call {
     /// What dialogs are made from; not needed once there is a 2xx.
     pub(super) request: Option<Box<Message>>,
     credentials: Credentials,
+    /// Whether it has an offer: else each 2xx brings one.
+    offers: bool,
     /// One for each fork that answered; the first is there from the beginning.
     pub(super) sessions: SmallVec<[Handle<InviteSession>; 1]>,
     /// Where 3xx responses have sent it.
@@ -116,6 +118,7 @@ impl Dum<'_> {
             set,
             cseq,
             credentials: credentials(&msg),
+            offers: !msg.body().is_empty(),
             request: Some(Box::new(msg)),
             sessions: SmallVec::from_iter([session]),
             redirect: None,
@@ -360,7 +363,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
     this.request = None;
     let (transaction, credentials, others) = (this.transaction, this.credentials.clone(), this.sessions.clone());
     let cseq = response.header(h::CSEQ).map_or(1, |cseq| cseq.number);
-    accepted(dum, session, response, Acked { transaction, cseq, body: None, credentials });
+    accepted(dum, session, response, Acked { transaction, cseq, answers: false, body: None, credentials });
     for other in others.into_iter().filter(|other| *other != session) {
         step(dum, other, Event::Overtaken, Cause::default());
     }
@@ -388,6 +391,7 @@ fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Messa
         }
         (Exchange::Stable, Ok(Some((body, sdp)))) => {
             session.media.make(Move::ReceiveOffer, Some(body));
+            session.acked.iter_mut().for_each(|acked| acked.answers = true);
             (Event::SuccessOffer, Some(What::Offer(sdp)))
         }
         _ => (Event::SuccessIllegal, None),
@@ -447,6 +451,11 @@ fn late(dum: &mut Dum<'_>, call: Handle<Call>, response: &Message) {
     if let Ok(mut dialog) = Dialog::of_success(response) {
         let mut ack = dialog.make_ack_of(response.header(h::CSEQ).map_or(1, |cseq| cseq.number));
         this.credentials.iter().for_each(|(name, value)| ack.append_line(name, value));
+        if let (false, Ok(Some((offer, _)))) = (this.offers, description(response))
+            && let Some(answer) = refusal(dum, &offer, None)
+        {
+            ack.set_body(Some(SDP), answer);
+        }
         dum.acknowledge(ack);
         let Ok(this) = dum.core.calls.get_mut(call) else { return };
         let tag = &dialog.id().remote_tag;

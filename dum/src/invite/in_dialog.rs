@@ -312,7 +312,7 @@ pub(crate) fn outcome(
     }
     if this.acked.as_ref().is_some_and(|acked| acked.transaction == transaction) {
         // The 2xx again: its ACK was lost, or waits for the answer that it is to bring.
-        if this.modify != modify::State::Answering {
+        if this.modify != modify::State::Answering || this.state == State::Ending {
             session::send_ack(dum, call);
         }
         return;
@@ -408,7 +408,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
     if response.method() == Some(Method::Invite) {
         let cseq = response.header(h::CSEQ).map_or(0, |cseq| cseq.number);
         let credentials = dum.core.client_auth.request(transaction).map(super::call::credentials).unwrap_or_default();
-        this.acked = Some(Box::new(Acked { transaction, cseq, body: None, credentials }));
+        this.acked = Some(Box::new(Acked { transaction, cseq, answers: false, body: None, credentials }));
     }
     let settled = this.modify == modify::State::SentInvite && reliable::succeeded(this);
     let (event, told) = match (this.media.exchange, body::description(response)) {
@@ -423,6 +423,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
         }
         (Exchange::Stable, Ok(Some((body, sdp)))) if this.acked.is_some() => {
             this.media.make(Move::ReceiveOffer, Some(body));
+            this.acked.iter_mut().for_each(|acked| acked.answers = true);
             (modify::Event::SuccessOffer, What::Offer(sdp))
         }
         _ if this.acked.is_some() => {

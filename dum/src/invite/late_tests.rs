@@ -78,13 +78,77 @@ fn an_answer_after_timer_m_is_sent_all_the_same() {
             (usize::from(!first), usize::from(!first))
         );
     }
-    // Who does not want it after all acknowledges the 2xx and ends the call.
-    let (mut bench, transaction, _) = offered(true);
-    bench.event(TuEvent::ClientEnded { transaction });
-    let call = call(&bench);
-    bench.with(|_, dum| call.reject_offer(dum, 488)).unwrap();
-    let sent = super::tests::sent(&mut bench);
-    assert_eq!((sent, heard(&mut bench)), (vec!["ACK one".to_owned(), "BYE one".into()], vec!["LocalBye".to_owned()]));
+}
+
+/// RFC 3261 §13.2.2.4: who does not want it after all acknowledges the 2xx with an answer that takes no stream, and ends the
+/// call.
+#[test]
+fn an_offer_that_is_not_wanted_is_answered_before_the_call_ends() {
+    type End = fn(&mut Bench<Ears>, &Message);
+    let reject: End = |bench, _| {
+        let call = call(bench);
+        bench.with(|_, dum| call.reject_offer(dum, 488)).unwrap();
+    };
+    let hang_up: End = |bench, _| {
+        let call = call(bench);
+        bench.with(|_, dum| call.end(dum)).unwrap();
+    };
+    let bye: End = |bench, invite| {
+        let mut bye = of_peer(invite, &Method::Bye, 1);
+        bye.set_body(None, "");
+        bench.ask(9, bye);
+    };
+    for (first, over, end, why) in [
+        (true, true, reject, "LocalBye"),
+        (true, false, hang_up, "LocalBye"),
+        (true, false, bye, "RemoteBye"),
+        (false, false, reject, "LocalBye"),
+        (false, true, hang_up, "LocalBye"),
+    ] {
+        let (mut bench, transaction, invite) = offered(first);
+        heard(&mut bench);
+        if over {
+            bench.event(TuEvent::ClientEnded { transaction });
+        }
+        end(&mut bench, &invite);
+        let at = bench.sent.iter().position(|sent| matches!(sent, Command::SendStateless { .. }));
+        let Some(Command::SendStateless { msg: ack, .. }) = at.and_then(|at| bench.sent.remove(at)) else {
+            panic!("no ACK: {:?}", bench.sent)
+        };
+        let answer = Sdp::parse(&ack.body_bytes()).expect("an answer");
+        assert_eq!((ack.method(), port_of(&answer), answer.media().count()), (Some(Method::Ack), 0, 1));
+        if !first {
+            // It comes behind what was agreed.
+            assert!(String::from_utf8_lossy(&ack.body_bytes()).contains("o=- 1 2 IN IP4 192.0.2.9\r\n"));
+        }
+        assert_eq!(heard(&mut bench), [why]);
+        bench.sent.clear();
+        if !over && why == "LocalBye" {
+            // The 2xx again has the same again.
+            respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+            assert_eq!(acks(&mut bench), [0]);
+        }
+    }
+}
+
+/// The same where the INVITE was given up, and where another fork has been answered.
+#[test]
+fn an_offer_that_comes_too_late_is_answered_too() {
+    let (mut bench, transaction, invite) = calling(options(), false);
+    let own = call(&bench);
+    bench.with(|_, dum| own.end(dum)).unwrap();
+    bench.sent.clear();
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+    bench.sent.truncate(1);
+    assert_eq!(acks(&mut bench), [0]);
+    for (offers, ports) in [(false, 0), (true, 1000)] {
+        let (mut bench, transaction, invite) = calling(options(), offers);
+        respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+        bench.sent.clear();
+        respond(&mut bench, (transaction, &invite), 200, ("two", 3000, 0), keep);
+        let Some(Command::SendStateless { msg: ack, .. }) = bench.sent.pop_front() else { panic!("an ACK") };
+        assert_eq!(Sdp::parse(&ack.body_bytes()).map_or(1000, |answer| port_of(&answer)), ports);
+    }
 }
 
 /// RFC 3311 §5.2: an UPDATE whose offer the application leaves unanswered is refused in time, and so is a PRACK.

@@ -1,5 +1,6 @@
 //! The state of one call, and what its machines ask for.
 
+use super::body;
 use super::call::{self, Call};
 use super::callback::{Callback, What};
 use super::glare::{self, PutOff};
@@ -106,6 +107,8 @@ pub(super) struct Repeated {
 pub(super) struct Acked {
     pub(super) transaction: ClientTransaction,
     pub(super) cseq: u32,
+    /// Whether the 2xx brought an offer, which the ACK is to answer.
+    pub(super) answers: bool,
     pub(super) body: Option<Bytes>,
     pub(super) credentials: Credentials,
 }
@@ -342,6 +345,7 @@ pub(super) const SDP: &str = "application/sdp";
 
 /// The ACK of the last 2xx, as [`InviteSession::acked`] has it.
 pub(super) fn send_ack(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    refuse_streams(dum, call);
     let Ok(session) = dum.core.sessions.get(call) else { return };
     let (Some(acked), Some(dialog)) = (&session.acked, session.dialog) else { return };
     let Ok(entry) = dum.core.dialogs.get(dialog) else { return };
@@ -351,6 +355,20 @@ pub(super) fn send_ack(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
         ack.set_body(Some(SDP), body.clone());
     }
     dum.acknowledge(ack);
+}
+
+/// A 2xx whose offer was not answered, and never will be, is acknowledged with an answer all the same: the call ends (RFC 3261
+/// §13.2.2.4).
+fn refuse_streams(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let Ok(this) = dum.core.sessions.get(call) else { return };
+    if this.acked.as_ref().is_none_or(|acked| !acked.answers || acked.body.is_some()) {
+        return;
+    }
+    let (offer, agreed) = (this.media.offer.clone(), this.media.local.clone());
+    let answer = offer.and_then(|offer| body::refusal(dum, &offer, agreed.as_ref()));
+    if let Ok(Some(acked)) = dum.session(call).map(|this| &mut this.acked) {
+        acked.body = answer;
+    }
 }
 
 /// The answer to what we are asked, with the tag that all answers to it have, and Contact where it makes or refreshes the
