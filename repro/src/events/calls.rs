@@ -100,7 +100,12 @@ fn tag_of(header: Result<NameAddr<'_>, HeaderError>) -> Option<Box<str>> {
 
 /// Whether the proxy itself has published something. What a client names in SIP-If-Match has no space.
 pub(super) fn is_of_call(document: &Document) -> bool {
-    document.etag.starts_with(' ')
+    names_call(&document.etag)
+}
+
+/// Whether an entity-tag is that of a call that the proxy tells.
+pub(super) fn names_call(etag: &str) -> bool {
+    etag.starts_with(' ')
 }
 
 /// Whom a header names, as it is told.

@@ -4,11 +4,12 @@
 //!
 //! Bounded by `[events]`: publications and their octets in all, and of one user; marks by the subscriptions of the shards.
 
-use super::calls::{Calls, is_of_call};
+use super::calls::{Calls, is_of_call, names_call};
 use super::package::Package;
 use super::shared::{Published, Teller};
 use crate::cluster::{Change, Cluster, What};
 use crate::config;
+use crate::store::Journal;
 use crate::wakes::Wakes;
 use dum::publication::{Document, NotPublished};
 use hashlink::LinkedHashMap;
@@ -188,6 +189,8 @@ pub struct Compositor {
     pub(super) calls: Calls,
     pub(super) kept: Mutex<Kept>,
     pub(super) cluster: OnceLock<Arc<Cluster>>,
+    /// Where what is published is kept, if there is a store and no cluster.
+    pub(super) journal: OnceLock<Arc<Journal>>,
     /// It was said that something of another node has no room.
     pub(super) full: AtomicBool,
     publications: AtomicUsize,
@@ -213,6 +216,7 @@ impl Compositor {
             calls: Calls::new(rng),
             kept: Mutex::new(kept),
             cluster: OnceLock::new(),
+            journal: OnceLock::new(),
             full: AtomicBool::new(false),
             publications: AtomicUsize::new(0),
             octets: AtomicUsize::new(0),
@@ -338,6 +342,7 @@ impl Compositor {
         self.drop_expired(&mut kept, now);
         let kept = &mut *kept;
         // What is published anew needs a name among the nodes.
+        let is_call = gone.map_or_else(|| new.as_ref().is_some_and(is_of_call), names_call);
         let fresh = self.cluster.get().filter(|_| gone.is_none()).map(|_| kept.rng.token::<20>());
         let publications = kept.publications(resource);
         let at = match gone {
@@ -367,6 +372,9 @@ impl Compositor {
             }
         };
         self.put(kept, resource, at, new);
+        if !is_call {
+            self.note_for_store(resource);
+        }
         if let (Some(cluster), Some(change)) = (self.cluster.get(), change) {
             kept.untold.insert(change.call_id.clone(), (resource.clone(), change));
             if kept.untold.len() > MOST_UNTOLD {

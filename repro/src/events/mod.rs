@@ -14,6 +14,7 @@ mod publisher;
 mod reg;
 mod shared;
 mod state;
+mod stored;
 mod subscriber;
 
 pub(crate) use calls::{CallKey, Parties};

@@ -184,8 +184,12 @@ impl Server {
         &self.shared.compositor
     }
 
-    /// Says where changes of bindings are kept, before the first request.
+    /// Says where changes of bindings are kept, and of what is published if nodes do not share that, before the first
+    /// request.
     pub fn set_journal(&self, journal: Arc<Journal>) {
+        if self.cluster().is_none() {
+            self.compositor().set_journal(journal.clone());
+        }
         // A second one would be of another store.
         let _ = self.shared.journal.set(journal);
     }

@@ -3,16 +3,18 @@
 //!
 //! Group commit: it gathers for [`GATHER`], takes all that is there, and writes what each address-of-record has at that
 //! moment, read from the location store. So the order of changes does not matter, and one that is not written now is
-//! written with the next. What waits for it hears [`Saved`].
+//! written with the next. What waits for it hears [`Saved`]. What is published for a user is in a row of its own, named as
+//! other nodes would know it (`presence alice@example.com`); nobody waits for that.
 
 mod messages;
 
-use super::journal::{Job, Journal, NotKept, Saved, Waits};
+use super::journal::{Job, Journal, MOST_NOTES, MOST_UNSAVED, NotKept, Saved, Waits};
 use super::outbox::Outbox;
 use super::publisher::Publisher;
 use super::source::{Source, Wait};
 use super::{Store, StoreError};
 use crate::OnPanic;
+use crate::events::Resource;
 use crate::location::Notation;
 use crate::provisioning::{Listed, Provisioning, Records, one_line};
 use crate::proxy::Server;
@@ -32,6 +34,8 @@ const GATHER: Duration = Duration::from_millis(2);
 const TICK: Duration = Duration::from_secs(1);
 /// How long to wait when nothing is to be done.
 const IDLE: Duration = Duration::from_secs(3_600);
+/// With so many that could not be written, nothing more is taken that nobody waits for.
+const MOST_NOTED: usize = MOST_UNSAVED + MOST_NOTES;
 /// How soon to try again when a proxy has taken no news.
 const AGAIN: Duration = Duration::from_millis(1);
 
@@ -150,21 +154,33 @@ impl Service {
         self.store.is_some()
     }
 
-    /// Puts the bindings that were kept into the location store, before the first request comes. Gives how many
-    /// addresses-of-record that are.
+    /// Puts the bindings that were kept into the location store, and what was published into the compositor, before the
+    /// first request comes. Gives how many addresses-of-record have bindings.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn restore(&mut self, server: &Server) -> Result<usize, StoreError> {
         let (location, now, mut count) = (server.location(), self.clock.now(), 0);
-        let (current, mut removed) = (self.provisioning(), Vec::new());
+        let (current, mut removed, mut left) = (self.provisioning(), Vec::new(), 0);
         let Some(store) = &mut self.store else { return Ok(0) };
         let (rows, next, hashers, notation) = (&mut self.rows, &mut self.next, &self.hashers, &self.notation);
         store.bindings(|id, aor, contacts, provisioned| {
             *next = id.saturating_add(1);
             // Who was removed, or may do nothing any more, was so while nobody was here to notice.
-            if provisioned && current.user(aor).is_none_or(|user| !user.enabled) {
+            let resource = Resource::of_shared_name(aor);
+            let user = resource.as_ref().map_or(aor, |resource| &resource.aor);
+            if provisioned && current.user(user).is_none_or(|user| !user.enabled) {
                 return removed.push(id);
+            }
+            if let Some(resource) = resource {
+                rows.insert(key(hashers, aor), id);
+                match server.compositor().restore(&resource, contacts, (now, notation.epoch)) {
+                    Ok(more) => left += more,
+                    Err(error) => {
+                        tracing::warn!(aor = one_line(aor), %error, "what is published in the store cannot be read");
+                    }
+                }
+                return;
             }
             let bindings = match notation.read(contacts, now) {
                 Ok(bindings) => bindings,
@@ -182,6 +198,9 @@ impl Service {
         if !removed.is_empty() {
             tracing::info!(users = removed.len(), "bindings of users that are no more are dropped");
             store.save(|batch| removed.iter().try_for_each(|id| batch.remove(*id)))?;
+        }
+        if left > 0 {
+            tracing::warn!(left, "what is published in the store has no room: raise the limits of [events]");
         }
         Ok(count)
     }
@@ -259,7 +278,9 @@ impl Service {
             self.journal.taken(&job);
             match job {
                 Job::Save { aor, waits } => {
-                    self.unsaved.insert(aor);
+                    if !matches!(waits, Waits::Nobody) || self.unsaved.len() < MOST_NOTED {
+                        self.unsaved.insert(aor);
+                    }
                     match waits {
                         Waits::Nobody => {}
                         Waits::Register(shard, number) => match waiting.iter_mut().find(|(other, _)| *other == shard) {
@@ -290,7 +311,7 @@ impl Service {
         if self.unsaved.is_empty() && mail.is_none() {
             return true;
         }
-        let (location, now) = (server.location(), self.clock.now());
+        let now = self.clock.now();
         let (rows, text, notation, hashers) = (&mut self.rows, &mut self.text, &self.notation, &self.hashers);
         let mut new: Vec<((u64, u64), Option<i64>)> = Vec::new();
         let mut next = self.next;
@@ -298,16 +319,12 @@ impl Service {
             for aor in &self.unsaved {
                 let key = key(hashers, aor);
                 let row = rows.get(&key).copied();
-                let last =
-                    location.inspect(aor, |bindings| notation.write(bindings, now, text)).unwrap_or_else(|error| {
-                        tracing::error!(%error, "a binding cannot be written down");
-                        None
-                    });
+                let (last, provisioned) = write_row(aor, (server, &current), (notation, now), text);
                 match (last, row) {
                     (Some(last), row) => {
                         let id = row.unwrap_or(next);
                         let contacts = std::str::from_utf8(text).unwrap_or("[]");
-                        batch.put(id, aor, last, contacts, current.user(aor).is_some())?;
+                        batch.put(id, aor, last, contacts, provisioned)?;
                         if row.is_none() {
                             next = next.saturating_add(1);
                             new.push((key, Some(id)));
@@ -374,6 +391,27 @@ impl Service {
             Err(_) => {}
         }
     }
+}
+
+/// Writes what stands in the row of an address-of-record, or of what is published for one; when the last of it ends, in
+/// Unix seconds, none if there is nothing, and whether it is a provisioned user's.
+fn write_row(
+    name: &str,
+    (server, current): (&Server, &Provisioning),
+    (notation, now): (&Notation, Time),
+    text: &mut Vec<u8>,
+) -> (Option<u64>, bool) {
+    let resource = Resource::of_shared_name(name);
+    let written = match &resource {
+        Some(resource) => server.compositor().write(resource, (now, notation.epoch), text),
+        None => server.location().inspect(name, |bindings| notation.write(bindings, now, text)),
+    };
+    let last = written.unwrap_or_else(|error| {
+        tracing::error!(%error, "a row cannot be written down");
+        None
+    });
+    let user = resource.as_ref().map_or(name, |resource| &resource.aor);
+    (last, current.user(user).is_some())
 }
 
 fn key(hashers: &(Keyed, Keyed), aor: &str) -> (u64, u64) {

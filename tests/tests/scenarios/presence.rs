@@ -4,6 +4,9 @@ use crate::end::signal;
 use crate::phone::{Phone, record_routes};
 use crate::repro::{File, LIMIT, address, start};
 use crate::sip_cli::{ended, events, run, sip};
+use crate::store::Site;
+use rusqlite::Connection;
+use rutil::{Clock as _, RealClock};
 use std::net::SocketAddr;
 use std::thread;
 use tests::peers::{self, Baresip, Process, Repro};
@@ -154,7 +157,7 @@ fn request(from: &Phone, method: &str, (call, count): (&str, u32), lines: &str, 
     .into_bytes()
 }
 
-/// After a restart what was published and who watched is not known, and both are told so that they begin anew.
+/// After a restart without a store what was published and who watched is not known, and both are told so that they begin anew.
 #[test]
 fn after_a_restart_all_begin_anew() {
     let file = File::new("presence-restart", PACKAGES);
@@ -201,6 +204,55 @@ fn after_a_restart_all_begin_anew() {
     assert_eq!((refresh(3), raw::status(&publish(2))), (Some(481), Some(412)));
     assert_eq!(raw::status(&ask("PUBLISH", ("p", 3), "", body)), Some(200));
     assert_eq!(raw::status(&ask("SUBSCRIBE", ("anew", 1), "", "")), Some(200));
+}
+
+/// With a store what was published is there after a kill, by the same entity-tag, and what was removed is not.
+#[test]
+fn with_a_store_what_is_published_outlives_a_kill() {
+    let text = format!("domains = [\"example.com\"]\n[store]\npath = \"repro.db\"\n{PACKAGES}");
+    let site = Site::new("published", &text);
+    let bob = "sip:bob@example.com";
+    // No answer waits for the store.
+    let kept = |etag: &str| {
+        let count = "SELECT count(*) FROM binding WHERE aor = 'presence bob@example.com' AND instr(contacts, ?1) > 0";
+        let clock = RealClock::new();
+        let began = clock.now();
+        let database = Connection::open(site.path("repro.db")).expect("it is there");
+        while database.query_row(count, [etag], |row| row.get::<_, u32>(0)).unwrap_or(0) == 0 {
+            assert!(clock.now().since(began) < LIMIT, "{etag} is not written");
+            thread::yield_now();
+        }
+    };
+    let kill = |repro: Repro| {
+        let process = repro.into_process();
+        signal(&process, "KILL");
+        process.finish(LIMIT).expect("it is dead");
+    };
+    let through = |repro: &Repro| format!("sip:{}", address(repro, "udp"));
+    let repro = site.start();
+    let via = through(&repro);
+    let etag = publish(bob, &["--proxy", &via, "--status", "open", "--note", "office"]).expect("an ETag");
+    kept(&etag);
+    kill(repro);
+    let repro = site.start();
+    let via = through(&repro);
+    let seen = run(&["subscribe", bob, "--proxy", &via, "--event", "presence", "--count", "1", "--json"]);
+    assert!(seen.1.contains("office"), "{seen:?}");
+    let refreshed = publish(bob, &["--proxy", &via, "--etag", &etag]).expect("another");
+    kept(&refreshed);
+    let short = publish(bob, &["--proxy", &via, "--status", "open", "--note", "lunch"]).expect("one more");
+    publish(bob, &["--proxy", &via, "--etag", &refreshed, "--remove"]);
+    kept(&short);
+    // This end is in order: all is written.
+    let process = repro.into_process();
+    signal(&process, "TERM");
+    process.finish(LIMIT).expect("it ends");
+    let repro = site.start();
+    let via = through(&repro);
+    let (code, output) = run(&["publish", bob, "--proxy", &via, "--etag", &refreshed]);
+    assert!(code != 0 && output.contains("412"), "{output}");
+    let seen = run(&["subscribe", bob, "--proxy", &via, "--event", "presence", "--count", "1", "--json"]);
+    assert!(seen.1.contains("lunch") && !seen.1.contains("office"), "{seen:?}");
 }
 
 /// The lamp of a telephone that publishes nothing: its calls are what the proxy sees of them.

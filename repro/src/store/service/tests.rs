@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::config::Config;
+use crate::events::{Package, Resource};
 use crate::location::{Binding, By, NewBinding, StoreFull};
 use crate::processors::Processors;
 use crate::provisioning::Place;
 use crate::store::NotKept;
 use crate::store::tests::{Folder, logged};
+use dum::publication::Document;
 use rutil::VirtualClock;
 use serde_json::json;
 use stack::uri::Uri;
@@ -20,8 +22,17 @@ struct Bench {
     service: Service,
 }
 
+fn config() -> Config {
+    let mut config = Config { silo: Some(crate::config::Silo::default()), ..Config::default() };
+    config.events.packages = Package::ALL.into();
+    config
+}
+
 pub(crate) fn server() -> Server {
-    let config = Config { silo: Some(crate::config::Silo::default()), ..Config::default() };
+    with(config())
+}
+
+fn with(config: Config) -> Server {
     let chains = Processors::standard().chains(&config.chains).unwrap();
     Server::new(config, chains, &mut Rng::from_seed(1))
 }
@@ -324,7 +335,84 @@ fn a_message_that_cannot_be_written_is_refused_and_written_later() {
     assert!(bench.server.silo().unwrap().gone().is_empty());
 }
 
-/// A user who is removed, or disabled, while no proxy runs has no contacts when one runs again; who never was one has them.
+fn presence(aor: &str) -> Resource {
+    Resource { package: Package::Presence, aor: aor.into() }
+}
+
+/// Publishes something that lasts so many seconds, as the next version of something else if there is that.
+fn publish(bench: &Bench, resource: &Resource, before: Option<&str>, etag: &str, body: &'static str, seconds: u64) {
+    let now = bench.clock.now();
+    let document = Document {
+        etag: etag.into(),
+        content_type: "application/pidf+xml".into(),
+        body: body.as_bytes().into(),
+        expires: now + Duration::from_secs(seconds),
+    };
+    bench.server.compositor().replace(resource, before, Some(document), now).unwrap();
+}
+
+/// Entity-tags, bodies, and when each ends, of what is published.
+fn published(server: &Server, resource: &Resource) -> Vec<(String, String, Time)> {
+    let all = server.compositor().documents(resource, Time::ZERO).into_iter().map(|(_, document)| document);
+    all.map(|one| (one.etag, String::from_utf8(one.body.to_vec()).unwrap(), one.expires)).collect()
+}
+
+#[test]
+fn what_is_published_is_there_for_the_next_process() {
+    let mut bench = Bench::new("published");
+    let (bob, carol) = (presence("bob@example.com"), presence("carol@example.com"));
+    publish(&bench, &bob, None, "one", "<a>\u{0}'; DROP TABLE binding</a>", 100);
+    publish(&bench, &bob, None, "two", "<b>ä</b>", 50);
+    publish(&bench, &carol, None, "three", "<c/>", 100);
+    bench.work();
+    assert_eq!(bench.rows().len(), 2);
+    let (next, count) = bench.next(10);
+    assert_eq!((count, next.compositor().len()), (0, 3));
+    let [one, two] = [
+        ("one".to_owned(), "<a>\u{0}'; DROP TABLE binding</a>".to_owned(), Time::from_millis(90_000)),
+        ("two".to_owned(), "<b>ä</b>".to_owned(), Time::from_millis(40_000)),
+    ];
+    assert_eq!(published(&next, &bob), [one, two]);
+    assert_eq!(published(&bench.next(60).0, &bob).len(), 1, "what has expired is left out");
+    // What is refreshed has its next entity-tag, and what is removed leaves no row.
+    publish(&bench, &bob, Some("one"), "four", "<a/>", 100);
+    bench.server.compositor().replace(&carol, Some("three"), None, bench.clock.now()).unwrap();
+    bench.work();
+    let etags: Vec<_> = published(&bench.next(0).0, &bob).into_iter().map(|(etag, ..)| etag).collect();
+    assert_eq!((etags, bench.rows().len()), (vec!["two".to_owned(), "four".to_owned()], 1));
+    // What nobody refreshes leaves its row in time.
+    bench.clock.advance(Duration::from_secs(101));
+    bench.tick();
+    assert_eq!(bench.rows(), []);
+}
+
+#[test]
+fn what_is_restored_keeps_to_the_limits_of_this_process() {
+    let mut bench = Bench::new("published-limits");
+    let bob = presence("bob@example.com");
+    let lamp = Resource { package: Package::Dialog, aor: "bob@example.com".into() };
+    publish(&bench, &bob, None, "one", "<a/>", 100);
+    publish(&bench, &bob, None, "two", "<b/>", 1_000_000);
+    publish(&bench, &lamp, None, "three", "<c/>", 100);
+    bench.work();
+    // A call that the proxy tells itself: who knows how that ends?
+    publish(&bench, &lamp, None, " call", "<d/>", 100);
+    assert!(bench.service.noted().is_empty());
+    let mut other = service(&bench.folder, &VirtualClock::new(), Records::default(), Duration::ZERO).unwrap();
+    let mut config = config();
+    config.events.packages = vec![Package::Presence];
+    config.events.publications_per_user = 1;
+    let full = with(config);
+    assert_eq!(logged(|| assert_eq!(other.restore(&full).unwrap(), 0)), 1, "what has no room is said once");
+    assert_eq!((published(&full, &bob).len(), published(&full, &lamp).len()), (1, 0));
+    let (next, _) = bench.next(0);
+    let longest = Time::ZERO + Duration::from_secs(next.config().events.max_expires.into());
+    assert_eq!(published(&next, &bob)[1].2, longest);
+    assert_eq!(published(&next, &lamp).len(), 1);
+}
+
+/// A user who is removed, or disabled, while no proxy runs has no contacts when one runs again, and has published nothing; who
+/// never was one has them.
 #[test]
 fn who_is_removed_meanwhile_is_not_restored() {
     let mut bench = Bench::new("removed-user");
@@ -340,11 +428,15 @@ fn who_is_removed_meanwhile_is_not_restored() {
         bench.register(aor, Some("sip:x@192.0.2.1"), 100, number).unwrap();
     }
     bench.work();
+    ["a@h", "b@h", "c@h"].iter().for_each(|aor| publish(&bench, &presence(aor), None, aor, "<a/>", 100));
+    bench.work();
     let left = users(&[json!({"aor": "a@h"}), json!({"aor": "b@h", "enabled": false})]);
     let mut next = service(&bench.folder, &VirtualClock::new(), left, Duration::from_secs(1)).unwrap();
     let server = server();
     assert_eq!(next.restore(&server).unwrap(), 2);
     let found = ["a@h", "b@h", "c@h", "guest@h"].map(|aor| contacts(&server, aor).len());
     assert_eq!(found, [1, 0, 0, 1]);
-    assert_eq!(bench.rows().into_iter().map(|(_, aor)| aor).collect::<Vec<_>>(), ["a@h", "guest@h"]);
+    assert_eq!(["a@h", "b@h", "c@h"].map(|aor| published(&server, &presence(aor)).len()), [1, 0, 0]);
+    let rows: Vec<_> = bench.rows().into_iter().map(|(_, aor)| aor).collect();
+    assert_eq!(rows, ["a@h", "guest@h", "presence a@h"]);
 }
