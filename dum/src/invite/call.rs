@@ -21,6 +21,7 @@ use crate::profile::{Reliability, UserProfile};
 use crate::timers::Alarm;
 use crate::usage::Usage;
 use bytes::Bytes;
+use rutil::Time;
 use smallvec::SmallVec;
 use stack::contents::sdp::Sdp;
 use stack::header::{Method, NameAddr, h, p};
@@ -38,6 +39,8 @@ pub(crate) struct Call {
     credentials: Credentials,
     /// Whether it has an offer: else each 2xx brings one.
     offers: bool,
+    /// When it is worth nothing any more, if it says so.
+    pub(super) until: Option<Time>,
     /// One for each fork that answered; the first is there from the beginning.
     pub(super) sessions: SmallVec<[Handle<InviteSession>; 1]>,
     /// Where 3xx responses have sent it.
@@ -111,7 +114,7 @@ impl Dum<'_> {
         let set = self.core.dialogs.open(&call_id, &tag, profile.clone(), None)?;
         let media = OfferAnswer::of_invite(Bytes::copy_from_slice(msg.body()));
         let session = self.core.sessions.insert(InviteSession::new(State::Calling, profile.clone(), media))?;
-        let options = self.options_by(Some(profile), SendOptions::default());
+        let (now, options) = (self.now(), self.options_by(Some(profile), SendOptions::default()));
         let transaction = self.transmit(msg.clone(), options);
         let call = self.core.calls.insert(Call {
             transaction,
@@ -119,6 +122,7 @@ impl Dum<'_> {
             cseq,
             credentials: credentials(&msg),
             offers: !msg.body().is_empty(),
+            until: session_timer::lifetime(&msg).map(|lifetime| now + lifetime),
             request: Some(Box::new(msg)),
             sessions: SmallVec::from_iter([session]),
             redirect: None,

@@ -3,8 +3,10 @@
 
 use super::crossing_tests::of_peer;
 use super::ears::{Ears, call, calling, heard, options, port_of, respond, sdp};
+use super::tests::asked;
 use super::*;
 use crate::testing::Bench;
+use stack::header::h;
 use stack::transaction::Command;
 use stack::tu::{ClientTransaction, TuEvent};
 use std::time::Duration;
@@ -192,6 +194,61 @@ fn an_offer_that_must_be_answered_at_once_is_refused_with_504() {
         assert!(bench.with(|_, dum| call.is_connected(dum)));
         assert_eq!(bench.with(|_, dum| call.hold(dum)), Ok(()));
     }
+}
+
+/// RFC 3261 §13.3.1: an INVITE that says how long it is meant.
+#[test]
+fn an_invitation_that_has_expired_is_refused_with_487() {
+    for (expires, status, wait) in [(Some(20), 487, 20), (None, 480, 3600), (Some(7200), 487, 3600)] {
+        let mut bench = Bench::with_options(Ears::default(), options());
+        bench.ask(
+            1,
+            asked(|msg| {
+                if let Some(seconds) = expires {
+                    msg.set(h::EXPIRES, &seconds);
+                }
+            }),
+        );
+        let own = call(&bench);
+        bench.run(Duration::from_secs(wait - 1));
+        bench.nothing_sent();
+        bench.with(|_, dum| own.as_server().provisional(dum, 180)).unwrap();
+        bench.sent.clear();
+        bench.run(Duration::from_secs(1));
+        assert_eq!(
+            (bench.response().1.status(), heard(&mut bench)),
+            (Some(status), vec!["offer 4000".into(), "Timeout".into()])
+        );
+        assert_eq!(bench.dum.counts().sessions, 0);
+    }
+    // Answered in time it lasts.
+    let mut bench = Bench::with_options(Ears::default(), options());
+    bench.ask(1, asked(|msg| msg.set(h::EXPIRES, &20)));
+    let own = call(&bench);
+    bench.with(|_, dum| own.provide_answer(dum, &sdp(2000)).and_then(|()| own.as_server().accept(dum))).unwrap();
+    bench.run(Duration::from_secs(25));
+    assert!(bench.with(|_, dum| own.is_connected(dum)));
+}
+
+/// RFC 3261 §13.2.1: the same of an INVITE of ours; what rings does not prolong it.
+#[test]
+fn an_invitation_of_ours_that_has_expired_is_cancelled() {
+    let mut bench = Bench::with_options(Ears::default(), options());
+    bench.with(|app, dum| {
+        let profile = dum.master_profile().user().clone();
+        let mut invite = dum.make_invite(&profile, &super::tests::addr("<sip:bob@192.0.2.9>"), Some(&sdp(1000)));
+        invite.set(h::EXPIRES, &20);
+        app.calls.push(dum.send_invite(&profile, invite).unwrap().session());
+    });
+    let (transaction, invite) = bench.request();
+    bench.run(Duration::from_secs(15));
+    respond(&mut bench, (transaction, &invite), 180, ("one", 0, 0), keep);
+    bench.run(Duration::from_secs(4));
+    bench.nothing_sent();
+    bench.run(Duration::from_secs(1));
+    assert!(matches!(bench.sent.pop_front(), Some(Command::Cancel { .. })), "{:?}", bench.sent);
+    respond(&mut bench, (transaction, &invite), 487, ("one", 0, 0), keep);
+    assert_eq!(heard(&mut bench), ["Timeout"]);
 }
 
 #[test]

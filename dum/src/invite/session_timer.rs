@@ -213,19 +213,30 @@ pub(super) fn start(dum: &mut Dum<'_>, call: Handle<InviteSession>, timer: Optio
 /// A call that nobody answers here is refused after so long: its caller is gone without a word.
 const UNANSWERED: Duration = Duration::from_secs(3600);
 
-/// A call that is not answered yet waits from now on; the alarm is free until it is.
+/// A call that is not answered yet waits from now on; the alarm is free until it is. An INVITE with Expires is worth no more
+/// than that says (RFC 3261 §13.2.1, §13.3.1).
 pub(super) fn wait_for_answer(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let now = dum.now();
     let Ok(this) = dum.core.sessions.get_mut(call) else { return };
+    let asked = this.asked.as_ref().and_then(|asked| lifetime(&asked.msg));
+    let ours = this.call.and_then(|call| dum.core.calls.get(call).ok()?.until).map(|until| until - now);
     let patience = if this.caller { this.profile.stale_call_time() } else { UNANSWERED };
+    let patience = patience.min(asked.or(ours).unwrap_or(patience));
     dum.core.timers.set(&mut this.expiry, fire(call, TimerKind::Session), now, patience);
+}
+
+/// For how long an INVITE is meant.
+pub(super) fn lifetime(invite: &Message) -> Option<Duration> {
+    invite.header(h::EXPIRES).ok().map(|expires| Duration::from_secs(expires.0.into()))
 }
 
 /// Half of it has passed, or nearly all.
 pub(super) fn fired(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let Ok(this) = dum.session(call) else { return };
     if !this.is_answered() {
-        return session::step(dum, call, Event::Silent, Cause::default());
+        let expired = this.asked.as_ref().is_some_and(|asked| asked.msg.exists(h::EXPIRES));
+        let out = expired.then(|| session::make_answer(dum, call, session::Slot::Invite, 487).ok()).flatten();
+        return session::step(dum, call, Event::Silent, Cause { msg: None, out });
     }
     let Some(mut timer) = this.timer else { return };
     if !timer.ours || timer.tries == TRIES {
