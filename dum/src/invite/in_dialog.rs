@@ -39,6 +39,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: R
     let Ok(this) = dum.session(call) else { return };
     let dialog = this.dialog;
     let ending = matches!(this.state, State::Ending | State::Terminated);
+    let updating = this.update.as_ref().is_some_and(|asked| asked.msg.method() == Some(Method::Update));
     match request.msg.method() {
         Some(Method::Bye) => bye(dum, call, &request),
         _ if ending => dum.refuse(request.transaction, &request.msg, 481),
@@ -50,6 +51,10 @@ pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: R
             dum.tell(call, What::Request(request.transaction), Some(request.msg));
         }
         Some(Method::Prack) => reliable::prack(dum, call, request),
+        // RFC 3311 §5.2: one after the other, also where this one brings no offer.
+        Some(Method::Update) if updating => {
+            dum.refuse_for_now(request.transaction, &request.msg);
+        }
         Some(Method::Invite | Method::Update) if session_timer::is_too_brief(dum, &request.msg) => {
             session_timer::refuse(dum, request.transaction, &request.msg);
         }

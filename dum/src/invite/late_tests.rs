@@ -196,6 +196,35 @@ fn an_offer_that_must_be_answered_at_once_is_refused_with_504() {
     }
 }
 
+/// RFC 3311 §5.2: an UPDATE before the one before it is answered, whether it brings an offer or not.
+#[test]
+fn an_update_behind_another_that_is_not_answered_comes_too_early() {
+    for offer in [true, false] {
+        let (mut bench, transaction, invite) = calling(options(), true);
+        respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+        bench.sent.clear();
+        let own = call(&bench);
+        let update = |number: u16, offer: bool| {
+            let mut update = of_peer(&invite, &Method::Update, number.into());
+            match offer {
+                true => update.set_body(Some("application/sdp"), sdp(2000 + number).print()),
+                false => update.set_body(None, ""),
+            }
+            update
+        };
+        bench.ask(5, update(5, true));
+        bench.nothing_sent();
+        bench.ask(6, update(6, offer));
+        let (_, early) = bench.response();
+        assert_eq!(early.status(), Some(500));
+        assert!(early.header(h::RETRY_AFTER).unwrap().seconds <= 10);
+        bench.with(|_, dum| own.provide_answer(dum, &sdp(1002))).unwrap();
+        assert_eq!(bench.response().1.header(h::CSEQ).unwrap().number, 5);
+        bench.ask(7, update(7, false));
+        assert_eq!(bench.response().1.status(), Some(200));
+    }
+}
+
 /// RFC 3261 §13.3.1: an INVITE that says how long it is meant.
 #[test]
 fn an_invitation_that_has_expired_is_refused_with_487() {
