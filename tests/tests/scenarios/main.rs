@@ -11,6 +11,7 @@ mod agent;
 mod apart;
 mod baresip;
 mod cluster;
+mod container;
 mod dead_target;
 mod driver;
 mod end;
