@@ -110,16 +110,8 @@ impl ClientAuth {
         }
     }
 
-    /// Makes a request that was refused with 401 or 407 one that answers; false: there is no answer.
-    pub(crate) fn answer(
-        &mut self,
-        key: u128,
-        credentials: &[Credential],
-        msg: &mut Message,
-        response: &Message,
-        again: bool,
-        rng: &mut Rng,
-    ) -> bool {
+    /// A request was refused with 401 or 407: takes note of what is asked. False: there is no answer.
+    fn learn(&mut self, key: u128, credentials: &[Credential], msg: &Message, response: &Message, again: bool) -> bool {
         let mut some = false;
         for (proxy, challenge) in challenges(response, credentials) {
             let sent = presented(msg, proxy, &challenge.realm);
@@ -132,9 +124,6 @@ impl ClientAuth {
                 realms.push(Realm { proxy, challenge, count: 0 });
                 some = true;
             }
-        }
-        if some {
-            self.authorize(key, credentials, msg, rng);
         }
         some
     }
@@ -250,12 +239,12 @@ pub(crate) fn answered(dum: &mut Dum<'_>, transaction: ClientTransaction, usage:
     let Some(mut sent) = dum.core.client_auth.sent.remove(&transaction) else { return false };
     let Some(key) = dum.core.dialogs.key_of_request(&sent.msg) else { return false };
     let credentials = sent.profile.credentials();
-    let rng = dum.stack.rng();
     let auth = &mut dum.core.client_auth;
     let again = sent.answers > 0;
-    if sent.answers == MAX_ANSWERS || !auth.answer(key, &credentials, &mut sent.msg, response, again, rng) {
+    if sent.answers == MAX_ANSWERS || !auth.learn(key, &credentials, &sent.msg, response, again) {
         return false;
     }
+    auth.authorize(key, &credentials, &mut sent.msg, dum.stack.rng());
     let Some(cseq) = next_cseq(dum, &mut sent.msg) else { return false };
     if let Some(source) = response.source().filter(|_| sent.options.new_connection) {
         // What has a connection of its own keeps it.
@@ -269,18 +258,18 @@ pub(crate) fn answered(dum: &mut Dum<'_>, transaction: ClientTransaction, usage:
     true
 }
 
-/// A call's INVITE was refused with 401 or 407, for the time `answers`.
-pub(crate) fn answer_invite(
-    dum: &mut Dum<'_>,
-    profile: &UserProfile,
-    msg: &mut Message,
-    response: &Message,
-    answers: u8,
-) -> bool {
-    let credentials = profile.credentials();
+/// A call's INVITE was refused with 401 or 407, for the time `answers`: whether it may be sent once more.
+pub(crate) fn learn(dum: &mut Dum<'_>, profile: &UserProfile, msg: &Message, response: &Message, answers: u8) -> bool {
     let Some(key) = dum.core.dialogs.key_of_request(msg) else { return false };
-    let rng = dum.stack.rng();
-    answers < MAX_ANSWERS && dum.core.client_auth.answer(key, &credentials, msg, response, answers > 0, rng)
+    let auth = &mut dum.core.client_auth;
+    answers < MAX_ANSWERS && auth.learn(key, &profile.credentials(), msg, response, answers > 0)
+}
+
+/// A call's INVITE is sent once more, for whatever reason: what it answers is answered anew.
+pub(crate) fn authorize(dum: &mut Dum<'_>, profile: &UserProfile, msg: &mut Message) {
+    if let Some(key) = dum.core.dialogs.key_of_request(msg) {
+        dum.core.client_auth.authorize(key, &profile.credentials(), msg, dum.stack.rng());
+    }
 }
 
 /// A 2xx: it may say what the next request is to answer.

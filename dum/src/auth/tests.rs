@@ -203,6 +203,64 @@ fn a_call_is_answered_and_so_is_what_follows_in_it() {
     assert_eq!(bench.dum.counts().kept, 0);
 }
 
+/// A call of ours, with its INVITE.
+fn calling(bench: &mut Bench<App>) -> (ClientTransaction, Message) {
+    bench.with(|_, dum| {
+        let msg = dum.make_invite(&profile(), &addr("<sip:bob@example.com>"), None);
+        dum.send_invite(&profile(), msg).unwrap();
+    });
+    bench.request()
+}
+
+/// The INVITE is answered so, and sent once more.
+fn once_more(
+    bench: &mut Bench<App>,
+    (transaction, invite): (ClientTransaction, Message),
+    status: u16,
+    edit: impl FnOnce(&mut Message),
+) -> (ClientTransaction, Message) {
+    let mut msg = invite.make_response(status, None, Some("peer"));
+    edit(&mut msg);
+    bench.event(TuEvent::Response { transaction, msg: msg.into() });
+    bench.request()
+}
+
+/// RFC 7616 §3.4: the count of a nonce says how often it was answered, and the digest is that of the Request-URI.
+#[test]
+fn each_attempt_at_a_call_answers_anew() {
+    let mut bench = Bench::new(App::default());
+    let first = calling(&mut bench);
+    refuse(&mut bench, first, 407, &[Challenge::new("proxy", "p1", Algorithm::SHA_256)]);
+    let mut last = bench.request();
+    let uri = |msg: &Message| msg.first(h::PROXY_AUTHORIZATIONS).unwrap().get("uri").map(|uri| uri.into_owned());
+    assert_eq!((proxied(&last.1).count, uri(&last.1).as_deref()), (Some(1), Some("sip:bob@example.com")));
+    last = once_more(&mut bench, last, 422, |msg| msg.set(h::MIN_SE, &7200));
+    assert_eq!((proxied(&last.1).count, uri(&last.1).as_deref()), (Some(2), Some("sip:bob@example.com")));
+    last = once_more(&mut bench, last, 302, |msg| msg.push_back(h::CONTACTS, "<sip:carol@example.com>"));
+    assert_eq!((proxied(&last.1).count, uri(&last.1).as_deref()), (Some(3), Some("sip:carol@example.com")));
+    assert!(proxied(&last.1).is_right(&Secret::password("p"), "INVITE", b""));
+}
+
+/// Another attempt is another request: it may be asked as often, by those who are content with each nonce once.
+#[test]
+fn what_was_asked_of_an_attempt_before_is_no_reason_to_give_up() {
+    let mut bench = Bench::new(App::default());
+    let mut last = calling(&mut bench);
+    for target in 0..3 {
+        for asked in 0..4 {
+            let stale = asked > 0;
+            let nonce = format!("{target}{asked}");
+            let challenge = Challenge { stale, ..Challenge::new("example.com", &nonce, Algorithm::MD5) };
+            refuse(&mut bench, last, 401, &[challenge]);
+            last = bench.request();
+            assert_eq!((&*only(&last.1).nonce, only(&last.1).count), (&*nonce, Some(1)));
+        }
+        let contact = format!("<sip:{target}@example.com>");
+        last = once_more(&mut bench, last, 302, |msg| msg.push_back(h::CONTACTS, &contact));
+    }
+    assert_eq!(bench.dum.application().0, [""; 0]);
+}
+
 fn proxied(msg: &Message) -> Presented<'static> {
     Presented::read(&msg.first(h::PROXY_AUTHORIZATIONS).unwrap()).unwrap().into_owned()
 }

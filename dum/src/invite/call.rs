@@ -47,7 +47,7 @@ pub(crate) struct Call {
     pub(super) redirect: Option<Box<Redirect>>,
     /// How often it was sent once more for a 422.
     repairs: u8,
-    /// How often it was sent once more for a challenge.
+    /// How often in a row it was sent once more for a challenge.
     answers: u8,
     /// Forks whose 2xx came too late, by their tags: each gets one BYE.
     late: SmallVec<[Box<str>; 0]>,
@@ -166,17 +166,14 @@ pub(crate) fn challenged(
 ) -> Option<bool> {
     let this = dum.core.calls.get(call).ok().filter(|this| this.transaction == transaction)?;
     let (Some(request), answers) = (&this.request, this.answers) else { return Some(false) };
-    let mut request = request.clone();
+    let request = request.clone();
     let profile = profile(dum.core, call)?;
     // Who has hung up does not call once more.
-    if !is_wanted(dum, call) || !auth::answer_invite(dum, &profile, &mut request, response, answers) {
+    if !is_wanted(dum, call) || !auth::learn(dum, &profile, &request, response, answers) {
         return Some(false);
     }
-    let this = dum.core.calls.get_mut(call).ok()?;
-    this.answers += 1;
-    this.credentials = credentials(&request);
-    this.request = Some(request);
     resend(dum, call, Event::Refused, |_| {});
+    dum.core.calls.get_mut(call).ok()?.answers = answers + 1;
     Some(true)
 }
 
@@ -266,15 +263,18 @@ pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change:
     session_timer::wait_for_answer(dum, *first);
     let Ok(this) = dum.core.calls.get_mut(call) else { return };
     this.over.clear();
-    let Some(request) = &mut this.request else { return };
+    let Some(mut request) = this.request.clone() else { return };
     this.cseq += 1;
     request.set(h::CSEQ, &format_args!("{} INVITE", this.cseq));
-    change(request);
-    let request = request.clone();
+    change(&mut request);
     let profile = profile(dum.core, call);
-    let transaction = dum.transmit(request, dum.options_by(profile.as_deref(), SendOptions::default()));
+    if let Some(profile) = &profile {
+        auth::authorize(dum, profile, &mut request);
+    }
+    let transaction = dum.transmit(request.clone(), dum.options_by(profile.as_deref(), SendOptions::default()));
     if let Ok(this) = dum.core.calls.get_mut(call) {
-        this.transaction = transaction;
+        (this.transaction, this.credentials, this.answers) = (transaction, credentials(&request), 0);
+        this.request = Some(request);
     }
     dum.core.clients.insert(transaction, Usage::Call(call));
 }
