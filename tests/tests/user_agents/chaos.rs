@@ -1,6 +1,7 @@
 //! Three user agents whose people do anything at any time, on a network that loses, repeats and delays, some of whose calls
 //! and subscriptions a proxy forks, and with a registrar and event server that refuses, forgets and is out of reach at times.
-//! Some calls are sent elsewhere, where most callers follow (`redirects.rs`). Each of them lacks something that others can do, and each call has reliable responses and a session time of its own.
+//! Some calls are sent elsewhere, where most callers follow (`redirects.rs`), and everybody asks for passwords (`challenges.rs`).
+//! Each of them lacks something that others can do, and each call has reliable responses and a session time of its own.
 //! Whatever happens, both sides agree on which calls and subscriptions there are, on what was agreed and told in them, on where
 //! the other side is found and on how calls have ended (`ends.rs`); the registrar has what its users have there; each usage
 //! ends once on each side, and nothing is left.
@@ -8,18 +9,21 @@
 //! A seed that fails is run again with `SIM_SEED=<seed> cargo test -p tests --test user_agents chaos`, and
 //! `SIM_CALLS=<calls>` says how many calls one seed has.
 
+use crate::challenges::{Gate, Guard, credentials};
 use crate::desk::{Desk, EVENT};
 use crate::ends;
 use crate::people::{Habits, act, fitting, next_document, refuse};
-use crate::world::{ALICE, BOB, CAROL, DAVE, World};
+use crate::world::{ALICE, BOB, CAROL, DAVE, PROXY, World};
 use dum::invite::{InviteSession, Session};
 use dum::subscription::{SubscriptionState, TerminateReason};
 use dum::{DialogUsage, DumOptions, EventPackage, Handle};
+use repro::processors::Processors;
 use rutil::Rng;
 use stack::contents::event::EventDocument;
 use stack::contents::sdp::Sdp;
 use stack::header::{MediaType, Method, p};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// A call that is answered, as one side of it knows it: Call-ID, tag and description of this side, of the other.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,6 +154,10 @@ fn agree(world: &mut World, seed: u64, tally: &mut Tally) {
     count("documents agreed", told.len());
     count("registrations and publications agreed", kept(world, seed));
     count("contacts agreed", moved(world, seed));
+    for response in world.responses(&["401", "407"]) {
+        count(&response, 1);
+    }
+    world.forget();
     world.act(DAVE, |dave, _| dave.desk.as_mut().expect("the registrar").ready = false);
 }
 
@@ -247,6 +255,7 @@ fn moved(world: &mut World, seed: u64) -> usize {
 /// What each can do: one of three lacks something.
 fn abilities(node: usize, lacks: [usize; 5], options: &mut DumOptions) {
     let master = &mut options.master;
+    master.user_mut().set_credentials(credentials(node));
     master.add_transfer().add_method(Method::Message);
     master.add_mime_type(Method::Message, MediaType::new("text", "plain"));
     master.add_package(EventPackage::new("dialog").with_type(MediaType::new("application", "dialog-info+xml")));
@@ -287,10 +296,16 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
         let whims = rng.split();
         world.act(node, |phone, _| phone.whims = Some(whims));
     }
+    for node in [ALICE, BOB, CAROL, DAVE] {
+        let guard = Guard::new(node, rng.split());
+        world.act(node, |phone, _| phone.guard = Some(guard));
+    }
     agree(&mut world, seed, tally);
     world.disturb(rng.split());
     if habits.forks > 0.0 {
-        world.add_proxy(|_| {});
+        let mut processors = Processors::standard();
+        processors.add_before("digest-authenticator", Gate(Mutex::new(Guard::new(PROXY, rng.split()))));
+        world.add_proxy_of(&processors, |_| {});
     }
     let mut made = 0;
     for step in 0..steps {
@@ -298,7 +313,6 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
             agree(&mut world, seed, tally);
             world.disturb(rng.split());
             world.register_both(step + 1);
-            world.forget();
             made = [ALICE, BOB, CAROL].map(|node| world.act(node, |phone, _| phone.made)).iter().sum();
         }
         if made >= calls {
@@ -382,7 +396,12 @@ fn whatever_happens_every_call_ends_once_and_nothing_is_left() {
 }
 
 /// What is to be seen where there are many calls.
-const RARER: [&str; 13] = [
+const RARER: [&str; 18] = [
+    "401 INVITE",
+    "401 UPDATE",
+    "407 BYE",
+    "407 INVITE",
+    "407 PRACK",
     "answered calls ended",
     "contacts agreed",
     "fork",

@@ -1,5 +1,6 @@
 //! Registrations and publications beside the calls: what people keep with a registrar and event server, and that one.
 
+use crate::challenges::{STRANGER, stranger};
 use crate::phone::Phone;
 use crate::world::{DAVE, address};
 use dum::publication::{
@@ -202,9 +203,13 @@ pub(crate) fn keep(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng) {
 
 /// A name of its own for each, with the time that it is kept for: some are less than is granted.
 fn begin(phone: &mut Phone, rng: &mut Rng) -> (String, Arc<UserProfile>) {
-    let name = format!("{}{}", phone.name, phone.kept.names.len());
+    let mut name = format!("{}{}", phone.name, phone.kept.names.len());
+    let (mut base, time) = (phone.profile.clone(), [30, 60, 90][rng.range(3) as usize]);
+    if rng.chance(0.05) {
+        (base, name) = (stranger(&base, rng), format!("{STRANGER}-{name}"));
+    }
     phone.kept.names.push(name.clone());
-    let (mut profile, time) = (UserProfile::on(&phone.profile), [30, 60, 90][rng.range(3) as usize]);
+    let mut profile = UserProfile::on(&base);
     profile.set_from(Arc::new(at_desk(&name)));
     profile.set_registration_time(Duration::from_secs(time)).set_publication_time(Duration::from_secs(time));
     (name, Arc::new(profile))

@@ -26,6 +26,7 @@
 
 mod alg;
 mod basic;
+mod challenges;
 mod changes;
 mod chaos;
 mod desk;

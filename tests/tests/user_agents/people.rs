@@ -1,6 +1,7 @@
 //! People who do anything at any time, with any call and any subscription that there ever was: most of it is an error most of
 //! the time.
 
+use crate::challenges::stranger;
 use crate::desk::keep;
 use crate::phone::Phone;
 use crate::redirects::redirect;
@@ -54,7 +55,7 @@ pub(crate) fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, habits: H
         1 => server.early_media(dum, 183),
         2..=4 => server.accept(dum),
         5 if rng.chance(0.3) => server.reject(dum, 486, |_| {}),
-        5 if rng.chance(0.4) => redirect(phone, dum, rng, server),
+        5 => redirect(phone, dum, rng, server),
         6..=8 => call.provide_answer(dum, &fitting(phone, call, rng)),
         9 => call.provide_offer(dum, &offer(rng)),
         10 => call.update(dum, &directed(3000, Direction::SendOnly)),
@@ -110,7 +111,8 @@ fn call(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, forks: f64) {
 /// By what a call is made or taken: what is reliable in it, and how long it lasts without a refresh. `own`: a call of ours may
 /// insist.
 pub(crate) fn mood(dum: &Dum<'_>, base: &Arc<UserProfile>, rng: &mut Rng, own: bool) -> Arc<UserProfile> {
-    let mut profile = UserProfile::on(base);
+    let known = if own && rng.chance(0.05) { stranger(base, rng) } else { base.clone() };
+    let mut profile = UserProfile::on(&known);
     if dum.master_profile().has_option_tag("100rel") {
         profile.set_reliability(match rng.range(10) {
             0 if own => Reliability::Required,
@@ -206,6 +208,7 @@ fn watch(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, forks: f64) {
             true => (both(), phone.by_proxy.clone()),
             false => (aor(rng.range(3) as usize), profile),
         };
+        let profile = if rng.chance(0.05) { stranger(&profile, rng) } else { profile };
         let subscribe = dum.make_subscribe(&profile, &target, "dialog");
         return phone.watching.sets.push(dum.send_subscribe(&profile, subscribe).unwrap());
     }

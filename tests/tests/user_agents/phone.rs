@@ -1,10 +1,12 @@
 //! Who uses a user agent: an application that writes down what it hears.
 
+use crate::challenges::{Guard, is_strange};
 use crate::desk::{Desk, Kept};
 use crate::ends::End;
 use crate::people::{self, directed_answer};
 use crate::redirects;
 use crate::world::{port, sdp};
+use dum::auth::ServerAuthHandler;
 use dum::invite::{ClientInviteSession, EndReason, InviteSession, InviteSessionHandler, ServerInviteSession, Session};
 use dum::out_of_dialog::{ClientOutOfDialogRequest, OutOfDialogHandler, ServerOutOfDialogRequest};
 use dum::publication::{ClientPublicationHandler, ServerPublicationHandler};
@@ -38,8 +40,10 @@ pub(crate) struct Phone {
     pub(crate) taken: HashMap<Handle<InviteSession>, String>,
     /// The Call-IDs of those that it has sent elsewhere.
     pub(crate) redirected: HashSet<String>,
-    /// The Call-IDs of its own that were refused, and the statuses that said so.
-    pub(crate) refused: Vec<(String, u16)>,
+    /// The Call-IDs of its own that were refused, and by what.
+    pub(crate) refused: Vec<(String, Message)>,
+    /// Who asks for passwords, if somebody does.
+    pub(crate) guard: Option<Guard>,
     /// The dialogs of the calls that are answered, by Call-ID and tags, and how those ended that were.
     answered: HashMap<Handle<InviteSession>, (String, [String; 2])>,
     pub(crate) ends: Vec<End>,
@@ -98,6 +102,7 @@ impl Phone {
             taken: HashMap::new(),
             redirected: HashSet::new(),
             refused: Vec::new(),
+            guard: None,
             answered: HashMap::new(),
             ends: Vec::new(),
             watchers: Vec::new(),
@@ -144,6 +149,9 @@ impl Phone {
 }
 
 impl Application for Phone {
+    fn server_auth(&mut self) -> Option<&mut dyn ServerAuthHandler> {
+        self.guard.as_mut().map(|guard| guard as _)
+    }
     fn client_subscriptions(&mut self, _: &str) -> Option<&mut dyn ClientSubscriptionHandler> {
         Some(self)
     }
@@ -214,7 +222,8 @@ impl ClientSubscriptionHandler for Phone {
 }
 
 impl ServerSubscriptionHandler for Phone {
-    fn on_new_subscription(&mut self, dum: &mut Dum<'_>, watcher: Handle<ServerSubscription>, _: &Message) {
+    fn on_new_subscription(&mut self, dum: &mut Dum<'_>, watcher: Handle<ServerSubscription>, subscribe: &Message) {
+        assert!(!is_strange(subscribe), "strangers are not let in");
         self.hear("watched");
         self.watchers.push(watcher);
         if self.whims.as_mut().is_some_and(|whims| whims.chance(0.7)) {
@@ -243,6 +252,7 @@ impl OutOfDialogHandler for Phone {
 impl InviteSessionHandler for Phone {
     fn on_new_session(&mut self, dum: &mut Dum<'_>, call: Handle<ServerInviteSession>, invite: &Message) {
         self.hear("new");
+        assert!(!is_strange(invite), "strangers are not let in");
         self.calls.push(call.session());
         self.taken.insert(call.session(), invite.header(h::CALL_ID).unwrap().as_str().to_owned());
         assert!(
@@ -251,8 +261,11 @@ impl InviteSessionHandler for Phone {
         );
         if let Some(mut whims) = self.whims.take() {
             call.set_profile(dum, &people::mood(dum, &self.profile, &mut whims, false)).unwrap();
-            if whims.chance(0.1) {
-                redirects::redirect(self, dum, &mut whims, call).unwrap();
+            match whims.range(10) {
+                0 => redirects::redirect(self, dum, &mut whims, call).unwrap(),
+                // A reliable one waits for the offer.
+                1..=4 => drop(call.provisional(dum, 180)),
+                _ => {}
             }
             self.whims = Some(whims);
         }
@@ -322,9 +335,11 @@ impl InviteSessionHandler for Phone {
         method: &Method<'_>,
         outcome: &Outcome,
     ) {
+        assert!(!matches!(outcome.status, 401 | 407), "the password is right: {} {}", outcome.status, method.as_str());
         self.hear(format!("{} {}", outcome.status, method.as_str()));
     }
     fn on_offer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, outcome: &Outcome) {
+        assert!(!matches!(outcome.status, 401 | 407), "the password is right");
         self.hear(format!("offer rejected {}", outcome.status));
     }
     fn on_terminated(
@@ -341,7 +356,7 @@ impl InviteSessionHandler for Phone {
         if let (EndReason::Redirected | EndReason::Refused, Some(msg)) = (reason, msg) {
             let status = msg.status().expect("a response");
             assert_eq!(reason == EndReason::Redirected, status < 400, "{status}");
-            self.refused.push((msg.header(h::CALL_ID).unwrap().as_str().to_owned(), status));
+            self.refused.push((msg.header(h::CALL_ID).unwrap().as_str().to_owned(), msg.clone()));
         }
         if let Some((call_id, tags)) = self.answered.remove(&call) {
             self.ends.push(End { call_id, tags, callee, at: dum.now(), reason });

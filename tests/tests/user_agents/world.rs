@@ -134,6 +134,8 @@ pub(crate) struct World {
     pub(crate) now: Time,
     packets: Vec<Packet>,
     trace: Vec<Shown>,
+    /// Those before the trace.
+    challenges: Vec<Shown>,
     lose: Option<Filter>,
     /// The network loses, repeats and delays.
     disturbed: Option<Rng>,
@@ -183,6 +185,7 @@ impl World {
             now: Time::ZERO,
             packets: Vec::new(),
             trace: Vec::new(),
+            challenges: Vec::new(),
             lose: None,
             disturbed: None,
             cut: None,
@@ -191,12 +194,17 @@ impl World {
 
     /// The proxy is there from now on, with a change of its configuration.
     pub(crate) fn add_proxy(&mut self, change: impl FnOnce(&mut Config)) {
+        self.add_proxy_of(&Processors::standard(), change);
+    }
+
+    /// The same with processors of its own.
+    pub(crate) fn add_proxy_of(&mut self, processors: &Processors, change: impl FnOnce(&mut Config)) {
         let mut config = Config::parse(&format!("listen = [\"udp:{}\"]", address(PROXY)), "here").unwrap();
         config.domains = vec!["example.com".parse().unwrap()];
         config.trusted_peers = vec!["192.0.2.0/24".parse().unwrap()];
         change(&mut config);
         let mut rng = Rng::from_seed(1);
-        let chains = Processors::standard().chains(&config.chains).unwrap();
+        let chains = processors.chains(&config.chains).unwrap();
         let server = Arc::new(Server::new(config, chains, &mut rng));
         let make: TuFactory = Box::new(move |shard| Box::new(Proxy::new(server.clone(), shard, &mut rng)));
         self.add(PROXY, Proxy::options(), make);
@@ -373,9 +381,11 @@ impl World {
         self.settle();
     }
 
-    /// From now on the trace begins anew.
+    /// From now on the trace begins anew, but for what [`World::said`] says of challenges.
     pub(crate) fn forget(&mut self) {
-        self.trace.clear();
+        let challenges = [&b"SIP/2.0 401"[..], b"SIP/2.0 407"];
+        let is_one = |shown: &Shown| challenges.iter().any(|start| shown.bytes.starts_with(start));
+        self.challenges.extend(std::mem::take(&mut self.trace).into_iter().filter(is_one));
     }
 
     /// The messages since the last call: who sent it, method or status, `+` for a body.
@@ -393,9 +403,15 @@ impl World {
         seen.map(|shown| shown.way()).collect()
     }
 
+    /// The responses with these statuses that the trace still has: `407 BYE`.
+    pub(crate) fn responses(&self, statuses: &[&str]) -> Vec<String> {
+        let whats = self.trace.iter().map(Shown::what);
+        whats.filter(|what| statuses.iter().any(|status| what.starts_with(status))).collect()
+    }
+
     /// All messages of a call that the trace still has, with their times and numbers.
     pub(crate) fn said(&self, call_id: &str) -> String {
-        let of_it = self.trace.iter().filter_map(|shown| {
+        let of_it = self.challenges.iter().chain(&self.trace).filter_map(|shown| {
             let msg = Message::parse(shown.bytes.clone()).ok()?;
             let number = msg.header(h::CSEQ).ok()?.number;
             let lost = if shown.lost { " lost" } else { "" };
