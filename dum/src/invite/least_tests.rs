@@ -171,3 +171,26 @@ fn the_profile_of_a_call_says_how_long_its_session_lasts() {
         assert_eq!(answer.header(h::SESSION_EXPIRES).ok().map(|value| value.seconds), granted);
     }
 }
+
+/// RFC 4028 §7.4: what the INVITE said counts for all that is sent in the call, by the callee too.
+#[test]
+fn a_callee_asks_for_no_less_than_the_way_of_the_invite_wanted() {
+    let mut bench = Bench::with_options(Ears::default(), options());
+    bench.ask(
+        1,
+        asked(|msg| {
+            msg.push_back(h::SUPPORTEDS, "timer");
+            msg.set(h::SESSION_EXPIRES, "3600;refresher=uas");
+            msg.set(h::MIN_SE, &2400);
+        }),
+    );
+    let own = call(&bench);
+    bench.with(|_, dum| own.provide_answer(dum, &sdp(2000)).and_then(|()| own.as_server().accept(dum))).unwrap();
+    let (_, ok) = bench.response();
+    assert_eq!(ok.header(h::SESSION_EXPIRES).unwrap().to_string(), "2400;refresher=uas");
+    let tag = ok.header(h::TO).unwrap().param(stack::header::p::TAG).unwrap().to_owned();
+    bench.event(stack::tu::TuEvent::Ack { msg: super::tests::within(&Method::Ack, 1, &tag).into() });
+    bench.run(Duration::from_secs(1201));
+    let (_, refresh) = bench.request();
+    assert_eq!(said(&refresh), (2400, 2400));
+}

@@ -45,6 +45,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
         return session_timer::refuse(dum, transaction, &msg);
     }
     call.timer = session_timer::of_invite(dum, &call.profile, &msg);
+    call.least = session_timer::Asked::of(&msg).min.unwrap_or(0);
     call.peer_updates = session::updates(&msg);
     let Ok(call) = dum.core.sessions.insert(call) else { return dum.refuse_new(transaction, &msg) };
     dum.core.servers.insert(transaction, Usage::Invite(call));
