@@ -127,6 +127,11 @@ pub(super) fn apply(
         (contact, device)
     });
     let asked: Vec<_> = asked.collect();
+    // RFC 5626 §6: one device by one flow.
+    let bound = asked.iter().filter(|(contact, _)| contact.param(p::EXPIRES).or(expires) != Some(0));
+    if bound.count() > 1 && asked.iter().any(|(_, device)| device.is_some()) {
+        return Err(RegisterRefusal::Malformed);
+    }
     // Before any change: of a contact that is there twice the second is not late.
     let is_late = |(contact, device): &(NameAddr<'_>, Option<_>)| {
         bindings.iter().any(|old| is_same(old, contact, device.as_ref()) && !in_order(old))
@@ -194,12 +199,17 @@ fn time_of(
     Ok(Some(time.min(limits.max_expires)))
 }
 
-/// RFC 5626 §6: only of a client that supports outbound.
+/// RFC 5626 §6: only of a client that supports outbound, and where whoever it sends to first keeps its flow: we, or the proxy
+/// whose Path says so.
 fn device_of(request: &Message, contact: &NameAddr<'_>) -> Option<(String, u32)> {
     let instance = contact.param(p::INSTANCE)?.into_owned();
     let reg_id = contact.param(p::REG_ID).filter(|id| *id > 0)?;
     let supported = request.header(h::SUPPORTEDS).flatten().any(|tag| tag.is("outbound"));
-    supported.then_some((instance, reg_id))
+    let kept = match request.header(h::PATHS).last() {
+        Some(first_hop) => first_hop.is_ok_and(|hop| hop.uri.sip().is_some_and(|uri| uri.param(p::OB))),
+        None => request.header(h::VIAS).texts().count() <= 1,
+    };
+    (supported && kept).then_some((instance, reg_id))
 }
 
 fn is_same(old: &Binding, contact: &NameAddr<'_>, device: Option<&(String, u32)>) -> bool {

@@ -160,9 +160,13 @@ impl Handle<ClientRegistration> {
     /// Adds a binding to those of this side, and refreshes all.
     ///
     /// # Errors
-    /// [`RegistrationError`]: the usage has ended, or has [`MAX_BINDINGS`].
+    /// [`RegistrationError`]: the usage has ended, or has [`MAX_BINDINGS`], or is one by flow.
     pub fn add_binding(self, dum: &mut Dum<'_>, contact: NameAddr<'static>) -> Result<(), RegistrationError> {
         let this = dum.core.client_registrations.get_mut(self)?;
+        // RFC 5626 §6.
+        if this.profile.reg_id() > 0 && this.profile.instance_id().is_some() && !this.mine.is_empty() {
+            return Err(RegistrationError::OneFlow);
+        }
         if this.mine.len() == MAX_BINDINGS {
             return Err(RegistrationError::NoRoom);
         }

@@ -140,6 +140,9 @@ pub enum RegistrationError {
     /// Flows are those of a device, and the profile does not say which.
     #[error("flows need UserProfile::instance_id")]
     NoInstance,
+    /// A registration by flow (`UserProfile::reg_id`) binds one address (RFC 5626 §6).
+    #[error("a registration by flow has one binding")]
+    OneFlow,
 }
 
 /// Hears of registrations that this side keeps.

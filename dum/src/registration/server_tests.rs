@@ -224,6 +224,32 @@ fn a_device_has_one_binding_a_flow() {
     assert_eq!(stored[0].path[0].uri.to_string(), "sip:edge;lr;ob");
 }
 
+/// RFC 5626 §6.
+#[test]
+fn a_flow_that_the_first_hop_does_not_keep_is_none() {
+    let contact = |user: &str| format!("<sip:{user}@192.0.2.8>;+sip.instance=\"<urn:uuid:1>\";reg-id=1");
+    let (one, vias) =
+        (contact("a"), ["SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK2", "SIP/2.0/UDP 192.0.2.8;branch=z9hG4bK1"]);
+    let outbound = [("Contact", &*one), ("Supported", "path, outbound")];
+    for (lines, kept) in [
+        (&[("Via", vias[1])][..], true),
+        (&[("Via", vias[0]), ("Via", vias[1])], false),
+        (&[("Via", vias[0]), ("Via", vias[1]), ("Path", "<sip:edge;lr;ob>")], true),
+        (&[("Via", vias[0]), ("Via", vias[1]), ("Path", "<sip:inner;lr>, <sip:edge;lr;ob>")], true),
+        (&[("Via", vias[0]), ("Via", vias[1]), ("Path", "<sip:inner;lr;ob>, <sip:edge;lr>")], false),
+    ] {
+        let mut bench = registrar(false);
+        let answer = ask(&mut bench, register("alice@example.com", "1", 1, &[&outbound, lines].concat()));
+        assert_eq!((answer.status(), line(&answer, "Require") == "outbound"), (Some(200), kept), "{lines:?}");
+    }
+    // One flow leads to one device.
+    for (second, status) in [(contact("b"), 400), (contact("b") + ";expires=0", 200)] {
+        let mut bench = registrar(false);
+        let lines = [&outbound[..], &[("Contact", &*second)]].concat();
+        assert_eq!(ask(&mut bench, register("alice@example.com", "1", 1, &lines)).status(), Some(status));
+    }
+}
+
 #[test]
 fn a_handler_may_take_its_time_and_what_came_first_counts() {
     let mut bench = registrar(false);
