@@ -25,6 +25,10 @@ impl Handle<ServerOutOfDialogRequest> {
                 let master = &dum.core.master;
                 response.push_back(h::ACCEPTS, &master.accept(&Method::Invite));
                 response.push_back(h::ACCEPT_ENCODINGS, &master.accept_encoding());
+                let languages = master.accept_language();
+                if !languages.is_empty() {
+                    response.push_back(h::ACCEPT_LANGUAGES, &languages);
+                }
             }
             edit(response);
         })

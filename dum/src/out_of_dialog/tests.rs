@@ -113,6 +113,14 @@ fn without_a_handler_options_is_answered_and_the_rest_is_405() {
     assert_eq!(line("Allow"), "INVITE, ACK, CANCEL, OPTIONS, BYE, UPDATE");
     let accepted = "application/sdp, multipart/mixed, multipart/alternative";
     assert_eq!((line("Accept"), line("Accept-Encoding")), (accepted.into(), "identity".into()));
+    assert!(!msg.exists(h::ACCEPT_LANGUAGES), "any will do");
+    bench.with(|_, dum| {
+        let mut master = (**dum.master_profile()).clone();
+        master.add_language("en").add_language("de");
+        dum.set_master_profile(master);
+    });
+    bench.ask(1, incoming(&Method::Options));
+    assert_eq!(bench.response().1.raw_values("Accept-Language").next(), Some(&b"en, de"[..]));
     // A 405 says what is allowed, whether dum knows the method or has no handler for it (RFC 3261 §8.2.1).
     bench.with(|_, dum| {
         let mut master = (**dum.master_profile()).clone();
