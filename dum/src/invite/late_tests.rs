@@ -153,6 +153,33 @@ fn an_offer_that_comes_too_late_is_answered_too() {
     }
 }
 
+/// RFC 3262 §5: the offer of a reliable provisional response is answered with the PRACK, whatever becomes of the call.
+#[test]
+fn an_early_offer_that_is_not_wanted_is_answered_before_the_call_is_cancelled() {
+    let (mut bench, transaction, invite) = calling(options(), false);
+    respond(&mut bench, (transaction, &invite), 183, ("one", 2000, 7), keep);
+    bench.nothing_sent();
+    let own = call(&bench);
+    bench.with(|_, dum| own.reject_offer(dum, 488)).unwrap();
+    let (prack, msg) = bench.request();
+    assert_eq!((msg.method(), msg.header(h::RACK).unwrap().rseq), (Some(Method::Prack), 7));
+    assert_eq!(port_of(&Sdp::parse(&msg.body_bytes()).unwrap()), 0);
+    assert!(matches!(bench.sent.pop_front(), Some(Command::Cancel { .. })));
+    bench.nothing_sent();
+    respond(&mut bench, (prack, &msg), 200, ("one", 0, 0), keep);
+    respond(&mut bench, (transaction, &invite), 487, ("one", 0, 0), keep);
+    assert_eq!(heard(&mut bench), ["offer 2000", "LocalCancel"]);
+    assert_eq!(bench.dum.counts(), crate::Counts::default());
+    // One of two early dialogs ends with BYE.
+    let (mut bench, transaction, invite) = calling(options(), false);
+    respond(&mut bench, (transaction, &invite), 180, ("one", 0, 0), keep);
+    respond(&mut bench, (transaction, &invite), 183, ("two", 2000, 7), keep);
+    let own = call(&bench);
+    bench.with(|_, dum| own.end(dum)).unwrap();
+    let methods = [bench.request().1, bench.request().1].map(|msg| msg.method().unwrap().into_owned());
+    assert_eq!(methods, [Method::Prack, Method::Bye]);
+}
+
 /// RFC 3311 §5.2: an UPDATE whose offer the application leaves unanswered is refused in time, and so is a PRACK.
 #[test]
 fn an_offer_that_must_be_answered_at_once_is_refused_with_504() {

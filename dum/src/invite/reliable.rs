@@ -11,7 +11,7 @@
 //!
 //! One is under way at a time; further ones wait for its PRACK.
 
-use super::body::description;
+use super::body::{description, refusal};
 use super::callback::What;
 use super::machine::{Event as Main, State as Call};
 use super::offer_answer::{Exchange, Move};
@@ -380,6 +380,17 @@ pub(super) fn answer(dum: &mut Dum<'_>, call: Handle<InviteSession>, body: &Byte
     }
     send_prack(dum, call, rseq, Some(body.clone()));
     true
+}
+
+/// The offer of a provisional response that nobody answers any more, since the call ends, is answered with the PRACK all the same
+/// (§5): by an answer without streams.
+pub(super) fn refuse_streams(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let Ok(this) = dum.core.sessions.get(call) else { return };
+    let waits = this.reliable.as_ref().is_some_and(|reliable| reliable.unanswered.is_some());
+    let (offer, agreed) = (this.media.offer.clone().filter(|_| waits), this.media.local.clone());
+    if let Some(body) = offer.and_then(|offer| refusal(dum, &offer, agreed.as_ref())) {
+        answer(dum, call, &body);
+    }
 }
 
 /// Sends a PRACK that has no offer; what its answer says is only whether the peer knows of it.

@@ -273,10 +273,12 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
         Action::Tell(reason) => dum.tell(call, What::Terminated(reason), msg()),
         Action::SendAck => send_ack(dum, call),
         Action::SendBye => {
+            reliable::refuse_streams(dum, call);
             answer_what_is_left(dum, call);
             send_bye(dum, call);
         }
         Action::SendCancel => {
+            reliable::refuse_streams(dum, call);
             let out = dum.session(call).ok().and_then(|session| session.call);
             if let Some(Ok(out)) = out.map(|out| dum.core.calls.get(out)) {
                 dum.cancel(out.transaction);
