@@ -142,19 +142,6 @@ fn the_invite_is_given_up_with_its_last_early_dialog() {
     let [one, two] = bench.dum.application().calls[..] else { panic!("two calls") };
     bench.with(|_, dum| two.end(dum).and_then(|()| one.end(dum))).unwrap();
     assert_eq!(sent(&mut bench), ["BYE two", "Cancel"]);
-    // The dialog is gone over there.
-    let (mut bench, transaction, invite) = calling();
-    fork(&mut bench, (transaction, &invite), 180, "one");
-    let one = bench.dum.application().calls[0];
-    bench.with(|_, dum| one.info(dum, "text/plain", "?")).unwrap();
-    let (info, msg) = bench.request();
-    bench.respond(info, &msg, 481);
-    assert_eq!(
-        (sent(&mut bench), heard(&mut bench)),
-        (vec!["Cancel".to_owned()], vec!["0 180".into(), "0 Gone".into()])
-    );
-    fork(&mut bench, (transaction, &invite), 487, "one");
-    assert_eq!((sent(&mut bench), bench.dum.counts()), (Vec::new(), Counts::default()));
 }
 
 #[test]

@@ -34,8 +34,18 @@ pub(crate) fn takes(request: &Message) -> bool {
     }
 }
 
+/// The caller sends something in the dialog, and so knows it: when that is the first, what we have sent before may have come
+/// to one who did not.
+fn heard(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let last = last_cseq(dum, call).unwrap_or_default();
+    if let Ok(this) = dum.session(call) {
+        this.before_heard = this.before_heard.min(last);
+    }
+}
+
 /// A request in the dialog.
 pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
+    heard(dum, call);
     let Ok(this) = dum.session(call) else { return };
     let dialog = this.dialog;
     let ending = matches!(this.state, State::Ending | State::Terminated);
@@ -266,6 +276,7 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, slot: Slo
 /// The ACK for a 2xx of ours, the first or that of a re-INVITE.
 pub(crate) fn ack(dum: &mut Dum<'_>, call: Handle<InviteSession>, ack: Message) {
     let number = ack.header(h::CSEQ).map_or(0, |cseq| cseq.number);
+    heard(dum, call);
     let Ok(this) = dum.session(call) else { return };
     let ours = |repeated: &session::Repeated| repeated.cseq == number && repeated.response.status() == Some(200);
     if !this.repeated.as_deref().is_some_and(ours) {
@@ -278,12 +289,8 @@ pub(crate) fn ack(dum: &mut Dum<'_>, call: Handle<InviteSession>, ack: Message) 
         (Exchange::OfferSent, _) => None,
         _ => Some(None),
     };
-    let (ack, first) = (Arc::new(ack), this.state == State::Accepted);
+    let ack = Arc::new(ack);
     let modified = this.modify == modify::State::Unacknowledged;
-    let last = last_cseq(dum, call).unwrap_or_default();
-    if let Some(this) = dum.session(call).ok().filter(|_| first) {
-        this.before_ack = last;
-    }
     let Some(answer) = answer else { return session::step(dum, call, Event::AckIllegal, &ack) };
     if modified {
         step(dum, call, modify::Event::Ack, &ack);
@@ -359,11 +366,14 @@ fn cause_of(outcome: &Outcome) -> Cause {
 }
 
 /// What an answer, or none, says of the dialog itself (RFC 3261 §12.2.1.2, RFC 5057 §5.1). A request that has overtaken our
-/// 2xx came to one who did not know the dialog yet.
+/// response to the INVITE, or has come without it, came to one who did not know the dialog yet. And where the callee has no
+/// early dialog any more, its final response is on its way: that is what ends the INVITE, or sends it elsewhere.
 fn loss(dum: &Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) -> Option<Event> {
     let early = |response: &Message| {
-        let before_ack = dum.core.sessions.get(call).map_or(0, |this| this.before_ack);
-        response.header(h::CSEQ).is_ok_and(|cseq| cseq.number <= before_ack)
+        let Ok(this) = dum.core.sessions.get(call) else { return false };
+        let pending = this.call.filter(|_| this.state == State::Early);
+        response.header(h::CSEQ).is_ok_and(|cseq| cseq.number <= this.before_heard)
+            || pending.is_some_and(|out| !super::call::has_other(dum, out, call))
     };
     match (outcome.status, &outcome.response) {
         (481, Some(response)) if early(response) => None,

@@ -313,7 +313,8 @@ pub trait InviteSessionHandler {
     }
 
     /// INFO or MESSAGE of ours was answered, or will never be. Of a PRACK that brought no offer it is told when it was
-    /// refused; 481 and silence end the call.
+    /// refused; silence ends the call. So does 481 (RFC 5057 §5.1), but for two cases: the caller has not been heard in the
+    /// dialog yet, and may know nothing of it; or the INVITE waits for its final response, which then says what becomes of it.
     fn on_request_answered(
         &mut self,
         _dum: &mut Dum<'_>,

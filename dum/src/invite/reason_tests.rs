@@ -180,7 +180,12 @@ fn each_reason_is_reached_and_told_as_what_it_is() {
             bench
         }),
         (R::Gone, "481 to a request of ours", || info(connected(), 481)),
-        (R::Gone, "481 to a request of ours, while it rings here", || info(theirs(false).0, 481)),
+        (R::Gone, "481 to a request of ours, while it rings here and the caller knows", || {
+            let (mut bench, tag) = theirs(false);
+            bench.ask(2, within(&Method::Update, 2, &tag));
+            assert_eq!(bench.response().1.status(), Some(200));
+            info(bench, 481)
+        }),
         (R::IllegalNegotiation, "the 200 has no answer", || ours(&[(200, "one", 0)])),
         (R::Replaced, "another call takes its place", || {
             let mut bench = connected();
@@ -252,6 +257,73 @@ fn one_early_dialog_of_several_is_ended_alone_for_every_reason() {
         assert!(!byes.iter().any(|sent| matches!(sent, stack::transaction::Command::Cancel { .. })), "{byes:?}");
         let other = if why == "Timeout" { "two" } else { "one" };
         respond(&mut bench, (transaction, &invite), 200, (other, 2000, 0), keep);
+        assert_eq!(heard(&mut bench), ["connected", "answer 2000"]);
+    }
+}
+
+/// Who lacks our 180 does not know its dialog, and answers what comes before it with 481.
+#[test]
+fn what_overtakes_the_180_does_not_end_the_call() {
+    let (mut bench, tag) = theirs(false);
+    let call = call(&bench);
+    let info = |bench: &mut Bench<Ears>| {
+        bench.with(|_, dum| call.info(dum, "text/plain", "?")).unwrap();
+        bench.request()
+    };
+    let (first, second) = (info(&mut bench), info(&mut bench));
+    bench.respond(first.0, &first.1, 481);
+    // Then it has come, and the answer to the second one, too, was made before that.
+    bench.ask(2, within(&Method::Update, 2, &tag));
+    assert_eq!(bench.response().1.status(), Some(200));
+    bench.respond(second.0, &second.1, 481);
+    assert_eq!(heard(&mut bench), ["offer 4000", "481 INFO", "481 INFO"]);
+    bench.with(|_, dum| call.provide_answer(dum, &sdp(2000)).and_then(|()| call.as_server().accept(dum))).unwrap();
+    assert_eq!(bench.response().1.status(), Some(200));
+    bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
+    assert!(bench.with(|_, dum| call.is_connected(dum)));
+}
+
+/// RFC 3261 §12.2.1.2 is about the dialog. A callee that has none any more has sent a final response, which may be lost and
+/// comes again: what it says of the INVITE counts, and an early dialog may be one of several (RFC 5057 §5.1).
+#[test]
+fn an_early_dialog_that_is_gone_does_not_end_the_invite() {
+    type Ask = fn(&mut Bench<Ears>) -> &'static str;
+    let info: Ask = |bench| {
+        let call = call(bench);
+        bench.with(|_, dum| call.info(dum, "text/plain", "?")).unwrap();
+        "481 INFO"
+    };
+    let update: Ask = |bench| {
+        let call = call(bench);
+        bench.with(|_, dum| call.update(dum, &sdp(1002))).unwrap();
+        "rejected 481"
+    };
+    for (ask, rseq) in [(info, 0), (update, 7), ((|_| "481 PRACK") as Ask, 7)] {
+        for (code, why) in [(486, "Refused"), (302, "Redirected"), (422, "Refused"), (200, "connected")] {
+            let (mut bench, transaction, invite) = calling(options(), true);
+            respond(&mut bench, (transaction, &invite), 183, ("one", 2000, rseq), keep);
+            let prack = (rseq > 0).then(|| bench.request());
+            heard(&mut bench);
+            let told = ask(&mut bench);
+            let (asked, msg) = if told == "481 PRACK" { prack.unwrap() } else { bench.request() };
+            respond(&mut bench, (asked, &msg), 481, ("one", 0, 0), keep);
+            bench.nothing_sent();
+            assert_eq!(heard(&mut bench), [told]);
+            respond(&mut bench, (transaction, &invite), code, ("one", 2000 * u16::from(code == 200), 0), keep);
+            assert_eq!(heard(&mut bench)[0], why, "{told}");
+        }
+        // One of two: the other one goes on.
+        let (mut bench, transaction, invite) = calling(options(), true);
+        respond(&mut bench, (transaction, &invite), 183, ("one", 2000, rseq), keep);
+        let prack = (rseq > 0).then(|| bench.request());
+        heard(&mut bench);
+        let told = ask(&mut bench);
+        let (asked, msg) = if told == "481 PRACK" { prack.unwrap() } else { bench.request() };
+        respond(&mut bench, (transaction, &invite), 180, ("two", 0, 0), keep);
+        respond(&mut bench, (asked, &msg), 481, ("one", 0, 0), keep);
+        bench.nothing_sent();
+        assert_eq!(heard(&mut bench).last().map(String::as_str), Some("Gone"), "{told}");
+        respond(&mut bench, (transaction, &invite), 200, ("two", 2000, 0), keep);
         assert_eq!(heard(&mut bench), ["connected", "answer 2000"]);
     }
 }

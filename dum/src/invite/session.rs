@@ -66,8 +66,8 @@ pub struct InviteSession {
     pub(super) refresh: Option<ClientTransaction>,
     /// The dialog's Contact is the application's.
     pub(super) moved: bool,
-    /// The last CSeq number of ours before the ACK: until then the peer may not have had the dialog.
-    pub(super) before_ack: u32,
+    /// The last CSeq number of ours before the caller was heard in the dialog: until then it may not have had that.
+    pub(super) before_heard: u32,
     /// Whether the peer's Allow has UPDATE.
     pub(super) peer_updates: bool,
     /// The least that servers on the way let a session last (RFC 4028 §7.4), and how often in a row they said so.
@@ -169,7 +169,7 @@ impl InviteSession {
             timer: None,
             refresh: None,
             moved: false,
-            before_ack: 0,
+            before_heard: if matches!(state, State::Calling) { 0 } else { u32::MAX },
             peer_updates: false,
             least: 0,
             repairs: 0,
