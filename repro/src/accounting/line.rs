@@ -1,87 +1,16 @@
 //! Events as lines: one JSON object each. What is not known is left out.
 
 use super::event::{Bye, CUT, Call, Destination, Entry, Event};
+use super::object::Object;
 use super::sessions::{Ended, Session, Sessions};
 use crate::location::{Binding, By};
 use rutil::Time;
-use serde::Serialize;
-use smallvec::{SmallVec, smallvec};
 use stack::contents::event::reg_info::Event as RegistrationEvent;
 use stack::header::Date;
-use stack::transport::Flow;
-use stack::uri::{Host, SipUri, Uri};
+use stack::uri::{SipUri, Uri};
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
-
-/// A line. Which fields it has its event says.
-#[derive(Default, Serialize)]
-struct Line<'a> {
-    event: &'static str,
-    time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    call_id: Option<&'a str>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    parties: Option<Parties<'a>>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    call: Option<CallFields<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trunk: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    answered_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    setup_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hung_up: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<Cow<'a, str>>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    registration: Option<Registration<'a>>,
-}
-
-#[derive(Serialize)]
-struct Parties<'a> {
-    from: Cow<'a, str>,
-    from_tag: &'a str,
-    to: Cow<'a, str>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    to_tag: &'a str,
-}
-
-#[derive(Serialize)]
-struct CallFields<'a> {
-    invited_at: String,
-    request_uri: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    diversion: Vec<Cow<'a, str>>,
-}
-
-#[derive(Serialize)]
-struct Registration<'a> {
-    aor: &'a str,
-    contact: Cow<'a, str>,
-    cause: &'static str,
-    expires_seconds: u64,
-    cseq: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    instance: Option<&'a str>,
-}
 
 /// A time as RFC 3339 has it, in UTC with milliseconds; `epoch` is how long after 1970 time zero is.
 pub(crate) fn timestamp(at: Time, epoch: Duration) -> String {
@@ -114,8 +43,8 @@ fn millis(duration: Duration) -> u64 {
 /// A text with URIs, each alone or in angle brackets, without the passwords that they may have.
 fn shown(text: &str) -> Cow<'_, str> {
     // The scheme has a colon as well, and a password one before it and an `@` behind it.
-    let more = text.match_indices(':').nth(1).and_then(|(at, _)| text.get(at..));
-    if more.is_none_or(|more| !more.contains('@') && !more.ends_with(CUT)) {
+    let more = memchr::memchr_iter(b':', text.as_bytes()).nth(1).and_then(|at| text.get(at..));
+    if more.is_none_or(|more| memchr::memchr(b'@', more.as_bytes()).is_none() && !more.ends_with(CUT)) {
         return text.into();
     }
     let mut shown = String::with_capacity(text.len());
@@ -154,168 +83,136 @@ fn write_piece(piece: &str, behind: &str, shown: &mut String) {
     }
 }
 
-fn place(flow: &Flow) -> String {
-    // A host writes an address faster than the standard library does.
-    format!("{}:{}:{}", flow.kind.as_param(), Host::from(flow.peer.ip()), flow.peer.port())
-}
-
 /// Puts lines together, with what is known of the sessions that stand.
 pub(super) struct Lines {
     pub(super) sessions: Sessions,
 }
 
 impl Lines {
-    /// Writes the line of an event behind `text`; `epoch` is how long after 1970 time zero is.
+    /// Writes the line of an event behind `text`, or those of several sessions that end with it; one that says nothing new has
+    /// none. `epoch` is how long after 1970 time zero is.
     pub(super) fn write(&mut self, entry: Entry, epoch: Duration, text: &mut Vec<u8>) {
         let Entry { at, event } = entry;
-        let before = text.len();
-        let written = match &event {
+        match event {
             Event::Established { call, to_tag, code, destination } => {
-                let mut line = of_call("session_established", call, destination.as_ref(), (at, epoch));
-                line.parties = Some(parties(call, to_tag));
-                line.code = Some(*code);
-                line.setup_ms = Some(millis(at.since(call.at)));
-                serde_json::to_writer(&mut *text, &line)
+                let mut line =
+                    of_call("session_established", (&call, &to_tag), destination.as_ref(), (at, epoch), text);
+                line.number("setup_ms", millis(at.since(call.at)));
+                line.number("code", code.into());
+                line.end();
+                self.sessions.begin(Session { call, to_tag, answered: at, destination });
             }
             Event::Failed { call, code, cancelled, reason, destination } => {
                 let name = match code {
-                    _ if *cancelled => "session_cancelled",
+                    _ if cancelled => "session_cancelled",
                     300..=399 => "session_redirected",
                     _ => "session_failed",
                 };
-                let mut line = of_call(name, call, destination.as_ref(), (at, epoch));
-                line.code = Some(*code);
-                line.reason = reason.as_deref().map(shown);
-                line.setup_ms = Some(millis(at.since(call.at)));
-                serde_json::to_writer(&mut *text, &line)
+                let mut line = of_call(name, (&call, ""), destination.as_ref(), (at, epoch), text);
+                line.number("setup_ms", millis(at.since(call.at)));
+                end(line, code, reason.as_deref());
             }
-            Event::Ended { bye, code } => self.ended(bye, *code, epoch, text),
+            Event::Ended { bye, code } => self.ended(&bye, code, epoch, text),
             Event::Registration { aor, event, binding } => {
-                serde_json::to_writer(&mut *text, &registration((aor, *event, binding), (at, epoch)))
+                registration((&aor, event, &binding), (at, epoch), text);
             }
-        };
-        match written {
-            // One that says nothing new has no line.
-            Ok(()) if text.len() == before => {}
-            Ok(()) => text.push(b'\n'),
-            Err(error) => {
-                text.truncate(before);
-                tracing::error!(%error, "an event cannot be written down");
-            }
-        }
-        if let Event::Established { call, to_tag, destination, .. } = event {
-            self.sessions.begin(Session { call, to_tag, answered: at, destination });
         }
     }
 
-    fn ended(&mut self, bye: &Bye, code: u16, epoch: Duration, text: &mut Vec<u8>) -> serde_json::Result<()> {
+    fn ended(&mut self, bye: &Bye, code: u16, epoch: Duration, text: &mut Vec<u8>) {
         let ended = self.sessions.end(bye);
-        let lines: SmallVec<[Line<'_>; 1]> = match &ended {
-            Ended::Again => return Ok(()),
+        match &ended {
+            Ended::Again => {}
             Ended::Sessions(sessions, by_caller) => {
-                sessions.iter().map(|session| of_end(session, *by_caller, (bye.at, epoch))).collect()
+                for Session { call, to_tag, answered, destination } in &**sessions {
+                    let when = (bye.at, epoch);
+                    let mut line = of_call("session_ended", (call, to_tag), destination.as_ref(), when, text);
+                    line.text("answered_at", &timestamp(*answered, epoch));
+                    line.number("setup_ms", millis(answered.since(call.at)));
+                    line.number("duration_ms", millis(bye.at.since(*answered)));
+                    line.text("hung_up", if *by_caller { "caller" } else { "callee" });
+                    end(line, code, bye.reason.as_deref());
+                }
             }
-            Ended::Unknown => smallvec![Line {
-                event: "session_ended",
-                time: timestamp(bye.at, epoch),
-                call_id: Some(&bye.call_id),
-                parties: Some(Parties {
-                    from: shown(&bye.from),
-                    from_tag: &bye.from_tag,
-                    to: shown(&bye.to),
-                    to_tag: &bye.to_tag,
-                }),
-                hung_up: Some("from"),
-                ..Line::default()
-            }],
-        };
-        for (number, mut line) in lines.into_iter().enumerate() {
-            if number > 0 {
-                text.push(b'\n');
+            Ended::Unknown => {
+                let mut line = Object::new("event", "session_ended", text);
+                line.text("time", &timestamp(bye.at, epoch));
+                line.text("call_id", &bye.call_id);
+                parties(&mut line, (&bye.from, &bye.from_tag), (&bye.to, &bye.to_tag));
+                line.text("hung_up", "from");
+                end(line, code, bye.reason.as_deref());
             }
-            line.code = Some(code);
-            line.reason = bye.reason.as_deref().map(shown);
-            serde_json::to_writer(&mut *text, &line)?;
         }
-        Ok(())
     }
 }
 
-/// The end of a session that stood.
-fn of_end(session: &Session, by_caller: bool, (at, epoch): (Time, Duration)) -> Line<'_> {
-    let Session { call, to_tag, answered, destination } = session;
-    Line {
-        parties: Some(parties(call, to_tag)),
-        answered_at: Some(timestamp(*answered, epoch)),
-        setup_ms: Some(millis(answered.since(call.at))),
-        duration_ms: Some(millis(at.since(*answered))),
-        hung_up: Some(if by_caller { "caller" } else { "callee" }),
-        ..of_call("session_ended", call, destination.as_ref(), (at, epoch))
-    }
+/// What stands at the end of most lines.
+fn end(mut line: Object<'_>, code: u16, reason: Option<&str>) {
+    line.number("code", code.into());
+    line.some("reason", reason.map(shown).as_deref());
+    line.end();
 }
 
-fn parties<'a>(call: &'a Call, to_tag: &'a str) -> Parties<'a> {
-    Parties { from: shown(&call.from), from_tag: &call.from_tag, to: shown(&call.to), to_tag }
+fn parties(line: &mut Object<'_>, (from, from_tag): (&str, &str), (to, to_tag): (&str, &str)) {
+    line.text("from", &shown(from));
+    line.text("from_tag", from_tag);
+    line.text("to", &shown(to));
+    line.some("to_tag", Some(to_tag).filter(|tag| !tag.is_empty()));
 }
 
-fn of_call<'a>(
+/// The beginning of a line about a call.
+fn of_call<'t>(
     event: &'static str,
-    call: &'a Call,
-    destination: Option<&'a Destination>,
+    (call, to_tag): (&Call, &str),
+    destination: Option<&Destination>,
     (at, epoch): (Time, Duration),
-) -> Line<'a> {
-    let fields = CallFields {
-        invited_at: timestamp(call.at, epoch),
-        request_uri: shown(&call.request_uri),
-        source: call.source.as_ref().map(place),
-        user: call.user.as_deref(),
-        peer: call.peer.as_deref(),
-        diversion: call.diversions.iter().map(|one| shown(one)).collect(),
-    };
-    let trunk = destination.and_then(|to| to.trunk.as_deref());
-    Line {
-        event,
-        time: timestamp(at, epoch),
-        call_id: Some(&call.call_id),
-        parties: Some(parties(call, "")),
-        call: Some(fields),
-        target: destination.map(|to| shown(&to.uri)),
-        trunk: trunk.map(|trunk| &*trunk.record.name),
-        ..Line::default()
+    text: &'t mut Vec<u8>,
+) -> Object<'t> {
+    let mut line = Object::new("event", event, text);
+    line.text("time", &timestamp(at, epoch));
+    line.text("call_id", &call.call_id);
+    parties(&mut line, (&call.from, &call.from_tag), (&call.to, to_tag));
+    line.text("invited_at", &timestamp(call.at, epoch));
+    line.text("request_uri", &shown(&call.request_uri));
+    call.source.iter().for_each(|source| line.place("source", source.kind, source.peer));
+    line.some("user", call.user.as_deref());
+    line.some("peer", call.peer.as_deref());
+    line.list("diversion", call.diversions.iter().map(|one| shown(one)));
+    if let Some(destination) = destination {
+        line.text("target", &shown(&destination.uri));
+        line.some("trunk", destination.trunk.as_ref().map(|trunk| &*trunk.record.name));
     }
+    line
 }
 
-fn registration<'a>(
-    (aor, event, binding): (&'a str, RegistrationEvent, &'a Binding),
+fn registration(
+    (aor, event, binding): (&str, RegistrationEvent, &Binding),
     (at, epoch): (Time, Duration),
-) -> Line<'a> {
+    text: &mut Vec<u8>,
+) {
     let name = match event {
         RegistrationEvent::Registered | RegistrationEvent::Created => "registration_added",
         RegistrationEvent::Refreshed | RegistrationEvent::Shortened => "registration_refreshed",
         RegistrationEvent::Expired => "registration_expired",
         _ => "registration_removed",
     };
-    let source = match binding.by() {
-        By::Flow(flow) => Some(place(flow)),
-        _ => binding.neighbour().map(|from| format!("{}:{}", from.kind.as_param(), from.address)),
-    };
-    let path = if let By::Path(path) = binding.by() { Some(shown(path)) } else { None };
-    Line {
-        event: name,
-        time: timestamp(at, epoch),
-        call_id: Some(&binding.call_id),
-        registration: Some(Registration {
-            aor,
-            contact: shown(binding.uri()),
-            cause: event.as_str(),
-            expires_seconds: binding.expires_at.since(at).as_secs(),
-            cseq: binding.cseq,
-            source,
-            path,
-            instance: binding.device(),
-        }),
-        ..Line::default()
+    let mut line = Object::new("event", name, text);
+    line.text("time", &timestamp(at, epoch));
+    line.text("call_id", &binding.call_id);
+    line.text("aor", aor);
+    line.text("contact", &shown(binding.uri()));
+    line.text("cause", event.as_str());
+    line.number("expires_seconds", binding.expires_at.since(at).as_secs());
+    line.number("cseq", binding.cseq.into());
+    match binding.by() {
+        By::Flow(flow) => line.place("source", flow.kind, flow.peer),
+        _ => binding.neighbour().iter().for_each(|from| line.place("source", from.kind, from.address)),
     }
+    if let By::Path(path) = binding.by() {
+        line.text("path", &shown(path));
+    }
+    line.some("instance", binding.device());
+    line.end();
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 mod event;
 mod file;
 mod line;
+mod object;
 mod service;
 mod sessions;
 mod sink;
