@@ -108,7 +108,7 @@ settings! {
     instance_id set_instance_id unset_instance_id has_instance_id: Option<Arc<str>> = None;
     /// Which of the device's flows it registers by (RFC 5626 §4.2), from 1; 0: registrations are not by flow. It needs
     /// [`UserProfile::instance_id`]. A flow over UDP is a pair of addresses: two registrations that go to one address by one
-    /// transport of this side are one flow, whatever their numbers.
+    /// port of this side are one flow, whatever their numbers.
     reg_id set_reg_id unset_reg_id has_reg_id: u32 = 0;
     /// The most time between two keep-alives on the connection by which it is registered; zero: there are none. By default as
     /// the registrar says (Flow-Timer), else 120 s. They wait for five sixths of it to all of it (RFC 5626 §4.4).

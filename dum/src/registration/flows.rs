@@ -11,7 +11,7 @@ use crate::outcome::Outcome;
 use crate::profile::{DatagramKeepAlive, UserProfile};
 use stack::header::{NameAddr, h};
 use stack::message::Message;
-use stack::transport::Flow;
+use stack::transport::{Flow, TransportInfo};
 use stack::tu::{NextHop, SendOptions};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(super) struct OwnFlow {
     bad: u32,
     /// The next request is to take a connection of its own.
     own: bool,
+    /// The next request is to go by this one: over UDP, from another port.
+    other: Option<Flow>,
 }
 
 impl OwnFlow {
@@ -45,7 +47,8 @@ impl OwnFlow {
 impl Dum<'_> {
     /// Registers by several flows (RFC 5626 §4.2): one to each of these outbound proxies, with a `reg-id` each, from
     /// [`UserProfile::reg_id`] or 1 on. Each keeps its flow, and makes a new one when that fails; the registrar reaches this
-    /// side as long as one is left. Two proxies at one address get a connection each; over UDP they are one flow.
+    /// side as long as one is left. Two proxies at one address get a connection each; over UDP a port of ours each, as far as
+    /// there are transports: by one port they are one flow.
     ///
     /// # Errors
     /// [`RegistrationError`]: nothing was sent.
@@ -88,8 +91,9 @@ pub(super) fn options(core: &mut Core, registration: Handle<ClientRegistration>)
     let own = &mut this.flow;
     let flow = own.kept.filter(|_| own.outbound).and_then(|kept| core.flows.flow(kept));
     own.taken = flow.is_some();
-    let new_connection = std::mem::take(&mut own.own) && flow.is_none();
-    SendOptions { next_hop: flow.map_or(NextHop::Route, NextHop::Flow), new_connection, ..SendOptions::default() }
+    let (new, other) = (std::mem::take(&mut own.own), own.other.take());
+    let next_hop = flow.or(other).map_or(NextHop::Route, NextHop::Flow);
+    SendOptions { next_hop, new_connection: new && flow.is_none(), ..SendOptions::default() }
 }
 
 /// The registrar has bound this side: the flow by which it said so is kept from now on. Whether it is one that another
@@ -106,12 +110,23 @@ pub(super) fn follow(
     let outbound = required && device(&this.profile).is_some();
     let timer = response.header(h::FLOW_TIMER).ok().map(|timer| timer.0).filter(|timer| outbound && *timer > 0);
     let wish = wish(&this.profile, &source.flow, outbound, timer);
-    let taken = |device: String| dum.core.flows.is_taken(&device, registration, &source.flow);
-    if outbound && !again && source.flow.kind.is_reliable() && device(&this.profile).is_some_and(taken) {
-        this.flow.own = true;
-        release(dum, registration);
-        return true;
+    let device_of = device(&this.profile).filter(|_| outbound && !again);
+    let is_taken = |flow: &Flow| device_of.as_ref().is_some_and(|of| dum.core.flows.is_taken(of, registration, flow));
+    if is_taken(&source.flow) {
+        let own = source.flow.kind.is_reliable();
+        let others = dum.stack.transports().iter().filter(|transport| serves(transport, &source.flow));
+        let mut others = others.map(|transport| Flow { transport: transport.id, local: None, ..source.flow });
+        let other = others.find(|flow| !own && !is_taken(flow));
+        drop(others);
+        if own || other.is_some() {
+            if let Ok(this) = dum.core.client_registrations.get_mut(registration) {
+                (this.flow.own, this.flow.other) = (own, other);
+            }
+            release(dum, registration);
+            return true;
+        }
     }
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return false };
     let old = this.flow.kept;
     if old.is_none_or(|old| dum.core.flows.flow(old).is_none_or(|flow| flow != source.flow)) {
         release(dum, registration);
@@ -127,6 +142,11 @@ pub(super) fn follow(
         _ => {}
     }
     false
+}
+
+/// Whether another transport reaches who a datagram flow leads to.
+fn serves(transport: &TransportInfo, flow: &Flow) -> bool {
+    (transport.kind, transport.bound.is_ipv4()) == (flow.kind, flow.peer.is_ipv4()) && transport.id != flow.transport
 }
 
 /// RFC 5626 §4.4: the profile's time, the registrar's, or what the RFC has; of the first two the shorter.

@@ -514,3 +514,38 @@ fn two_registrations_of_a_device_do_not_share_a_connection() {
     bench.with(|_, dum| handles.iter().for_each(|handle| handle.stop(dum).unwrap()));
     assert_eq!(bench.dum.counts(), Default::default());
 }
+
+/// The same over UDP: a flow is a pair of addresses, so they differ in ours, where there are two.
+#[test]
+fn two_registrations_of_a_device_over_udp_take_a_port_each() {
+    let proxies: Vec<_> = ["<sip:edge1;lr>", "<sip:edge2;lr>"].map(|proxy| Arc::new(addr(proxy).into_owned())).into();
+    let mut profile = UserProfile::on(&profile());
+    profile.set_instance_id(Some("urn:uuid:1".into()));
+    let profile = Arc::new(profile);
+    let ports = [flow(UDP, 0), Flow { transport: TransportId(1), ..flow(UDP, 0) }];
+    for two in [true, false] {
+        let kinds = [UDP, if two { UDP } else { TransportType::Tcp }];
+        let mut bench = Phone::with_transports(App::default(), DumOptions::default(), &kinds);
+        let handles = bench.with(|_, dum| dum.register_flows(&profile, &proxies)).unwrap();
+        // Beside them there is what keeps the flows alive.
+        let grant = |bench: &mut Phone, port: Flow| {
+            bench.sent.retain(|sent| matches!(sent, Command::Send { .. }));
+            grant(bench, port, true, |_| {})
+        };
+        grant(&mut bench, ports[0]);
+        grant(&mut bench, ports[0]);
+        if two {
+            let (next_hop, again) = grant(&mut bench, ports[1]);
+            assert_eq!(next_hop, NextHop::Flow(ports[1]));
+            assert!(line(&again, "Contact").ends_with(";reg-id=2"));
+        }
+        assert_eq!(bench.dum.counts().flows, 1 + usize::from(two));
+        assert!(!bench.sent.iter().any(|sent| matches!(sent, Command::Send { .. })));
+        for (handle, port) in handles.iter().zip([ports[0], ports[usize::from(two)]]) {
+            bench.with(|_, dum| handle.refresh(dum)).unwrap();
+            assert_eq!(grant(&mut bench, port).0, NextHop::Flow(port));
+        }
+        bench.with(|_, dum| handles.iter().for_each(|handle| handle.stop(dum).unwrap()));
+        assert_eq!(bench.dum.counts(), Default::default());
+    }
+}
