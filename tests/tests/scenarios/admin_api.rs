@@ -327,6 +327,7 @@ fn the_command_line_does_the_same() {
     assert!(trunks.contains("out_of_service") && trunks.contains("by hand"), "{trunks}");
     api.ctl_done(&["ban", "203.0.113.9", "--seconds", "60"]);
     assert!(api.ctl_done(&["bans"]).contains("203.0.113.9"));
+    assert_eq!(api.ctl_refused(&["ban", "203.0.113"]).trim(), "repro: 203.0.113: expected an IP address");
     api.ctl_done(&["unban", "203.0.113.9"]);
     register(api.sip(), &socket(), "bob");
     let registered = api.ctl_done(&["registrations", "bob"]);

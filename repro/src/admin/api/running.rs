@@ -203,12 +203,18 @@ pub(super) fn bans(call: &Call<'_>) -> Outcome {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewBan {
-    address: IpAddr,
+    address: String,
     seconds: u64,
+}
+
+/// The address of who is banned.
+fn source(text: &str) -> Result<IpAddr, Refused> {
+    text.parse().map_err(|_| Refused::field(400, "address", format!("{}: expected an IP address", one_line(text))))
 }
 
 pub(super) fn ban(call: &Call<'_>) -> Outcome {
     let NewBan { address, seconds } = call.read()?;
+    let address = source(&address)?;
     if !(1..=LONGEST_BAN).contains(&seconds) {
         return Err(Refused::field(422, "seconds", format!("expected 1 to {LONGEST_BAN}")));
     }
@@ -219,9 +225,7 @@ pub(super) fn ban(call: &Call<'_>) -> Outcome {
 
 pub(super) fn lift(call: &Call<'_>) -> Outcome {
     let text = call.name(0);
-    let address: IpAddr = text
-        .parse()
-        .map_err(|_| Refused::field(400, "address", format!("{}: expected an IP address", one_line(text))))?;
+    let address = source(text)?;
     if !call.parts.stack.bans().lift(address) {
         return Err(Refused::not_found("ban of", text));
     }
