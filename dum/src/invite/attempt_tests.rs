@@ -191,3 +191,33 @@ fn only_an_invite_out_of_a_dialog_makes_a_call() {
     }
     assert_eq!(bench.dum.counts(), counts);
 }
+
+/// Nor does it take the call with it when another attempt is made.
+#[test]
+fn a_fork_that_was_ended_does_not_keep_the_call_from_another_attempt() {
+    for (code, edit) in [
+        (422, (|msg| msg.set(h::MIN_SE, &7200)) as fn(&mut Message)),
+        (302, |msg| msg.push_back(h::CONTACTS, "<sip:carol@192.0.2.8>")),
+    ] {
+        let (mut bench, transaction, invite) = calling(options(), true);
+        bench.dum.application_mut().follows = true;
+        for tag in ["one", "two"] {
+            respond(&mut bench, (transaction, &invite), 180, (tag, 0, 0), keep);
+        }
+        let [one, two] = bench.dum.application().calls[..] else { panic!("two calls") };
+        bench.with(|_, dum| one.end(dum)).unwrap();
+        let (bye, msg) = bench.request();
+        assert_eq!(
+            (msg.header(h::TO).unwrap().param(p::TAG), heard(&mut bench)),
+            (Some("one"), vec!["LocalBye".into()])
+        );
+        respond(&mut bench, (transaction, &invite), code, ("other", 0, 0), edit);
+        let next = bench.request();
+        assert_eq!((next.1.method(), next.1.header(h::CSEQ).unwrap().number), (Some(Method::Invite), 2), "{code}");
+        bench.respond(bye, &msg, 200);
+        respond(&mut bench, (next.0, &next.1), 180, ("three", 0, 0), keep);
+        respond(&mut bench, (next.0, &next.1), 200, ("three", 3000, 0), keep);
+        assert_eq!(heard(&mut bench), ["connected", "answer 3000"]);
+        assert!(bench.with(|_, dum| two.is_connected(dum)));
+    }
+}

@@ -214,7 +214,7 @@ fn repair(dum: &mut Dum<'_>, call: Handle<Call>, response: &Message) -> bool {
         return false;
     }
     this.repairs += 1;
-    if let Some(Ok(first)) = this.sessions.first().copied().map(|first| dum.session(first)) {
+    if let Some(Ok(first)) = going_on(dum, call).map(|first| dum.session(first)) {
         first.least = least;
     }
     resend(dum, call, Event::Refused, |msg| {
@@ -233,11 +233,19 @@ pub(super) fn has_other(dum: &Dum<'_>, call: Handle<Call>, fork: Handle<InviteSe
     })
 }
 
-/// Whether it may be sent once more: it is not answered, and the application has not ended it.
+/// Whether it may be sent once more: it is not answered, and the application has not ended it, at most some of its early
+/// dialogs.
 pub(super) fn is_wanted(dum: &Dum<'_>, call: Handle<Call>) -> bool {
-    let Ok(this) = dum.core.calls.get(call) else { return false };
-    let first = this.sessions.first().and_then(|first| dum.core.sessions.get(*first).ok());
-    this.request.is_some() && first.is_some_and(|first| matches!(first.state, State::Calling | State::Early))
+    going_on(dum, call).is_some()
+}
+
+/// Which of its sessions goes on in the next attempt, if there may be one.
+pub(super) fn going_on(dum: &Dum<'_>, call: Handle<Call>) -> Option<Handle<InviteSession>> {
+    let this = dum.core.calls.get(call).ok().filter(|this| this.request.is_some())?;
+    let mut all = this.sessions.iter().filter_map(|session| Some((*session, dum.core.sessions.get(*session).ok()?)));
+    // Those that have ended wait for the answer to their BYE.
+    let (session, first) = all.find(|(_, this)| !matches!(this.state, State::Ending | State::Terminated))?;
+    matches!(first.state, State::Calling | State::Early).then_some(session)
 }
 
 /// Sends the INVITE once more with a change, as another attempt at the same call: the next CSeq, the same Call-ID and tag
@@ -245,11 +253,15 @@ pub(super) fn is_wanted(dum: &Dum<'_>, call: Handle<Call>) -> bool {
 pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change: impl FnOnce(&mut Message)) {
     let Ok(this) = dum.core.calls.get(call) else { return };
     let body = this.request.as_ref().map(|request| Bytes::copy_from_slice(request.body()));
-    let (Some(body), [first, others @ ..]) = (body, &*this.sessions.clone()) else { return };
+    let (Some(body), Some(first)) = (body, going_on(dum, call)) else { return };
+    let Ok(this) = dum.core.calls.get_mut(call) else { return };
+    this.sessions.retain(|session| *session != first);
+    let others = std::mem::replace(&mut this.sessions, SmallVec::from_iter([first]));
+    this.sessions.extend_from_slice(&others);
     others.iter().for_each(|other| step(dum, *other, over, Cause::default()));
     // What was under way in its early dialog is nothing to the next attempt.
-    session::answer_what_is_left(dum, *first);
-    let Ok(this) = dum.session(*first) else { return };
+    session::answer_what_is_left(dum, first);
+    let Ok(this) = dum.session(first) else { return };
     this.state = State::Calling;
     this.media = OfferAnswer::of_invite(body);
     this.modify = modify::State::Idle;
@@ -258,9 +270,9 @@ pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change:
     (this.peer_updates, this.moved) = (false, false);
     [&mut this.glare, &mut this.unanswered].into_iter().for_each(Alarm::clear);
     if let Some(dialog) = this.dialog.take() {
-        dum.core.dialogs.leave(dialog, Usage::Invite(*first));
+        dum.core.dialogs.leave(dialog, Usage::Invite(first));
     }
-    session_timer::wait_for_answer(dum, *first);
+    session_timer::wait_for_answer(dum, first);
     let Ok(this) = dum.core.calls.get_mut(call) else { return };
     this.over.clear();
     let Some(mut request) = this.request.clone() else { return };

@@ -14,6 +14,8 @@ pub(super) struct Ears {
     pub(super) calls: Vec<Handle<InviteSession>>,
     /// What it offers as soon as it is answered, with the PRACK.
     pub(super) with_prack: Option<Sdp>,
+    /// It goes where it is sent.
+    pub(super) follows: bool,
     /// It takes calls from who knows nothing of reliable provisional responses.
     pub(super) lenient: bool,
 }
@@ -43,7 +45,7 @@ impl InviteSessionHandler for Ears {
         self.calls.push(fork.session());
     }
     fn on_redirected(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, _: &Message) -> bool {
-        false
+        self.follows
     }
     fn on_connected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
         self.hear("connected");

@@ -107,10 +107,7 @@ pub(super) fn offer(dum: &mut Dum<'_>, call: Handle<Call>, response: Option<&Arc
         redirect.add(response);
     }
     let more = this.redirect.as_ref().is_some_and(|redirect| !redirect.targets.is_empty());
-    let Some(&session) = this.sessions.first().filter(|_| more) else { return false };
-    if !call::is_wanted(dum, call) {
-        return false;
-    }
+    let Some(session) = call::going_on(dum, call).filter(|_| more) else { return false };
     match redirected {
         Some(response) => dum.tell(session, What::Redirected, Some(response.clone())),
         None => drop(try_next(dum, call)),
