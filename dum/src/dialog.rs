@@ -364,6 +364,11 @@ impl Dialog {
         self.local_cseq
     }
 
+    /// What this side sends in it comes behind this number.
+    pub(crate) fn begin_behind(&mut self, cseq: u32) {
+        self.local_cseq = self.local_cseq.max(Some(cseq));
+    }
+
     /// The next CSeq number: for a request of this dialog that is sent once more with a change (RFC 3261 §8.1.3.5).
     pub fn next_cseq(&mut self) -> u32 {
         let next = self.local_cseq.map_or(1, |last| last.saturating_add(1));

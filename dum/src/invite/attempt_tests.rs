@@ -221,3 +221,20 @@ fn a_fork_that_was_ended_does_not_keep_the_call_from_another_attempt() {
         assert!(bench.with(|_, dum| two.is_connected(dum)));
     }
 }
+
+/// RFC 3261 §12.2.2: what it was sent before, as a PRACK, came behind a number that the BYE must not be below.
+#[test]
+fn the_bye_for_a_late_fork_is_behind_what_it_was_sent_before() {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    for rseq in 7..10 {
+        respond(&mut bench, (transaction, &invite), 183, ("one", 0, rseq), keep);
+        let prack = bench.request();
+        respond(&mut bench, (prack.0, &prack.1), 200, ("one", 0, 0), keep);
+    }
+    respond(&mut bench, (transaction, &invite), 200, ("two", 2000, 0), keep);
+    bench.sent.clear();
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2002, 0), keep);
+    assert!(matches!(bench.sent.pop_front(), Some(Command::SendStateless { .. })));
+    let bye = bench.request().1;
+    assert_eq!((bye.method(), bye.header(h::CSEQ).unwrap().number), (Some(Method::Bye), 5));
+}

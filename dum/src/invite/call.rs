@@ -51,14 +51,18 @@ pub(crate) struct Call {
     answers: u8,
     /// Forks whose 2xx came too late, by their tags: each gets one BYE.
     late: SmallVec<[Box<str>; 0]>,
+    /// The highest CSeq number in the dialogs of forks that have ended: a BYE for a 2xx that comes too late is behind it.
+    last: u32,
     /// Forks that have ended while others may still be answered, by their tags.
     over: SmallVec<[Box<str>; 0]>,
 }
 
 impl Call {
-    /// A session of it is gone, whose dialog had this tag of the peer's.
-    pub(super) fn forget(&mut self, session: Handle<InviteSession>, tag: Option<&str>) {
+    /// A session of it is gone, with its dialog.
+    pub(super) fn forget(&mut self, session: Handle<InviteSession>, dialog: Option<&Dialog>) {
         self.sessions.retain(|known| *known != session);
+        self.last = self.last.max(dialog.and_then(Dialog::last_cseq).unwrap_or(0));
+        let tag = dialog.map(|dialog| &*dialog.id().remote_tag);
         if self.request.is_some() && self.over.len() < MAX_FORKS {
             self.over.extend(tag.map(Into::into));
         }
@@ -129,6 +133,7 @@ impl Dum<'_> {
             repairs: 0,
             answers: 0,
             late: SmallVec::new(),
+            last: 0,
             over: SmallVec::new(),
         })?;
         self.core.clients.insert(transaction, Usage::Call(call));
@@ -477,6 +482,7 @@ fn late(dum: &mut Dum<'_>, call: Handle<Call>, response: &Message) {
         let tag = &dialog.id().remote_tag;
         if this.late.len() < MAX_FORKS && !this.late.iter().any(|known| **known == **tag) {
             this.late.push(tag.as_str().into());
+            dialog.begin_behind(this.last);
             let bye = dialog.make_request(&Method::Bye);
             dum.send(Usage::Call(call), bye, SendOptions::default());
         }

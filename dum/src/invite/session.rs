@@ -477,7 +477,7 @@ fn remove(dum: &mut Dum<'_>, handle: Handle<InviteSession>) {
         && let Ok(call) = dum.core.calls.get_mut(call)
     {
         let dialog = session.dialog.and_then(|dialog| dum.core.dialogs.get(dialog).ok());
-        call.forget(handle, dialog.map(|entry| &*entry.dialog.id().remote_tag));
+        call.forget(handle, dialog.map(|entry| &entry.dialog));
         // Nobody is left who could be answered.
         let left = (call.sessions.is_empty() && call.request.is_some()).then_some(call.transaction);
         if let Some(transaction) = left {
