@@ -16,7 +16,9 @@
 //! BYE at once, behind an ACK that may be without an answer: the callee is told what may follow from that within a moment,
 //! `RemoteBye`, `Gone`, `IllegalNegotiation`, `LocalBye` or `Replaced`. It cannot be the other way round.
 //!
-//! Of those that are not, `Redirected` is told of a 3xx of somebody who was called, and `Refused` of what else a response says.
+//! Of those that are not, `Redirected` is told of a 3xx of somebody who was called, and `Refused` of what else a response says: to
+//! strangers 401 or 407 and nothing else, and that to nobody else, unless he was asked for a password too often. However many
+//! attempts it takes, a call is one.
 
 use crate::challenges::is_strange;
 use crate::world::{ALICE, BOB, CAROL, NAMES, World};
