@@ -68,6 +68,14 @@ impl Call {
         }
     }
 
+    /// The fork that a response is of has ended: its BYE is on its way, and its dialog is there until that is answered.
+    fn is_ending(&mut self, response: &Message) {
+        let to = response.header(h::TO).ok().filter(|_| !self.is_over(response) && self.over.len() < MAX_FORKS);
+        let tag: Option<Box<str>> = to.as_ref().and_then(|to| to.param(p::TAG)).map(Into::into);
+        self.late.extend(tag.clone());
+        self.over.extend(tag);
+    }
+
     /// Whether a response is of a fork that has ended.
     fn is_over(&self, response: &Message) -> bool {
         let to = response.header(h::TO);
@@ -380,7 +388,13 @@ fn success(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
     if !first {
         return step(dum, session, Event::Success, response);
     }
+    let ended = matches!(dum.session(session), Ok(session) if session.state == State::Ending);
     let Ok(this) = dum.core.calls.get_mut(call) else { return };
+    if ended {
+        // It has crossed our BYE to this fork, and another one may be answered yet.
+        this.is_ending(response);
+        return late(dum, call, response);
+    }
     this.request = None;
     let (transaction, credentials, others) = (this.transaction, this.credentials.clone(), this.sessions.clone());
     let cseq = response.header(h::CSEQ).map_or(1, |cseq| cseq.number);

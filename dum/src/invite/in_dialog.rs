@@ -316,6 +316,13 @@ pub(crate) fn outcome(
         }
         return;
     }
+    if was_overtaken(dum, call, &outcome) && reliable::overtaken(dum, call, transaction) {
+        return;
+    }
+    let Ok(this) = dum.session(call) else { return };
+    if let Some(reliable) = &mut this.reliable {
+        reliable.forget(transaction);
+    }
     if this.bye == Some(transaction) {
         return match was_overtaken(dum, call, &outcome) {
             true => session::send_bye(dum, call),

@@ -419,3 +419,50 @@ fn a_profile_of_its_own_need_not_require_what_the_master_profile_does() {
         bench.nothing_sent();
     }
 }
+
+/// RFC 3262 §4, RFC 3261 §12.2.2: a PRACK that is lost comes again behind what was sent after it, and is out of order there.
+/// The callee waits for it all the same.
+#[test]
+fn a_prack_that_was_overtaken_goes_out_again_behind_what_has_overtaken_it() {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    let ring = |bench: &mut Bench<Ears>| respond(bench, (transaction, &invite), 183, ("one", 2000, 7), keep);
+    ring(&mut bench);
+    let (mut prack, mut msg) = bench.request();
+    for number in [3, 5] {
+        let call = call(&bench);
+        bench.with(|_, dum| call.update(dum, &sdp(1002))).unwrap();
+        let (update, changed) = bench.request();
+        assert_eq!(changed.header(h::CSEQ).unwrap().number, number);
+        respond(&mut bench, (update, &changed), 200, ("one", 2000, 0), keep);
+        heard(&mut bench);
+        respond(&mut bench, (prack, &msg), 500, ("one", 0, 0), keep);
+        (prack, msg) = bench.request();
+        assert_eq!((msg.method(), msg.header(h::CSEQ).unwrap().number), (Some(Method::Prack), number + 1));
+        assert_eq!(msg.header(h::RACK).unwrap().rseq, 7);
+        assert!(heard(&mut bench).is_empty());
+        ring(&mut bench);
+        bench.nothing_sent();
+    }
+    // One that nothing has overtaken is refused for another reason.
+    respond(&mut bench, (prack, &msg), 500, ("one", 0, 0), keep);
+    bench.nothing_sent();
+    assert_eq!(heard(&mut bench), ["500 PRACK"]);
+    respond(&mut bench, (transaction, &invite), 200, ("one", 0, 0), keep);
+    assert_eq!(heard(&mut bench), ["connected"]);
+}
+
+/// With an offer of its own it waits for the answer as before.
+#[test]
+fn a_prack_with_an_offer_that_was_overtaken_offers_it_again() {
+    let (mut bench, _, (prack, msg)) = offered();
+    let call = call(&bench);
+    bench.with(|_, dum| call.info(dum, "application/dtmf-relay", "Signal=1")).unwrap();
+    let (info, last) = bench.request();
+    bench.respond(info, &last, 200);
+    heard(&mut bench);
+    respond(&mut bench, (prack, &msg), 500, ("one", 0, 0), keep);
+    let again = bench.request();
+    assert_eq!((again.1.method(), again.1.body()), (Some(Method::Prack), msg.body()));
+    respond(&mut bench, (again.0, &again.1), 200, ("one", 2002, 0), keep);
+    assert_eq!(heard(&mut bench), ["answer 2002"]);
+}

@@ -111,8 +111,18 @@ pub(super) struct Reliable {
     unanswered: Option<u32>,
     /// The caller's: one that the application is told of; its PRACK follows.
     due: Option<u32>,
+    /// The caller's: PRACKs that are not answered, should a later request of ours overtake them.
+    pracks: Vec<Prack>,
     /// What was agreed before, as soon as provisional responses have settled what the INVITE is about.
     before: Option<Box<Agreed>>,
+}
+
+/// A PRACK of ours: its transaction, which response it acknowledges, its body.
+#[derive(Debug)]
+struct Prack {
+    transaction: ClientTransaction,
+    rseq: u32,
+    body: Option<Bytes>,
 }
 
 /// The descriptions of both sides: local, remote.
@@ -122,6 +132,17 @@ impl Reliable {
     /// Whether a provisional response was sent reliably and waits for its PRACK.
     pub(super) fn is_waiting(&self) -> bool {
         self.state != Idle
+    }
+
+    /// A PRACK was sent once more, for a challenge.
+    pub(super) fn resent(&mut self, old: ClientTransaction, new: ClientTransaction) {
+        let prack = self.pracks.iter_mut().find(|prack| prack.transaction == old);
+        prack.into_iter().for_each(|prack| prack.transaction = new);
+    }
+
+    /// It was answered.
+    pub(super) fn forget(&mut self, transaction: ClientTransaction) {
+        self.pracks.retain(|prack| prack.transaction != transaction);
     }
 }
 
@@ -410,10 +431,27 @@ fn make_and_send(
     let (dialog, cseq) = (this.dialog?, this.reliable.as_ref().map_or(1, |reliable| reliable.cseq));
     let mut prack = dum.make_in_dialog(dialog, &Method::Prack).ok()?;
     prack.set(h::RACK, &format_args!("{rseq} {cseq} INVITE"));
-    if let Some(body) = body {
-        prack.set_body(Some(SDP), body);
+    if let Some(body) = &body {
+        prack.set_body(Some(SDP), body.clone());
     }
-    Some(dum.send(Usage::Invite(call), prack, SendOptions::default()))
+    let transaction = dum.send(Usage::Invite(call), prack, SendOptions::default());
+    if let Some(reliable) = &mut dum.session(call).ok()?.reliable {
+        reliable.pracks.push(Prack { transaction, rseq, body });
+    }
+    Some(transaction)
+}
+
+/// A PRACK of ours has come behind a later request, and was refused for that: without one the callee cannot answer, so that
+/// another one goes out while the INVITE is open. Whether it did.
+pub(super) fn overtaken(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTransaction) -> bool {
+    let Ok(this) = dum.session(call) else { return false };
+    let open = matches!(this.state, Call::Calling | Call::Early) || this.modify == modify::State::SentInvite;
+    let Some(reliable) = this.reliable.as_mut().filter(|_| open) else { return false };
+    let Some(at) = reliable.pracks.iter().position(|prack| prack.transaction == transaction) else { return false };
+    let Prack { rseq, body, .. } = reliable.pracks.remove(at);
+    let Some(new) = make_and_send(dum, call, rseq, body) else { return false };
+    session::resent(dum.core, call, transaction, new);
+    true
 }
 
 /// Whether a provisional response of ours is to be reliable: the caller requires it, or supports it and the profile wants

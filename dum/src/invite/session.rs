@@ -318,6 +318,9 @@ pub(super) fn send_bye(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
 /// A request in the dialog was sent once more.
 pub(crate) fn resent(core: &mut Core, call: Handle<InviteSession>, old: ClientTransaction, new: ClientTransaction) {
     let Ok(this) = core.sessions.get_mut(call) else { return };
+    if let Some(reliable) = &mut this.reliable {
+        reliable.resent(old, new);
+    }
     let requests = this.requests.iter_mut().map(|(sent, _)| sent);
     let known = [&mut this.sent, &mut this.bye, &mut this.refresh].into_iter().flatten().chain(requests);
     known.filter(|sent| **sent == old).for_each(|sent| *sent = new);
