@@ -372,17 +372,19 @@ fn referred(mut options: DumOptions) -> (Bench<App>, Handle<ServerRefer>) {
     (bench, refer)
 }
 
-/// What the NOTIFYs that were sent say.
+/// What the NOTIFYs that were sent say, each of which is accepted.
 fn told(bench: &mut Bench<App>) -> Vec<String> {
-    let shown = |command| match command {
-        Command::Send { msg, .. } if msg.method() == Some(Method::Notify) => {
+    let mut shown = Vec::new();
+    while let Some(command) = bench.sent.pop_front() {
+        let Command::Send { transaction, msg, .. } = command else { continue };
+        if msg.method() == Some(Method::Notify) {
             let state = msg.header(h::SUBSCRIPTION_STATE).unwrap().to_string();
             let frag = String::from_utf8_lossy(msg.body()).lines().next().unwrap().to_owned();
-            Some(format!("{frag}, {state}"))
+            shown.push(format!("{frag}, {state}"));
+            bench.respond(transaction, &msg, 200);
         }
-        _ => None,
-    };
-    std::mem::take(&mut bench.sent).into_iter().filter_map(shown).collect()
+    }
+    shown
 }
 
 #[test]
@@ -394,27 +396,27 @@ fn a_transfer_to_many_phones_is_told_as_the_one_that_answers() {
         refer.follow(dum, &profile, Some(&offer)).unwrap();
     });
     let (_, accepted) = bench.response();
-    let (_, trying) = bench.request();
+    let (first, trying) = bench.request();
     let (transaction, invite) = bench.request();
     assert_eq!((accepted.status(), trying.method()), (Some(202), Some(Method::Notify)));
-    for (code, tag) in [(180, "one"), (183, "two"), (200, "two")] {
+    bench.respond(first, &trying, 200);
+    for (code, tag, expected) in [
+        (180, "one", "SIP/2.0 180 Ringing, active;expires=180"),
+        (183, "two", "SIP/2.0 183 Session Progress, active;expires=180"),
+        (200, "two", "SIP/2.0 200 OK, terminated;reason=noresource"),
+    ] {
         fork(&mut bench, (transaction, &invite), code, tag);
+        assert_eq!(told(&mut bench), [expected]);
     }
-    let active = "active;expires=180";
-    let expected = [
-        format!("SIP/2.0 180 Ringing, {active}"),
-        format!("SIP/2.0 183 Session Progress, {active}"),
-        "SIP/2.0 200 OK, terminated;reason=noresource".to_owned(),
-    ];
-    assert_eq!(told(&mut bench), expected);
     // One fork that is ended is not the end of it; the last one is.
     let (mut bench, refer) = referred(DumOptions::default());
     bench.with(|_, dum| {
         let profile = dum.master_profile().user().clone();
         refer.follow(dum, &profile, Some(&offer)).unwrap();
     });
-    let (_, _) = (bench.response(), bench.request());
+    let (_, (first, trying)) = (bench.response(), bench.request());
     let (transaction, invite) = bench.request();
+    bench.respond(first, &trying, 200);
     fork(&mut bench, (transaction, &invite), 180, "one");
     fork(&mut bench, (transaction, &invite), 180, "two");
     told(&mut bench);
@@ -429,6 +431,7 @@ fn a_transfer_to_many_phones_is_told_as_the_one_that_answers() {
 fn a_transfer_lasts_as_long_as_something_is_told_and_ends_with_a_word() {
     let (mut bench, refer) = referred(DumOptions::default());
     bench.with(|_, dum| refer.accept(dum)).unwrap();
+    told(&mut bench);
     bench.run(Duration::from_secs(100));
     bench.with(|_, dum| refer.notify(dum, 180)).unwrap();
     told(&mut bench);

@@ -14,6 +14,9 @@
 //! may prolong it and end it by SUBSCRIBE ([`Handle::refresh`], [`Handle::end`]), which is answered here by itself. Nothing
 //! else makes one: SUBSCRIBE for `refer` out of a dialog is answered 403, and 481 in a dialog where there is none with its id.
 //!
+//! One NOTIFY is under way at a time, as in [`crate::subscription`]; while it is, the last status takes the place of those
+//! before.
+//!
 //! It is a usage of its own in the call's dialog (RFC 5057): the call may end, and the rest of the transfer is still told. A
 //! REFER out of a call ([`crate::Dum::send_refer`]) has a dialog of its own, which its first NOTIFY makes.
 

@@ -6,11 +6,11 @@ use crate::dialog::Dialog;
 use crate::dialogs::DialogEntry;
 use crate::dispatch::Request;
 use crate::dum::Dum;
-use crate::handle::Handle;
+use crate::handle::{Handle, UsageEnded};
 use crate::invite::{ClientInviteSession, InviteSession, SessionError, follow};
 use crate::outcome::Outcome;
 use crate::profile::{EventPackage, UserProfile};
-use crate::subscription::{TerminateReason, server as notifier};
+use crate::subscription::{Notice, Outbox, TerminateReason, server as notifier};
 use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
 use rutil::Time;
@@ -36,6 +36,9 @@ pub struct ServerRefer {
     /// Until when it lasts if nothing more is told.
     until: Time,
     patience: Alarm,
+    /// Why it is over, as soon as it is; the last NOTIFY says so.
+    end: Option<TerminateReason>,
+    outbox: Outbox,
     /// The peer wants to be told later.
     later: Alarm,
 }
@@ -58,8 +61,18 @@ pub(crate) fn request(
         return dum.refuse(transaction, &msg, 400);
     }
     let subscribe = !msg.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
-    let (asked, until, patience, later) = (Some(transaction), dum.now(), Alarm::OFF, Alarm::OFF);
-    let usage = ServerRefer { asked, msg: msg.clone(), dialog: None, subscribe, status: 100, until, patience, later };
+    let usage = ServerRefer {
+        asked: Some(transaction),
+        msg: msg.clone(),
+        dialog: None,
+        subscribe,
+        status: 100,
+        until: dum.now(),
+        patience: Alarm::OFF,
+        end: None,
+        outbox: Outbox::Idle,
+        later: Alarm::OFF,
+    };
     let Ok(refer) = dum.core.server_refers.insert(usage) else { return dum.refuse_new(transaction, &msg) };
     if let Some(dialog) = dialog {
         if dum.core.dialogs.join(dialog, Usage::ServerRefer(refer)).is_err() {
@@ -113,26 +126,27 @@ impl Handle<ServerRefer> {
         Ok(())
     }
 
-    /// Tells the peer how what it asked for was answered; a final status is the last that is told, and ends the usage.
+    /// Tells the peer how what it asked for was answered: at once, or when the NOTIFY under way is answered; then the last
+    /// status that was given. A final status is the last that is told, and ends the usage.
     ///
     /// # Errors
-    /// [`SessionError::Ended`]: nobody is told any more. [`SessionError::NotNow`]: it is not accepted yet.
+    /// [`SessionError::Ended`]: nobody is told any more, or only the last NOTIFY is still to be sent.
+    /// [`SessionError::NotNow`]: it is not accepted yet.
     pub fn notify(self, dum: &mut Dum<'_>, status: u16) -> Result<(), SessionError> {
         let now = dum.now();
         let this = dum.core.server_refers.get_mut(self)?;
         if this.asked.is_some() {
             return Err(SessionError::NotNow);
         }
+        if this.end.is_some() {
+            return Err(UsageEnded.into());
+        }
         this.status = status;
         // As long as something is told, it lasts.
         this.until = this.until.max(now + EXPIRES);
-        if status >= 200 {
-            send_notify(dum, self, Some(TerminateReason::NoResource))?;
-            end(dum, self);
-        } else {
-            send_notify(dum, self, None)?;
-            arm(dum, self);
-        }
+        this.end = (status >= 200).then_some(TerminateReason::NoResource);
+        arm(dum, self);
+        happen(dum, self, Notice::State);
         Ok(())
     }
 
@@ -182,18 +196,23 @@ impl Handle<ServerRefer> {
     }
 }
 
-/// A NOTIFY with the last status, and what becomes of the subscription: why it is over, if it is.
-fn send_notify(
-    dum: &mut Dum<'_>,
-    refer: Handle<ServerRefer>,
-    over: Option<TerminateReason>,
-) -> Result<(), SessionError> {
+/// One step of its NOTIFYs: one is under way at a time, so none overtakes another.
+fn happen(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, notice: Notice) {
+    let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
+    let (next, send) = this.outbox.step(notice);
+    this.outbox = next;
+    if send {
+        send_notify(dum, refer);
+    }
+}
+
+/// A NOTIFY with the last status; after the last one the usage is over.
+fn send_notify(dum: &mut Dum<'_>, refer: Handle<ServerRefer>) {
     let now = dum.now();
-    let this = dum.core.server_refers.get_mut(refer)?;
-    let (None, Some(dialog)) = (this.asked, this.dialog) else { return Err(SessionError::NotNow) };
-    this.later.clear();
-    let (status, id, left) = (this.status, this.id(), (this.until - now).as_secs());
-    let mut msg = dum.make_in_dialog(dialog, &Method::Notify)?;
+    let Ok(this) = dum.core.server_refers.get(refer) else { return };
+    let (status, id, left, over) = (this.status, this.id(), (this.until - now).as_secs(), this.end);
+    let Some(dialog) = this.dialog else { return };
+    let Ok(mut msg) = dum.make_in_dialog(dialog, &Method::Notify) else { return };
     msg.set(h::EVENT, &format_args!("{EVENT};id={id}"));
     match over.map(|reason| reason.as_str().unwrap_or_default()) {
         None => msg.set(h::SUBSCRIPTION_STATE, &format_args!("active;expires={left}")),
@@ -203,7 +222,9 @@ fn send_notify(
         msg.set_body(Some(&format!("{BODY};version=2.0")), frag.print());
     }
     dum.send(Usage::ServerRefer(refer), msg, SendOptions::default());
-    Ok(())
+    if over.is_some() {
+        end(dum, refer);
+    }
 }
 
 impl ServerRefer {
@@ -241,12 +262,16 @@ pub(crate) fn subscribed(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, request:
     dum.respond(*transaction, response);
     let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
     this.until = now + Duration::from_secs(granted.into());
+    if granted == 0 {
+        this.end.get_or_insert(TerminateReason::Timeout);
+    }
     if let Some(dialog) = this.dialog {
         dum.core.dialogs.accepted(dialog, msg);
     }
-    let over = (granted == 0).then_some(TerminateReason::Timeout);
-    let _ = send_notify(dum, refer, over);
-    if over.is_some() { end(dum, refer) } else { arm(dum, refer) }
+    arm(dum, refer);
+    // Who wanted to be left alone wants to be told now.
+    happen(dum, refer, Notice::Asked);
+    happen(dum, refer, Notice::State);
 }
 
 /// Out of a dialog the 202 makes one (RFC 3515 §2.4.2, RFC 6665 §4.4.1).
@@ -282,15 +307,19 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, outcome: &O
         let Some(seconds) = after.filter(|_| outcome.status != 481) else { return end(dum, refer) };
         let (now, after) = (dum.now(), notifier::LEAST_WAIT.max(Duration::from_secs(seconds.into())));
         let fire = Fire { usage: Usage::ServerRefer(refer), kind: TimerKind::Notify };
-        if let Ok(this) = dum.core.server_refers.get_mut(refer) {
-            dum.core.timers.set(&mut this.later, fire, now, after);
+        let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
+        // Only the last NOTIFY is left: longer than the subscription would have lasted nobody waits for that.
+        if this.end.is_some() && after > this.until - now {
+            return end(dum, refer);
         }
-        return;
+        dum.core.timers.set(&mut this.later, fire, now, after);
+        return happen(dum, refer, Notice::Later);
     }
     let dialog = dum.core.server_refers.get(refer).ok().and_then(|this| this.dialog);
     if let (Some(dialog), Some(response)) = (dialog, &outcome.response) {
         dum.core.dialogs.answered(dialog, response);
     }
+    happen(dum, refer, Notice::Accepted);
 }
 
 /// Waits for as long as it lasts.
@@ -315,12 +344,16 @@ pub(crate) fn timer(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, fire: Fire) {
     let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
     if fire.kind == TimerKind::Notify {
         if dum.core.timers.is_due(&mut this.later, fire, now) {
-            let _ = send_notify(dum, refer, None);
+            happen(dum, refer, Notice::Due);
         }
     } else if dum.core.timers.is_due(&mut this.patience, fire, now) {
-        // RFC 6665 §4.2.2: who subscribed hears of its end. Of a REFER that was not answered nobody does.
-        let _ = send_notify(dum, refer, Some(TerminateReason::Timeout));
-        end(dum, refer);
+        // RFC 6665 §4.2.2: who subscribed hears of its end. Of a REFER that was not answered nobody does, nor who wants to
+        // be left alone for longer.
+        if this.asked.is_some() || this.outbox == Outbox::Waiting {
+            return end(dum, refer);
+        }
+        this.end.get_or_insert(TerminateReason::Timeout);
+        happen(dum, refer, Notice::State);
     }
 }
 

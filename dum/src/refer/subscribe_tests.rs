@@ -292,29 +292,102 @@ fn it_lasts_as_long_as_was_asked_for() {
     }
 }
 
+/// A REFER that was accepted, and the NOTIFY under way says 180.
+fn ringing(bench: &mut Bench<App>) -> (Handle<ServerRefer>, ClientTransaction, Message) {
+    referred(bench, 1, "");
+    let asked = *bench.dum.application().asked.last().unwrap();
+    bench.with(|_, dum| asked.notify(dum, 180)).unwrap();
+    let (transaction, msg) = bench.request();
+    (asked, transaction, msg)
+}
+
+/// A NOTIFY is refused by who wants to be left alone for so many seconds.
+fn later(bench: &mut Bench<App>, transaction: ClientTransaction, msg: &Message, seconds: u32) {
+    let mut busy = msg.make_response(503, None, None);
+    busy.set(h::RETRY_AFTER, &seconds);
+    bench.event(TuEvent::Response { transaction, msg: busy.into() });
+}
+
 /// RFC 6665 §4.2.2: a NOTIFY that is refused for a while is sent later, with what there is to tell then.
 #[test]
 fn who_wants_to_be_told_later_is_told_later() {
-    for newer in [false, true] {
+    for (newer, expected) in [
+        (None, ("active;expires=160", "SIP/2.0 180 Ringing")),
+        (Some(183), ("active;expires=179", "SIP/2.0 183 Session Progress")),
+        (Some(486), ("terminated;reason=noresource", "SIP/2.0 486 Busy Here")),
+    ] {
         let mut bench = bench();
-        referred(&mut bench, 1, "");
+        let (asked, transaction, msg) = ringing(&mut bench);
+        later(&mut bench, transaction, &msg, 20);
+        bench.run(Duration::from_secs(19));
+        if let Some(status) = newer {
+            bench.with(|_, dum| asked.notify(dum, status)).unwrap();
+        }
+        bench.nothing_sent();
+        bench.run(Duration::from_secs(2));
+        assert_eq!(told(&mut bench, 200), said("refer;id=1", expected.0, expected.1));
+        assert_eq!(bench.dum.counts().refers, usize::from(newer != Some(486)));
+    }
+    // Who asks meanwhile is told at once.
+    let mut bench = bench();
+    let tag = referred(&mut bench, 1, "");
+    let asked = bench.dum.application().asked[0];
+    bench.with(|_, dum| asked.notify(dum, 180)).unwrap();
+    let (transaction, msg) = bench.request();
+    later(&mut bench, transaction, &msg, 20);
+    assert_eq!(subscribe(&mut bench, (&tag, 2), "refer;id=1", Some(60)), (200, Some(60)));
+    assert_eq!(told(&mut bench, 200).2, "SIP/2.0 180 Ringing");
+    bench.run(Duration::from_secs(21));
+    bench.nothing_sent();
+}
+
+/// Who wants to be left alone for longer than it lasts is not waited for.
+#[test]
+fn a_last_notify_waits_no_longer_than_the_subscription_lasts() {
+    for ended_before in [false, true] {
+        let mut bench = bench();
+        let (asked, transaction, msg) = ringing(&mut bench);
+        if ended_before {
+            bench.with(|_, dum| asked.notify(dum, 200)).unwrap();
+        }
+        later(&mut bench, transaction, &msg, 3600);
+        assert_eq!(bench.dum.counts().refers, usize::from(!ended_before));
+        bench.run(Duration::from_secs(181));
+        assert_eq!(bench.dum.counts(), Counts::default());
+        bench.nothing_sent();
+    }
+}
+
+/// One that was lost would come behind the next, and be refused for that (RFC 3261 §12.2.2).
+#[test]
+fn one_notify_is_under_way_at_a_time_and_the_result_is_told() {
+    let mut bench = bench();
+    let (asked, transaction, msg) = ringing(&mut bench);
+    for status in [181, 183, 200] {
+        bench.with(|_, dum| asked.notify(dum, status)).unwrap();
+        bench.nothing_sent();
+    }
+    assert_eq!(bench.with(|_, dum| asked.notify(dum, 486)), Err(SessionError::Ended(UsageEnded)));
+    bench.respond(transaction, &msg, 200);
+    assert_eq!(told(&mut bench, 200), said("refer;id=1", "terminated;reason=noresource", "SIP/2.0 200 OK"));
+    assert_eq!(bench.dum.counts(), Counts::default());
+    bench.nothing_sent();
+}
+
+/// A SUBSCRIBE that crosses the result is accepted, and so answered by a NOTIFY with it.
+#[test]
+fn who_prolongs_what_is_over_hears_the_result() {
+    for expires in [0, 60] {
+        let mut bench = bench();
+        let tag = referred(&mut bench, 1, "");
         let asked = bench.dum.application().asked[0];
         bench.with(|_, dum| asked.notify(dum, 180)).unwrap();
         let (transaction, msg) = bench.request();
-        let mut busy = msg.make_response(503, None, None);
-        busy.set(h::RETRY_AFTER, &20);
-        bench.event(TuEvent::Response { transaction, msg: busy.into() });
-        bench.run(Duration::from_secs(19));
+        bench.with(|_, dum| asked.notify(dum, 200)).unwrap();
+        assert_eq!(subscribe(&mut bench, (&tag, 2), "refer;id=1", Some(expires)), (200, Some(expires)));
         bench.nothing_sent();
-        if newer {
-            bench.with(|_, dum| asked.notify(dum, 183)).unwrap();
-            assert_eq!(told(&mut bench, 200).2, "SIP/2.0 183 Session Progress");
-            bench.run(Duration::from_secs(5));
-            bench.nothing_sent();
-        } else {
-            bench.run(Duration::from_secs(2));
-            assert_eq!(told(&mut bench, 200).2, "SIP/2.0 180 Ringing");
-        }
-        assert_eq!(bench.dum.counts().refers, 1);
+        bench.respond(transaction, &msg, 200);
+        assert_eq!(told(&mut bench, 200), said("refer;id=1", "terminated;reason=noresource", "SIP/2.0 200 OK"));
+        assert_eq!(bench.dum.counts(), Counts::default());
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn step(state: State, event: Event) -> (State, &'static [Action]) {
 
 /// Where the NOTIFYs of a subscription that is held are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Outbox {
+pub(crate) enum Outbox {
     #[default]
     Idle,
     /// One is under way.
@@ -99,7 +99,7 @@ pub(super) enum Outbox {
 
 /// What happens to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Notice {
+pub(crate) enum Notice {
     /// There is something to tell.
     State,
     /// The one under way was accepted.
@@ -114,7 +114,7 @@ pub(super) enum Notice {
 
 impl Outbox {
     /// One step: whether a NOTIFY is to be sent.
-    pub(super) fn step(self, notice: Notice) -> (Outbox, bool) {
+    pub(crate) fn step(self, notice: Notice) -> (Outbox, bool) {
         match (self, notice) {
             (Outbox::Idle, Notice::State) | (Outbox::Behind, Notice::Accepted) | (Outbox::Waiting, Notice::Due) => {
                 (Outbox::Sent, true)

@@ -78,6 +78,7 @@ mod tests;
 
 pub(crate) use callback::Callback;
 pub use client::ClientSubscription;
+pub(crate) use machine::{Notice, Outbox};
 pub use server::ServerSubscription;
 pub use set::ClientSubscriptionSet;
 pub use state::{SubscriptionState, TerminateReason};
