@@ -48,6 +48,8 @@ pub(crate) struct Phone {
     registered: bool,
     /// The keys are about the last. There is one, but for forks, and while a call takes the place of another.
     calls: Vec<Handle<InviteSession>>,
+    /// We hold the call: what the peer offers meanwhile does not take it back.
+    holds: bool,
     /// The call that we transfer, and by what: it ends when that is done.
     transferring: Option<(Handle<ClientRefer>, Handle<InviteSession>)>,
 }
@@ -83,7 +85,10 @@ impl InviteSessionHandler for Phone {
     // Behind on_new_session, and again for each change. The first answer waits until the call is accepted.
     fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
         let agreed = call.local_sdp(dum);
-        let answer = with_audio(self.address, |here, audio| Sdp::answer_to(offer, here, &[audio]));
+        let holds = self.holds && call.is_connected(dum);
+        let direction = if holds { Direction::SendOnly } else { Direction::SendRecv };
+        let answer =
+            with_audio(self.address, |here, audio| Sdp::answer_to(offer, here, &[Stream { direction, ..audio }]));
         let answer = answer.and_then(|mut answer| {
             agreed.map_or(Ok(()), |agreed| answer.continue_from(&agreed))?;
             Ok(answer)
@@ -107,8 +112,10 @@ impl InviteSessionHandler for Phone {
         say!("{} {}", response.status().unwrap_or_default(), response.reason());
     }
 
-    fn on_fork(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
+    // To hang up is to end all of them.
+    fn on_fork(&mut self, dum: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
         self.calls.push(fork.session());
+        let _ = fork.end_together(dum);
     }
 
     fn on_connected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
@@ -118,6 +125,7 @@ impl InviteSessionHandler for Phone {
 
     // Of the first offer, and of each change of ours.
     fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Sdp) {
+        self.holds = is_held_here(dum, call);
         say_audio(dum, call);
     }
 
@@ -216,7 +224,15 @@ impl PagerMessageHandler for Phone {
 
 impl Phone {
     pub(crate) fn new(news: Sender<News>, address: IpAddr) -> Self {
-        Phone { news, address, registration: None, registered: false, calls: Vec::new(), transferring: None }
+        Phone {
+            news,
+            address,
+            registration: None,
+            registered: false,
+            calls: Vec::new(),
+            holds: false,
+            transferring: None,
+        }
     }
 
     fn offer(&self) -> Result<Sdp, SdpError> {
@@ -289,12 +305,15 @@ fn with_audio<R>(address: IpAddr, what: impl FnOnce(&Local<'_>, Stream<'_>) -> R
     what(&local, Stream { kind: "audio", port: 9, proto: "RTP/AVP", formats: &formats, direction })
 }
 
+fn is_held_here(dum: &Dum<'_>, call: Handle<InviteSession>) -> bool {
+    call.local_sdp(dum).is_some_and(|sdp| sdp.media().all(|media| !media.direction().receives()))
+}
+
 /// Who holds the call.
 fn say_audio(dum: &Dum<'_>, call: Handle<InviteSession>) {
-    let here = call.local_sdp(dum).is_some_and(|sdp| sdp.media().all(|media| !media.direction().receives()));
     say!(
         "{}",
-        match (here, call.is_held(dum)) {
+        match (is_held_here(dum, call), call.is_held(dum)) {
             (false, false) => "audio both ways",
             (true, false) => "held",
             (false, true) => "held by the other side",

@@ -285,7 +285,9 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         refer::client::replaces(dum, self.into())
     }
 
-    /// Ends the call as its state wants it: CANCEL, BYE, 480, or BYE as soon as the ACK has come.
+    /// Ends the call as its state wants it: CANCEL, BYE, 480, or BYE as soon as the ACK has come. Of several early dialogs of
+    /// one INVITE that ends this one alone, unless they are bound
+    /// ([`on_fork`](super::InviteSessionHandler::on_fork)).
     /// [`super::InviteSessionHandler::on_terminated`] comes with the BYE or the 480, and of a call that is cancelled with its
     /// final response: until then it is alive, and to end it once more does nothing.
     ///

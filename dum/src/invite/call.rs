@@ -15,7 +15,7 @@ use crate::core::Core;
 use crate::dialog::Dialog;
 use crate::dialogs::{DialogEntry, DialogSet, MAX_FORKS};
 use crate::dum::Dum;
-use crate::handle::{Handle, NoRoom, NotSent};
+use crate::handle::{Handle, NoRoom, NotSent, UsageEnded};
 use crate::outcome::Outcome;
 use crate::profile::{Reliability, UserProfile};
 use crate::timers::Alarm;
@@ -80,6 +80,19 @@ impl Call {
     fn is_over(&self, response: &Message) -> bool {
         let to = response.header(h::TO);
         to.is_ok_and(|to| to.param(p::TAG).is_some_and(|tag| self.over.iter().any(|over| **over == *tag)))
+    }
+}
+
+impl Handle<ClientInviteSession> {
+    /// Has this fork end together with the other early dialogs of its INVITE: [`Session::end`](super::Session::end) of one of
+    /// them before the call is answered gives up the INVITE with CANCEL, where it would end that one alone with BYE (RFC 3261
+    /// §15).
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn end_together(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        dum.session(self.cast())?.bound = true;
+        Ok(())
     }
 }
 
@@ -244,6 +257,29 @@ pub(super) fn has_other(dum: &Dum<'_>, call: Handle<Call>, fork: Handle<InviteSe
     others.any(|other| {
         dum.core.sessions.get(*other).is_ok_and(|other| !matches!(other.state, State::Ending | State::Terminated))
     })
+}
+
+/// The other early dialogs of the INVITE that this call began with.
+fn others(dum: &Dum<'_>, call: Handle<Call>, fork: Handle<InviteSession>) -> SmallVec<[Handle<InviteSession>; 1]> {
+    let is_early = |other: &Handle<InviteSession>| {
+        dum.core.sessions.get(*other).is_ok_and(|other| matches!(other.state, State::Calling | State::Early))
+    };
+    let all = dum.core.calls.get(call).ok().map(|this| this.sessions.iter().copied()).into_iter().flatten();
+    all.filter(|other| *other != fork && is_early(other)).collect()
+}
+
+/// Whether an early dialog and all others of its INVITE end together.
+pub(super) fn are_bound(dum: &Dum<'_>, call: Handle<Call>, fork: Handle<InviteSession>) -> bool {
+    let is_bound = |fork| dum.core.sessions.get(fork).is_ok_and(|fork| fork.bound);
+    is_bound(fork) || others(dum, call, fork).into_iter().all(is_bound)
+}
+
+/// The others, where they are bound and this is an early dialog of the same INVITE.
+pub(super) fn bound_to(dum: &Dum<'_>, fork: Handle<InviteSession>) -> SmallVec<[Handle<InviteSession>; 1]> {
+    match dum.core.sessions.get(fork) {
+        Ok(InviteSession { state: State::Early, call: Some(call), .. }) => others(dum, *call, fork),
+        _ => SmallVec::new(),
+    }
 }
 
 /// Whether it may be sent once more: it is not answered, and the application has not ended it, at most some of its early

@@ -11,6 +11,7 @@ use crate::subscription::ServerSubscriptionHandler;
 use crate::testing::Bench;
 use crate::{Application, DumOptions, EventPackage};
 use stack::header::{MediaType, h};
+use stack::transaction::Command;
 use stack::tu::TuEvent;
 
 /// It has no handlers.
@@ -226,4 +227,45 @@ fn in_a_call_too() {
     within(Method::from_token("FETCH"), |_| {}, 405);
     within(Method::Invite, |msg| msg.set_body(Some("image/png"), "x"), 415);
     within(Method::Bye, |_| {}, 200);
+}
+
+/// The application has one call, and knows nothing of forks: when it ends that, nobody rings any more.
+#[test]
+fn the_forks_of_a_call_end_with_it() {
+    for late in [false, true] {
+        let mut bench = Bench::with_options(Idle, options());
+        let call = bench.with(|_, dum| {
+            let profile = dum.master_profile().user().clone();
+            let invite = dum.make_invite(&profile, &addr("<sip:bob@192.0.2.9>"), Some(&sdp(1000)));
+            dum.send_invite(&profile, invite).unwrap().session()
+        });
+        let (transaction, invite) = bench.request();
+        for tag in ["one", "two"] {
+            let mut ringing = invite.make_response(180, None, Some(tag));
+            ringing.push_back(h::CONTACTS, "<sip:bob@192.0.2.9>");
+            bench.event(TuEvent::Response { transaction, msg: ringing.into() });
+        }
+        bench.with(|_, dum| call.end(dum)).unwrap();
+        let sent = Vec::from(std::mem::take(&mut bench.sent));
+        assert!(matches!(sent[..], [Command::Cancel { .. }]), "{sent:?}");
+        bench.with(|_, dum| call.end(dum)).unwrap();
+        bench.nothing_sent();
+        if late {
+            // The 2xx of the other one has crossed the CANCEL.
+            let mut taken = invite.make_response(200, None, Some("two"));
+            taken.push_back(h::CONTACTS, "<sip:bob@192.0.2.9>");
+            taken.set_body(Some("application/sdp"), sdp(2000).print());
+            bench.event(TuEvent::Response { transaction, msg: taken.into() });
+            assert!(
+                matches!(bench.sent.pop_front(), Some(Command::SendStateless { msg, .. }) if msg.method() == Some(Method::Ack))
+            );
+            let (ended, bye) = bench.request();
+            assert_eq!(bye.method(), Some(Method::Bye));
+            bench.respond(ended, &bye, 200);
+        } else {
+            bench.respond(transaction, &invite, 487);
+        }
+        bench.event(TuEvent::ClientEnded { transaction });
+        assert_eq!((bench.dum.counts().sessions, bench.dum.counts().dialogs), (0, 0), "{late}");
+    }
 }

@@ -248,13 +248,16 @@ pub trait InviteSessionHandler {
     fn on_early_media(&mut self, _dum: &mut Dum<'_>, _call: Handle<ClientInviteSession>, _sdp: &Sdp) {}
 
     /// The INVITE of `original` was forked: another peer answers it, in a call of its own. When one of them takes the call,
-    /// the others end ([`EndReason::OtherFork`]).
+    /// the others end ([`EndReason::OtherFork`]). [`Session::end`] of one that is not answered ends that one alone, with BYE
+    /// (RFC 3261 §15); by default `fork` is bound to `original` ([`Handle::end_together`]): to end either gives up the whole
+    /// INVITE, with CANCEL.
     fn on_fork(
         &mut self,
-        _dum: &mut Dum<'_>,
+        dum: &mut Dum<'_>,
         _original: Handle<ClientInviteSession>,
-        _fork: Handle<ClientInviteSession>,
+        fork: Handle<ClientInviteSession>,
     ) {
+        let _ = fork.end_together(dum);
     }
 
     /// The call is sent elsewhere: a 3xx with targets. By default they are tried, best first, as the same call (RFC 3261

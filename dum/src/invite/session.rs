@@ -66,6 +66,8 @@ pub struct InviteSession {
     pub(super) refresh: Option<ClientTransaction>,
     /// The dialog's Contact is the application's.
     pub(super) moved: bool,
+    /// It is a fork that the application does not look after: it ends with the others.
+    pub(super) bound: bool,
     /// The last CSeq number of ours before the caller was heard in the dialog: until then it may not have had that.
     pub(super) before_heard: u32,
     /// Whether the peer's Allow has UPDATE.
@@ -169,6 +171,7 @@ impl InviteSession {
             timer: None,
             refresh: None,
             moved: false,
+            bound: false,
             before_heard: if matches!(state, State::Calling) { 0 } else { u32::MAX },
             peer_updates: false,
             least: 0,
@@ -216,6 +219,15 @@ impl Dum<'_> {
 pub(super) fn step(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event, cause: impl Into<Cause>) {
     let mut cause = cause.into();
     let event = of_fork(dum, call, event);
+    if event == Event::End {
+        for bound in call::bound_to(dum, call) {
+            // The CANCEL is for all of them, and goes out once.
+            reliable::refuse_streams(dum, bound);
+            if let Ok(session) = dum.session(bound) {
+                session.state = machine::step(session.state, event).0;
+            }
+        }
+    }
     let Ok(session) = dum.session(call) else { return };
     let (next, actions) = machine::step(session.state, event);
     session.state = next;
@@ -237,7 +249,8 @@ fn of_fork(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event) -> Even
     match dum.session(call) {
         Ok(InviteSession { state: State::Early, call: Some(out), .. }) => {
             let out = *out;
-            if call::has_other(dum, out, call) { Event::EndFork(why) } else { event }
+            let whole = event == Event::End && call::are_bound(dum, out, call);
+            if call::has_other(dum, out, call) && !whole { Event::EndFork(why) } else { event }
         }
         _ => event,
     }
