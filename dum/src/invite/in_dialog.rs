@@ -197,11 +197,35 @@ fn offered(
 /// How long a re-INVITE may wait for the application: proxies wait for three minutes at least (RFC 3261 §16.6).
 const UNANSWERED: Duration = Duration::from_secs(180);
 
+/// How long a re-INVITE of ours waits for its next response: a peer that keeps to the same three minutes answers before.
+const STALE: Duration = Duration::from_secs(185);
+
+/// A re-INVITE of ours was sent, or a provisional response to it came.
+fn wait_for_peer(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let now = dum.now();
+    if let Ok(this) = dum.core.sessions.get_mut(call)
+        && this.modify == modify::State::SentInvite
+    {
+        dum.core.timers.set(&mut this.unanswered, fire(call, TimerKind::Unanswered), now, STALE);
+    }
+}
+
+/// Nobody answers our re-INVITE: CANCEL. Its final response is what becomes of it, or, without one in 64·T1, the end of its
+/// transaction (RFC 3261 §9.1).
+fn give_up(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let Ok(this) = dum.session(call) else { return };
+    if let Some(sent) = this.sent {
+        this.given_up = true;
+        dum.cancel(sent);
+    }
+}
+
 /// The application has not answered a change in time. Without a final response to an UPDATE, or a PRACK with an offer, the peer
 /// would count the offer as refused, and this side might still take it (RFC 3311 §5.2); and while a re-INVITE waits nobody can
 /// change anything.
 pub(super) fn unanswered(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let (slot, status) = match dum.session(call).map(|this| this.modify) {
+        Ok(modify::State::SentInvite) => return give_up(dum, call),
         Ok(modify::State::ReceivedUpdate) => (Slot::Update, 504),
         Ok(modify::State::ReceivedInvite) => (Slot::Invite, 480),
         _ => return,
@@ -244,6 +268,7 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, slot: Slo
             if let (Ok(sent), Ok(this)) = (session::send(dum, call, &method, offer), dum.session(call)) {
                 this.sent = Some(sent);
             }
+            wait_for_peer(dum, call);
         }
         Action::SendPrack => reliable::send_offer(dum, call),
         Action::SendAck => session::send_ack(dum, call),
@@ -312,6 +337,7 @@ pub(crate) fn outcome(
     let Ok(this) = dum.session(call) else { return };
     if outcome.is_provisional() {
         if let Some(response) = outcome.response.filter(|_| this.sent == Some(transaction)) {
+            wait_for_peer(dum, call);
             reliable::provisional(dum, call, &response);
         }
         return;
@@ -348,9 +374,10 @@ pub(crate) fn outcome(
         return;
     }
     this.sent = None;
+    let given_up = std::mem::take(&mut this.given_up);
     match &outcome.response {
         Some(response) if outcome.is_success() => success(dum, call, transaction, response),
-        _ => failure(dum, call, outcome, refresh),
+        _ => failure(dum, call, outcome, refresh, given_up),
     }
 }
 
@@ -470,7 +497,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
 }
 
 /// A change of ours, or a re-INVITE that was to refresh the session, is refused, or nobody answers it.
-fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome, refresh: bool) {
+fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome, refresh: bool, given_up: bool) {
     if let (422, Some(response)) = (outcome.status, &outcome.response)
         && session_timer::raise(dum, call, response)
     {
@@ -489,7 +516,8 @@ fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome, ref
         reliable::refused(this);
     }
     step(dum, call, event, cause_of(&outcome));
-    match loss(dum, call, &outcome) {
+    // Silence about what we gave up ends the change alone: the peer may well be there, and its user undecided.
+    match loss(dum, call, &outcome).filter(|event| !given_up || *event == Event::Gone) {
         Some(event) => session::step(dum, call, event, cause_of(&outcome)),
         // The application has offered nothing, and its timer tries again.
         None if put_off || refresh => {}

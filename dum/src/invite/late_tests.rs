@@ -8,7 +8,7 @@ use super::*;
 use crate::testing::Bench;
 use stack::header::h;
 use stack::transaction::Command;
-use stack::tu::{ClientTransaction, TuEvent};
+use stack::tu::{ClientTransaction, NoResponse, TuEvent};
 use std::time::Duration;
 
 fn keep(_: &mut Message) {}
@@ -319,4 +319,101 @@ fn a_prack_whose_offer_is_left_unanswered_is_refused_with_504() {
     let call = call(&bench);
     bench.with(|_, dum| call.as_server().accept(dum)).unwrap();
     assert_eq!(bench.response().1.status(), Some(200));
+}
+
+/// A call of ours, which stands, with a change that was answered with 100.
+fn stale(edit: impl FnOnce(&mut Message)) -> (Bench<Ears>, ClientTransaction, Message) {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), edit);
+    bench.sent.clear();
+    heard(&mut bench);
+    let call = call(&bench);
+    bench.with(|_, dum| call.provide_offer(dum, &sdp(1002))).unwrap();
+    let (change, msg) = bench.request();
+    respond(&mut bench, (change, &msg), 100, ("", 0, 0), keep);
+    (bench, change, msg)
+}
+
+/// The request that was cancelled, and nothing else was sent.
+fn cancelled(bench: &mut Bench<Ears>) -> Option<ClientTransaction> {
+    let sent = bench.sent.pop_front().map(|sent| match sent {
+        Command::Cancel { transaction, .. } => transaction,
+        other => panic!("no CANCEL: {other:?}"),
+    });
+    bench.nothing_sent();
+    sent
+}
+
+#[test]
+fn a_change_that_nobody_answers_is_cancelled_and_the_call_lives() {
+    let silence = |transaction| TuEvent::NoResponse { transaction, reason: NoResponse::Timeout };
+    for code in [None, Some(408), Some(487)] {
+        let (mut bench, change, msg) = stale(keep);
+        let call = call(&bench);
+        // Each provisional response begins the time anew.
+        bench.run(Duration::from_secs(184));
+        respond(&mut bench, (change, &msg), 180, ("one", 0, 0), keep);
+        bench.run(Duration::from_secs(184));
+        assert_eq!(cancelled(&mut bench), None);
+        bench.run(Duration::from_secs(1));
+        assert_eq!(cancelled(&mut bench), Some(change));
+        // What comes behind the CANCEL changes nothing in that; it is sent once.
+        respond(&mut bench, (change, &msg), 180, ("one", 0, 0), keep);
+        bench.run(Duration::from_secs(31));
+        assert_eq!((cancelled(&mut bench), heard(&mut bench)), (None, vec![]));
+        match code {
+            None => bench.event(silence(change)),
+            Some(code) => respond(&mut bench, (change, &msg), code, ("one", 0, 0), keep),
+        }
+        assert_eq!(heard(&mut bench), [format!("rejected {}", code.unwrap_or(408))]);
+        bench.run(Duration::from_secs(600));
+        bench.nothing_sent();
+        assert_eq!(bench.with(|_, dum| call.local_sdp(dum)).map(|sdp| port_of(&sdp)), Some(1000));
+        // The next change has as much time, and its silence without a provisional response ends the call as ever.
+        bench.with(|_, dum| call.provide_offer(dum, &sdp(1004))).unwrap();
+        let (change, msg) = bench.request();
+        respond(&mut bench, (change, &msg), 100, ("", 0, 0), keep);
+        bench.run(Duration::from_secs(184));
+        assert_eq!(cancelled(&mut bench), None);
+        bench.event(silence(change));
+        assert_eq!(heard(&mut bench), ["Timeout"]);
+    }
+}
+
+#[test]
+fn a_2xx_that_crosses_the_cancel_of_a_change_counts() {
+    let (mut bench, change, msg) = stale(keep);
+    bench.run(Duration::from_secs(185));
+    assert_eq!(cancelled(&mut bench), Some(change));
+    respond(&mut bench, (change, &msg), 200, ("one", 2002, 0), keep);
+    assert_eq!(heard(&mut bench), ["answer 2002"]);
+    assert_eq!(bench.sent.len(), 1, "the ACK alone: {:?}", bench.sent);
+    let call = call(&bench);
+    assert_eq!(bench.with(|_, dum| call.local_sdp(dum)).map(|sdp| port_of(&sdp)), Some(1002));
+}
+
+/// RFC 4028 §10: the refresh goes out as soon as the change is given up.
+#[test]
+fn a_change_that_nobody_answers_does_not_keep_the_session_from_its_refresh() {
+    let (mut bench, change, _) = stale(|msg| {
+        msg.set(h::SESSION_EXPIRES, "600;refresher=uac");
+        msg.remove(h::ALLOWS);
+    });
+    bench.run(Duration::from_secs(185));
+    assert_eq!(cancelled(&mut bench), Some(change));
+    bench.event(TuEvent::NoResponse { transaction: change, reason: NoResponse::Timeout });
+    assert_eq!(heard(&mut bench), ["rejected 408"]);
+    bench.run(Duration::from_secs(116));
+    let (refresh, msg) = bench.request();
+    respond(&mut bench, (refresh, &msg), 100, ("", 0, 0), keep);
+    // A refresh is given up too, and tried again; of that the application hears nothing.
+    bench.run(Duration::from_secs(185));
+    assert_eq!(cancelled(&mut bench), Some(refresh));
+    bench.event(TuEvent::NoResponse { transaction: refresh, reason: NoResponse::Timeout });
+    assert_eq!(heard(&mut bench), [""; 0]);
+    bench.run(Duration::from_secs(70));
+    let (refresh, msg) = bench.request();
+    respond(&mut bench, (refresh, &msg), 200, ("one", 2000, 0), keep);
+    let call = call(&bench);
+    assert!(bench.with(|_, dum| call.is_connected(dum)));
 }

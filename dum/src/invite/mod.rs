@@ -290,7 +290,9 @@ pub trait InviteSessionHandler {
     /// [`Session::local_sdp`] and [`Session::remote_sdp`] are what was agreed.
     fn on_answer(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _answer: &Sdp) {}
 
-    /// Our offer of a change is refused, or nobody answers it: what was agreed before still counts. One that meets another
+    /// Our offer of a change is refused, or nobody answers it: what was agreed before still counts. A re-INVITE is cancelled
+    /// 185 s after its last provisional response: it is told here with its final response, or with 408 when none has come
+    /// 64·T1 (32 s) later (RFC 3261 §9.1). One that meets another
     /// on its way (491) is made once more after a while, and told here when that is in vain: ten times in a row, when
     /// what was agreed meanwhile does not fit it, or when a newer one has overtaken it.
     fn on_offer_rejected(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _outcome: &Outcome) {}

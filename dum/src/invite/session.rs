@@ -52,6 +52,8 @@ pub struct InviteSession {
     pub(super) acked: Option<Box<Acked>>,
     /// Our re-INVITE or UPDATE, or our PRACK with an offer.
     pub(super) sent: Option<ClientTransaction>,
+    /// It is a re-INVITE that nobody answers, and is cancelled.
+    pub(super) given_up: bool,
     pub(super) bye: Option<ClientTransaction>,
     /// INFO, MESSAGE and PRACK that are not answered; the PRACK that offers something is in `sent`.
     pub(super) requests: SmallVec<[(ClientTransaction, Method<'static>); 0]>,
@@ -81,7 +83,7 @@ pub struct InviteSession {
     pub(super) repeat: Alarm,
     pub(super) glare: Alarm,
     pub(super) expiry: Alarm,
-    /// The application has not answered what is in `update`.
+    /// The application has not answered the offer of a change, or nobody our re-INVITE.
     pub(super) unanswered: Alarm,
 }
 
@@ -163,6 +165,7 @@ impl InviteSession {
             repeated: None,
             acked: None,
             sent: None,
+            given_up: false,
             bye: None,
             requests: SmallVec::new(),
             refer: None,
@@ -334,6 +337,7 @@ pub(crate) fn resent(core: &mut Core, call: Handle<InviteSession>, old: ClientTr
     if let Some(reliable) = &mut this.reliable {
         reliable.resent(old, new);
     }
+    this.given_up &= this.sent != Some(old);
     let requests = this.requests.iter_mut().map(|(sent, _)| sent);
     let known = [&mut this.sent, &mut this.bye, &mut this.refresh].into_iter().flatten().chain(requests);
     known.filter(|sent| **sent == old).for_each(|sent| *sent = new);
