@@ -31,6 +31,7 @@ pub(super) enum What {
     OfferRequired,
     Answer(Box<Sdp>),
     OfferRejected(Outcome),
+    OfferWithdrawn,
     /// INFO, MESSAGE or a remote control's NOTIFY, and where its answer goes.
     Request(ServerTransaction),
     Answered(Method<'static>, Outcome),
@@ -88,6 +89,7 @@ impl Callback {
             (What::Offer(sdp), _) => handler.on_offer(dum, call, &sdp),
             (What::OfferRequired, _) => handler.on_offer_required(dum, call),
             (What::Answer(sdp), _) => handler.on_answer(dum, call, &sdp),
+            (What::OfferWithdrawn, _) => handler.on_offer_withdrawn(dum, call),
             (What::OfferRejected(outcome), _) => handler.on_offer_rejected(dum, call, &outcome),
             (What::Request(transaction), Some(msg)) => {
                 let status = match msg.method() {

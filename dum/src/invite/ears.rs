@@ -66,6 +66,9 @@ impl InviteSessionHandler for Ears {
     fn on_offer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, outcome: &Outcome) {
         self.hear(format!("rejected {}", outcome.status));
     }
+    fn on_offer_withdrawn(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {
+        self.hear("withdrawn");
+    }
     fn on_request_answered(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, method: &Method<'_>, how: &Outcome) {
         self.hear(format!("{} {}", how.status, method.as_str()));
     }

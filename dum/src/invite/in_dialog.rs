@@ -231,7 +231,14 @@ pub(super) fn unanswered(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
         _ => return,
     };
     if let Ok(response) = session::make_answer(dum, call, slot, status) {
-        step(dum, call, modify::Event::Decline, response);
+        withdraw(dum, call, modify::Event::Decline, response);
+    }
+}
+
+/// The application need not answer a change any more.
+pub(super) fn withdraw(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: modify::Event, cause: impl Into<Cause>) {
+    if step(dum, call, event, cause) {
+        dum.tell(call, What::OfferWithdrawn, None);
     }
 }
 

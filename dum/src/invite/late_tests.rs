@@ -8,6 +8,7 @@ use super::*;
 use crate::testing::Bench;
 use stack::header::h;
 use stack::transaction::Command;
+use stack::tu::testing::Harness;
 use stack::tu::{ClientTransaction, NoResponse, TuEvent};
 use std::time::Duration;
 
@@ -416,4 +417,55 @@ fn a_change_that_nobody_answers_does_not_keep_the_session_from_its_refresh() {
     respond(&mut bench, (refresh, &msg), 200, ("one", 2000, 0), keep);
     let call = call(&bench);
     assert!(bench.with(|_, dum| call.is_connected(dum)));
+}
+
+/// A user who is asked "video?" need not be asked any more.
+#[test]
+fn a_change_that_is_not_to_be_answered_any_more_is_withdrawn() {
+    for (method, offer, cancel, status) in [
+        (Method::Invite, true, true, 487),
+        (Method::Invite, false, true, 487),
+        (Method::Invite, true, false, 480),
+        (Method::Invite, false, false, 480),
+        (Method::Update, true, false, 504),
+    ] {
+        let (mut bench, transaction, invite) = calling(options(), true);
+        respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+        bench.sent.clear();
+        heard(&mut bench);
+        let mut change = of_peer(&invite, &method, 5);
+        match offer {
+            true => change.set_body(Some("application/sdp"), sdp(2002).print()),
+            false => change.set_body(None, ""),
+        }
+        bench.ask(5, change);
+        assert_eq!(heard(&mut bench), [if offer { "offer 2002" } else { "offer required" }]);
+        match cancel {
+            true => {
+                let cancel = Message::request(&Method::Cancel, "sip:alice@192.0.2.1");
+                bench.event(TuEvent::Cancelled { transaction: Harness::server(5), cancel: cancel.into() });
+            }
+            false => bench.run(Duration::from_secs(180)),
+        }
+        assert_eq!(bench.response().1.status(), Some(status));
+        assert_eq!(heard(&mut bench), ["withdrawn"]);
+        let call = call(&bench);
+        bench.with(|_, dum| {
+            assert_eq!(call.provide_answer(dum, &sdp(1002)), Err(SessionError::NotNow));
+            assert_eq!(call.reject_offer(dum, 488), Err(SessionError::NotNow));
+            assert_eq!(call.hold(dum), Ok(()));
+        });
+    }
+    // What was answered before is not: the CANCEL comes too late.
+    let (mut bench, transaction, invite) = calling(options(), true);
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+    heard(&mut bench);
+    let mut change = of_peer(&invite, &Method::Invite, 5);
+    change.set_body(Some("application/sdp"), sdp(2002).print());
+    bench.ask(5, change);
+    let call = call(&bench);
+    bench.with(|_, dum| call.provide_answer(dum, &sdp(1002))).unwrap();
+    let cancel = Message::request(&Method::Cancel, "sip:alice@192.0.2.1");
+    bench.event(TuEvent::Cancelled { transaction: Harness::server(5), cancel: cancel.into() });
+    assert_eq!(heard(&mut bench), ["offer 2002"]);
 }

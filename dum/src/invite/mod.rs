@@ -286,6 +286,13 @@ pub trait InviteSessionHandler {
         let _ = call.reject_offer(dum, 488);
     }
 
+    /// What [`Self::on_offer`] or [`Self::on_offer_required`] has told of a change is not to be answered any more: the peer
+    /// has cancelled its re-INVITE, or the time that [`Session::provide_answer`] names is over. It is refused by now (487, 480 or
+    /// 504), and what was agreed before still counts. [`Session::provide_answer`] and [`Session::reject_offer`] are
+    /// [`SessionError::NotNow`]; a change of our own may be offered. It is not told of an offer that ends with its call, as that of
+    /// the first INVITE.
+    fn on_offer_withdrawn(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>) {}
+
     /// Our offer is answered: that of our INVITE, of our 2xx, or of a change that we have asked for. From now on
     /// [`Session::local_sdp`] and [`Session::remote_sdp`] are what was agreed.
     fn on_answer(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _answer: &Sdp) {}

@@ -277,6 +277,6 @@ pub(crate) fn cancelled(dum: &mut Dum<'_>, call: Handle<InviteSession>, cancel: 
     if matches!(this.state, State::Received | State::Ringing) {
         step(dum, call, Event::Cancel, cause());
     } else if this.asked.as_ref().is_some_and(|asked| asked.msg.method() == Some(Method::Invite)) {
-        super::in_dialog::step(dum, call, super::modify::Event::Cancel, cause());
+        super::in_dialog::withdraw(dum, call, super::modify::Event::Cancel, cause());
     }
 }
