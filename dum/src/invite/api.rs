@@ -111,7 +111,7 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
 
     /// Answers the peer's offer. That of the first INVITE is sent when the call is accepted, or before with
     /// [`Handle::early_media`]; any other is sent now. That of an UPDATE or a PRACK has 32·T1 (16 s), then it is refused with
-    /// 504 (RFC 3311 §5.2); that of a re-INVITE has three minutes.
+    /// 504 (RFC 3311 §5.2); that of a re-INVITE has three minutes, then 488.
     ///
     /// # Errors
     /// [`SessionError::NotNow`]: there is no offer to answer, or not any more.

@@ -227,7 +227,8 @@ pub(super) fn unanswered(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let (slot, status) = match dum.session(call).map(|this| this.modify) {
         Ok(modify::State::SentInvite) => return give_up(dum, call),
         Ok(modify::State::ReceivedUpdate) => (Slot::Update, 504),
-        Ok(modify::State::ReceivedInvite) => (Slot::Invite, 480),
+        // RFC 3261 §14.2: the change alone is refused. A 480 may end the peer's whole call (RFC 5057 §5.1).
+        Ok(modify::State::ReceivedInvite) => (Slot::Invite, 488),
         _ => return,
     };
     if let Ok(response) = session::make_answer(dum, call, slot, status) {

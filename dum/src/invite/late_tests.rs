@@ -217,7 +217,7 @@ fn an_offer_that_must_be_answered_at_once_is_refused_with_504() {
         // Nor does that last for ever: nobody could change anything.
         bench.sent.clear();
         bench.run(Duration::from_secs(121));
-        assert_eq!(bench.response().1.status(), Some(480));
+        assert_eq!(bench.response().1.status(), Some(488));
         // The call stands.
         assert!(bench.with(|_, dum| call.is_connected(dum)));
         assert_eq!(bench.with(|_, dum| call.hold(dum)), Ok(()));
@@ -425,8 +425,8 @@ fn a_change_that_is_not_to_be_answered_any_more_is_withdrawn() {
     for (method, offer, cancel, status) in [
         (Method::Invite, true, true, 487),
         (Method::Invite, false, true, 487),
-        (Method::Invite, true, false, 480),
-        (Method::Invite, false, false, 480),
+        (Method::Invite, true, false, 488),
+        (Method::Invite, false, false, 488),
         (Method::Update, true, false, 504),
     ] {
         let (mut bench, transaction, invite) = calling(options(), true);

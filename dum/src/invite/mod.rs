@@ -287,7 +287,7 @@ pub trait InviteSessionHandler {
     }
 
     /// What [`Self::on_offer`] or [`Self::on_offer_required`] has told of a change is not to be answered any more: the peer
-    /// has cancelled its re-INVITE, or the time that [`Session::provide_answer`] names is over. It is refused by now (487, 480 or
+    /// has cancelled its re-INVITE, or the time that [`Session::provide_answer`] names is over. It is refused by now (487, 488 or
     /// 504), and what was agreed before still counts. [`Session::provide_answer`] and [`Session::reject_offer`] are
     /// [`SessionError::NotNow`]; a change of our own may be offered. It is not told of an offer that ends with its call, as that of
     /// the first INVITE.
