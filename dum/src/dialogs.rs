@@ -178,6 +178,11 @@ impl Dialogs {
         self.by_set.get(&self.key(call_id, local_tag, None)).copied()
     }
 
+    /// Whether a request of ours would begin a set that is there.
+    pub(crate) fn is_known(&self, request: &Message) -> bool {
+        self.key_of_request(request).is_some_and(|key| self.by_set.contains_key(&key))
+    }
+
     pub(crate) fn set(&self, set: Handle<DialogSet>) -> Result<&DialogSet, UsageEnded> {
         self.sets.get(set)
     }

@@ -130,7 +130,7 @@ impl Dum<'_> {
         let call_id = msg.header(h::CALL_ID).map_err(|_| UNFIT)?.as_str().to_owned();
         let tag = msg.header(h::FROM).map_err(|_| UNFIT)?.param(p::TAG).ok_or(UNFIT)?.to_owned();
         let cseq = msg.header(h::CSEQ).map_err(|_| UNFIT)?.number;
-        if self.core.dialogs.find_set(&call_id, &tag).is_some() {
+        if self.core.dialogs.is_known(&msg) {
             return Err(NotSent::Unfit("this INVITE was sent before: each call has a Call-ID of its own"));
         }
         if self.core.calls.is_full() || self.core.sessions.is_full() {

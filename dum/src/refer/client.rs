@@ -88,14 +88,17 @@ impl Dum<'_> {
     /// Where it forks, the first that tells something is heard.
     ///
     /// # Errors
-    /// [`NotSent`]: there is no room, or the message is no REFER with a Refer-To.
+    /// [`NotSent`]: there is no room, or the message is no REFER with a Refer-To, or was sent before.
     pub fn send_refer(&mut self, profile: &Arc<UserProfile>, msg: Message) -> Result<Handle<ClientRefer>, NotSent> {
         const UNFIT: NotSent = NotSent::Unfit("a REFER with Refer-To is expected, as Dum::make_refer makes it");
         if msg.method() != Some(Method::Refer) || msg.header(h::REFER_TO).is_err() {
             return Err(UNFIT);
         }
         let call_id = msg.header(h::CALL_ID).map_err(|_| UNFIT)?.as_str().to_owned();
-        let tag = msg.header(h::FROM).map_err(|_| UNFIT)?.param(p::TAG).unwrap_or_default().to_owned();
+        let tag = msg.header(h::FROM).map_err(|_| UNFIT)?.param(p::TAG).ok_or(UNFIT)?.to_owned();
+        if self.core.dialogs.is_known(&msg) {
+            return Err(NotSent::Unfit("this REFER was sent before: each has a Call-ID of its own"));
+        }
         let set = self.core.dialogs.open(&call_id, &tag, profile.clone(), None)?;
         let subscribe = !msg.header(h::REFER_SUB).is_ok_and(|sub| sub.is("false"));
         let own = Some(Own { set, request: Some(Box::new(msg.clone())) });

@@ -136,6 +136,30 @@ fn it_is_refused_challenged_quiet_or_never_told() {
         (heard(&mut bench), bench.dum.counts()),
         (vec!["accepted".into(), "ended None".into()], Counts::default())
     );
-    // What is no REFER is not sent.
-    assert!(matches!(refer(&mut bench, |msg| msg.remove(h::REFER_TO)), Err(NotSent::Unfit(_))));
+}
+
+/// What is no REFER of its own is not sent, and leaves nothing: the NOTIFYs of one that was sent before stay its own.
+#[test]
+fn only_a_refer_that_was_not_sent_before_is_sent() {
+    let mut bench = with_room(2);
+    let (transaction, sent) = refer(&mut bench, |_| {}).unwrap();
+    let counts = bench.dum.counts();
+    let mut elsewhere = sent.clone();
+    elsewhere.remove(h::REFER_TO);
+    let mut untagged = sent.clone();
+    untagged.set(h::FROM, "<sip:alice@example.com>");
+    for (msg, said) in [
+        (elsewhere, "a REFER with Refer-To is expected"),
+        (untagged, "a REFER with Refer-To is expected"),
+        (sent.clone(), "this REFER was sent before"),
+    ] {
+        let refused = bench.with(|_, dum| dum.send_refer(&profile(), msg)).unwrap_err();
+        assert!(refused.to_string().starts_with(said), "{refused}");
+        bench.nothing_sent();
+    }
+    assert_eq!(bench.dum.counts(), counts);
+    bench.respond(transaction, &sent, 202);
+    assert_eq!(notify(&mut bench, &sent, ("one", 1), "refer", "terminated;reason=noresource"), 200);
+    assert_eq!(heard(&mut bench), ["accepted", "200", "ended Some(200)"]);
+    assert_eq!(bench.dum.counts(), Counts::default());
 }

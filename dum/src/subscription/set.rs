@@ -91,16 +91,19 @@ impl Dum<'_> {
     /// [`super::ClientSubscriptionHandler`].
     ///
     /// # Errors
-    /// [`NotSent`]: there is no room, or the message is no SUBSCRIBE with an Event.
+    /// [`NotSent`]: there is no room, or the message is no SUBSCRIBE with an Event, or was sent before.
     pub fn send_subscribe(
         &mut self,
         profile: &Arc<UserProfile>,
         msg: Message,
     ) -> Result<Handle<ClientSubscriptionSet>, NotSent> {
-        if msg.method() != Some(Method::Subscribe) {
+        if msg.method() != Some(Method::Subscribe) || self.core.dialogs.key_of_request(&msg).is_none() {
             return Err(NotSent::Unfit("a SUBSCRIBE is expected, as Dum::make_subscribe makes it"));
         }
         let event = EventId::of(&msg).map_err(|_| NotSent::Unfit("a SUBSCRIBE needs an Event"))?;
+        if self.core.dialogs.is_known(&msg) {
+            return Err(NotSent::Unfit("this SUBSCRIBE was sent before: each has a Call-ID of its own"));
+        }
         let wish = || profile.subscription_time().as_secs().try_into().unwrap_or(u32::MAX);
         let expires = msg.header(h::EXPIRES).map_or_else(|_| wish(), |expires| expires.0);
         let handle = self.core.subscription_sets.insert(ClientSubscriptionSet {

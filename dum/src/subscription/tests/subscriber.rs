@@ -336,6 +336,31 @@ fn forks_and_subscriptions_have_limits() {
     assert_eq!(refused, Err(NoRoom.into()));
 }
 
+/// What is no SUBSCRIBE of its own is not sent, and leaves nothing: the NOTIFYs of one that was sent before stay its own.
+#[test]
+fn only_a_subscribe_that_was_not_sent_before_is_sent() {
+    let mut bench = bench();
+    subscribe(&mut bench, 600);
+    let (_, sent) = bench.request();
+    let counts = bench.dum.counts();
+    let mut about_nothing = sent.clone();
+    about_nothing.remove(h::EVENT);
+    let mut untagged = sent.clone();
+    untagged.set(h::FROM, "<sip:alice@a>");
+    for (msg, said) in [
+        (about_nothing, "a SUBSCRIBE needs an Event"),
+        (untagged, "a SUBSCRIBE is expected"),
+        (sent.clone(), "this SUBSCRIBE was sent before"),
+    ] {
+        let refused = bench.with(|_, dum| dum.send_subscribe(&dum.master_profile().user().clone(), msg)).unwrap_err();
+        assert!(refused.to_string().starts_with(said), "{refused}");
+        bench.nothing_sent();
+    }
+    assert_eq!(bench.dum.counts(), counts);
+    assert_eq!(ask(&mut bench, notify(&sent, "one", 1, "active")), 200);
+    assert_eq!(bench.dum.counts().dialogs, 1);
+}
+
 /// RFC 6665 §4.1.2.1: the 2xx may grant nothing; §4.1.3 has it tried again at once.
 #[test]
 fn a_notifier_that_grants_nothing_is_asked_more_and_more_seldom() {
