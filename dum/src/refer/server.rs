@@ -91,7 +91,8 @@ impl Handle<ServerRefer> {
     /// Accepts it: 202 and, if the peer wants to be told, a first NOTIFY with 100. [`Handle::notify`] tells the rest.
     ///
     /// # Errors
-    /// [`SessionError`]: it is answered already, or has ended.
+    /// [`SessionError::NotNow`]: it is answered already. [`SessionError::NoRoom`]: it is refused with 503, and the usage ends.
+    /// [`SessionError::Ended`].
     pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
         let this = dum.core.server_refers.get_mut(self)?;
         let transaction = this.asked.ok_or(SessionError::NotNow)?;
@@ -107,7 +108,11 @@ impl Handle<ServerRefer> {
             end(dum, self);
             return Ok(());
         }
-        enter_dialog(dum, self, &msg, &response)?;
+        if let Err(error) = enter_dialog(dum, self, &msg, &response) {
+            dum.refuse_new(transaction, &msg);
+            end(dum, self);
+            return Err(error);
+        }
         dum.core.server_refers.get_mut(self)?.asked = None;
         dum.respond(transaction, response);
         self.notify(dum, 100)
@@ -155,8 +160,8 @@ impl Handle<ServerRefer> {
     ///
     /// # Errors
     /// [`SessionError`]: it is answered already, has ended, or leads nowhere that can be called, as one that wants another
-    /// method than INVITE; then it is not answered.
-    /// Where there is no room for another call, it is accepted, and the peer is told 503.
+    /// method than INVITE; then it is not answered. [`SessionError::NoRoom`]: as for [`Handle::accept`]; or where there is
+    /// none for the call alone, it is accepted, and the peer is told 503.
     pub fn follow(
         self,
         dum: &mut Dum<'_>,

@@ -391,3 +391,27 @@ fn who_prolongs_what_is_over_hears_the_result() {
         assert_eq!(bench.dum.counts(), Counts::default());
     }
 }
+
+/// Where there is no room for its dialog, the peer hears so; the application need do nothing.
+#[test]
+fn one_that_there_is_no_room_for_is_refused_when_it_is_accepted() {
+    let mut bench = bench();
+    refer(&mut bench, |_| {}).unwrap();
+    let counts = bench.dum.counts();
+    let mut msg = request(&Method::Refer, 1, "");
+    msg.set(h::REFER_TO, "<sip:carol@c>");
+    for follows in [false, true] {
+        bench.ask(1, Message::parse(msg.to_bytes()).unwrap());
+        let asked = *bench.dum.application().asked.last().unwrap();
+        let result = bench.with(|_, dum| match follows {
+            true => asked.follow(dum, &profile(), None).map(drop),
+            false => asked.accept(dum),
+        });
+        assert_eq!(result, Err(SessionError::NoRoom));
+        let (_, response) = bench.response();
+        assert_eq!((response.status(), response.exists(h::RETRY_AFTER)), (Some(503), true));
+        assert_eq!(bench.with(|_, dum| asked.reject(dum, 603)), Err(SessionError::Ended(UsageEnded)));
+        bench.nothing_sent();
+        assert_eq!(bench.dum.counts(), counts);
+    }
+}
