@@ -7,13 +7,15 @@ use stack::auth::{Algorithm, Secret};
 use stack::header::{Method, h};
 use stack::message::Message;
 use stack::tu::TuEvent;
+use stack::uri::Host;
 
 /// Says who must authenticate, and knows the secrets.
 pub trait ServerAuthHandler {
     /// What challenges and checks.
     fn manager(&self) -> &ServerAuthManager;
 
-    /// The realm whose users a request is to be from.
+    /// The realm whose users a request is to be from: best the name of their domain (RFC 3261 §22.1), which
+    /// [`ServerAuthHandler::authorizes`] compares with.
     fn realm(&self, request: &Message) -> String;
 
     /// The secret of a user, for an algorithm; none if there is no such user. It must not block: what is far away is kept
@@ -26,16 +28,20 @@ pub trait ServerAuthHandler {
         true
     }
 
-    /// Whether an authenticated user may send this; if not it is answered 403. By default From must be the user's: a
-    /// user name `alice` or `alice@example.com` for `sip:alice@example.com`; and To of a REGISTER too (RFC 3261 §10.3
-    /// step 4).
+    /// Whether an authenticated user may send this; if not it is answered 403. By default From must be the user's, and To of a
+    /// REGISTER too (RFC 3261 §10.3 step 4): a user name `alice@example.com` is that of `sip:alice@example.com`, in whatever
+    /// realm; `alice` is that of `sip:alice@example.com` in the realm `example.com`. The host must be the realm as soon as that
+    /// can be a host, as `phones` can, whatever port follows it; in a realm that cannot, as `our phones`, any host will do.
     fn authorizes(&self, request: &Message, user: &str) -> bool {
+        let realm = self.realm(request);
+        let domain = Host::parse(&realm).ok();
+        let whole = user.rsplit_once('@').and_then(|(name, host)| Some((name, Host::parse(host).ok()?)));
         let is_user = |addr: Result<stack::header::NameAddr<'_>, _>| {
             let addr = addr.ok();
             addr.as_ref().and_then(|addr| addr.uri.sip()).is_some_and(|uri| {
                 let name = uri.user_decoded().unwrap_or_default();
-                let whole = [&*name, b"@", uri.host.to_string().as_bytes()].concat();
-                *name == *user.as_bytes() || whole == user.as_bytes()
+                *name == *user.as_bytes() && domain.as_ref().is_none_or(|domain| *domain == uri.host)
+                    || whole.as_ref().is_some_and(|(user, host)| *name == *user.as_bytes() && *host == uri.host)
             })
         };
         is_user(request.header(h::FROM))
@@ -67,4 +73,64 @@ pub(crate) fn admit(app: &mut impl Application, dum: &mut Dum<'_>, event: &TuEve
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::ServerAuthOptions;
+    use rutil::Rng;
+
+    struct Realm(ServerAuthManager, &'static str);
+
+    impl ServerAuthHandler for Realm {
+        fn manager(&self) -> &ServerAuthManager {
+            &self.0
+        }
+        fn realm(&self, _: &Message) -> String {
+            self.1.to_owned()
+        }
+        fn secret(&self, _: &str, _: Algorithm) -> Option<Secret> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_user_sends_what_is_from_him_in_his_domain() {
+        let authorizes = |realm, user, method: &Method<'static>, from: &str, to: &str| {
+            let mut msg = Message::request(method, "sip:example.com");
+            msg.append_line("From", &format!("<{from}>;tag=x"));
+            msg.append_line("To", &format!("<{to}>"));
+            let manager = ServerAuthManager::new(ServerAuthOptions::default(), &mut Rng::from_seed(1));
+            Realm(manager, realm).authorizes(&msg, user)
+        };
+        for (realm, user, from, may) in [
+            ("example.com", "alice", "sip:alice@example.com", true),
+            ("example.com", "alice", "sips:%61lice@EXAMPLE.com:5070", true),
+            ("example.com", "alice", "sip:alice@any.domain", false),
+            ("example.com", "alice", "sip:alice@sub.example.com", false),
+            ("example.com", "alice", "sip:mallory@example.com", false),
+            ("example.com", "alice", "sip:example.com", false),
+            ("example.com", "alice", "tel:+1", false),
+            ("phones", "alice", "sip:alice@example.com", false),
+            ("192.0.2.1", "alice", "sip:alice@192.0.2.1:5070", true),
+            ("192.0.2.1", "alice", "sip:alice@192.0.2.2", false),
+            ("[2001:db8::1]", "alice", "sip:alice@[2001:db8:0::1]", true),
+            // What can be no host names no domain.
+            ("our phones", "alice", "sip:alice@any.domain", true),
+            ("our phones", "alice", "sip:mallory@any.domain", false),
+            // A user name may be a whole address.
+            ("phones", "alice@example.com", "sip:alice@Example.com", true),
+            ("our phones", "alice@example.com", "sip:alice@any.domain", false),
+            ("example.com", "alice@any.domain", "sip:alice@example.com", false),
+        ] {
+            assert_eq!(authorizes(realm, user, &Method::Register, from, from), may, "{realm} {user} {from}");
+            // Whom others call is not asked; where they register is.
+            let to = "sip:bob@any.domain";
+            assert_eq!(authorizes(realm, user, &Method::Invite, from, to), may, "{realm} {user} {from}");
+            assert!(!authorizes(realm, user, &Method::Register, from, to), "{realm} {user} {from}");
+        }
+        let elsewhere = ("sip:alice@example.com", "sip:alice@any.domain");
+        assert!(!authorizes("example.com", "alice", &Method::Register, elsewhere.0, elsewhere.1));
+    }
 }

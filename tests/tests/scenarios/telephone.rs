@@ -67,7 +67,8 @@ impl ServerAuthHandler for Phone {
         &self.auth
     }
     fn realm(&self, _: &Message) -> String {
-        "phones".to_owned()
+        // Its own address, where Bob registers.
+        self.profile.from().uri.sip().map_or_else(String::new, |uri| uri.host.to_string())
     }
     fn secret(&self, user: &str, _: Algorithm) -> Option<Secret> {
         (user == "bob").then(|| Secret::password("builder"))
