@@ -145,4 +145,6 @@ pub use handle::{Handle, NoRoom, NotSent, UsageEnded};
 pub use lookup::DialogUsage;
 pub use manager::{Counts, DialogUsageManager};
 pub use outcome::Outcome;
-pub use profile::{DatagramKeepAlive, EventPackage, MasterProfile, Profile, Reliability, UserProfile};
+pub use profile::{
+    DatagramKeepAlive, EventPackage, MasterProfile, Profile, Reliability, SessionTimerMode, UserProfile,
+};

@@ -103,10 +103,7 @@ impl Dum<'_> {
         if let Some(offer) = offer {
             msg.set_body(Some(SDP), offer.print());
         }
-        let wish = session_timer::wish(self, profile);
-        if wish > 0 {
-            msg.set(h::SESSION_EXPIRES, &wish.max(session_timer::MIN_SE));
-        }
+        session_timer::ask_first(self, profile, &mut msg);
         if profile.reliability() == Reliability::Required {
             msg.push_back(h::REQUIRES, "100rel");
         }
@@ -244,8 +241,7 @@ fn repair(dum: &mut Dum<'_>, call: Handle<Call>, response: &Message) -> bool {
         first.least = least;
     }
     resend(dum, call, Event::Refused, |msg| {
-        msg.set(h::SESSION_EXPIRES, &least.max(session_timer::MIN_SE));
-        msg.set(h::MIN_SE, &least);
+        session_timer::lengthen(msg, least);
     });
     true
 }

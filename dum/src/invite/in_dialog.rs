@@ -116,7 +116,7 @@ pub(super) fn regrant(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &
     if let Ok(this) = dum.session(call) {
         this.least = this.least.max(asked.min.unwrap_or(0));
     }
-    let agreed = asked.agree(wish);
+    let agreed = asked.agree(wish, profile.session_timer_mode());
     if let Some(timer) = agreed {
         timer.grant(response);
     }

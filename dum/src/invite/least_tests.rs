@@ -5,7 +5,7 @@ use super::ears::{Ears, call, calling, heard, options, port_of, respond, sdp};
 use super::tests::asked;
 use super::*;
 use crate::testing::Bench;
-use stack::header::h;
+use stack::header::{h, p};
 use stack::tu::ClientTransaction;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,4 +193,46 @@ fn a_callee_asks_for_no_less_than_the_way_of_the_invite_wanted() {
     bench.run(Duration::from_secs(1201));
     let (_, refresh) = bench.request();
     assert_eq!(said(&refresh), (2400, 2400));
+}
+
+/// RFC 4028 §7.1, §9: who refreshes is as the profile of the caller has it, else as that of the callee.
+#[test]
+fn who_refreshes_is_said_by_the_profile() {
+    use crate::profile::SessionTimerMode::*;
+    let with = |mode| {
+        let mut options = options();
+        options.master.user_mut().set_session_timer_mode(mode);
+        options
+    };
+    let refresher = |msg: &Message| {
+        let value = msg.header(h::SESSION_EXPIRES).unwrap();
+        value.param(p::REFRESHER).map(str::to_owned)
+    };
+    for (mode, asks, grants) in [
+        (PreferUac, None, "uac"),
+        (PreferUas, Some("uas"), "uas"),
+        (PreferLocal, Some("uac"), "uas"),
+        (PreferRemote, Some("uas"), "uac"),
+    ] {
+        let (mut bench, transaction, invite) = calling(with(mode), true);
+        assert_eq!(refresher(&invite).as_deref(), asks, "{mode:?}");
+        too_brief(&mut bench, (transaction, &invite), 3600);
+        let (_, invite) = bench.request();
+        assert_eq!((refresher(&invite).as_deref(), said(&invite)), (asks, (3600, 3600)), "{mode:?}");
+        let mut bench = Bench::with_options(Ears::default(), with(mode));
+        let invite = asked(|msg| {
+            msg.push_back(h::SUPPORTEDS, "timer");
+            msg.set(h::SESSION_EXPIRES, &600);
+        });
+        bench.ask(1, invite);
+        let call = call(&bench);
+        bench
+            .with(|_, dum| {
+                call.provide_answer(dum, &sdp(1000)).unwrap();
+                call.as_server().accept(dum)
+            })
+            .unwrap();
+        let (_, answer) = bench.response();
+        assert_eq!((answer.status(), refresher(&answer).as_deref()), (Some(200), Some(grants)), "{mode:?}");
+    }
 }

@@ -12,6 +12,7 @@ use super::session::{self, Cause, InviteSession, fire};
 use super::{in_dialog, reliable};
 use crate::dum::Dum;
 use crate::handle::Handle;
+use crate::profile::SessionTimerMode;
 use crate::timers::TimerKind;
 use stack::header::{DeltaParams, Method, Token, h, p};
 use stack::message::Message;
@@ -72,8 +73,9 @@ impl Asked {
         self.supported && self.interval.is_some_and(|asked| asked < MIN_SE)
     }
 
-    /// What the side that was asked agrees to; `own` is what it would like, 0 for nothing (§9).
-    pub(super) fn agree(self, own: u32) -> Option<SessionTimer> {
+    /// What the side that was asked agrees to; `own` is what it would like, 0 for nothing (§9), and `mode` who it would like
+    /// to refresh.
+    pub(super) fn agree(self, own: u32, mode: SessionTimerMode) -> Option<SessionTimer> {
         let least = self.min.unwrap_or(MIN_SE).max(MIN_SE);
         let interval = match (self.interval, own) {
             (Some(asked), 0) => asked.max(MIN_SE),
@@ -82,7 +84,7 @@ impl Asked {
             (None, own) => own.max(least),
         };
         // Table 2 of §9: who does not know of it cannot refresh.
-        let requester = self.supported && self.requester.unwrap_or(true);
+        let requester = self.supported && self.requester.or(mode.requester(false)).unwrap_or(true);
         Some(SessionTimer { interval, ours: !requester, alone: !self.supported, tries: 0 })
     }
 }
@@ -176,13 +178,33 @@ pub(super) fn wish(dum: &Dum<'_>, profile: &crate::profile::UserProfile) -> u32 
     }
 }
 
+/// Writes into the first INVITE what the profile asks for.
+pub(super) fn ask_first(dum: &Dum<'_>, profile: &crate::profile::UserProfile, invite: &mut Message) {
+    let wish = wish(dum, profile);
+    if wish > 0 {
+        let mut asked = DeltaParams::new(wish.max(MIN_SE));
+        if let Some(ours) = profile.session_timer_mode().requester(true) {
+            asked = asked.with(p::REFRESHER, if ours { "uac" } else { "uas" });
+        }
+        invite.set(h::SESSION_EXPIRES, &asked);
+    }
+}
+
+/// What a 422 asks for; who is to refresh stays as it was.
+pub(super) fn lengthen(invite: &mut Message, least: u32) {
+    if let Ok(asked) = invite.header(h::SESSION_EXPIRES).map(DeltaParams::into_owned) {
+        invite.set(h::SESSION_EXPIRES, &DeltaParams { seconds: least.max(MIN_SE), ..asked });
+    }
+    invite.set(h::MIN_SE, &least);
+}
+
 /// What this side agrees to of what the first INVITE asks for; where it knows nothing of it, the caller is on its own.
 pub(super) fn of_invite(
     dum: &Dum<'_>,
     profile: &crate::profile::UserProfile,
     invite: &Message,
 ) -> Option<SessionTimer> {
-    let timer = Asked::of(invite).agree(wish(dum, profile));
+    let timer = Asked::of(invite).agree(wish(dum, profile), profile.session_timer_mode());
     timer.filter(|_| dum.core.master.has_option_tag(TIMER))
 }
 
@@ -303,7 +325,21 @@ mod tests {
         ] {
             assert!(!request.is_too_brief(), "{request:?}");
             let agreed = agreed.map(|timer| SessionTimer { alone: !request.supported, ..timer });
-            assert_eq!(request.agree(own), agreed, "{request:?} {own}");
+            assert_eq!(request.agree(own, SessionTimerMode::PreferUac), agreed, "{request:?} {own}");
+        }
+        // Who refreshes is for the callee to say where the caller does not, and knows how.
+        use SessionTimerMode::*;
+        for (mode, requester, supported, ours) in [
+            (PreferUac, None, true, false),
+            (PreferUas, None, true, true),
+            (PreferLocal, None, true, true),
+            (PreferRemote, None, true, false),
+            (PreferLocal, Some(true), true, false),
+            (PreferRemote, Some(false), true, true),
+            (PreferRemote, None, false, true),
+        ] {
+            let agreed = asked(Some(600), requester, None, supported).agree(1800, mode).unwrap();
+            assert_eq!(agreed.ours, ours, "{mode:?} {requester:?} {supported}");
         }
         assert!(asked(Some(60), None, None, true).is_too_brief());
     }

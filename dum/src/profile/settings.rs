@@ -61,6 +61,33 @@ pub enum Reliability {
     Required,
 }
 
+/// Who refreshes a session (RFC 4028), where nobody else has said so: the caller's wish goes out with its INVITE and is heeded,
+/// the callee's counts where the caller has none. Who knows nothing of session timers does not refresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionTimerMode {
+    /// The caller. As caller this side leaves it open, which most callees take for that.
+    #[default]
+    PreferUac,
+    /// The callee.
+    PreferUas,
+    /// This side.
+    PreferLocal,
+    /// The other side.
+    PreferRemote,
+}
+
+impl SessionTimerMode {
+    /// Whether the side that sends a request is to refresh, which is ours or not.
+    pub(crate) fn requester(self, is_ours: bool) -> Option<bool> {
+        match self {
+            SessionTimerMode::PreferUac => None,
+            SessionTimerMode::PreferUas => Some(false),
+            SessionTimerMode::PreferLocal => Some(is_ours),
+            SessionTimerMode::PreferRemote => Some(!is_ours),
+        }
+    }
+}
+
 /// What keeps a flow over UDP alive where the registrar supports outbound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DatagramKeepAlive {
@@ -140,6 +167,9 @@ settings! {
     /// The interval after which a session without a refresh ends (RFC 4028); zero: no session timer is asked for.
     /// [`crate::MasterProfile::add_option_tag`] with `timer` comes first: without it there are no session timers.
     session_time set_session_time unset_session_time has_session_time: Duration = Duration::from_secs(1800);
+    /// Who is to refresh a session.
+    session_timer_mode set_session_timer_mode unset_session_timer_mode has_session_timer_mode: SessionTimerMode
+        = SessionTimerMode::PreferUac;
 }
 
 fn anonymous() -> Arc<NameAddr<'static>> {
