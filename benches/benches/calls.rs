@@ -67,11 +67,11 @@ impl InviteSessionHandler for Both {
     fn on_new_session(&mut self, dum: &mut Dum<'_>, call: Handle<ServerInviteSession>, _: &Message) {
         call.provisional(dum, 180).expect("it has just come");
     }
-    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Sdp) {
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Sdp, _: &Message) {
         call.provide_answer(dum, &self.sdp).expect("an offer");
         call.as_server().accept(dum).expect("it rings");
     }
-    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Sdp) {
+    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Sdp, _: &Message) {
         self.progress.answered.fetch_add(1, Ordering::Relaxed);
         if self.hold {
             self.begin(dum);

@@ -51,7 +51,7 @@ impl InviteSessionHandler for Answerer {
     }
 
     // Behind on_new_session, if the INVITE brought an offer; and again for each re-INVITE.
-    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp, _: &Message) {
         let answered = with_audio(self.address, |here, audio| {
             let answer = Sdp::answer_to(offer, here, &[audio]).map_err(|error| error.to_string())?;
             call.provide_answer(dum, &answer).map_err(|error| error.to_string())
@@ -60,7 +60,7 @@ impl InviteSessionHandler for Answerer {
     }
 
     // Behind on_new_session, if the INVITE brought none: then the 200 brings ours, and the ACK the answer.
-    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Message) {
         let offered = with_audio(self.address, |here, audio| {
             let offer = Sdp::offer(here, &[audio]).map_err(|error| error.to_string())?;
             call.provide_offer(dum, &offer).map_err(|error| error.to_string())

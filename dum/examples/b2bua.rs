@@ -140,7 +140,7 @@ impl InviteSessionHandler for B2bua {
     }
 
     // The first one of an incoming call begins the other call; it comes right behind on_new_session.
-    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Call, offer: &Sdp) {
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Call, offer: &Sdp, _: &Message) {
         let Some(other) = self.other(call) else { return self.call_target(dum, call, Some(offer)) };
         let result = other.provide_offer(dum, offer);
         // The 200 of the target brought the offer that the caller has asked for.
@@ -148,13 +148,13 @@ impl InviteSessionHandler for B2bua {
         passed(dum, call, result);
     }
 
-    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Call) {
+    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Call, _: &Message) {
         let Some(other) = self.other(call) else { return self.call_target(dum, call, None) };
         let result = other.request_offer(dum);
         passed(dum, call, result);
     }
 
-    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Call, answer: &Sdp) {
+    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Call, answer: &Sdp, _: &Message) {
         let Some(other) = self.other(call) else { return };
         if other.provide_answer(dum, answer).is_err() {
             // The sides no longer agree on anything.
@@ -179,14 +179,20 @@ impl InviteSessionHandler for B2bua {
         }
     }
 
-    fn on_early_media(&mut self, dum: &mut Dum<'_>, call: Handle<ClientInviteSession>, sdp: &Sdp) {
+    fn on_early_media(&mut self, dum: &mut Dum<'_>, call: Handle<ClientInviteSession>, sdp: &Sdp, _: &Message) {
         let Some(caller) = self.other(call.session()) else { return };
         if caller.provide_answer(dum, sdp).is_ok() {
             let _ = caller.as_server().early_media(dum, 183);
         }
     }
 
-    fn on_fork(&mut self, _: &mut Dum<'_>, original: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
+    fn on_fork(
+        &mut self,
+        _: &mut Dum<'_>,
+        original: Handle<ClientInviteSession>,
+        fork: Handle<ClientInviteSession>,
+        _: &Message,
+    ) {
         if let Some(caller) = self.other(original.session()) {
             self.pair(caller, fork.session());
         }

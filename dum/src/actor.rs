@@ -56,8 +56,8 @@
 //!         });
 //!     }
 //!     // What it is offered, or asked for, can wait for the directory.
-//!     fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Sdp) {}
-//!     fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {}
+//!     fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Sdp, _: &Message) {}
+//!     fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {}
 //! }
 //!
 //! # let caller = std::net::UdpSocket::bind("127.0.0.1:0")?;

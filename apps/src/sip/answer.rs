@@ -75,12 +75,12 @@ impl InviteSessionHandler for Answerer {
         };
     }
 
-    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp, _: &Message) {
         let done = answer(self.address, dum, call, offer);
         self.described(dum, call, done);
     }
 
-    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Message) {
         let offered = offer(self.address).map_err(|error| error.to_string());
         let done = offered.and_then(|sdp| call.provide_offer(dum, &sdp).map_err(|error| error.to_string()));
         self.described(dum, call, done);

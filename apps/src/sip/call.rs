@@ -67,7 +67,7 @@ impl InviteSessionHandler for Caller {
     }
 
     // The peer may change the session, as who holds a call does: there are no media to change.
-    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp, _: &Message) {
         if super::media::answer(self.address, dum, call, offer).is_err() {
             let _ = call.reject_offer(dum, 488);
         }

@@ -83,7 +83,7 @@ impl InviteSessionHandler for Phone {
     }
 
     // Behind on_new_session, and again for each change. The first answer waits until the call is accepted.
-    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp, _: &Message) {
         let agreed = call.local_sdp(dum);
         let holds = self.holds && call.is_connected(dum);
         let direction = if holds { Direction::SendOnly } else { Direction::SendRecv };
@@ -101,7 +101,7 @@ impl InviteSessionHandler for Phone {
     }
 
     // Behind on_new_session, where the caller wants our offer, and for changes of that kind.
-    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Message) {
         let offer = call.local_sdp(dum).or_else(|| self.offer().ok());
         if offer.is_none_or(|offer| call.provide_offer(dum, &offer).is_err()) {
             let _ = call.reject_offer(dum, 488);
@@ -113,7 +113,13 @@ impl InviteSessionHandler for Phone {
     }
 
     // To hang up is to end all of them.
-    fn on_fork(&mut self, dum: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
+    fn on_fork(
+        &mut self,
+        dum: &mut Dum<'_>,
+        _: Handle<ClientInviteSession>,
+        fork: Handle<ClientInviteSession>,
+        _: &Message,
+    ) {
         self.calls.push(fork.session());
         let _ = fork.end_together(dum);
     }
@@ -124,7 +130,7 @@ impl InviteSessionHandler for Phone {
     }
 
     // Of the first offer, and of each change of ours.
-    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Sdp) {
+    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Sdp, _: &Message) {
         self.holds = is_held_here(dum, call);
         say_audio(dum, call);
     }

@@ -45,7 +45,7 @@ impl InviteSessionHandler for App {
         self.1.push(call);
     }
     // It rings, and is left at that.
-    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {}
+    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {}
     fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, why: EndReason, _: Option<&Message>) {
         self.0.push(format!("{why:?}"));
     }

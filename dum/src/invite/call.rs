@@ -400,7 +400,7 @@ fn provisional(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
         let open = this.media.exchange == Exchange::OfferSent && this.media.local.is_none();
         if open && this.preview.as_ref() != Some(&body) {
             this.preview = Some(body);
-            dum.tell(session, What::EarlyMedia(sdp), None);
+            dum.tell(session, What::EarlyMedia(sdp), Some(response.clone()));
         }
     }
 }
@@ -466,7 +466,7 @@ fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Messa
     session_timer::granted(dum, call, response);
     step(dum, call, event, response);
     if let Some(told) = told.filter(|_| matches!(dum.session(call), Ok(s) if s.state != State::Ending)) {
-        dum.tell(call, told, None);
+        dum.tell(call, told, Some(response.clone()));
     }
 }
 
@@ -500,7 +500,7 @@ fn fork_of(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) -> Op
     };
     dum.session(session).ok()?.dialog = Some(entry);
     dum.core.calls.get_mut(call).ok()?.sessions.push(session);
-    dum.tell(session, What::Fork(first), None);
+    dum.tell(session, What::Fork(first), Some(response.clone()));
     Some(session)
 }
 

@@ -82,13 +82,13 @@ impl Callback {
                 let _ = server::insist(dum, call.cast());
             }
             (What::Provisional, Some(msg)) => handler.on_provisional(dum, call.cast(), msg),
-            (What::EarlyMedia(sdp), _) => handler.on_early_media(dum, call.cast(), &sdp),
-            (What::Fork(original), _) => handler.on_fork(dum, original.cast(), call.cast()),
+            (What::EarlyMedia(sdp), Some(msg)) => handler.on_early_media(dum, call.cast(), &sdp, msg),
+            (What::Fork(original), Some(msg)) => handler.on_fork(dum, original.cast(), call.cast(), msg),
             (What::Connected, Some(msg)) => handler.on_connected(dum, call, msg),
             (What::Confirmed, Some(ack)) => handler.on_confirmed(dum, call, ack),
-            (What::Offer(sdp), _) => handler.on_offer(dum, call, &sdp),
-            (What::OfferRequired, _) => handler.on_offer_required(dum, call),
-            (What::Answer(sdp), _) => handler.on_answer(dum, call, &sdp),
+            (What::Offer(sdp), Some(msg)) => handler.on_offer(dum, call, &sdp, msg),
+            (What::OfferRequired, Some(msg)) => handler.on_offer_required(dum, call, msg),
+            (What::Answer(sdp), Some(msg)) => handler.on_answer(dum, call, &sdp, msg),
             (What::OfferWithdrawn, _) => handler.on_offer_withdrawn(dum, call),
             (What::OfferRejected(outcome), _) => handler.on_offer_rejected(dum, call, &outcome),
             (What::Request(transaction), Some(msg)) => {
@@ -109,7 +109,8 @@ impl Callback {
             (What::Answered(method, outcome), _) => handler.on_request_answered(dum, call, &method, &outcome),
             (What::Terminated(reason), msg) => handler.on_terminated(dum, call, reason, msg),
             (What::Redirected | What::Acknowledge, _) => {}
-            (What::New | What::Provisional | What::Connected | What::Confirmed | What::Request(_), None) => {}
+            // These come with a message.
+            (_, None) => {}
         }
     }
 }

@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(super) struct Ears {
     pub(super) heard: Vec<String>,
     pub(super) calls: Vec<Handle<InviteSession>>,
+    /// The message by which the last description came, or was asked for.
+    pub(super) brought: String,
     /// What it offers as soon as it is answered, with the PRACK.
     pub(super) with_prack: Option<Sdp>,
     /// It goes where it is sent.
@@ -23,6 +25,10 @@ pub(super) struct Ears {
 impl Ears {
     fn hear(&mut self, what: impl Into<String>) {
         self.heard.push(what.into());
+    }
+    fn note(&mut self, msg: &Message) {
+        let status = msg.status().map_or_else(String::new, |status| format!("{status} "));
+        self.brought = format!("{status}{}", msg.method().unwrap().as_str());
     }
 }
 
@@ -41,7 +47,13 @@ impl InviteSessionHandler for Ears {
             call.set_profile(dum, &Arc::new(profile)).unwrap();
         }
     }
-    fn on_fork(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
+    fn on_fork(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<ClientInviteSession>,
+        fork: Handle<ClientInviteSession>,
+        _: &Message,
+    ) {
         self.calls.push(fork.session());
     }
     fn on_redirected(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, _: &Message) -> bool {
@@ -50,13 +62,16 @@ impl InviteSessionHandler for Ears {
     fn on_connected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
         self.hear("connected");
     }
-    fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, offer: &Sdp) {
+    fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, offer: &Sdp, msg: &Message) {
+        self.note(msg);
         self.hear(format!("offer {}", port_of(offer)));
     }
-    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {
+    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, msg: &Message) {
+        self.note(msg);
         self.hear("offer required");
     }
-    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, answer: &Sdp) {
+    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, answer: &Sdp, msg: &Message) {
+        self.note(msg);
         self.hear(format!("answer {}", port_of(answer)));
         if let Some(offer) = self.with_prack.take() {
             let done = call.as_client().offer_with_prack(dum, &offer);

@@ -169,7 +169,7 @@ fn offered(
     }
     let Ok(this) = dum.session(call) else { return };
     let slot = if invite { Slot::Invite } else { Slot::Update };
-    *this.slot(slot) = Some(Box::new(Asked { transaction, msg, tag: "".into(), staged: None }));
+    *this.slot(slot) = Some(Box::new(Asked { transaction, msg: msg.clone(), tag: "".into(), staged: None }));
     let what = match description {
         Some((body, sdp)) => {
             // What was agreed already is only confirmed: it refreshes the session (RFC 4028 §7.4).
@@ -191,7 +191,7 @@ fn offered(
             dum.core.timers.set(&mut this.unanswered, fire(call, TimerKind::Unanswered), now, after);
         }
     }
-    dum.tell(call, what, None);
+    dum.tell(call, what, Some(msg));
 }
 
 /// How long a re-INVITE may wait for the application: proxies wait for three minutes at least (RFC 3261 §16.6).
@@ -331,7 +331,7 @@ pub(crate) fn ack(dum: &mut Dum<'_>, call: Handle<InviteSession>, ack: Message) 
         session::step(dum, call, Event::Ack, &ack);
     }
     if let Some(sdp) = answer {
-        dum.tell(call, What::Answer(sdp), None);
+        dum.tell(call, What::Answer(sdp), Some(ack));
     }
 }
 
@@ -501,7 +501,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
         session_timer::granted(dum, call, response);
     }
     step(dum, call, event, response);
-    dum.tell(call, told, None);
+    dum.tell(call, told, Some(response.clone()));
 }
 
 /// A change of ours, or a re-INVITE that was to refresh the session, is refused, or nobody answers it.

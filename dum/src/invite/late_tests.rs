@@ -469,3 +469,36 @@ fn a_change_that_is_not_to_be_answered_any_more_is_withdrawn() {
     bench.event(TuEvent::Cancelled { transaction: Harness::server(5), cancel: cancel.into() });
     assert_eq!(heard(&mut bench), ["offer 2002"]);
 }
+
+/// An application that has to know whether it may ask its user, or who says so, sees the message that brought a description.
+#[test]
+fn a_description_is_told_with_the_message_that_brought_it() {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    let brought = |bench: &mut Bench<Ears>| std::mem::take(&mut bench.dum.application_mut().brought);
+    respond(&mut bench, (transaction, &invite), 183, ("one", 2000, 7), keep);
+    assert_eq!(brought(&mut bench), "183 INVITE");
+    let (prack, msg) = bench.request();
+    respond(&mut bench, (prack, &msg), 200, ("one", 0, 0), keep);
+    respond(&mut bench, (transaction, &invite), 200, ("one", 0, 0), keep);
+    bench.sent.clear();
+    let call = call(&bench);
+    bench.with(|_, dum| call.update(dum, &sdp(1002))).unwrap();
+    let (update, msg) = bench.request();
+    respond(&mut bench, (update, &msg), 200, ("one", 2002, 0), keep);
+    assert_eq!(brought(&mut bench), "200 UPDATE");
+    for (number, method, offers) in [(5, Method::Update, true), (6, Method::Invite, true), (7, Method::Invite, false)] {
+        let mut change = of_peer(&invite, &method, number);
+        change.set_body(Some("application/sdp"), sdp(2000 + number as u16).print());
+        if !offers {
+            change.set_body(None, "");
+        }
+        bench.ask(number, change);
+        assert_eq!(brought(&mut bench), method.as_str());
+        bench.with(|_, dum| call.reject_offer(dum, 488)).unwrap();
+    }
+    bench.with(|_, dum| call.request_offer(dum)).unwrap();
+    bench.sent.drain(..bench.sent.len() - 1);
+    let (again, msg) = bench.request();
+    respond(&mut bench, (again, &msg), 200, ("one", 2010, 0), keep);
+    assert_eq!(brought(&mut bench), "200 INVITE");
+}

@@ -28,7 +28,7 @@
 //!         let _ = call.provisional(dum, 180);
 //!     }
 //!
-//!     fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
+//!     fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp, _: &Message) {
 //!         let here = Local { username: "-", session_id: 1, version: 1, address: [127, 0, 0, 1].into(), name: "" };
 //!         let pcmu = [Format { format: "0", rtpmap: None, fmtp: None }];
 //!         let direction = Direction::SendRecv;
@@ -83,7 +83,7 @@
 //! }
 //!
 //! impl InviteSessionHandler for Caller {
-//!     fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Sdp) {
+//!     fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Sdp, _: &Message) {
 //!         let _ = call.end(dum);
 //!     }
 //!
@@ -245,7 +245,14 @@ pub trait InviteSessionHandler {
 
     /// A provisional response brought a description: what is heard before the call is answered. It may come again, and
     /// counts as the answer if the 2xx brings none.
-    fn on_early_media(&mut self, _dum: &mut Dum<'_>, _call: Handle<ClientInviteSession>, _sdp: &Sdp) {}
+    fn on_early_media(
+        &mut self,
+        _dum: &mut Dum<'_>,
+        _call: Handle<ClientInviteSession>,
+        _sdp: &Sdp,
+        _response: &Message,
+    ) {
+    }
 
     /// The INVITE of `original` was forked: another peer answers it, in a call of its own. When one of them takes the call,
     /// the others end ([`EndReason::OtherFork`]). [`Session::end`] of one that is not answered ends that one alone, with BYE
@@ -256,6 +263,7 @@ pub trait InviteSessionHandler {
         dum: &mut Dum<'_>,
         _original: Handle<ClientInviteSession>,
         fork: Handle<ClientInviteSession>,
+        _response: &Message,
     ) {
         let _ = fork.end_together(dum);
     }
@@ -274,15 +282,16 @@ pub trait InviteSessionHandler {
     fn on_confirmed(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _ack: &Message) {}
 
     /// The peer offers a session, behind [`Self::on_new_session`] or in its 2xx, or a change of it: with re-INVITE, UPDATE or
-    /// PRACK. [`Session::provide_answer`] or [`Session::reject_offer`] is due, now or later. By default it is refused with 488,
+    /// PRACK; `msg` is what brought it. [`Session::provide_answer`] or [`Session::reject_offer`] is due, now or later, of an
+    /// UPDATE or PRACK soon. By default it is refused with 488,
     /// and a call that is not answered yet with it.
-    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _offer: &Sdp) {
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _offer: &Sdp, _msg: &Message) {
         let _ = call.reject_offer(dum, 488);
     }
 
-    /// The peer's INVITE, the first or one of a change, brought no offer: it asks for ours. [`Session::provide_offer`] or
+    /// The peer's INVITE `msg`, the first or one of a change, brought no offer: it asks for ours. [`Session::provide_offer`] or
     /// [`Session::reject_offer`] is due, now or later. By default it is refused with 488.
-    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _msg: &Message) {
         let _ = call.reject_offer(dum, 488);
     }
 
@@ -294,8 +303,8 @@ pub trait InviteSessionHandler {
     fn on_offer_withdrawn(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>) {}
 
     /// Our offer is answered: that of our INVITE, of our 2xx, or of a change that we have asked for. From now on
-    /// [`Session::local_sdp`] and [`Session::remote_sdp`] are what was agreed.
-    fn on_answer(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _answer: &Sdp) {}
+    /// [`Session::local_sdp`] and [`Session::remote_sdp`] are what was agreed. `msg` brought it: a response, PRACK or ACK.
+    fn on_answer(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _answer: &Sdp, _msg: &Message) {}
 
     /// Our offer of a change is refused, or nobody answers it: what was agreed before still counts. A re-INVITE is cancelled
     /// 185 s after its last provisional response: it is told here with its final response, or with 408 when none has come

@@ -190,7 +190,7 @@ pub(super) fn prack(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Req
         (Exchange::OfferSent, Some((body, sdp))) if this.modify == modify::State::Idle => {
             this.media.make(Move::ReceiveAnswer, Some(body));
             dum.refuse(request.transaction, &request.msg, 200);
-            dum.tell(call, What::Answer(sdp), None);
+            dum.tell(call, What::Answer(sdp), Some(request.msg));
         }
         // An offer meets one of ours, in an UPDATE.
         (Exchange::OfferSent, Some(_)) => return dum.refuse(request.transaction, &request.msg, 491),
@@ -294,7 +294,7 @@ pub(super) fn acknowledge(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: 
             if let Some(reliable) = &mut this.reliable {
                 reliable.unanswered = Some(rseq);
             }
-            return dum.tell(call, What::Offer(sdp), None);
+            return dum.tell(call, What::Offer(sdp), Some(response.clone()));
         }
         _ => None,
     };
@@ -302,7 +302,7 @@ pub(super) fn acknowledge(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: 
         reliable.due = Some(rseq);
     }
     if let Some(told) = told {
-        dum.tell(call, told, None);
+        dum.tell(call, told, Some(response.clone()));
     }
     dum.tell(call, What::Acknowledge, None);
 }

@@ -50,8 +50,8 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     let Ok(call) = dum.core.sessions.insert(call) else { return dum.refuse_new(transaction, &msg) };
     dum.core.servers.insert(transaction, Usage::Invite(call));
     session_timer::wait_for_answer(dum, call);
-    dum.tell(call, What::New, Some(msg));
-    dum.tell(call, offer.map_or(What::OfferRequired, What::Offer), None);
+    dum.tell(call, What::New, Some(msg.clone()));
+    dum.tell(call, offer.map_or(What::OfferRequired, What::Offer), Some(msg));
 }
 
 impl Handle<ServerInviteSession> {

@@ -66,7 +66,13 @@ impl InviteSessionHandler for App {
     fn on_provisional(&mut self, _: &mut Dum<'_>, call: Handle<ClientInviteSession>, msg: &Message) {
         self.hear(call.session(), &msg.status().unwrap().to_string());
     }
-    fn on_fork(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
+    fn on_fork(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<ClientInviteSession>,
+        fork: Handle<ClientInviteSession>,
+        _: &Message,
+    ) {
         self.hear(fork.session(), "fork");
     }
     fn on_redirected(&mut self, dum: &mut Dum<'_>, call: Handle<ClientInviteSession>, _: &Message) -> bool {
@@ -76,8 +82,8 @@ impl InviteSessionHandler for App {
         true
     }
     /// The test answers.
-    fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Sdp) {}
-    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {}
+    fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Sdp, _: &Message) {}
+    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {}
     /// A click answers the call.
     fn on_remote_control(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, control: RemoteControl) -> u16 {
         self.hear(call, &format!("{control:?}"));

@@ -243,7 +243,7 @@ impl InviteSessionHandler for Phone {
         self.keep(Any::Call(call.session()));
         let _ = call.provisional(dum, 180);
     }
-    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp, _: &Message) {
         let _ = call.provide_answer(dum, &audio(Some(offer)));
         let _ = call.as_server().accept(dum);
     }

@@ -98,7 +98,7 @@ impl InviteSessionHandler for Phone {
         self.calls.push(call.session());
         call.provisional(dum, 180).expect("it has just come");
     }
-    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp, _: &Message) {
         let before = call.is_connected(dum).then(|| call.is_held(dum));
         call.provide_answer(dum, &audio(Some(offer))).expect("an offer");
         match (before, call.is_held(dum)) {
@@ -108,10 +108,10 @@ impl InviteSessionHandler for Phone {
             _ => {}
         }
     }
-    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    fn on_offer_required(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, _: &Message) {
         call.provide_offer(dum, &audio(None)).expect("it is asked for");
     }
-    fn on_answer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Sdp) {
+    fn on_answer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Sdp, _: &Message) {
         self.hear("answer");
     }
     fn on_confirmed(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {

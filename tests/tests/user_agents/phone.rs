@@ -283,10 +283,16 @@ impl InviteSessionHandler for Phone {
         self.hear("redirected");
         follows
     }
-    fn on_early_media(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, sdp: &Sdp) {
+    fn on_early_media(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, sdp: &Sdp, _: &Message) {
         self.hear(format!("early media {}", port(sdp)));
     }
-    fn on_fork(&mut self, _: &mut Dum<'_>, _: Handle<ClientInviteSession>, fork: Handle<ClientInviteSession>) {
+    fn on_fork(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<ClientInviteSession>,
+        fork: Handle<ClientInviteSession>,
+        _: &Message,
+    ) {
         self.hear("fork");
         self.calls.push(fork.session());
     }
@@ -301,7 +307,7 @@ impl InviteSessionHandler for Phone {
     fn on_confirmed(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
         self.hear("confirmed");
     }
-    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp) {
+    fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp, _: &Message) {
         let direction = offer.media().next().map_or(Direction::SendRecv, |media| media.direction());
         self.offered.insert(call, direction);
         self.hear(format!("offer {}", port(offer)));
@@ -309,10 +315,10 @@ impl InviteSessionHandler for Phone {
             let _ = call.provide_answer(dum, &directed_answer(direction, 2999));
         }
     }
-    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {
+    fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
         self.hear("offer required");
     }
-    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, answer: &Sdp) {
+    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, answer: &Sdp, _: &Message) {
         let own = call.local_sdp(dum);
         self.holds += u32::from(own.and_then(|own| Some(!own.media().next()?.direction().receives())) == Some(true));
         self.hear(format!("answer {}", port(answer)));
