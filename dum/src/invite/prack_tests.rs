@@ -222,7 +222,7 @@ pub(super) fn ringing() -> (Bench<Ears>, String, u32) {
 
 /// RFC 3311 §5.1: no UPDATE before the PRACK, which may bring an offer.
 #[test]
-fn a_change_waits_for_the_prack() {
+fn a_change_waits_for_the_prack_and_the_200_for_the_change() {
     let (mut bench, tag, rseq) = ringing();
     let call = call(&bench);
     assert_eq!(bench.with(|_, dum| call.update(dum, &sdp(2002))), Err(SessionError::NotNow));
@@ -231,7 +231,13 @@ fn a_change_waits_for_the_prack() {
     bench.ask(2, prack);
     assert_eq!(bench.response().1.status(), Some(200));
     assert_eq!(bench.with(|_, dum| call.update(dum, &sdp(2002))), Ok(()));
-    assert_eq!(bench.request().1.method(), Some(Method::Update));
+    let (update, msg) = bench.request();
+    assert_eq!(msg.method(), Some(Method::Update));
+    // And the 200 waits for that: the answer would belong to either.
+    assert_eq!(bench.with(|_, dum| call.as_server().accept(dum)), Err(SessionError::NotNow));
+    respond(&mut bench, (update, &msg), 200, ("", 1002, 0), keep);
+    assert_eq!(bench.with(|_, dum| call.as_server().accept(dum)), Ok(()));
+    assert_eq!(bench.response().1.status(), Some(200));
 }
 
 /// RFC 3262 §5: a reliable one to an INVITE without an offer would have to make it.

@@ -76,12 +76,15 @@ impl Handle<ServerInviteSession> {
     ///
     /// # Errors
     /// [`SessionError::NoDescription`]: neither [`super::Session::provide_answer`] nor [`super::Session::provide_offer`] came
-    /// first. [`SessionError::NotNow`]: it is answered already. [`SessionError::NoRoom`], [`SessionError::Ended`].
+    /// first. [`SessionError::NotNow`]: it is answered already, or a change by UPDATE is under way. [`SessionError::NoRoom`], [`SessionError::Ended`].
     pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
         let ready = pending(dum, self)?.staged.is_some();
         let this = dum.session(self.cast())?;
-        if !ready && (this.media.exchange != Exchange::Stable || this.media.local.is_none()) {
+        if !ready && this.media.local.is_none() {
             return Err(SessionError::NoDescription);
+        }
+        if !ready && this.media.exchange != Exchange::Stable {
+            return Err(SessionError::NotNow);
         }
         insist(dum, self)?;
         match reliable::admit(dum.session(self.cast())?, reliable::Event::Accept, (200, false)) {
