@@ -69,6 +69,11 @@ impl Step {
             tool.ensure()?;
         }
         let mut command = Command::new(cargo());
+        // What cargo tells this program of its own package is not for that build: scripts of dependencies would take it for a
+        // change, and all that needs them would be built again, here and when a test builds what it starts.
+        for (name, _) in env::vars_os().filter(|(name, _)| is_of_package(&name.to_string_lossy())) {
+            command.env_remove(name);
+        }
         command.args((self.args)()).env(tools::SKIP_VARIABLE, skipped_peers);
         if let Some((name, value)) = self.env {
             command.env(name, value);
@@ -82,6 +87,11 @@ impl Step {
         let env = self.env.map(|(name, value)| format!("{name}='{value}' ")).unwrap_or_default();
         format!("{env}cargo {}", (self.args)().join(" "))
     }
+}
+
+/// Whether cargo sets this variable for the package that it runs.
+fn is_of_package(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
 /// The cargo that runs this program, so that a `+toolchain` stays in force.
