@@ -195,6 +195,21 @@ fn a_callee_asks_for_no_less_than_the_way_of_the_invite_wanted() {
     assert_eq!(said(&refresh), (2400, 2400));
 }
 
+/// A proxy on the way has asked for a session timer: the next INVITE asks for one itself, and once.
+#[test]
+fn a_422_to_who_asked_for_no_session_timer_is_heeded_once() {
+    let mut options = options();
+    options.master.user_mut().set_session_time(Duration::ZERO);
+    let (mut bench, transaction, invite) = calling(options, true);
+    assert!(!invite.exists(h::SESSION_EXPIRES));
+    too_brief(&mut bench, (transaction, &invite), 600);
+    let (transaction, invite) = bench.request();
+    assert_eq!(said(&invite), (600, 600));
+    too_brief(&mut bench, (transaction, &invite), 600);
+    bench.nothing_sent();
+    assert_eq!(heard(&mut bench), ["Refused"]);
+}
+
 /// RFC 4028 §7.1, §9: who refreshes is as the profile of the caller has it, else as that of the callee.
 #[test]
 fn who_refreshes_is_said_by_the_profile() {

@@ -192,9 +192,8 @@ pub(super) fn ask_first(dum: &Dum<'_>, profile: &crate::profile::UserProfile, in
 
 /// What a 422 asks for; who is to refresh stays as it was.
 pub(super) fn lengthen(invite: &mut Message, least: u32) {
-    if let Ok(asked) = invite.header(h::SESSION_EXPIRES).map(DeltaParams::into_owned) {
-        invite.set(h::SESSION_EXPIRES, &DeltaParams { seconds: least.max(MIN_SE), ..asked });
-    }
+    let asked = invite.header(h::SESSION_EXPIRES).map_or_else(|_| DeltaParams::new(0), DeltaParams::into_owned);
+    invite.set(h::SESSION_EXPIRES, &DeltaParams { seconds: least.max(MIN_SE), ..asked });
     invite.set(h::MIN_SE, &least);
 }
 
