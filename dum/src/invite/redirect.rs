@@ -39,10 +39,12 @@ const NOT_FROM_URI: [&str; 38] = [
     "content-encoding", "e", "content-language", "content-length", "l", "content-type", "c", "session-expires", "x",
 ];
 
-/// The same, and the pseudo header of the body.
+/// The same, and the pseudo header of the body; and who we are, and to whom we show it: that is not for who sends us elsewhere
+/// to say.
 fn may_set(name: &str) -> bool {
     let others = ["min-se", "date", "mime-version", "timestamp", "body"];
-    !NOT_FROM_URI.iter().chain(&others).any(|own| own.eq_ignore_ascii_case(name))
+    let identity = ["p-asserted-identity", "p-preferred-identity", "remote-party-id", "privacy", "reply-to"];
+    !NOT_FROM_URI.iter().chain(&others).chain(&identity).any(|own| own.eq_ignore_ascii_case(name))
 }
 
 impl Redirect {
@@ -178,7 +180,7 @@ mod tests {
         let mut moved = invite.make_response(302, None, Some("one"));
         for contact in [
             "<sip:carol@192.0.2.8;x=y;method=INVITE?Subject=for%20her&Identity=abc&To=%3Csip:m%40e%3E&f=%3Csip:m%40e%3E\
-             &body=x>",
+             &body=x&Privacy=none&P-Asserted-Identity=%3Csip:m%40e%3E&Via=x&X-A=b%0d%0aRoute:%20%3Csip:e%3E>",
             "<sip:dave@192.0.2.8?subject=his&SUBJECT=own>;q=0.5",
             "<sip:erin@192.0.2.8>;q=0.1",
         ] {
@@ -201,6 +203,9 @@ mod tests {
             );
             assert_eq!((values(&msg, "To"), values(&msg, "From")), (values(&invite, "To"), values(&invite, "From")));
             assert_eq!(msg.body(), invite.body());
+            for never in ["Privacy", "P-Asserted-Identity", "Route"] {
+                assert_eq!(values(&msg, never), [""; 0], "{never}");
+            }
             bench.respond(transaction, &msg, 404);
         }
         assert_eq!(heard(&mut bench), ["0 Refused"]);
