@@ -19,6 +19,8 @@ use std::time::Duration;
 const MOST_SESSIONS: usize = 100_000;
 /// Most octets of all of them.
 const MOST_OCTETS: usize = 128 << 20;
+/// Most sessions of a dialog: an INVITE passes no more often than its Max-Forwards has it, 70 as a rule (RFC 3261 §8.1.1.6).
+const MOST_PASSES: usize = 70;
 /// What a session costs beside its texts.
 const OVERHEAD: usize = 512;
 
@@ -94,6 +96,10 @@ impl Sessions {
         // Two branches of one INVITE that lead to the same callee are one session.
         if let Some(again) = dialog.iter().position(|old| Arc::ptr_eq(&old.call, &session.call)) {
             self.forget(&[dialog.remove(again)]);
+        }
+        // What passes more often begins anew again and again: it takes the place of its oldest, which is told no end.
+        if dialog.len() == MOST_PASSES {
+            self.forget(&[dialog.remove(0)]);
         }
         dialog.push(session);
         self.by_dialog.insert(key, dialog);
@@ -200,6 +206,18 @@ mod tests {
         let ended = ["1", "2"].map(|call_id| by_caller(&sessions.end(&bye(call_id, "a", "b"))));
         assert_eq!(ended, [None, Some(true)]);
         assert_eq!(sessions.len(), 1);
+    }
+
+    #[test]
+    fn a_dialog_that_begins_again_and_again_keeps_its_latest_sessions() {
+        let mut sessions = Sessions::new(&mut Rng::from_seed(1));
+        for number in 0..1000 {
+            sessions.begin(Session { answered: Time::from_millis(number), ..session("1") });
+        }
+        assert_eq!(sessions.len(), MOST_PASSES);
+        let Ended::Sessions(ended, _) = sessions.end(&bye("1", "a", "b")) else { panic!("they stood") };
+        assert_eq!(ended.first().map(|first| first.answered), Some(Time::from_millis(1000 - MOST_PASSES as u64)));
+        assert_eq!((sessions.len(), sessions.octets), (0, 0));
     }
 
     #[test]
