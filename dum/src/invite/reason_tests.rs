@@ -6,7 +6,7 @@ use super::*;
 use crate::testing::Bench;
 use stack::header::{h, p};
 use stack::transport::TransportError;
-use stack::tu::{NoResponse, TuEvent};
+use stack::tu::{ClientTransaction, NoResponse, TuEvent};
 use std::time::Duration;
 
 fn keep(_: &mut Message) {}
@@ -261,16 +261,19 @@ fn one_early_dialog_of_several_is_ended_alone_for_every_reason() {
     }
 }
 
+/// INFO of ours, not answered yet.
+fn our_info(bench: &mut Bench<Ears>) -> (ClientTransaction, Message) {
+    let call = call(bench);
+    bench.with(|_, dum| call.info(dum, "text/plain", "?")).unwrap();
+    bench.request()
+}
+
 /// Who lacks our 180 does not know its dialog, and answers what comes before it with 481.
 #[test]
 fn what_overtakes_the_180_does_not_end_the_call() {
     let (mut bench, tag) = theirs(false);
     let call = call(&bench);
-    let info = |bench: &mut Bench<Ears>| {
-        bench.with(|_, dum| call.info(dum, "text/plain", "?")).unwrap();
-        bench.request()
-    };
-    let (first, second) = (info(&mut bench), info(&mut bench));
+    let (first, second) = (our_info(&mut bench), our_info(&mut bench));
     bench.respond(first.0, &first.1, 481);
     // Then it has come, and the answer to the second one, too, was made before that.
     bench.ask(2, within(&Method::Update, 2, &tag));
@@ -333,18 +336,14 @@ fn an_early_dialog_that_is_gone_does_not_end_the_invite() {
 fn what_overtakes_the_200_does_not_end_the_call() {
     let (mut bench, tag) = theirs(true);
     let call = call(&bench);
-    let info = |bench: &mut Bench<Ears>| {
-        bench.with(|_, dum| call.info(dum, "text/plain", "?")).unwrap();
-        bench.request()
-    };
-    let (first, second) = (info(&mut bench), info(&mut bench));
+    let (first, second) = (our_info(&mut bench), our_info(&mut bench));
     bench.respond(first.0, &first.1, 481);
     bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
     heard(&mut bench);
     bench.respond(second.0, &second.1, 481);
     assert_eq!(heard(&mut bench), ["481 INFO"]);
     assert!(bench.with(|_, dum| call.is_connected(dum)));
-    let third = info(&mut bench);
+    let third = our_info(&mut bench);
     bench.respond(third.0, &third.1, 481);
     assert_eq!(heard(&mut bench), ["Gone"]);
 }

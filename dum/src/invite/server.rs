@@ -76,7 +76,8 @@ impl Handle<ServerInviteSession> {
     ///
     /// # Errors
     /// [`SessionError::NoDescription`]: neither [`super::Session::provide_answer`] nor [`super::Session::provide_offer`] came
-    /// first. [`SessionError::NotNow`]: it is answered already, or a change by UPDATE is under way. [`SessionError::NoRoom`], [`SessionError::Ended`].
+    /// first. [`SessionError::NotNow`]: it is answered already, or a change by UPDATE is under way. [`SessionError::NoRoom`],
+    /// [`SessionError::Ended`].
     pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
         let ready = pending(dum, self)?.staged.is_some();
         let this = dum.session(self.cast())?;
