@@ -1,6 +1,6 @@
 //! User agents of few words, over UDP: they say what they are told to, and hand over what they hear.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -18,6 +18,14 @@ pub(crate) struct Phone {
     socket: UdpSocket,
     proxy: SocketAddr,
     heard_from: Cell<Option<SocketAddr>>,
+    /// The requests that it has answered, by transaction, with the answers that it gave last.
+    answered: RefCell<Vec<(Vec<u8>, Vec<u8>)>>,
+}
+
+/// The transaction of a request (RFC 3261 §17.2.3): its branch and method.
+fn transaction(request: &[u8]) -> Option<Vec<u8>> {
+    let method = request.split(|octet| *octet == b' ').next().filter(|method| !method.starts_with(b"SIP/"))?;
+    Some([method, raw::first(request, "via")?.as_slice()].concat())
 }
 
 impl Phone {
@@ -27,7 +35,7 @@ impl Phone {
 
     /// A phone with a socket of its own choice.
     pub(crate) fn on(name: &'static str, socket: UdpSocket, proxy: SocketAddr) -> Self {
-        Phone { name, socket, proxy, heard_from: Cell::new(None) }
+        Phone { name, socket, proxy, heard_from: Cell::new(None), answered: RefCell::default() }
     }
 
     /// Its proxy, as it knows it.
@@ -65,18 +73,26 @@ impl Phone {
         }
     }
 
-    /// The next message, if there is one or comes in a moment.
+    /// The next message, if there is one or comes in a moment. What it has answered, and what comes again all the same because
+    /// the answer took its time, is answered again and no message.
     pub(crate) fn overhear(&self) -> Option<Vec<u8>> {
         self.next(MOMENT)
     }
 
     fn next(&self, limit: Duration) -> Option<Vec<u8>> {
-        let mut buffer = vec![0; 65_536];
         self.socket.set_read_timeout(Some(limit)).expect("a limit");
-        let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
-        self.heard_from.set(Some(from));
-        buffer.truncate(length);
-        Some(buffer)
+        loop {
+            let mut buffer = vec![0; 65_536];
+            let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
+            buffer.truncate(length);
+            let answered = self.answered.borrow();
+            let Some((_, again)) = answered.iter().find(|(known, _)| transaction(&buffer).as_ref() == Some(known))
+            else {
+                self.heard_from.set(Some(from));
+                return Some(buffer);
+            };
+            self.send(again);
+        }
     }
 
     /// The Call-IDs of all that was not listened to.
@@ -93,7 +109,13 @@ impl Phone {
         let routes = record_routes(request).into_iter().map(|route| format!("Record-Route: {route}\r\n"));
         let more = routes.collect::<String>() + &format!("Contact: <{}>\r\nContent-Length", self.uri());
         let response = String::from_utf8(raw::response(request, status)).expect("it is UTF-8");
-        self.send(response.replacen("Content-Length", &more, 1).as_bytes());
+        let response = response.replacen("Content-Length", &more, 1).into_bytes();
+        self.send(&response);
+        if let Some(transaction) = transaction(request) {
+            let mut answered = self.answered.borrow_mut();
+            answered.retain(|(known, _)| *known != transaction);
+            answered.push((transaction, response));
+        }
     }
 
     /// A REGISTER for a user with this phone as contact, for so many seconds.

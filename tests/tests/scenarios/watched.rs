@@ -63,7 +63,7 @@ fn a_subscriber_follows_a_registration_to_its_end() {
         let state = |info: &RegInfo| (info.version, info.state, info.registrations[0].state);
         assert_eq!((state(&info), contacts(&info)), ((0, DocumentState::Full, RegistrationState::Init), vec![]));
         let contact = bob.uri();
-        for (count, expires, event) in [(1, 600, Event::Registered), (2, 8, Event::Refreshed)] {
+        for (count, expires, event) in [(1, 600, Event::Registered), (2, 12, Event::Refreshed)] {
             register(&bob, &domain, count, &format!("<{contact}>"), expires);
             let (info, _) = told(&alice);
             assert_eq!(state(&info), (count, DocumentState::Partial, RegistrationState::Active), "{placement}");
