@@ -16,6 +16,7 @@ mod shared;
 mod state;
 mod stored;
 mod subscriber;
+mod written;
 
 pub(crate) use calls::{CallKey, Parties};
 pub use compositor::{Compositor, EventCounts};

@@ -6,7 +6,9 @@
 
 use super::compositor::{Compositor, Publication, Resource, Shared};
 use super::package::Package;
+use super::written::Written;
 use crate::cluster::{Change, Cluster, Node, Nodes};
+use crate::location::{from_unix, to_unix};
 use dum::publication::Document;
 use rutil::Time;
 use serde::{Deserialize, Serialize};
@@ -48,10 +50,8 @@ impl Teller {
 /// As it stands in Redis.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
-    etag: Cow<'a, str>,
-    #[serde(rename = "type")]
-    media: Cow<'a, str>,
-    body: Cow<'a, str>,
+    #[serde(flatten, borrow)]
+    document: Written<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     node: Option<Cow<'a, str>>,
     #[serde(default)]
@@ -62,13 +62,10 @@ impl Published {
     /// Writes it for other nodes, as JSON, with the second of Unix time in which it ends; `epoch` is how long after 1970
     /// time zero is. None for what is no text.
     pub fn write(&self, epoch: Duration) -> Option<(String, u64)> {
-        let Document { etag, content_type, body, expires } = &self.document;
         let node = self.teller.as_ref().map(|teller| teller.node.name().into());
         let life = self.teller.as_ref().map_or(0, |teller| teller.life);
-        let body = std::str::from_utf8(body).ok()?.into();
-        let stored = Stored { etag: etag.into(), media: content_type.into(), body, node, life };
-        let expires = epoch + expires.since(Time::ZERO);
-        Some((serde_json::to_string(&stored).ok()?, expires.as_nanos().div_ceil(1_000_000_000) as u64))
+        let stored = Stored { document: Written::of(&self.document)?, node, life };
+        Some((serde_json::to_string(&stored).ok()?, to_unix(self.document.expires, epoch)))
     }
 
     /// Reads what a node has written; `expires` is the second in which it ends.
@@ -80,10 +77,8 @@ impl Published {
         (field, turn, expires): (&str, u32, u64),
         (epoch, nodes): (Duration, &Nodes),
     ) -> Result<Self, serde_json::Error> {
-        let Stored { etag, media, body, node, life } = serde_json::from_str(json)?;
-        let expires = Time::ZERO + Duration::from_secs(expires).saturating_sub(epoch);
-        let body = body.into_owned().into_bytes().into();
-        let document = Document { etag: etag.into_owned(), content_type: media.into_owned(), body, expires };
+        let Stored { document, node, life } = serde_json::from_str(json)?;
+        let document = document.document(from_unix(expires, epoch));
         let teller = node.map(|node| Teller { node: nodes.node(&node), life });
         Ok(Published { field: field.into(), turn, document, teller })
     }

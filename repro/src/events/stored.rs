@@ -5,33 +5,21 @@
 
 use super::calls::is_of_call;
 use super::compositor::{Compositor, Resource};
+use super::written::Written;
+use crate::location::{from_unix, to_unix};
 use crate::store::Journal;
-use dum::publication::Document;
 use rutil::Time;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A publication in its row.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
-    etag: Cow<'a, str>,
-    #[serde(rename = "type")]
-    media: Cow<'a, str>,
-    body: Cow<'a, str>,
+    #[serde(flatten, borrow)]
+    document: Written<'a>,
     /// The second of Unix time in which it ends.
     expires: u64,
-}
-
-impl<'a> Stored<'a> {
-    fn of(document: &'a Document, epoch: Duration) -> Option<Self> {
-        let Document { etag, content_type, body, expires } = document;
-        // All that is taken is XML or lines of text.
-        let body = std::str::from_utf8(body).ok()?.into();
-        let expires = (epoch + expires.since(Time::ZERO)).as_nanos().div_ceil(1_000_000_000) as u64;
-        Some(Stored { etag: etag.into(), media: content_type.into(), body, expires })
-    }
 }
 
 impl Compositor {
@@ -63,7 +51,9 @@ impl Compositor {
         text.clear();
         let documents = self.documents(resource, now);
         let all = documents.iter().map(|(_, document)| document).filter(|document| !is_of_call(document));
-        let all: Vec<Stored<'_>> = all.filter_map(|document| Stored::of(document, epoch)).collect();
+        let stored =
+            |document| Some(Stored { document: Written::of(document)?, expires: to_unix(document.expires, epoch) });
+        let all: Vec<_> = all.filter_map(stored).collect();
         serde_json::to_writer(text, &all)?;
         Ok(all.iter().map(|stored| stored.expires).max())
     }
@@ -82,13 +72,11 @@ impl Compositor {
         let all: Vec<Stored<'_>> = serde_json::from_str(text)?;
         let mut left = 0;
         let mut kept = self.kept.lock();
-        for Stored { etag, media, body, expires } in all {
-            let expires = Time::ZERO + Duration::from_secs(expires).saturating_sub(epoch);
-            // Nothing lives longer than it could have been published now, whatever the clock was.
-            let expires = expires.min(now + Duration::from_secs(self.limits.max_expires.into()));
-            let body = body.into_owned().into_bytes().into();
-            let document = Document { etag: etag.into_owned(), content_type: media.into_owned(), body, expires };
-            if expires <= now || !self.limits.keeps(resource.package) {
+        // Nothing lives longer than it could have been published now, whatever the clock was.
+        let longest = now + Duration::from_secs(self.limits.max_expires.into());
+        for Stored { document, expires } in all {
+            let document = document.document(from_unix(expires, epoch).min(longest));
+            if document.expires <= now || !self.limits.keeps(resource.package) {
                 continue;
             }
             match self.check(&kept, resource, None, &document) {

@@ -15,6 +15,7 @@ pub use binding::{Binding, By, NewBinding};
 pub use natted::Natted;
 pub use shared::{Own, Read};
 pub use stored::Notation;
+pub(crate) use stored::{from_unix, to_unix};
 pub use watch::{Change, Changes, Watch, Watcher};
 
 use crate::accounting::Accounting;

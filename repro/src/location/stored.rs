@@ -87,6 +87,17 @@ fn is_false(truth: &bool) -> bool {
     !truth
 }
 
+/// The second of Unix time in which something ends, rounded up: nothing expires early. `epoch` is how long after 1970 time
+/// zero is.
+pub(crate) fn to_unix(at: Time, epoch: Duration) -> u64 {
+    (epoch + at.since(Time::ZERO)).as_nanos().div_ceil(1_000_000_000) as u64
+}
+
+/// The time of a second of Unix time; zero for what was before.
+pub(crate) fn from_unix(second: u64, epoch: Duration) -> Time {
+    Time::ZERO + Duration::from_secs(second).saturating_sub(epoch)
+}
+
 impl Notation {
     /// Takes over where the wall clock stands now, if somebody has set it. Whether that is so: what is off by less than a
     /// second is none of it, so that what is written twice reads the same.
@@ -149,14 +160,12 @@ impl Notation {
             By::Path(path) => Some(Cow::Borrowed(&**path)),
             _ => None,
         };
-        let until = self.epoch + binding.expires_at.since(Time::ZERO);
         let since = self.epoch + binding.registered().0.since(Time::ZERO);
         Stored {
             uri: binding.uri().into(),
             params: binding.params().into(),
             q: binding.q,
-            // Rounded up: nothing expires early.
-            expires: until.as_nanos().div_ceil(1_000_000_000) as u64,
+            expires: to_unix(binding.expires_at, self.epoch),
             call_id: (&*binding.call_id).into(),
             cseq: binding.cseq,
             since: since.as_millis() as u64,
@@ -198,13 +207,12 @@ impl Notation {
         let neighbour = stored.neighbour.as_ref().and_then(|StoredTarget(kind, address)| {
             Some(Target { kind: TransportType::from_name(kind)?, address: *address })
         });
-        let left = Duration::from_secs(stored.expires).saturating_sub(self.epoch);
         let binding = Binding::new(NewBinding {
             uri: &uri,
             text: (&*stored.uri).into(),
             params: &stored.params,
             q: stored.q,
-            expires_at: Time::ZERO + left,
+            expires_at: from_unix(stored.expires, self.epoch),
             call_id: &stored.call_id,
             cseq: stored.cseq,
             neighbour,

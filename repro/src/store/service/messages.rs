@@ -2,14 +2,13 @@
 //! the same transaction as bindings.
 
 use super::Service;
-use crate::location::Notation;
+use crate::location::{Notation, from_unix, to_unix};
 use crate::proxy::Server;
 use crate::silo::{Letter, Silo};
 use crate::store::{Batch, MessageRow, StoreError};
 use bytes::Bytes;
 use rutil::Time;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What is to be written, and whose it is.
 pub(super) struct Mail {
@@ -31,7 +30,7 @@ impl Mail {
     pub(super) fn write(&self, batch: &mut Batch<'_>, notation: &Notation) -> rusqlite::Result<()> {
         for (aor, letters) in &self.new {
             for Letter { id, sender, text, until } in letters {
-                let expires = (notation.epoch + until.since(Time::ZERO)).as_nanos().div_ceil(1_000_000_000) as u64;
+                let expires = to_unix(*until, notation.epoch);
                 batch.put_message(MessageRow { id: *id, aor, sender, expires, text })?;
             }
         }
@@ -58,7 +57,7 @@ impl Service {
         let (mut restored, mut left, epoch) = (0, 0, self.notation.epoch);
         let wall = (epoch + self.clock.now().since(Time::ZERO)).as_secs();
         store.messages(wall, |row| {
-            let until = Time::ZERO + Duration::from_secs(row.expires).saturating_sub(epoch);
+            let until = from_unix(row.expires, epoch);
             let text = Bytes::copy_from_slice(row.text);
             match silo.restore(row.aor, Letter { id: row.id, sender: row.sender.into(), text, until }) {
                 true => restored += 1,
