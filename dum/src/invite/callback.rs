@@ -30,6 +30,7 @@ pub(super) enum What {
     Offer(Box<Sdp>),
     OfferRequired,
     Answer(Box<Sdp>),
+    Refresh,
     OfferRejected(Outcome),
     OfferWithdrawn,
     /// INFO, MESSAGE or a remote control's NOTIFY, and where its answer goes.
@@ -89,6 +90,7 @@ impl Callback {
             (What::Offer(sdp), Some(msg)) => handler.on_offer(dum, call, &sdp, msg),
             (What::OfferRequired, Some(msg)) => handler.on_offer_required(dum, call, msg),
             (What::Answer(sdp), Some(msg)) => handler.on_answer(dum, call, &sdp, msg),
+            (What::Refresh, Some(msg)) => handler.on_refresh(dum, call, msg),
             (What::OfferWithdrawn, _) => handler.on_offer_withdrawn(dum, call),
             (What::OfferRejected(outcome), _) => handler.on_offer_rejected(dum, call, &outcome),
             (What::Request(transaction), Some(msg)) => {

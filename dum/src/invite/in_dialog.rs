@@ -93,6 +93,7 @@ fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
         accepts(dum, call, &request);
         regrant(dum, call, &request, &mut response);
         dum.respond(transaction, response);
+        dum.tell(call, What::Refresh, Some(request));
     }
 }
 
@@ -176,7 +177,9 @@ fn offered(
             let again = this.media.local.clone().filter(|_| this.media.remote.as_ref() == Some(&body));
             this.media.make(Move::ReceiveOffer, Some(body));
             if let Some(answer) = again {
-                let _ = api::provide(dum, call, answer, Exchange::OfferReceived);
+                if api::provide(dum, call, answer, Exchange::OfferReceived).is_ok() {
+                    dum.tell(call, What::Refresh, Some(msg));
+                }
                 return;
             }
             What::Offer(sdp)

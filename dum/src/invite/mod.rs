@@ -302,6 +302,12 @@ pub trait InviteSessionHandler {
     /// the first INVITE.
     fn on_offer_withdrawn(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>) {}
 
+    /// The peer has sent `msg`, an UPDATE without an offer, or a re-INVITE, UPDATE or PRACK that offers what was agreed already:
+    /// what is agreed stays as it is, and it is answered with 200 by now. It refreshes the session (RFC 4028 §7.4), may say where
+    /// the peer is from now on ([`Session::remote_contact`], RFC 3311 §5.2), or who it is by now (RFC 4916). A re-INVITE
+    /// without an offer is told by [`Self::on_offer_required`].
+    fn on_refresh(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _msg: &Message) {}
+
     /// Our offer is answered: that of our INVITE, of our 2xx, or of a change that we have asked for. From now on
     /// [`Session::local_sdp`] and [`Session::remote_sdp`] are what was agreed. `msg` brought it: a response, PRACK or ACK.
     fn on_answer(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _answer: &Sdp, _msg: &Message) {}

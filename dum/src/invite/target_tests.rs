@@ -1,7 +1,7 @@
 //! Where requests in a dialog go when the other side moves (RFC 3261 §12.2, RFC 6141 §4): to its new Contact as soon as
 //! what brought that is accepted, and not before.
 
-use super::tests::{App, SDP, addr, asked, calling_with, fork, sent, within};
+use super::tests::{App, SDP, addr, asked, calling_with, fork, heard, sent, within};
 use super::*;
 use crate::testing::Bench;
 use crate::{DumOptions, Reliability};
@@ -92,6 +92,34 @@ fn a_change_that_is_accepted_moves_the_peer() {
     // What is no target refresh request moves nobody.
     bench.ask(5, moved(&Method::Info, 5, &tag, "fifth", false));
     assert_eq!((bench.response().1.status(), goes_to(&mut bench, call).as_str()), (Some(405), "fourth"));
+}
+
+/// RFC 3311 §5.2, RFC 4028 §7.4: no offer, or the one that was agreed on.
+#[test]
+fn a_refresh_is_told_with_its_message_once_it_is_answered() {
+    let (mut bench, call, tag) = answered();
+    heard(&mut bench);
+    let again = |method: &Method<'_>, number, user| {
+        let mut msg = moved(method, number, &tag, user, false);
+        msg.set_body(Some("application/sdp"), SDP);
+        msg
+    };
+    bench.ask(2, moved(&Method::Update, 2, &tag, "second", false));
+    assert_eq!((bench.response().1.status(), heard(&mut bench)), (Some(200), vec!["0 UPDATE of second".to_owned()]));
+    bench.ask(3, again(&Method::Update, 3, "third"));
+    assert_eq!((bench.response().1.status(), heard(&mut bench)), (Some(200), vec!["0 UPDATE of third".to_owned()]));
+    bench.ask(4, again(&Method::Invite, 4, "fourth"));
+    assert_eq!((bench.response().1.status(), heard(&mut bench)), (Some(200), vec!["0 INVITE of fourth".to_owned()]));
+    bench.event(TuEvent::Ack { msg: within(&Method::Ack, 4, &tag).into() });
+    // What offers something else is not one, nor what is refused.
+    bench.ask(5, moved(&Method::Update, 5, &tag, "fifth", true));
+    bench.with(|_, dum| call.reject_offer(dum, 488)).unwrap();
+    let mut brief = moved(&Method::Update, 6, &tag, "sixth", false);
+    brief.set_body(Some("application/sdp"), "v=1");
+    bench.ask(6, brief);
+    bench.ask(7, moved(&Method::Info, 7, &tag, "seventh", false));
+    let statuses: Vec<_> = (0..3).map(|_| bench.response().1.status().unwrap()).collect();
+    assert_eq!((statuses, heard(&mut bench)), (vec![488, 400, 405], Vec::new()));
 }
 
 fn respond(bench: &mut Bench<App>, to: (ClientTransaction, &Message), code: u16, rseq: u32, user: &str) {

@@ -84,6 +84,10 @@ impl InviteSessionHandler for App {
     /// The test answers.
     fn on_offer(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Sdp, _: &Message) {}
     fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {}
+    fn on_refresh(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, msg: &Message) {
+        let contact = call.remote_contact(dum).unwrap().uri.sip().unwrap().user.as_deref().unwrap().to_owned();
+        self.hear(call, &format!("{} of {contact}", msg.method().unwrap().as_str()));
+    }
     /// A click answers the call.
     fn on_remote_control(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, control: RemoteControl) -> u16 {
         self.hear(call, &format!("{control:?}"));
@@ -356,7 +360,7 @@ fn requests_out_of_order_or_in_no_dialog_are_refused() {
     bench.ask(5, within(&Method::Bye, 6, &tag));
     let (to, msg) = bench.response();
     assert_eq!((to, msg.status()), (Harness::server(5), Some(200)));
-    assert_eq!(heard(&mut bench), ["0 RemoteBye"]);
+    assert_eq!(heard(&mut bench), ["0 UPDATE of alice", "0 RemoteBye"]);
     let counts = bench.dum.counts();
     assert_eq!((counts.dialog_sets, counts.dialogs, counts.sessions), (0, 0, 0));
 }

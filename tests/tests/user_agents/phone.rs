@@ -318,6 +318,9 @@ impl InviteSessionHandler for Phone {
     fn on_offer_required(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, _: &Message) {
         self.hear("offer required");
     }
+    fn on_refresh(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, msg: &Message) {
+        self.hear(format!("refreshed by {}", msg.method().unwrap().as_str()));
+    }
     fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, answer: &Sdp, _: &Message) {
         let own = call.local_sdp(dum);
         self.holds += u32::from(own.and_then(|own| Some(!own.media().next()?.direction().receives())) == Some(true));

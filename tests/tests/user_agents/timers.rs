@@ -35,7 +35,7 @@ fn the_caller_refreshes_with_update() {
     assert_eq!(world.trace(), ["a UPDATE", "b 200 UPDATE"]);
     world.run(260_000);
     assert_eq!(world.trace(), ["a UPDATE", "b 200 UPDATE"].repeat(5));
-    assert_eq!((world.heard(ALICE).len(), world.heard(BOB).len()), (0, 0));
+    assert_eq!((world.heard(ALICE), world.heard(BOB)), (Vec::new(), vec!["refreshed by UPDATE".to_owned(); 6]));
     world.act(BOB, |bob, dum| bob.last().end(dum)).unwrap();
     world.ends_clean();
 }
@@ -45,7 +45,10 @@ fn without_update_a_re_invite_does_and_nobody_is_asked() {
     let mut world = established(false);
     world.run(110_000);
     assert_eq!(world.trace(), ["a INVITE+", "b 200+ INVITE", "a ACK"].repeat(2));
-    assert_eq!((world.heard(ALICE), world.heard(BOB)), (vec!["answer 2000".to_owned(); 2], Vec::new()));
+    assert_eq!(
+        (world.heard(ALICE), world.heard(BOB)),
+        (vec!["answer 2000".to_owned(); 2], vec!["refreshed by INVITE".to_owned(); 2])
+    );
     world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
     world.ends_clean();
 }
