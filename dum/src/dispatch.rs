@@ -2,6 +2,7 @@
 
 use crate::auth::client as auth;
 use crate::dum::Dum;
+use crate::effect::{self, Effect};
 use crate::flow;
 use crate::invite;
 use crate::out_of_dialog;
@@ -66,7 +67,13 @@ fn outcome(dum: &mut Dum<'_>, transaction: ClientTransaction, outcome: Outcome) 
         auth::succeeded(dum, response);
     }
     let last = !outcome.is_provisional();
+    let lost = outcome.response.clone().filter(|response| effect::of(response) == Effect::Dialog);
+    let lost = lost.zip(usage.dialog(dum.core));
     usage.outcome(dum, transaction, outcome);
+    if let Some((response, dialog)) = lost {
+        let others = dum.core.dialogs.get(dialog).map(|entry| entry.usages.clone()).unwrap_or_default();
+        others.into_iter().for_each(|usage| usage.dialog_lost(dum, &response));
+    }
     if last {
         dum.core.client_auth.forget(transaction);
     }

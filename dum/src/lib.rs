@@ -87,7 +87,7 @@
 //!    each; a usage in a dialog holds the `Handle<DialogEntry>`. A request that waits for its answer, and is nothing else,
 //!    is an `asked::Asked`, by the handle of its kind.
 //! 2. *Events* come by `usage.rs`: a variant of `Usage`, and a line in each `match`: `outcome` (a response, or none),
-//!    `takes` and `request` (in its dialog), `first_request`, `ack`, `cancelled`, `timer`. What begins a server usage is a
+//!    `takes` and `request` (in its dialog), `dialog` and `dialog_lost`, `first_request`, `ack`, `cancelled`, `timer`. What begins a server usage is a
 //!    line in `dispatch::out_of_dialog`.
 //! 3. *Sending*: `dum.send(usage, msg, options)` for requests, `dum.stack.respond` for responses; `dum.make_request` (out
 //!    of a dialog), `dum.make_in_dialog` and `dum.make_response` write what every message says. `clients` remembers whose
@@ -113,6 +113,7 @@ mod dialog_id;
 mod dialogs;
 mod dispatch;
 mod dum;
+mod effect;
 pub mod feature;
 mod flow;
 mod handle;

@@ -119,6 +119,31 @@ impl Usage {
         }
     }
 
+    /// The dialog that it is in. One that has none of its own, as that of an INVITE or SUBSCRIBE before its forks, is in none.
+    pub(crate) fn dialog(&self, core: &Core) -> Option<Handle<DialogEntry>> {
+        match self {
+            Usage::Invite(handle) => core.sessions.get(*handle).ok()?.dialog,
+            Usage::ClientRefer(handle) => core.client_refers.get(*handle).ok()?.dialog,
+            Usage::ServerRefer(handle) => core.server_refers.get(*handle).ok()?.dialog,
+            Usage::ClientSubscription(handle) => Some(core.client_subscriptions.get(*handle).ok()?.dialog),
+            Usage::ServerSubscription(handle) => core.server_subscriptions.get(*handle).ok()?.dialog,
+            _ => None,
+        }
+    }
+
+    /// The answer to a request in its dialog, of its own or of another usage, says that the dialog leads nowhere
+    /// ([`crate::effect`]).
+    pub(crate) fn dialog_lost(self, dum: &mut Dum<'_>, response: &Arc<Message>) {
+        match self {
+            Usage::Invite(handle) => in_dialog::lost(dum, handle, response),
+            Usage::ClientRefer(handle) => refer::client::lost(dum, handle, response),
+            Usage::ServerRefer(handle) => refer::server::lost(dum, handle),
+            Usage::ClientSubscription(handle) => subscribed::lost(dum, handle, response),
+            Usage::ServerSubscription(handle) => notifier::lost(dum, handle, response),
+            _ => {}
+        }
+    }
+
     /// The profile by which it sends.
     pub(crate) fn profile(&self, core: &Core) -> Option<Arc<UserProfile>> {
         match self {

@@ -5,7 +5,7 @@ use super::api;
 use super::body;
 use super::callback::What;
 use super::glare;
-use super::machine::{Event, State};
+use super::machine::{EndReason, Event, State};
 use super::modify::{self, Action};
 use super::offer_answer::{Exchange, Move};
 use super::reliable;
@@ -13,6 +13,7 @@ use super::session::{self, Acked, Asked, Cause, InviteSession, Slot, fire};
 use super::session_timer;
 use crate::dispatch::Request;
 use crate::dum::Dum;
+use crate::effect::{self, Effect};
 use crate::handle::Handle;
 use crate::outcome::Outcome;
 use crate::timers::TimerKind;
@@ -414,25 +415,33 @@ fn cause_of(outcome: &Outcome) -> Cause {
 /// response to the INVITE, or has come without it, came to one who did not know the dialog yet. And where the callee has no
 /// early dialog any more, its final response is on its way: that is what ends the INVITE, or sends it elsewhere.
 fn loss(dum: &Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) -> Option<Event> {
-    let early = |response: &Message| {
-        let Ok(this) = dum.core.sessions.get(call) else { return false };
-        let pending = this.call.filter(|_| this.state == State::Early);
-        response.header(h::CSEQ).is_ok_and(|cseq| cseq.number <= this.before_heard)
-            || pending.is_some_and(|out| !super::call::has_other(dum, out, call))
-    };
+    let this = dum.core.sessions.get(call).ok()?;
+    let pending = this.call.filter(|_| this.state == State::Early);
+    let last = pending.is_some_and(|out| !super::call::has_other(dum, out, call));
+    let unknown = |response: &Message| response.header(h::CSEQ).is_ok_and(|cseq| cseq.number <= this.before_heard);
     match (outcome.status, &outcome.response) {
-        (481, Some(response)) if early(response) => None,
-        (481, _) => Some(Event::Gone),
         (408, _) | (_, None) => Some(Event::Silent),
-        _ => None,
+        (_, Some(_)) if last => None,
+        (481, Some(response)) => Some(Event::Gone).filter(|_| !unknown(response)),
+        (_, Some(response)) => match effect::of(response) {
+            Effect::Dialog => Some(Event::Lost(EndReason::Gone)),
+            // NOTIFY is of no subscription here: the peer just does not let us answer its call.
+            Effect::Usage if response.method() != Some(Method::Notify) => Some(Event::Lost(EndReason::Refused)),
+            _ => None,
+        },
     }
+}
+
+/// The dialog is lost, as the answer to a request of another usage says.
+pub(crate) fn lost(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Message>) {
+    session::step(dum, call, Event::Lost(EndReason::Gone), response);
 }
 
 /// INFO, MESSAGE or PRACK was answered, or will never be.
 fn answered(dum: &mut Dum<'_>, call: Handle<InviteSession>, method: Method<'static>, outcome: Outcome) {
     let prack = method == Method::Prack;
     // Who does not know that request alone may be silent about it; a PRACK is part of the INVITE.
-    let loss = loss(dum, call, &outcome).filter(|event| prack || *event == Event::Gone);
+    let loss = loss(dum, call, &outcome).filter(|event| prack || *event != Event::Silent);
     let cause = cause_of(&outcome);
     if !prack || loss.is_none() && !outcome.is_success() {
         dum.tell(call, What::Answered(method, outcome), None);
@@ -528,7 +537,7 @@ fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome, ref
     }
     step(dum, call, event, cause_of(&outcome));
     // Silence about what we gave up ends the change alone: the peer may well be there, and its user undecided.
-    match loss(dum, call, &outcome).filter(|event| !given_up || *event == Event::Gone) {
+    match loss(dum, call, &outcome).filter(|event| !given_up || *event != Event::Silent) {
         Some(event) => session::step(dum, call, event, cause_of(&outcome)),
         // The application has offered nothing, and its timer tries again.
         None if put_off || refresh => {}

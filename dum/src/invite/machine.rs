@@ -101,6 +101,8 @@ pub(crate) enum Event {
     Gone,
     /// A request in the dialog was answered with 408 or not at all; or nobody has answered the call for too long.
     Silent,
+    /// A request in the dialog was answered with what ends the call, or the dialog as a whole (RFC 5057 §5.1): for this reason.
+    Lost(EndReason),
     /// Another call has taken its place (RFC 3891).
     Replaced,
     /// BYE was answered, or never will be.
@@ -120,7 +122,8 @@ pub enum EndReason {
     RemoteCancel,
     /// We refused.
     Rejected,
-    /// The peer refused: 4xx, 5xx or 6xx.
+    /// The peer refused: 4xx, 5xx or 6xx; or it has refused another request of the call in a way that ends that (405, 480, 501:
+    /// RFC 5057 §5.1).
     Refused,
     /// The peer sent us elsewhere: 3xx.
     Redirected,
@@ -135,7 +138,8 @@ pub enum EndReason {
     NoAck,
     /// The session was not refreshed in time (RFC 4028).
     SessionExpired,
-    /// The peer knows nothing of the dialog any more: 481.
+    /// The peer knows nothing of the dialog any more (481), or the dialog leads nowhere: a request in it, of the call or of
+    /// another usage, was answered with 404, 410, 416, 482 to 485, 502 or 604 (RFC 5057 §5.1).
     Gone,
     /// Offer and answer did not fit each other (RFC 3264).
     IllegalNegotiation,
@@ -175,7 +179,7 @@ pub(crate) enum Action {
 }
 
 #[cfg(test)]
-pub(crate) const STATES: [State; 16] = [
+pub(crate) const STATES: [State; 18] = [
     Calling,
     Early,
     Cancelling(EndReason::LocalCancel),
@@ -189,13 +193,15 @@ pub(crate) const STATES: [State; 16] = [
     HangingUp(EndReason::SessionExpired),
     HangingUp(EndReason::Timeout),
     HangingUp(EndReason::Replaced),
+    HangingUp(EndReason::Gone),
+    HangingUp(EndReason::Refused),
     Connected,
     Ending,
     Terminated,
 ];
 
 #[cfg(test)]
-pub(crate) const EVENTS: [Event; 27] = [
+pub(crate) const EVENTS: [Event; 31] = [
     E::Provisional,
     E::Success,
     E::SuccessOffer,
@@ -217,10 +223,14 @@ pub(crate) const EVENTS: [Event; 27] = [
     E::EndFork(EndReason::LocalBye),
     E::EndFork(EndReason::Timeout),
     E::EndFork(EndReason::Replaced),
+    E::EndFork(EndReason::Gone),
+    E::EndFork(EndReason::Refused),
     E::Bye,
     E::Expired,
     E::Gone,
     E::Silent,
+    E::Lost(EndReason::Gone),
+    E::Lost(EndReason::Refused),
     E::Replaced,
     E::ByeDone,
 ];
@@ -257,6 +267,7 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Answering, E::Expired) => (Ending, crossed(R::SessionExpired)),
         (Answering, E::Silent) => (Ending, crossed(R::Timeout)),
         (Answering, E::Replaced) => (Ending, crossed(R::Replaced)),
+        (Answering, E::Lost(why)) => (Ending, crossed(why)),
         (Answering, E::Gone) => (Terminated, &[A::SendAck, A::Tell(R::Gone), A::Remove]),
         (Answering, E::Bye) => (Terminated, &[A::SendAck, A::Tell(R::RemoteBye), A::Remove]),
 
@@ -271,7 +282,10 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Received | Ringing, E::Silent) => {
             (Terminated, &[A::StopRepeating, A::SendFailure, A::Tell(R::Timeout), A::Remove])
         }
-        (Ringing, E::Gone) => (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::Gone), A::Remove]),
+        (Ringing, E::Lost(EndReason::Refused)) => {
+            (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::Refused), A::Remove])
+        }
+        (Ringing, E::Gone | E::Lost(_)) => (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::Gone), A::Remove]),
         // §15.1.2: what is pending is answered 487.
         (Ringing, E::Bye) => (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::RemoteBye), A::Remove]),
         (Accepted, E::Ack) => (Connected, &[A::StopRepeating, A::TellConfirmed]),
@@ -282,6 +296,7 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Accepted, E::End) => (HangingUp(R::LocalBye), &[]),
         (Accepted, E::Expired) => (HangingUp(R::SessionExpired), &[]),
         (Accepted, E::Silent) => (HangingUp(R::Timeout), &[]),
+        (Accepted, E::Lost(why)) => (HangingUp(why), &[]),
         (Accepted, E::Replaced) => (HangingUp(R::Replaced), &[]),
         (HangingUp(why), E::Ack | E::AckIllegal | E::NoAck) => (Ending, bye(why)),
         (Accepted | HangingUp(_), E::Bye) => (Terminated, &[A::StopRepeating, A::Tell(R::RemoteBye), A::Remove]),
@@ -295,6 +310,8 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Connected, E::Expired) => (Ending, bye(R::SessionExpired)),
         (Connected, E::Silent) => (Ending, bye(R::Timeout)),
         (Connected, E::Replaced) => (Ending, bye(R::Replaced)),
+        // RFC 3261 §12.2.1.2: the end of such a dialog is a BYE, should it arrive all the same.
+        (Connected, E::Lost(why)) => (Ending, bye(why)),
         // Not before the ACK: who lacks the 2xx does not know its dialog, and our 2xx is on its way once more.
         (Early | Connected, E::Gone) => (Terminated, &[A::StopRepeating, A::Tell(R::Gone), A::Remove]),
         (Ending, E::ByeDone) => (Terminated, &[A::Remove]),
@@ -319,6 +336,8 @@ const fn crossed(why: EndReason) -> &'static [Action] {
         R::Timeout => &[A::SendAck, A::SendBye, A::Tell(R::Timeout)],
         R::Replaced => &[A::SendAck, A::SendBye, A::Tell(R::Replaced)],
         R::SessionExpired => &[A::SendAck, A::SendBye, A::Tell(R::SessionExpired)],
+        R::Gone => &[A::SendAck, A::SendBye, A::Tell(R::Gone)],
+        R::Refused => &[A::SendAck, A::SendBye, A::Tell(R::Refused)],
         _ => &[A::SendAck, A::SendBye, A::Tell(R::LocalCancel)],
     }
 }
@@ -330,6 +349,8 @@ const fn bye(why: EndReason) -> &'static [Action] {
         R::SessionExpired => &[A::StopRepeating, A::SendBye, A::Tell(R::SessionExpired)],
         R::Timeout => &[A::StopRepeating, A::SendBye, A::Tell(R::Timeout)],
         R::Replaced => &[A::StopRepeating, A::SendBye, A::Tell(R::Replaced)],
+        R::Gone => &[A::StopRepeating, A::SendBye, A::Tell(R::Gone)],
+        R::Refused => &[A::StopRepeating, A::SendBye, A::Tell(R::Refused)],
         _ => &[A::StopRepeating, A::SendBye, A::Tell(R::LocalBye)],
     }
 }

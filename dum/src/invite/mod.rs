@@ -153,6 +153,8 @@ mod late_tests;
 mod least_tests;
 #[cfg(test)]
 mod limit_tests;
+#[cfg(test)]
+mod lost_tests;
 mod machine;
 mod modify;
 mod offer_answer;
@@ -312,7 +314,8 @@ pub trait InviteSessionHandler {
     /// [`Session::local_sdp`] and [`Session::remote_sdp`] are what was agreed. `msg` brought it: a response, PRACK or ACK.
     fn on_answer(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _answer: &Sdp, _msg: &Message) {}
 
-    /// Our offer of a change is refused, or nobody answers it: what was agreed before still counts. A re-INVITE is cancelled
+    /// Our offer of a change is refused, or nobody answers it: what was agreed before still counts. It is not told where that ends
+    /// the call ([`EndReason::Gone`], [`EndReason::Refused`]). A re-INVITE is cancelled
     /// 185 s after its last provisional response: it is told here with its final response, or with 408 when none has come
     /// 64·T1 (32 s) later (RFC 3261 §9.1). One that meets another
     /// on its way (491) is made once more after a while, and told here when that is in vain: ten times in a row, when
@@ -340,8 +343,9 @@ pub trait InviteSessionHandler {
     }
 
     /// INFO or MESSAGE of ours was answered, or will never be. Of a PRACK that brought no offer it is told when it was
-    /// refused; silence ends the call. So does 481 (RFC 5057 §5.1), but for two cases: the caller has not been heard in the
-    /// dialog yet, and may know nothing of it; or the INVITE waits for its final response, which then says what becomes of it.
+    /// refused; silence ends the call. So do 481, 480, and what says that the dialog leads nowhere ([`EndReason::Gone`], RFC 5057
+    /// §5.1), but for two cases: the caller has not been heard in the dialog yet, and may know nothing of it (481); or the INVITE
+    /// waits for its final response, which then says what becomes of it.
     fn on_request_answered(
         &mut self,
         _dum: &mut Dum<'_>,

@@ -39,7 +39,7 @@ pub struct InviteSession {
     /// Whose Call-ID it is (RFC 3261 §14.1).
     pub(super) caller: bool,
     pub(super) profile: Arc<UserProfile>,
-    pub(super) dialog: Option<Handle<DialogEntry>>,
+    pub(crate) dialog: Option<Handle<DialogEntry>>,
     /// The INVITE that we sent, as long as its transaction.
     pub(super) call: Option<Handle<Call>>,
     /// The INVITE that we are to answer, the first or a later one.
@@ -247,6 +247,7 @@ fn of_fork(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event) -> Even
         Event::End => EndReason::LocalBye,
         Event::Silent => EndReason::Timeout,
         Event::Replaced => EndReason::Replaced,
+        Event::Lost(why) => why,
         _ => return event,
     };
     match dum.session(call) {

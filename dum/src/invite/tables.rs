@@ -70,7 +70,7 @@ fn reliable_provisional() {
 }
 
 const CALL: &str = "\
-319 pairs change nothing
+427 pairs change nothing
 Calling
   Provisional    Early          TellProvisional
   Success        Connected      SendAck, TellConnected
@@ -97,6 +97,8 @@ Early
   EndFork(LocalBye) Ending         StopRepeating, SendBye, Tell(LocalBye)
   EndFork(Timeout) Ending         StopRepeating, SendBye, Tell(Timeout)
   EndFork(Replaced) Ending         StopRepeating, SendBye, Tell(Replaced)
+  EndFork(Gone)  Ending         StopRepeating, SendBye, Tell(Gone)
+  EndFork(Refused) Ending         StopRepeating, SendBye, Tell(Refused)
   Bye            Terminated     Tell(RemoteBye), Remove
   Gone           Terminated     StopRepeating, Tell(Gone), Remove
   Silent         Cancelling(Timeout) SendCancel
@@ -136,6 +138,8 @@ Answering
   Expired        Ending         SendAck, SendBye, Tell(SessionExpired)
   Gone           Terminated     SendAck, Tell(Gone), Remove
   Silent         Ending         SendAck, SendBye, Tell(Timeout)
+  Lost(Gone)     Ending         SendAck, SendBye, Tell(Gone)
+  Lost(Refused)  Ending         SendAck, SendBye, Tell(Refused)
   Replaced       Ending         SendAck, SendBye, Tell(Replaced)
 Received
   Ring           Ringing        SendProvisional
@@ -153,6 +157,8 @@ Ringing
   Bye            Terminated     StopRepeating, Send487, Tell(RemoteBye), Remove
   Gone           Terminated     StopRepeating, Send487, Tell(Gone), Remove
   Silent         Terminated     StopRepeating, SendFailure, Tell(Timeout), Remove
+  Lost(Gone)     Terminated     StopRepeating, Send487, Tell(Gone), Remove
+  Lost(Refused)  Terminated     StopRepeating, Send487, Tell(Refused), Remove
 Accepted
   Ack            Connected      StopRepeating, TellConfirmed
   AckIllegal     Ending         StopRepeating, SendBye, Tell(IllegalNegotiation)
@@ -161,6 +167,8 @@ Accepted
   Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
   Expired        HangingUp(SessionExpired)
   Silent         HangingUp(Timeout)
+  Lost(Gone)     HangingUp(Gone)
+  Lost(Refused)  HangingUp(Refused)
   Replaced       HangingUp(Replaced)
 HangingUp(LocalBye)
   Ack            Ending         StopRepeating, SendBye, Tell(LocalBye)
@@ -182,6 +190,16 @@ HangingUp(Replaced)
   AckIllegal     Ending         StopRepeating, SendBye, Tell(Replaced)
   NoAck          Ending         StopRepeating, SendBye, Tell(Replaced)
   Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
+HangingUp(Gone)
+  Ack            Ending         StopRepeating, SendBye, Tell(Gone)
+  AckIllegal     Ending         StopRepeating, SendBye, Tell(Gone)
+  NoAck          Ending         StopRepeating, SendBye, Tell(Gone)
+  Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
+HangingUp(Refused)
+  Ack            Ending         StopRepeating, SendBye, Tell(Refused)
+  AckIllegal     Ending         StopRepeating, SendBye, Tell(Refused)
+  NoAck          Ending         StopRepeating, SendBye, Tell(Refused)
+  Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
 Connected
   Success        Connected      SendAck
   SuccessOffer   Connected      SendAck
@@ -193,6 +211,8 @@ Connected
   Expired        Ending         StopRepeating, SendBye, Tell(SessionExpired)
   Gone           Terminated     StopRepeating, Tell(Gone), Remove
   Silent         Ending         StopRepeating, SendBye, Tell(Timeout)
+  Lost(Gone)     Ending         StopRepeating, SendBye, Tell(Gone)
+  Lost(Refused)  Ending         StopRepeating, SendBye, Tell(Refused)
   Replaced       Ending         StopRepeating, SendBye, Tell(Replaced)
 Ending
   Success        Ending         SendAck

@@ -6,11 +6,11 @@ use crate::dialog::Dialog;
 use crate::dialogs::{DialogEntry, DialogSet};
 use crate::dispatch::Request;
 use crate::dum::Dum;
+use crate::effect::{self, Effect};
 use crate::handle::{Handle, NoRoom, NotSent};
 use crate::invite::{InviteSession, SessionError};
 use crate::outcome::Outcome;
 use crate::profile::UserProfile;
-use crate::subscription::client::ends_usage;
 use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
 use stack::contents::sipfrag::SipFrag;
@@ -293,10 +293,25 @@ fn subscribed(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, outcome: &Outcome) 
         {
             last(dum, refer, expires.0);
         }
-    } else if ending || outcome.status == 403 || ends_usage(outcome.status) {
+    } else if ending || outcome.status == 403 || outcome.response.as_deref().is_some_and(ends_usage) {
         end(dum, refer);
         dum.call_back(Callback::Ended { refer, status });
     }
+}
+
+fn ends_usage(response: &Message) -> bool {
+    effect::of(response) != Effect::Transaction
+}
+
+/// Its dialog is lost, as the answer to a request of another usage says.
+pub(crate) fn lost(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, response: &Arc<Message>) {
+    let Ok(this) = dum.core.client_refers.get(refer) else { return };
+    let (asking, status) = (this.asking.is_some(), this.status);
+    end(dum, refer);
+    dum.call_back(match asking {
+        true => Callback::Rejected { refer, outcome: Outcome::of(response.clone()) },
+        false => Callback::Ended { refer, status },
+    });
 }
 
 /// A NOTIFY that makes its dialog: the first, which may come before the response. Another fork's is nobody's.

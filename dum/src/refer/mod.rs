@@ -59,7 +59,8 @@ pub(crate) fn id_of(msg: &Message) -> Option<Option<u32>> {
 /// Hears of transfers. [`crate::MasterProfile::add_transfer`] comes first.
 ///
 /// Of one that we ask for: `on_refer_accepted`, `on_refer_progress` for each NOTIFY, the last one included, and
-/// `on_refer_ended`; or `on_refer_rejected` alone. The call that it was asked in goes on, whatever is told: who transfers ends
+/// `on_refer_ended`; or `on_refer_rejected` alone. The call that it was asked in goes on, whatever is told, unless
+/// the dialog is lost: who transfers ends
 /// it when the peer has got where it was sent, and keeps its handle for that, as at the end the REFER is no longer in the
 /// call's dialog.
 pub trait ReferHandler {

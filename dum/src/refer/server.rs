@@ -6,6 +6,7 @@ use crate::dialog::Dialog;
 use crate::dialogs::DialogEntry;
 use crate::dispatch::Request;
 use crate::dum::Dum;
+use crate::effect::{self, Effect};
 use crate::handle::{Handle, UsageEnded};
 use crate::invite::{ClientInviteSession, InviteSession, SessionError, follow};
 use crate::outcome::Outcome;
@@ -309,7 +310,10 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, outcome: &O
     if !outcome.is_success() {
         let after =
             outcome.response.as_ref().and_then(|msg| msg.header(h::RETRY_AFTER).ok()).map(|after| after.seconds);
-        let Some(seconds) = after.filter(|_| outcome.status != 481) else { return end(dum, refer) };
+        // RFC 5057 §5.1: a 480 may say when, too.
+        let over = |msg: &Arc<Message>| outcome.status != 480 && effect::of(msg) != Effect::Transaction;
+        let over = outcome.response.as_ref().is_some_and(over);
+        let Some(seconds) = after.filter(|_| !over) else { return end(dum, refer) };
         let (now, after) = (dum.now(), notifier::LEAST_WAIT.max(Duration::from_secs(seconds.into())));
         let fire = Fire { usage: Usage::ServerRefer(refer), kind: TimerKind::Notify };
         let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
@@ -325,6 +329,16 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, outcome: &O
         dum.core.dialogs.answered(dialog, response);
     }
     happen(dum, refer, Notice::Accepted);
+}
+
+/// Its dialog is lost, as the answer to a request of another usage says.
+pub(crate) fn lost(dum: &mut Dum<'_>, refer: Handle<ServerRefer>) {
+    let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
+    let (asked, msg) = (this.asked.take(), this.msg.clone());
+    if let Some(transaction) = asked {
+        dum.refuse(transaction, &msg, 481);
+    }
+    end(dum, refer);
 }
 
 /// Waits for as long as it lasts.

@@ -8,6 +8,7 @@ use crate::core::Core;
 use crate::dialogs::DialogEntry;
 use crate::dispatch::Request;
 use crate::dum::Dum;
+use crate::effect::{self, Effect};
 use crate::handle::{Handle, UsageEnded};
 use crate::outcome::Outcome;
 use crate::profile::UserProfile;
@@ -168,7 +169,7 @@ pub(crate) fn outcome(
             }
             Event::Success
         }
-        status if ends_usage(status) => {
+        status if response.is_some_and(|response| effect::of(response) != Effect::Transaction) => {
             this.end.get_or_insert(SubscriptionEnd::Refused(status));
             Event::Gone
         }
@@ -180,9 +181,11 @@ pub(crate) fn outcome(
     happen(dum, sub, event, outcome.response.clone());
 }
 
-/// Whether a refusal of a refresh ends the subscription, or its dialog with it (RFC 5057 §5.1).
-pub(crate) const fn ends_usage(status: u16) -> bool {
-    matches!(status, 404 | 405 | 410 | 416 | 480..=485 | 489 | 501 | 502 | 604)
+/// Its dialog is lost, as the answer to a request of another usage says.
+pub(crate) fn lost(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, response: &Arc<Message>) {
+    let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
+    this.end.get_or_insert(SubscriptionEnd::Refused(response.status().unwrap_or_default()));
+    happen(dum, sub, Event::Gone, Some(response.clone()));
 }
 
 /// One step.

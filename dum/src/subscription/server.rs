@@ -8,6 +8,7 @@ use crate::dialog::Dialog;
 use crate::dialogs::DialogEntry;
 use crate::dispatch::Request;
 use crate::dum::Dum;
+use crate::effect::{self, Effect};
 use crate::handle::{Handle, UsageEnded};
 use crate::outcome::Outcome;
 use crate::profile::UserProfile;
@@ -427,7 +428,10 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, outcom
         return;
     }
     let after = outcome.response.as_ref().and_then(|msg| msg.header(h::RETRY_AFTER).ok()).map(|after| after.seconds);
-    let Some(seconds) = after.filter(|_| outcome.status != 481) else {
+    // RFC 5057 §5.1: a 480 may say when, too.
+    let over =
+        outcome.response.as_ref().is_some_and(|msg| outcome.status != 480 && effect::of(msg) != Effect::Transaction);
+    let Some(seconds) = after.filter(|_| !over) else {
         return finish(dum, sub, ServerSubscriptionEnd::NotifyFailed(outcome.status));
     };
     let (now, after) = (dum.now(), LEAST_WAIT.max(Duration::from_secs(seconds.into())));
@@ -438,6 +442,15 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, outcom
     }
     dum.core.timers.set(&mut this.later, fire(sub, TimerKind::Notify), now, after);
     happen(dum, sub, Notice::Later);
+}
+
+/// Its dialog is lost, as the answer to a request of another usage says.
+pub(crate) fn lost(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, response: &Message) {
+    let Ok(this) = dum.core.server_subscriptions.get_mut(sub) else { return };
+    if let Some((transaction, msg)) = this.asked.take() {
+        dum.refuse(transaction, &msg, 481);
+    }
+    finish(dum, sub, ServerSubscriptionEnd::NotifyFailed(response.status().unwrap_or_default()));
 }
 
 /// One of its timers.
