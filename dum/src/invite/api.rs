@@ -25,6 +25,10 @@ pub enum SessionError {
     /// It is not the time for it: the call is answered or is not, or another offer waits for its answer.
     #[error("not in this state of the call")]
     NotNow,
+    /// It is no answer to the peer's offer: as many streams, of the same media in the same order, are to be in it, those that are
+    /// not wanted with port 0 (RFC 3264 §6).
+    #[error("the answer does not have the streams of the offer")]
+    OtherStreams,
     /// An answer or an offer is due first.
     #[error("no session description was provided")]
     NoDescription,
@@ -114,7 +118,8 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
     /// 504 (RFC 3311 §5.2); that of a re-INVITE has three minutes, then 488.
     ///
     /// # Errors
-    /// [`SessionError::NotNow`]: there is no offer to answer, or not any more.
+    /// [`SessionError::NotNow`]: there is no offer to answer, or not any more. [`SessionError::OtherStreams`]: nothing is sent, and the
+    /// offer waits for another answer.
     fn provide_answer(self, dum: &mut Dum<'_>, answer: &Sdp) -> Result<(), SessionError> {
         provide(dum, self.into(), answer.print(), Exchange::OfferReceived)
     }
@@ -355,6 +360,9 @@ pub(super) fn provide(
     let this = alive(dum, call)?;
     if this.media.exchange != turn {
         return Err(SessionError::NotNow);
+    }
+    if turn == Exchange::OfferReceived && !this.media.is_answered_by(&body) {
+        return Err(SessionError::OtherStreams);
     }
     let made = if turn == Exchange::OfferReceived { Move::SendAnswer } else { Move::SendOffer };
     match (this.state, this.modify) {

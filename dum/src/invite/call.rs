@@ -398,7 +398,7 @@ fn provisional(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
     if let (true, Ok(Some((body, sdp)))) = (early, description(response)) {
         let Ok(this) = dum.session(session) else { return };
         let open = this.media.exchange == Exchange::OfferSent && this.media.local.is_none();
-        if open && this.preview.as_ref() != Some(&body) {
+        if open && this.media.is_answered_by(&body) && this.preview.as_ref() != Some(&body) {
             this.preview = Some(body);
             dum.tell(session, What::EarlyMedia(sdp), Some(response.clone()));
         }
@@ -446,8 +446,7 @@ fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Messa
     let (event, told) = match (session.media.exchange, body) {
         // A reliable provisional response has brought what the 2xx need not say; another exchange may be under way.
         _ if session.media.local.is_some() => (Event::Success, None),
-        (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
-            session.media.make(Move::ReceiveAnswer, Some(body));
+        (Exchange::OfferSent, Ok(Some((body, sdp)))) if session.media.make(Move::ReceiveAnswer, Some(body.clone())) => {
             (Event::Success, Some(What::Answer(sdp)))
         }
         // Some peers send the answer in a provisional response only.

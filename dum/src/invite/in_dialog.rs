@@ -481,8 +481,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
     }
     let settled = this.modify == modify::State::SentInvite && reliable::succeeded(this);
     let (event, told) = match (this.media.exchange, body::description(response)) {
-        (Exchange::OfferSent, Ok(Some((body, sdp)))) => {
-            this.media.make(Move::ReceiveAnswer, Some(body));
+        (Exchange::OfferSent, Ok(Some((body, sdp)))) if this.media.make(Move::ReceiveAnswer, Some(body.clone())) => {
             (modify::Event::Success, What::Answer(sdp))
         }
         (Exchange::Stable, _) if settled => {

@@ -169,6 +169,8 @@ pub(crate) mod server;
 pub(crate) mod session;
 mod session_timer;
 #[cfg(test)]
+mod streams_tests;
+#[cfg(test)]
 mod tables;
 #[cfg(test)]
 mod target_tests;

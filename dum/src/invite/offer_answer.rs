@@ -87,12 +87,26 @@ impl OfferAnswer {
         media
     }
 
+    /// Whether a description may answer the offer: it has as many streams, of the same media in the same order (RFC 3264 §6).
+    pub(crate) fn is_answered_by(&self, answer: &[u8]) -> bool {
+        let Some(offer) = &self.offer else { return true };
+        let (mut offered, mut answered) = (media(offer), media(answer));
+        loop {
+            match (offered.next(), answered.next()) {
+                (None, None) => return true,
+                (Some(offered), Some(answered)) if offered.eq_ignore_ascii_case(answered) => {}
+                _ => return false,
+            }
+        }
+    }
+
     /// A description is sent or received, or what carried the offer was refused; whether it was legal. An illegal move
-    /// changes nothing.
+    /// changes nothing, nor does an answer that is none to the offer.
     pub(crate) fn make(&mut self, event: Move, body: Option<Bytes>) -> bool {
         let (next, effect) = step(self.exchange, event);
         match effect {
             Effect::Illegal => return false,
+            Effect::Agree if body.as_ref().is_some_and(|answer| !self.is_answered_by(answer)) => return false,
             Effect::Propose => self.offer = body,
             Effect::RollBack => self.offer = None,
             Effect::Agree => {
@@ -105,6 +119,12 @@ impl OfferAnswer {
     }
 }
 
+/// The media of a description, stream by stream.
+fn media(sdp: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let streams = sdp.split(|octet| *octet == b'\n').filter_map(|line| line.strip_prefix(b"m="));
+    streams.map(|line| line.split(|octet| *octet == b' ').next().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +134,33 @@ mod tests {
         let legal = moves.iter().map(|(event, body)| oa.make(*event, Some(Bytes::from_static(body.as_bytes()))));
         let legal = legal.collect();
         (oa, legal)
+    }
+
+    /// RFC 3264 §6.
+    #[test]
+    fn an_answer_has_the_streams_of_its_offer() {
+        let sdp = |media: &[&str]| {
+            let streams: String = media.iter().map(|kind| format!("m={kind} 4000 RTP/AVP 0\r\na=m=text\r\n")).collect();
+            Bytes::from(format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n{streams}"))
+        };
+        let cases: [(&[&str], &[&str], bool); 8] = [
+            (&["audio"], &["audio"], true),
+            (&["audio", "video", "audio"], &["Audio", "VIDEO", "audio"], true),
+            (&[], &[], true),
+            (&["audio", "video"], &["audio"], false),
+            (&["audio", "video"], &[], false),
+            (&["audio"], &["audio", "video"], false),
+            (&["audio", "video"], &["video", "audio"], false),
+            (&["audio"], &["audi"], false),
+        ];
+        for (offer, answer, fits) in cases {
+            for (first, second) in [(M::SendOffer, M::ReceiveAnswer), (M::ReceiveOffer, M::SendAnswer)] {
+                let mut oa = OfferAnswer::default();
+                assert!(oa.make(first, Some(sdp(offer))));
+                assert_eq!(oa.make(second, Some(sdp(answer))), fits, "{offer:?} {answer:?}");
+                assert_eq!((oa.exchange == Stable, oa.local.is_some()), (fits, fits), "it waits for another one");
+            }
+        }
     }
 
     #[test]

@@ -188,7 +188,9 @@ pub(super) fn prack(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Req
     };
     match (this.media.exchange, description) {
         (Exchange::OfferSent, Some((body, sdp))) if this.modify == modify::State::Idle => {
-            this.media.make(Move::ReceiveAnswer, Some(body));
+            if !this.media.make(Move::ReceiveAnswer, Some(body)) {
+                return dum.refuse(request.transaction, &request.msg, 400);
+            }
             dum.refuse(request.transaction, &request.msg, 200);
             dum.tell(call, What::Answer(sdp), Some(request.msg));
         }
@@ -284,7 +286,7 @@ pub(super) fn acknowledge(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: 
     }
     let Ok(this) = dum.session(call) else { return };
     let told = match (this.media.exchange, description) {
-        (Exchange::OfferSent, Ok(Some((body, sdp)))) if is_open(this) => {
+        (Exchange::OfferSent, Ok(Some((body, sdp)))) if is_open(this) && this.media.is_answered_by(&body) => {
             settle(this);
             this.media.make(Move::ReceiveAnswer, Some(body));
             Some(What::Answer(sdp))

@@ -1,0 +1,159 @@
+//! Answers that do not have the streams of their offer (RFC 3264 §6): those that come are malformed answers, of ours none is sent.
+
+use super::ears::{Ears, call, calling, heard, options, respond, sdp};
+use super::tests::{asked, sent, within};
+use super::*;
+use crate::testing::Bench;
+use stack::header::{h, p};
+use stack::tu::TuEvent;
+
+/// A description with a stream more than those of [`sdp`].
+fn longer(port: u16) -> Sdp {
+    Sdp::parse(&[&sdp(port).print()[..], b"m=video 4002 RTP/AVP 31\r\n"].concat().into()).unwrap()
+}
+
+/// One with as many, but of another kind.
+fn other(port: u16) -> Sdp {
+    let text = String::from_utf8(sdp(port).print().to_vec()).unwrap();
+    Sdp::parse(&text.replace("m=audio", "m=video").into()).unwrap()
+}
+
+const UNFIT: [fn(u16) -> Sdp; 2] = [longer, other];
+
+fn describe(sdp: Sdp) -> impl FnOnce(&mut Message) {
+    move |msg| msg.set_body(Some("application/sdp"), sdp.print())
+}
+
+/// A call of ours that is answered, as far as the application has heard.
+fn connected() -> (Bench<Ears>, Handle<InviteSession>) {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), |_| {});
+    assert_eq!(
+        (heard(&mut bench), sent(&mut bench)),
+        (vec!["connected".into(), "answer 2000".into()], vec!["ACK one".into()])
+    );
+    let call = call(&bench);
+    (bench, call)
+}
+
+/// What is told of a 2xx by which a call is answered, or changed.
+#[test]
+fn a_call_or_a_change_that_is_answered_so_ends_the_call() {
+    for unfit in UNFIT {
+        let (mut bench, transaction, invite) = calling(options(), true);
+        respond(&mut bench, (transaction, &invite), 200, ("one", 0, 0), describe(unfit(2000)));
+        assert_eq!(
+            (heard(&mut bench), sent(&mut bench)),
+            (vec!["IllegalNegotiation".into()], vec!["ACK one".into(), "BYE one".into()])
+        );
+        let (mut bench, call) = connected();
+        bench.with(|_, dum| call.provide_offer(dum, &sdp(1002))).unwrap();
+        let (transaction, invite) = bench.request();
+        respond(&mut bench, (transaction, &invite), 200, ("one", 0, 0), describe(unfit(2000)));
+        assert_eq!(
+            (heard(&mut bench), sent(&mut bench)),
+            (vec!["IllegalNegotiation".into()], vec!["ACK one".into(), "BYE one".into()])
+        );
+        let (mut bench, call) = connected();
+        bench.with(|_, dum| call.update(dum, &sdp(1002))).unwrap();
+        let (transaction, update) = bench.request();
+        respond(&mut bench, (transaction, &update), 200, ("one", 0, 0), describe(unfit(2000)));
+        assert_eq!(
+            (heard(&mut bench).pop(), sent(&mut bench)),
+            (Some("IllegalNegotiation".into()), vec!["BYE one".into()])
+        );
+    }
+}
+
+#[test]
+fn before_the_call_is_answered_it_counts_as_none() {
+    for unfit in UNFIT {
+        for rseq in [0, 7] {
+            let (mut bench, transaction, invite) = calling(options(), true);
+            respond(&mut bench, (transaction, &invite), 183, ("one", 0, rseq), describe(unfit(2000)));
+            assert_eq!((heard(&mut bench), bench.sent.len()), (vec![], usize::from(rseq > 0)), "the PRACK");
+            bench.sent.clear();
+            respond(&mut bench, (transaction, &invite), 200, ("one", 2002, 0), |_| {});
+            assert_eq!(heard(&mut bench), ["connected", "answer 2002"]);
+        }
+    }
+}
+
+/// Our offer, of a 200 or of a reliable 183, is answered with the ACK or the PRACK.
+#[test]
+fn so_it_is_with_the_answer_to_the_offer_of_a_response() {
+    for unfit in UNFIT {
+        let ringing = |reliable: bool| {
+            let mut bench = Bench::with_options(Ears::default(), options());
+            bench.ask(
+                1,
+                asked(|msg| {
+                    msg.set_body(None, "");
+                    if reliable {
+                        msg.push_back(h::SUPPORTEDS, "100rel");
+                    }
+                }),
+            );
+            let call = call(&bench).as_server();
+            bench.with(|_, dum| call.provide_offer(dum, &sdp(1000))).unwrap();
+            bench.with(|_, dum| if reliable { call.early_media(dum, 183) } else { call.accept(dum) }).unwrap();
+            let (_, response) = bench.response();
+            let tag = response.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+            heard(&mut bench);
+            (bench, response, tag)
+        };
+        let (mut bench, _, tag) = ringing(false);
+        let mut ack = within(&Method::Ack, 1, &tag);
+        describe(unfit(2000))(&mut ack);
+        bench.event(TuEvent::Ack { msg: ack.into() });
+        assert_eq!(heard(&mut bench), ["IllegalNegotiation"]);
+        let (mut bench, early, tag) = ringing(true);
+        let mut prack = within(&Method::Prack, 2, &tag);
+        prack.set(h::RACK, &format!("{} 1 INVITE", early.header(h::RSEQ).unwrap().0));
+        for (number, answer, status) in [(2, unfit(2000), 400), (3, sdp(2000), 200)] {
+            let mut prack = prack.clone();
+            describe(answer)(&mut prack);
+            prack.set(h::CSEQ, &format!("{number} PRACK"));
+            bench.ask(number, prack);
+            assert_eq!(bench.response().1.status(), Some(status));
+        }
+        assert_eq!(heard(&mut bench), ["answer 2000"]);
+    }
+}
+
+#[test]
+fn ours_is_an_error_and_the_offer_waits_on() {
+    for unfit in UNFIT {
+        let refused = Err(SessionError::OtherStreams);
+        // That of a call that comes, of a change of it, and of the 200 to a call of ours.
+        let mut bench = Bench::with_options(Ears::default(), options());
+        bench.ask(1, asked(|_| {}));
+        let theirs = call(&bench);
+        assert_eq!(bench.with(|_, dum| theirs.provide_answer(dum, &unfit(1000))), refused);
+        let early = bench.with(|_, dum| theirs.as_server().accept(dum));
+        assert_eq!(early, Err(SessionError::NoDescription));
+        bench
+            .with(|_, dum| theirs.provide_answer(dum, &sdp(1000)).and_then(|()| theirs.as_server().accept(dum)))
+            .unwrap();
+        let tag = bench.response().1.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+        bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
+        for (number, method) in [(2, Method::Invite), (3, Method::Update)] {
+            let mut change = within(&method, number, &tag);
+            change.push_back(h::CONTACTS, "<sip:alice@192.0.2.9>");
+            describe(sdp(2002 + number as u16))(&mut change);
+            bench.ask(number, change);
+            assert_eq!(bench.with(|_, dum| theirs.provide_answer(dum, &unfit(1000))), refused);
+            bench.nothing_sent();
+            bench.with(|_, dum| theirs.provide_answer(dum, &sdp(1002))).unwrap();
+            assert_eq!(bench.response().1.status(), Some(200));
+            bench.event(TuEvent::Ack { msg: within(&Method::Ack, number, &tag).into() });
+        }
+        let (mut bench, transaction, invite) = calling(options(), false);
+        respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), |_| {});
+        let ours = call(&bench);
+        assert_eq!(bench.with(|_, dum| ours.provide_answer(dum, &unfit(1000))), refused);
+        bench.nothing_sent();
+        bench.with(|_, dum| ours.provide_answer(dum, &sdp(1000))).unwrap();
+        assert_eq!(sent(&mut bench), ["ACK one"]);
+    }
+}
