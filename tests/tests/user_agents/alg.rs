@@ -94,7 +94,7 @@ fn whose(addr: &NameAddr<'_>) -> String {
 
 /// What the RFC shows of a message, as far as the way matters: Max-Forwards, Via, Route, Record-Route, Contact, for whom it has a
 /// password, and where media are to go.
-fn shown(msg: &Message) -> String {
+pub(crate) fn shown(msg: &Message) -> String {
     let hops = msg.header(h::MAX_FORWARDS).map_or_else(|_| "-".to_owned(), |MaxForwards(left)| left.to_string());
     let via: Vec<_> = msg.header(h::VIAS).map(|via| who(&via.unwrap().host)).collect();
     let route: Vec<_> = msg.header(h::ROUTES).map(|route| whose(&route.unwrap())).collect();

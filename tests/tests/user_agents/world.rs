@@ -5,7 +5,7 @@ use bytes::Bytes;
 use dum::invite::Session as _;
 use dum::{DialogUsageManager, Dum, DumOptions, UserProfile};
 use repro::processors::Processors;
-use repro::provisioning::{Place, Records};
+use repro::provisioning::{Place, Records as Users};
 use repro::{Config, Provisioning, Proxy, Server};
 use rutil::{Rng, Time};
 use stack::StackOptions;
@@ -13,6 +13,8 @@ use stack::contents::sdp::{Direction, Format, Local, Sdp, Stream};
 use stack::header::{HeaderValue, Method, NameAddr, h};
 use stack::helper;
 use stack::message::Message;
+use stack::selector::records::{Query, RecordType, Records};
+use stack::selector::resolver::{Answer, DnsError, Lookup};
 use stack::transport::TransportType;
 use stack::tu::{TransactionUser, TuOptions};
 use stack::wiring::TuFactory;
@@ -137,6 +139,8 @@ pub(crate) struct World {
     /// Those before the trace.
     challenges: Vec<Shown>,
     lose: Option<Filter>,
+    /// What the name servers know.
+    names: Vec<(Query, Records)>,
     /// The network loses, repeats and delays.
     disturbed: Option<Rng>,
     /// Nothing comes to it, and nothing from it.
@@ -187,6 +191,7 @@ impl World {
             trace: Vec::new(),
             challenges: Vec::new(),
             lose: None,
+            names: Vec::new(),
             disturbed: None,
             cut: None,
         }
@@ -199,7 +204,16 @@ impl World {
 
     /// The same with processors of its own.
     pub(crate) fn add_proxy_of(&mut self, processors: &Processors, change: impl FnOnce(&mut Config)) {
-        let mut config = Config::parse(&format!("listen = [\"udp:{}\"]", address(PROXY)), "here").unwrap();
+        self.proxy_at(PROXY, processors, change);
+    }
+
+    /// The one in the middle is a proxy too, behind the first one.
+    pub(crate) fn add_second_proxy(&mut self, processors: &Processors, change: impl FnOnce(&mut Config)) {
+        self.proxy_at(MIDDLE, processors, change);
+    }
+
+    fn proxy_at(&mut self, node: usize, processors: &Processors, change: impl FnOnce(&mut Config)) {
+        let mut config = Config::parse(&format!("listen = [\"udp:{}\"]", address(node)), "here").unwrap();
         config.domains = vec!["example.com".parse().unwrap()];
         config.trusted_peers = vec!["192.0.2.0/24".parse().unwrap()];
         change(&mut config);
@@ -207,7 +221,7 @@ impl World {
         let chains = processors.chains(&config.chains).unwrap();
         let server = Arc::new(Server::new(config, chains, &mut rng));
         let make: TuFactory = Box::new(move |shard| Box::new(Proxy::new(server.clone(), shard, &mut rng)));
-        self.add(PROXY, Proxy::options(), make);
+        self.add(node, Proxy::options(), make);
     }
 
     /// Somebody is between the others and the proxy from now on.
@@ -224,14 +238,24 @@ impl World {
 
     /// What the proxy knows of its users: records of that kind.
     pub(crate) fn provision(&mut self, records: &[(&str, serde_json::Value)]) {
-        let mut all = Records::default();
+        self.provision_at(PROXY, records);
+    }
+
+    /// The same of one of two proxies.
+    pub(crate) fn provision_at(&mut self, node: usize, records: &[(&str, serde_json::Value)]) {
+        let mut all = Users::default();
         for (kind, record) in records {
             all.add(kind, record.clone(), Place::Store).unwrap();
         }
         let provisioning = Provisioning::compile(&all, &mut Rng::from_seed(3)).unwrap();
-        assert!(self.nodes[PROXY].post(0, Box::new(Arc::new(provisioning)), self.now));
-        self.due[PROXY] = Some(self.now);
+        assert!(self.nodes[node].post(0, Box::new(Arc::new(provisioning)), self.now));
+        self.due[node] = Some(self.now);
         self.settle();
+    }
+
+    /// A name has these records, for everybody; other names have none.
+    pub(crate) fn add_name(&mut self, name: &str, record: RecordType, records: Records) {
+        self.names.push((Query::new(name, record), records));
     }
 
     /// Bob and Carol are both whom [`both`] leads to, for an hour; nothing of that is lost.
@@ -243,16 +267,21 @@ impl World {
 
     /// A name leads to somebody, by the proxy, for an hour, with this preference; nothing of that is lost.
     pub(crate) fn register(&mut self, node: usize, to: &NameAddr<'_>, q: f32, cseq: u32) {
+        self.register_at(PROXY, node, to, q, cseq);
+    }
+
+    /// The same at one of two proxies.
+    pub(crate) fn register_at(&mut self, proxy: usize, node: usize, to: &NameAddr<'_>, q: f32, cseq: u32) {
         let id = format!("{}{}", NAMES[node], to.uri);
         let mut msg = helper::make_request(&Method::Register, &to.uri, &aor(node).with("tag", "1"), to, &id, cseq);
         msg.append_line("Contact", &format!("{};q={q:.1}", aor(node)));
         msg.set(h::EXPIRES, &3600);
         let via = format!("Via: SIP/2.0/UDP {};branch=z9hG4bK{}{cseq}", address(node), id.len());
         let text = String::from_utf8(msg.to_bytes().to_vec()).unwrap().replacen("\r\n", &format!("\r\n{via}\r\n"), 1);
-        self.nodes[PROXY].receive(0, address(node), 0, text.into(), self.now);
-        self.nodes[PROXY].settle(self.now);
-        let answered = self.nodes[PROXY].take_sent(self.now);
-        self.due[PROXY] = Some(self.now);
+        self.nodes[proxy].receive(0, address(node), 0, text.into(), self.now);
+        self.nodes[proxy].settle(self.now);
+        let answered = self.nodes[proxy].take_sent(self.now);
+        self.due[proxy] = Some(self.now);
         assert!(answered.iter().any(|sent| sent.bytes.starts_with(b"SIP/2.0 200")), "{answered:?}");
     }
 
@@ -344,6 +373,9 @@ impl World {
     /// One does what it has to do; what it sends is on its way, or lost.
     fn settle_one(&mut self, from: usize) {
         self.nodes[from].settle(self.now);
+        while self.look_up(from) {
+            self.nodes[from].settle(self.now);
+        }
         self.due[from] = self.nodes[from].deadline();
         for sent in self.nodes[from].take_sent(self.now) {
             let to = (0..self.nodes.len()).find(|to| self.places[*to] == sent.peer);
@@ -358,6 +390,18 @@ impl World {
                 self.packets.extend(arrivals.into_iter().map(packet));
             }
         }
+    }
+
+    /// The name servers answer one at once, if it has asked.
+    fn look_up(&mut self, node: usize) -> bool {
+        let asked = self.nodes[node].resolver.take_waiting();
+        let any = !asked.is_empty();
+        for Lookup { query, token, .. } in asked {
+            let known = self.names.iter().find(|(name, _)| *name == query);
+            let result = known.map(|(_, records)| records.clone()).ok_or(DnsError::NotFound);
+            self.nodes[node].answer(Answer { token, result, ttl: Some(Duration::from_secs(3600)) }, self.now);
+        }
+        any
     }
 
     /// Lets so many milliseconds pass.
