@@ -170,6 +170,11 @@ impl InviteSessionHandler for B2bua {
         let _ = self.other(call).map(|other| other.reject_offer(dum, outcome.status));
     }
 
+    // Who asked no longer wants it; a 200 that is on its way counts all the same.
+    fn on_offer_withdrawn(&mut self, dum: &mut Dum<'_>, call: Call) {
+        let _ = self.other(call).map(|other| other.withdraw_offer(dum));
+    }
+
     fn on_provisional(&mut self, dum: &mut Dum<'_>, call: Handle<ClientInviteSession>, response: &Message) {
         // With a description it is passed on by on_early_media.
         if let (Some(status), Some(caller), true) =

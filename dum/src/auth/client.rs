@@ -236,6 +236,11 @@ pub(crate) fn answered(dum: &mut Dum<'_>, transaction: ClientTransaction, usage:
     {
         return done;
     }
+    if let Usage::Invite(call) = usage
+        && crate::invite::in_dialog::is_given_up(dum.core, call, transaction)
+    {
+        return false;
+    }
     let Some(mut sent) = dum.core.client_auth.sent.remove(&transaction) else { return false };
     let Some(key) = dum.core.dialogs.key_of_request(&sent.msg) else { return false };
     let credentials = sent.profile.credentials();

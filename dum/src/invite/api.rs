@@ -155,6 +155,26 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         change(dum, self.into(), None, modify::Event::SendInvite)
     }
 
+    /// Takes back a change of ours that the peer has not answered: the re-INVITE is cancelled (RFC 3261 §9.1). What becomes of it is told
+    /// as ever: [`super::InviteSessionHandler::on_offer_rejected`], mostly with 487, and what was agreed before counts; but a 200 that
+    /// crosses the CANCEL counts, and is told with [`super::InviteSessionHandler::on_answer`], or `on_offer` where we have asked
+    /// for one. A change that a 491 has put off is not made, which is told, too. To take it back once more does nothing.
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: there is no such change. An UPDATE cannot be taken back: it is answered at once (RFC 3311 §5.2).
+    fn withdraw_offer(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
+        let call = self.into();
+        let this = alive(dum, call)?;
+        if this.again.is_some() {
+            glare::overtaken(dum, call);
+        } else if this.modify == modify::State::SentInvite && (this.refresh.is_none() || this.refresh != this.sent) {
+            in_dialog::give_up(dum, call);
+        } else {
+            return Err(SessionError::NotNow);
+        }
+        Ok(())
+    }
+
     /// Holds the call: offers what was agreed without receiving (RFC 3264 §8.4). It is held when
     /// [`super::InviteSessionHandler::on_answer`] comes. This side may go on sending, music for example.
     ///

@@ -97,6 +97,7 @@ fn a_change_in_the_attempt_before_changes_nothing() {
     assert_eq!(heard(&mut bench), ["offer 2002"]);
     respond(&mut bench, (invite.0, &invite.1), 422, ("other", 0, 0), |msg| msg.set(h::MIN_SE, &7200));
     assert_eq!(bench.response().1.status(), Some(487));
+    assert_eq!(heard(&mut bench), ["withdrawn"]);
     let next = bench.request();
     bench.run(Duration::from_secs(20));
     bench.nothing_sent();

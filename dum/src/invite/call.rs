@@ -307,6 +307,8 @@ pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change:
     // What was under way in its early dialog is nothing to the next attempt.
     session::answer_what_is_left(dum, first);
     let Ok(this) = dum.session(first) else { return };
+    // The application may be at it still: an UPDATE, or the offer of a reliable provisional response.
+    let withdrawn = this.media.exchange == Exchange::OfferReceived;
     this.state = State::Calling;
     this.media = OfferAnswer::of_invite(body);
     this.modify = modify::State::Idle;
@@ -316,6 +318,9 @@ pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change:
     [&mut this.glare, &mut this.unanswered].into_iter().for_each(Alarm::clear);
     if let Some(dialog) = this.dialog.take() {
         dum.core.dialogs.leave(dialog, Usage::Invite(first));
+    }
+    if withdrawn {
+        dum.tell(first, What::OfferWithdrawn, None);
     }
     session_timer::wait_for_answer(dum, first);
     let Ok(this) = dum.core.calls.get_mut(call) else { return };

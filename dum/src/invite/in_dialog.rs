@@ -11,6 +11,7 @@ use super::offer_answer::{Exchange, Move};
 use super::reliable;
 use super::session::{self, Acked, Asked, Cause, InviteSession, Slot, fire};
 use super::session_timer;
+use crate::core::Core;
 use crate::dispatch::Request;
 use crate::dum::Dum;
 use crate::effect::{self, Effect};
@@ -209,19 +210,26 @@ fn wait_for_peer(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let now = dum.now();
     if let Ok(this) = dum.core.sessions.get_mut(call)
         && this.modify == modify::State::SentInvite
+        && !this.given_up
     {
         dum.core.timers.set(&mut this.unanswered, fire(call, TimerKind::Unanswered), now, STALE);
     }
 }
 
-/// Nobody answers our re-INVITE: CANCEL. Its final response is what becomes of it, or, without one in 64·T1, the end of its
-/// transaction (RFC 3261 §9.1).
-fn give_up(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+/// Nobody answers our re-INVITE, or it is taken back: CANCEL. Its final response is what becomes of it, or, without one in 64·T1,
+/// the end of its transaction (RFC 3261 §9.1).
+pub(super) fn give_up(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let Ok(this) = dum.session(call) else { return };
-    if let Some(sent) = this.sent {
+    if let Some(sent) = this.sent.filter(|_| !this.given_up) {
         this.given_up = true;
+        this.unanswered.clear();
         dum.cancel(sent);
     }
+}
+
+/// Whether a request is a re-INVITE that was cancelled: it is not sent once more.
+pub(crate) fn is_given_up(core: &Core, call: Handle<InviteSession>, transaction: ClientTransaction) -> bool {
+    core.sessions.get(call).is_ok_and(|this| this.given_up && this.sent == Some(transaction))
 }
 
 /// The application has not answered a change in time. Without a final response to an UPDATE, or a PRACK with an offer, the peer
@@ -518,6 +526,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
 /// A change of ours, or a re-INVITE that was to refresh the session, is refused, or nobody answers it.
 fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome, refresh: bool, given_up: bool) {
     if let (422, Some(response)) = (outcome.status, &outcome.response)
+        && !given_up
         && session_timer::raise(dum, call, response)
     {
         step(dum, call, modify::Event::TooBrief, response);
@@ -529,7 +538,7 @@ fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome, ref
     let Ok(this) = dum.session(call) else { return };
     // What its provisional responses have settled is not offered again.
     let settled = this.modify == modify::State::SentInvite && reliable::is_settled(this);
-    let put_off = outcome.status == 491 && !settled && !refresh && glare::put_off(this, &outcome);
+    let put_off = outcome.status == 491 && !settled && !refresh && !given_up && glare::put_off(this, &outcome);
     let event = if put_off { modify::Event::Pending } else { modify::Event::Refused };
     if this.modify == modify::State::SentInvite {
         reliable::refused(this);

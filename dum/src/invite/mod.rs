@@ -178,6 +178,8 @@ mod target_tests;
 mod tests;
 #[cfg(test)]
 mod unruly_tests;
+#[cfg(test)]
+mod withdraw_tests;
 
 pub use api::{Session, SessionError};
 pub(crate) use callback::Callback;
@@ -300,8 +302,9 @@ pub trait InviteSessionHandler {
     }
 
     /// What [`Self::on_offer`] or [`Self::on_offer_required`] has told of a change is not to be answered any more: the peer
-    /// has cancelled its re-INVITE, or the time that [`Session::provide_answer`] names is over. It is refused by now (487, 488 or
-    /// 504), and what was agreed before still counts. [`Session::provide_answer`] and [`Session::reject_offer`] are
+    /// has cancelled its re-INVITE, the time that [`Session::provide_answer`] names is over, or it came in the early dialog of an
+    /// INVITE of ours that is sent elsewhere, or once more. It is refused by now (487, 488 or 504), and what was agreed before still
+    /// counts. [`Session::provide_answer`] and [`Session::reject_offer`] are
     /// [`SessionError::NotNow`]; a change of our own may be offered. It is not told of an offer that ends with its call, as that of
     /// the first INVITE.
     fn on_offer_withdrawn(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>) {}

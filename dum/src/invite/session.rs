@@ -338,7 +338,6 @@ pub(crate) fn resent(core: &mut Core, call: Handle<InviteSession>, old: ClientTr
     if let Some(reliable) = &mut this.reliable {
         reliable.resent(old, new);
     }
-    this.given_up &= this.sent != Some(old);
     let requests = this.requests.iter_mut().map(|(sent, _)| sent);
     let known = [&mut this.sent, &mut this.bye, &mut this.refresh].into_iter().flatten().chain(requests);
     known.filter(|sent| **sent == old).for_each(|sent| *sent = new);
