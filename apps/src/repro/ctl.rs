@@ -3,7 +3,7 @@
 //! Exit codes: 0 done; 1 refused, or not there; 2 wrong arguments.
 
 use super::tables::{self, Shown};
-use super::{Args, PROGRAM, configure};
+use super::{Args, PROGRAM, environment};
 use crate::terminal::say;
 use clap::Subcommand;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -13,7 +13,7 @@ use hyper::{Method, Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use repro::config::{AdminToken, ConfigError};
+use repro::config::{AdminAddress, AdminToken, ConfigError};
 use repro::provisioning::one_line;
 use serde_json::{Value, json};
 use std::io::{self, Read as _, Write as _};
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Looks at a running proxy, or changes it.
 ///
 /// The address and the token are those of [admin] in the file of --config, or of REPRO_ADMIN__LISTEN and
-/// REPRO_ADMIN__TOKEN.
+/// REPRO_ADMIN__TOKEN. The rest of the file does not count: it may be wrong.
 #[derive(Debug, clap::Args)]
 pub(super) struct Ctl {
     /// Where the proxy answers, instead of what the configuration says: http://127.0.0.1:8080
@@ -158,7 +158,9 @@ enum What {
 /// Why it was not done.
 #[derive(Debug, thiserror::Error)]
 enum CtlError {
-    #[error(transparent)]
+    #[error(
+        "{0}; without --config, --url http://127.0.0.1:8080 reaches it, with the token, if it has one, in REPRO_ADMIN__TOKEN"
+    )]
     Config(#[from] ConfigError),
     #[error("where is it? expected [admin] with listen in the file of --config, or --url http://127.0.0.1:8080")]
     NoAddress,
@@ -207,12 +209,11 @@ fn escaped(text: &str) -> String {
 
 impl Caller {
     fn new(ctl: &Ctl, args: &Args) -> Result<Self, CtlError> {
-        let config = configure(args)?;
-        let base = match (&ctl.url, &config.admin) {
+        let AdminAddress { listen, token } = AdminAddress::read(args.config.as_deref(), environment())?;
+        let base = match (&ctl.url, listen) {
             (Some(url), _) if url.scheme_str() != Some("http") => return Err(CtlError::NoHttp),
             (Some(url), _) => url.to_string().trim_end_matches('/').to_owned(),
-            (None, Some(admin)) => {
-                let mut address = admin.listen;
+            (None, Some(mut address)) => {
                 if address.ip().is_unspecified() {
                     let v4 = address.is_ipv4();
                     address.set_ip(if v4 { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
@@ -222,7 +223,7 @@ impl Caller {
             (None, None) => return Err(CtlError::NoAddress),
         };
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Ok(Caller { client, base, token: config.admin_token()? })
+        Ok(Caller { client, base, token })
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CtlError> {

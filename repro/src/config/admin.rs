@@ -1,10 +1,13 @@
 //! `[admin]`: the HTTP server for whoever operates the proxy.
 
+use super::file::text_of;
 use super::secret::{first_line, hidden};
+use super::source::Source;
 use super::{Config, ConfigError, FileName};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// The fewest characters of a token: nobody guesses as many.
 const SHORTEST_TOKEN: usize = 16;
@@ -77,9 +80,51 @@ impl Config {
     /// # Errors
     /// When its file cannot be read, or holds none.
     pub fn admin_token(&self) -> Result<Option<AdminToken>, ConfigError> {
-        let Some(admin) = &self.admin else { return Ok(None) };
-        let (Some(file), None) = (&admin.token_file, &admin.token) else { return Ok(admin.token.clone()) };
-        first_line(file, AdminToken::new).map(Some)
+        self.admin.as_ref().map_or(Ok(None), |admin| one_of(admin.token.as_ref(), admin.token_file.as_ref()))
+    }
+}
+
+/// What a client of the HTTP server has to know: where it is, and what to show.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AdminAddress {
+    /// Where it listens, if that is configured.
+    pub listen: Option<SocketAddr>,
+    /// What it has to be shown.
+    pub token: Option<AdminToken>,
+}
+
+/// `[admin]` as a client reads it: without `listen` it may be told where the server is.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ForClients {
+    listen: Option<SocketAddr>,
+    token_file: Option<FileName>,
+    token: Option<AdminToken>,
+}
+
+impl AdminAddress {
+    /// Reads `[admin]` of a file, if there is one, and the variables above it, as [`Config::read`] does. The rest of the
+    /// configuration may be wrong: the proxy that runs has read it when it was another.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no TOML, or `[admin]` or the file with the token is not what it has to be.
+    pub fn read(
+        path: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let (text, file) = text_of(path)?;
+        let source = Source::new(&text, &file, environment);
+        let ForClients { listen, mut token_file, token } = source.read_table("admin")?;
+        token_file.iter_mut().for_each(|token| token.find(Path::new(&file), |at| source.place(at)));
+        Ok(AdminAddress { listen, token: one_of(token.as_ref(), token_file.as_ref())? })
+    }
+}
+
+/// The token that is configured, before that of a file.
+fn one_of(token: Option<&AdminToken>, file: Option<&FileName>) -> Result<Option<AdminToken>, ConfigError> {
+    match (token, file) {
+        (None, Some(file)) => first_line(file, AdminToken::new).map(Some),
+        (token, _) => Ok(token.cloned()),
     }
 }
 

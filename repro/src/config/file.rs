@@ -7,6 +7,15 @@ use crate::events::MOST_OCTETS_OF_USER;
 use crate::routing::dial::is_emergency_service;
 use std::path::Path;
 
+/// What stands in a file, if there is one, and its name in errors.
+pub(super) fn text_of(path: Option<&Path>) -> Result<(String, String), ConfigError> {
+    let file = path.map_or_else(String::new, |path| path.display().to_string());
+    match path.map(std::fs::read_to_string).transpose() {
+        Ok(text) => Ok((text.unwrap_or_default(), file)),
+        Err(source) => Err(ConfigError::Read { file, source }),
+    }
+}
+
 impl Config {
     /// Reads a file, if there is one, and the variables above it: `REPRO_REGISTRAR__MIN_EXPIRES` is
     /// `registrar.min_expires`; its value is written as in the file, and texts need no quotes.
@@ -18,11 +27,7 @@ impl Config {
         path: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Config, ConfigError> {
-        let file = path.map_or_else(String::new, |path| path.display().to_string());
-        let text = match path.map(std::fs::read_to_string).transpose() {
-            Ok(text) => text.unwrap_or_default(),
-            Err(source) => return Err(ConfigError::Read { file, source }),
-        };
+        let (text, file) = text_of(path)?;
         Config::from_source(&Source::new(&text, &file, environment))
     }
 

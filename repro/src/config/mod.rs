@@ -21,7 +21,7 @@ mod source;
 mod tls;
 
 pub use accounting::{Accounting, Stream};
-pub use admin::{Admin, AdminToken, BadToken};
+pub use admin::{Admin, AdminAddress, AdminToken, BadToken};
 pub use auth::{AlgorithmName, Asserted, Auth, QopName};
 pub use chains::{Chains, Fork, Forking};
 pub use cluster::{Cluster, Name, NodeUri, RedisUrl, Secret};

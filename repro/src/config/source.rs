@@ -75,6 +75,16 @@ impl<'a> Source<'a> {
         Ok((config, records))
     }
 
+    /// Reads one table, its default when there is none; what stands elsewhere may be wrong, as long as all of it is TOML.
+    pub(super) fn read_table<T: for<'de> Deserialize<'de> + Default>(&self, name: &str) -> Result<T, ConfigError> {
+        let mut root = DeTable::parse(self.text).map_err(|error| self.wrong(&error))?.into_inner();
+        for variable in self.variables.iter().filter(|variable| variable.path.first().is_some_and(|one| one == name)) {
+            self.lay(&mut root, variable)?;
+        }
+        let Some(table) = root.remove(name) else { return Ok(T::default()) };
+        T::deserialize(ValueDeserializer::from(table)).map_err(|error| self.wrong(&error))
+    }
+
     /// Puts the value of a variable in its place, above what the file says.
     fn lay<'v>(&self, root: &mut DeTable<'v>, variable: &'v Variable) -> Result<(), ConfigError> {
         let refuse = |what: String| ConfigError::Environment { variable: variable.name.clone(), what };

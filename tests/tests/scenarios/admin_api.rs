@@ -339,6 +339,25 @@ fn the_command_line_does_the_same() {
     assert_eq!(api.ctl(&["nonsense"]).status.code(), Some(2));
     let nobody = api.ctl(&["status", "--url", "http://127.0.0.1:1"]);
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("is it running"), "{nobody:?}");
+    let (own, others) = (format!("listen = \"{}\"\ntoken = \"{TOKEN}\"", api.http), "[registrar]\nmin_expires = \"x\"");
+    let with = |text: &str, more: &[&str]| {
+        let file = std::env::temp_dir().join(format!("repro-ctl-{}.toml", std::process::id()));
+        std::fs::write(&file, text).expect("a file");
+        let mut command = Command::new(repro_binary().expect("it can be built"));
+        command.arg("--config").arg(&file).args(["ctl", "status"]).args(more);
+        let output = command.output().expect("it runs");
+        std::fs::remove_file(file).expect("it is there");
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).expect("text"))
+    };
+    let (code, said) = with(&format!("{others}\n[admin]\n{own}"), &[]);
+    assert!(code == Some(0) && said.contains("ready"), "a mistake elsewhere is no matter: {said}");
+    let (code, said) = with(&format!("[admin]\n{own}\n[registrar"), &[]);
+    assert!(
+        code == Some(1) && said.contains(".toml:4: ") && said.contains("without --config, --url http://"),
+        "{said}"
+    );
+    let (code, said) = with(&format!("[admin]\ntoken = \"{TOKEN}\""), &["--url", &format!("http://{}", api.http)]);
+    assert!(code == Some(0) && said.contains("ready"), "told where it is, it needs the token alone: {said}");
     api.ctl_done(&["drain"]);
     let (status, output) = api.repro.into_process().finish(LIMIT).expect("it ends");
     assert!(status.success(), "{output}");
