@@ -55,6 +55,8 @@ const PROGRAM: &str = "repro";
 const PORT: u16 = 5060;
 /// How often to look whether the virtual address is here.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long an end may wait until the other nodes have been told of it.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// A SIP proxy and registrar.
 ///
@@ -171,7 +173,9 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     tracing::info!(signal = name, "stopping");
     operation.drain();
     service_manager::stopping();
-    stop(stack, writers, drain, signals).await;
+    let left = server.cluster().filter(|cluster| cluster.is_connected()).map(|cluster| cluster.leave());
+    let all_told = move || left.is_none_or(|left| left.recv_timeout(FAREWELL).is_ok());
+    stop(stack, (writers, all_told), drain, signals).await;
     Ok(())
 }
 
@@ -430,10 +434,18 @@ async fn stand_by(stack: &Stack, server: &Server) -> Infallible {
 }
 
 /// Takes no new requests and waits for pending transactions, no longer than `limit`. A second signal cuts it short.
-async fn stop(stack: Arc<Stack>, writers: Writers, limit: Duration, mut signals: Signals) {
+async fn stop(
+    stack: Arc<Stack>,
+    (writers, all_told): (Writers, impl FnOnce() -> bool + Send + 'static),
+    limit: Duration,
+    mut signals: Signals,
+) {
     let drained = tokio::task::spawn_blocking(move || {
         let drained = stack.shutdown(limit);
         writers.stop();
+        if !all_told() {
+            tracing::warn!("the other nodes take this one for living until it was silent for a while");
+        }
         drained
     });
     tokio::select! {

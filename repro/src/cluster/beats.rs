@@ -1,25 +1,31 @@
 //! Signs of life: what each node says of itself each second, and who is gone by what it hears of the others.
 
+use super::DEAD_AFTER_MS;
 use super::command::{Command, Script};
 use super::sharer::{SETTLED, Sharer};
 use rutil::Time;
 
 impl Sharer {
     /// A sign of life, each second; [`Sharer::on_beaten`] gets what the others gave. Those that stand by give it to each
-    /// other: the channel is not silent, and nobody takes them for nodes.
+    /// other: the channel is not silent, and nobody takes them for nodes. One that leaves gives it as from so long ago that
+    /// it counts as gone.
     pub fn beat(&self, now: Time) -> Command {
         let own = self.cluster.own();
         // Those that lost Redis with this node hear it again by then.
         let they_listen = self.cluster.is_connected() && self.connected_at + SETTLED <= now;
         let told = self.cluster.say_told(they_listen).unwrap_or_else(|| "[]".to_owned());
         let nodes = if self.passive { "standby" } else { "nodes" };
-        let args = vec![own.node.to_owned(), own.life.to_string(), self.channel(), told];
+        let ago = if self.leaving { DEAD_AFTER_MS } else { 0 };
+        let args = vec![own.node.to_owned(), own.life.to_string(), self.channel(), told, ago.to_string()];
         Command { script: Script::Beat, keys: vec![format!("{}:{nodes}", self.name)], args }
     }
 
     /// What all nodes gave. That a sign of life was written says that Redis takes something.
     pub fn on_beaten(&mut self, told: &[String], now: Time) {
         self.cluster.is_said();
+        if self.leaving {
+            self.cluster.has_left();
+        }
         if self.passive {
             self.tell_untold(now);
             return;

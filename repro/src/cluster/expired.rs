@@ -66,8 +66,11 @@ impl Cluster {
         living
     }
 
-    /// How many of these nodes come before this one.
+    /// How many of these nodes come before this one: all of them when it leaves, as they see it.
     fn rank(&self, aor: &str, living: &[Arc<Node>]) -> u32 {
+        if self.is_leaving() {
+            return living.len() as u32;
+        }
         let own = worth(aor, self.me.name());
         living.iter().filter(|node| worth(aor, node.name()) > own).count() as u32
     }

@@ -110,6 +110,25 @@ fn a_contact_that_was_registered_anew_stays_when_its_former_state_is_told() {
     assert_eq!(nodes[1].bench.uris(at(603)), [URI]);
 }
 
+/// The first node tells what expires, but one that leaves is not there any more for the others.
+#[test]
+fn a_node_that_leaves_tells_the_others_and_comes_after_them() {
+    let (mut nodes, _) = three("leaves");
+    let left = nodes[0].bench.cluster.leave();
+    let sharer = &mut nodes[0].bench.sharer;
+    assert_eq!(sharer.beat(at(3)).args[4], "0");
+    sharer.on_beaten(&[], at(3));
+    assert!(left.try_recv().is_err(), "that sign of life was of one who stays");
+    assert!(sharer.look(at(3)).is_some(), "it does not wait for the next second");
+    assert!(sharer.look(at(3)).is_none());
+    assert_eq!(sharer.beat(at(3)).args[4], DEAD_AFTER_MS.to_string());
+    sharer.on_beaten(&[], at(3));
+    assert!(left.try_recv().is_ok());
+    nodes.iter().for_each(|node| node.drop_expired(at(603)));
+    beat(&mut nodes, 2, at(603));
+    assert_eq!(nodes.each_mut().map(|node| node.told(at(603)).len()), [0, 1, 0]);
+}
+
 #[test]
 fn when_the_first_node_dies_before_it_has_told_it_the_next_one_does() {
     let (mut nodes, _) = three("dies");

@@ -80,6 +80,8 @@ pub struct Cluster {
     notes: Places<MOST_NOTES>,
     connected: AtomicBool,
     passive: AtomicBool,
+    /// Who is told that the others have been told that this node leaves.
+    leaving: OnceLock<Sender<()>>,
     untold: Mutex<expired::Untold>,
     /// What happened.
     pub counts: Counts,
@@ -102,6 +104,7 @@ impl Cluster {
             notes: Places::default(),
             connected: AtomicBool::new(false),
             passive: AtomicBool::new(false),
+            leaving: OnceLock::new(),
             untold: Mutex::default(),
             counts: Counts::default(),
         };
@@ -155,6 +158,28 @@ impl Cluster {
     pub fn set_passive(&self, passive: bool) {
         self.passive.store(passive, Ordering::Relaxed);
         self.ring();
+    }
+
+    /// Says that this node takes nothing new any more: the others count it as gone from now on. What is received is that
+    /// they have been told; nothing without Redis.
+    pub fn leave(&self) -> Receiver<()> {
+        let (told, left) = bounded(1);
+        // One that leaves already has told whoever asked first.
+        let _ = self.leaving.set(told);
+        self.ring();
+        left
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get().is_some()
+    }
+
+    /// The others have been told.
+    pub(crate) fn has_left(&self) {
+        if let Some(told) = self.leaving.get() {
+            // It is said again each second.
+            let _ = told.try_send(());
+        }
     }
 
     /// How many REGISTERs wait.

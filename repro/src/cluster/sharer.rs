@@ -64,6 +64,8 @@ pub struct Sharer {
     failing: bool,
     /// As [`Cluster::is_passive`] was at the last look.
     pub(super) passive: bool,
+    /// As [`Cluster::is_leaving`] was at the last look.
+    pub(super) leaving: bool,
     /// Which nodes live which life, as of their last sign of life.
     pub(super) lives: Vec<(Box<str>, bool, u64)>,
     /// No sign of life was seen since the connection.
@@ -84,6 +86,7 @@ impl Sharer {
         let (hasher, passive) = (Keyed::new(rng), cluster.is_passive());
         Sharer {
             passive,
+            leaving: false,
             cluster,
             server,
             notation,
@@ -163,12 +166,13 @@ impl Sharer {
         posts
     }
 
-    /// Whether the node has begun, or ceased, to stand by since the last look: then everything is read anew, and who waits is
-    /// refused.
+    /// Whether the node leaves, or has begun or ceased to stand by, since the last look: then a sign of life tells that at
+    /// once. Who stands by now, or does not any more, reads everything anew and refuses who waits.
     pub fn look(&mut self, now: Time) -> Option<Posts> {
         let passive = self.cluster.is_passive();
         if std::mem::replace(&mut self.passive, passive) == passive {
-            return None;
+            let leaving = self.cluster.is_leaving();
+            return (std::mem::replace(&mut self.leaving, leaving) != leaving).then(Posts::new);
         }
         let mut posts = self.give_all_up();
         self.on_connected(now);
