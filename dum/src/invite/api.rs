@@ -167,7 +167,7 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         let this = alive(dum, call)?;
         if this.again.is_some() {
             glare::overtaken(dum, call);
-        } else if this.modify == modify::State::SentInvite && (this.refresh.is_none() || this.refresh != this.sent) {
+        } else if this.modify.is_inviting() && (this.refresh.is_none() || this.refresh != this.sent) {
             in_dialog::give_up(dum, call);
         } else {
             return Err(SessionError::NotNow);
@@ -211,8 +211,8 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         let call = self.into();
         let this = alive(dum, call)?;
         match (this.state, this.modify) {
-            (_, modify::State::ReceivedInvite | modify::State::ReceivedUpdate) => {
-                let slot = if this.modify == modify::State::ReceivedUpdate { Slot::Update } else { Slot::Invite };
+            (_, modify::State::ReceivedInvite | modify::State::ReceivedUpdate | modify::State::WithinInvite) => {
+                let slot = if this.modify.owes_update() { Slot::Update } else { Slot::Invite };
                 let response = make_answer(dum, call, slot, status.clamp(400, 699))?;
                 in_dialog::step(dum, call, modify::Event::Decline, response);
                 Ok(())
@@ -386,8 +386,8 @@ pub(super) fn provide(
     }
     let made = if turn == Exchange::OfferReceived { Move::SendAnswer } else { Move::SendOffer };
     match (this.state, this.modify) {
-        (_, modify::State::ReceivedInvite | modify::State::ReceivedUpdate) => {
-            let slot = if this.modify == modify::State::ReceivedUpdate { Slot::Update } else { Slot::Invite };
+        (_, modify::State::ReceivedInvite | modify::State::ReceivedUpdate | modify::State::WithinInvite) => {
+            let slot = if this.modify.owes_update() { Slot::Update } else { Slot::Invite };
             let mut response = make_answer(dum, call, slot, 200)?;
             response.set_body(Some(SDP), body.clone());
             let request = dum.session(call)?.slot(slot).as_ref().map(|asked| asked.msg.clone());

@@ -138,6 +138,10 @@ pub(super) fn change(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Re
         {
             (this.modify, &[Action::Refuse491][..])
         }
+        // Our re-INVITE has its answer, in a provisional response: offers may follow.
+        (State::Connected, Exchange::Stable) if event == modify::Event::GotUpdate && reliable::is_within(this) => {
+            modify::step(this.modify, modify::Event::GotUpdateWithin)
+        }
         (State::Connected, _) => modify::step(this.modify, event),
         // RFC 3311 §5.2: in an early dialog too, once the first offer is answered.
         (State::Early | State::Ringing, Exchange::Stable)
@@ -238,7 +242,7 @@ pub(crate) fn is_given_up(core: &Core, call: Handle<InviteSession>, transaction:
 pub(super) fn unanswered(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let (slot, status) = match dum.session(call).map(|this| this.modify) {
         Ok(modify::State::SentInvite) => return give_up(dum, call),
-        Ok(modify::State::ReceivedUpdate) => (Slot::Update, 504),
+        Ok(modify::State::ReceivedUpdate | modify::State::WithinInvite) => (Slot::Update, 504),
         // RFC 3261 §14.2: the change alone is refused. A 480 may end the peer's whole call (RFC 5057 §5.1).
         Ok(modify::State::ReceivedInvite) => (Slot::Invite, 488),
         _ => return,
@@ -264,7 +268,8 @@ pub(super) fn step(
 ) -> bool {
     let mut cause = cause.into();
     let Ok(this) = dum.session(call) else { return false };
-    let slot = if this.modify == modify::State::ReceivedUpdate { Slot::Update } else { Slot::Invite };
+    let slot = if this.modify.owes_update() { Slot::Update } else { Slot::Invite };
+    let back = this.modify == modify::State::WithinInvite;
     let (next, actions) = modify::step(this.modify, event);
     this.modify = next;
     for action in actions {
@@ -272,6 +277,9 @@ pub(super) fn step(
             return false;
         }
         act(dum, call, *action, slot, &mut cause);
+    }
+    if back {
+        wait_for_peer(dum, call);
     }
     true
 }
@@ -487,15 +495,15 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
         let credentials = dum.core.client_auth.request(transaction).map(super::call::credentials).unwrap_or_default();
         this.acked = Some(Box::new(Acked { transaction, cseq, answers: false, body: None, credentials }));
     }
-    let settled = this.modify == modify::State::SentInvite && reliable::succeeded(this);
+    let settled = this.modify.is_inviting() && reliable::succeeded(this);
     let (event, told) = match (this.media.exchange, body::description(response)) {
-        (Exchange::OfferSent, Ok(Some((body, sdp)))) if this.media.make(Move::ReceiveAnswer, Some(body.clone())) => {
-            (modify::Event::Success, What::Answer(sdp))
-        }
-        (Exchange::Stable, _) if settled => {
+        _ if settled => {
             session_timer::granted(dum, call, response);
             step(dum, call, modify::Event::Success, response);
             return;
+        }
+        (Exchange::OfferSent, Ok(Some((body, sdp)))) if this.media.make(Move::ReceiveAnswer, Some(body.clone())) => {
+            (modify::Event::Success, What::Answer(sdp))
         }
         (Exchange::Stable, Ok(Some((body, sdp)))) if this.acked.is_some() => {
             this.media.make(Move::ReceiveOffer, Some(body));
@@ -537,10 +545,10 @@ fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome, ref
     }
     let Ok(this) = dum.session(call) else { return };
     // What its provisional responses have settled is not offered again.
-    let settled = this.modify == modify::State::SentInvite && reliable::is_settled(this);
+    let settled = reliable::is_within(this);
     let put_off = outcome.status == 491 && !settled && !refresh && !given_up && glare::put_off(this, &outcome);
     let event = if put_off { modify::Event::Pending } else { modify::Event::Refused };
-    if this.modify == modify::State::SentInvite {
+    if this.modify.is_inviting() {
         reliable::refused(this);
     }
     step(dum, call, event, cause_of(&outcome));

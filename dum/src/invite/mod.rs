@@ -180,6 +180,8 @@ mod tests;
 mod unruly_tests;
 #[cfg(test)]
 mod withdraw_tests;
+#[cfg(test)]
+mod within_tests;
 
 pub use api::{Session, SessionError};
 pub(crate) use callback::Callback;

@@ -10,7 +10,15 @@
 //!                    SendUpdate  │
 //!   SentUpdate ◄──────────── Idle┘   491 to either: Idle, and once more after a while (glare)
 //!                                    422 to either: at once, with a longer session (RFC 4028)
+//!
+//!                GotUpdate, settled           2xx: ACK; or refused
+//!   SentInvite ──────────────────► WithinInvite ──────────────────► ReceivedUpdate
+//!       ▲         Answer, Decline       │
+//!       └───────────────────────────────┘
 //! ```
+//!
+//! A re-INVITE of ours is settled when offer and answer are done with a reliable provisional response: then the peer may offer
+//! something else (RFC 3311 §5.2, RFC 6337 §2.2).
 
 use Action as A;
 use Event as E;
@@ -26,10 +34,24 @@ pub(crate) enum State {
     Answering,
     /// UPDATE, or PRACK with an offer.
     SentUpdate,
+    /// Our re-INVITE is settled, and an UPDATE with an offer came.
+    WithinInvite,
     ReceivedInvite,
     /// Our 2xx is repeated until its ACK.
     Unacknowledged,
     ReceivedUpdate,
+}
+
+impl State {
+    /// Whether a re-INVITE of ours waits for its final response.
+    pub(super) const fn is_inviting(self) -> bool {
+        matches!(self, SentInvite | WithinInvite)
+    }
+
+    /// Whether an UPDATE, or PRACK, waits for our answer.
+    pub(super) const fn owes_update(self) -> bool {
+        matches!(self, ReceivedUpdate | WithinInvite)
+    }
 }
 
 /// What happens.
@@ -52,6 +74,8 @@ pub(crate) enum Event {
     GotInvite,
     /// UPDATE with an offer.
     GotUpdate,
+    /// The same, while our re-INVITE is settled.
+    GotUpdateWithin,
     /// The application answers, or offers where it was asked to.
     Answer,
     /// It refuses.
@@ -93,11 +117,11 @@ pub(crate) enum Action {
 }
 
 #[cfg(test)]
-pub(crate) const STATES: [State; 7] =
-    [Idle, SentInvite, Answering, SentUpdate, ReceivedInvite, Unacknowledged, ReceivedUpdate];
+pub(crate) const STATES: [State; 8] =
+    [Idle, SentInvite, Answering, SentUpdate, WithinInvite, ReceivedInvite, Unacknowledged, ReceivedUpdate];
 
 #[cfg(test)]
-pub(crate) const EVENTS: [Event; 15] = [
+pub(crate) const EVENTS: [Event; 16] = [
     E::SendInvite,
     E::SendUpdate,
     E::SendPrack,
@@ -108,6 +132,7 @@ pub(crate) const EVENTS: [Event; 15] = [
     E::Refused,
     E::GotInvite,
     E::GotUpdate,
+    E::GotUpdateWithin,
     E::Answer,
     E::Decline,
     E::Cancel,
@@ -133,6 +158,13 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (SentUpdate, E::TooBrief) => (SentUpdate, &[A::SendUpdate]),
         (SentInvite | SentUpdate, E::Refused) => (Idle, &[A::RollBack, A::TellRefused]),
 
+        (SentInvite, E::GotUpdateWithin) => (WithinInvite, &[A::TellOffer]),
+        (WithinInvite, E::Answer) => (SentInvite, &[A::SendSuccess]),
+        (WithinInvite, E::Decline) => (SentInvite, &[A::RollBack, A::SendFailure]),
+        (WithinInvite, E::Success) => (ReceivedUpdate, &[A::SendAck]),
+        // What is offered by now is the peer's UPDATE, and is answered as ever.
+        (WithinInvite, E::Refused) => (ReceivedUpdate, &[A::TellRefused]),
+
         (ReceivedInvite, E::Answer) => (Unacknowledged, &[A::SendSuccess]),
         (ReceivedUpdate, E::Answer) => (Idle, &[A::SendSuccess]),
         (ReceivedInvite | ReceivedUpdate, E::Decline) => (Idle, &[A::RollBack, A::SendFailure]),
@@ -141,7 +173,9 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Unacknowledged, E::NoAck) => (Idle, &[A::StopRepeating]),
 
         (SentInvite | Answering | SentUpdate | Unacknowledged, E::GotInvite | E::GotUpdate) => (state, &[A::Refuse491]),
+        (WithinInvite, E::GotInvite) => (state, &[A::Refuse491]),
         (ReceivedInvite | ReceivedUpdate, E::GotInvite | E::GotUpdate) => (state, &[A::Refuse500]),
+        (WithinInvite, E::GotUpdate | E::GotUpdateWithin) => (state, &[A::Refuse500]),
         (_, E::SendInvite | E::SendUpdate | E::SendPrack | E::Answer | E::Decline) => (state, &[A::Busy]),
         (same, _) => (same, &[]),
     }

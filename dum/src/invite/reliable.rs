@@ -374,11 +374,16 @@ fn settle(this: &mut InviteSession) {
 /// Whether offer and answer of an INVITE are not agreed on yet: behind them its responses bring nothing (RFC 3261 §13.2.1),
 /// even when another exchange is under way.
 fn is_open(this: &InviteSession) -> bool {
-    if this.modify == modify::State::SentInvite { !is_settled(this) } else { this.media.local.is_none() }
+    if this.modify.is_inviting() { !is_settled(this) } else { this.media.local.is_none() }
 }
 
-pub(super) fn is_settled(this: &InviteSession) -> bool {
+fn is_settled(this: &InviteSession) -> bool {
     this.reliable.as_ref().is_some_and(|reliable| reliable.before.is_some())
+}
+
+/// Whether a re-INVITE of ours waits for its final response, and offer and answer are agreed on.
+pub(super) fn is_within(this: &InviteSession) -> bool {
+    this.modify.is_inviting() && is_settled(this)
 }
 
 /// An INVITE within the call was answered with a 2xx: whether its provisional responses have said all.
@@ -447,7 +452,7 @@ fn make_and_send(
 /// another one goes out while the INVITE is open. Whether it did.
 pub(super) fn overtaken(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTransaction) -> bool {
     let Ok(this) = dum.session(call) else { return false };
-    let open = matches!(this.state, Call::Calling | Call::Early) || this.modify == modify::State::SentInvite;
+    let open = matches!(this.state, Call::Calling | Call::Early) || this.modify.is_inviting();
     let Some(reliable) = this.reliable.as_mut().filter(|_| open) else { return false };
     let Some(at) = reliable.pracks.iter().position(|prack| prack.transaction == transaction) else { return false };
     let Prack { rseq, body, .. } = reliable.pracks.remove(at);

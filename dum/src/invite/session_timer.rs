@@ -134,7 +134,7 @@ pub(super) fn raise(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &M
     let Ok(this) = dum.session(call) else { return false };
     let timed = matches!(response.method(), Some(Method::Invite | Method::Update)) && this.is_answered();
     // What its provisional responses have settled is not offered again.
-    let settled = this.modify == modify::State::SentInvite && reliable::is_settled(this);
+    let settled = reliable::is_within(this);
     let Some(timer) = this.timer.filter(|_| timed && !settled) else { return false };
     if least <= timer.interval.max(this.least) || this.repairs == MAX_REPAIRS {
         return false;

@@ -222,7 +222,7 @@ Ending
 Terminated
 ";
 const CHANGE: &str = "\
-43 pairs change nothing
+55 pairs change nothing
 Idle
   SendInvite     SentInvite     SendInvite
   SendUpdate     SentUpdate     SendUpdate
@@ -242,6 +242,7 @@ SentInvite
   Refused        Idle           RollBack, TellRefused
   GotInvite      SentInvite     Refuse491
   GotUpdate      SentInvite     Refuse491
+  GotUpdateWithin WithinInvite   TellOffer
   Answer         SentInvite     Busy
   Decline        SentInvite     Busy
 Answering
@@ -265,6 +266,17 @@ SentUpdate
   GotUpdate      SentUpdate     Refuse491
   Answer         SentUpdate     Busy
   Decline        SentUpdate     Busy
+WithinInvite
+  SendInvite     WithinInvite   Busy
+  SendUpdate     WithinInvite   Busy
+  SendPrack      WithinInvite   Busy
+  Success        ReceivedUpdate SendAck
+  Refused        ReceivedUpdate TellRefused
+  GotInvite      WithinInvite   Refuse491
+  GotUpdate      WithinInvite   Refuse500
+  GotUpdateWithin WithinInvite   Refuse500
+  Answer         SentInvite     SendSuccess
+  Decline        SentInvite     RollBack, SendFailure
 ReceivedInvite
   SendInvite     ReceivedInvite Busy
   SendUpdate     ReceivedInvite Busy
