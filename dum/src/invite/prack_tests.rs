@@ -220,6 +220,47 @@ pub(super) fn ringing() -> (Bench<Ears>, String, u32) {
     (bench, tag, ringing.header(h::RSEQ).unwrap().0)
 }
 
+/// RFC 3262 §3: 481, and the response is repeated as before.
+#[test]
+fn a_prack_that_fits_nothing_is_481() {
+    let (mut bench, tag, rseq) = ringing();
+    let others = [format!("{} 1 INVITE", rseq + 1), format!("{rseq} 2 INVITE"), format!("{rseq} 1 UPDATE")];
+    let of = |number: u32, rack: &str| {
+        let mut prack = within(&Method::Prack, number, &tag);
+        prack.set(h::RACK, rack);
+        prack
+    };
+    for (at, rack) in (2..).zip(&others) {
+        bench.ask(at, of(at, rack));
+        assert_eq!(bench.response().1.status(), Some(481), "{rack}");
+    }
+    bench.ask(5, within(&Method::Prack, 5, &tag));
+    assert_eq!(bench.response().1.status(), Some(481), "without RAck");
+    bench.run(Duration::from_millis(600));
+    assert_eq!(bench.response().1.status(), Some(183));
+    // The second one comes too late for it.
+    for (at, status) in [(6, 200), (7, 481)] {
+        bench.ask(at, of(at, &format!("{rseq} 1 INVITE")));
+        assert_eq!(bench.response().1.status(), Some(status));
+    }
+    bench.run(Duration::from_secs(10));
+    bench.nothing_sent();
+}
+
+/// RFC 3262 §4: what comes too early is as if it had been lost.
+#[test]
+fn a_reliable_response_behind_a_gap_waits_to_be_repeated() {
+    let (mut bench, transaction, invite) = calling(options(), true);
+    for (code, rseq, acknowledged) in [(180, 7, true), (182, 9, false), (183, 8, true), (183, 8, false), (182, 9, true)]
+    {
+        respond(&mut bench, (transaction, &invite), code, ("one", 0, rseq), |_| {});
+        match acknowledged {
+            true => assert_eq!(bench.request().1.header(h::RACK).unwrap().rseq, rseq),
+            false => bench.nothing_sent(),
+        }
+    }
+}
+
 /// RFC 3311 §5.1: no UPDATE before the PRACK, which may bring an offer.
 #[test]
 fn a_change_waits_for_the_prack_and_the_200_for_the_change() {
