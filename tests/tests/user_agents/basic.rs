@@ -38,7 +38,7 @@ fn rfc_3665_3_1_successful_session_establishment() {
 }
 
 #[test]
-fn an_offer_in_the_2xx_is_answered_in_the_ack() {
+fn rfc_6337_2_2_pattern_2_an_offer_in_the_2xx_is_answered_in_the_ack() {
     let mut world = World::new();
     world.call(ALICE, BOB, None);
     world.run(50);
@@ -67,8 +67,8 @@ fn an_offer_in_the_2xx_is_answered_in_the_ack() {
 }
 
 #[test]
-fn rfc_3665_3_8_and_3_9_unsuccessful_no_answer_and_busy() {
-    // 3.8: Alice gives up.
+fn a_call_that_is_given_up_or_refused_or_finds_nobody() {
+    // Alice gives up.
     let mut world = World::new();
     world.call(ALICE, BOB, Some(1000));
     world.run(50);
@@ -80,7 +80,7 @@ fn rfc_3665_3_8_and_3_9_unsuccessful_no_answer_and_busy() {
     assert_eq!(world.heard(BOB), ["new", "offer 1000", "terminated RemoteCancel"]);
     let expected = ["a INVITE+", "b 180 INVITE", "a CANCEL", "b 200 CANCEL", "b 487 INVITE", "a ACK"];
     assert_eq!(world.trace(), expected);
-    // 3.9: Bob is busy.
+    // Bob is busy.
     world.call(ALICE, BOB, Some(1000));
     world.run(50);
     world.act(BOB, |bob, dum| bob.incoming().reject(dum, 486, |_| {})).unwrap();
@@ -90,14 +90,14 @@ fn rfc_3665_3_8_and_3_9_unsuccessful_no_answer_and_busy() {
         (vec!["terminated Refused".into()], "terminated Rejected")
     );
     assert_eq!(world.trace(), ["a INVITE+", "b 486 INVITE", "a ACK"]);
-    // 3.11: Bob is not to be disturbed.
+    // Bob is not to be disturbed.
     world.call(ALICE, BOB, Some(1000));
     world.run(50);
     world.act(BOB, |bob, dum| bob.incoming().reject(dum, 480, |_| {})).unwrap();
     world.run(50);
     assert_eq!(world.trace(), ["a INVITE+", "b 480 INVITE", "a ACK"]);
     world.heard(ALICE);
-    // 3.10: nobody is there.
+    // Nobody is there.
     world.lose(|_| true);
     world.call(ALICE, BOB, Some(1000));
     world.run(40_000);
@@ -178,7 +178,7 @@ fn a_call_that_nobody_takes_is_given_up_by_both() {
 }
 
 #[test]
-fn rfc_3665_3_6_a_redirected_call_goes_where_it_is_sent() {
+fn a_redirected_call_goes_where_it_is_sent() {
     let mut world = World::new();
     world.act(ALICE, |alice, _| alice.follows = true);
     world.call(ALICE, BOB, Some(1000));

@@ -6,7 +6,7 @@ use stack::contents::sdp::Direction;
 use stack::header::{HeaderValue, NameAddr};
 
 #[test]
-fn rfc_3665_3_7_a_session_is_changed_by_re_invite() {
+fn a_session_is_changed_by_re_invite() {
     let mut world = World::established();
     world.act(BOB, |bob, dum| bob.last().provide_offer(dum, &sdp(2002))).unwrap();
     world.run(50);
@@ -31,7 +31,7 @@ fn rfc_3665_3_7_a_session_is_changed_by_re_invite() {
 
 /// The same with a new address, as there: the re-INVITE tells it, and from its answer on everything goes there.
 #[test]
-fn rfc_3665_3_7_a_side_that_moves_tells_its_new_address() {
+fn a_side_that_moves_tells_its_new_address() {
     for update in [false, true] {
         let mut world = World::established();
         let place = "192.0.2.202:5062";
@@ -60,9 +60,8 @@ fn rfc_3665_3_7_a_side_that_moves_tells_its_new_address() {
     }
 }
 
-/// RFC 5359 §2.1, between two.
 #[test]
-fn a_call_is_held_by_one_then_by_both_and_taken_back() {
+fn rfc_5359_2_1_a_call_is_held_by_one_then_by_both_and_taken_back() {
     let mut world = World::established();
     let held = |world: &mut World| [ALICE, BOB].map(|node| world.act(node, |phone, dum| phone.last().is_held(dum)));
     let answer = |world: &mut World, node, direction| {
@@ -129,7 +128,7 @@ fn a_refused_change_leaves_what_was_agreed() {
 }
 
 #[test]
-fn two_changes_that_meet_are_refused_and_one_comes_first_the_second_time() {
+fn rfc_6337_4_2_two_changes_that_meet_are_refused_and_one_comes_first_the_second_time() {
     let mut world = World::established();
     world.act(ALICE, |alice, dum| alice.last().provide_offer(dum, &sdp(1002))).unwrap();
     world.act(BOB, |bob, dum| bob.last().provide_offer(dum, &sdp(2002))).unwrap();

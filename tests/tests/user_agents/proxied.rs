@@ -1,4 +1,4 @@
-//! RFC 3665 §3.2 by one proxy, and the services of RFC 5359 that a proxy, or a feature of a user agent, does.
+//! A call by one proxy, and the services of RFC 5359 that a proxy, or a feature of a user agent, does.
 
 use crate::world::{ALICE, BOB, CAROL, World, address, at_proxy, sdp};
 use dum::feature::{DumFeature, FeatureContext, Verdict};
@@ -56,7 +56,7 @@ fn strings(flow: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn rfc_3665_3_2_a_call_by_a_proxy() {
+fn a_call_by_a_proxy() {
     let mut world = world(json!({}));
     call(&mut world);
     let rest = answered(&mut world, BOB);

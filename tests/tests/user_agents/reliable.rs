@@ -22,7 +22,7 @@ fn early(world: &mut World, port: u16) {
 }
 
 #[test]
-fn a_reliable_answer_is_acknowledged_and_the_200_waits_for_that() {
+fn rfc_6337_2_2_pattern_3_a_reliable_answer_is_acknowledged_and_the_200_waits_for_that() {
     let mut world = world(Reliability::Supported);
     world.call(ALICE, BOB, Some(1000));
     world.run(50);
@@ -39,7 +39,7 @@ fn a_reliable_answer_is_acknowledged_and_the_200_waits_for_that() {
 }
 
 #[test]
-fn a_lost_provisional_response_is_repeated_and_its_order_kept() {
+fn rfc_3262_3_a_lost_provisional_response_is_repeated_and_its_order_kept() {
     let mut world = world(Reliability::Required);
     world.call(ALICE, BOB, Some(1000));
     world.run(50);
@@ -65,7 +65,7 @@ fn a_lost_provisional_response_is_repeated_and_its_order_kept() {
 }
 
 #[test]
-fn a_prack_that_never_comes_refuses_the_call() {
+fn rfc_3262_3_a_prack_that_never_comes_refuses_the_call() {
     let mut world = world(Reliability::Supported);
     world.call(ALICE, BOB, Some(1000));
     world.run(50);
@@ -79,7 +79,7 @@ fn a_prack_that_never_comes_refuses_the_call() {
 }
 
 #[test]
-fn an_offer_in_a_reliable_183_is_answered_in_its_prack() {
+fn rfc_6337_2_2_patterns_4_and_6_an_offer_in_a_reliable_183_then_two_in_early_updates() {
     let mut world = world(Reliability::Supported);
     world.call(ALICE, BOB, None);
     world.run(50);
@@ -112,9 +112,9 @@ fn an_offer_in_a_reliable_183_is_answered_in_its_prack() {
     world.ends_clean();
 }
 
-/// Pattern 5 of RFC 6337: the offer of the INVITE is answered early, and another one comes with the PRACK.
+/// The offer of the INVITE is answered early, and another one comes with the PRACK.
 #[test]
-fn an_offer_in_the_prack_is_answered_in_its_200() {
+fn rfc_6337_2_2_pattern_5_an_offer_in_the_prack_is_answered_in_its_200() {
     for refused in [false, true] {
         let mut world = world(Reliability::Supported);
         world.call(ALICE, BOB, Some(1000));
@@ -145,7 +145,7 @@ fn an_offer_in_the_prack_is_answered_in_its_200() {
 }
 
 #[test]
-fn a_prack_that_nobody_answers_ends_the_call() {
+fn rfc_3262_4_a_prack_that_nobody_answers_ends_the_call() {
     let mut world = world(Reliability::Supported);
     world.call(ALICE, BOB, Some(1000));
     world.run(50);
@@ -158,7 +158,7 @@ fn a_prack_that_nobody_answers_ends_the_call() {
 }
 
 #[test]
-fn who_cannot_is_refused_where_it_is_required() {
+fn rfc_3262_3_who_cannot_is_refused_where_it_is_required() {
     // Bob insists, Alice does not know of it.
     let mut world = World::new();
     world.act(BOB, |bob, dum| {

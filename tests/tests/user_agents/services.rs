@@ -3,6 +3,7 @@
 
 use crate::steps::{able, all_end, answer, connect, established, follow, sorted, take};
 use crate::world::{ALICE, BOB, CAROL, DAVE, World, address, aor, directed, port, sdp};
+use dum::DialogId;
 use dum::invite::Session;
 use dum::subscription::SubscriptionState;
 use stack::contents::event::dialog_info::{DialogElement, State};
@@ -289,19 +290,46 @@ fn rfc_5359_2_18_click_to_dial() {
     all_end(world);
 }
 
+/// The dialog as the other side of it names it.
+fn other_side(dialog: &DialogRef<'_>) -> DialogRef<'static> {
+    let [to, from] = [p::TO_TAG, p::FROM_TAG].map(|tag| dialog.param(tag).unwrap());
+    DialogRef::parse(&format!("{};to-tag={from};from-tag={to}", dialog.call_id.as_str())).unwrap().into_owned()
+}
+
+fn is_refused(world: &mut World, to: usize, dialog: &DialogRef<'_>, status: u16) {
+    call_into(world, CAROL, to, "Replaces", dialog);
+    let name = ["a", "b"][to];
+    let way = [format!("c-{name} INVITE+"), format!("{name}-c {status} INVITE"), format!("c-{name} ACK")];
+    let of_it = |shown: &String| shown.contains('c');
+    assert_eq!(world.flow().into_iter().filter(of_it).collect::<Vec<_>>(), way);
+}
+
 #[test]
-fn a_call_that_is_not_there_cannot_be_picked_up() {
-    let mut world = established(ALICE, BOB);
-    let dialog = world.act(BOB, |bob, dum| bob.last().replaces(dum).unwrap());
-    let early = DialogRef::parse(&format!("{dialog};early-only")).unwrap().into_owned();
-    // It was answered (486), and Bob's side of it names nothing at Alice (481).
-    call_into(&mut world, CAROL, ALICE, "Replaces", &early);
-    call_into(&mut world, CAROL, BOB, "Replaces", &dialog);
-    let refused = |code| format!("{code} INVITE");
-    let flow = world.flow();
-    assert!(
-        flow.contains(&format!("a-c {}", refused(486))) && flow.contains(&format!("b-c {}", refused(481))),
-        "{flow:?}"
-    );
+fn rfc_3891_3_what_cannot_be_replaced() {
+    let mut world = able();
+    world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    world.act(BOB, |bob, dum| bob.incoming().provisional(dum, 180)).unwrap();
+    world.run(50);
+    // Bob is called, and has not answered: who wants that call asks Alice.
+    let at_alice = world.act(BOB, |bob, dum| bob.last().replaces(dum).unwrap());
+    let at_bob = other_side(&at_alice);
+    let id = DialogId::of_reference(&at_bob).unwrap();
+    assert!(world.act(BOB, move |bob, dum| dum.find_invite_session(&id) == Some(bob.last())));
+    is_refused(&mut world, BOB, &at_bob, 481);
+    take(&mut world, BOB);
+    // It was answered.
+    let early = DialogRef::parse(&format!("{at_alice};early-only")).unwrap().into_owned();
+    is_refused(&mut world, ALICE, &early, 486);
+    // Bob does not know it by these names.
+    is_refused(&mut world, BOB, &at_alice, 481);
+    // It is over, but for the answer to the BYE.
+    world.lose(|shown| shown == "b 200 BYE");
+    world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
+    world.run(50);
+    is_refused(&mut world, ALICE, &at_alice, 603);
+    world.lose(|_| false);
+    world.run(1000);
+    is_refused(&mut world, ALICE, &at_alice, 481);
     all_end(world);
 }

@@ -1,4 +1,4 @@
-//! RFC 3725: a controller connects two others.
+//! RFC 3725 §4: a controller connects two others.
 
 use crate::world::{ALICE, BOB, CAROL, World, aor, sdp};
 use dum::invite::Session;
@@ -32,7 +32,7 @@ fn both_end(mut world: World) {
 }
 
 #[test]
-fn flow_1_the_offer_of_one_is_that_to_the_other() {
+fn rfc_3725_4_1_flow_i_the_offer_of_one_is_that_to_the_other() {
     let mut world = World::new();
     world.call(CAROL, ALICE, None);
     answered(&mut world, ALICE, 1000, false);
@@ -51,7 +51,7 @@ fn flow_1_the_offer_of_one_is_that_to_the_other() {
 }
 
 #[test]
-fn flow_2_the_answer_to_a_black_hole_is_the_offer_to_the_other() {
+fn rfc_3725_4_2_flow_ii_the_answer_to_a_black_hole_is_the_offer_to_the_other() {
     let mut world = World::new();
     world.call(CAROL, ALICE, Some(9));
     answered(&mut world, ALICE, 1000, true);
@@ -87,7 +87,7 @@ const OFFER_OF_BOB: [&str; 6] =
     ["c-b INVITE", "b-c 200+ INVITE", "c-a INVITE+", "a-c 200+ INVITE", "c-a ACK", "c-b ACK+"];
 
 #[test]
-fn flow_3_the_first_offer_is_answered_with_a_black_hole() {
+fn rfc_3725_4_3_flow_iii_the_first_offer_is_answered_with_a_black_hole() {
     let mut world = World::new();
     world.call(CAROL, ALICE, None);
     answered(&mut world, ALICE, 1000, false);
@@ -102,7 +102,7 @@ fn flow_3_the_first_offer_is_answered_with_a_black_hole() {
 }
 
 #[test]
-fn flow_4_a_call_without_media_first_then_the_offer_of_the_other() {
+fn rfc_3725_4_4_flow_iv_a_call_without_media_first_then_the_offer_of_the_other() {
     let mut world = World::new();
     // Neither side has a stream yet.
     let none = || {

@@ -27,7 +27,7 @@ fn established(updates: bool) -> World {
 }
 
 #[test]
-fn the_caller_refreshes_with_update() {
+fn rfc_4028_7_the_caller_refreshes_with_update() {
     let mut world = established(true);
     world.run(49_700);
     assert_eq!(world.trace(), [""; 0]);
@@ -41,7 +41,7 @@ fn the_caller_refreshes_with_update() {
 }
 
 #[test]
-fn without_update_a_re_invite_does_and_nobody_is_asked() {
+fn rfc_4028_7_4_without_update_a_re_invite_does_and_nobody_is_asked() {
     let mut world = established(false);
     world.run(110_000);
     assert_eq!(world.trace(), ["a INVITE+", "b 200+ INVITE", "a ACK"].repeat(2));
@@ -55,7 +55,7 @@ fn without_update_a_re_invite_does_and_nobody_is_asked() {
 
 /// RFC 4028 §9: a caller that knows nothing of session timers cannot refresh, so the callee does.
 #[test]
-fn the_callee_refreshes_where_the_caller_cannot() {
+fn rfc_4028_9_the_callee_refreshes_where_the_caller_cannot() {
     for updates in [true, false] {
         let mut world = World::with(move |options| {
             options.master.user_mut().set_session_time(Duration::from_secs(100));
@@ -93,7 +93,7 @@ fn the_callee_refreshes_where_the_caller_cannot() {
 }
 
 #[test]
-fn a_session_that_is_not_refreshed_is_over_for_both() {
+fn rfc_4028_10_a_session_that_is_not_refreshed_is_over_for_both() {
     let mut world = established(true);
     world.lose(|_| true);
     world.run(110_000);
@@ -122,7 +122,7 @@ fn without_timer(mut world: World) -> World {
 }
 
 /// What a message says of the session: its time and who refreshes, the least, and whether `timer` is required.
-fn says(world: &World, way: &str) -> (Option<(u32, String)>, Option<u32>, bool) {
+pub(crate) fn says(world: &World, way: &str) -> (Option<(u32, String)>, Option<u32>, bool) {
     let msg = world.message(way);
     let expires = msg.header(h::SESSION_EXPIRES).ok();
     let who = expires.map(|value| (value.seconds, value.param(p::REFRESHER).unwrap_or_default().to_owned()));
@@ -150,7 +150,7 @@ fn bob_answers(world: &mut World) {
 }
 
 #[test]
-fn the_callee_refreshes_where_the_caller_knows_nothing_of_it() {
+fn rfc_4028_9_the_callee_refreshes_where_the_caller_knows_nothing_of_it() {
     let mut world = callee(false);
     call_with(&mut world, &[]);
     assert_eq!(says(&world, "a-b INVITE+"), (None, None, false));
@@ -167,7 +167,7 @@ fn the_callee_refreshes_where_the_caller_knows_nothing_of_it() {
 }
 
 #[test]
-fn the_callee_refreshes_where_the_caller_wants_that() {
+fn rfc_4028_9_the_callee_refreshes_where_the_caller_wants_that() {
     let mut world = callee(true);
     call_with(&mut world, &[("Session-Expires", "100;refresher=uas")]);
     bob_answers(&mut world);
@@ -193,7 +193,7 @@ fn the_callee_refreshes_where_the_caller_wants_that() {
 }
 
 #[test]
-fn a_session_that_is_too_brief_for_the_callee_is_asked_for_anew() {
+fn rfc_4028_9_a_session_that_is_too_brief_for_the_callee_is_asked_for_anew() {
     let mut world = callee(true);
     call_with(&mut world, &[("Session-Expires", "60")]);
     bob_answers(&mut world);
@@ -229,7 +229,7 @@ impl DumFeature for AtLeast {
 
 /// RFC 4028 §7.3 and 12: the second INVITE is of the same call, with the next number.
 #[test]
-fn a_session_that_is_too_brief_for_a_proxy_is_asked_for_anew() {
+fn rfc_4028_7_3_a_session_that_is_too_brief_for_a_proxy_is_asked_for_anew() {
     let mut world = callee(true);
     world.act(BOB, |_, dum| dum.add_feature(AtLeast(200)));
     call_with(&mut world, &[]);

@@ -1,8 +1,9 @@
-//! RFC 3665 §3 where there are proxies: Alice is a user of Proxy 1 (`p`), which asks for her password, Bob one of Proxy 2 (`m`).
-//! Both are repro. A user agent may answer so soon that there is no 100, and sends 180 and 200 when the test says so.
+//! RFC 3665 §3 where there are proxies, and RFC 4028 §12. Alice is a user of Proxy 1 (`p`), which asks for her password, Bob
+//! one of Proxy 2 (`m`). Both are repro.
 
 use crate::alg::shown;
 use crate::steps::{sorted, take};
+use crate::timers::says;
 use crate::world::{ALICE, BOB, MIDDLE, PROXY, World, address, sdp};
 use dum::UserProfile;
 use dum::auth::{Asker, Credential, ServerAuthManager, source};
@@ -22,8 +23,11 @@ const BILOXI: &str = "biloxi.example.com";
 
 /// Both proxies. Proxy 2 knows where Bob is, and is what the name of his domain leads to.
 fn world(required: bool, second: &Processors) -> World {
-    let mut world = World::new();
-    world.add_proxy(|config| {
+    between(World::new(), required, [&Processors::standard(), second])
+}
+
+fn between(mut world: World, required: bool, [first, second]: [&Processors; 2]) -> World {
+    world.add_proxy_of(first, |config| {
         config.domains = vec![ATLANTA.parse().unwrap()];
         config.auth.required = required;
         config.trusted_peers = vec![trusts(MIDDLE)];
@@ -103,6 +107,8 @@ fn there(what: &str) -> [String; 3] {
 fn back(what: &str) -> [String; 3] {
     ["b-m", "m-p", "p-a"].map(|way| format!("{way} {what}"))
 }
+
+const BYE_ANSWERED: [&str; 3] = ["a-p 200 BYE", "p-m 200 BYE", "m-b 200 BYE"];
 
 /// An INVITE of Alice is refused, by one hop after the other, each of which has its ACK.
 fn refused(status: u16) -> [String; 6] {
@@ -204,8 +210,7 @@ fn rfc_3665_3_3_session_with_multiple_proxy_authentication() {
     let first = ["a-p INVITE+", "p-a 407 INVITE", "a-p ACK", "a-p INVITE+"];
     let next = ["p-m INVITE+", "m-p 407 INVITE", "p-m ACK", "p-a 407 INVITE", "a-p ACK"];
     let rest = [there("INVITE+"), back("200+ INVITE"), there("ACK"), back("BYE")].concat();
-    let end = strings(&["a-p 200 BYE", "p-m 200 BYE", "m-b 200 BYE"]);
-    assert_eq!(world.flow(), [strings(&first), strings(&next), rest, end].concat());
+    assert_eq!(world.flow(), [strings(&first), strings(&next), rest, strings(&BYE_ANSWERED)].concat());
     assert_eq!(world.heard(ALICE), ["connected", "answer 2000", "terminated RemoteBye"]);
     world.ends_clean();
 }
@@ -381,5 +386,55 @@ fn rfc_3665_3_11_unsuccessful_temporarily_unavailable() {
     world.run(100);
     assert_eq!(world.flow(), [&there("INVITE+")[..], &back("180 INVITE"), &refused(480)].concat());
     assert_eq!(world.heard(ALICE), ["provisional 180", "terminated Refused"]);
+    world.ends_clean();
+}
+
+/// Who lets no session pass that is briefer.
+struct AtLeast(u32);
+
+impl Processor for AtLeast {
+    fn name(&self) -> &'static str {
+        "at-least"
+    }
+
+    fn process(&self, context: &mut RequestContext<'_, '_>) -> ProcessorResult {
+        match context.request.header(h::SESSION_EXPIRES) {
+            Ok(asked) if asked.seconds < self.0 => {
+                context.respond_with(422, |response| response.set(h::MIN_SE, &self.0))
+            }
+            _ => ProcessorResult::Continue,
+        }
+    }
+}
+
+/// Proxy 1 wants an hour at least, and Proxy 2 more.
+#[test]
+fn rfc_4028_12_example_call_flow() {
+    let at_least = |seconds| {
+        let mut processors = Processors::standard();
+        processors.add_before("validation", AtLeast(seconds));
+        processors
+    };
+    let timers = World::with(|options| {
+        options.master.add_option_tag("timer");
+    });
+    // What Alice asks for first is half an hour.
+    let mut world = between(timers, false, [&at_least(3600), &at_least(4000)]);
+    call_by_first(&mut world);
+    take(&mut world, BOB);
+    world.run(2_001_000);
+    end(&mut world, BOB);
+    let wanted = |who: &str| Some((4000, who.to_owned()));
+    assert_eq!(says(&world, "p-a 422 INVITE"), (None, Some(4000), false));
+    assert_eq!(says(&world, "m-b INVITE+"), (wanted(""), Some(4000), false));
+    assert_eq!(says(&world, "p-a 200+ INVITE"), (wanted("uac"), None, true));
+    assert_eq!(says(&world, "m-b UPDATE"), (wanted("uac"), Some(4000), false));
+    assert_eq!(says(&world, "p-a 200 UPDATE"), (wanted("uac"), None, true));
+    let by_first = ["a-p INVITE+", "p-a 422 INVITE", "a-p ACK"];
+    let by_second = ["a-p INVITE+", "p-m INVITE+", "m-p 422 INVITE", "p-m ACK", "p-a 422 INVITE", "a-p ACK"];
+    let call = [there("INVITE+"), back("200+ INVITE"), there("ACK"), there("UPDATE"), back("200 UPDATE"), back("BYE")];
+    let expected = [strings(&by_first), strings(&by_second), call.concat(), strings(&BYE_ANSWERED)].concat();
+    assert_eq!(world.flow(), expected);
+    assert_eq!(world.heard(BOB)[2..], ["connected", "confirmed", "refreshed by UPDATE", "terminated LocalBye"]);
     world.ends_clean();
 }
