@@ -51,6 +51,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: R
     let Ok(this) = dum.session(call) else { return };
     let dialog = this.dialog;
     let ending = matches!(this.state, State::Ending | State::Terminated);
+    let profile = this.profile.clone();
     let updating = this.update.as_ref().is_some_and(|asked| asked.msg.method() == Some(Method::Update));
     match request.msg.method() {
         Some(Method::Bye) => bye(dum, call, &request),
@@ -67,8 +68,8 @@ pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: R
         Some(Method::Update) if updating => {
             dum.refuse_for_now(request.transaction, &request.msg);
         }
-        Some(Method::Invite | Method::Update) if session_timer::is_too_brief(dum, &request.msg) => {
-            session_timer::refuse(dum, request.transaction, &request.msg);
+        Some(Method::Invite | Method::Update) if session_timer::is_too_brief(dum, &profile, &request.msg) => {
+            session_timer::refuse(dum, &profile, request.transaction, &request.msg);
         }
         Some(Method::Invite) => change(dum, call, request, modify::Event::GotInvite),
         Some(Method::Update) if matches!(body::description(&request.msg), Ok(None)) => refreshed(dum, call, request),

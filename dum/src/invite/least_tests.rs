@@ -251,3 +251,67 @@ fn who_refreshes_is_said_by_the_profile() {
         assert_eq!((answer.status(), refresher(&answer).as_deref()), (Some(200), Some(grants)), "{mode:?}");
     }
 }
+
+/// RFC 4028 §4, §6, §7.1: the least that a profile agrees to, of calls of ours and of others, at the beginning and later.
+#[test]
+fn the_least_is_for_the_profile_to_say() {
+    let with = |least| {
+        let mut options = options();
+        options
+            .master
+            .user_mut()
+            .set_min_session_time(Duration::from_secs(least))
+            .set_session_time(Duration::from_secs(200));
+        options
+    };
+    // Less than 90 there is not, and 90 need not be said.
+    assert_eq!(said(&calling(with(10), true).2), (200, 0));
+    let (mut bench, transaction, invite) = calling(with(300), true);
+    assert_eq!(said(&invite), (300, 300));
+    too_brief(&mut bench, (transaction, &invite), 400);
+    let (transaction, again) = bench.request();
+    assert_eq!(said(&again), (400, 400));
+    grant(&mut bench, (transaction, &again), 2000, 400, true);
+    bench.sent.clear();
+    let of = |length: u32| {
+        let mut refresh = of_peer(&invite, &Method::Update, 5);
+        refresh.set_body(None, "");
+        refresh.push_back(h::SUPPORTEDS, "timer");
+        refresh.set(h::SESSION_EXPIRES, &length);
+        refresh
+    };
+    let least = |msg: &Message| msg.header(h::MIN_SE).unwrap().seconds;
+    bench.ask(3, of(299));
+    let (_, refused) = bench.response();
+    assert_eq!((refused.status(), least(&refused)), (Some(422), 300));
+    bench.ask(4, of(300));
+    assert_eq!(bench.response().1.status(), Some(200));
+    // One that is asked to take a call, by the master's profile or by its own.
+    let begin = |length: u32| {
+        asked(|msg| {
+            msg.push_back(h::SUPPORTEDS, "timer");
+            msg.set(h::SESSION_EXPIRES, &length);
+        })
+    };
+    let mut bench = Bench::with_options(Ears::default(), with(300));
+    bench.ask(1, begin(299));
+    let (_, refused) = bench.response();
+    assert_eq!((refused.status(), least(&refused), bench.dum.counts().sessions), (Some(422), 300, 0));
+    for (length, expected) in [(599, Err(SessionError::Ended(crate::UsageEnded))), (600, Ok(()))] {
+        let mut bench = Bench::with_options(Ears::default(), with(300));
+        bench.ask(1, begin(length));
+        let call = call(&bench).as_server();
+        let answered = bench.with(|_, dum| {
+            let mut profile = dum.master_profile().user_profile();
+            profile.set_min_session_time(Duration::from_secs(600));
+            call.set_profile(dum, &Arc::new(profile))?;
+            call.provide_answer(dum, &sdp(2000)).and_then(|()| call.accept(dum))
+        });
+        assert_eq!(answered, expected);
+        let (_, response) = bench.response();
+        match expected {
+            Ok(()) => assert_eq!(response.header(h::SESSION_EXPIRES).unwrap().seconds, 600),
+            Err(_) => assert_eq!((response.status(), least(&response)), (Some(422), 600)),
+        }
+    }
+}

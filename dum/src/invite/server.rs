@@ -41,8 +41,8 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     call.replaces = replaces;
     let tag = dum.stack.new_tag().into();
     call.asked = Some(Box::new(Asked { transaction, msg: msg.clone(), tag, staged: None }));
-    if session_timer::is_too_brief(dum, &msg) {
-        return session_timer::refuse(dum, transaction, &msg);
+    if session_timer::is_too_brief(dum, &call.profile, &msg) {
+        return session_timer::refuse(dum, &call.profile, transaction, &msg);
     }
     call.timer = session_timer::of_invite(dum, &call.profile, &msg);
     call.least = session_timer::Asked::of(&msg).min.unwrap_or(0);
@@ -107,7 +107,7 @@ impl Handle<ServerInviteSession> {
     ///
     /// # Errors
     /// [`SessionError`]: a response was sent, or the call has ended; by this too, where the profile requires what the caller
-    /// cannot: 421 (RFC 3261 §21.4.16).
+    /// cannot: 421 (RFC 3261 §21.4.16), or agrees to no session as short as he asks for: 422 (RFC 4028 §6).
     pub fn set_profile(self, dum: &mut Dum<'_>, profile: &Arc<UserProfile>) -> Result<(), SessionError> {
         let invite = pending(dum, self)?.msg.clone();
         let timer = session_timer::of_invite(dum, profile, &invite);
@@ -116,6 +116,10 @@ impl Handle<ServerInviteSession> {
             return Err(SessionError::NotNow);
         }
         (this.profile, this.timer) = (profile.clone(), timer);
+        if session_timer::is_too_brief(dum, profile, &invite) {
+            self.reject(dum, 422, |response| session_timer::too_brief(profile, response))?;
+            return Err(UsageEnded.into());
+        }
         insist(dum, self)
     }
 

@@ -12,7 +12,7 @@ use super::session::{self, Cause, InviteSession, fire};
 use super::{in_dialog, reliable};
 use crate::dum::Dum;
 use crate::handle::Handle;
-use crate::profile::SessionTimerMode;
+use crate::profile::{SessionTimerMode, UserProfile};
 use crate::timers::TimerKind;
 use stack::header::{DeltaParams, Method, Token, h, p};
 use stack::message::Message;
@@ -20,7 +20,7 @@ use stack::tu::ServerTransaction;
 use std::time::Duration;
 
 /// Nothing shorter is allowed (§4).
-pub(super) const MIN_SE: u32 = 90;
+const MIN_SE: u32 = 90;
 
 /// Longer than that nobody is waited for, whatever the peer says.
 const MAX_SE: u32 = 24 * 3600;
@@ -69,8 +69,8 @@ impl Asked {
     }
 
     /// Whether the side that asked is to ask again, for longer (§9): one that does not know of it could not.
-    fn is_too_brief(self) -> bool {
-        self.supported && self.interval.is_some_and(|asked| asked < MIN_SE)
+    fn is_too_brief(self, least: u32) -> bool {
+        self.supported && self.interval.is_some_and(|asked| asked < least)
     }
 
     /// What the side that was asked agrees to; `own` is what it would like, 0 for nothing (§9), and `mode` who it would like
@@ -89,15 +89,25 @@ impl Asked {
     }
 }
 
-/// Whether a request is to be answered 422: by [`refuse`].
-pub(super) fn is_too_brief(dum: &Dum<'_>, msg: &Message) -> bool {
-    dum.core.master.has_option_tag(TIMER) && Asked::of(msg).is_too_brief()
+/// The least that a profile agrees to.
+fn least_by(profile: &UserProfile) -> u32 {
+    u32::try_from(profile.min_session_time().as_secs()).unwrap_or(u32::MAX).max(MIN_SE)
 }
 
-/// 422 with the least that is accepted (§6).
-pub(super) fn refuse(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: &Message) {
+/// Whether a request asks for less than a profile agrees to: it is to be answered 422, as [`too_brief`] has it.
+pub(super) fn is_too_brief(dum: &Dum<'_>, profile: &UserProfile, msg: &Message) -> bool {
+    dum.core.master.has_option_tag(TIMER) && Asked::of(msg).is_too_brief(least_by(profile))
+}
+
+/// Writes the least that is accepted into a 422 (§6).
+pub(super) fn too_brief(profile: &UserProfile, response: &mut Message) {
+    response.set(h::MIN_SE, &least_by(profile));
+}
+
+/// 422 with the least that is accepted.
+pub(super) fn refuse(dum: &mut Dum<'_>, profile: &UserProfile, transaction: ServerTransaction, msg: &Message) {
     let mut response = dum.make_response(msg, 422, None);
-    response.set(h::MIN_SE, &MIN_SE);
+    too_brief(profile, &mut response);
     dum.respond(transaction, response);
 }
 
@@ -171,22 +181,24 @@ impl SessionTimer {
 }
 
 /// What the user agent would like: the profile's time, if it knows of session timers at all.
-pub(super) fn wish(dum: &Dum<'_>, profile: &crate::profile::UserProfile) -> u32 {
-    match dum.core.master.has_option_tag(TIMER) {
-        true => u32::try_from(profile.session_time().as_secs()).unwrap_or(u32::MAX),
-        false => 0,
-    }
+pub(super) fn wish(dum: &Dum<'_>, profile: &UserProfile) -> u32 {
+    let time = u32::try_from(profile.session_time().as_secs()).unwrap_or(u32::MAX);
+    if time == 0 || !dum.core.master.has_option_tag(TIMER) { 0 } else { time.max(least_by(profile)) }
 }
 
 /// Writes into the first INVITE what the profile asks for.
-pub(super) fn ask_first(dum: &Dum<'_>, profile: &crate::profile::UserProfile, invite: &mut Message) {
-    let wish = wish(dum, profile);
+pub(super) fn ask_first(dum: &Dum<'_>, profile: &UserProfile, invite: &mut Message) {
+    let (wish, least) = (wish(dum, profile), least_by(profile));
     if wish > 0 {
-        let mut asked = DeltaParams::new(wish.max(MIN_SE));
+        let mut asked = DeltaParams::new(wish);
         if let Some(ours) = profile.session_timer_mode().requester(true) {
             asked = asked.with(p::REFRESHER, if ours { "uac" } else { "uas" });
         }
         invite.set(h::SESSION_EXPIRES, &asked);
+        // Without it 90 is meant.
+        if least > MIN_SE {
+            invite.set(h::MIN_SE, &least);
+        }
     }
 }
 
@@ -198,11 +210,7 @@ pub(super) fn lengthen(invite: &mut Message, least: u32) {
 }
 
 /// What this side agrees to of what the first INVITE asks for; where it knows nothing of it, the caller is on its own.
-pub(super) fn of_invite(
-    dum: &Dum<'_>,
-    profile: &crate::profile::UserProfile,
-    invite: &Message,
-) -> Option<SessionTimer> {
+pub(super) fn of_invite(dum: &Dum<'_>, profile: &UserProfile, invite: &Message) -> Option<SessionTimer> {
     let timer = Asked::of(invite).agree(wish(dum, profile), profile.session_timer_mode());
     timer.filter(|_| dum.core.master.has_option_tag(TIMER))
 }
@@ -213,8 +221,9 @@ pub(super) fn ask(dum: &Dum<'_>, call: Handle<InviteSession>, msg: &mut Message)
     let Ok(this) = dum.core.sessions.get(call) else { return };
     if let Some(timer) = this.timer.filter(|_| this.is_answered()) {
         let who = if timer.ours { "uac" } else { "uas" };
-        msg.set(h::SESSION_EXPIRES, &format_args!("{};refresher={who}", timer.interval.max(this.least)));
-        msg.set(h::MIN_SE, &this.least.max(MIN_SE));
+        let least = this.least.max(least_by(&this.profile));
+        msg.set(h::SESSION_EXPIRES, &format_args!("{};refresher={who}", timer.interval.max(least)));
+        msg.set(h::MIN_SE, &least);
     }
 }
 
@@ -322,7 +331,7 @@ mod tests {
             (asked(Some(60), None, None, false), 1800, timer(90, true)),
             (asked(Some(60), None, None, false), 0, timer(90, true)),
         ] {
-            assert!(!request.is_too_brief(), "{request:?}");
+            assert!(!request.is_too_brief(MIN_SE), "{request:?}");
             let agreed = agreed.map(|timer| SessionTimer { alone: !request.supported, ..timer });
             assert_eq!(request.agree(own, SessionTimerMode::PreferUac), agreed, "{request:?} {own}");
         }
@@ -340,7 +349,9 @@ mod tests {
             let agreed = asked(Some(600), requester, None, supported).agree(1800, mode).unwrap();
             assert_eq!(agreed.ours, ours, "{mode:?} {requester:?} {supported}");
         }
-        assert!(asked(Some(60), None, None, true).is_too_brief());
+        for (interval, least, brief) in [(60, 90, true), (90, 90, false), (299, 300, true), (300, 300, false)] {
+            assert_eq!(asked(Some(interval), None, None, true).is_too_brief(least), brief);
+        }
     }
 
     #[test]

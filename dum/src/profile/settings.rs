@@ -167,6 +167,9 @@ settings! {
     /// The interval after which a session without a refresh ends (RFC 4028); zero: no session timer is asked for.
     /// [`crate::MasterProfile::add_option_tag`] with `timer` comes first: without it there are no session timers.
     session_time set_session_time unset_session_time has_session_time: Duration = Duration::from_secs(1800);
+    /// The shortest such interval that this side agrees to, in whole seconds, 90 at least (RFC 4028 §4): who asks for less is
+    /// answered 422, and requests of ours say it in Min-SE.
+    min_session_time set_min_session_time unset_min_session_time has_min_session_time: Duration = Duration::from_secs(90);
     /// Who is to refresh a session.
     session_timer_mode set_session_timer_mode unset_session_timer_mode has_session_timer_mode: SessionTimerMode
         = SessionTimerMode::PreferUac;
