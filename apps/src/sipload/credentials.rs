@@ -2,7 +2,7 @@
 
 use super::users::User;
 use rutil::Rng;
-use stack::auth::{Answer, Challenge};
+use stack::auth::{Answer, Challenge, Presented, Secret};
 use stack::header::h;
 use stack::message::Message;
 
@@ -37,13 +37,21 @@ pub(super) fn answer(refusal: &Message, request: &Message, user: &User, rng: &mu
     lines.filter(|lines| !lines.is_empty())
 }
 
+/// Whether a request has an Authorization of this name and password. Which nonce it answers does not count.
+pub(super) fn is_right(request: &Message, name: &str, password: &str) -> bool {
+    let (Some(method), secret) = (request.method(), Secret::password(password)) else { return false };
+    request.header(h::AUTHORIZATIONS).take(MOST).filter_map(Result::ok).any(|auth| {
+        let presented = Presented::read(&auth);
+        presented.is_ok_and(|one| one.user == name && one.is_right(&secret, method.as_str(), request.body()))
+    })
+}
+
 /// The most challenges of one refusal that are looked at.
 const MOST: usize = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stack::auth::{Presented, Secret};
 
     fn message(text: &str) -> Message {
         Message::parse(text.replace('\n', "\r\n").into_bytes()).expect("well formed")
@@ -74,6 +82,25 @@ mod tests {
             let presented = Presented::read(&auth).expect("well formed");
             assert_eq!(presented.nonce, nonce);
             assert!(presented.is_right(&Secret::password("zanzibar"), "REGISTER", b""));
+        }
+    }
+
+    #[test]
+    fn who_has_the_password_is_right() {
+        let refusal =
+            message("SIP/2.0 401 No\nWWW-Authenticate: Digest realm=\"a\", nonce=\"1\"\nCSeq: 1 REGISTER\n\n");
+        let (request, mut rng) = (message(REQUEST), Rng::from_seed(1));
+        let lines = answer(&refusal, &request, &user(Some("zanzibar")), &mut rng).expect("a password");
+        let answered = REQUEST.replace("\n\n", &format!("\n{}\n", lines.replace("\r\n", "\n")));
+        assert!(is_right(&message(&answered), "bob", "zanzibar"));
+        for (text, name, password) in [
+            (&*answered, "bob", "carioca"),
+            (&answered, "alice", "zanzibar"),
+            (&answered.replace("REGISTER sip", "OPTIONS sip"), "bob", "zanzibar"),
+            (&answered.replace("Digest", "Basic"), "bob", "zanzibar"),
+            (REQUEST, "bob", "zanzibar"),
+        ] {
+            assert!(!is_right(&message(text), name, password), "{text} {name} {password}");
         }
     }
 

@@ -313,11 +313,47 @@ fn sipps_controllers_of_third_party_calls_run_unchanged() {
     }
 }
 
+/// A file of `tests/sipp`.
+fn sipp(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(name).display().to_string()
+}
+
+/// Ten REGISTERs with the right password, and fifteen with one that is right for a third of the users.
+fn registered_and_refused(registrar: SocketAddr) -> [[u64; 3]; 2] {
+    let target = format!("sip:{registrar}");
+    [("u{0..1}", "secret-{user}", "20"), ("u{0..2}", "secret-u1", "30")].map(|(users, password, rate)| {
+        let users = format!("{users}@test.example");
+        let who = ["register", "--json", "--target", &target, "--users", &users, "--password", password];
+        counts(&summary(sipload(&[&who[..], &["--rate", rate, "--duration", "500ms"]].concat())).1)
+    })
+}
+
+#[test]
+fn a_registrar_with_passwords_agrees_with_sipp() {
+    let users = Written::new("users.csv", "SEQUENTIAL\nu0;secret-u0\nu1;secret-u1\n");
+    let text = std::fs::read_to_string(sipp("registrar_digest.xml")).expect("a text");
+    let file = Written::new("registrar.xml", &text.replace("users.csv", users.path()));
+    let wanted = [[10, 10, 0], [15, 5, 10]];
+    let ours = answering(file.path(), "udp:127.0.0.1:0", &["--fields", users.path()]);
+    assert_eq!(registered_and_refused(address(&ours, "udp")), wanted);
+    assert_eq!(counts(&ended(ours)), [25, 25, 0]);
+    if !peers::available("sipp") {
+        return;
+    }
+    let local = SocketAddr::from((peers::loopback(), 5060));
+    let mut command = Command::new("sipp");
+    command.args(["-nostdin", "-sf", file.path(), "-inf", users.path(), "-infindex", users.path(), "0", "-m", "25"]);
+    command.args(["-i", &local.ip().to_string(), "-p", "5060"]).current_dir(std::env::temp_dir());
+    let theirs = Process::start(&mut command).expect("it runs");
+    assert_eq!(registered_and_refused(local), wanted);
+    let (status, output) = theirs.finish(LIMIT).expect("it ends");
+    assert!(status.success(), "{output}");
+}
+
 #[test]
 fn scenarios_with_digest_go_through_the_proxy() {
     let proxy = asking("digest", "algorithms = [\"MD5\"]", "inline");
     let proxy = format!("sip:bob@{}", address(&proxy, "udp"));
-    let sipp = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(name).display().to_string();
     let bob = format!("udp:{}:5060", peers::loopback());
     let common = ["--key", "domain=example.com", "--rate", "10", "--duration", "100ms", "--min-success", "1"];
     let who = ["--users", "bob@example.com", "--password", "builder", "--listen", &bob];

@@ -1,5 +1,6 @@
 //! What steps do beside sending and receiving: variables, texts, lengths of pauses.
 
+use super::super::credentials;
 use super::action::{Action, Operand, Within};
 use super::machine::{Machine, Out};
 use super::program::{At, Length, Value};
@@ -58,6 +59,12 @@ impl Machine<'_> {
                 let lines = setup.fields.get(*table).map_or(&[][..], |table| &table.lines);
                 let found = lines.iter().position(|line| line.first().is_some_and(|text| self.render(text) == key));
                 set = Some((*var, Value::Number(found.map_or(-1.0, |line| line as f64))));
+            }
+            Action::Verify(var, name, password) => {
+                let (name, password) = (self.render(name), self.render(password));
+                let message = message.or(self.call.last.as_deref());
+                let is_right = message.is_some_and(|request| credentials::is_right(request, &name, &password));
+                set = Some((*var, Value::Flag(is_right)));
             }
             Action::Log(text) => {
                 let text = self.render(text);

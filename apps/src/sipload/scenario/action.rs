@@ -23,6 +23,8 @@ pub(crate) enum Action {
     CompareText(Var, Var, Text),
     /// The line of a file of fields whose first field is this; -1 where there is none.
     Look(Var, usize, Text),
+    /// Whether the Authorization of the message is of this name and password.
+    Verify(Var, Text, Text),
     /// Tells people.
     Log(Text),
     /// Goes on at a step.

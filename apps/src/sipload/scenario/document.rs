@@ -9,6 +9,54 @@ use quick_xml::reader::Reader;
 /// Elements within each other, at most.
 const MOST_DEEP: usize = 16;
 
+/// The text with its attributes as SIPp reads them: a backslash stands before a quote or itself, or makes a line's end or a
+/// tab. Line ends stay where they are.
+pub(super) fn unescaped(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(open) = rest.find('<') {
+        out.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let whole = [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>"), ("<!", ">")];
+        let end = match whole.iter().find(|(begin, _)| rest.starts_with(begin)) {
+            Some((_, end)) => rest.find(end).map_or(rest.len(), |at| at + end.len()),
+            None => 0,
+        };
+        out.push_str(&rest[..end]);
+        rest = &rest[end..];
+        if end == 0 {
+            rest = &rest[tag(rest, &mut out)..];
+        }
+    }
+    out + rest
+}
+
+/// Copies a tag; how long it was.
+fn tag(text: &str, out: &mut String) -> usize {
+    let (mut quoted, mut chars) = (false, text.char_indices().peekable());
+    while let Some((at, c)) = chars.next() {
+        match (c, quoted) {
+            ('>', false) => {
+                out.push('>');
+                return at + 1;
+            }
+            ('\\', true) => {
+                let known = |(_, next): &(usize, char)| {
+                    let escapes = [('"', "&quot;"), ('\\', "\\"), ('n', "&#10;"), ('t', "&#9;"), ('r', "&#13;")];
+                    escapes.into_iter().find(|(escape, _)| escape == next).map(|(_, stands)| stands)
+                };
+                let stands = chars.peek().and_then(known);
+                out.push_str(stands.unwrap_or("\\"));
+                stands.and_then(|_| chars.next());
+            }
+            _ => {
+                quoted ^= c == '"';
+                out.push(c);
+            }
+        }
+    }
+    text.len()
+}
+
 /// An element.
 #[derive(Debug, Default)]
 pub(super) struct Element {

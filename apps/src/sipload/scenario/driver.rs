@@ -6,8 +6,9 @@ use super::super::pace::{BATCH, Pace, share};
 use super::super::schedule::Shape;
 use super::super::stats::Stats;
 use super::call::Call;
+use super::error::ScenarioError;
 use super::machine::{Event, Machine, Out, Setup};
-use super::program::Value;
+use super::program::{Program, Value};
 use super::third::Commands;
 use crate::hop::Hop;
 use parking_lot::Mutex;
@@ -16,7 +17,7 @@ use stack::header::{HeaderId, Method};
 use stack::message::Message;
 use stack::transport::{ConnectionId, Flow};
 use stack::tu::{TransactionUser, TuContext, TuEvent, raw_shard};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,11 +54,38 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// With what the variables begin with.
-    pub(crate) fn of(setup: &Setup) -> Self {
-        let program = &setup.program;
-        let value = |var: &usize| program.vars.get(*var).map(|(_, value)| value.clone()).unwrap_or_default();
-        Shared { globals: Mutex::new(program.globals.iter().map(value).collect()), stopped: AtomicBool::new(false) }
+    /// Does what the scenario does once, before its calls; what that logs goes to `note`.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub(crate) fn of(setup: &mut Setup, rng: &mut Rng, note: impl Fn(String)) -> Result<Self, ScenarioError> {
+        let vars: Vec<Value> = setup.program.vars.iter().map(|(_, value)| value.clone()).collect();
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let (mut call, mut out) = (Call::new(0, String::new(), (nowhere, nowhere), vars), Vec::new());
+        let Program { steps, init, .. } = &mut setup.program;
+        std::mem::swap(steps, init);
+        Machine { setup, call: &mut call, now: Time::ZERO, rng, out: &mut out }.happens(Event::Begin);
+        let Program { steps, init, globals, .. } = &mut setup.program;
+        std::mem::swap(steps, init);
+        let mut shared = Shared::default();
+        for what in out {
+            match what {
+                Out::Failed(cause) => return Err(ScenarioError::Arguments(cause)),
+                Out::Log(text) => note(text),
+                Out::StopAll => *shared.stopped.get_mut() = true,
+                _ => {}
+            }
+        }
+        let value = |var: &usize| call.vars.get(*var).cloned().unwrap_or_default();
+        *shared.globals.get_mut() = globals.iter().map(value).collect();
+        Ok(shared)
+    }
+}
+
+#[cfg(test)]
+impl Shared {
+    pub(super) fn values(&self) -> Vec<Value> {
+        self.globals.lock().clone()
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) fn read(file: &Path, keys: &HashMap<String, String>) -> Result<Progra
     let text = text_of(file)?;
     let name = file.display().to_string();
     let is_toml = file.extension().is_some_and(|extension| extension == "toml");
+    let text = if is_toml { text } else { document::unescaped(&text) };
     let program = if is_toml { own::read(&text, &name, keys) } else { xml::read(&text, &name, keys) };
     program.map_err(|wrong| wrong.of(&name, &text))
 }

@@ -18,6 +18,8 @@ pub(crate) struct Program {
     /// The file that it was read from.
     pub(crate) file: String,
     pub(crate) steps: Vec<Step>,
+    /// What is done once, before the first call: it gives the variables of all calls their values.
+    pub(crate) init: Vec<Step>,
     /// The variables' names, and the value that each call begins with.
     pub(crate) vars: Vec<(String, Value)>,
     /// As SIPp has it: what no step expects ends the call, and nothing is sent that the scenario does not say.

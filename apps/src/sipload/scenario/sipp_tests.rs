@@ -1,7 +1,9 @@
 //! SIPp's scenarios in virtual time: what is sent, and how calls end; and what is said of files that are wrong.
 
+use super::driver::Shared;
 use super::fields;
-use super::program::Program;
+use super::machine::Out;
+use super::program::{Program, Value};
 use super::tests::{Bench, MS, answer, header, lines, sent, sipp};
 use super::xml;
 use rutil::{Rng, Time};
@@ -66,7 +68,11 @@ fn what_is_not_supported_in_xml_is_told_with_line_and_element() {
     for (steps, wanted) in [
         ("<pause/>\n<rtpstream/>", "my.xml:5: <rtpstream> is not supported in <scenario>"),
         ("<pause poolsize=\"3\"/>", "my.xml:4: <pause>: attribute poolsize is not supported"),
-        ("<nop><action><verifyauth/></action></nop>", "my.xml:4: <verifyauth> is not supported in <action>"),
+        ("<nop><action><setdest/></action></nop>", "my.xml:4: <setdest> is not supported in <action>"),
+        ("<nop><action><verifyauth assign_to=\"x\"/></action></nop>", "<verifyauth>: username is missing"),
+        ("<init><nop/>\n<pause/></init>", "my.xml:5: <pause> is not supported in <init>"),
+        ("<init><nop next=\"x\"/></init><label id=\"x\"/><nop/>", "label \"x\" is nowhere"),
+        ("<init><nop/></init>", "it has no steps"),
         (
             "<nop><action><exec play_pcap_audio=\"x\"/></action></nop>",
             "<exec>: attribute play_pcap_audio is not supported",
@@ -224,6 +230,41 @@ fn with_another_hop_the_target_stands_for_itself() {
     bench.setup.remote = Some(("example.com".to_owned(), 5070));
     let options = sent(&bench.begin());
     assert!(options.to_bytes().starts_with(b"OPTIONS sip:service@example.com:5070 SIP/2.0\r\n"));
+}
+
+/// The example of SIPp's documentation.
+#[test]
+fn what_is_done_once_gives_variables_of_all_calls_their_values() {
+    let init = "<Global variables=\"THINKTIME\"/><init><nop><action>\
+                <strcmp assign_to=\"empty\" variable=\"THINKTIME\" value=\"\"/>\
+                <test assign_to=\"empty\" compare=\"equal\" variable=\"empty\" value=\"0\"/></action></nop>\
+                <nop next=\"on\"/><nop><action><log message=\"passed over\"/></action></nop><label id=\"on\"/>\
+                <nop condexec=\"empty\"><action><assignstr assign_to=\"THINKTIME\" value=\"1\"/>\
+                <log message=\"set\"/></action></nop></init><label id=\"on\"/><nop next=\"on\" test=\"never\"/>";
+    let mut bench = Bench::new(sipp(init).expect("good"));
+    let steps = bench.setup.program.steps.len();
+    let logs = std::cell::RefCell::new(Vec::new());
+    let shared = Shared::of(&mut bench.setup, &mut bench.rng, |text| logs.borrow_mut().push(text)).expect("it is done");
+    assert_eq!((shared.values(), logs.into_inner()), (vec![Value::Text("1".into())], vec!["set".to_owned()]));
+    assert_eq!(bench.setup.program.steps.len(), steps);
+    let failing = init.replace(
+        "<log message=\"set\"/>",
+        "<ereg regexp=\"x\" search_in=\"var\" variable=\"THINKTIME\" check_it=\"true\"/>",
+    );
+    let mut bench = Bench::new(sipp(&failing).expect("good"));
+    let failed = Shared::of(&mut bench.setup, &mut bench.rng, drop).err().expect("it fails");
+    assert_eq!(failed.to_string(), "my.xml:4: \"x\" is not there");
+}
+
+#[test]
+fn attributes_have_backslashes_as_sipp_reads_them() {
+    let steps = "<!-- \"\\\" --><nop><action><assignstr assign_to=\"v\" value=\"a \\\"b\\\" > c\\\\d\\te\\q\"/>\
+                 <ereg regexp=\"\\\"([^\\\"]*)\\\"\" search_in=\"var\" variable=\"v\" assign_to=\"all,b\"/>\
+                 <log message=\"[$v] [$b]\"/></action></nop>\n<pause poolsize=\"\\\"3\"/>";
+    let error = sipp(steps).expect_err("it is wrong").to_string();
+    assert_eq!(error, "my.xml:5: <pause>: attribute poolsize is not supported");
+    let out = Bench::new(sipp(steps.split('\n').next().unwrap_or_default()).expect("good")).begin();
+    assert_eq!(lines(&out)[0], format!("{:?}", Out::Log("a \"b\" > c\\d\te\\q b".into())));
 }
 
 #[test]

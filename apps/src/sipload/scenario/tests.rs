@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::machine::{Event, Machine, Out, Setup};
 use super::program::Program;
-use super::{ScenarioError, own, xml};
+use super::{ScenarioError, document, own, xml};
 use rutil::{Rng, Time};
 use stack::message::Message;
 use stack::transport::TransportType;
@@ -20,6 +20,7 @@ pub(super) fn sipp(steps: &str) -> Result<Program, ScenarioError> {
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<!DOCTYPE scenario SYSTEM \"sipp.dtd\">\n<scenario name=\"x\">\n{steps}\n</scenario>"
     );
+    let text = document::unescaped(&text);
     xml::read(&text, "my.xml", &HashMap::new()).map_err(|wrong| wrong.of("my.xml", &text))
 }
 

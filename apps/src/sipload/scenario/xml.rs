@@ -78,6 +78,7 @@ impl XmlReader<'_> {
                 }
                 return Ok(());
             }
+            "init" => return self.init(it),
             "Global" => {
                 let names = it.need("variables", "names, with commas between them")?;
                 it.done()?;
@@ -94,6 +95,24 @@ impl XmlReader<'_> {
             _ => return Err(it.unsupported("scenario")),
         };
         self.step(it, what)
+    }
+
+    /// What is done once, with labels of its own.
+    fn init(&mut self, mut it: Element) -> Result<(), Wrong> {
+        it.done()?;
+        let init = std::mem::take(&mut self.program.init);
+        let steps = std::mem::replace(&mut self.program.steps, init);
+        let (labels, open) = (std::mem::take(&mut self.labels), std::mem::take(&mut self.open));
+        for child in std::mem::take(&mut it.children) {
+            match child.name.as_str() {
+                "nop" | "label" => self.element(child)?,
+                _ => return Err(child.unsupported("init")),
+            }
+        }
+        self.find_labels()?;
+        (self.labels, self.open) = (labels, open);
+        self.program.init = std::mem::replace(&mut self.program.steps, steps);
+        Ok(())
     }
 
     /// What all steps may have, and what is in them.
@@ -309,6 +328,11 @@ impl XmlReader<'_> {
                 let table = self.program.table(&file);
                 Action::Look(var, table, self.line(&it, &key)?)
             }
+            "verifyauth" => {
+                let var = self.variable(&mut it, "assign_to")?;
+                let (name, password) = (it.need("username", "a name")?, it.need("password", "a password")?);
+                Action::Verify(var, self.line(&it, &name)?, self.line(&it, &password)?)
+            }
             "jump" => Action::Jump(self.operand(&mut it, "variable")?),
             "exec" => match it.take("int_cmd").as_deref() {
                 Some("stop_call") => Action::StopCall,
@@ -354,9 +378,16 @@ impl XmlReader<'_> {
         Ok(Search { regex, within, must, must_not, into })
     }
 
-    /// Finds the labels.
     fn close(mut self) -> Result<Program, Wrong> {
-        for Open { step, label, offset, on_timeout } in self.open {
+        self.find_labels()?;
+        if self.program.steps.is_empty() {
+            return Err(wrong(0, "<scenario>: it has no steps"));
+        }
+        Ok(self.program)
+    }
+
+    fn find_labels(&mut self) -> Result<(), Wrong> {
+        for Open { step, label, offset, on_timeout } in std::mem::take(&mut self.open) {
             let Some(to) = self.labels.get(&label).copied() else {
                 return Err(wrong(offset, format!("label {label:?} is nowhere: expected <label id={label:?}/>")));
             };
@@ -366,9 +397,6 @@ impl XmlReader<'_> {
                 _ => step.next.iter_mut().for_each(|next| next.to = to),
             }
         }
-        if self.program.steps.is_empty() {
-            return Err(wrong(0, "<scenario>: it has no steps"));
-        }
-        Ok(self.program)
+        Ok(())
     }
 }
