@@ -92,6 +92,7 @@ pub(crate) fn start(
     let desk = Arc::new(Desk { operation, control, guard, at_work: Arc::new(Semaphore::new(AT_WORK)) });
     // It lives as long as the process.
     actix::Arbiter::new().spawn(async move {
+        rutil::give_way();
         match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => serve(listener, desk).await,
             Err(error) => tracing::error!(%error, "the HTTP server does not run"),
@@ -233,6 +234,7 @@ impl Desk {
         // It keeps its place to its end, also when nobody waits for it any more.
         let place = self.at_work.clone().acquire_owned().await.ok()?;
         let work = move || {
+            rutil::give_way();
             let done = what();
             drop(place);
             done

@@ -463,7 +463,10 @@ async fn stop(
 /// Reads again what may change, on a thread that may wait; the log says what came of it.
 fn reload(levers: &Arc<Levers>) {
     let levers = levers.clone();
-    tokio::task::spawn_blocking(move || drop(levers.reload()));
+    tokio::task::spawn_blocking(move || {
+        rutil::give_way();
+        drop(levers.reload());
+    });
 }
 
 /// The signals that ask for something.

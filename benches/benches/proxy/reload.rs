@@ -3,11 +3,16 @@
 use crate::Args;
 use crate::site::Site;
 use crate::subject::Subject;
+use nix::cmsg_space;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
 use stack::transport::TransportType;
 use std::fmt::Write as _;
+use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const UDP: TransportType = TransportType::Udp;
 const USERS: usize = 100_000;
@@ -49,7 +54,8 @@ fn records(users: usize) -> String {
     text
 }
 
-/// What a request had to wait for its answer, since it was due.
+/// What a request had to wait for its answer: from before it was sent until the kernel had the answer. When who asks gets to
+/// read it is not the proxy's doing.
 struct Waits(Vec<Duration>, usize);
 
 impl std::fmt::Display for Waits {
@@ -74,27 +80,29 @@ fn asked(proxy: SocketAddr, meanwhile: impl FnOnce() + Send) -> Waits {
 fn ask(proxy: SocketAddr, over: &AtomicBool) -> Waits {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     socket.set_nonblocking(true).expect("it can be");
+    setsockopt(&socket, sockopt::ReceiveTimestampns, &true).expect("it can be");
     let own = socket.local_addr().expect("it is bound");
     let (start, mut buffer) = (Instant::now(), [0; 2048]);
     let due = |number: usize| start + PACE * number as u32;
-    let (mut sent, mut last, mut waits) = (0, Instant::now(), Vec::new());
-    while !over.load(Ordering::Relaxed) || waits.len() < sent && last.elapsed() < Duration::from_secs(1) {
+    let (mut sent, mut last, mut waits) = (Vec::new(), Instant::now(), Vec::new());
+    while !over.load(Ordering::Relaxed) || waits.len() < sent.len() && last.elapsed() < Duration::from_secs(1) {
         let mut idle = true;
-        while !over.load(Ordering::Relaxed) && due(sent) <= Instant::now() {
+        while !over.load(Ordering::Relaxed) && due(sent.len()) <= Instant::now() {
+            let number = sent.len();
             let text = format!(
-                "OPTIONS sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{sent}\r\nMax-Forwards: 70\r\n\
-                 From: <sip:a@{own}>;tag=a\r\nTo: <sip:{proxy}>\r\nCall-ID: {sent}@{own}\r\nCSeq: 1 OPTIONS\r\n\
+                "OPTIONS sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{number}\r\nMax-Forwards: 70\r\n\
+                 From: <sip:a@{own}>;tag=a\r\nTo: <sip:{proxy}>\r\nCall-ID: {number}@{own}\r\nCSeq: 1 OPTIONS\r\n\
                  Content-Length: 0\r\n\r\n"
             );
+            sent.push(since_epoch());
             socket.send_to(text.as_bytes(), proxy).expect("loopback");
-            sent += 1;
             idle = false;
         }
-        while let Ok(size) = socket.recv(&mut buffer) {
+        while let Some((size, came)) = receive(&socket, &mut buffer) {
             last = Instant::now();
             let number = tests::raw::first(&buffer[..size], "call-id");
-            let number = number.and_then(|id| String::from_utf8(id).ok()?.split('@').next()?.parse().ok());
-            waits.extend(number.map(|number| due(number).elapsed()));
+            let number = number.and_then(|id| String::from_utf8(id).ok()?.split('@').next()?.parse::<usize>().ok());
+            waits.extend(number.and_then(|number| Some(came.saturating_sub(*sent.get(number)?))));
             idle = false;
         }
         if idle {
@@ -102,5 +110,20 @@ fn ask(proxy: SocketAddr, over: &AtomicBool) -> Waits {
         }
     }
     waits.sort_unstable();
-    Waits(waits, sent)
+    Waits(waits, sent.len())
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later")
+}
+
+/// The next datagram, and when the kernel had it.
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, Duration)> {
+    let (mut into, mut control) = ([IoSliceMut::new(buffer)], cmsg_space!(TimeSpec));
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut into, Some(&mut control), MsgFlags::empty()).ok()?;
+    let came = message.cmsgs().ok()?.find_map(|one| match one {
+        ControlMessageOwned::ScmTimestampns(came) => Some(Duration::from(came)),
+        _ => None,
+    });
+    Some((message.bytes, came.expect("the kernel says when it came")))
 }

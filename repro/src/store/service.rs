@@ -221,6 +221,7 @@ impl Service {
             let on_panic = on_panic.clone();
             let guarded = move || {
                 let _guard = OnPanic(|| on_panic(name));
+                rutil::give_way();
                 work();
             };
             threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(guarded)?);
