@@ -24,6 +24,13 @@ pub trait Actor: Send {
     /// Does a bounded amount of work (a batch, not all there is).
     fn turn(&mut self, now: Time) -> Turn;
 
+    /// Whether a turn would find something to do, as far as that is quickly said: something lies in an inbox. What is due by
+    /// time need not count, [`Actor::deadline`] tells it. A runner that has worked asks everybody before it sleeps, and saves
+    /// a pass when nobody wants a turn; who does not know says yes.
+    fn wants_turn(&self) -> bool {
+        true
+    }
+
     /// When it must be called again even if nothing arrives.
     fn deadline(&self) -> Option<Time> {
         None

@@ -93,6 +93,11 @@ impl<S: Sleeper, C: Clock> Runner<S, C> {
         })
     }
 
+    /// Whether anybody knows of something to do.
+    fn wants_turn(&self) -> bool {
+        self.sleeper.wants_turn() || self.actors.iter().any(|actor| actor.wants_turn())
+    }
+
     /// Passes at `now` until no actor has anything to do, at most `limit` times: one step of a simulation. False when
     /// there was still work after `limit` passes (two actors that feed each other for ever).
     pub fn settle(&mut self, now: Time, limit: u32) -> bool {
@@ -116,13 +121,14 @@ impl<S: Sleeper, C: Clock> Runner<S, C> {
         // Passes since the last sleep.
         let mut passes = 0;
         while !self.control.stop.load(Ordering::Relaxed) {
-            // The pass after one that worked most often finds nothing. It is done with the bell set, so that it is also
+            // After a pass that worked there is most often nothing left. It is looked for with the bell set, so that this is also
             // the look that must lie between setting the bell and sleeping.
             if passes > 0 {
                 bell.doze();
             }
             let now = self.clock.now();
-            let idle = self.pass(now) == Turn::Idle && passes > 0;
+            let all_done = passes > 0 && !self.wants_turn();
+            let idle = all_done || self.pass(now) == Turn::Idle && passes > 0;
             if idle && !self.control.stop.load(Ordering::Relaxed) {
                 self.rest(now);
             }
@@ -263,6 +269,60 @@ mod tests {
             clock.advance(Duration::from_millis(3));
         }
         assert_eq!(meter.expected_wait(), 8 * Duration::from_millis(3));
+    }
+
+    /// Works once, and knows when it has nothing more to do, or does not say so.
+    struct Once {
+        says: bool,
+        turns: Arc<AtomicU64>,
+    }
+
+    impl Actor for Once {
+        fn name(&self) -> &'static str {
+            "once"
+        }
+        fn turn(&mut self, _: Time) -> Turn {
+            if self.turns.fetch_add(1, Ordering::Relaxed) == 0 { Turn::Worked } else { Turn::Idle }
+        }
+        fn wants_turn(&self) -> bool {
+            !self.says
+        }
+    }
+
+    /// Ends its runner instead of sleeping.
+    struct Sleepless(ParkSleeper, Arc<Control>);
+
+    impl Actor for Sleepless {
+        fn name(&self) -> &'static str {
+            "sleepless"
+        }
+        fn turn(&mut self, _: Time) -> Turn {
+            Turn::Idle
+        }
+        fn wants_turn(&self) -> bool {
+            false
+        }
+    }
+
+    impl Sleeper for Sleepless {
+        fn sleep(&mut self, _: Option<Duration>) {
+            self.1.stop.store(true, Ordering::Relaxed);
+        }
+        fn bell(&self) -> Bell {
+            self.0.bell()
+        }
+    }
+
+    #[test]
+    fn a_pass_in_which_nobody_wants_a_turn_is_saved() {
+        let turns_of = |says| {
+            let (control, turns) = (Arc::<Control>::default(), Arc::<AtomicU64>::default());
+            let mut runner = Runner::new(Sleepless(ParkSleeper::new(), control.clone()), RealClock::new(), control);
+            runner.add(Box::new(Once { says, turns: turns.clone() }));
+            runner.run();
+            turns.load(Ordering::Relaxed)
+        };
+        assert_eq!([turns_of(true), turns_of(false)], [1, 2]);
     }
 
     #[test]

@@ -47,6 +47,10 @@ impl Actor for ParkSleeper {
     fn turn(&mut self, _now: Time) -> Turn {
         Turn::Idle
     }
+
+    fn wants_turn(&self) -> bool {
+        false
+    }
 }
 
 impl Sleeper for ParkSleeper {

@@ -58,6 +58,10 @@ impl Actor for TimerQueue {
         if worked { Turn::Worked } else { Turn::Idle }
     }
 
+    fn wants_turn(&self) -> bool {
+        !self.arms.is_empty()
+    }
+
     fn deadline(&self) -> Option<Time> {
         self.wheel.next_deadline().map(|at| at.max(self.retry_at))
     }

@@ -124,6 +124,10 @@ impl Actor for HepExporter {
         if worked { Turn::Worked } else { Turn::Idle }
     }
 
+    fn wants_turn(&self) -> bool {
+        !self.captures.is_empty()
+    }
+
     fn drained(&self) -> bool {
         self.captures.is_empty()
     }

@@ -385,6 +385,10 @@ impl Actor for MessageHeaderScanner {
         Turn::Worked
     }
 
+    fn wants_turn(&self) -> bool {
+        !self.held.is_empty() || !self.parts.rx.is_empty()
+    }
+
     fn deadline(&self) -> Option<Time> {
         let next = if self.held.is_empty() { self.streams.deadline() } else { Some(self.retry_at) };
         [next, self.admission.deadline()].into_iter().flatten().min()

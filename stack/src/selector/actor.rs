@@ -512,6 +512,10 @@ impl Actor for TransportSelector {
         if worked { Turn::Worked } else { Turn::Idle }
     }
 
+    fn wants_turn(&self) -> bool {
+        !self.held.is_empty() || !self.parts.out.is_empty() || !self.parts.answers.is_empty()
+    }
+
     fn deadline(&self) -> Option<Time> {
         match self.held.is_empty() {
             true => [self.lookups.deadline(), self.races.deadline()].into_iter().flatten().min(),

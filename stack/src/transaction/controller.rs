@@ -359,6 +359,11 @@ impl Actor for TransactionController {
         Turn::Worked
     }
 
+    fn wants_turn(&self) -> bool {
+        let held = !self.held_events.is_empty() || !self.held_timers.is_empty();
+        held || !self.inputs.is_empty() || !self.from_scanner.is_empty()
+    }
+
     fn deadline(&self) -> Option<Time> {
         (!self.held_events.is_empty() || !self.held_timers.is_empty()).then_some(self.retry_at)
     }

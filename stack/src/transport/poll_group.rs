@@ -68,6 +68,12 @@ impl Transport {
             Transport::Tcp(tcp) => tcp.turn(ctx),
         }
     }
+    fn wants_turn(&self) -> bool {
+        match self {
+            Transport::Udp(udp) => udp.wants_turn(),
+            Transport::Tcp(tcp) => tcp.wants_turn(),
+        }
+    }
     fn deadline(&self) -> Option<Time> {
         match self {
             Transport::Udp(_) => None,
@@ -282,6 +288,10 @@ impl Actor for PollGroup {
         }
         intake.backlog.looked(behind, now);
         all
+    }
+
+    fn wants_turn(&self) -> bool {
+        self.transports.iter().any(Transport::wants_turn)
     }
 
     fn deadline(&self) -> Option<Time> {

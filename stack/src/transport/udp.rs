@@ -143,6 +143,11 @@ impl Udp {
         self.pending.is_empty() && self.wire.is_empty()
     }
 
+    /// Whether something waits for a turn.
+    pub(super) fn wants_turn(&self) -> bool {
+        self.readable || self.errors || !self.blocked && !self.drained()
+    }
+
     /// One batch in, one batch out.
     pub(super) fn turn(&mut self, ctx: &mut Context<'_>) -> Turn {
         let mut turn = Turn::Idle;

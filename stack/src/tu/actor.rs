@@ -106,6 +106,10 @@ impl<T: TransactionUser + ?Sized> Actor for TuActor<T> {
         if worked { Turn::Worked } else { Turn::Idle }
     }
 
+    fn wants_turn(&self) -> bool {
+        !self.held.is_empty() || !self.events.is_empty()
+    }
+
     fn deadline(&self) -> Option<Time> {
         if self.held.is_empty() { self.user.deadline() } else { Some(self.retry_at) }
     }

@@ -90,6 +90,10 @@ impl Actor for Elsewhere {
     fn turn(&mut self, _: Time) -> Turn {
         Turn::Idle
     }
+
+    fn wants_turn(&self) -> bool {
+        false
+    }
 }
 
 impl Sleeper for Elsewhere {

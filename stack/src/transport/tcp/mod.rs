@@ -187,16 +187,15 @@ impl Tcp {
         self.wire.is_empty() && self.held.is_empty() && !self.table.has_unsent()
     }
 
-    /// Whether a turn would find nothing to do: most do, where most of the traffic is UDP's.
-    fn is_idle(&self, now: Time) -> bool {
+    /// Whether something waits for a turn beside what is due: mostly not, where most of the traffic is UDP's.
+    pub(super) fn wants_turn(&self) -> bool {
         let listed = !self.to_read.is_empty() || !self.to_write.is_empty() || !self.held.is_empty();
-        let due = self.table.deadline().is_some_and(|at| at <= now);
-        !(self.acceptable || listed || due) && self.wire.is_empty()
+        self.acceptable || listed || !self.wire.is_empty()
     }
 
     /// A bounded share of all there is to do.
     pub(super) fn turn(&mut self, ctx: &mut Context<'_>) -> Turn {
-        if self.is_idle(ctx.now) {
+        if !self.wants_turn() && self.table.deadline().is_none_or(|at| at > ctx.now) {
             return Turn::Idle;
         }
         let expired = self.expire(ctx);
