@@ -24,11 +24,14 @@ mod tests {
     #[test]
     fn only_the_thread_that_asks_gives_way() {
         let before = getpriority_process(None).unwrap();
-        let other = std::thread::spawn(|| {
-            give_way();
-            getpriority_process(None).unwrap()
+        let other = std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                give_way();
+                getpriority_process(None).unwrap()
+            });
+            other.join().unwrap()
         });
-        assert_eq!(other.join().unwrap(), NICE.max(before));
+        assert_eq!(other, NICE.max(before));
         assert_eq!(getpriority_process(None).unwrap(), before);
     }
 }
