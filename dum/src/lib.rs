@@ -147,5 +147,5 @@ pub use lookup::DialogUsage;
 pub use manager::{Counts, DialogUsageManager};
 pub use outcome::Outcome;
 pub use profile::{
-    DatagramKeepAlive, EventPackage, MasterProfile, Profile, Reliability, SessionTimerMode, UserProfile,
+    DatagramKeepAlive, EventPackage, Gruu, MasterProfile, Profile, Reliability, SessionTimerMode, UserProfile,
 };

@@ -9,7 +9,7 @@ mod settings;
 
 pub use master::MasterProfile;
 pub use package::EventPackage;
-pub use settings::{DatagramKeepAlive, Profile, Reliability, SessionTimerMode, UserProfile};
+pub use settings::{DatagramKeepAlive, Gruu, Profile, Reliability, SessionTimerMode, UserProfile};
 
 #[cfg(test)]
 mod tests {

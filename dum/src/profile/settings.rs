@@ -88,6 +88,18 @@ impl SessionTimerMode {
     }
 }
 
+/// Which GRUU is the Contact of what is sent as a registered user (RFC 5627 §4.3), if the registrar gives any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gruu {
+    /// The one that says whose it is, and stays the same.
+    #[default]
+    Public,
+    /// The one that tells nobody whose it is.
+    Temporary,
+    /// None.
+    Never,
+}
+
 /// What keeps a flow over UDP alive where the registrar supports outbound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DatagramKeepAlive {
@@ -137,6 +149,8 @@ settings! {
     /// [`UserProfile::instance_id`]. A flow over UDP is a pair of addresses: two registrations that go to one address by one
     /// port of this side are one flow, whatever their numbers.
     reg_id set_reg_id unset_reg_id has_reg_id: u32 = 0;
+    /// Which GRUU of a registration is the Contact of its user: it needs [`UserProfile::instance_id`].
+    gruu set_gruu unset_gruu has_gruu: Gruu = Gruu::Public;
     /// The most time between two keep-alives on the connection by which it is registered; zero: there are none. By default as
     /// the registrar says (Flow-Timer), else 120 s. They wait for five sixths of it to all of it (RFC 5626 §4.4).
     keep_alive_time_stream set_keep_alive_time_stream unset_keep_alive_time_stream has_keep_alive_time_stream:

@@ -16,6 +16,7 @@ pub(crate) enum Callback {
     Accepted { registration: Handle<ServerRegistration> },
     Removed { registration: Handle<ClientRegistration> },
     FlowFailed { registration: Handle<ClientRegistration> },
+    NoOutbound { registration: Handle<ClientRegistration>, response: Arc<Message> },
     Refused { registration: Handle<ClientRegistration>, outcome: Outcome, suggested: Option<Duration> },
 }
 
@@ -44,6 +45,11 @@ impl Callback {
             Callback::FlowFailed { registration } => {
                 if let Some(handler) = app.client_registrations() {
                     handler.on_flow_failed(dum, registration);
+                }
+            }
+            Callback::NoOutbound { registration, response } => {
+                if let Some(handler) = app.client_registrations() {
+                    handler.on_no_outbound(dum, registration, &response);
                 }
             }
             Callback::Refused { registration, outcome, suggested } => match app.client_registrations() {

@@ -1,6 +1,7 @@
 //! Bindings that this side keeps alive at a registrar.
 
 use super::flows::{self, OwnFlow};
+use super::gruu::Gruus;
 use super::machine::{Action, Event, Op, State, step};
 use super::{Callback, RegistrationError, nat, times};
 use crate::core::Core;
@@ -41,8 +42,8 @@ pub struct ClientRegistration {
     pub(super) leaving: Vec<(NameAddr<'static>, bool)>,
     /// What the registrar said last, as it stood: of a hundred thousand registrations few are asked.
     known: Box<[Box<str>]>,
-    service_route: Option<Arc<[NameAddr<'static>]>>,
-    gruu: Option<Box<str>>,
+    pub(super) service_route: Option<Arc<[NameAddr<'static>]>>,
+    pub(super) gruus: Gruus,
     /// Asked for, in seconds: the profile's, or more after a 423.
     expires: u32,
     /// The request under way is the answer to a 423.
@@ -116,7 +117,7 @@ impl Dum<'_> {
             leaving: Vec::new(),
             known: Box::default(),
             service_route: None,
-            gruu: None,
+            gruus: Gruus::default(),
             expires,
             raised: false,
             granted: 0,
@@ -135,7 +136,7 @@ impl Dum<'_> {
         let proxy = profile.outbound_proxy();
         let first = proxy.as_deref().map_or(registrar, |proxy| &proxy.uri);
         let contact = self.contact_towards(profile, first, registrar.scheme() == "sips");
-        with_instance(profile, contact)
+        with_instance(profile, flows::are_wanted(profile), contact)
     }
 }
 
@@ -147,13 +148,10 @@ fn registrar(profile: &UserProfile) -> Option<Uri<'static>> {
 }
 
 /// RFC 5626 §4.2, RFC 5627 §4.2: which device it is, and which of its flows.
-fn with_instance(profile: &UserProfile, contact: NameAddr<'static>) -> NameAddr<'static> {
+fn with_instance(profile: &UserProfile, by_flow: bool, contact: NameAddr<'static>) -> NameAddr<'static> {
     let Some(instance) = profile.instance_id() else { return contact };
     let contact = contact.with(p::INSTANCE, format_args!("\"<{instance}>\""));
-    match profile.reg_id() {
-        0 => contact,
-        id => contact.with(p::REG_ID, id),
-    }
+    if by_flow { contact.with(p::REG_ID, profile.reg_id()) } else { contact }
 }
 
 impl Handle<ClientRegistration> {
@@ -164,13 +162,13 @@ impl Handle<ClientRegistration> {
     pub fn add_binding(self, dum: &mut Dum<'_>, contact: NameAddr<'static>) -> Result<(), RegistrationError> {
         let this = dum.core.client_registrations.get_mut(self)?;
         // RFC 5626 §6.
-        if this.profile.reg_id() > 0 && this.profile.instance_id().is_some() && !this.mine.is_empty() {
+        if this.is_by_flow() && !this.mine.is_empty() {
             return Err(RegistrationError::OneFlow);
         }
         if this.mine.len() == MAX_BINDINGS {
             return Err(RegistrationError::NoRoom);
         }
-        let contact = with_instance(&this.profile, contact);
+        let contact = with_instance(&this.profile, this.is_by_flow(), contact);
         this.bind(contact);
         Ok(command(dum, self, Op::Register)?)
     }
@@ -264,27 +262,6 @@ impl Handle<ClientRegistration> {
     pub fn expires(self, dum: &Dum<'_>) -> Result<Duration, UsageEnded> {
         dum.core.client_registrations.get(self).map(|this| Duration::from_secs(this.granted.into()))
     }
-
-    /// The profile for what is sent as the registered user: the one that was registered, with the registrar's
-    /// Service-Route (RFC 3608 §5) and, if it gave one, the public GRUU as Contact (RFC 5627 §4.3). Without a GRUU, one who
-    /// is registered by its flow asks with `ob` in the Contact that a dialog keeps to it (RFC 5626 §4.3), and behind a NAT
-    /// the Contact has the address that others see.
-    ///
-    /// # Errors
-    /// [`UsageEnded`].
-    pub fn profile(self, dum: &Dum<'_>) -> Result<Arc<UserProfile>, UsageEnded> {
-        let this = dum.core.client_registrations.get(self)?;
-        let mut profile = UserProfile::on(&this.profile);
-        if let Some(route) = &this.service_route {
-            profile.set_service_route(route.clone());
-        }
-        if let Some(Ok(gruu)) = this.gruu.as_deref().map(Uri::parse) {
-            profile.set_contact(Some(Arc::new(NameAddr::new(gruu.into_owned()))));
-        } else if let Some(contact) = this.contact_in_dialogs() {
-            profile.set_contact(Some(Arc::new(contact)));
-        }
-        Ok(Arc::new(profile))
-    }
 }
 
 /// The profile by which it sends.
@@ -361,17 +338,6 @@ fn send(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op) {
 }
 
 impl ClientRegistration {
-    /// The Contact of dialogs, where that is not the one which the profile says.
-    fn contact_in_dialogs(&self) -> Option<NameAddr<'static>> {
-        let mut contact = NameAddr::new(self.mine.first()?.uri.clone());
-        match &mut contact.uri {
-            Uri::Sip(uri) if self.flow.is_outbound() => uri.params.set_flag(p::OB),
-            _ if self.public.is_none() => return None,
-            _ => {}
-        }
-        Some(contact)
-    }
-
     /// Takes a binding among those of this side.
     pub(super) fn bind(&mut self, contact: NameAddr<'static>) {
         self.leaving.retain(|(gone, _)| !gone.uri.equivalent(&contact.uri));
@@ -402,12 +368,15 @@ impl ClientRegistration {
         if let Some(expires) = expires {
             msg.set(h::EXPIRES, &expires);
         }
-        if self.profile.instance_id().is_some() {
-            // RFC 5626 §4.2.1, RFC 5627 §4.2.
-            msg.push_back(h::SUPPORTEDS, if self.profile.reg_id() > 0 { "path, outbound, gruu" } else { "path, gruu" });
-        } else {
-            msg.push_back(h::SUPPORTEDS, "path");
-        }
+        // RFC 5626 §4.2.1, RFC 5627 §4.2.
+        msg.push_back(
+            h::SUPPORTEDS,
+            match self.profile.instance_id() {
+                Some(_) if self.is_by_flow() => "path, outbound, gruu",
+                Some(_) => "path, gruu",
+                None => "path",
+            },
+        );
         Some(msg)
     }
 
@@ -416,13 +385,11 @@ impl ClientRegistration {
         let contacts = response.header(h::CONTACTS).flatten().filter_map(Contact::into_addr);
         let known: Vec<_> = contacts.take(MAX_BINDINGS).collect();
         let own = |known: &&NameAddr<'_>| self.mine.iter().any(|mine| mine.uri.equivalent(&known.uri));
-        let gruu = known.iter().filter(own).find_map(|known| known.param(p::PUB_GRUU));
-        let gruu = gruu.map(|gruu| gruu.into());
+        self.gruus = Gruus::of(known.iter().filter(own));
         // Of several the one that ends first; one that was taken for no time is not there.
         let listed = known.iter().filter(own).filter_map(|known| known.param(p::EXPIRES));
         let listed = listed.min_by_key(|seconds| (*seconds == 0, *seconds));
         self.known = known.iter().map(|known| known.to_string().into()).collect();
-        self.gruu = gruu;
         let routes = response.header(h::SERVICE_ROUTES).flatten().take(MAX_ROUTES);
         let routes: Vec<_> = routes.map(NameAddr::into_owned).collect();
         self.service_route = (!routes.is_empty()).then(|| routes.into());
@@ -467,6 +434,12 @@ pub(crate) fn outcome(
             }
             _ => refused(dum, registration, outcome),
         },
+        // RFC 5626 §11.6: the same again, not by flow.
+        Some(response) if outcome.status == 439 && this.is_by_flow() && op != Op::Query => {
+            flows::do_without(dum, registration);
+            happen(dum, registration, Event::Again);
+            dum.call_back(Callback::NoOutbound { registration, response: response.clone() });
+        }
         _ => refused(dum, registration, outcome),
     }
 }

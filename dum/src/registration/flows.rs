@@ -9,7 +9,7 @@ use crate::flow::{self, KeptFlow, Wish};
 use crate::handle::Handle;
 use crate::outcome::Outcome;
 use crate::profile::{DatagramKeepAlive, UserProfile};
-use stack::header::{NameAddr, h};
+use stack::header::{NameAddr, h, p};
 use stack::message::Message;
 use stack::transport::{Flow, TransportInfo};
 use stack::tu::{NextHop, SendOptions};
@@ -23,6 +23,8 @@ const DATAGRAM: Duration = Duration::from_secs(29);
 /// What a client registration knows of its flow.
 #[derive(Debug, Default)]
 pub(super) struct OwnFlow {
+    /// The first hop knows nothing of flows (439).
+    unsupported: bool,
     /// By which its last REGISTER was answered.
     kept: Option<Handle<KeptFlow>>,
     /// The registrar reaches this side by it: requests to the registrar take no other.
@@ -79,10 +81,32 @@ impl Dum<'_> {
     }
 }
 
+/// Whether a profile registers by flow.
+pub(super) fn are_wanted(profile: &UserProfile) -> bool {
+    profile.reg_id() > 0 && profile.instance_id().is_some()
+}
+
+impl ClientRegistration {
+    /// Whether it is made by flow.
+    pub(super) fn is_by_flow(&self) -> bool {
+        are_wanted(&self.profile) && !self.flow.unsupported
+    }
+}
+
+/// The first hop knows nothing of flows: the device is registered without, from now on.
+pub(super) fn do_without(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>) {
+    release(dum, registration);
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
+    this.flow.unsupported = true;
+    for contact in this.mine.iter_mut().chain(this.leaving.iter_mut().map(|(contact, _)| contact)) {
+        contact.params.remove(p::REG_ID);
+    }
+}
+
 /// What all flows of one device have in common.
-fn device(profile: &UserProfile) -> Option<String> {
-    let instance = profile.instance_id().filter(|_| profile.reg_id() > 0)?;
-    Some(format!("{} {instance}", profile.from().uri))
+fn device(this: &ClientRegistration) -> Option<String> {
+    let instance = this.profile.instance_id().filter(|_| this.is_by_flow())?;
+    Some(format!("{} {instance}", this.profile.from().uri))
 }
 
 /// The way of its next request.
@@ -107,10 +131,10 @@ pub(super) fn follow(
     let Some(source) = response.source() else { return false };
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return false };
     let required = response.header(h::REQUIRES).flatten().any(|tag| tag.is("outbound"));
-    let outbound = required && device(&this.profile).is_some();
+    let outbound = required && device(this).is_some();
     let timer = response.header(h::FLOW_TIMER).ok().map(|timer| timer.0).filter(|timer| outbound && *timer > 0);
     let wish = wish(&this.profile, &source.flow, outbound, timer);
-    let device_of = device(&this.profile).filter(|_| outbound && !again);
+    let device_of = device(this).filter(|_| outbound && !again);
     let is_taken = |flow: &Flow| device_of.as_ref().is_some_and(|of| dum.core.flows.is_taken(of, registration, flow));
     if is_taken(&source.flow) {
         let own = source.flow.kind.is_reliable();
@@ -136,7 +160,7 @@ pub(super) fn follow(
     let counted = this.flow.kept.is_some() && this.flow.outbound;
     this.flow.kept = kept;
     this.flow.outbound = outbound && kept.is_some();
-    match (device(&this.profile), counted, kept.filter(|_| outbound)) {
+    match (device(this), counted, kept.filter(|_| outbound)) {
         (Some(device), false, Some(kept)) => dum.core.flows.add_to_device(device, registration, kept),
         (Some(device), true, None) => dum.core.flows.take_from_device(&device, registration),
         _ => {}
@@ -170,7 +194,7 @@ pub(super) fn release(dum: &mut Dum<'_>, registration: Handle<ClientRegistration
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return false };
     let kept = this.flow.kept.take();
     if std::mem::take(&mut this.flow.outbound)
-        && let Some(device) = device(&this.profile)
+        && let Some(device) = device(this)
     {
         dum.core.flows.take_from_device(&device, registration);
     }
@@ -233,13 +257,13 @@ pub(super) fn retry(
 ) -> Option<Duration> {
     let others = has_others(dum.core, registration);
     let this = dum.core.client_registrations.get(registration).ok()?;
-    match device(&this.profile) {
+    match device(this) {
         Some(_) => times::retry_by_flow(outcome, this.failures, others, dum.stack.rng()),
         None => times::retry(outcome, this.failures, dum.stack.rng()),
     }
 }
 
 fn has_others(core: &Core, registration: Handle<ClientRegistration>) -> bool {
-    let profile = core.client_registrations.get(registration).ok().and_then(|this| device(&this.profile));
-    profile.is_some_and(|device| core.flows.has_device(&device))
+    let device = core.client_registrations.get(registration).ok().and_then(device);
+    device.is_some_and(|device| core.flows.has_device(&device))
 }

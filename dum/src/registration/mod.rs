@@ -101,6 +101,9 @@ pub(crate) mod client;
 pub(crate) mod flows;
 #[cfg(test)]
 mod flows_tests;
+mod gruu;
+#[cfg(test)]
+mod gruu_tests;
 mod machine;
 mod nat;
 #[cfg(test)]
@@ -172,6 +175,11 @@ pub trait ClientRegistrationHandler {
     /// registered anew by another one, at once or, if this one was good for nothing, after a pause (RFC 5626 §4.5); what
     /// comes of that is told as ever.
     fn on_flow_failed(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>) {}
+
+    /// The first hop cannot keep a flow for this side: `response` is its 439 (RFC 5626 §11.6). It is registered without one at
+    /// once, and for as long as this usage lasts; what comes of that is told as ever. Behind a NAT it may be reached no longer
+    /// than the keep-alives hold, of which none is answered.
+    fn on_no_outbound(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>, _response: &Message) {}
 
     /// It was given up; the usage has ended.
     fn on_failure(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>, _outcome: &Outcome) {}
