@@ -171,7 +171,7 @@ impl InviteSessionHandler for B2bua {
     }
 
     // Who asked no longer wants it; a 200 that is on its way counts all the same.
-    fn on_offer_withdrawn(&mut self, dum: &mut Dum<'_>, call: Call) {
+    fn on_offer_withdrawn(&mut self, dum: &mut Dum<'_>, call: Call, _: Option<&Message>) {
         let _ = self.other(call).map(|other| other.withdraw_offer(dum));
     }
 

@@ -177,7 +177,13 @@ impl ReferHandler for Phone {
         say!("not transferred: {}", reason(outcome));
     }
 
-    fn on_refer_ended(&mut self, dum: &mut Dum<'_>, refer: Handle<ClientRefer>, status: Option<u16>) {
+    fn on_refer_ended(
+        &mut self,
+        dum: &mut Dum<'_>,
+        refer: Handle<ClientRefer>,
+        status: Option<u16>,
+        _: Option<&Message>,
+    ) {
         let Some(200..300) = status else {
             let status = status.unwrap_or(408);
             return say!("not transferred: {status} {}", reason_phrase(status));
@@ -197,7 +203,7 @@ impl ClientRegistrationHandler for Phone {
         self.registered = true;
     }
 
-    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>) {
+    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, _: &Message) {
         say!("not registered any more");
     }
 

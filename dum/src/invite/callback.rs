@@ -91,14 +91,14 @@ impl Callback {
             (What::OfferRequired, Some(msg)) => handler.on_offer_required(dum, call, msg),
             (What::Answer(sdp), Some(msg)) => handler.on_answer(dum, call, &sdp, msg),
             (What::Refresh, Some(msg)) => handler.on_refresh(dum, call, msg),
-            (What::OfferWithdrawn, _) => handler.on_offer_withdrawn(dum, call),
+            (What::OfferWithdrawn, cancel) => handler.on_offer_withdrawn(dum, call, cancel),
             (What::OfferRejected(outcome), _) => handler.on_offer_rejected(dum, call, &outcome),
             (What::Request(transaction), Some(msg)) => {
                 let status = match msg.method() {
                     Some(Method::Info) => handler.on_info(dum, call, msg),
                     Some(Method::Notify) => {
                         let control = RemoteControl::of(msg);
-                        control.map_or(489, |control| handler.on_remote_control(dum, call, control))
+                        control.map_or(489, |control| handler.on_remote_control(dum, call, control, msg))
                     }
                     _ => handler.on_message(dum, call, msg),
                 };

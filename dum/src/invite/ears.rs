@@ -81,8 +81,9 @@ impl InviteSessionHandler for Ears {
     fn on_offer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, outcome: &Outcome) {
         self.hear(format!("rejected {}", outcome.status));
     }
-    fn on_offer_withdrawn(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>) {
-        self.hear("withdrawn");
+    fn on_offer_withdrawn(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, cancel: Option<&Message>) {
+        let by = cancel.map_or_else(String::new, |msg| format!(" by {}", msg.method().unwrap().as_str()));
+        self.hear(format!("withdrawn{by}"));
     }
     fn on_request_answered(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, method: &Method<'_>, how: &Outcome) {
         self.hear(format!("{} {}", how.status, method.as_str()));

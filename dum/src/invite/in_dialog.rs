@@ -255,8 +255,10 @@ pub(super) fn unanswered(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
 
 /// The application need not answer a change any more.
 pub(super) fn withdraw(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: modify::Event, cause: impl Into<Cause>) {
+    let cause = cause.into();
+    let cancel = cause.msg.clone();
     if step(dum, call, event, cause) {
-        dum.tell(call, What::OfferWithdrawn, None);
+        dum.tell(call, What::OfferWithdrawn, cancel);
     }
 }
 

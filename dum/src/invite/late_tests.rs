@@ -448,7 +448,7 @@ fn a_change_that_is_not_to_be_answered_any_more_is_withdrawn() {
             false => bench.run(Duration::from_secs(180)),
         }
         assert_eq!(bench.response().1.status(), Some(status));
-        assert_eq!(heard(&mut bench), ["withdrawn"]);
+        assert_eq!(heard(&mut bench), [if cancel { "withdrawn by CANCEL" } else { "withdrawn" }]);
         let call = call(&bench);
         bench.with(|_, dum| {
             assert_eq!(call.provide_answer(dum, &sdp(1002)), Err(SessionError::NotNow));

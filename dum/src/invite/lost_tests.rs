@@ -58,7 +58,7 @@ impl ReferHandler for App {
     fn on_refer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, outcome: &Outcome) {
         self.heard.push(format!("refer rejected {}", outcome.status));
     }
-    fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>) {
+    fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>, _: Option<&Message>) {
         self.heard.push(format!("refer ended {status:?}"));
     }
 }

@@ -304,12 +304,12 @@ pub trait InviteSessionHandler {
     }
 
     /// What [`Self::on_offer`] or [`Self::on_offer_required`] has told of a change is not to be answered any more: the peer
-    /// has cancelled its re-INVITE, the time that [`Session::provide_answer`] names is over, or it came in the early dialog of an
+    /// has cancelled its re-INVITE (`cancel`), the time that [`Session::provide_answer`] names is over, or it came in the early dialog of an
     /// INVITE of ours that is sent elsewhere, or once more. It is refused by now (487, 488 or 504), and what was agreed before still
     /// counts. [`Session::provide_answer`] and [`Session::reject_offer`] are
     /// [`SessionError::NotNow`]; a change of our own may be offered. It is not told of an offer that ends with its call, as that of
     /// the first INVITE.
-    fn on_offer_withdrawn(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>) {}
+    fn on_offer_withdrawn(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _cancel: Option<&Message>) {}
 
     /// The peer has sent `msg`, an UPDATE without an offer, or a re-INVITE, UPDATE or PRACK that offers what was agreed already:
     /// what is agreed stays as it is, and it is answered with 200 by now. It refreshes the session (RFC 4028 §7.4), may say where
@@ -345,7 +345,13 @@ pub trait InviteSessionHandler {
     /// The peer asks us to do something with the call, as who clicks in a program does: to answer it or take it back, or
     /// to hold it. What is returned is the status that it is answered with. By default 489.
     /// [`crate::MasterProfile::add_remote_control`] comes first.
-    fn on_remote_control(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _control: RemoteControl) -> u16 {
+    fn on_remote_control(
+        &mut self,
+        _dum: &mut Dum<'_>,
+        _call: Handle<InviteSession>,
+        _control: RemoteControl,
+        _notify: &Message,
+    ) -> u16 {
         489
     }
 

@@ -89,8 +89,14 @@ impl InviteSessionHandler for App {
         self.hear(call, &format!("{} of {contact}", msg.method().unwrap().as_str()));
     }
     /// A click answers the call.
-    fn on_remote_control(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, control: RemoteControl) -> u16 {
-        self.hear(call, &format!("{control:?}"));
+    fn on_remote_control(
+        &mut self,
+        dum: &mut Dum<'_>,
+        call: Handle<InviteSession>,
+        control: RemoteControl,
+        notify: &Message,
+    ) -> u16 {
+        self.hear(call, &format!("{control:?} by {}", notify.method().unwrap().as_str()));
         let answered = call.provide_answer(dum, &Sdp::parse(&SDP.into()).unwrap());
         if answered.and_then(|()| call.as_server().accept(dum)).is_ok() { 200 } else { 480 }
     }
@@ -382,7 +388,7 @@ fn a_click_answers_the_call_that_rings() {
     bench.ask(2, click("weather", 2));
     assert_eq!(bench.response().1.status(), Some(481), "there is no such subscription");
     bench.ask(3, click("talk", 3));
-    assert_eq!(heard(&mut bench), ["0 new", "0 Talk", "0 connected"]);
+    assert_eq!(heard(&mut bench), ["0 new", "0 Talk by NOTIFY", "0 connected"]);
     let answers = [bench.response(), bench.response()].map(|(to, msg)| (to, msg.status()));
     assert_eq!(answers, [(Harness::server(1), Some(200)), (Harness::server(3), Some(200))]);
     // We can click too; the peer's answer is told like those to INFO.

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// What the application is to be told.
 pub(crate) enum Callback {
     Success { publication: Handle<ClientPublication>, response: Arc<Message> },
-    Removed { publication: Handle<ClientPublication> },
+    Removed { publication: Handle<ClientPublication>, response: Option<Arc<Message>> },
     Refused { publication: Handle<ClientPublication>, outcome: Outcome, suggested: Option<Duration> },
     Received { publication: Handle<ServerPublication>, msg: Arc<Message> },
     Accepted { publication: Handle<ServerPublication> },
@@ -35,9 +35,9 @@ impl Callback {
                     handler.on_success(dum, publication, &response);
                 }
             }
-            Callback::Removed { publication } => {
+            Callback::Removed { publication, response } => {
                 if let Some(handler) = app.client_publications() {
-                    handler.on_removed(dum, publication);
+                    handler.on_removed(dum, publication, response.as_deref());
                 }
             }
             Callback::Refused { publication, outcome, suggested } => match app.client_publications() {

@@ -133,6 +133,11 @@ fn command(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op) ->
 }
 
 fn happen(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Event) {
+    answered(dum, publication, event, None);
+}
+
+/// The same, by a response.
+fn answered(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Event, response: Option<&Arc<Message>>) {
     let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
     let (state, action) = step(this.state, event);
     this.state = state;
@@ -146,7 +151,7 @@ fn happen(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Even
         }
         Action::Removed => {
             let _ = dum.core.client_publications.remove(publication);
-            dum.call_back(Callback::Removed { publication });
+            dum.call_back(Callback::Removed { publication, response: response.cloned() });
         }
     }
 }
@@ -197,9 +202,9 @@ pub(crate) fn outcome(
     let raised = std::mem::take(&mut this.raised);
     match (&outcome.response, outcome.status) {
         (Some(response), 200..300) => success(dum, publication, op, response.clone()),
-        (Some(_), 412) if op != Op::Initial => {
+        (Some(response), 412) if op != Op::Initial => {
             let ending = this.queued == Some(Op::Remove);
-            happen(dum, publication, Event::Forgotten { ending });
+            answered(dum, publication, Event::Forgotten { ending }, Some(response));
         }
         (Some(response), 423) => match response.header(h::MIN_EXPIRES) {
             // RFC 3903 §4.6 step 423: the same again, for as long as the server wants.
@@ -227,7 +232,7 @@ fn success(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op, re
         return refused(dum, publication, Event::NotGranted, Outcome::of(response));
     }
     this.failures = 0;
-    happen(dum, publication, Event::Success);
+    answered(dum, publication, Event::Success, Some(&response));
     if op != Op::Remove {
         dum.call_back(Callback::Success { publication, response });
         next(dum, publication);

@@ -25,8 +25,10 @@ pub trait ClientPublicationHandler {
     /// The server has answered with 2xx: to the first PUBLISH, to each refresh and each update.
     fn on_success(&mut self, _dum: &mut Dum<'_>, _publication: Handle<ClientPublication>, _response: &Message) {}
 
-    /// What [`Handle::end`] asked for is done; the usage has ended.
-    fn on_removed(&mut self, _dum: &mut Dum<'_>, _publication: Handle<ClientPublication>) {}
+    /// What [`Handle::end`] asked for is done; the usage has ended. `response` is what says so, a 2xx or 412, if anything had
+    /// been published.
+    fn on_removed(&mut self, _dum: &mut Dum<'_>, _publication: Handle<ClientPublication>, _response: Option<&Message>) {
+    }
 
     /// A request was refused or not answered, or is granted for no time: after how long it is tried again, and none to give up. `suggested` is as with
     /// [`crate::registration::ClientRegistrationHandler::on_request_retry`], and taken by default. A 412 is not told: what

@@ -31,8 +31,9 @@ impl ClientPublicationHandler for App {
     fn on_success(&mut self, _: &mut Dum<'_>, _: Handle<ClientPublication>, _: &Message) {
         self.heard.push("success".into());
     }
-    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientPublication>) {
-        self.heard.push("removed".into());
+    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientPublication>, response: Option<&Message>) {
+        let by = response.map(|response| format!(" {}", response.status().unwrap()));
+        self.heard.push(format!("removed{}", by.unwrap_or_default()));
     }
     fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientPublication>, outcome: &Outcome) {
         self.heard.push(format!("failure {}", outcome.status));
@@ -101,7 +102,7 @@ fn a_document_is_refreshed_changed_and_removed_by_its_tag() {
     assert_eq!((said(&busy), said(&closed)), (words("3", "e2", "3600", "busy"), words("4", "e3", "3600", "closed")));
     bench.with(|_, dum| handle.end(dum)).unwrap();
     assert_eq!(said(&answer(&mut bench, 200, &[])), words("5", "e4", "0", ""));
-    assert_eq!(bench.dum.application().heard, ["success", "success", "success", "success", "removed"]);
+    assert_eq!(bench.dum.application().heard, ["success", "success", "success", "success", "removed 200"]);
     assert_eq!(bench.with(|_, dum| handle.end(dum)), Err(UsageEnded));
     assert_eq!(bench.dum.counts(), Default::default());
 }
@@ -114,14 +115,14 @@ fn nothing_overtakes_the_removal() {
     bench.with(|_, dum| handle.end(dum).and(handle.update(dum, PIDF, "busy")).and(handle.refresh(dum))).unwrap();
     answer(&mut bench, 200, &[("SIP-ETag", "e1")]);
     assert_eq!(said(&answer(&mut bench, 200, &[])), words("2", "e1", "0", ""));
-    assert_eq!(bench.dum.application().heard, ["success", "removed"]);
+    assert_eq!(bench.dum.application().heard, ["success", "removed 200"]);
     // nor the news that the server has forgotten it already: it is not published once more.
     let handle = publish(&mut bench);
     answer(&mut bench, 200, &[("SIP-ETag", "e1")]);
     bench.with(|_, dum| handle.refresh(dum).and(handle.end(dum))).unwrap();
     answer(&mut bench, 412, &[]);
     bench.nothing_sent();
-    assert_eq!(bench.dum.application().heard[2..], ["success", "removed"]);
+    assert_eq!(bench.dum.application().heard[2..], ["success", "removed 412"]);
     assert_eq!(bench.dum.counts(), Default::default());
 }
 
@@ -244,7 +245,7 @@ fn both_sides_understand_each_other() {
         }
     }
     assert_eq!(statuses, [200, 200, 200, 200]);
-    assert_eq!(phone.dum.application().heard, ["success", "success", "success", "removed"]);
+    assert_eq!(phone.dum.application().heard, ["success", "success", "success", "removed 200"]);
     assert!(server.dum.application().store.is_empty() && server.sent.is_empty());
 }
 
@@ -286,11 +287,11 @@ fn what_is_published_for_no_time_is_removed_with_its_2xx() {
         assert_eq!(said(&sent), words("1", "", "0", "open"));
         bench.nothing_sent();
     }
-    assert_eq!(bench.dum.application().heard, ["removed", "failure 403"]);
+    assert_eq!(bench.dum.application().heard, ["removed 200", "failure 403"]);
     // A server that failed is asked once more, and one that says nothing of the time means what was asked for.
     bench.run(Duration::from_secs(31));
     assert_eq!(said(&answer(&mut bench, 200, &[])), words("2", "", "0", "open"));
-    assert_eq!(bench.dum.application().heard, ["removed", "failure 403", "removed"]);
+    assert_eq!(bench.dum.application().heard, ["removed 200", "failure 403", "removed 200"]);
     bench.run(Duration::from_secs(7200));
     bench.nothing_sent();
     assert_eq!(bench.dum.counts(), Default::default());

@@ -295,7 +295,7 @@ fn subscribed(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, outcome: &Outcome) 
         }
     } else if ending || outcome.status == 403 || outcome.response.as_deref().is_some_and(ends_usage) {
         end(dum, refer);
-        dum.call_back(Callback::Ended { refer, status });
+        dum.call_back(Callback::Ended { refer, status, msg: outcome.response.clone() });
     }
 }
 
@@ -310,7 +310,7 @@ pub(crate) fn lost(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, response: &Arc
     end(dum, refer);
     dum.call_back(match asking {
         true => Callback::Rejected { refer, outcome: Outcome::of(response.clone()) },
-        false => Callback::Ended { refer, status },
+        false => Callback::Ended { refer, status, msg: Some(response.clone()) },
     });
 }
 
@@ -351,11 +351,11 @@ pub(crate) fn notified(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, request: &
     this.status = status.or(this.status);
     let (told, ending) = (this.status, this.ending);
     if let Some(status) = status {
-        dum.call_back(Callback::Progress { refer, status });
+        dum.call_back(Callback::Progress { refer, status, msg: msg.clone() });
     }
     if state.is("terminated") {
         end(dum, refer);
-        dum.call_back(Callback::Ended { refer, status: told });
+        dum.call_back(Callback::Ended { refer, status: told, msg: Some(msg.clone()) });
     } else if !ending {
         last(dum, refer, state.param(p::EXPIRES).unwrap_or(EXPIRES.as_secs() as u32));
     }
@@ -382,7 +382,7 @@ pub(crate) fn timer(dum: &mut Dum<'_>, refer: Handle<ClientRefer>, fire: Fire) {
     if dum.core.timers.is_due(&mut this.patience, fire, now) {
         let status = this.status;
         end(dum, refer);
-        dum.call_back(Callback::Ended { refer, status });
+        dum.call_back(Callback::Ended { refer, status, msg: None });
     }
 }
 

@@ -83,12 +83,20 @@ pub trait ReferHandler {
     /// Our REFER is refused, or not answered; its usage has ended.
     fn on_refer_rejected(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _outcome: &Outcome) {}
 
-    /// How far the peer's request is: the status that it was answered with last; 100 as long as it was not.
-    fn on_refer_progress(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _status: u16) {}
+    /// How far the peer's request is: the status that it was answered with last; 100 as long as it was not. `notify` is what
+    /// says so, with the rest of that response as far as the peer tells it (RFC 3515 §2.4.5).
+    fn on_refer_progress(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _status: u16, _notify: &Message) {}
 
     /// The peer tells no more; the usage has ended. `status` is the last that was told: a 2xx if the peer got where it was
-    /// sent, and none or a 1xx if that is not known.
-    fn on_refer_ended(&mut self, _dum: &mut Dum<'_>, _refer: Handle<ClientRefer>, _status: Option<u16>) {}
+    /// sent, and none or a 1xx if that is not known. `msg` is what ended it, if a message did: the last NOTIFY, or a response.
+    fn on_refer_ended(
+        &mut self,
+        _dum: &mut Dum<'_>,
+        _refer: Handle<ClientRefer>,
+        _status: Option<u16>,
+        _msg: Option<&Message>,
+    ) {
+    }
 }
 
 /// What the application is to be told.
@@ -96,8 +104,8 @@ pub(crate) enum Callback {
     Asked { refer: Handle<ServerRefer>, call: Option<Handle<InviteSession>>, msg: Arc<Message> },
     Accepted { refer: Handle<ClientRefer>, msg: Arc<Message> },
     Rejected { refer: Handle<ClientRefer>, outcome: Outcome },
-    Progress { refer: Handle<ClientRefer>, status: u16 },
-    Ended { refer: Handle<ClientRefer>, status: Option<u16> },
+    Progress { refer: Handle<ClientRefer>, status: u16, msg: Arc<Message> },
+    Ended { refer: Handle<ClientRefer>, status: Option<u16>, msg: Option<Arc<Message>> },
 }
 
 impl Callback {
@@ -113,8 +121,8 @@ impl Callback {
             Callback::Asked { refer, call, msg } => handler.on_refer(dum, refer, call, &msg),
             Callback::Accepted { refer, msg } => handler.on_refer_accepted(dum, refer, &msg),
             Callback::Rejected { refer, outcome } => handler.on_refer_rejected(dum, refer, &outcome),
-            Callback::Progress { refer, status } => handler.on_refer_progress(dum, refer, status),
-            Callback::Ended { refer, status } => handler.on_refer_ended(dum, refer, status),
+            Callback::Progress { refer, status, msg } => handler.on_refer_progress(dum, refer, status, &msg),
+            Callback::Ended { refer, status, msg } => handler.on_refer_ended(dum, refer, status, msg.as_deref()),
         }
     }
 }

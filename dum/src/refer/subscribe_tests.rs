@@ -206,7 +206,7 @@ fn what_we_asked_for_is_prolonged_and_ended() {
     assert_eq!(notify(&mut bench, &msg, ("one", 2), "refer;id=1", "terminated;reason=timeout"), 200);
     assert_eq!(
         (heard(&mut bench), bench.dum.counts()),
-        (vec!["200".into(), "ended Some(200)".into()], Counts::default())
+        (vec!["200".into(), "ended Some(200) by a request".into()], Counts::default())
     );
     let ended = SessionError::Ended(UsageEnded);
     assert_eq!(bench.with(|_, dum| (handle.refresh(dum), handle.end(dum))), (Err(ended), Err(ended)));
@@ -233,7 +233,8 @@ fn it_is_over_when_the_peer_says_nothing_or_knows_nothing_of_it() {
         assert_eq!(bench.dum.counts().refers, usize::from(lasts), "{code} {ending}");
         // Not prolonged it ends when it would have; what was to end has 64·T1 for its last NOTIFY.
         bench.run(Duration::from_secs(if ending { 33 } else { 21 }));
-        assert_eq!(heard(&mut bench), ["accepted", "100", "ended Some(100)"], "{code} {ending}");
+        let by = if lasts { "nothing".to_owned() } else { code.to_string() };
+        assert_eq!(heard(&mut bench), ["accepted", "100", &format!("ended Some(100) by {by}")], "{code} {ending}");
         assert_eq!(bench.dum.counts(), Counts::default());
     }
 }
@@ -263,7 +264,7 @@ fn a_challenge_leaves_the_id_as_it_is() {
     grant(&mut bench, &again, 300);
     bench.run(Duration::from_secs(299));
     assert_eq!(notify(&mut bench, &msg, ("one", 2), "refer;id=1", "terminated;reason=noresource"), 200);
-    assert_eq!(heard(&mut bench), ["accepted", "100", "200", "ended Some(200)"]);
+    assert_eq!(heard(&mut bench), ["accepted", "100", "200", "ended Some(200) by a request"]);
 }
 
 /// As long as the profile asks for, which may be more than an hour; not as long as the peer pleases.

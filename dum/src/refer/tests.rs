@@ -5,6 +5,7 @@ use crate::auth::tests::{addr, profile};
 use crate::testing::Bench;
 use crate::{Counts, DumOptions, Limits, NotSent};
 use stack::auth::{Algorithm, Challenge};
+use stack::contents::sipfrag::SipFrag;
 use stack::header::{Method, h};
 use stack::tu::{ClientTransaction, TuEvent};
 
@@ -31,11 +32,13 @@ impl ReferHandler for App {
     fn on_refer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, outcome: &Outcome) {
         self.heard.push(format!("rejected {}", outcome.status));
     }
-    fn on_refer_progress(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: u16) {
+    fn on_refer_progress(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: u16, notify: &Message) {
+        assert_eq!(SipFrag::parse(&notify.body_bytes()).unwrap().status_line().unwrap().code, status);
         self.heard.push(format!("{status}"));
     }
-    fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>) {
-        self.heard.push(format!("ended {status:?}"));
+    fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>, msg: Option<&Message>) {
+        let by = msg.map(|msg| msg.status().map_or("a request".to_owned(), |status| status.to_string()));
+        self.heard.push(format!("ended {status:?} by {}", by.as_deref().unwrap_or("nothing")));
     }
 }
 
@@ -102,7 +105,7 @@ fn its_first_notify_makes_its_dialog() {
     assert_eq!(notify(&mut bench, &msg, ("two", 1), "refer", "active"), 481);
     bench.respond(transaction, &msg, 202);
     assert_eq!(notify(&mut bench, &msg, ("one", 2), "refer;id=1", "terminated;reason=noresource"), 200);
-    assert_eq!(heard(&mut bench), ["100", "accepted", "200", "ended Some(200)"]);
+    assert_eq!(heard(&mut bench), ["100", "accepted", "200", "ended Some(200) by a request"]);
     assert_eq!(bench.dum.counts(), Counts::default());
     assert_eq!(notify(&mut bench, &msg, ("one", 3), "refer", "active"), 481);
 }
@@ -123,7 +126,7 @@ fn it_is_refused_challenged_quiet_or_never_told() {
     bench.respond(transaction, &msg, 202);
     assert_eq!(notify(&mut bench, &msg, ("peer", 1), "refer;id=1", "active"), 481);
     assert_eq!(notify(&mut bench, &msg, ("peer", 1), "refer;id=2", "terminated"), 200);
-    assert_eq!(heard(&mut bench), ["accepted", "200", "ended Some(200)"]);
+    assert_eq!(heard(&mut bench), ["accepted", "200", "ended Some(200) by a request"]);
     // RFC 4488.
     let (transaction, msg) = refer(&mut bench, |msg| msg.set(h::REFER_SUB, "false")).unwrap();
     bench.respond(transaction, &msg, 202);
@@ -134,7 +137,7 @@ fn it_is_refused_challenged_quiet_or_never_told() {
     bench.run(Duration::from_secs(33));
     assert_eq!(
         (heard(&mut bench), bench.dum.counts()),
-        (vec!["accepted".into(), "ended None".into()], Counts::default())
+        (vec!["accepted".into(), "ended None by nothing".into()], Counts::default())
     );
 }
 
@@ -160,6 +163,6 @@ fn only_a_refer_that_was_not_sent_before_is_sent() {
     assert_eq!(bench.dum.counts(), counts);
     bench.respond(transaction, &sent, 202);
     assert_eq!(notify(&mut bench, &sent, ("one", 1), "refer", "terminated;reason=noresource"), 200);
-    assert_eq!(heard(&mut bench), ["accepted", "200", "ended Some(200)"]);
+    assert_eq!(heard(&mut bench), ["accepted", "200", "ended Some(200) by a request"]);
     assert_eq!(bench.dum.counts(), Counts::default());
 }

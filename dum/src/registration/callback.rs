@@ -14,7 +14,7 @@ pub(crate) enum Callback {
     Success { registration: Handle<ClientRegistration>, response: Arc<Message> },
     Received { registration: Handle<ServerRegistration>, msg: Arc<Message> },
     Accepted { registration: Handle<ServerRegistration> },
-    Removed { registration: Handle<ClientRegistration> },
+    Removed { registration: Handle<ClientRegistration>, response: Arc<Message> },
     FlowFailed { registration: Handle<ClientRegistration> },
     NoOutbound { registration: Handle<ClientRegistration>, response: Arc<Message> },
     Refused { registration: Handle<ClientRegistration>, outcome: Outcome, suggested: Option<Duration> },
@@ -37,9 +37,9 @@ impl Callback {
                     handler.on_success(dum, registration, &response);
                 }
             }
-            Callback::Removed { registration } => {
+            Callback::Removed { registration, response } => {
                 if let Some(handler) = app.client_registrations() {
-                    handler.on_removed(dum, registration);
+                    handler.on_removed(dum, registration, &response);
                 }
             }
             Callback::FlowFailed { registration } => {

@@ -463,7 +463,7 @@ fn success(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op, 
     }
     happen(dum, registration, Event::Success { bound });
     let told = match op {
-        Op::RemoveAll | Op::End => Callback::Removed { registration },
+        Op::RemoveAll | Op::End => Callback::Removed { registration, response },
         _ => Callback::Success { registration, response },
     };
     dum.call_back(told);

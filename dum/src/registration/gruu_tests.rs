@@ -110,7 +110,7 @@ impl ClientRegistrationHandler for App {
     fn on_success(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, _: &Message) {
         self.0.push("success".into());
     }
-    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>) {
+    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, _: &Message) {
         self.0.push("removed".into());
     }
     fn on_no_outbound(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, response: &Message) {

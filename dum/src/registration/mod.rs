@@ -72,7 +72,7 @@
 //!         // From here on it is refreshed by itself. This one has seen enough.
 //!         let _ = registration.end(dum);
 //!     }
-//!     fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>) {
+//!     fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, _: &Message) {
 //!         let _ = self.0.send("removed");
 //!     }
 //! }
@@ -155,7 +155,7 @@ pub trait ClientRegistrationHandler {
     fn on_success(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>, _response: &Message) {}
 
     /// What [`Handle::end`] or [`Handle::remove_all`] asked for is done; the usage has ended.
-    fn on_removed(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>) {}
+    fn on_removed(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>, _response: &Message) {}
 
     /// A request was refused or not answered, or a 2xx to REGISTER binds for no time: after how long it is tried again, and
     /// none to give up. `suggested` is what Retry-After says, or a time that grows with each failure (RFC 5626 §4.5) where

@@ -291,7 +291,7 @@ impl ClientRegistrationHandler for Phone {
         let routes = registration.profile(dum).unwrap().service_route().len();
         self.0.push(format!("success {} {routes}", registration.expires(dum).unwrap().as_secs()));
     }
-    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>) {
+    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, _: &Message) {
         self.0.push("removed".into());
     }
     fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, outcome: &Outcome) {

@@ -26,8 +26,8 @@ impl ClientRegistrationHandler for App {
     fn on_success(&mut self, dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, _: &Message) {
         self.heard.push(format!("success {:?}", registration.expires(dum).unwrap()));
     }
-    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>) {
-        self.heard.push("removed".into());
+    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, response: &Message) {
+        self.heard.push(format!("removed {}", response.status().unwrap()));
     }
     fn on_request_retry(
         &mut self,
@@ -105,7 +105,7 @@ fn a_binding_is_kept_alive_and_taken_away() {
     bench.with(|_, dum| handle.end(dum)).unwrap();
     let last = grant(&mut bench, 0, |_| {});
     assert_eq!((line(&last, "Expires"), line(&last, "Contact")), ("0".into(), line(&first, "Contact")));
-    assert_eq!(heard(&mut bench), ["success 60s", "success 3600s", "removed"]);
+    assert_eq!(heard(&mut bench), ["success 60s", "success 3600s", "removed 200"]);
     assert_eq!(bench.with(|_, dum| handle.refresh(dum)), Err(UsageEnded));
     assert_eq!(bench.dum.counts(), Default::default());
     bench.run(seconds(7200));
@@ -185,7 +185,7 @@ fn failures_are_tried_again_as_the_registrar_or_the_handler_wants() {
     // A command does not wait for the next try.
     bench.with(|_, dum| handle.end(dum)).unwrap();
     grant(&mut bench, 0, |_| {});
-    assert_eq!(heard(&mut bench), ["retry 403 false", "retry 403 false", "removed"]);
+    assert_eq!(heard(&mut bench), ["retry 403 false", "retry 403 false", "removed 200"]);
     bench.run(seconds(60));
     bench.nothing_sent();
 }
@@ -215,7 +215,7 @@ fn bindings_come_and_go_one_by_one_and_commands_wait_for_answers() {
     bench.with(|_, dum| handle.remove_all(dum)).unwrap();
     let all = grant(&mut bench, 0, |_| {});
     assert_eq!((line(&all, "Contact"), line(&all, "Expires")), ("*".into(), "0".into()));
-    assert_eq!(heard(&mut bench).last().unwrap(), "removed");
+    assert_eq!(heard(&mut bench).last().unwrap(), "removed 200");
     // A query binds nothing and is not refreshed.
     let handle = bench.with(|_, dum| dum.query_registrations(&profile())).unwrap();
     let query = grant(&mut bench, 0, |msg| msg.push_back(h::CONTACTS, "<sip:desk@192.0.2.3>;expires=9"));
@@ -257,7 +257,7 @@ fn commands_that_wait_lose_nothing() {
     bench.with(|_, dum| handle.query(dum).and(handle.end(dum)).and(handle.refresh(dum))).unwrap();
     grant(&mut bench, 0, |_| {});
     assert_eq!(line(&grant(&mut bench, 0, |_| {}), "Expires"), "0");
-    assert_eq!(heard(&mut bench).last().unwrap(), "removed");
+    assert_eq!(heard(&mut bench).last().unwrap(), "removed 200");
     assert_eq!(bench.dum.counts(), Default::default());
 }
 

@@ -39,7 +39,7 @@ impl ClientRegistrationHandler for Phone {
     fn on_success(&mut self, dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, _: &Message) {
         self.hear(format!("{} bound", registration.bindings(dum).expect("it is there").len()));
     }
-    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>) {
+    fn on_removed(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, _: &Message) {
         self.hear("removed".into());
     }
     fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, outcome: &Outcome) {

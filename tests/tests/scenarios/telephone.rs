@@ -140,7 +140,7 @@ impl ReferHandler for Phone {
         let call = refer.follow(dum, &profile, Some(&audio(None))).expect("it leads somewhere");
         self.calls.push(call.session());
     }
-    fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>) {
+    fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>, _: Option<&Message>) {
         self.hear(if status == Some(200) { "transferred" } else { "not transferred" });
     }
 }

@@ -172,7 +172,7 @@ impl ClientRegistrationHandler for Phone {
     fn on_success(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, _: &Message) {
         self.hear("registered");
     }
-    fn on_removed(&mut self, _: &mut Dum<'_>, registration: Handle<ClientRegistration>) {
+    fn on_removed(&mut self, _: &mut Dum<'_>, registration: Handle<ClientRegistration>, _: &Message) {
         self.kept.registration_ended(registration);
         self.hear("unregistered");
     }
@@ -186,7 +186,7 @@ impl ClientPublicationHandler for Phone {
     fn on_success(&mut self, _: &mut Dum<'_>, _: Handle<ClientPublication>, _: &Message) {
         self.hear("published");
     }
-    fn on_removed(&mut self, _: &mut Dum<'_>, publication: Handle<ClientPublication>) {
+    fn on_removed(&mut self, _: &mut Dum<'_>, publication: Handle<ClientPublication>, _: Option<&Message>) {
         self.kept.publication_ended(publication);
         self.hear("unpublished");
     }

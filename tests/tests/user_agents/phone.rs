@@ -407,10 +407,10 @@ impl ReferHandler for Phone {
     fn on_refer_rejected(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, outcome: &Outcome) {
         self.hear(format!("refer rejected {}", outcome.status));
     }
-    fn on_refer_progress(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: u16) {
+    fn on_refer_progress(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: u16, _: &Message) {
         self.hear(format!("refer {status}"));
     }
-    fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>) {
+    fn on_refer_ended(&mut self, _: &mut Dum<'_>, _: Handle<ClientRefer>, status: Option<u16>, _: Option<&Message>) {
         self.hear(format!("refer ended {status:?}"));
     }
 }
