@@ -61,6 +61,7 @@ pub(crate) fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, habits: H
         10 => call.update(dum, &directed(3000, Direction::SendOnly)),
         11 => call.request_offer(dum),
         12 if rng.chance(0.2) => call.reject_offer(dum, 488),
+        12 => call.withdraw_offer(dum),
         13 => call.info(dum, "text/plain", "x"),
         14 => call.message(dum, "text/plain", "x"),
         15 => call.refer(dum, &aor(rng.range(3) as usize), rng.chance(0.8)).map(drop),
