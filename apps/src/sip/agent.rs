@@ -201,9 +201,15 @@ fn towards(first: &SipUri<'static>) -> Result<Vec<Listen>, Failure> {
 fn check(listen: &[Listen], first: Option<&SipUri<'static>>) -> Result<(), Failure> {
     let Some(first) = first else { return Ok(()) };
     let kind = hop::kind_of(first)?;
-    match listen.first() {
-        Some(other) if !listen.iter().any(|listen| listen.kind == kind) => {
-            Err(hop::HopError::Differs(other.kind.as_param(), kind.as_param()).into())
+    let Some(other) = listen.first() else { return Ok(()) };
+    let mut of_kind = listen.iter().filter(|listen| listen.kind == kind).peekable();
+    if of_kind.peek().is_none() {
+        return Err(hop::HopError::Differs(other.kind.as_param(), kind.as_param()).into());
+    }
+    let family = |ip: IpAddr| if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+    match first.host.ip().map(family) {
+        Some(theirs) if of_kind.all(|listen| family(listen.address.ip()) != theirs) => {
+            Err(hop::HopError::Differs(family(other.address.ip()), theirs).into())
         }
         _ => Ok(()),
     }
@@ -260,6 +266,9 @@ mod tests {
         let udp = ["udp:127.0.0.1:0".parse().expect("well formed")];
         let tcp = sip_uri("sip:127.0.0.1;transport=tcp").expect("well formed");
         assert_eq!(check(&udp, Some(&tcp)).map_err(|e| e.verdict()), Err(Verdict::Usage));
-        assert!(check(&udp, None).is_ok());
+        let [v4, v6] = ["sip:127.0.0.1", "sip:[::1]"].map(|uri| sip_uri(uri).expect("well formed"));
+        assert!(check(&udp, None).is_ok() && check(&udp, Some(&v4)).is_ok());
+        let error = check(&udp, Some(&v6)).expect_err("nothing leads there").to_string();
+        assert_eq!(error, "--listen is IPv4, but the peer is reached by IPv6");
     }
 }

@@ -154,6 +154,9 @@ pub(super) async fn run(args: CallArgs, output: Output) -> Result<Verdict, Failu
             let _ = caller.call.map(|call| call.end(dum));
         })?;
     };
+    if verdict == Verdict::Silent {
+        output.problem(&format!("{first} does not answer"));
+    }
     agent.finish(end_limit(verdict)).await;
     Ok(verdict)
 }
@@ -203,10 +206,7 @@ impl Course {
             _ if self.answered => Verdict::Done,
             (EndReason::LocalCancel, _) => self.asked_to_end.unwrap_or(Verdict::Interrupted),
             (_, Some(401 | 407)) => Verdict::Unauthorized,
-            (EndReason::Timeout, _) => {
-                self.output.problem(&format!("{} does not answer", self.peer));
-                Verdict::Silent
-            }
+            (EndReason::Timeout, _) => Verdict::Silent,
             (EndReason::Transport, _) => {
                 self.output.problem(&format!("{} cannot be reached", self.peer));
                 Verdict::Network

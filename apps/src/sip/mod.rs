@@ -57,7 +57,7 @@ pub fn main(args: Args) -> ExitCode {
         failure.verdict()
     });
     output.result(verdict);
-    verdict.into()
+    Output::whole(verdict).into()
 }
 
 /// Where who waits for others listens by default.

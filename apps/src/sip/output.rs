@@ -8,10 +8,14 @@ use serde_json::{Map, Value, json};
 use stack::message::Message;
 use std::fmt;
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How it is called in what it says.
 pub(super) const PROGRAM: &str = "sip";
+
+/// Something could not be written: a script that reads it would take it for all.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// Where results go.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +29,7 @@ impl Output {
     /// escaped in the text by the caller. If nobody reads it any more, the command goes on all the same.
     pub(super) fn event(self, name: &str, text: fmt::Arguments<'_>, members: Value) {
         let mut out = io::stdout().lock();
-        let _ = match (self.json, members) {
+        let written = match (self.json, members) {
             (true, Value::Object(members)) => {
                 let mut all = Map::from_iter([("event".to_owned(), name.into())]);
                 all.extend(members);
@@ -34,7 +38,17 @@ impl Output {
             (true, other) => writeln!(out, "{}", escape::json(&json!({"event": name, "value": other}).to_string())),
             (false, _) => writeln!(out, "{text}"),
         };
-        let _ = out.flush();
+        if let Err(error) = written.and_then(|()| out.flush())
+            && error.kind() != io::ErrorKind::BrokenPipe
+            && !LOST.swap(true, Ordering::Relaxed)
+        {
+            say(PROGRAM, format_args!("standard output: {error}"));
+        }
+    }
+
+    /// What came of a command whose results may not have been written.
+    pub(super) fn whole(verdict: Verdict) -> Verdict {
+        if verdict == Verdict::Done && LOST.load(Ordering::Relaxed) { Verdict::Usage } else { verdict }
     }
 
     /// A response, with how long it took.

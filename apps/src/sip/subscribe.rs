@@ -263,14 +263,14 @@ impl Course {
                 let text = format!("{status} {}", escape::line(reason));
                 self.output.event("response", format_args!("{text}"), json!({"status": status, "reason": reason}));
             }
-            None => {
-                let what = match verdict {
-                    Verdict::Silent => format!("{peer} does not answer"),
-                    Verdict::Network => format!("{peer} cannot be reached"),
-                    _ => format!("ended: {end:?}"),
-                };
-                self.output.event("ended", format_args!("{what}"), json!({"what": what}));
-            }
+            None => match verdict {
+                Verdict::Silent => self.output.problem(&format!("{peer} does not answer")),
+                Verdict::Network => self.output.problem(&format!("{peer} cannot be reached")),
+                _ => {
+                    let what = format!("ended: {end:?}");
+                    self.output.event("ended", format_args!("{what}"), json!({"what": what}));
+                }
+            },
         }
     }
 }

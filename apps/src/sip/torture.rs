@@ -20,6 +20,8 @@ use std::time::Duration;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// The largest datagram.
 const DATAGRAM: usize = 65_535;
+/// The most octets that fit into one.
+const MOST_SENT: usize = 65_507;
 
 /// What became of a file.
 struct Reaction {
@@ -41,6 +43,11 @@ pub(super) fn run(args: &TortureArgs, output: Output) -> Result<Verdict, Failure
     let mut verdict = Verdict::Done;
     for file in &args.files {
         let octets = std::fs::read(file).map_err(|source| Failure::File { file: file.clone(), source })?;
+        if kind == TransportType::Udp && octets.len() > MOST_SENT {
+            let (file, many) = (file.display(), octets.len());
+            let what = format!("{file}: {many} octets do not fit into a datagram: send it by ;transport=tcp");
+            return Err(Failure::Argument(what));
+        }
         let listen = args.listen.map(|listen| listen.address);
         let reaction = match kind {
             TransportType::Udp => over_udp(&octets, peer, listen, args.timeout, output),

@@ -76,6 +76,57 @@ fn exit_codes_of_options() {
     assert!(code == 2 && output.contains("/no/such/file"), "{code}: {output}");
 }
 
+/// Each says it in one line on standard error, whatever the command.
+#[test]
+fn a_peer_that_says_nothing_or_is_not_there_is_told_of_by_each_command() {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let target = format!("sip:a@{}", silent.local_addr().expect("bound"));
+    let commands = ["options", "call", "message", "subscribe", "publish", "register"];
+    let each = |code: i32, what: &str| {
+        let started = commands.map(|command| {
+            let more: &[&str] = match command {
+                "message" => &["hello"],
+                "publish" => &["--status", "open"],
+                _ => &[],
+            };
+            sip(&[&[command, &target, "--timeout", "300ms", "--json"], more].concat(), &[])
+        });
+        for (command, process) in commands.into_iter().zip(started) {
+            let (status, output) = ended(process);
+            let lines: Vec<_> = output.lines().filter(|line| line.starts_with("sip: ")).collect();
+            assert_eq!(status, code, "{command}: {output}");
+            assert!(lines.len() == 1 && lines[0].ends_with(what), "{command}: {output}");
+            assert_eq!(events(&output, "error").len(), 1, "{command}: {output}");
+        }
+    };
+    each(3, " does not answer");
+    drop(silent);
+    each(4, " cannot be reached");
+}
+
+#[test]
+fn what_cannot_be_sent_or_written_is_told_in_one_line() {
+    let proxy = start(&[]);
+    let target = format!("sip:{}", address(&proxy, "udp"));
+    let (code, output) = run(&["options", &target, "--listen", "udp:[::1]:0"]);
+    let wanted = "sip: --listen is IPv6, but the peer is reached by IPv4";
+    assert_eq!((code, output.trim()), (2, wanted));
+    let large = std::env::temp_dir().join(format!("sip-large-{}", std::process::id()));
+    std::fs::write(&large, vec![b'x'; 70_000]).expect("a file");
+    let name = large.to_str().expect("UTF-8");
+    let (code, output) = run(&["torture", &target, name]);
+    let wanted = format!("sip: {name}: 70000 octets do not fit into a datagram: send it by ;transport=tcp");
+    assert_eq!((code, output.trim()), (2, &*wanted));
+    std::fs::remove_file(&large).expect("it is there");
+    // Who reads it would take half of it for all.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let mut command = Command::new(sip_binary().expect("it can be built"));
+    let output = command.args(["options", &target]).stdout(full).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.starts_with("sip: standard output: No space left"), "{said}");
+}
+
 /// A reason with an escape sequence, and a header with one, do nothing to a terminal.
 #[test]
 fn what_peers_say_moves_no_cursor() {
