@@ -59,10 +59,11 @@ impl Dum<'_> {
         }
     }
 
-    /// Cancels an INVITE of ours (RFC 3261 §9.1); one that still waits for a feature does not leave.
-    pub(crate) fn cancel(&mut self, transaction: ClientTransaction) {
+    /// Cancels an INVITE of ours (RFC 3261 §9.1), with a Reason if there is one; one that still waits for a feature does not
+    /// leave.
+    pub(crate) fn cancel(&mut self, transaction: ClientTransaction, reason: Option<&str>) {
         if self.core.held.is_empty() || !waiting::cancel(self, transaction) {
-            self.stack.cancel(transaction, None);
+            self.stack.cancel(transaction, reason);
         }
     }
 }

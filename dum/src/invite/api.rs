@@ -12,7 +12,7 @@ use crate::refer::{self, ClientRefer};
 use crate::usage::Usage;
 use bytes::Bytes;
 use stack::contents::sdp::{Direction, Media, Sdp};
-use stack::header::{DialogRef, Method, NameAddr};
+use stack::header::{DialogRef, Method, NameAddr, Token};
 use stack::message::Message;
 use stack::tu::SendOptions;
 
@@ -326,6 +326,17 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         }
         session::step(dum, call, Event::End, Cause::default());
         Ok(())
+    }
+
+    /// Ends the call as [`Session::end`] does, and says why (RFC 3326): the CANCEL or the BYE has this Reason. A phone that rang
+    /// in vain notes no missed call where the cause of a CANCEL is SIP 200. A call that we are asked to take is refused with 480,
+    /// which says enough; [`Handle::reject`] says more.
+    ///
+    /// # Errors
+    /// As [`Session::end`].
+    fn end_with_reason(self, dum: &mut Dum<'_>, reason: &Token<'_>) -> Result<(), SessionError> {
+        alive(dum, self.into())?.reason = Some(reason.to_string().into());
+        self.end(dum)
     }
 }
 

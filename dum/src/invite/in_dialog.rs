@@ -228,7 +228,7 @@ pub(super) fn give_up(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     if let Some(sent) = this.sent.filter(|_| !this.given_up) {
         this.given_up = true;
         this.unanswered.clear();
-        dum.cancel(sent);
+        dum.cancel(sent, None);
     }
 }
 

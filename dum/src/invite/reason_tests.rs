@@ -347,3 +347,44 @@ fn what_overtakes_the_200_does_not_end_the_call() {
     bench.respond(third.0, &third.1, 481);
     assert_eq!(heard(&mut bench), ["Gone"]);
 }
+
+/// RFC 3326: the CANCEL says it, and the BYE, also one that comes later.
+#[test]
+fn who_ends_a_call_says_why() {
+    let reason = || stack::header::Token::new("SIP").with(p::CAUSE, 200).with(p::TEXT, "Call completed elsewhere");
+    const SAID: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+    let give_up = |bench: &mut Bench<Ears>| {
+        let call = call(bench);
+        bench.with(|_, dum| call.end_with_reason(dum, &reason())).unwrap();
+    };
+    let bye = |bench: &mut Bench<Ears>| {
+        let (_, msg) = bench.request();
+        assert_eq!(msg.method(), Some(Method::Bye));
+        msg.raw_values("Reason").map(|value| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>()
+    };
+    // Before it is answered; and the 200 crosses that.
+    let (mut bench, transaction, invite) = calling(options(), true);
+    respond(&mut bench, (transaction, &invite), 180, ("one", 0, 0), keep);
+    give_up(&mut bench);
+    let sent = bench.sent.pop_front();
+    assert!(
+        matches!(&sent, Some(stack::transaction::Command::Cancel { reason: Some(reason), .. }) if **reason == *SAID),
+        "{sent:?}"
+    );
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+    assert!(matches!(bench.sent.pop_front(), Some(stack::transaction::Command::SendStateless { .. })), "the ACK");
+    assert_eq!(bye(&mut bench), [SAID]);
+    // One that stands.
+    let mut bench = connected();
+    give_up(&mut bench);
+    assert_eq!(bye(&mut bench), [SAID]);
+    // One whose ACK has not come: behind it.
+    let (mut bench, tag) = theirs(true);
+    give_up(&mut bench);
+    bench.nothing_sent();
+    bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
+    assert_eq!(bye(&mut bench), [SAID]);
+    // Who says none gives none.
+    let mut bench = end(connected());
+    assert_eq!(bye(&mut bench), [""; 0]);
+}

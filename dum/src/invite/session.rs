@@ -55,6 +55,8 @@ pub struct InviteSession {
     /// It is a re-INVITE that nobody answers, and is cancelled.
     pub(super) given_up: bool,
     pub(super) bye: Option<ClientTransaction>,
+    /// Why the application ends it: the Reason of its BYE or CANCEL.
+    pub(super) reason: Option<Box<str>>,
     /// INFO, MESSAGE and PRACK that are not answered; the PRACK that offers something is in `sent`.
     pub(super) requests: SmallVec<[(ClientTransaction, Method<'static>); 0]>,
     /// Who is told how the call goes.
@@ -167,6 +169,7 @@ impl InviteSession {
             sent: None,
             given_up: false,
             bye: None,
+            reason: None,
             requests: SmallVec::new(),
             refer: None,
             replaces: None,
@@ -296,9 +299,10 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
         }
         Action::SendCancel => {
             reliable::refuse_streams(dum, call);
-            let out = dum.session(call).ok().and_then(|session| session.call);
+            let Ok(this) = dum.session(call) else { return };
+            let (out, reason) = (this.call, this.reason.clone());
             if let Some(Ok(out)) = out.map(|out| dum.core.calls.get(out)) {
-                dum.cancel(out.transaction);
+                dum.cancel(out.transaction, reason.as_deref());
             }
         }
         Action::SendProvisional => {
@@ -355,6 +359,9 @@ pub(super) fn send(
     if let Method::Invite | Method::Update = method {
         dum.advertise(&mut msg);
         session_timer::ask(dum, call, &mut msg);
+    }
+    if let (Method::Bye, Some(reason)) = (method, &dum.session(call)?.reason) {
+        msg.push_back(h::REASONS, reason);
     }
     if let Some(body) = body {
         msg.set_body(Some(SDP), body);
@@ -491,7 +498,7 @@ fn remove(dum: &mut Dum<'_>, handle: Handle<InviteSession>) {
     // transaction would wait for ever (RFC 3261 §9.1 ends it).
     let refresh = session.refresh.filter(|refresh| session.sent != Some(*refresh));
     for sent in [session.sent, refresh].into_iter().flatten() {
-        dum.cancel(sent);
+        dum.cancel(sent, None);
     }
     if let Some(call) = session.call
         && let Ok(call) = dum.core.calls.get_mut(call)
@@ -501,7 +508,7 @@ fn remove(dum: &mut Dum<'_>, handle: Handle<InviteSession>) {
         // Nobody is left who could be answered.
         let left = (call.sessions.is_empty() && call.request.is_some()).then_some(call.transaction);
         if let Some(transaction) = left {
-            dum.cancel(transaction);
+            dum.cancel(transaction, None);
         }
     }
     if let Some(dialog) = session.dialog {
