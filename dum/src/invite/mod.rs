@@ -277,7 +277,9 @@ pub trait InviteSessionHandler {
     }
 
     /// The call is sent elsewhere: a 3xx with targets. By default they are tried, best first, as the same call (RFC 3261
-    /// §8.1.3.4); with `false` the call ends ([`EndReason::Redirected`]).
+    /// §8.1.3.4); with `false` the call ends ([`EndReason::Redirected`]). A call to a `sips` URI goes to such targets only:
+    /// where there is none it ends without a question, and whether another call is made in the clear is for the application
+    /// to say.
     fn on_redirected(&mut self, _dum: &mut Dum<'_>, _call: Handle<ClientInviteSession>, _response: &Message) -> bool {
         true
     }

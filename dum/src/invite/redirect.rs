@@ -48,13 +48,16 @@ fn may_set(name: &str) -> bool {
 }
 
 impl Redirect {
-    /// Takes the Contacts of a response, but for targets that were tried or are known (§8.1.3.4).
+    /// Takes the Contacts of a response, but for targets that were tried or are known, and for those that would be called in
+    /// the clear where the call was to be secure (§8.1.3.4).
     fn add(&mut self, response: &Message) {
+        let secure = self.tried.first().is_some_and(|first| first.scheme() == "sips");
         for contact in response.header(h::CONTACTS).flatten() {
             let Contact::Addr(contact) = contact else { continue };
             let known = self.tried.iter().chain(self.targets.iter().map(|(_, uri)| uri));
             let again = known.into_iter().any(|uri| uri.equivalent(&contact.uri));
-            if again || contact.uri.sip().is_none() || self.tried.len() + self.targets.len() == MAX_TARGETS {
+            let unfit = contact.uri.sip().is_none() || secure && contact.uri.scheme() != "sips";
+            if again || unfit || self.tried.len() + self.targets.len() == MAX_TARGETS {
                 continue;
             }
             let q = contact.param(p::Q).unwrap_or(QValue::new(1000));
@@ -150,7 +153,8 @@ pub(super) fn decline(dum: &mut Dum<'_>, session: Handle<InviteSession>, respons
 mod tests {
     use super::*;
     use crate::Counts;
-    use crate::invite::tests::{App, calling, heard};
+    use crate::invite::Session;
+    use crate::invite::tests::{App, addr, calling, heard};
     use crate::testing::Bench;
     use stack::tu::TuEvent;
 
@@ -171,6 +175,32 @@ mod tests {
         (0..100).for_each(|n| many.push_back(h::CONTACTS, &format!("<sip:{n}@x>")));
         redirect.add(&many);
         assert_eq!(redirect.tried.len() + redirect.targets.len(), MAX_TARGETS);
+    }
+
+    /// RFC 3261 §8.1.3.4.
+    #[test]
+    fn a_secure_call_is_not_sent_in_the_clear() {
+        use stack::transport::TransportType::{Tls, Udp};
+        for contacts in [&["<sip:carol@192.0.2.8>"][..], &["<sip:carol@192.0.2.8>", "<sips:dave@192.0.2.8>;q=0.1"]] {
+            let mut bench = Bench::with_transports(App::default(), crate::DumOptions::default(), &[Udp, Tls]);
+            bench.with(|app, dum| {
+                let profile = dum.master_profile().user().clone();
+                let invite = dum.make_invite(&profile, &addr("<sips:bob@192.0.2.9>"), None);
+                app.calls.push(dum.send_invite(&profile, invite).unwrap().session());
+            });
+            let (transaction, invite) = bench.request();
+            let mut moved = invite.make_response(302, None, Some("one"));
+            contacts.iter().for_each(|contact| moved.push_back(h::CONTACTS, contact));
+            bench.event(TuEvent::Response { transaction, msg: moved.into() });
+            if contacts.len() > 1 {
+                let (dave, invite) = bench.request();
+                assert_eq!(invite.request_uri_text(), b"sips:dave@192.0.2.8");
+                bench.respond(dave, &invite, 404);
+            }
+            bench.nothing_sent();
+            let why = if contacts.len() > 1 { "0 Refused" } else { "0 Redirected" };
+            assert_eq!(heard(&mut bench), [why]);
+        }
     }
 
     /// RFC 3261 §8.1.3.4, §19.1.5.
