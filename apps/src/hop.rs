@@ -15,7 +15,7 @@ pub(crate) enum HopError {
     /// There is no such transport, or it is not served; those that are.
     #[error("transport {0} cannot be used here: use {1}")]
     Transport(String, &'static str),
-    /// `--listen` names another transport than the peer's URI.
+    /// `--listen` names another transport, or an address of another family, than the peer's URI.
     #[error("--listen is {0}, but the peer is reached by {1}")]
     Differs(&'static str, &'static str),
     /// Nothing leads to it.
@@ -93,11 +93,29 @@ pub(crate) fn addresses(uri: &SipUri<'_>, kind: TransportType) -> Result<Vec<Soc
     }
 }
 
+/// Whether one of these leads to a peer by its transport and, where its address is known, from the same family.
+///
+/// # Errors
+/// [`HopError::Differs`]: none does.
+pub(crate) fn leads(listen: &[Listen], kind: TransportType, peer: Option<IpAddr>) -> Result<(), HopError> {
+    let Some(first) = listen.first() else { return Ok(()) };
+    let mut of_kind = listen.iter().filter(|listen| listen.kind == kind).peekable();
+    if of_kind.peek().is_none() {
+        return Err(HopError::Differs(first.kind.as_param(), kind.as_param()));
+    }
+    let family = |ip: IpAddr| if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+    match peer.map(family) {
+        Some(theirs) if of_kind.all(|listen| family(listen.address.ip()) != theirs) => {
+            Err(HopError::Differs(family(first.address.ip()), theirs))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Where to bind for a way to `peer`: the address that the kernel's route to it says, with any port.
 pub(crate) fn local(kind: TransportType, peer: SocketAddr, listen: Option<Listen>) -> Result<Listen, HopError> {
     match listen {
-        Some(listen) if listen.kind != kind => Err(HopError::Differs(listen.kind.as_param(), kind.as_param())),
-        Some(listen) => Ok(listen),
+        Some(listen) => leads(&[listen], kind, Some(peer.ip())).map(|()| listen),
         None => {
             let address = system_route(peer.ip()).ok_or(HopError::NoRoute(peer))?;
             Ok(Listen { kind, address: SocketAddr::new(address, 0) })

@@ -200,19 +200,7 @@ fn towards(first: &SipUri<'static>) -> Result<Vec<Listen>, Failure> {
 /// Whether one of the transports leads to the first hop.
 fn check(listen: &[Listen], first: Option<&SipUri<'static>>) -> Result<(), Failure> {
     let Some(first) = first else { return Ok(()) };
-    let kind = hop::kind_of(first)?;
-    let Some(other) = listen.first() else { return Ok(()) };
-    let mut of_kind = listen.iter().filter(|listen| listen.kind == kind).peekable();
-    if of_kind.peek().is_none() {
-        return Err(hop::HopError::Differs(other.kind.as_param(), kind.as_param()).into());
-    }
-    let family = |ip: IpAddr| if ip.is_ipv4() { "IPv4" } else { "IPv6" };
-    match first.host.ip().map(family) {
-        Some(theirs) if of_kind.all(|listen| family(listen.address.ip()) != theirs) => {
-            Err(hop::HopError::Differs(family(other.address.ip()), theirs).into())
-        }
-        _ => Ok(()),
-    }
+    Ok(hop::leads(listen, hop::kind_of(first)?, first.host.ip())?)
 }
 
 /// The signals that ask for the end.

@@ -4,7 +4,7 @@ use super::args::TortureArgs;
 use super::escape;
 use super::output::{Output, milliseconds};
 use super::verdict::{Failure, Verdict};
-use crate::hop::{Hop, HopError};
+use crate::hop::{self, Hop, HopError};
 use rutil::{Clock, RealClock, Time};
 use serde_json::json;
 use stack::header::h;
@@ -37,9 +37,7 @@ pub(super) fn run(args: &TortureArgs, output: Output) -> Result<Verdict, Failure
     if !matches!(kind, TransportType::Udp | TransportType::Tcp) {
         return Err(HopError::Transport(kind.as_param().to_owned(), "udp or tcp").into());
     }
-    if let Some(listen) = args.listen.filter(|listen| listen.kind != kind) {
-        return Err(HopError::Differs(listen.kind.as_param(), kind.as_param()).into());
-    }
+    hop::leads(args.listen.as_slice(), kind, Some(peer.ip()))?;
     let mut verdict = Verdict::Done;
     for file in &args.files {
         let octets = std::fs::read(file).map_err(|source| Failure::File { file: file.clone(), source })?;

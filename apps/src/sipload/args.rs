@@ -170,7 +170,7 @@ pub(super) struct LoadArgs {
     #[command(flatten)]
     pub(super) tls: TlsArgs,
     /// Sessions started a second, whether or not those before are answered. Several are steps: 100,200,400.
-    #[arg(long, value_name = "N/S", value_delimiter = ',', value_parser = rate)]
+    #[arg(long, value_name = "N/S", value_delimiter = ',', value_parser = rate, allow_negative_numbers = true)]
     pub(super) rate: Vec<f64>,
     /// Go evenly from one rate to the next; to a single one from nothing.
     #[arg(long, requires = "rate", conflicts_with_all = ["burst", "concurrent"])]
@@ -305,6 +305,8 @@ mod tests {
         for wrong in ["0", "-5", "fast", "NaN", "inf", "1000001"] {
             assert!(rate(wrong).is_err(), "{wrong}");
         }
+        let negative = Args::try_parse_from(["sipload", "call", "--rate", "-5"]).err().map(|error| error.to_string());
+        assert!(negative.is_some_and(|said| said.contains("expected calls a second, above 0")));
         assert!(share("0.99").is_ok() && share("1.1").is_err() && share("NaN").is_err());
     }
 

@@ -267,6 +267,11 @@ async fn generate(work: Work, load: LoadArgs) -> Result<bool, RunError> {
     }
     let mut ends = Ends::watch()?;
     let criteria = load.criteria();
+    if let Some(file) = &load.html {
+        // Before the run, not after an hour of it.
+        let opened = std::fs::OpenOptions::new().append(true).create(true).open(file);
+        opened.map_err(|source| RunError::Report { file: file.clone(), source })?;
+    }
     if !load.find_max {
         let run = once(&work, &load, load.shape(), &mut ends).await?;
         let missed = run.missed(&criteria);
@@ -399,7 +404,8 @@ fn report(run: &Run, load: &LoadArgs, missed: &[String]) -> Result<(), RunError>
     let Some(file) = &load.html else { return Ok(()) };
     let target = load.target.as_ref().map(ToString::to_string).unwrap_or_default();
     let title = format!("{} to {target}", run.summary.what);
-    let html = report::html(&title, &run.summary, run.live.points(), missed);
+    let stated = load.criteria() != Criteria::default() || !missed.is_empty();
+    let html = report::html(&title, &run.summary, run.live.points(), stated.then_some(missed));
     std::fs::write(file, html).map_err(|source| RunError::Report { file: file.clone(), source })
 }
 

@@ -50,7 +50,7 @@ impl Plot {
             return;
         }
         let (right, top) = (most(lines, |point| point.0), most(lines, |point| point.1));
-        let step = step(top, 4.0);
+        let step = step(top, 5.0);
         let top = (top / step).ceil().max(1.0) * step;
         let x = |value: f64| LEFT + value / right * (WIDTH - LEFT - EDGE);
         let y = |value: f64| HEIGHT - BELOW - value / top * (HEIGHT - BELOW - EDGE);

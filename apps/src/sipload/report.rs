@@ -15,16 +15,16 @@ h2{font-size:15px;margin:0 0 6px}p{margin:0}.soft{color:var(--soft)}.missed,.hel
 border-left:4px solid;background:var(--paper)}.missed{color:var(--bad)}.held{color:var(--good)}\
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:18px 0}\
 .card,.plot,.box{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:12px 14px}\
-.card b{display:block;font-size:24px;font-weight:600;font-variant-numeric:tabular-nums}\
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:12px}.box{margin-top:12px;overflow-x:auto}\
-svg{display:block;width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:var(--soft);font-variant-numeric:tabular-nums}\
+.card b{display:block;font-size:20px;font-weight:600;white-space:nowrap;font-variant-numeric:tabular-nums}\
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:12px}.box{margin-top:12px;overflow-x:auto}\
+svg{display:block;width:100%;height:auto}svg text{font:13px system-ui,sans-serif;fill:var(--soft);font-variant-numeric:tabular-nums}\
 svg .grid{stroke:var(--line)}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
 td,th{text-align:right;padding:4px 10px;border-bottom:1px solid var(--line);white-space:nowrap}td:first-child,th:first-child{text-align:left}\
 th{color:var(--soft);font-weight:500}td.cause{text-align:left;white-space:normal;width:99%}pre{margin:8px 0 0;overflow-x:auto;font-size:13px}\
 .key{display:inline-block;margin-right:14px;font-size:13px}.key i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}";
 
-/// The report.
-pub(super) fn html(title: &str, run: &Summary, points: &[Point], missed: &[String]) -> String {
+/// The report. `missed` are the criteria that do not hold; none where none were stated.
+pub(super) fn html(title: &str, run: &Summary, points: &[Point], missed: Option<&[String]>) -> String {
     let mut out = String::from("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
     // Writing to a string cannot fail.
     let _ = write!(
@@ -35,10 +35,10 @@ pub(super) fn html(title: &str, run: &Summary, points: &[Point], missed: &[Strin
     let _ = writeln!(out, "<style>{STYLE}</style></head><body><main>\n<h1>{}</h1>", escaped(title));
     let length = format!("{:.1} s, sessions started for {:.1} s", run.took.as_secs_f64(), run.generated.as_secs_f64());
     let _ = writeln!(out, "<p class=\"soft\">{length}</p>");
-    for missed in missed {
+    for missed in missed.into_iter().flatten() {
         let _ = writeln!(out, "<p class=\"missed\">{}</p>", escaped(missed));
     }
-    if missed.is_empty() {
+    if missed.is_some_and(<[_]>::is_empty) {
         let _ = writeln!(out, "<p class=\"held\">The criteria hold.</p>");
     }
     cards(&mut out, run);
@@ -180,7 +180,7 @@ mod tests {
             in_progress: second,
             p99: Duration::from_millis(99),
         };
-        html("<sip:a@b> & co", &run, &[point(1), point(2)], &["p99 is more".to_owned()])
+        html("<sip:a@b> & co", &run, &[point(1), point(2)], Some(&["p99 is more".to_owned()]))
     }
 
     #[test]
@@ -208,8 +208,10 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_not_drawn() {
-        let html = html("nothing", &Summary::default(), &[], &[]);
-        assert!(!html.contains("<svg") && !html.contains("<table"), "{html}");
+        let html = |missed| html("nothing", &Summary::default(), &[], missed);
+        let none = html(None);
+        assert!(!none.contains("<svg") && !none.contains("<table") && !none.contains("criteria"), "{none}");
+        assert!(html(Some(&[])).contains("The criteria hold."));
     }
 
     #[test]

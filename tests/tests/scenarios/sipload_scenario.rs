@@ -222,6 +222,11 @@ fn what_is_wrong_in_a_scenario_is_told_in_one_line() {
         (&vec!["scenario", answer.path()], "missing: --listen".to_owned()),
         (&vec!["call", "--rate", "1"], "missing: --target".to_owned()),
         (&vec!["call", "--target", "sip:a@127.0.0.1"], "missing: --rate".to_owned()),
+        (&[&["call", "--html", "/nowhere/x.html"][..], &target].concat(), "/nowhere/x.html: No such file".to_owned()),
+        (
+            &[&["call", "--listen", "udp:[::1]:0"][..], &target].concat(),
+            "--listen is IPv6, but the peer is reached by IPv4".to_owned(),
+        ),
     ] {
         let (status, output) = sipload(args).finish(LIMIT).expect("it ends by itself");
         assert_eq!((status.code(), output.lines().count()), (Some(2), 1), "{output}");
