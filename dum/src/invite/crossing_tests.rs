@@ -253,14 +253,38 @@ fn a_call_that_is_gone_answers_what_it_was_asked() {
     }
 }
 
+/// RFC 4028 §10: a week, say; as caller and as callee.
 #[test]
-fn no_peer_makes_a_session_last_for_ever() {
+fn a_session_lasts_as_long_as_was_agreed() {
     let mut options = DumOptions::default();
     options.master.add_option_tag("timer");
-    let (mut bench, transaction, invite) = calling_with(options);
-    ok(&mut bench, (transaction, &invite), |msg| msg.set(h::SESSION_EXPIRES, "4294967295;refresher=uas"));
-    bench.run(Duration::from_secs(86_400));
-    assert_eq!(heard(&mut bench), ["0 connected", "0 SessionExpired"]);
+    options.master.user_mut().set_session_time(Duration::ZERO);
+    let (mut ours, transaction, invite) = calling_with(options.clone());
+    ok(&mut ours, (transaction, &invite), |msg| msg.set(h::SESSION_EXPIRES, "604800;refresher=uas"));
+    let mut theirs = Bench::with_options(App::default(), options);
+    theirs.ask(
+        1,
+        asked(|msg| {
+            msg.set(h::SESSION_EXPIRES, "604800;refresher=uac");
+            msg.push_back(h::SUPPORTEDS, "timer");
+        }),
+    );
+    let (call, answer) = (theirs.dum.application().calls[0], Sdp::parse(&SDP.into()).unwrap());
+    theirs.with(|_, dum| call.provide_answer(dum, &answer).and_then(|()| call.as_server().accept(dum))).unwrap();
+    let (_, granted) = theirs.response();
+    assert_eq!(granted.header(h::SESSION_EXPIRES).unwrap().to_string(), "604800;refresher=uac");
+    let tag = granted.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+    let number = asked(|_| {}).header(h::CSEQ).unwrap().number;
+    theirs.event(TuEvent::Ack { msg: within(&Method::Ack, number, &tag).into() });
+    for mut bench in [ours, theirs] {
+        sent(&mut bench);
+        heard(&mut bench);
+        bench.run(Duration::from_secs(604_800 - 33));
+        assert_eq!((sent(&mut bench), heard(&mut bench)), (vec![], vec![]));
+        bench.run(Duration::from_secs(1));
+        let bye = matches!(&sent(&mut bench)[..], [bye] if bye.starts_with("BYE "));
+        assert_eq!((bye, heard(&mut bench)), (true, vec!["0 SessionExpired".to_owned()]));
+    }
 }
 
 #[test]

@@ -22,9 +22,6 @@ use std::time::Duration;
 /// Nothing shorter is allowed (§4).
 const MIN_SE: u32 = 90;
 
-/// Longer than that nobody is waited for, whatever the peer says.
-const MAX_SE: u32 = 24 * 3600;
-
 /// So often a refresh may be tried, before the session is over.
 const TRIES: u32 = 4;
 
@@ -120,7 +117,7 @@ fn refresher(value: &DeltaParams<'_>) -> Option<bool> {
     }
 }
 
-/// What a 2xx says to the side that asked counts from now on (§7.2); where this side knows nothing of it, nothing does. A
+/// What a 2xx says to the side that asked counts from now on (§7.2), however long that is; where this side knows nothing of it, nothing does. A
 /// peer that knows nothing of it has answered, and ends nothing by its silence.
 pub(super) fn granted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Message) {
     let value = response.header(h::SESSION_EXPIRES).ok().filter(|_| dum.core.master.has_option_tag(TIMER));
@@ -128,7 +125,7 @@ pub(super) fn granted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: 
     this.repairs = 0;
     let alone = this.timer.filter(|timer| timer.alone).map(|timer| SessionTimer { tries: 0, ..timer });
     let timer = value.map(|value| {
-        let interval = value.seconds.clamp(MIN_SE, MAX_SE);
+        let interval = value.seconds.max(MIN_SE);
         SessionTimer { interval, ours: refresher(&value).unwrap_or(true), alone: false, tries: 0 }
     });
     start(dum, call, timer.or(alone));
@@ -161,7 +158,7 @@ pub(super) fn least_of(response: &Message) -> u32 {
 impl SessionTimer {
     /// When to look next: to refresh, to try it once more, or to end what was not refreshed (§10).
     fn wait(&self) -> Duration {
-        let whole = u64::from(self.interval.min(MAX_SE));
+        let whole = u64::from(self.interval);
         let (half, last) = (Duration::from_secs(whole) / 2, Duration::from_secs(whole - (whole / 3).min(32)));
         match (self.ours, self.tries) {
             (true, 0) => half,
