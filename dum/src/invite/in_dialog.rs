@@ -150,7 +150,11 @@ pub(super) fn change(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Re
         {
             modify::step(this.modify, event)
         }
-        (State::Early | State::Ringing, Exchange::OfferReceived) => (this.modify, &[Action::Refuse500][..]),
+        // RFC 3261 §14.2, RFC 3311 §5.2: what it asked before has no final response, or no answer.
+        (State::Ringing, _) if event == modify::Event::GotInvite => (this.modify, &[Action::Refuse500][..]),
+        (State::Early | State::Ringing, Exchange::OfferReceived) if event == modify::Event::GotUpdate => {
+            (this.modify, &[Action::Refuse500][..])
+        }
         // Our own INVITE, or the ACK for our 2xx, is under way.
         _ => (this.modify, &[Action::Refuse491][..]),
     };

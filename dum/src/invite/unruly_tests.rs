@@ -152,3 +152,49 @@ fn what_is_no_call_is_not_followed_by_one() {
     bench.with(|_, dum| refer.reject(dum, 501)).unwrap();
     assert_eq!(bench.response().1.status(), Some(501));
 }
+
+/// RFC 3261 §14.2: behind an INVITE of its own that has no final response a second one comes too early; one that meets ours has
+/// to wait.
+#[test]
+fn a_second_invite_in_an_early_dialog_is_500_and_one_that_meets_ours_491() {
+    // It asks for an offer; which is in a reliable response, and answered; or it has one, and its answer.
+    for (offer, reliable) in [(false, false), (false, true), (true, false)] {
+        let mut bench = Bench::with_options(App::default(), options());
+        bench.ask(
+            1,
+            asked(|msg| {
+                if !offer {
+                    msg.set_body(None, "");
+                }
+                msg.push_back(h::SUPPORTEDS, "100rel");
+            }),
+        );
+        let call = bench.dum.application().calls[0].as_server();
+        bench
+            .with(|_, dum| match (offer, reliable) {
+                (true, _) => call.provide_answer(dum, &sdp()).and_then(|()| call.early_media(dum, 183)),
+                (false, true) => call.provide_offer(dum, &sdp()).and_then(|()| call.early_media(dum, 183)),
+                (false, false) => call.provisional(dum, 180),
+            })
+            .unwrap();
+        let (_, ringing) = bench.response();
+        let tag = ringing.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+        let number = ringing.header(h::CSEQ).unwrap().number;
+        if let Ok(rseq) = ringing.header(h::RSEQ) {
+            let mut prack = within(&Method::Prack, number + 1, &tag);
+            prack.append_line("RAck", &format!("{} {number} INVITE", rseq.0));
+            if !offer {
+                prack.set_body(Some("application/sdp"), SDP);
+            }
+            bench.ask(2, prack);
+            assert_eq!(bench.response().1.status(), Some(200));
+        }
+        bench.ask(3, within(&Method::Invite, number + 2, &tag));
+        let (_, refusal) = bench.response();
+        assert_eq!((refusal.status(), refusal.exists(h::RETRY_AFTER)), (Some(500), true), "{offer} {reliable}");
+    }
+    let (mut bench, transaction, invite) = super::ears::calling(options(), false);
+    super::ears::respond(&mut bench, (transaction, &invite), 183, ("one", 2000, 1), |_| {});
+    bench.ask(1, super::crossing_tests::of_peer(&invite, &Method::Invite, 5));
+    assert_eq!(bench.response().1.status(), Some(491));
+}
