@@ -363,8 +363,10 @@ fn a_refresh_that_fails_is_tried_again() {
     bench.run(Duration::from_secs(50));
     let (first, msg) = bench.request();
     bench.respond(first, &msg, 500);
+    bench.nothing_sent();
     bench.run(Duration::from_secs(10));
     let (second, msg) = bench.request();
+    assert_eq!(msg.method(), Some(Method::Update));
     ok(&mut bench, (second, &msg), |msg| {
         grant(msg);
         msg.set_body(None, "");
@@ -377,6 +379,40 @@ fn a_refresh_that_fails_is_tried_again() {
     ok(&mut bench, (transaction, &invite), |_| {});
     bench.run(Duration::from_secs(7200));
     assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["ACK one".to_owned()], vec!["0 connected".to_owned()]));
+}
+
+/// RFC 4028 §7.4: before the session is over.
+#[test]
+fn where_update_is_refused_a_re_invite_refreshes() {
+    for (code, method) in [
+        (405, Method::Invite),
+        (501, Method::Invite),
+        (403, Method::Update),
+        (488, Method::Update),
+        (603, Method::Update),
+    ] {
+        let mut options = DumOptions::default();
+        options.master.add_option_tag("timer");
+        let (mut bench, transaction, invite) = calling_with(options);
+        let grant = |msg: &mut Message| {
+            msg.set(h::SESSION_EXPIRES, "100;refresher=uac");
+            msg.push_back(h::ALLOWS, "UPDATE");
+        };
+        ok(&mut bench, (transaction, &invite), grant);
+        assert_eq!(sent(&mut bench), ["ACK one"]);
+        bench.run(Duration::from_secs(50));
+        let (update, msg) = bench.request();
+        assert_eq!(msg.method(), Some(Method::Update));
+        bench.respond(update, &msg, code);
+        let (again, msg) = bench.request();
+        assert_eq!((msg.method(), msg.body()), (Some(Method::Invite), invite.body()));
+        ok(&mut bench, (again, &msg), grant);
+        assert_eq!(sent(&mut bench), ["ACK one"]);
+        // Who knows no UPDATE is not asked a second time.
+        bench.run(Duration::from_secs(50));
+        assert_eq!((bench.request().1.method(), heard(&mut bench)), (Some(method), vec!["0 connected".to_owned()]));
+        bench.nothing_sent();
+    }
 }
 
 /// A REFER out of a dialog, not answered.

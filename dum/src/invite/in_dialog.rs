@@ -484,11 +484,10 @@ fn refreshed_by_us(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: &Out
             session_timer::granted(dum, call, response);
         }
         (422, Some(response)) if session_timer::raise(dum, call, response) => session_timer::refresh(dum, call),
-        _ => {
-            if let Some(event) = loss(dum, call, outcome) {
-                session::step(dum, call, event, cause_of(outcome));
-            }
-        }
+        _ => match loss(dum, call, outcome) {
+            Some(event) => session::step(dum, call, event, cause_of(outcome)),
+            None => session_timer::refused(dum, call, outcome.status),
+        },
     }
 }
 

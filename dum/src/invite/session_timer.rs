@@ -283,19 +283,37 @@ pub(super) fn fired(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
 /// An UPDATE without a description, where the peer allows it; else a re-INVITE with the same offer (§7.4).
 pub(super) fn refresh(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let Ok(this) = dum.session(call) else { return };
-    if this.peer_updates {
-        if let (Ok(sent), Ok(this)) = (session::send(dum, call, &Method::Update, None), dum.session(call)) {
-            this.refresh = Some(sent);
-        }
-    } else {
-        let offer = this.media.local.clone();
-        if offer.is_some() {
-            this.media.make(super::offer_answer::Move::SendOffer, offer);
-        }
-        in_dialog::step(dum, call, modify::Event::SendInvite, Cause::default());
-        if let Ok(this) = dum.session(call) {
-            this.refresh = this.sent;
-        }
+    if !this.peer_updates {
+        return invite_again(dum, call);
+    }
+    if let (Ok(sent), Ok(this)) = (session::send(dum, call, &Method::Update, None), dum.session(call)) {
+        this.refresh = Some(sent);
+    }
+}
+
+fn invite_again(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    let Ok(this) = dum.session(call) else { return };
+    let offer = this.media.local.clone();
+    if offer.is_some() {
+        this.media.make(super::offer_answer::Move::SendOffer, offer);
+    }
+    in_dialog::step(dum, call, modify::Event::SendInvite, Cause::default());
+    if let Ok(this) = dum.session(call) {
+        this.refresh = this.sent;
+    }
+}
+
+/// The UPDATE that was to refresh the session is refused. Where that is for what it is, a re-INVITE does it at once, and for the
+/// rest of the call where UPDATE is not known at all; a 422 that wants nothing new, and what has come at
+/// the wrong time (481, 491, 5xx), is left to the timer.
+pub(super) fn refused(dum: &mut Dum<'_>, call: Handle<InviteSession>, status: u16) {
+    let Ok(this) = dum.session(call) else { return };
+    if matches!(status, 405 | 501) {
+        this.peer_updates = false;
+    }
+    let later = matches!(status, 422 | 481 | 491 | 500 | 502..600);
+    if !later && this.timer.is_some() && this.again.is_none() && in_dialog::is_idle(this) {
+        invite_again(dum, call);
     }
 }
 
