@@ -360,8 +360,9 @@ fn ask<R: Send + 'static>(
 }
 
 const THREADS: u64 = 4;
-/// What each thread does.
+/// What each thread does: so much, and more where of some kind nothing was possible yet, or everything.
 const ACTS: usize = 3000;
+const MOST_ACTS: usize = 20 * ACTS;
 
 #[test]
 fn handles_that_other_threads_use_at_any_time_are_errors_at_worst() {
@@ -374,12 +375,16 @@ fn handles_that_other_threads_use_at_any_time_are_errors_at_worst() {
     });
     // How often it was possible, and how often not, of each kind.
     let counts: Arc<[[AtomicUsize; 2]; Any::KINDS]> = Arc::default();
+    let seen_all = || counts.iter().flatten().all(|count| count.load(Ordering::Relaxed) > 0);
     std::thread::scope(|scope| {
         for seed in 0..THREADS {
-            let (dum, known, counts) = (&dum, &known, &counts);
+            let (dum, known, counts, seen_all) = (&dum, &known, &counts, &seen_all);
             scope.spawn(move || {
                 let mut rng = Rng::from_seed(seed);
-                for act in 0..ACTS {
+                for act in 0..MOST_ACTS {
+                    if act >= ACTS && seen_all() {
+                        break;
+                    }
                     if act % 100 == 0 {
                         ask(dum, |phone, dum| phone.begin(dum).is_ok());
                     }
