@@ -23,7 +23,7 @@ use stack::contents::sdp::Sdp;
 use stack::header::{HeaderValue, NameAddr, h};
 use stack::message::Message;
 use stack::{Stack, TransportSpec};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write as _};
@@ -61,6 +61,11 @@ struct B2bua {
     callers: HashMap<Call, Call>,
     /// The caller's From until the offer is known.
     froms: HashMap<Call, NameAddr<'static>>,
+    /// What a caller has to hear as a change, once its call stands: another fork than the one that was taken has answered its
+    /// offer first, with early media, and an offer has one answer (RFC 3261 §13.2.1).
+    changes: HashMap<Call, Sdp>,
+    /// The callers who have been told so.
+    changed: HashSet<Call>,
 }
 
 impl B2bua {
@@ -156,7 +161,15 @@ impl InviteSessionHandler for B2bua {
 
     fn on_answer(&mut self, dum: &mut Dum<'_>, call: Call, answer: &Sdp, _: &Message) {
         let Some(other) = self.other(call) else { return };
+        // The side that was taken knows of no change.
+        if self.changed.remove(&call) {
+            return;
+        }
         if other.provide_answer(dum, answer).is_err() {
+            if other.as_server().accept(dum).is_ok() {
+                self.changes.insert(other, answer.clone());
+                return;
+            }
             // The sides no longer agree on anything.
             say(format_args!("{other:?}: takes no answer"));
             let _ = other.end(dum);
@@ -166,7 +179,19 @@ impl InviteSessionHandler for B2bua {
         let _ = other.as_server().accept(dum);
     }
 
+    fn on_confirmed(&mut self, dum: &mut Dum<'_>, call: Call, _: &Message) {
+        let Some(change) = self.changes.remove(&call) else { return };
+        if call.provide_offer(dum, &change).is_ok() {
+            self.changed.insert(call);
+        }
+    }
+
     fn on_offer_rejected(&mut self, dum: &mut Dum<'_>, call: Call, outcome: &Outcome) {
+        if self.changed.remove(&call) {
+            // Nobody would hear the other.
+            let _ = call.end(dum);
+            return;
+        }
         let _ = self.other(call).map(|other| other.reject_offer(dum, outcome.status));
     }
 
@@ -216,6 +241,8 @@ impl InviteSessionHandler for B2bua {
             self.callee_ended(dum, caller, call, refusal(why, msg));
         }
         self.froms.remove(&call);
+        self.changes.remove(&call);
+        self.changed.remove(&call);
         for callee in self.callees.remove(&call).into_iter().flatten() {
             let _ = callee.end(dum);
         }
@@ -233,8 +260,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     builder.add_transport(TransportSpec::udp(args.listen));
     let (target, proxy) = (args.target, args.proxy.map(Arc::new));
     let user = builder.register_tu(DialogUsageManager::<B2bua>::tu_options(), move |_| {
-        let (callees, callers, froms) = Default::default();
-        let b2bua = B2bua { target: target.clone(), proxy: proxy.clone(), callees, callers, froms };
+        let (callees, callers, froms, changes, changed) = Default::default();
+        let (target, proxy) = (target.clone(), proxy.clone());
+        let b2bua = B2bua { target, proxy, callees, callers, froms, changes, changed };
         DialogUsageManager::new(b2bua, DumOptions::default(), &mut rng)
     });
     let stack = builder.start()?;

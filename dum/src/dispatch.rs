@@ -11,7 +11,7 @@ use crate::publication;
 use crate::refer;
 use crate::registration;
 use crate::subscription;
-use crate::validate;
+use crate::validate::{self, Refusal};
 use stack::header::Method;
 use stack::message::Message;
 use stack::tu::{ClientTransaction, ServerTransaction, TuEvent};
@@ -85,13 +85,18 @@ fn request(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: Box<Message>)
         if msg.has_to_tag() && !is_known(dum, &msg) {
             return dum.refuse(transaction, &msg, 481);
         }
-        let mut response = dum.make_response(&msg, refusal.status(), None);
-        refusal.describe(&msg, &mut response, &dum.core.master);
-        return dum.respond(transaction, response);
+        return refused(dum, transaction, &msg, &refusal);
     }
     let in_dialog = msg.has_to_tag();
     let request = Request { transaction, msg: Arc::new(*msg) };
     if in_dialog { within_dialog(dum, request) } else { out_of_dialog(dum, request) }
+}
+
+/// Answers a request that cannot be taken.
+pub(crate) fn refused(dum: &mut Dum<'_>, transaction: ServerTransaction, msg: &Message, refusal: &Refusal) {
+    let mut response = dum.make_response(msg, refusal.status(), None);
+    refusal.describe(msg, &mut response, &dum.core.master);
+    dum.respond(transaction, response);
 }
 
 /// Whether there is the dialog that a request is in, or a set that it may make one in.

@@ -61,20 +61,28 @@ pub(crate) fn check(request: &Message, master: &MasterProfile) -> Result<(), Ref
     if !master.has_scheme(request.request_uri().map_err(|_| Refusal::Malformed)?.scheme()) {
         return Err(Refusal::Scheme);
     }
-    if request.exists(h::REQUIRES) {
-        let unknown: Vec<String> = request
-            .header(h::REQUIRES)
-            .map(|tag| tag.map(|tag| tag.value.into_owned()).map_err(|_| Refusal::Malformed))
-            .filter(|tag| !tag.as_ref().is_ok_and(|tag| master.has_option_tag(tag)))
-            .collect::<Result<_, _>>()?;
-        if !unknown.is_empty() {
-            return Err(Refusal::Extension(unknown));
-        }
+    // Who has sent it has ended the session, whatever we answer (§15.1.1): so it comes to what it ends.
+    if method == Method::Bye && request.has_to_tag() {
+        return Ok(());
     }
+    check_required(request, master)?;
     if names_calls(request, &method, master) {
         return Err(Refusal::Malformed);
     }
     check_body(request, &method, master)
+}
+
+/// Whether all that a request requires is understood.
+pub(crate) fn check_required(request: &Message, master: &MasterProfile) -> Result<(), Refusal> {
+    if !request.exists(h::REQUIRES) {
+        return Ok(());
+    }
+    let unknown: Vec<String> = request
+        .header(h::REQUIRES)
+        .map(|tag| tag.map(|tag| tag.value.into_owned()).map_err(|_| Refusal::Malformed))
+        .filter(|tag| !tag.as_ref().is_ok_and(|tag| master.has_option_tag(tag)))
+        .collect::<Result<_, _>>()?;
+    if unknown.is_empty() { Ok(()) } else { Err(Refusal::Extension(unknown)) }
 }
 
 /// Whether Join or Replaces stands where it may not: in a request other than INVITE, more than once, or one beside the other

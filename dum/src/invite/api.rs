@@ -185,7 +185,8 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         self.provide_offer(dum, &offer)
     }
 
-    /// Takes a held call back: offers to receive again.
+    /// Takes a held call back: offers to receive again, and to send, but for streams that were agreed to be received only. What
+    /// the peer holds on its side it says in its answer.
     ///
     /// # Errors
     /// As [`Session::provide_offer`].
@@ -345,11 +346,13 @@ fn receives(media: &Media<'_>) -> bool {
     media.direction().receives() && !address.is_some_and(|ip| ip.is_unspecified())
 }
 
-/// The next version of a description, in which all streams are received or none.
+/// The next version of a description, in which all streams are received or none. `inactive` may be what two holds have left of a
+/// stream that was sent, so that it is sent again with the first of them that is taken back.
 fn directed(agreed: Option<Sdp>, receive: bool) -> Option<Sdp> {
     let agreed = agreed?;
     let mut offer = agreed.clone();
-    let directions: Vec<_> = agreed.media().map(|media| Direction::new(media.direction().sends(), receive)).collect();
+    let sends = |direction| direction == Direction::Inactive && receive || Direction::sends(direction);
+    let directions: Vec<_> = agreed.media().map(|media| Direction::new(sends(media.direction()), receive)).collect();
     for (at, direction) in directions.into_iter().enumerate() {
         offer.media_mut(at)?.set_direction(direction);
     }
@@ -411,7 +414,12 @@ pub(super) fn provide(
         }
         // What a reliable response has settled no later one brings anew (RFC 6337 §2.2).
         (State::Received | State::Ringing, _) if this.media.local.is_none() => {
-            this.asked.as_mut().ok_or(SessionError::NotNow)?.staged = Some(body);
+            let asked = this.asked.as_mut().ok_or(SessionError::NotNow)?;
+            // RFC 3261 §13.2.1: the 2xx says the same as the provisional response that has said it first.
+            if asked.told && asked.staged.as_ref() != Some(&body) {
+                return Err(SessionError::NotNow);
+            }
+            asked.staged = Some(body);
         }
         (State::Early, _) | (_, modify::State::SentInvite) if turn == Exchange::OfferReceived => {
             if !reliable::answer(dum, call, &body) {

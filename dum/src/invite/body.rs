@@ -3,7 +3,7 @@
 use crate::dum::Dum;
 use crate::{parts, validate};
 use bytes::Bytes;
-use stack::contents::sdp::{Local, Sdp};
+use stack::contents::sdp::{Local, Sdp, Section};
 use stack::header::h;
 use stack::message::Message;
 use std::net::{IpAddr, Ipv4Addr};
@@ -41,6 +41,48 @@ fn read(msg: &Message) -> Result<Option<(Bytes, Box<Sdp>)>, ()> {
     let body = Bytes::copy_from_slice(&body);
     let sdp = Sdp::parse(&body).map_err(drop)?;
     Ok(Some((body, Box::new(sdp))))
+}
+
+/// The answer to an offer that only says again what was agreed (RFC 4028 §7.4): our description as it stands. Where that was the
+/// offer then, it becomes an answer: what the peer has rejected is rejected, nothing is sent or received that the peer does
+/// not want, and who was to say which side sets up a connection has said it (RFC 4145 §4). `None` where more is to be chosen.
+pub(super) fn confirm(local: Bytes, offer: &Sdp) -> Option<Bytes> {
+    let agreed = Sdp::parse(&local).ok()?;
+    let mut answer = agreed.clone();
+    for (at, (own, offered)) in agreed.media().zip(offer.media()).enumerate() {
+        if own.section().attributes().filter(|attribute| attribute.name == "crypto").count() > 1 {
+            return None;
+        }
+        if offered.is_rejected() && !own.is_rejected() {
+            answer.set_port(at, 0);
+        }
+        let direction = offered.direction().answer(own.direction());
+        let open = setup(own.section(), agreed.session()) == Some("actpass");
+        let section = answer.media_mut(at)?;
+        if direction != own.direction() {
+            section.set_direction(direction);
+        }
+        if open {
+            let role = setup(offered.section(), offer.session());
+            let role = if role == Some("active") { "passive" } else { "active" };
+            section.remove_attributes("setup");
+            section.add_attribute("setup", Some(role)).ok()?;
+        }
+    }
+    if answer.print() == agreed.print() {
+        return Some(local);
+    }
+    // Each stream has its own now.
+    if answer.session().attribute("setup").is_some_and(|role| role.text() == Some("actpass")) {
+        answer.session_mut().remove_attributes("setup");
+    }
+    answer.continue_from(&agreed).ok()?;
+    Some(answer.print())
+}
+
+/// Which side sets up the connection of a stream.
+fn setup<'a>(stream: &'a Section, session: &'a Section) -> Option<&'a str> {
+    stream.attribute("setup").or_else(|| session.attribute("setup"))?.text()
 }
 
 /// An answer that takes none of the streams of an offer, behind what was agreed before.

@@ -12,13 +12,14 @@ use super::reliable;
 use super::session::{self, Acked, Asked, Cause, InviteSession, Slot, fire};
 use super::session_timer;
 use crate::core::Core;
-use crate::dispatch::Request;
+use crate::dispatch::{self, Request};
 use crate::dum::Dum;
 use crate::effect::{self, Effect};
 use crate::handle::Handle;
 use crate::outcome::Outcome;
 use crate::timers::TimerKind;
 use crate::usage::Usage;
+use crate::validate;
 use stack::contents::sdp::Sdp;
 use stack::header::{Method, h};
 use stack::message::Message;
@@ -77,8 +78,12 @@ pub(crate) fn request(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: R
     }
 }
 
+/// The call is over, whatever the BYE brings along or requires (RFC 3261 §15.1.1).
 fn bye(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Request) {
-    dum.refuse(request.transaction, &request.msg, 200);
+    match validate::check_required(&request.msg, &dum.core.master) {
+        Ok(()) => dum.refuse(request.transaction, &request.msg, 200),
+        Err(refusal) => dispatch::refused(dum, request.transaction, &request.msg, &refusal),
+    }
     session::step(dum, call, Event::Bye, &request.msg);
 }
 
@@ -86,7 +91,7 @@ fn bye(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Request) {
 fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
     let Request { transaction, msg: request } = request;
     let Ok(this) = dum.session(call) else { return };
-    let asked = Asked { transaction, msg: request.clone(), tag: "".into(), staged: None };
+    let asked = Asked { transaction, msg: request.clone(), tag: "".into(), staged: None, told: false };
     let before = this.update.replace(Box::new(asked));
     let response = session::make_answer(dum, call, Slot::Update, 200);
     if let Ok(this) = dum.session(call) {
@@ -181,11 +186,13 @@ fn offered(
     }
     let Ok(this) = dum.session(call) else { return };
     let slot = if invite { Slot::Invite } else { Slot::Update };
-    *this.slot(slot) = Some(Box::new(Asked { transaction, msg: msg.clone(), tag: "".into(), staged: None }));
+    *this.slot(slot) =
+        Some(Box::new(Asked { transaction, msg: msg.clone(), tag: "".into(), staged: None, told: false }));
     let what = match description {
         Some((body, sdp)) => {
             // What was agreed already is only confirmed: it refreshes the session (RFC 4028 §7.4).
-            let again = this.media.local.clone().filter(|_| this.media.remote.as_ref() == Some(&body));
+            let same = this.media.remote.as_ref() == Some(&body);
+            let again = this.media.local.clone().filter(|_| same).and_then(|local| body::confirm(local, &sdp));
             this.media.make(Move::ReceiveOffer, Some(body));
             if let Some(answer) = again {
                 if api::provide(dum, call, answer, Exchange::OfferReceived).is_ok() {
@@ -443,7 +450,9 @@ fn loss(dum: &Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) -> Option
     let last = pending.is_some_and(|out| !super::call::has_other(dum, out, call));
     let unknown = |response: &Message| response.header(h::CSEQ).is_ok_and(|cseq| cseq.number <= this.before_heard);
     match (outcome.status, &outcome.response) {
-        (408, _) | (_, None) => Some(Event::Silent),
+        (408, _) => Some(Event::Silent),
+        // What could not be sent is as if it had got 503 (RFC 3261 §8.1.3.1): the next request may find its way.
+        (_, None) => None,
         (_, Some(_)) if last => None,
         (481, Some(response)) => Some(Event::Gone).filter(|_| !unknown(response)),
         (_, Some(response)) => match effect::of(response) {
@@ -463,8 +472,11 @@ pub(crate) fn lost(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Ar
 /// INFO, MESSAGE or PRACK was answered, or will never be.
 fn answered(dum: &mut Dum<'_>, call: Handle<InviteSession>, method: Method<'static>, outcome: Outcome) {
     let prack = method == Method::Prack;
-    // Who does not know that request alone may be silent about it; a PRACK is part of the INVITE.
-    let loss = loss(dum, call, &outcome).filter(|event| prack || *event != Event::Silent);
+    // Who does not know that request alone may be silent about it; a PRACK is part of the INVITE, and it must get there.
+    let loss = match outcome.response {
+        None if prack => Some(Event::Silent),
+        _ => loss(dum, call, &outcome).filter(|event| prack || *event != Event::Silent),
+    };
     let cause = cause_of(&outcome);
     if !prack || loss.is_none() && !outcome.is_success() {
         dum.tell(call, What::Answered(method, outcome), None);

@@ -128,6 +128,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(test)]
+mod agreed_tests;
 mod api;
 #[cfg(test)]
 mod attempt_tests;

@@ -40,7 +40,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     let mut call = InviteSession::new(State::Received, profile, media);
     call.replaces = replaces;
     let tag = dum.stack.new_tag().into();
-    call.asked = Some(Box::new(Asked { transaction, msg: msg.clone(), tag, staged: None }));
+    call.asked = Some(Box::new(Asked { transaction, msg: msg.clone(), tag, staged: None, told: false }));
     if session_timer::is_too_brief(dum, &call.profile, &msg) {
         return session_timer::refuse(dum, &call.profile, transaction, &msg);
     }
@@ -239,6 +239,9 @@ pub(super) fn ring(
     }
     if let Some(body) = staged.filter(|_| media) {
         response.set_body(Some(SDP), body.clone());
+        if let Some(asked) = &mut dum.session(call)?.asked {
+            asked.told = true;
+        }
         if reliable {
             let this = dum.session(call)?;
             this.media.make(describe(this.media.exchange), Some(body));

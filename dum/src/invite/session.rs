@@ -97,6 +97,8 @@ pub(super) struct Asked {
     pub(super) tag: Box<str>,
     /// What the 2xx is to bring.
     pub(super) staged: Option<Bytes>,
+    /// A provisional response has brought it already.
+    pub(super) told: bool,
 }
 
 /// A response that is sent again.

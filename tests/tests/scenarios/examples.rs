@@ -4,9 +4,11 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
 
 use tests::peers::{Process, example_binary};
+use tests::raw;
 
 use crate::end::signal;
 use crate::passwords::asking;
+use crate::phone::Phone;
 use crate::presence::{PACKAGES, publish};
 use crate::repro::{File, LIMIT, address, start};
 use crate::sip_cli::{ended, run};
@@ -249,6 +251,56 @@ fn the_back_to_back_user_agent_ends_its_calls_with_itself() {
     assert_eq!(code, 0, "{output}");
     in_order(&output, &["answered", "ended, RemoteBye"]);
     interrupted(answerer);
+}
+
+/// An offer has one answer (RFC 3261 §13.2.1): an announcement of one fork has given it when another one takes the call. So the
+/// caller gets what that one says as a change.
+#[test]
+fn the_back_to_back_user_agent_tells_of_another_fork_by_a_change() {
+    let bob = Phone::new("bob", SocketAddr::from(([127, 0, 0, 1], 9)));
+    let (b2bua, middle) = listening("b2bua", &[&bob.uri()]);
+    let alice = Phone::new("alice", middle);
+    let with = |message: Vec<u8>, port: u16| {
+        let sdp = format!(
+            "v=0\r\no=- {port} 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+        );
+        let length = format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len());
+        String::from_utf8(message).expect("UTF-8").replace("Content-Length: 0\r\n\r\n", &length).into_bytes()
+    };
+    let answer = |by: &Phone, request: &[u8], status, tag: &str, port| {
+        let contact = format!("Contact: <{}>\r\nContent-Length", by.uri());
+        let response = String::from_utf8(raw::response(request, status)).expect("UTF-8");
+        let response = response.replace("tag=answer", &format!("tag={tag}")).replace("Content-Length", &contact);
+        with(response.into_bytes(), port)
+    };
+    let says = |message: &[u8], port: u16| {
+        let text = String::from_utf8_lossy(message).into_owned();
+        assert!(text.contains(&format!("m=audio {port} ")), "{port}: {text}");
+    };
+    let target = format!("sip:anybody@{middle}");
+    alice.send(&with(alice.request_to("INVITE", &target, "forks", 1), 4000));
+    let invite = bob.hear("INVITE ");
+    says(&invite, 4000);
+    bob.send_to(&answer(&bob, &invite, 183, "announcement", 5000), middle);
+    says(&alice.hear("SIP/2.0 183 "), 5000);
+    bob.send_to(&answer(&bob, &invite, 200, "phone", 6000), middle);
+    bob.hear("ACK ");
+    let success = alice.hear("SIP/2.0 200 ");
+    says(&success, 5000);
+    let within = |method: &str, count: u32| {
+        let to = String::from_utf8(raw::first(&success, "to").expect("it has one")).expect("UTF-8");
+        let request = alice.request_to(method, &target, "forks", count);
+        let request = String::from_utf8(request).expect("UTF-8");
+        request.replace(&format!("To: <{target}>"), &format!("To: {to}")).into_bytes()
+    };
+    alice.send(&within("ACK", 1));
+    let change = alice.hear("INVITE ");
+    says(&change, 6000);
+    alice.send(&answer(&alice, &change, 200, "", 4000));
+    alice.hear("ACK ");
+    alice.send(&within("BYE", 2));
+    bob.hear("BYE ");
+    interrupted(b2bua);
 }
 
 #[test]

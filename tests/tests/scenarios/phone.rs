@@ -133,7 +133,7 @@ impl Phone {
     }
 
     /// The same to a URI.
-    fn request_to(&self, method: &str, to: &str, call: &str, count: u32) -> Vec<u8> {
+    pub(crate) fn request_to(&self, method: &str, to: &str, call: &str, count: u32) -> Vec<u8> {
         let to = format!("<{to}>");
         self.write(method, &to, (&format!("<{}>;tag=caller", self.uri()), &to), (call, count), &[])
     }
