@@ -1,5 +1,6 @@
 //! What an application does with a call.
 
+use super::ack;
 use super::machine::{Event, State};
 use super::modify;
 use super::offer_answer::{Exchange, Move};
@@ -323,7 +324,7 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         let call = self.into();
         // A 2xx that is not acknowledged yet is, before the BYE.
         if alive(dum, call)?.modify == modify::State::Answering {
-            session::send_ack(dum, call);
+            ack::send(dum, call, None);
         }
         session::step(dum, call, Event::End, Cause::default());
         Ok(())
@@ -428,7 +429,7 @@ pub(super) fn provide(
         }
         (State::Answering, _) | (_, modify::State::Answering) if turn == Exchange::OfferReceived => {
             this.media.make(made, Some(body.clone()));
-            if let Some(acked) = &mut this.acked {
+            if let Some(acked) = this.acked.last_mut() {
                 acked.body = Some(body);
             }
             let first = this.state == State::Answering;
@@ -439,7 +440,7 @@ pub(super) fn provide(
             }
             // Where its transaction is over no 2xx comes any more.
             let this = dum.core.sessions.get_mut(call)?;
-            this.acked.take_if(|acked| !dum.core.clients.contains_key(&acked.transaction));
+            this.forget_acks(|transaction| !dum.core.clients.contains_key(&transaction));
         }
         _ => return Err(SessionError::NotNow),
     }

@@ -1,6 +1,7 @@
 //! An INVITE that we sent, with all its forks.
 
 use super::ClientInviteSession;
+use super::ack::Acked;
 use super::body::{description, refusal};
 use super::callback::What;
 use super::machine::{Event, State};
@@ -8,7 +9,7 @@ use super::modify;
 use super::offer_answer::{Exchange, Move, OfferAnswer};
 use super::redirect::{self, Redirect};
 use super::reliable::{self, Received};
-use super::session::{self, Acked, Cause, Credentials, InviteSession, SDP, step, updates};
+use super::session::{self, Cause, Credentials, InviteSession, SDP, step, updates};
 use super::session_timer;
 use crate::auth::client as auth;
 use crate::core::Core;
@@ -361,10 +362,7 @@ fn ended(dum: &mut Dum<'_>, call: Handle<Call>) {
     for session in &this.sessions {
         if let Ok(session) = dum.session(*session) {
             session.call = None;
-            // The ACK of a re-INVITE is not the first one's; one that waits for the answer is due however late (RFC 3261
-            // §13.2.2.4).
-            let answering = session.state == State::Answering;
-            session.acked.take_if(|acked| acked.transaction == this.transaction && !answering);
+            session.forget_acks(|over| over == this.transaction);
         }
     }
     dum.core.dialogs.close(this.set);
@@ -445,7 +443,7 @@ fn success(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
 fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Message>, acked: Acked) {
     let body = description(response);
     let Ok(session) = dum.session(call) else { return };
-    session.acked = Some(Box::new(acked));
+    session.owe_ack(acked);
     let preview = session.preview.take();
     session.peer_updates = updates(response);
     let (event, told) = match (session.media.exchange, body) {
@@ -462,7 +460,7 @@ fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Messa
         }
         (Exchange::Stable, Ok(Some((body, sdp)))) => {
             session.media.make(Move::ReceiveOffer, Some(body));
-            session.acked.iter_mut().for_each(|acked| acked.answers = true);
+            session.acked.last_mut().into_iter().for_each(|acked| acked.answers = true);
             (Event::SuccessOffer, Some(What::Offer(sdp)))
         }
         _ => (Event::SuccessIllegal, None),

@@ -1,6 +1,7 @@
 //! Requests within a call, of both sides: BYE, re-INVITE, UPDATE and the ACK.
 
 use super::RemoteControl;
+use super::ack::{self, Acked};
 use super::api;
 use super::body;
 use super::callback::What;
@@ -9,7 +10,7 @@ use super::machine::{EndReason, Event, State};
 use super::modify::{self, Action};
 use super::offer_answer::{Exchange, Move};
 use super::reliable;
-use super::session::{self, Acked, Asked, Cause, InviteSession, Slot, fire};
+use super::session::{self, Asked, Cause, InviteSession, Slot, fire};
 use super::session_timer;
 use crate::core::Core;
 use crate::dispatch::{self, Request};
@@ -313,7 +314,7 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, slot: Slo
             wait_for_peer(dum, call);
         }
         Action::SendPrack => reliable::send_offer(dum, call),
-        Action::SendAck => session::send_ack(dum, call),
+        Action::SendAck => ack::send(dum, call, None),
         Action::SendSuccess => {
             if slot == Slot::Invite {
                 let t1 = dum.core.values.t1;
@@ -397,10 +398,11 @@ pub(crate) fn outcome(
             false => session::step(dum, call, Event::ByeDone, Cause::default()),
         };
     }
-    if this.acked.as_ref().is_some_and(|acked| acked.transaction == transaction) {
+    if let Some(acked) = this.acked.iter().find(|acked| acked.transaction == transaction) {
         // The 2xx again: its ACK was lost, or waits for the answer that it is to bring.
-        if this.modify != modify::State::Answering || this.state == State::Ending {
-            session::send_ack(dum, call);
+        if !acked.is_open() || this.state == State::Ending {
+            let number = acked.cseq;
+            ack::send(dum, call, Some(number));
         }
         return;
     }
@@ -508,10 +510,11 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
     if let Some(dialog) = this.dialog {
         dum.core.dialogs.answered(dialog, response);
     }
-    if response.method() == Some(Method::Invite) {
+    let invite = response.method() == Some(Method::Invite);
+    if invite {
         let cseq = response.header(h::CSEQ).map_or(0, |cseq| cseq.number);
         let credentials = dum.core.client_auth.request(transaction).map(super::call::credentials).unwrap_or_default();
-        this.acked = Some(Box::new(Acked { transaction, cseq, answers: false, body: None, credentials }));
+        this.owe_ack(Acked { transaction, cseq, answers: false, body: None, credentials });
     }
     let settled = this.modify.is_inviting() && reliable::succeeded(this);
     let (event, told) = match (this.media.exchange, body::description(response)) {
@@ -523,12 +526,12 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
         (Exchange::OfferSent, Ok(Some((body, sdp)))) if this.media.make(Move::ReceiveAnswer, Some(body.clone())) => {
             (modify::Event::Success, What::Answer(sdp))
         }
-        (Exchange::Stable, Ok(Some((body, sdp)))) if this.acked.is_some() => {
+        (Exchange::Stable, Ok(Some((body, sdp)))) if invite => {
             this.media.make(Move::ReceiveOffer, Some(body));
-            this.acked.iter_mut().for_each(|acked| acked.answers = true);
+            this.acked.last_mut().into_iter().for_each(|acked| acked.answers = true);
             (modify::Event::SuccessOffer, What::Offer(sdp))
         }
-        _ if this.acked.is_some() => {
+        _ if invite => {
             step(dum, call, modify::Event::Success, response);
             return session::step(dum, call, Event::AckIllegal, response);
         }
@@ -586,11 +589,8 @@ fn failure(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: Outcome, ref
 
 /// A transaction of its own is over: its 2xx is not repeated any more.
 pub(crate) fn transaction_ended(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTransaction) {
-    let Ok(this) = dum.session(call) else { return };
-    if this.acked.as_ref().is_some_and(|acked| acked.transaction == transaction)
-        && this.modify != modify::State::Answering
-    {
-        this.acked = None;
+    if let Ok(this) = dum.session(call) {
+        this.forget_acks(|over| over == transaction);
     }
 }
 

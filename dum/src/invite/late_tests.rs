@@ -60,6 +60,51 @@ fn each_2xx_that_comes_again_is_acknowledged_with_the_answer() {
     }
 }
 
+/// By its CSeq number, whatever was agreed since, and whatever waits.
+#[test]
+fn each_2xx_that_comes_late_has_its_own_ack() {
+    let acked = |bench: &mut Bench<Ears>| {
+        let number = |sent| match sent {
+            Command::SendStateless { msg, .. } if msg.method() == Some(Method::Ack) => {
+                (msg.header(h::CSEQ).unwrap().number, msg.body().is_empty())
+            }
+            other => panic!("no ACK: {other:?}"),
+        };
+        std::mem::take(&mut bench.sent).into_iter().map(number).collect::<Vec<_>>()
+    };
+    let (mut bench, transaction, invite) = calling(options(), true);
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+    assert_eq!(acked(&mut bench), [(1, true)]);
+    let (call, mut all) = (call(&bench), vec![(transaction, invite)]);
+    let change = |bench: &mut Bench<Ears>, offer: bool| {
+        bench.with(|_, dum| if offer { call.provide_offer(dum, &sdp(1002)) } else { call.request_offer(dum) }).unwrap();
+        let (transaction, invite) = bench.request();
+        respond(bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
+        (transaction, invite)
+    };
+    all.push(change(&mut bench, true));
+    assert_eq!(acked(&mut bench), [(2, true)]);
+    let waits = change(&mut bench, false);
+    for ((transaction, invite), number) in all.iter().zip(1..) {
+        respond(&mut bench, (*transaction, invite), 200, ("one", 2000, 0), keep);
+        assert_eq!(acked(&mut bench), [(number, true)]);
+    }
+    respond(&mut bench, (waits.0, &waits.1), 200, ("one", 2000, 0), keep);
+    bench.nothing_sent();
+    bench.with(|_, dum| call.provide_answer(dum, &sdp(1002))).unwrap();
+    assert_eq!(acked(&mut bench), [(3, false)]);
+    all.push(waits);
+    // Four are kept.
+    for _ in 0..2 {
+        all.push(change(&mut bench, true));
+        bench.sent.clear();
+    }
+    for ((transaction, invite), number) in all.iter().zip(1..) {
+        respond(&mut bench, (*transaction, invite), 200, ("one", 2000, 0), keep);
+        assert_eq!(acked(&mut bench), if number == 1 { vec![] } else { vec![(number, number != 3)] });
+    }
+}
+
 #[test]
 fn an_answer_after_timer_m_is_sent_all_the_same() {
     for first in [true, false] {

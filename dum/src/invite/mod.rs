@@ -128,6 +128,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ack;
 #[cfg(test)]
 mod agreed_tests;
 mod api;

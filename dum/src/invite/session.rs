@@ -1,6 +1,6 @@
 //! The state of one call, and what its machines ask for.
 
-use super::body;
+use super::ack::{self, Acked};
 use super::call::{self, Call};
 use super::callback::{Callback, What};
 use super::glare::{self, PutOff};
@@ -48,8 +48,8 @@ pub struct InviteSession {
     pub(super) update: Option<Box<Asked>>,
     /// The 2xx to INVITE that we sent, or the last provisional response: what is repeated.
     pub(super) repeated: Option<Box<Repeated>>,
-    /// The ACK that we sent last.
-    pub(super) acked: Option<Box<Acked>>,
+    /// The 2xx responses that we have acknowledged, or are to; the last one is at the end.
+    pub(super) acked: Vec<Acked>,
     /// Our re-INVITE or UPDATE, or our PRACK with an offer.
     pub(super) sent: Option<ClientTransaction>,
     /// It is a re-INVITE that nobody answers, and is cancelled.
@@ -111,16 +111,6 @@ pub(super) struct Repeated {
     pub(super) waited: Duration,
 }
 
-/// What an ACK is made of once more.
-pub(super) struct Acked {
-    pub(super) transaction: ClientTransaction,
-    pub(super) cseq: u32,
-    /// Whether the 2xx brought an offer, which the ACK is to answer.
-    pub(super) answers: bool,
-    pub(super) body: Option<Bytes>,
-    pub(super) credentials: Credentials,
-}
-
 /// The credentials of an INVITE; its ACK carries them too (RFC 3261 §22.1).
 pub(super) type Credentials = Vec<(&'static str, String)>;
 
@@ -167,7 +157,7 @@ impl InviteSession {
             asked: None,
             update: None,
             repeated: None,
-            acked: None,
+            acked: Vec::new(),
             sent: None,
             given_up: false,
             bye: None,
@@ -293,7 +283,7 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
         Action::TellConnected => dum.tell(call, What::Connected, msg()),
         Action::TellConfirmed => dum.tell(call, What::Confirmed, msg()),
         Action::Tell(reason) => dum.tell(call, What::Terminated(reason), msg()),
-        Action::SendAck => send_ack(dum, call),
+        Action::SendAck => ack::send(dum, call, cause.msg.as_deref().and_then(ack::number_of)),
         Action::SendBye => {
             reliable::refuse_streams(dum, call);
             answer_what_is_left(dum, call);
@@ -373,34 +363,6 @@ pub(super) fn send(
 
 /// The type of every body that a session sends.
 pub(super) const SDP: &str = "application/sdp";
-
-/// The ACK of the last 2xx, as [`InviteSession::acked`] has it.
-pub(super) fn send_ack(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
-    refuse_streams(dum, call);
-    let Ok(session) = dum.core.sessions.get(call) else { return };
-    let (Some(acked), Some(dialog)) = (&session.acked, session.dialog) else { return };
-    let Ok(entry) = dum.core.dialogs.get(dialog) else { return };
-    let mut ack = entry.dialog.make_ack_of(acked.cseq);
-    acked.credentials.iter().for_each(|(name, value)| ack.append_line(name, value));
-    if let Some(body) = &acked.body {
-        ack.set_body(Some(SDP), body.clone());
-    }
-    dum.acknowledge(ack);
-}
-
-/// A 2xx whose offer was not answered, and never will be, is acknowledged with an answer all the same: the call ends (RFC 3261
-/// §13.2.2.4).
-fn refuse_streams(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
-    let Ok(this) = dum.core.sessions.get(call) else { return };
-    if this.acked.as_ref().is_none_or(|acked| !acked.answers || acked.body.is_some()) {
-        return;
-    }
-    let (offer, agreed) = (this.media.offer.clone(), this.media.local.clone());
-    let answer = offer.and_then(|offer| body::refusal(dum, &offer, agreed.as_ref()));
-    if let Ok(Some(acked)) = dum.session(call).map(|this| &mut this.acked) {
-        acked.body = answer;
-    }
-}
 
 /// The answer to what we are asked, with the tag that all answers to it have, and Contact where it makes or refreshes the
 /// dialog.
@@ -577,6 +539,6 @@ mod tests {
     #[test]
     fn a_call_stays_small() {
         let sizes = (size_of::<InviteSession>(), size_of::<DialogEntry>());
-        assert!(sizes.0 <= 448 && sizes.1 <= 864, "{sizes:?}");
+        assert!(sizes.0 <= 464 && sizes.1 <= 864, "{sizes:?}");
     }
 }
