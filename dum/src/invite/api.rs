@@ -1,6 +1,5 @@
 //! What an application does with a call.
 
-use super::ack;
 use super::machine::{Event, State};
 use super::modify;
 use super::offer_answer::{Exchange, Move};
@@ -321,12 +320,8 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
     /// # Errors
     /// [`UsageEnded`] in [`SessionError::Ended`].
     fn end(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
-        let call = self.into();
-        // A 2xx that is not acknowledged yet is, before the BYE.
-        if alive(dum, call)?.modify == modify::State::Answering {
-            ack::send(dum, call, None);
-        }
-        session::step(dum, call, Event::End, Cause::default());
+        alive(dum, self.into())?;
+        session::step(dum, self.into(), Event::End, Cause::default());
         Ok(())
     }
 

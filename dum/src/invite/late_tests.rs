@@ -146,7 +146,27 @@ fn an_offer_that_is_not_wanted_is_answered_before_the_call_ends() {
         bye.set_body(None, "");
         bench.ask(9, bye);
     };
+    let gone: End = |bench, _| {
+        let call = call(bench);
+        bench.with(|_, dum| call.info(dum, "text/plain", "?")).unwrap();
+        let (info, msg) = bench.request();
+        bench.respond(info, &msg, 481);
+    };
+    let expire: End = |bench, invite| {
+        let mut update = of_peer(invite, &Method::Update, 1);
+        update.set_body(None, "");
+        update.set(h::SESSION_EXPIRES, "100;refresher=uac");
+        update.push_back(h::SUPPORTEDS, "timer");
+        bench.ask(9, update);
+        bench.run(Duration::from_secs(100));
+    };
     for (first, over, end, why) in [
+        (true, false, gone, "Gone"),
+        (true, false, expire, "SessionExpired"),
+        (false, false, bye, "RemoteBye"),
+        (false, true, bye, "RemoteBye"),
+        (false, false, gone, "Gone"),
+        (false, false, expire, "SessionExpired"),
         (true, true, reject, "LocalBye"),
         (true, false, hang_up, "LocalBye"),
         (true, false, bye, "RemoteBye"),

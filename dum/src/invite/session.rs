@@ -447,8 +447,13 @@ pub(super) fn fire(call: Handle<InviteSession>, kind: TimerKind) -> Fire {
     Fire { usage: Usage::Invite(call), kind }
 }
 
-/// What the peer asked for is not to come any more (RFC 3261 §15.1.2).
+/// What the peer asked for is not to come any more (RFC 3261 §15.1.2). A 2xx of its that waits for the application is acknowledged
+/// all the same, before any BYE (§13.2.2.4).
 pub(super) fn answer_what_is_left(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
+    if let Some(this) = dum.session(call).ok().filter(|this| this.modify == modify::State::Answering) {
+        this.modify = modify::State::Idle;
+        ack::send(dum, call, None);
+    }
     for slot in [Slot::Invite, Slot::Update] {
         let out = make_answer(dum, call, slot, 487).ok();
         send_final(dum, call, slot, out);
