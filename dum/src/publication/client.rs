@@ -11,6 +11,7 @@ use crate::registration::times;
 use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
 use bytes::Bytes;
+use rutil::Time;
 use stack::header::{Method, NameAddr, h};
 use stack::message::Message;
 use stack::tu::{ClientTransaction, SendOptions};
@@ -35,6 +36,8 @@ pub struct ClientPublication {
     /// The request under way is the answer to a 423.
     raised: bool,
     granted: u32,
+    /// Until when it may be published: as granted last, or as asked for since.
+    until: Time,
     failures: u32,
     alarm: Alarm,
 }
@@ -69,6 +72,7 @@ impl Dum<'_> {
             expires: u32::try_from(profile.publication_time().as_secs()).unwrap_or(u32::MAX),
             raised: false,
             granted: 0,
+            until: Time::ZERO,
             failures: 0,
             alarm: Alarm::OFF,
         };
@@ -97,7 +101,7 @@ impl Handle<ClientPublication> {
         command(dum, self, Op::Refresh)
     }
 
-    /// Removes it; the usage ends with the answer.
+    /// Removes it; the usage ends with the answer, or is given up for want of one when it will have expired.
     ///
     /// # Errors
     /// [`UsageEnded`].
@@ -164,8 +168,12 @@ fn set_alarm(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, after: D
 }
 
 fn send(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op) {
+    let now = dum.now();
     let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
     this.alarm.clear();
+    if op != Op::Remove {
+        this.until = this.until.max(now + Duration::from_secs(this.expires.into()));
+    }
     this.cseq = this.cseq.saturating_add(1);
     let mut msg = (*this.template).clone();
     msg.set(h::CSEQ, &format_args!("{} PUBLISH", this.cseq));
@@ -220,8 +228,10 @@ pub(crate) fn outcome(
 }
 
 fn success(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op, response: Arc<Message>) {
+    let now = dum.now();
     let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
     this.granted = response.header(h::EXPIRES).map_or(this.expires, |expires| expires.0);
+    this.until = now + Duration::from_secs(this.granted.into());
     if let Ok(etag) = response.header(h::SIP_ETAG) {
         this.etag = Some(etag.value.into_owned());
     }
@@ -252,8 +262,12 @@ fn refused(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Eve
     if next(dum, publication) {
         return;
     }
+    let now = dum.now();
     let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
+    // What has expired by then need not be removed.
+    let ends = this.state == State::Waiting(Op::Remove);
     let suggested = times::retry(&outcome, this.failures, dum.stack.rng());
+    let suggested = suggested.filter(|after| !ends || now + *after < this.until);
     this.failures = this.failures.saturating_add(1);
     dum.call_back(Callback::Refused { publication, outcome, suggested });
 }

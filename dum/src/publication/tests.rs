@@ -296,3 +296,23 @@ fn what_is_published_for_no_time_is_removed_with_its_2xx() {
     bench.nothing_sent();
     assert_eq!(bench.dum.counts(), Default::default());
 }
+
+/// What nobody removes expires by itself.
+#[test]
+fn the_end_of_a_publication_is_not_asked_for_for_ever() {
+    let mut bench = bench();
+    let handle = publish(&mut bench);
+    answer(&mut bench, 200, &[("SIP-ETag", "e1"), ("Expires", "600")]);
+    bench.with(|_, dum| handle.end(dum)).unwrap();
+    let (began, mut asked) = (bench.stack.now, Vec::new());
+    while bench.dum.counts().publications > 0 {
+        while let Some(Command::Send { transaction, .. }) = bench.sent.pop_front() {
+            asked.push(bench.stack.now - began);
+            bench.event(TuEvent::NoResponse { transaction, reason: stack::tu::NoResponse::Timeout });
+        }
+        assert!(bench.stack.now - began < Duration::from_secs(1200));
+        bench.run(Duration::from_secs(1));
+    }
+    assert!(asked.len() > 2 && asked.iter().all(|at| *at < Duration::from_secs(600)), "{asked:?}");
+    assert_eq!(bench.dum.application().heard, ["success", "failure 408"]);
+}

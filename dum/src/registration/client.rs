@@ -49,7 +49,8 @@ pub struct ClientRegistration {
     /// The request under way is the answer to a 423.
     raised: bool,
     granted: u32,
-    /// Until when the bindings of this side last, as far as it was heard.
+    /// Until when the bindings of this side last, as far as it was heard; of a REGISTER that is not answered, as it was asked
+    /// for.
     until: Time,
     pub(super) failures: u32,
     pub(super) flow: OwnFlow,
@@ -208,15 +209,19 @@ impl Handle<ClientRegistration> {
         command(dum, self, Op::Query)
     }
 
-    /// Removes all bindings of the address, those of other devices too (`Contact: *`); the usage ends with the answer.
+    /// Removes all bindings of the address, those of other devices too (`Contact: *`); the usage ends with the answer, or is
+    /// given up for want of one when bindings that are made now will have expired.
     ///
     /// # Errors
     /// [`UsageEnded`].
     pub fn remove_all(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
+        let now = dum.now();
+        dum.core.client_registrations.get_mut(self)?.may_last(now);
         command(dum, self, Op::RemoveAll)
     }
 
-    /// Removes the bindings of this side; the usage ends with the answer.
+    /// Removes the bindings of this side; the usage ends with the answer, or is given up for want of one when the bindings
+    /// will have expired.
     ///
     /// # Errors
     /// [`UsageEnded`].
@@ -319,8 +324,12 @@ fn set_alarm(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, retry:
 }
 
 fn send(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, op: Op) {
+    let now = dum.now();
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
     this.alarm.clear();
+    if op == Op::Register {
+        this.may_last(now);
+    }
     this.cseq = this.cseq.saturating_add(1);
     let Some(mut msg) = this.request(op) else { return };
     this.leaving.iter_mut().for_each(|(_, sent)| *sent = op != Op::Query);
@@ -343,6 +352,11 @@ impl ClientRegistration {
         self.leaving.retain(|(gone, _)| !gone.uri.equivalent(&contact.uri));
         self.mine.retain(|known| !known.uri.equivalent(&contact.uri));
         self.mine.push(contact);
+    }
+
+    /// Bindings may last as long as they would if they were made now.
+    fn may_last(&mut self, now: Time) {
+        self.until = self.until.max(now + Duration::from_secs(self.expires.into()));
     }
 
     fn request(&self, op: Op) -> Option<Message> {
@@ -495,8 +509,11 @@ pub(super) fn refused(dum: &mut Dum<'_>, registration: Handle<ClientRegistration
     if next(dum, registration) {
         return;
     }
-    let suggested = flows::retry(dum, registration, &outcome);
+    let (suggested, now) = (flows::retry(dum, registration, &outcome), dum.now());
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
+    // What has expired by then need not be removed.
+    let ends = matches!(this.state, State::Waiting(Op::End | Op::RemoveAll));
+    let suggested = suggested.filter(|after| !ends || now + *after < this.until);
     this.failures = this.failures.saturating_add(1);
     dum.call_back(Callback::Refused { registration, outcome, suggested });
 }

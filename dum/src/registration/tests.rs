@@ -417,3 +417,29 @@ fn many_that_begin_together_are_refreshed_evenly() {
     assert!(quarters.iter().all(|sent| (480..720).contains(sent)), "{quarters:?}");
     assert!(bench.with(|_, dum| handles.iter().all(|handle| handle.expires(dum) == Ok(seconds(3600)))));
 }
+
+/// What nobody answers is over when the bindings are; they may be those of a REGISTER that nobody has answered either.
+#[test]
+fn the_end_of_a_registration_is_not_asked_for_for_ever() {
+    for (heard_of, all) in [(true, false), (false, false), (false, true)] {
+        let mut bench = Phone::new(App::default());
+        let handle = register(&mut bench, &profile());
+        let lasts = if heard_of { 600 } else { 3600 };
+        if heard_of {
+            grant(&mut bench, lasts, |_| {});
+        }
+        bench.with(|_, dum| if all { handle.remove_all(dum) } else { handle.end(dum) }).unwrap();
+        let (began, mut ends) = (bench.stack.now, Vec::new());
+        while bench.dum.counts().registrations > 0 {
+            while let Some(stack::transaction::Command::Send { transaction, msg, .. }) = bench.sent.pop_front() {
+                ends.extend((line(&msg, "Expires") == "0").then_some(bench.stack.now - began));
+                bench.event(TuEvent::NoResponse { transaction, reason: NoResponse::Timeout });
+            }
+            assert!(bench.stack.now - began < seconds(2 * lasts as u64));
+            bench.run(seconds(1));
+        }
+        assert!(ends.len() > 2 && ends.iter().all(|at| *at < seconds(lasts.into())), "{ends:?}");
+        let told = heard(&mut bench);
+        assert_eq!(told[told.len() - 2..], ["retry 408 false", "failure 408"]);
+    }
+}
