@@ -26,8 +26,9 @@ pub enum SessionError {
     #[error("not in this state of the call")]
     NotNow,
     /// It is no answer to the peer's offer: as many streams, of the same media in the same order, are to be in it, those that are
-    /// not wanted with port 0 (RFC 3264 §6).
-    #[error("the answer does not have the streams of the offer")]
+    /// not wanted with port 0 (RFC 3264 §6). Or it is an offer without the streams that were agreed on, which stay in the same
+    /// way (§8).
+    #[error("the description does not have the streams of the one before")]
     OtherStreams,
     /// An answer or an offer is due first.
     #[error("no session description was provided")]
@@ -124,10 +125,11 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         provide(dum, self.into(), answer.print(), Exchange::OfferReceived)
     }
 
-    /// Offers a session, where the peer's INVITE brought no offer, or a change of it: with a re-INVITE (RFC 3261 §14).
+    /// Offers a session, where the peer's INVITE brought no offer, or a change of it: with a re-INVITE (RFC 3261 §14). A change
+    /// gets the origin of what this side has agreed to, with the next version (RFC 3264 §8).
     ///
     /// # Errors
-    /// [`SessionError::NotNow`]: another exchange is under way.
+    /// [`SessionError::NotNow`]: another exchange is under way. [`SessionError::OtherStreams`].
     fn provide_offer(self, dum: &mut Dum<'_>, offer: &Sdp) -> Result<(), SessionError> {
         let call = self.into();
         if !in_dialog::is_idle(alive(dum, call)?) {
@@ -142,7 +144,7 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
     /// Offers a change with UPDATE (RFC 3311), which the peer must answer at once.
     ///
     /// # Errors
-    /// [`SessionError::NotNow`]: another exchange is under way.
+    /// As [`Session::provide_offer`].
     fn update(self, dum: &mut Dum<'_>, offer: &Sdp) -> Result<(), SessionError> {
         change(dum, self.into(), Some(offer.print()), modify::Event::SendUpdate)
     }
@@ -394,6 +396,7 @@ pub(super) fn provide(
     if turn == Exchange::OfferReceived && !this.media.is_answered_by(&body) {
         return Err(SessionError::OtherStreams);
     }
+    let body = if turn == Exchange::Stable { following(this, body)? } else { body };
     let made = if turn == Exchange::OfferReceived { Move::SendAnswer } else { Move::SendOffer };
     match (this.state, this.modify) {
         (_, modify::State::ReceivedInvite | modify::State::ReceivedUpdate | modify::State::WithinInvite) => {
@@ -442,6 +445,10 @@ pub(super) fn provide(
     Ok(())
 }
 
+fn following(this: &InviteSession, offer: Bytes) -> Result<Bytes, SessionError> {
+    this.media.following(offer).map_err(|_| SessionError::OtherStreams)
+}
+
 /// A re-INVITE, UPDATE or PRACK of ours that changes the session.
 pub(super) fn change(
     dum: &mut Dum<'_>,
@@ -454,6 +461,7 @@ pub(super) fn change(
     if !in_dialog::is_idle(this) || early && event == modify::Event::SendInvite {
         return Err(SessionError::NotNow);
     }
+    let offer = offer.map(|offer| following(this, offer)).transpose()?;
     glare::overtaken(dum, call);
     if offer.is_some() {
         dum.session(call)?.media.make(Move::SendOffer, offer);

@@ -11,7 +11,6 @@ use crate::handle::Handle;
 use crate::outcome::Outcome;
 use crate::timers::TimerKind;
 use bytes::Bytes;
-use stack::contents::sdp::Sdp;
 use std::time::Duration;
 
 /// So often in a row a change is put off, before the application hears that the peer does not want any.
@@ -21,8 +20,6 @@ const MOST: u8 = 10;
 pub(super) struct PutOff {
     /// Without one it asks for an offer.
     offer: Option<Bytes>,
-    /// What this side had agreed to when it was made.
-    agreed: Option<Bytes>,
     /// It was a re-INVITE.
     invite: bool,
     /// What put it off.
@@ -35,9 +32,8 @@ pub(super) fn put_off(this: &mut InviteSession, outcome: &Outcome) -> bool {
         return false;
     }
     this.glares += 1;
-    let (offer, agreed) = (this.media.offer.clone(), this.media.local.clone());
-    let invite = this.modify == modify::State::SentInvite;
-    this.again = Some(Box::new(PutOff { offer, agreed, invite, outcome: outcome.clone() }));
+    let (offer, invite) = (this.media.offer.clone(), this.modify == modify::State::SentInvite);
+    this.again = Some(Box::new(PutOff { offer, invite, outcome: outcome.clone() }));
     true
 }
 
@@ -76,7 +72,8 @@ pub(super) fn again(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     if over {
         return;
     }
-    let Ok(offer) = renewed(&put_off, this.media.local.as_ref()) else {
+    // This side may have agreed to something else meanwhile, and to more streams.
+    let Ok(offer) = put_off.offer.clone().map(|offer| this.media.following(offer)).transpose() else {
         return dum.tell(call, What::OfferRejected(put_off.outcome), None);
     };
     // In an early dialog there is no other way; what was an UPDATE asks nobody, and a re-INVITE might ring.
@@ -86,18 +83,4 @@ pub(super) fn again(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
         this.media.make(Move::SendOffer, offer);
     }
     in_dialog::step(dum, call, event, Cause::default());
-}
-
-/// The offer as it is to be made now: if this side has agreed to something else meanwhile, the version follows on that.
-///
-/// # Errors
-/// It does not fit what was agreed: there are more streams now (RFC 3264 §8).
-fn renewed(put_off: &PutOff, agreed: Option<&Bytes>) -> Result<Option<Bytes>, ()> {
-    let (Some(offer), Some(agreed)) = (&put_off.offer, agreed) else { return Ok(put_off.offer.clone()) };
-    if put_off.agreed.as_ref() == Some(agreed) {
-        return Ok(Some(offer.clone()));
-    }
-    let (mut offer, agreed) = (Sdp::parse(offer).map_err(drop)?, Sdp::parse(agreed).map_err(drop)?);
-    offer.continue_from(&agreed).map_err(drop)?;
-    Ok(Some(offer.print()))
 }

@@ -164,6 +164,12 @@ pub(super) fn change(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Re
         // Our own INVITE, or the ACK for our 2xx, is under way.
         _ => (this.modify, &[Action::Refuse491][..]),
     };
+    // RFC 3264 §8: no stream goes away.
+    let fits = description.as_ref().is_none_or(|(offer, _)| this.media.is_followed_by(offer));
+    let refused = matches!(actions, [Action::Refuse491] | [Action::Refuse500]);
+    if !fits && !refused {
+        return dum.refuse(transaction, &msg, 488);
+    }
     this.modify = next;
     let refusal = match actions {
         [Action::Refuse491] => dum.make_response(&msg, 491, None),
@@ -526,8 +532,9 @@ fn success(dum: &mut Dum<'_>, call: Handle<InviteSession>, transaction: ClientTr
         (Exchange::OfferSent, Ok(Some((body, sdp)))) if this.media.make(Move::ReceiveAnswer, Some(body.clone())) => {
             (modify::Event::Success, What::Answer(sdp))
         }
-        (Exchange::Stable, Ok(Some((body, sdp)))) if invite => {
-            this.media.make(Move::ReceiveOffer, Some(body));
+        (Exchange::Stable, Ok(Some((body, sdp))))
+            if invite && this.media.make(Move::ReceiveOffer, Some(body.clone())) =>
+        {
             this.acked.last_mut().into_iter().for_each(|acked| acked.answers = true);
             (modify::Event::SuccessOffer, What::Offer(sdp))
         }

@@ -11,6 +11,7 @@
 use Exchange::*;
 use Move as M;
 use bytes::Bytes;
+use stack::contents::sdp::{Sdp, SdpError};
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -100,13 +101,31 @@ impl OfferAnswer {
         }
     }
 
+    /// Whether a description may be offered: no stream that was agreed on has gone (RFC 3264 §8).
+    pub(crate) fn is_followed_by(&self, offer: &[u8]) -> bool {
+        self.local.as_ref().is_none_or(|agreed| media(offer).count() >= media(agreed).count())
+    }
+
+    /// An offer of this side, as it follows what was agreed: with the origin of that, and the next version where anything else
+    /// differs (RFC 3264 §8).
+    ///
+    /// # Errors
+    /// It has fewer streams.
+    pub(crate) fn following(&self, offer: Bytes) -> Result<Bytes, SdpError> {
+        let Some(agreed) = &self.local else { return Ok(offer) };
+        let mut next = Sdp::parse(&offer)?;
+        next.continue_from(&Sdp::parse(agreed)?)?;
+        Ok(next.print())
+    }
+
     /// A description is sent or received, or what carried the offer was refused; whether it was legal. An illegal move
-    /// changes nothing, nor does an answer that is none to the offer.
+    /// changes nothing, nor does an answer that is none to the offer, or an offer that has lost a stream.
     pub(crate) fn make(&mut self, event: Move, body: Option<Bytes>) -> bool {
         let (next, effect) = step(self.exchange, event);
         match effect {
             Effect::Illegal => return false,
             Effect::Agree if body.as_ref().is_some_and(|answer| !self.is_answered_by(answer)) => return false,
+            Effect::Propose if body.as_ref().is_some_and(|offer| !self.is_followed_by(offer)) => return false,
             Effect::Propose => self.offer = body,
             Effect::RollBack => self.offer = None,
             Effect::Agree => {

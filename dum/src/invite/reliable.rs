@@ -291,8 +291,9 @@ pub(super) fn acknowledge(dum: &mut Dum<'_>, call: Handle<InviteSession>, rseq: 
             this.media.make(Move::ReceiveAnswer, Some(body));
             Some(What::Answer(sdp))
         }
-        (Exchange::Stable, Ok(Some((body, sdp)))) if is_open(this) => {
-            this.media.make(Move::ReceiveOffer, Some(body));
+        (Exchange::Stable, Ok(Some((body, sdp))))
+            if is_open(this) && this.media.make(Move::ReceiveOffer, Some(body.clone())) =>
+        {
             if let Some(reliable) = &mut this.reliable {
                 reliable.unanswered = Some(rseq);
             }

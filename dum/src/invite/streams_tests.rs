@@ -1,4 +1,5 @@
 //! Answers that do not have the streams of their offer (RFC 3264 §6): those that come are malformed answers, of ours none is sent.
+//! Offers that do not have the streams that were agreed on (§8): those that come are refused, of ours none is sent.
 
 use super::ears::{Ears, call, calling, heard, options, respond, sdp};
 use super::tests::{asked, sent, within};
@@ -156,4 +157,93 @@ fn ours_is_an_error_and_the_offer_waits_on() {
         bench.with(|_, dum| ours.provide_answer(dum, &sdp(1000))).unwrap();
         assert_eq!(sent(&mut bench), ["ACK one"]);
     }
+}
+
+/// One without streams.
+fn none() -> Sdp {
+    Sdp::parse(&"v=0\r\no=- 1 2 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\n".into()).unwrap()
+}
+
+/// RFC 3264 §8: a stream stays, with port 0 where it is not wanted any more.
+#[test]
+fn an_offer_without_the_streams_before_is_not_sent() {
+    let (mut bench, call) = connected();
+    let refused = Err(SessionError::OtherStreams);
+    assert_eq!(bench.with(|_, dum| call.provide_offer(dum, &none())), refused);
+    assert_eq!(bench.with(|_, dum| call.update(dum, &none())), refused);
+    bench.nothing_sent();
+    // The one that a re-INVITE asks for waits for another.
+    let (mut bench, tag) = taken();
+    bench.ask(2, change(&Method::Invite, 2, &tag, None));
+    assert_eq!(heard(&mut bench), ["offer required"]);
+    let c = super::ears::call(&bench);
+    assert_eq!(bench.with(|_, dum| c.provide_offer(dum, &none())), refused);
+    bench.nothing_sent();
+    bench.with(|_, dum| c.provide_offer(dum, &longer(5000))).unwrap();
+    assert_eq!(bench.response().1.status(), Some(200));
+}
+
+/// RFC 3264 §8.
+#[test]
+fn an_offer_without_the_streams_before_is_refused() {
+    let (mut bench, tag) = taken();
+    for (number, method) in [(2, Method::Invite), (3, Method::Update)] {
+        bench.ask(number, change(&method, number, &tag, Some(none())));
+        assert_eq!((bench.response().1.status(), heard(&mut bench)), (Some(488), vec![]));
+    }
+    // Nothing is under way behind it, and more streams may come.
+    bench.ask(4, change(&Method::Invite, 4, &tag, Some(longer(4002))));
+    assert_eq!(heard(&mut bench), ["offer 4002"]);
+    // What a 2xx brings has no refusal.
+    let (mut bench, call) = connected();
+    bench.with(|_, dum| call.request_offer(dum)).unwrap();
+    let (transaction, invite) = bench.request();
+    respond(&mut bench, (transaction, &invite), 200, ("one", 0, 0), describe(none()));
+    assert_eq!(
+        (heard(&mut bench), sent(&mut bench)),
+        (vec!["IllegalNegotiation".into()], vec!["ACK one".into(), "BYE one".into()])
+    );
+}
+
+/// RFC 3264 §8: the version is the next one where something has changed, and the one before where nothing has.
+#[test]
+fn a_changed_offer_has_the_next_version() {
+    let (mut bench, call) = connected();
+    let mut offers = vec![sdp(1002), sdp(1002)];
+    offers
+        .push(Sdp::parse(&String::from_utf8(sdp(1003).print().to_vec()).unwrap().replace("o=", "o=x").into()).unwrap());
+    let mut versions = Vec::new();
+    for offer in offers {
+        bench.with(|_, dum| call.provide_offer(dum, &offer)).unwrap();
+        let (transaction, invite) = bench.request();
+        let sent = Sdp::parse(&invite.body_bytes()).unwrap();
+        assert_eq!(sent.origin().unwrap().username, "-");
+        versions.push(sent.origin().unwrap().version);
+        respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), |_| {});
+        bench.sent.clear();
+    }
+    let first = sdp(1000).origin().unwrap().version;
+    assert_eq!(versions, [first + 1, first + 1, first + 2]);
+}
+
+/// A call of the peer's, taken and acknowledged, and our tag.
+fn taken() -> (Bench<Ears>, String) {
+    let mut bench = Bench::with_options(Ears::default(), options());
+    bench.ask(1, asked(|_| {}));
+    let c = super::ears::call(&bench);
+    bench.with(|_, dum| c.provide_answer(dum, &sdp(5000)).and_then(|()| c.as_server().accept(dum))).unwrap();
+    let (_, ok) = bench.response();
+    let tag = ok.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned();
+    bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
+    heard(&mut bench);
+    (bench, tag)
+}
+
+fn change(method: &Method<'_>, number: u32, tag: &str, offer: Option<Sdp>) -> Message {
+    let mut msg = within(method, number, tag);
+    match offer {
+        Some(offer) => describe(offer)(&mut msg),
+        None => msg.set_body(None, ""),
+    }
+    msg
 }
