@@ -31,6 +31,24 @@ enum News {
     Ended(u64, EndReason),
 }
 
+impl News {
+    fn tell(&self, output: Output) {
+        match self {
+            News::Came(number, _, from) => {
+                let text = format!("call {number}: from {}", escape::line(from));
+                output.event("call", format_args!("{text}"), json!({"call": number, "from": from}));
+            }
+            News::Answered(number) => {
+                output.event("answered", format_args!("call {number}: answered"), json!({"call": number}));
+            }
+            News::Ended(number, why) => {
+                let what = in_words(*why);
+                output.event("ended", format_args!("call {number}: {what}"), json!({"call": number, "what": what}));
+            }
+        }
+    }
+}
+
 struct Answerer {
     told: Sender<News>,
     address: IpAddr,
@@ -124,31 +142,22 @@ pub(super) async fn run(args: AnswerArgs, default: &[Listen], output: Output) ->
             news = news.recv() => news,
             () = ends.next() => break,
         };
+        let Some(news) = news else { break };
+        news.tell(output);
         match news {
-            None => break,
-            Some(News::Came(number, call, from)) => {
-                let text = format!("call {number}: from {}", escape::line(&from));
-                output.event("call", format_args!("{text}"), json!({"call": number, "from": from}));
-                if rings && reject.is_none() {
-                    let (user, ring) = (agent.user(), args.ring);
-                    // One for each call that rings.
-                    tokio::spawn(async move {
-                        tokio::time::sleep(ring).await;
-                        // If the caller has given up meanwhile, the handle leads nowhere.
-                        let _ = user.command(move |_, dum| {
-                            let _ = call.as_server().accept(dum);
-                        });
+            News::Came(_, call, _) if rings && reject.is_none() => {
+                let (user, ring) = (agent.user(), args.ring);
+                // One for each call that rings.
+                tokio::spawn(async move {
+                    tokio::time::sleep(ring).await;
+                    // If the caller has given up meanwhile, the handle leads nowhere.
+                    let _ = user.command(move |_, dum| {
+                        let _ = call.as_server().accept(dum);
                     });
-                }
+                });
             }
-            Some(News::Answered(number)) => {
-                output.event("answered", format_args!("call {number}: answered"), json!({"call": number}));
-            }
-            Some(News::Ended(number, why)) => {
-                let what = in_words(why);
-                output.event("ended", format_args!("call {number}: {what}"), json!({"call": number, "what": what}));
-                left = left.map(|left| left - 1);
-            }
+            News::Ended(..) => left = left.map(|left| left - 1),
+            News::Came(..) | News::Answered(_) => {}
         }
     }
     // BYE for those that stand, 480 for those that ring; their answers are waited for.
@@ -158,5 +167,8 @@ pub(super) async fn run(args: AnswerArgs, default: &[Listen], output: Output) ->
         }
     })?;
     agent.finish(end_limit(Verdict::Done)).await;
+    while let Ok(news) = news.try_recv() {
+        news.tell(output);
+    }
     Ok(Verdict::Done)
 }

@@ -153,7 +153,8 @@ fn a_signal_ends_calls_with_cancel_and_bye() {
     let caller = sip(&["call", &format!("sip:bob@{}", answerer.address)], &[]);
     answerer.process.wait_for(LIMIT, |line| line.contains("answered").then_some(())).expect("it is answered");
     signal(&answerer.process, "TERM");
-    assert_eq!(ended(answerer.process).0, 0);
+    let (code, output) = ended(answerer.process);
+    assert!(code == 0 && output.contains("call 1: hung up"), "{code}: {output}");
     let (code, output) = ended(caller);
     assert!(code == 0 && output.contains("the peer hung up"), "{code}: {output}");
 
