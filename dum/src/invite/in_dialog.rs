@@ -92,7 +92,7 @@ fn bye(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: &Request) {
 fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, request: Request) {
     let Request { transaction, msg: request } = request;
     let Ok(this) = dum.session(call) else { return };
-    let asked = Asked { transaction, msg: request.clone(), tag: "".into(), staged: None, told: false };
+    let asked = Asked::new(transaction, request.clone(), "".into());
     let before = this.update.replace(Box::new(asked));
     let response = session::make_answer(dum, call, Slot::Update, 200);
     if let Ok(this) = dum.session(call) {
@@ -193,8 +193,7 @@ fn offered(
     }
     let Ok(this) = dum.session(call) else { return };
     let slot = if invite { Slot::Invite } else { Slot::Update };
-    *this.slot(slot) =
-        Some(Box::new(Asked { transaction, msg: msg.clone(), tag: "".into(), staged: None, told: false }));
+    *this.slot(slot) = Some(Box::new(Asked::new(transaction, msg.clone(), "".into())));
     let what = match description {
         Some((body, sdp)) => {
             // What was agreed already is only confirmed: it refreshes the session (RFC 4028 §7.4).
@@ -414,7 +413,7 @@ pub(crate) fn outcome(
     }
     let refresh = this.refresh.take_if(|refresh| *refresh == transaction).is_some();
     if refresh && this.sent != Some(transaction) {
-        return refreshed_by_us(dum, call, &outcome);
+        return session_timer::refreshed(dum, call, &outcome);
     }
     if let Some(at) = this.requests.iter().position(|(sent, _)| *sent == transaction) {
         let (_, method) = this.requests.remove(at);
@@ -445,14 +444,14 @@ fn last_cseq(dum: &Dum<'_>, call: Handle<InviteSession>) -> Option<u32> {
     dum.core.dialogs.get(dialog).ok()?.dialog.last_cseq()
 }
 
-fn cause_of(outcome: &Outcome) -> Cause {
+pub(super) fn cause_of(outcome: &Outcome) -> Cause {
     outcome.response.as_ref().map_or_else(Cause::default, Cause::from)
 }
 
 /// What an answer, or none, says of the dialog itself (RFC 3261 §12.2.1.2, RFC 5057 §5.1). A request that has overtaken our
 /// response to the INVITE, or has come without it, came to one who did not know the dialog yet. And where the callee has no
 /// early dialog any more, its final response is on its way: that is what ends the INVITE, or sends it elsewhere.
-fn loss(dum: &Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) -> Option<Event> {
+pub(super) fn loss(dum: &Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) -> Option<Event> {
     let this = dum.core.sessions.get(call).ok()?;
     let pending = this.call.filter(|_| this.state == State::Early);
     let last = pending.is_some_and(|out| !super::call::has_other(dum, out, call));
@@ -491,23 +490,6 @@ fn answered(dum: &mut Dum<'_>, call: Handle<InviteSession>, method: Method<'stat
     }
     if let Some(event) = loss {
         session::step(dum, call, event, cause);
-    }
-}
-
-/// The UPDATE that refreshes the session was answered, or not (RFC 4028 §10). What else there may be of it, the timer ends.
-fn refreshed_by_us(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) {
-    match (outcome.status, &outcome.response) {
-        (200..300, Some(response)) => {
-            if let Some(dialog) = super::dialog_of(dum, call) {
-                dum.core.dialogs.answered(dialog, response);
-            }
-            session_timer::granted(dum, call, response);
-        }
-        (422, Some(response)) if session_timer::raise(dum, call, response) => session_timer::refresh(dum, call),
-        _ => match loss(dum, call, outcome) {
-            Some(event) => session::step(dum, call, event, cause_of(outcome)),
-            None => session_timer::refused(dum, call, outcome.status),
-        },
     }
 }
 

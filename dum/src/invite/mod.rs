@@ -143,6 +143,8 @@ mod crossing_tests;
 mod default_tests;
 #[cfg(test)]
 mod ears;
+#[cfg(test)]
+mod edit_tests;
 mod glare;
 #[cfg(test)]
 mod glare_tests;

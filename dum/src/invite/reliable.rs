@@ -15,7 +15,7 @@ use super::body::{description, refusal};
 use super::callback::What;
 use super::machine::{Event as Main, State as Call};
 use super::offer_answer::{Exchange, Move};
-use super::session::{self, Cause, InviteSession, SDP};
+use super::session::{self, Cause, Edit, InviteSession, SDP};
 use super::{ClientInviteSession, ServerInviteSession, SessionError, api, in_dialog, modify, server};
 use crate::dispatch::Request;
 use crate::dum::Dum;
@@ -97,12 +97,12 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
 }
 
 /// What a call keeps of it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Reliable {
     pub(super) state: State,
     /// The callee's: of the last response sent. The caller's: of the last one received.
     rseq: u32,
-    queue: VecDeque<(u16, bool)>,
+    queue: VecDeque<(u16, bool, Option<Edit>)>,
     /// The callee's: the status of the last response sent.
     status: u16,
     /// The caller's: the number of the INVITE whose provisional responses are counted, the first or a later one.
@@ -158,14 +158,19 @@ pub(super) fn stamp(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &m
 
 /// The application sends a provisional response or a 2xx that has to come behind others: whether it may go out now.
 /// `None`: not at all.
-pub(super) fn admit(this: &mut InviteSession, event: Event, what: (u16, bool)) -> Option<bool> {
+pub(super) fn admit(
+    this: &mut InviteSession,
+    event: Event,
+    (status, media): (u16, bool),
+    edit: &mut Option<Edit>,
+) -> Option<bool> {
     let reliable = this.reliable.get_or_insert_default();
     let (next, actions) = step(reliable.state, event);
     match actions {
         [A::Busy] => return None,
         [A::Queue] if reliable.queue.len() == MAX_QUEUE => return None,
-        [A::Queue] => reliable.queue.push_back(what),
-        [A::Send] => reliable.status = what.0,
+        [A::Queue] => reliable.queue.push_back((status, media, edit.take())),
+        [A::Send] => reliable.status = status,
         _ => {}
     }
     reliable.state = next;
@@ -221,13 +226,16 @@ pub(super) fn go_on(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event
                 let next = |dum: &mut Dum<'_>| dum.session(call).ok()?.reliable.as_mut()?.queue.pop_front();
                 // One whose description has gone out with another says nothing new.
                 let sent = std::iter::from_fn(|| {
-                    next(dum).map(|(status, media)| server::ring(dum, call.cast(), status, media))
+                    next(dum).map(|(status, media, edit)| server::ring(dum, call.cast(), (status, media), edit))
                 });
                 if !sent.into_iter().any(|sent| sent.is_ok()) {
                     session::ring_again(dum, call);
                 }
             }
-            A::Accept => drop(server::accept_now(dum, call.cast::<ServerInviteSession>())),
+            A::Accept => {
+                let edit = dum.session(call).ok().and_then(|this| this.asked.as_mut()?.edit.take());
+                let _ = server::accept_now(dum, call.cast::<ServerInviteSession>(), edit);
+            }
             A::Refuse => {
                 let response = session::make_answer(dum, call, session::Slot::Invite, 504);
                 session::step(dum, call, Main::Silent, response.map_or_else(|_| Cause::default(), Cause::from));
@@ -242,7 +250,7 @@ pub(super) fn again(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let Ok(this) = dum.session(call) else { return };
     if let Some(status) = this.reliable.as_ref().filter(|reliable| !reliable.is_waiting()).map(|it| it.status) {
         // It may have been answered meanwhile.
-        let _ = server::ring(dum, call.cast(), status, false);
+        let _ = server::ring(dum, call.cast(), (status, false), None);
     }
 }
 

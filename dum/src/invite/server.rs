@@ -4,7 +4,7 @@ use super::body;
 use super::callback::What;
 use super::machine::{Event, State};
 use super::offer_answer::{Exchange, Move, OfferAnswer};
-use super::session::{Asked, InviteSession, SDP, Slot, make_answer, step};
+use super::session::{Asked, Edit, InviteSession, SDP, Slot, make_answer, step};
 use super::{ServerInviteSession, SessionError, join, reliable, session, session_timer};
 use crate::dialog::Dialog;
 use crate::dispatch::Request;
@@ -40,7 +40,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
     let mut call = InviteSession::new(State::Received, profile, media);
     call.replaces = replaces;
     let tag = dum.stack.new_tag().into();
-    call.asked = Some(Box::new(Asked { transaction, msg: msg.clone(), tag, staged: None, told: false }));
+    call.asked = Some(Box::new(Asked::new(transaction, msg.clone(), tag)));
     if session_timer::is_too_brief(dum, &call.profile, &msg) {
         return session_timer::refuse(dum, &call.profile, transaction, &msg);
     }
@@ -60,7 +60,20 @@ impl Handle<ServerInviteSession> {
     /// # Errors
     /// [`SessionError`]: it is answered already, or has ended.
     pub fn provisional(self, dum: &mut Dum<'_>, status: u16) -> Result<(), SessionError> {
-        ring(dum, self, status, false)
+        ring(dum, self, (status, false), None)
+    }
+
+    /// The same, with what `edit` adds to it, when it leaves: one that is to be reliable waits for the PRACK of the one before.
+    ///
+    /// # Errors
+    /// As [`Handle::provisional`].
+    pub fn provisional_with(
+        self,
+        dum: &mut Dum<'_>,
+        status: u16,
+        edit: impl FnOnce(&mut Message) + Send + 'static,
+    ) -> Result<(), SessionError> {
+        ring(dum, self, (status, false), Some(Box::new(edit)))
     }
 
     /// The same with the answer that [`super::Session::provide_answer`] gave: what is heard before the call is answered.
@@ -68,7 +81,20 @@ impl Handle<ServerInviteSession> {
     /// # Errors
     /// [`SessionError`]; [`SessionError::NoDescription`]: there is no answer yet.
     pub fn early_media(self, dum: &mut Dum<'_>, status: u16) -> Result<(), SessionError> {
-        ring(dum, self, status, true)
+        ring(dum, self, (status, true), None)
+    }
+
+    /// The same, with what `edit` adds to it, as [`Handle::provisional_with`].
+    ///
+    /// # Errors
+    /// As [`Handle::early_media`].
+    pub fn early_media_with(
+        self,
+        dum: &mut Dum<'_>,
+        status: u16,
+        edit: impl FnOnce(&mut Message) + Send + 'static,
+    ) -> Result<(), SessionError> {
+        ring(dum, self, (status, true), Some(Box::new(edit)))
     }
 
     /// Takes the call: 200 with the answer or offer that was provided, repeated until its ACK. After it
@@ -79,21 +105,19 @@ impl Handle<ServerInviteSession> {
     /// first. [`SessionError::NotNow`]: it is answered already, or a change by UPDATE is under way. [`SessionError::NoRoom`],
     /// [`SessionError::Ended`].
     pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
-        let ready = pending(dum, self)?.staged.is_some();
-        let this = dum.session(self.cast())?;
-        if !ready && this.media.local.is_none() {
-            return Err(SessionError::NoDescription);
-        }
-        if !ready && this.media.exchange != Exchange::Stable {
-            return Err(SessionError::NotNow);
-        }
-        insist(dum, self)?;
-        match reliable::admit(dum.session(self.cast())?, reliable::Event::Accept, (200, false)) {
-            Some(true) => accept_now(dum, self),
-            // The PRACK for what was sent before is waited for.
-            Some(false) => Ok(()),
-            None => Err(SessionError::NotNow),
-        }
+        accept(dum, self, None)
+    }
+
+    /// The same, with what `edit` adds to the 200, when it leaves: behind the PRACK that is waited for.
+    ///
+    /// # Errors
+    /// As [`Handle::accept`].
+    pub fn accept_with(
+        self,
+        dum: &mut Dum<'_>,
+        edit: impl FnOnce(&mut Message) + Send + 'static,
+    ) -> Result<(), SessionError> {
+        accept(dum, self, Some(Box::new(edit)))
     }
 
     /// The call that this one takes the place of when it is accepted (RFC 3891); that one then ends by itself.
@@ -168,8 +192,33 @@ pub(super) fn insist(dum: &mut Dum<'_>, call: Handle<ServerInviteSession>) -> Re
     Err(UsageEnded.into())
 }
 
+fn accept(dum: &mut Dum<'_>, call: Handle<ServerInviteSession>, edit: Option<Edit>) -> Result<(), SessionError> {
+    let ready = pending(dum, call)?.staged.is_some();
+    let this = dum.session(call.cast())?;
+    if !ready && this.media.local.is_none() {
+        return Err(SessionError::NoDescription);
+    }
+    if !ready && this.media.exchange != Exchange::Stable {
+        return Err(SessionError::NotNow);
+    }
+    insist(dum, call)?;
+    match reliable::admit(dum.session(call.cast())?, reliable::Event::Accept, (200, false), &mut None) {
+        Some(true) => accept_now(dum, call, edit),
+        // The PRACK for what was sent before is waited for.
+        Some(false) => {
+            pending(dum, call)?.edit = edit;
+            Ok(())
+        }
+        None => Err(SessionError::NotNow),
+    }
+}
+
 /// Sends the 2xx, with what was provided unless a reliable provisional response has brought it.
-pub(super) fn accept_now(dum: &mut Dum<'_>, call: Handle<ServerInviteSession>) -> Result<(), SessionError> {
+pub(super) fn accept_now(
+    dum: &mut Dum<'_>,
+    call: Handle<ServerInviteSession>,
+    edit: Option<Edit>,
+) -> Result<(), SessionError> {
     let asked = pending(dum, call)?;
     let (body, msg, call) = (asked.staged.clone(), Some(asked.msg.clone()), call.cast());
     let mut response = make_answer(dum, call, Slot::Invite, 200)?;
@@ -189,6 +238,9 @@ pub(super) fn accept_now(dum: &mut Dum<'_>, call: Handle<ServerInviteSession>) -
         timer.grant(&mut response);
     }
     session_timer::start(dum, call, timer);
+    if let Some(edit) = edit {
+        edit(&mut response);
+    }
     step(dum, call, Event::Accept, session::Cause { msg, out: Some(response) });
     if let Some(old) = replaces {
         step(dum, old, Event::Replaced, session::Cause::default());
@@ -205,8 +257,8 @@ fn describe(exchange: Exchange) -> Move {
 pub(super) fn ring(
     dum: &mut Dum<'_>,
     call: Handle<ServerInviteSession>,
-    status: u16,
-    media: bool,
+    (status, media): (u16, bool),
+    mut edit: Option<Edit>,
 ) -> Result<(), SessionError> {
     insist(dum, call)?;
     let asked = pending(dum, call)?;
@@ -230,7 +282,7 @@ pub(super) fn ring(
     let mut response = make_answer(dum, call, Slot::Invite, status.clamp(101, 199))?;
     enter_dialog(dum, call, &response)?;
     if reliable {
-        match reliable::admit(dum.session(call)?, reliable::Event::Ring, (status, media)) {
+        match reliable::admit(dum.session(call)?, reliable::Event::Ring, (status, media), &mut edit) {
             Some(true) => {}
             Some(false) => return Ok(()),
             None => return Err(SessionError::NotNow),
@@ -250,6 +302,9 @@ pub(super) fn ring(
                 asked.staged = None;
             }
         }
+    }
+    if let Some(edit) = edit {
+        edit(&mut response);
     }
     step(dum, call, Event::Ring, response);
     Ok(())

@@ -99,7 +99,18 @@ pub(super) struct Asked {
     pub(super) staged: Option<Bytes>,
     /// A provisional response has brought it already.
     pub(super) told: bool,
+    /// What else it is to say, if it waits for a PRACK.
+    pub(super) edit: Option<Edit>,
 }
+
+impl Asked {
+    pub(super) fn new(transaction: ServerTransaction, msg: Arc<Message>, tag: Box<str>) -> Self {
+        Asked { transaction, msg, tag, staged: None, told: false, edit: None }
+    }
+}
+
+/// What the application adds to a response that may leave later.
+pub(super) type Edit = Box<dyn FnOnce(&mut Message) + Send>;
 
 /// A response that is sent again.
 pub(super) struct Repeated {

@@ -12,6 +12,7 @@ use super::session::{self, Cause, InviteSession, fire};
 use super::{in_dialog, reliable};
 use crate::dum::Dum;
 use crate::handle::Handle;
+use crate::outcome::Outcome;
 use crate::profile::{SessionTimerMode, UserProfile};
 use crate::timers::TimerKind;
 use stack::header::{DeltaParams, Method, Token, h, p};
@@ -314,6 +315,23 @@ pub(super) fn refused(dum: &mut Dum<'_>, call: Handle<InviteSession>, status: u1
     let later = matches!(status, 422 | 481 | 491 | 500 | 502..600);
     if !later && this.timer.is_some() && this.again.is_none() && in_dialog::is_idle(this) {
         invite_again(dum, call);
+    }
+}
+
+/// The UPDATE that refreshes the session was answered, or not (RFC 4028 §10). What else there may be of it, the timer ends.
+pub(super) fn refreshed(dum: &mut Dum<'_>, call: Handle<InviteSession>, outcome: &Outcome) {
+    match (outcome.status, &outcome.response) {
+        (200..300, Some(response)) => {
+            if let Some(dialog) = super::dialog_of(dum, call) {
+                dum.core.dialogs.answered(dialog, response);
+            }
+            granted(dum, call, response);
+        }
+        (422, Some(response)) if raise(dum, call, response) => refresh(dum, call),
+        _ => match in_dialog::loss(dum, call, outcome) {
+            Some(event) => session::step(dum, call, event, in_dialog::cause_of(outcome)),
+            None => refused(dum, call, outcome.status),
+        },
     }
 }
 
