@@ -73,7 +73,7 @@ pub fn make_request(
 
 /// A request out of a dialog, with a From tag and a Call-ID of its own and CSeq 1.
 pub fn make_initial(method: &Method<'_>, target: &NameAddr<'_>, from: &NameAddr<'_>, rng: &mut Rng) -> Message {
-    let to = NameAddr { uri: without_headers(&target.uri), ..target.clone() };
+    let to = NameAddr { uri: request_uri(&target.uri).into_owned(), ..target.clone() };
     make_request(method, &target.uri, &tagged(from, rng), &to, &rng.token::<24>(), 1)
 }
 

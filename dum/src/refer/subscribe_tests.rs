@@ -416,3 +416,21 @@ fn one_that_there_is_no_room_for_is_refused_when_it_is_accepted() {
         assert_eq!(bench.dum.counts(), counts);
     }
 }
+
+/// RFC 3261 §19.1.1, table 1: neither the Request-URI nor To says the method.
+#[test]
+fn who_is_to_be_called_is_called_without_the_method_of_the_uri() {
+    let mut bench = with_room(2);
+    let mut msg = request(&Method::Refer, 1, "");
+    msg.set(h::REFER_TO, "<sip:carol@c;x=y;method=INVITE?Subject=hers>");
+    bench.ask(1, msg);
+    let asked = bench.dum.application().asked[0];
+    bench.with(|_, dum| asked.follow(dum, &profile(), None).map(drop)).unwrap();
+    let invite = std::iter::from_fn(|| bench.sent.pop_front()).find_map(|sent| match sent {
+        stack::transaction::Command::Send { msg, .. } if msg.method() == Some(Method::Invite) => Some(msg),
+        _ => None,
+    });
+    let invite = invite.expect("a call");
+    assert_eq!(invite.request_uri().unwrap().to_string(), "sip:carol@c;x=y");
+    assert_eq!(invite.header(h::TO).unwrap().uri.to_string(), "sip:carol@c;x=y");
+}
