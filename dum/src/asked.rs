@@ -47,7 +47,7 @@ pub(crate) fn respond(
     dum: &mut Dum<'_>,
     asked: Handle<Asked>,
     status: u16,
-    edit: impl FnOnce(&Dum<'_>, &Message, &mut Message),
+    edit: impl FnOnce(&mut Dum<'_>, &Message, &mut Message),
 ) -> Result<(), UsageEnded> {
     if dum.core.asked.get(asked)?.response.is_some() {
         return Err(UsageEnded);

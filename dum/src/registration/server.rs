@@ -129,7 +129,7 @@ pub(super) fn accepted(
             asked::answer(dum, registration.cast(), response);
         }
         Err(Some(refusal)) => refuse(dum, registration, refusal, handler.limits()),
-        Err(None) => drop(registration.reject(dum, 503, |_| {})),
+        Err(None) => drop(asked::respond(dum, registration.cast(), 503, |dum, _, response| dum.come_later(response))),
     }
 }
 
