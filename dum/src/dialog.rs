@@ -43,8 +43,8 @@ pub enum DialogError {
     /// Call-ID or From tag of the response are not the request's.
     #[error("request and response do not belong together")]
     Mismatch,
-    /// Contact is `*`.
-    #[error("Contact has no address")]
+    /// Contact is `*`, or is no SIP or SIPS URI (RFC 3261 §8.1.1.8).
+    #[error("Contact has no SIP address")]
     Contact,
     /// More than [`MAX_ROUTES`] values of Record-Route.
     #[error("route set too long")]
@@ -60,8 +60,8 @@ pub enum InDialogError {
     /// The CSeq number is lower than one that was there before (RFC 3261 §12.2.2).
     #[error("CSeq is out of order")]
     OutOfOrder,
-    /// Contact is `*`.
-    #[error("Contact has no address")]
+    /// Contact is `*`, or is no SIP or SIPS URI (RFC 3261 §8.1.1.8).
+    #[error("Contact has no SIP address")]
     Contact,
 }
 
@@ -422,10 +422,10 @@ fn is_reliable(response: &Message) -> bool {
     response.exists(h::RSEQ) && response.header(h::REQUIRES).flatten().any(|tag: Token<'_>| tag.is("100rel"))
 }
 
-/// The address in Contact, if there is one. Others behind the first do not count.
+/// The address in Contact, if there is one; SIP goes nowhere else. Others behind the first do not count.
 fn contact_of(msg: &Message) -> Result<Option<NameAddr<'_>>, DialogError> {
     let Some(contact) = msg.header(h::CONTACTS).next() else { return Ok(None) };
-    contact?.into_addr().map(Some).ok_or(DialogError::Contact)
+    contact?.into_addr().filter(|contact| contact.uri.sip().is_some()).map(Some).ok_or(DialogError::Contact)
 }
 
 /// The first Contact as it stands; empty if there is none.

@@ -180,7 +180,8 @@ fn a_contact_that_comes_again_moves_the_other_side_back() {
 #[test]
 fn a_bad_contact_is_400_and_changes_nothing() {
     let (_, mut uac, mut uas) = call();
-    for (contact, name) in [("*", None), ("<sip:", Some("Contact"))] {
+    let elsewhere = ["*", "<mailto:bob@b>", "<tel:+1234>", "<http://b>"].map(|contact| (contact, None));
+    for (contact, name) in elsewhere.into_iter().chain([("<sip:", Some("Contact"))]) {
         let mut reinvite = uac.make_request(&Method::Invite);
         reinvite.remove(h::CONTACTS);
         reinvite.push_back(h::CONTACTS, contact);
@@ -256,7 +257,13 @@ fn what_makes_no_dialog() {
     let options = helper::make_options(&addr("<sip:b>"), &addr("<sip:a>"), &mut Rng::from_seed(2));
     assert_eq!(both(&options, &answer(&options, 200, contact)), refused(DialogError::Method));
     assert_eq!(both(&received, &answer(&routed(&options), 200, contact)), refused(DialogError::Mismatch));
-    assert_eq!(Dialog::uac(&invite, &answer(&received, 200, Some("*"))).err(), Some(DialogError::Contact));
+    for contact in ["*", "<mailto:bob@b>", "<tel:+1234>"] {
+        let (mut invited, answer) = (received.clone(), answer(&received, 200, Some(contact)));
+        assert_eq!(Dialog::uac(&invite, &answer).err(), Some(DialogError::Contact), "{contact}");
+        invited.remove(h::CONTACTS);
+        invited.push_back(h::CONTACTS, contact);
+        assert_eq!(Dialog::check(&invited).err(), Some(DialogError::Contact), "{contact}");
+    }
     let missing = Dialog::uac(&invite, &answer(&received, 200, None)).unwrap_err();
     assert_eq!(missing.to_string(), "Contact: header is missing (offset 0)");
     // A provisional response may be without.
