@@ -371,13 +371,14 @@ pub(crate) fn timer(dum: &mut Dum<'_>, handle: Handle<ClientSubscriptionSet>, fi
 /// No further forks are waited for.
 fn closed(dum: &mut Dum<'_>, handle: Handle<ClientSubscriptionSet>) {
     let Ok(this) = dum.core.subscription_sets.get_mut(handle) else { return };
-    let (none, last) = (this.subscriptions.is_empty(), this.last);
+    let (none, last, ending) = (this.subscriptions.is_empty(), this.last, this.ending);
     if let Some(set) = this.set.take() {
         dum.core.dialogs.close(set);
     }
     match last {
         _ if !none => {}
         Some(end) => over(dum, handle, end, None),
+        None if ending => over(dum, handle, SubscriptionEnd::Local, None),
         None => fail(dum, handle, SubscriptionEnd::Timeout, None, None),
     }
 }

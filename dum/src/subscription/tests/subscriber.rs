@@ -203,6 +203,14 @@ fn nothing_comes_of_it() {
     bench.run(Duration::from_secs(2));
     assert_eq!(heard(&mut bench), ["failure Timeout", "retry None", "ended"]);
     assert_eq!(bench.dum.counts(), Default::default());
+    // Nothing has failed where none is wanted any more.
+    let set = subscribe(&mut bench, 600);
+    let (transaction, request) = bench.request();
+    answer(&mut bench, (transaction, &request), 200, OK);
+    bench.with(|_, dum| set.end(dum)).unwrap();
+    bench.run(Duration::from_secs(33));
+    assert_eq!(heard(&mut bench), ["ended"]);
+    assert_eq!(bench.dum.counts(), Default::default());
 }
 
 #[test]
