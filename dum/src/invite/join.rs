@@ -42,9 +42,19 @@ fn named(dum: &Dum<'_>, dialog: &DialogRef<'_>) -> Result<(Handle<InviteSession>
     let call = dum.find_invite_session(&id).ok_or(481u16)?;
     match dum.core.sessions.get(call).map_err(|_| 481u16)?.state {
         State::Ending | State::Terminated => Err(603),
-        state @ (State::Answering | State::Accepted | State::Connected | State::Early) => Ok((call, state)),
+        state if can_go(state) => Ok((call, state)),
         _ => Err(481),
     }
+}
+
+/// Whether another call can take its place, or join it.
+const fn can_go(state: State) -> bool {
+    matches!(state, State::Answering | State::Accepted | State::Connected | State::Early)
+}
+
+/// Whether the call that an INVITE was to take the place of has ended before that was accepted, or another one has its place.
+pub(super) fn is_gone(dum: &Dum<'_>, replaced: Handle<InviteSession>) -> bool {
+    !dum.core.sessions.get(replaced).is_ok_and(|this| can_go(this.state))
 }
 
 impl Handle<ServerInviteSession> {

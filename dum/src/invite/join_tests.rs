@@ -38,6 +38,39 @@ fn refused(bench: &mut Bench<App>, lines: &[(&str, &str)]) -> Option<u16> {
     status
 }
 
+/// RFC 3891 §3: where the call has ended meanwhile, or another one has its place.
+#[test]
+fn a_place_is_taken_once() {
+    let end: fn(&mut Bench<App>) = |bench| {
+        let old = bench.dum.application().calls[0];
+        bench.with(|_, dum| old.end(dum)).unwrap();
+    };
+    let accept = |bench: &mut Bench<App>, at: usize| {
+        let call = bench.dum.application().calls[at].as_server();
+        let answer = Sdp::parse(&super::tests::SDP.into()).unwrap();
+        bench.with(|_, dum| call.provide_answer(dum, &answer).and_then(|()| call.accept(dum)))
+    };
+    for (over, at) in [(Some(end), 1), (None, 2)] {
+        let (mut bench, name) = connected(&["replaces"]);
+        for number in 1..=at {
+            let invite = |msg: &mut Message| {
+                msg.set(h::CALL_ID, format!("another-{number}").as_str());
+                msg.append_line("Replaces", &name);
+            };
+            bench.ask(number, asked(invite));
+        }
+        match over {
+            Some(end) => end(&mut bench),
+            None => accept(&mut bench, 1).unwrap(),
+        }
+        assert_eq!(sent(&mut bench), if over.is_some() { vec!["BYE one"] } else { vec!["200", "BYE one"] });
+        heard(&mut bench);
+        let second = usize::try_from(at).unwrap();
+        assert_eq!(accept(&mut bench, second), Err(SessionError::Ended(crate::UsageEnded)));
+        assert_eq!((sent(&mut bench), heard(&mut bench)), (vec!["603".to_owned()], vec![format!("{at} Rejected")]));
+    }
+}
+
 #[test]
 fn who_cannot_be_joined_says_so() {
     let (mut bench, name) = connected(&["replaces"]);

@@ -102,8 +102,8 @@ impl Handle<ServerInviteSession> {
     ///
     /// # Errors
     /// [`SessionError::NoDescription`]: neither [`super::Session::provide_answer`] nor [`super::Session::provide_offer`] came
-    /// first. [`SessionError::NotNow`]: it is answered already, or a change by UPDATE is under way. [`SessionError::NoRoom`],
-    /// [`SessionError::Ended`].
+    /// first. [`SessionError::NotNow`]: it is answered already, or a change by UPDATE is under way. [`SessionError::NoRoom`].
+    /// [`SessionError::Ended`]; by this too, where the call whose place it was to take is gone: 603 (RFC 3891 §3).
     pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
         accept(dum, self, None)
     }
@@ -219,6 +219,11 @@ pub(super) fn accept_now(
     call: Handle<ServerInviteSession>,
     edit: Option<Edit>,
 ) -> Result<(), SessionError> {
+    let replaces = dum.session(call.cast())?.replaces;
+    if replaces.is_some_and(|old| join::is_gone(dum, old)) {
+        call.reject(dum, 603, |_| {})?;
+        return Err(UsageEnded.into());
+    }
     let asked = pending(dum, call)?;
     let (body, msg, call) = (asked.staged.clone(), Some(asked.msg.clone()), call.cast());
     let mut response = make_answer(dum, call, Slot::Invite, 200)?;
@@ -233,7 +238,7 @@ pub(super) fn accept_now(
     if let Some(Ok(entry)) = this.dialog.map(|dialog| dum.core.dialogs.get_mut(dialog)) {
         entry.dialog.confirm();
     }
-    let (timer, replaces) = (dum.session(call)?.timer, dum.session(call)?.replaces);
+    let timer = dum.session(call)?.timer;
     if let Some(timer) = &timer {
         timer.grant(&mut response);
     }
