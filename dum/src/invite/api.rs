@@ -205,7 +205,7 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         media.peek().is_some() && media.all(|media| !receives(&media))
     }
 
-    /// Refuses the peer's offer, or its wish for one, with a 4xx to 6xx. That of the first INVITE is the call itself;
+    /// Refuses the peer's offer, or its wish for one, with a 4xx to 6xx, or the nearest of these. That of the first INVITE is the call itself;
     /// one that came in a response has no refusal but the end of the call (RFC 6337 §2.2), or an answer without streams.
     ///
     /// # Errors

@@ -1,6 +1,5 @@
 //! An INVITE that we sent, with all its forks.
 
-use super::ClientInviteSession;
 use super::ack::Acked;
 use super::body::{description, refusal};
 use super::callback::What;
@@ -10,13 +9,13 @@ use super::offer_answer::{Exchange, Move, OfferAnswer};
 use super::redirect::{self, Redirect};
 use super::reliable::{self, Received};
 use super::session::{self, Cause, Credentials, InviteSession, SDP, step, updates};
-use super::session_timer;
+use super::{ClientInviteSession, SessionError, session_timer};
 use crate::auth::client as auth;
 use crate::core::Core;
 use crate::dialog::Dialog;
 use crate::dialogs::{DialogEntry, DialogSet, MAX_FORKS};
 use crate::dum::Dum;
-use crate::handle::{Handle, NoRoom, NotSent, UsageEnded};
+use crate::handle::{Handle, NoRoom, NotSent};
 use crate::outcome::Outcome;
 use crate::profile::{Reliability, UserProfile};
 use crate::timers::Alarm;
@@ -90,9 +89,13 @@ impl Handle<ClientInviteSession> {
     /// §15).
     ///
     /// # Errors
-    /// [`UsageEnded`].
-    pub fn end_together(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
-        dum.session(self.cast())?.bound = true;
+    /// [`SessionError::NotNow`]: it is no call of ours. [`UsageEnded`] in [`SessionError::Ended`].
+    pub fn end_together(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
+        let this = dum.session(self.cast())?;
+        if !this.caller {
+            return Err(SessionError::NotNow);
+        }
+        this.bound = true;
         Ok(())
     }
 }

@@ -231,6 +231,31 @@ fn in_a_call_too() {
 
 /// The application has one call, and knows nothing of forks: when it ends that, nobody rings any more.
 #[test]
+fn a_call_of_the_peers_is_none_of_ours() {
+    let mut bench = Bench::with_options(super::ears::Ears::default(), options());
+    bench.ask(1, super::tests::asked(|_| {}));
+    let call = super::ears::call(&bench).as_client();
+    assert_eq!(bench.with(|_, dum| call.end_together(dum)), Err(SessionError::NotNow));
+    bench.with(|_, dum| call.end(dum)).unwrap();
+    let ended = Err(SessionError::Ended(crate::UsageEnded));
+    assert_eq!(bench.with(|_, dum| call.end_together(dum)), ended);
+}
+
+/// The nearest is taken: none accepts, and none is the transaction's.
+#[test]
+fn a_status_that_a_response_cannot_have_is_another() {
+    for (status, provisional, refusal) in [(0, 101, 300), (100, 101, 300), (200, 199, 300), (u16::MAX, 199, 699)] {
+        let mut bench = Bench::with_options(super::ears::Ears::default(), options());
+        bench.ask(1, super::tests::asked(|_| {}));
+        let call = super::ears::call(&bench).as_server();
+        bench.with(|_, dum| call.provisional(dum, status)).unwrap();
+        assert_eq!(bench.response().1.status(), Some(provisional));
+        bench.with(|_, dum| call.reject(dum, status, |_| {})).unwrap();
+        assert_eq!(bench.response().1.status(), Some(refusal));
+    }
+}
+
+#[test]
 fn the_forks_of_a_call_end_with_it() {
     for late in [false, true] {
         let mut bench = Bench::with_options(Idle, options());

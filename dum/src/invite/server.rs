@@ -55,7 +55,8 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
 }
 
 impl Handle<ServerInviteSession> {
-    /// Sends a provisional response, 101 to 199; it is repeated every minute (RFC 3261 §13.3.1.1).
+    /// Sends a provisional response, 101 to 199; it is repeated every minute (RFC 3261 §13.3.1.1). A status that is none of these
+    /// is taken as the nearest: 100, which is the transaction's, as 101.
     ///
     /// # Errors
     /// [`SessionError`]: it is answered already, or has ended.
@@ -147,7 +148,8 @@ impl Handle<ServerInviteSession> {
         insist(dum, self)
     }
 
-    /// Refuses the call with a 3xx to 6xx, to which `edit` adds what it is to say; the call ends.
+    /// Refuses the call with a 3xx to 6xx, to which `edit` adds what it is to say; the call ends. A status that is none of these is
+    /// taken as the nearest, so that nothing but [`Handle::accept`] accepts.
     ///
     /// # Errors
     /// [`SessionError`]: it is answered already, or has ended.
