@@ -173,8 +173,10 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     tracing::info!(signal = name, "stopping");
     operation.drain();
     service_manager::stopping();
-    let left = server.cluster().filter(|cluster| cluster.is_connected()).map(|cluster| cluster.leave());
-    let all_told = move || left.is_none_or(|left| left.recv_timeout(FAREWELL).is_ok());
+    let all_told = move || {
+        let left = server.cluster().filter(|cluster| cluster.is_connected()).map(|cluster| cluster.leave());
+        left.is_none_or(|left| left.recv_timeout(FAREWELL).is_ok())
+    };
     stop(stack, (writers, all_told), drain, signals).await;
     Ok(())
 }
@@ -443,6 +445,7 @@ async fn stop(
     let drained = tokio::task::spawn_blocking(move || {
         let drained = stack.shutdown(limit);
         writers.stop();
+        // Now, and not before: with it goes what was written for billing, which nobody is to tell again.
         if !all_told() {
             tracing::warn!("the other nodes take this one for living until it was silent for a while");
         }

@@ -160,8 +160,8 @@ impl Cluster {
         self.ring();
     }
 
-    /// Says that this node takes nothing new any more: the others count it as gone from now on. What is received is that
-    /// they have been told; nothing without Redis.
+    /// Says that this node ends: the others count it as gone from now on. What is received is that they have been told;
+    /// nothing without Redis.
     pub fn leave(&self) -> Receiver<()> {
         let (told, left) = bounded(1);
         // One that leaves already has told whoever asked first.
