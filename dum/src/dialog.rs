@@ -108,6 +108,33 @@ impl Dialog {
     /// # Errors
     /// See [`DialogError`].
     pub fn uac(request: &Message, response: &Message) -> Result<Dialog, DialogError> {
+        let remote_target = match contact_of(response)? {
+            Some(contact) => contact.uri.into_owned(),
+            None if state_of(request, response)? == DialogState::Early => request.request_uri()?.into_owned(),
+            None => return Err(missing_contact(response)),
+        };
+        Self::towards(request, response, remote_target, reversed(routes_of(response)?))
+    }
+
+    /// The dialog of a 2xx to `request` whose Contact or Record-Route is missing or malformed: enough to acknowledge and to end
+    /// it. Its requests go where `request` went.
+    ///
+    /// # Errors
+    /// See [`DialogError`].
+    pub(crate) fn uac_regardless(request: &Message, response: &Message) -> Result<Dialog, DialogError> {
+        let contact = contact_of(response).ok().flatten().map(|contact| contact.uri.into_owned());
+        let target = contact.map_or_else(|| Ok(request.request_uri()?.into_owned()), Ok::<_, DialogError>)?;
+        let before = || request.header(h::ROUTES).flatten().take(MAX_ROUTES).map(NameAddr::into_owned).collect();
+        let routes = if response.exists(h::RECORD_ROUTES) { routes_of(response).ok().map(reversed) } else { None };
+        Self::towards(request, response, target, routes.unwrap_or_else(before))
+    }
+
+    fn towards(
+        request: &Message,
+        response: &Message,
+        remote_target: Uri<'static>,
+        route_set: Vec<NameAddr<'static>>,
+    ) -> Result<Dialog, DialogError> {
         let state = state_of(request, response)?;
         let id = DialogId::of_response(response)?;
         if DialogId::of_response(request)?.set_id() != id.set_id() {
@@ -116,11 +143,6 @@ impl Dialog {
         if state == DialogState::Early && id.remote_tag.is_empty() {
             return Err(DialogError::Response);
         }
-        let remote_target = match contact_of(response)? {
-            Some(contact) => contact.uri.into_owned(),
-            None if state == DialogState::Early => request.request_uri()?.into_owned(),
-            None => return Err(missing_contact(response)),
-        };
         Ok(Dialog {
             id,
             state,
@@ -129,7 +151,7 @@ impl Dialog {
             contact: contact_of(request)?.as_ref().map(printed),
             remote_target,
             target_text: contact_text(response),
-            route_set: reversed(routes_of(response)?),
+            route_set,
             local_cseq: Some(request.header(h::CSEQ)?.number),
             remote_cseq: None,
             target_cseq: None,
@@ -138,18 +160,21 @@ impl Dialog {
     }
 
     /// The dialog that a 2xx to an INVITE of ours makes, when the INVITE is not at hand any more: enough to acknowledge and
-    /// to end it. It has no Contact of this side and is not secure.
+    /// to end it. It has no Contact of this side and is not secure. Without a Contact of the peer that can be read, requests go
+    /// to whom the INVITE was for.
     ///
     /// # Errors
     /// See [`DialogError`].
     pub fn of_success(response: &Message) -> Result<Dialog, DialogError> {
+        let to = response.header(h::TO)?;
+        let contact = contact_of(response).ok().flatten();
         Ok(Dialog {
             id: DialogId::of_response(response)?,
             state: DialogState::Confirmed,
             local: printed(&response.header(h::FROM)?),
-            remote: printed(&response.header(h::TO)?),
+            remote: printed(&to),
             contact: None,
-            remote_target: contact_of(response)?.ok_or_else(|| missing_contact(response))?.uri.into_owned(),
+            remote_target: contact.map_or_else(|| to.uri.clone().into_owned(), |contact| contact.uri.into_owned()),
             target_text: contact_text(response),
             route_set: reversed(routes_of(response)?),
             local_cseq: Some(response.header(h::CSEQ)?.number),

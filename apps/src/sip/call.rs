@@ -238,6 +238,7 @@ pub(super) const fn in_words(why: EndReason) -> &'static str {
         EndReason::SessionExpired => "not refreshed in time",
         EndReason::Gone => "gone",
         EndReason::IllegalNegotiation => "offer and answer do not fit",
+        EndReason::Malformed => "answered without an address",
         EndReason::Replaced => "replaced",
     }
 }

@@ -415,14 +415,13 @@ fn success(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
     let Ok(this) = dum.core.calls.get(call) else { return };
     let first = this.request.is_some();
     let known = dum.core.dialogs.of_response(response);
+    let fits = match (&this.request, known.map(|entry| dum.core.dialogs.get_mut(entry))) {
+        (Some(_), Some(Ok(entry))) => entry.dialog.receive_response(response).is_ok(),
+        (Some(request), _) => Dialog::uac(request, response).is_ok(),
+        (None, _) => true,
+    };
     let session = if first { fork_of(dum, call, response) } else { known.and_then(|entry| invite_of(dum, entry)) };
     let Some(session) = session else { return late(dum, call, response) };
-    if let Some(Ok(entry)) = known.map(|entry| dum.core.dialogs.get_mut(entry))
-        && first
-        && entry.dialog.receive_response(response).is_err()
-    {
-        return late(dum, call, response);
-    }
     if !first {
         return step(dum, session, Event::Success, response);
     }
@@ -436,14 +435,15 @@ fn success(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) {
     this.request = None;
     let (transaction, credentials, others) = (this.transaction, this.credentials.clone(), this.sessions.clone());
     let cseq = response.header(h::CSEQ).map_or(1, |cseq| cseq.number);
-    accepted(dum, session, response, Acked { transaction, cseq, answers: false, body: None, credentials });
+    accepted(dum, session, response, fits, Acked { transaction, cseq, answers: false, body: None, credentials });
     for other in others.into_iter().filter(|other| *other != session) {
         step(dum, other, Event::Overtaken, Cause::default());
     }
 }
 
-/// The first 2xx of a call: what its body is, and what follows.
-fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Message>, acked: Acked) {
+/// The first 2xx of a call: what its body is, and what follows. One that makes no dialog (`fits` is false) is acknowledged, and
+/// the call ended.
+fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Message>, fits: bool, acked: Acked) {
     let body = description(response);
     let Ok(session) = dum.session(call) else { return };
     session.owe_ack(acked);
@@ -469,7 +469,7 @@ fn accepted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Arc<Messa
         _ => (Event::SuccessIllegal, None),
     };
     session_timer::granted(dum, call, response);
-    step(dum, call, event, response);
+    step(dum, call, if fits { event } else { Event::SuccessMalformed }, response);
     if let Some(told) = told.filter(|_| matches!(dum.session(call), Ok(s) if s.state != State::Ending)) {
         dum.tell(call, told, Some(response.clone()));
     }
@@ -483,7 +483,9 @@ fn fork_of(dum: &mut Dum<'_>, call: Handle<Call>, response: &Arc<Message>) -> Op
     let this = dum.core.calls.get(call).ok().filter(|this| !this.is_over(response))?;
     let (set, first, forks) = (this.set, *this.sessions.first()?, this.sessions.len());
     let request = this.request.as_ref()?;
-    let dialog = Dialog::uac(request, response).ok()?;
+    let success = response.status().is_some_and(|status| status >= 200);
+    let dialog = Dialog::uac(request, response);
+    let dialog = if success { dialog.or_else(|_| Dialog::uac_regardless(request, response)) } else { dialog }.ok()?;
     // What others have answered is nothing to this one.
     let media = OfferAnswer::of_invite(Bytes::copy_from_slice(request.body()));
     let original = dum.session(first).ok()?;

@@ -63,6 +63,8 @@ pub(crate) enum Event {
     SuccessOffer,
     /// A 2xx whose body, or lack of one, breaks offer and answer.
     SuccessIllegal,
+    /// A 2xx that makes no dialog as it stands.
+    SuccessMalformed,
     /// 400 to 699.
     Refused,
     /// 3xx.
@@ -143,6 +145,9 @@ pub enum EndReason {
     Gone,
     /// Offer and answer did not fit each other (RFC 3264).
     IllegalNegotiation,
+    /// The 2xx that answered our call does not say where the peer is: its Contact is missing, or that or Record-Route cannot be
+    /// read (RFC 3261 §12.1.1).
+    Malformed,
     /// A request with Replaces took its place (RFC 3891), answered or still ringing elsewhere.
     Replaced,
 }
@@ -201,11 +206,12 @@ pub(crate) const STATES: [State; 18] = [
 ];
 
 #[cfg(test)]
-pub(crate) const EVENTS: [Event; 31] = [
+pub(crate) const EVENTS: [Event; 32] = [
     E::Provisional,
     E::Success,
     E::SuccessOffer,
     E::SuccessIllegal,
+    E::SuccessMalformed,
     E::Refused,
     E::Redirected,
     E::TimedOut,
@@ -245,6 +251,7 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Calling | Early | Answering, E::SuccessIllegal) => {
             (Ending, &[A::SendAck, A::SendBye, A::Tell(R::IllegalNegotiation)])
         }
+        (Calling | Early, E::SuccessMalformed) => (Ending, &[A::SendAck, A::SendBye, A::Tell(R::Malformed)]),
         (Calling | Early, E::Refused) => (Terminated, &[A::Tell(R::Refused), A::Remove]),
         (Calling | Early, E::Redirected) => (Terminated, &[A::Tell(R::Redirected), A::Remove]),
         (Calling | Early, E::TimedOut) => (Terminated, &[A::Tell(R::Timeout), A::Remove]),
@@ -258,7 +265,9 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Early, E::EndFork(why)) => (Ending, bye(why)),
         (Early, E::Bye) => (Terminated, &[A::Tell(R::RemoteBye), A::Remove]),
         // §9.1: the 2xx crossed the CANCEL.
-        (Cancelling(why), E::Success | E::SuccessOffer | E::SuccessIllegal) => (Ending, crossed(why)),
+        (Cancelling(why), E::Success | E::SuccessOffer | E::SuccessIllegal | E::SuccessMalformed) => {
+            (Ending, crossed(why))
+        }
         (Cancelling(why), E::Refused | E::Redirected | E::TimedOut | E::Unreachable | E::Overtaken) => {
             (Terminated, cancelled(why))
         }

@@ -5,6 +5,7 @@ use super::tests::{asked, within};
 use super::*;
 use crate::testing::Bench;
 use stack::header::{h, p};
+use stack::transaction::Command;
 use stack::transport::TransportError;
 use stack::tu::{ClientTransaction, NoResponse, TuEvent};
 use std::time::Duration;
@@ -187,6 +188,11 @@ fn each_reason_is_reached_and_told_as_what_it_is() {
             info(bench, 481)
         }),
         (R::IllegalNegotiation, "the 200 has no answer", || ours(&[(200, "one", 0)])),
+        (R::Malformed, "the 200 has no Contact that can be read", || {
+            let (mut bench, transaction, invite) = calling(options(), true);
+            respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), bad_contact);
+            bench
+        }),
         (R::Replaced, "another call takes its place", || {
             let mut bench = connected();
             replace(&mut bench);
@@ -219,7 +225,8 @@ fn each_reason_is_reached_and_told_as_what_it_is() {
         R::NoAck => Some(R::SessionExpired),
         R::SessionExpired => Some(R::Gone),
         R::Gone => Some(R::IllegalNegotiation),
-        R::IllegalNegotiation => Some(R::Replaced),
+        R::IllegalNegotiation => Some(R::Malformed),
+        R::Malformed => Some(R::Replaced),
         R::Replaced => None,
     };
     let all = std::iter::successors(Some(R::LocalBye), |why| next(*why));
@@ -387,4 +394,57 @@ fn who_ends_a_call_says_why() {
     // Who says none gives none.
     let mut bench = end(connected());
     assert_eq!(bye(&mut bench), [""; 0]);
+}
+
+fn bad_contact(msg: &mut Message) {
+    msg.remove(h::CONTACTS);
+    msg.append_line("Contact", "<<");
+}
+
+/// RFC 3261 §13.2.2.4: a 2xx is acknowledged, to where the peer is known to be, else to where the INVITE went.
+#[test]
+fn a_2xx_that_makes_no_dialog_is_acknowledged_and_ended() {
+    let edits: [fn(&mut Message); 3] =
+        [bad_contact, |msg| msg.remove(h::CONTACTS), |msg| msg.append_line("Record-Route", "<<")];
+    for (at, edit) in edits.into_iter().enumerate() {
+        for known in [false, true] {
+            let (mut bench, transaction, invite) = calling(options(), true);
+            if known {
+                respond(&mut bench, (transaction, &invite), 180, ("one", 0, 0), keep);
+            }
+            respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), edit);
+            // Known, no Contact is one that stays.
+            if (at, known) == (1, true) {
+                assert_eq!(heard(&mut bench), ["connected", "answer 2000"]);
+                continue;
+            }
+            let to = if known || at == 2 { "sip:one@192.0.2.9" } else { "sip:bob@192.0.2.9" };
+            let expected = [format!("ACK {to}"), format!("BYE {to}")];
+            assert_eq!((told(&mut bench), heard(&mut bench)), (expected.to_vec(), vec!["Malformed".to_owned()]));
+            // It is repeated, and so is its ACK.
+            respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), edit);
+            assert_eq!(told(&mut bench), expected[..1]);
+            // Another fork's comes late.
+            respond(&mut bench, (transaction, &invite), 200, ("two", 2000, 0), bad_contact);
+            assert_eq!(told(&mut bench), ["ACK sip:bob@192.0.2.9", "BYE sip:bob@192.0.2.9"]);
+        }
+    }
+    // It may cross our CANCEL.
+    let (mut bench, transaction, invite) = calling(options(), true);
+    end_of(&mut bench);
+    bench.sent.clear();
+    respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), bad_contact);
+    assert_eq!((told(&mut bench).len(), heard(&mut bench)), (2, vec!["LocalCancel".to_owned()]));
+}
+
+/// What was sent, and to whom.
+fn told(bench: &mut Bench<Ears>) -> Vec<String> {
+    let one = |command| match command {
+        Command::Send { msg, .. } | Command::SendStateless { msg, .. } => {
+            let to = String::from_utf8_lossy(msg.request_uri_text()).into_owned();
+            format!("{} {to}", msg.method().unwrap().as_str())
+        }
+        other => panic!("{other:?}"),
+    };
+    std::mem::take(&mut bench.sent).into_iter().map(one).collect()
 }

@@ -70,12 +70,13 @@ fn reliable_provisional() {
 }
 
 const CALL: &str = "\
-427 pairs change nothing
+440 pairs change nothing
 Calling
   Provisional    Early          TellProvisional
   Success        Connected      SendAck, TellConnected
   SuccessOffer   Answering      TellConnected
   SuccessIllegal Ending         SendAck, SendBye, Tell(IllegalNegotiation)
+  SuccessMalformed Ending         SendAck, SendBye, Tell(Malformed)
   Refused        Terminated     Tell(Refused), Remove
   Redirected     Terminated     Tell(Redirected), Remove
   TimedOut       Terminated     Tell(Timeout), Remove
@@ -88,6 +89,7 @@ Early
   Success        Connected      SendAck, TellConnected
   SuccessOffer   Answering      TellConnected
   SuccessIllegal Ending         SendAck, SendBye, Tell(IllegalNegotiation)
+  SuccessMalformed Ending         SendAck, SendBye, Tell(Malformed)
   Refused        Terminated     Tell(Refused), Remove
   Redirected     Terminated     Tell(Redirected), Remove
   TimedOut       Terminated     Tell(Timeout), Remove
@@ -107,6 +109,7 @@ Cancelling(LocalCancel)
   Success        Ending         SendAck, SendBye, Tell(LocalCancel)
   SuccessOffer   Ending         SendAck, SendBye, Tell(LocalCancel)
   SuccessIllegal Ending         SendAck, SendBye, Tell(LocalCancel)
+  SuccessMalformed Ending         SendAck, SendBye, Tell(LocalCancel)
   Refused        Terminated     Tell(LocalCancel), Remove
   Redirected     Terminated     Tell(LocalCancel), Remove
   TimedOut       Terminated     Tell(LocalCancel), Remove
@@ -116,6 +119,7 @@ Cancelling(Timeout)
   Success        Ending         SendAck, SendBye, Tell(Timeout)
   SuccessOffer   Ending         SendAck, SendBye, Tell(Timeout)
   SuccessIllegal Ending         SendAck, SendBye, Tell(Timeout)
+  SuccessMalformed Ending         SendAck, SendBye, Tell(Timeout)
   Refused        Terminated     Tell(Timeout), Remove
   Redirected     Terminated     Tell(Timeout), Remove
   TimedOut       Terminated     Tell(Timeout), Remove
@@ -125,6 +129,7 @@ Cancelling(Replaced)
   Success        Ending         SendAck, SendBye, Tell(Replaced)
   SuccessOffer   Ending         SendAck, SendBye, Tell(Replaced)
   SuccessIllegal Ending         SendAck, SendBye, Tell(Replaced)
+  SuccessMalformed Ending         SendAck, SendBye, Tell(Replaced)
   Refused        Terminated     Tell(Replaced), Remove
   Redirected     Terminated     Tell(Replaced), Remove
   TimedOut       Terminated     Tell(Replaced), Remove

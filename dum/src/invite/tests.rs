@@ -267,8 +267,7 @@ fn a_failure_ends_all_forks() {
 fn answers_that_break_the_rules_end_the_call() {
     type Edit = fn(&mut Message);
     let cases: [(Edit, &[&str], &str); 5] = [
-        // Without a Contact there is nowhere to send an ACK.
-        (|msg| msg.remove(h::CONTACTS), &[], "0 Refused"),
+        (|msg| msg.remove(h::CONTACTS), &["ACK bob", "BYE bob"], "0 Malformed"),
         (|msg| msg.set_body(Some("application/sdp"), "v=nonsense"), &["ACK x", "BYE x"], "0 IllegalNegotiation"),
         (|msg| msg.set_body(None, ""), &["ACK x", "BYE x"], "0 IllegalNegotiation"),
         (|msg| msg.set_body(Some("text/plain"), "hello"), &["ACK x", "BYE x"], "0 IllegalNegotiation"),
