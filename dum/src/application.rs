@@ -20,7 +20,8 @@ use stack::header::Method;
 /// block. They may do anything with the [`crate::Dum`] that they get, and with any handle; what comes of that is told when they
 /// have returned, never within.
 pub trait Application: Send + 'static {
-    /// Who hears of calls. Without one, INVITE is answered 405.
+    /// Who hears of calls. Without one, INVITE is answered 405, and in a call that is there INFO and MESSAGE with 405, an offer
+    /// with 488.
     fn invite_sessions(&mut self) -> Option<&mut dyn InviteSessionHandler> {
         None
     }

@@ -65,6 +65,11 @@ pub(crate) fn check(request: &Message, master: &MasterProfile) -> Result<(), Ref
     if method == Method::Bye && request.has_to_tag() {
         return Ok(());
     }
+    // It has ended the subscription in the same way (RFC 6665 §4.1.3).
+    let ends = || request.header(h::SUBSCRIPTION_STATE).is_ok_and(|state| state.is("terminated"));
+    if method == Method::Notify && request.has_to_tag() && ends() {
+        return Ok(());
+    }
     check_required(request, master)?;
     if names_calls(request, &method, master) {
         return Err(Refusal::Malformed);

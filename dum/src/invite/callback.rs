@@ -52,12 +52,21 @@ impl Callback {
             None if matches!(self.what, What::New) => {
                 let _ = Handle::<ServerInviteSession>::reject(self.call.cast(), dum, 405, |_| {});
             }
+            None => self.default(dum),
+        }
+    }
+
+    /// Nobody hears of the call.
+    fn default(self, dum: &mut Dum<'_>) {
+        let Callback { call, what, msg } = self;
+        match (what, msg) {
             // Nor is anybody against it.
-            None => {
-                if let (What::Redirected, Some(response)) = (&self.what, &self.msg) {
-                    redirect::follow(dum, self.call, response);
-                }
+            (What::Redirected, Some(response)) => redirect::follow(dum, call, &response),
+            (What::Request(transaction), Some(msg)) => {
+                dum.refuse(transaction, &msg, if call.is_alive(dum) { 405 } else { 481 });
             }
+            (What::Offer(_) | What::OfferRequired, _) => drop(call.reject_offer(dum, 488)),
+            _ => {}
         }
     }
 

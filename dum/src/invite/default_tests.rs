@@ -229,6 +229,32 @@ fn in_a_call_too() {
     within(Method::Bye, |_| {}, 200);
 }
 
+/// Nobody hears of calls any more.
+#[test]
+fn in_a_call_that_nobody_hears_of_too() {
+    let mut bench = Bench::with_options(Deaf, options());
+    bench.with(|_, dum| {
+        let profile = dum.master_profile().user().clone();
+        let invite = dum.make_invite(&profile, &addr("<sip:bob@192.0.2.9>"), Some(&sdp(1000)));
+        dum.send_invite(&profile, invite).unwrap();
+    });
+    let (transaction, invite) = bench.request();
+    let mut ok = invite.make_response(200, None, Some("one"));
+    ok.push_back(h::CONTACTS, "<sip:one@192.0.2.9>");
+    ok.set_body(Some("application/sdp"), sdp(2000).print());
+    bench.event(TuEvent::Response { transaction, msg: ok.into() });
+    bench.sent.clear();
+    let methods = [Method::Info, Method::Message, Method::Invite, Method::Update, Method::Bye];
+    for (number, (method, status)) in (2..).zip(methods.into_iter().zip([405, 405, 488, 488, 200])) {
+        let mut msg = of_peer(&invite, &method, number);
+        match status {
+            488 => msg.set_body(Some("application/sdp"), sdp(2002).print()),
+            _ => msg.set_body(None, ""),
+        }
+        assert_eq!(answer(&mut bench, msg, "Allow").0, status, "{method:?}");
+    }
+}
+
 /// The application has one call, and knows nothing of forks: when it ends that, nobody rings any more.
 #[test]
 fn a_call_of_the_peers_is_none_of_ours() {

@@ -388,3 +388,28 @@ fn a_notifier_that_grants_nothing_is_asked_more_and_more_seldom() {
         assert!(asked.windows(3).all(|at| at[2] - at[1] >= at[1] - at[0]), "{state}: {asked:?}");
     }
 }
+
+/// What ends the subscription does so, whatever else it says.
+#[test]
+fn the_last_notify_counts_though_its_body_is_not_understood() {
+    let edits: [fn(&mut Message); 2] =
+        [|msg| msg.set_body(Some("image/png"), "x"), |msg| msg.push_back(h::REQUIRES, "magic")];
+    for edit in edits {
+        let mut bench = bench();
+        subscribe(&mut bench, 600);
+        let (transaction, request) = bench.request();
+        answer(&mut bench, (transaction, &request), 200, OK);
+        assert_eq!(ask(&mut bench, notify(&request, "one", 1, "active;expires=300")), 200);
+        // One that does not end it is refused.
+        let mut odd = notify(&request, "one", 2, "active;expires=300");
+        edit(&mut odd);
+        assert!(matches!(ask(&mut bench, odd), 415 | 420));
+        heard(&mut bench);
+        let mut last = notify(&request, "one", 3, "terminated;reason=rejected");
+        edit(&mut last);
+        assert_eq!(ask(&mut bench, last), 200);
+        let told = heard(&mut bench);
+        assert!(told.iter().any(|told| told.contains("Terminated(Rejected)")), "{told:?}");
+        assert_eq!(bench.dum.counts().dialogs, 0);
+    }
+}
