@@ -89,7 +89,7 @@ impl Handle<ClientInviteSession> {
     /// §15).
     ///
     /// # Errors
-    /// [`SessionError::NotNow`]: it is no call of ours. [`UsageEnded`] in [`SessionError::Ended`].
+    /// [`SessionError::NotNow`]: it is no call of ours. [`UsageEnded`](crate::UsageEnded) in [`SessionError::Ended`].
     pub fn end_together(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
         let this = dum.session(self.cast())?;
         if !this.caller {
