@@ -208,7 +208,7 @@ impl ServerSubscriptionHandler for Agent {
         self.subscriptions.push(sub);
     }
     /// A NOTIFY is answered: the next subscription has its turn.
-    fn on_accepted(&mut self, dum: &mut Dum<'_>, _: Handle<ServerSubscription>) {
+    fn on_accepted(&mut self, dum: &mut Dum<'_>, _: Handle<ServerSubscription>, _: &Message) {
         self.told.fetch_add(1, Ordering::Relaxed);
         if self.next > 0 {
             self.notify(dum);

@@ -67,7 +67,13 @@ impl ServerSubscriptionHandler for App {
     fn on_new_subscription(&mut self, _: &mut Dum<'_>, sub: Handle<ServerSubscription>, _: &Message) {
         self.served.push(sub);
     }
-    fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, end: ServerSubscriptionEnd) {
+    fn on_terminated(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<ServerSubscription>,
+        end: ServerSubscriptionEnd,
+        _: Option<&Message>,
+    ) {
         self.heard.push(format!("subscriber {end:?}"));
     }
 }

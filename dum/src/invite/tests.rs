@@ -54,7 +54,13 @@ impl ServerSubscriptionHandler for App {
         sub.accept(dum, SubscriptionState::Active, None).unwrap();
         self.subscription = Some(sub);
     }
-    fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, end: ServerSubscriptionEnd) {
+    fn on_terminated(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<ServerSubscription>,
+        end: ServerSubscriptionEnd,
+        _: Option<&Message>,
+    ) {
         self.heard.push(format!("{end:?}"));
     }
 }

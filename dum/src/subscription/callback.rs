@@ -21,8 +21,8 @@ pub(crate) enum Callback {
     Ended { package: Arc<str>, set: Handle<ClientSubscriptionSet> },
     Subscribed { package: Arc<str>, sub: Handle<ServerSubscription>, msg: Arc<Message> },
     Refreshed { package: Arc<str>, sub: Handle<ServerSubscription>, msg: Arc<Message> },
-    Accepted { package: Arc<str>, sub: Handle<ServerSubscription> },
-    Over { package: Arc<str>, sub: Handle<ServerSubscription>, end: ServerSubscriptionEnd },
+    Accepted { package: Arc<str>, sub: Handle<ServerSubscription>, msg: Arc<Message> },
+    Over { package: Arc<str>, sub: Handle<ServerSubscription>, end: ServerSubscriptionEnd, msg: Option<Arc<Message>> },
 }
 
 impl Callback {
@@ -38,14 +38,14 @@ impl Callback {
                 }
                 server::settle(dum, sub);
             }
-            Callback::Accepted { package, sub } => {
+            Callback::Accepted { package, sub, msg } => {
                 if let Some(handler) = app.server_subscriptions(&package) {
-                    handler.on_accepted(dum, sub);
+                    handler.on_accepted(dum, sub, &msg);
                 }
             }
-            Callback::Over { package, sub, end } => {
+            Callback::Over { package, sub, end, msg } => {
                 if let Some(handler) = app.server_subscriptions(&package) {
-                    handler.on_terminated(dum, sub, end);
+                    handler.on_terminated(dum, sub, end, msg.as_deref());
                 }
             }
             Callback::Retry { package, set, end, retry } => {

@@ -205,9 +205,17 @@ pub trait ServerSubscriptionHandler {
     fn on_refresh(&mut self, _dum: &mut Dum<'_>, _sub: Handle<ServerSubscription>, _subscribe: &Message) {}
 
     /// A NOTIFY was accepted, and none is under way: what is told now takes the place of nothing. A package whose NOTIFYs
-    /// say what has changed waits for this.
-    fn on_accepted(&mut self, _dum: &mut Dum<'_>, _sub: Handle<ServerSubscription>) {}
+    /// say what has changed waits for this. `response` is the 2xx.
+    fn on_accepted(&mut self, _dum: &mut Dum<'_>, _sub: Handle<ServerSubscription>, _response: &Message) {}
 
-    /// It is over; its handle leads nowhere any more.
-    fn on_terminated(&mut self, _dum: &mut Dum<'_>, _sub: Handle<ServerSubscription>, _end: ServerSubscriptionEnd) {}
+    /// It is over; its handle leads nowhere any more. `msg` is the SUBSCRIBE that has ended it, or the response that has; none
+    /// where time or this side did.
+    fn on_terminated(
+        &mut self,
+        _dum: &mut Dum<'_>,
+        _sub: Handle<ServerSubscription>,
+        _end: ServerSubscriptionEnd,
+        _msg: Option<&Message>,
+    ) {
+    }
 }

@@ -43,6 +43,8 @@ pub struct ServerSubscription {
     body: Option<(Arc<str>, Bytes)>,
     /// Why it is over, as soon as it is; the last NOTIFY says so.
     end: Option<(ServerSubscriptionEnd, TerminateReason, Option<u32>)>,
+    /// The SUBSCRIBE that has ended it.
+    parting: Option<Arc<Message>>,
     outbox: Outbox,
     later: Alarm,
     /// A SUBSCRIBE has had no NOTIFY yet.
@@ -82,6 +84,7 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
         state: SubscriptionState::Pending,
         body: None,
         end: None,
+        parting: (granted == 0).then(|| msg.clone()),
         outbox: Outbox::Idle,
         later: Alarm::OFF,
         owed: false,
@@ -328,6 +331,9 @@ pub(crate) fn refreshed(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, requ
     }
     happen(dum, sub, Notice::Asked);
     if granted == 0 {
+        if let Ok(this) = dum.core.server_subscriptions.get_mut(sub) {
+            this.parting = Some(msg);
+        }
         settle(dum, sub);
     } else {
         dum.call_back(Callback::Refreshed { package, sub, msg });
@@ -401,7 +407,7 @@ fn send_notify(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>) {
     let (end, next_hop) = (this.end, this.flow.map_or(NextHop::Route, NextHop::Flow));
     dum.send(Usage::ServerSubscription(sub), msg, SendOptions { next_hop, ..SendOptions::default() });
     if let Some((end, ..)) = end {
-        finish(dum, sub, end);
+        finish(dum, sub, end, None);
     }
 }
 
@@ -423,7 +429,9 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, outcom
             && this.outbox == Outbox::Idle
         {
             let package = this.event.package.clone();
-            dum.call_back(Callback::Accepted { package, sub });
+            if let Some(msg) = outcome.response.clone() {
+                dum.call_back(Callback::Accepted { package, sub, msg });
+            }
         }
         return;
     }
@@ -432,25 +440,26 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, outcom
     let over =
         outcome.response.as_ref().is_some_and(|msg| outcome.status != 480 && effect::of(msg) != Effect::Transaction);
     let Some(seconds) = after.filter(|_| !over) else {
-        return finish(dum, sub, ServerSubscriptionEnd::NotifyFailed(outcome.status));
+        return finish(dum, sub, ServerSubscriptionEnd::NotifyFailed(outcome.status), outcome.response.clone());
     };
     let (now, after) = (dum.now(), LEAST_WAIT.max(Duration::from_secs(seconds.into())));
     let Ok(this) = dum.core.server_subscriptions.get_mut(sub) else { return };
     // Only the last NOTIFY is left: longer than the subscription would have lasted nobody waits for that.
     if let Some((end, ..)) = this.end.filter(|_| after > this.until - now) {
-        return finish(dum, sub, end);
+        return finish(dum, sub, end, None);
     }
     dum.core.timers.set(&mut this.later, fire(sub, TimerKind::Notify), now, after);
     happen(dum, sub, Notice::Later);
 }
 
 /// Its dialog is lost, as the answer to a request of another usage says.
-pub(crate) fn lost(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, response: &Message) {
+pub(crate) fn lost(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, response: &Arc<Message>) {
     let Ok(this) = dum.core.server_subscriptions.get_mut(sub) else { return };
     if let Some((transaction, msg)) = this.asked.take() {
         dum.refuse(transaction, &msg, 481);
     }
-    finish(dum, sub, ServerSubscriptionEnd::NotifyFailed(response.status().unwrap_or_default()));
+    let end = ServerSubscriptionEnd::NotifyFailed(response.status().unwrap_or_default());
+    finish(dum, sub, end, Some(response.clone()));
 }
 
 /// One of its timers.
@@ -469,16 +478,23 @@ pub(crate) fn timer(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, fire: Fi
 fn expired(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>) {
     let Ok(this) = dum.core.server_subscriptions.get_mut(sub) else { return };
     if this.asked.is_some() {
-        return finish(dum, sub, ServerSubscriptionEnd::Unanswered);
+        return finish(dum, sub, ServerSubscriptionEnd::Unanswered, None);
     }
     let (end, ..) = *this.end.get_or_insert((ServerSubscriptionEnd::Expired, TerminateReason::Timeout, None));
     if this.outbox == Outbox::Waiting {
-        return finish(dum, sub, end);
+        return finish(dum, sub, end, None);
     }
     happen(dum, sub, Notice::State);
 }
 
-fn finish(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, end: ServerSubscriptionEnd) {
+/// It is over, with the response that has ended it or with what the subscriber has asked for.
+fn finish(
+    dum: &mut Dum<'_>,
+    sub: Handle<ServerSubscription>,
+    end: ServerSubscriptionEnd,
+    response: Option<Arc<Message>>,
+) {
     let Some(this) = remove(dum, sub) else { return };
-    dum.call_back(Callback::Over { package: this.event.package, sub, end });
+    let parting = this.parting.filter(|_| end == ServerSubscriptionEnd::ByClient);
+    dum.call_back(Callback::Over { package: this.event.package, sub, end, msg: response.or(parting) });
 }

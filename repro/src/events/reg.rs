@@ -249,14 +249,14 @@ impl ServerSubscriptionHandler for RegPackage {
         }
     }
 
-    fn on_accepted(&mut self, dum: &mut Dum<'_>, sub: Sub) {
+    fn on_accepted(&mut self, dum: &mut Dum<'_>, sub: Sub, _: &Message) {
         if let Some(watcher) = self.watchers.get_mut(&sub) {
             watcher.busy = false;
         }
         self.advance(sub, dum);
     }
 
-    fn on_terminated(&mut self, _: &mut Dum<'_>, sub: Sub, end: ServerSubscriptionEnd) {
+    fn on_terminated(&mut self, _: &mut Dum<'_>, sub: Sub, end: ServerSubscriptionEnd, _: Option<&Message>) {
         tracing::debug!(?end, "subscription ended");
         self.forget(sub);
     }

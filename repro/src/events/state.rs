@@ -368,7 +368,7 @@ impl ServerSubscriptionHandler for StatePackage {
         self.notify(sub, dum);
     }
 
-    fn on_accepted(&mut self, dum: &mut Dum<'_>, sub: Sub) {
+    fn on_accepted(&mut self, dum: &mut Dum<'_>, sub: Sub, _: &Message) {
         if let Some(watcher) = self.watchers.get_mut(&sub) {
             watcher.busy = false;
         }
@@ -376,7 +376,7 @@ impl ServerSubscriptionHandler for StatePackage {
         self.tell(dum);
     }
 
-    fn on_terminated(&mut self, _: &mut Dum<'_>, sub: Sub, end: ServerSubscriptionEnd) {
+    fn on_terminated(&mut self, _: &mut Dum<'_>, sub: Sub, end: ServerSubscriptionEnd, _: Option<&Message>) {
         tracing::debug!(?end, "subscription ended");
         self.forget(sub);
     }

@@ -97,12 +97,18 @@ impl ServerSubscriptionHandler for App {
         let first = self.documents.pop().expect("there are some");
         sub.accept(dum, SubscriptionState::Active, Some(&contents(first))).expect("nobody else answers");
     }
-    fn on_accepted(&mut self, dum: &mut Dum<'_>, sub: Handle<ServerSubscription>) {
+    fn on_accepted(&mut self, dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, _: &Message) {
         if let Some(next) = self.documents.pop() {
             sub.notify(dum, SubscriptionState::Active, Some(&contents(next))).expect("it is active");
         }
     }
-    fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, end: ServerSubscriptionEnd) {
+    fn on_terminated(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<ServerSubscription>,
+        end: ServerSubscriptionEnd,
+        _: Option<&Message>,
+    ) {
         self.tell(Err(format!("{end:?}")));
     }
 }

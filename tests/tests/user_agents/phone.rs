@@ -231,7 +231,13 @@ impl ServerSubscriptionHandler for Phone {
             watcher.accept(dum, SubscriptionState::Active, Some(&document)).unwrap();
         }
     }
-    fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, _: ServerSubscriptionEnd) {
+    fn on_terminated(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<ServerSubscription>,
+        _: ServerSubscriptionEnd,
+        _: Option<&Message>,
+    ) {
         self.watching.watchers_ended += 1;
     }
 }

@@ -101,10 +101,23 @@ impl ServerSubscriptionHandler for App {
     fn on_refresh(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, _: &Message) {
         self.heard.push("refreshed".into());
     }
-    fn on_accepted(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>) {
+    fn on_accepted(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, response: &Message) {
+        assert_eq!(response.status(), Some(200));
         self.accepted += 1;
     }
-    fn on_terminated(&mut self, _: &mut Dum<'_>, _: Handle<ServerSubscription>, end: ServerSubscriptionEnd) {
+    fn on_terminated(
+        &mut self,
+        _: &mut Dum<'_>,
+        _: Handle<ServerSubscription>,
+        end: ServerSubscriptionEnd,
+        msg: Option<&Message>,
+    ) {
+        let by = msg.map(|msg| (msg.method(), msg.status()));
+        match end {
+            ServerSubscriptionEnd::ByClient => assert_eq!(by, Some((Some(Method::Subscribe), None))),
+            ServerSubscriptionEnd::NotifyFailed(code) => assert!(by.is_none_or(|by| by.1 == Some(code))),
+            _ => assert_eq!(by, None),
+        }
         self.heard.push(format!("end {end:?}"));
     }
 }
