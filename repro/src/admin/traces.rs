@@ -36,7 +36,7 @@ const TAKEN_OUT: &str = "(taken out)";
 /// A message of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Traced {
-    /// When it was read, or handed to the transport.
+    /// When it was found among what was read, or handed to the transport.
     pub at: Time,
     /// Whether it went out; else it came in.
     pub sent: bool,

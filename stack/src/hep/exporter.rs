@@ -2,7 +2,7 @@
 
 use super::{Capture, HepOptions, OnMessage, WatchedCalls, encode};
 use crate::transport::TransportTable;
-use rutil::{Actor, Counter, FifoReceiver, Time, Turn};
+use rutil::{Actor, Clock, Counter, FifoReceiver, RealClock, Time, Turn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -24,7 +24,8 @@ pub struct HepStats {
 pub struct HepPlan {
     server: Option<Server>,
     program: Option<OnMessage>,
-    pub(crate) stats: Arc<HepStats>,
+    pub(super) stats: Arc<HepStats>,
+    pub(super) clock: RealClock,
 }
 
 /// The way to the capture server.
@@ -36,19 +37,19 @@ struct Server {
 }
 
 impl HepPlan {
-    /// Opens a socket towards the capture server, where there is one. `epoch` is how long after the Unix epoch the clock of
-    /// the actors begins; `program` is told of each message.
+    /// Opens a socket towards the capture server, where there is one. `clock` is that of the actors; `program` is told of
+    /// each message.
     ///
     /// # Errors
     /// When the system has no socket, or no way to the capture server.
     pub fn open(
         options: Option<&HepOptions>,
-        epoch: Duration,
+        clock: RealClock,
         program: Option<OnMessage>,
         stats: Arc<HepStats>,
     ) -> io::Result<Self> {
-        let server = options.map(|options| Server::open(options, epoch)).transpose()?;
-        Ok(HepPlan { server, program, stats })
+        let server = options.map(|options| Server::open(options, clock.epoch())).transpose()?;
+        Ok(HepPlan { server, program, stats, clock })
     }
 
     /// The calls whose messages are wanted, where nobody wants all.
@@ -95,7 +96,7 @@ impl HepExporter {
     }
 
     fn export(&self, capture: &Capture) {
-        let HepPlan { server, program, stats } = &self.plan;
+        let HepPlan { server, program, stats, .. } = &self.plan;
         match server.as_ref().map(|server| server.export(capture, &self.transports)) {
             Some(true) => stats.exported.add(1),
             Some(false) => stats.shed.add(1),

@@ -17,7 +17,7 @@ pub use packet::{Packet, encode};
 
 use crate::transport::{Flow, TransportTable, TransportType};
 use bytes::Bytes;
-use rutil::{Class, FifoSender, Time};
+use rutil::{Class, Clock, FifoSender, RealClock, Time};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,7 +53,8 @@ pub struct OnWire {
     pub source: SocketAddr,
     /// Who gets it.
     pub destination: SocketAddr,
-    /// When it was read, or handed to the transport.
+    /// When it was found among what was read, or handed to the transport: what a message causes is later than the message, in
+    /// whichever shard.
     pub at: Time,
     /// Whether it goes out. Whether it arrives nobody knows.
     pub sent: bool,
@@ -86,6 +87,8 @@ struct TapEnd {
     /// Nothing but these is wanted.
     calls: Option<WatchedCalls>,
     stats: Arc<HepStats>,
+    /// A pass of a runner has one time, from its beginning, and what another shard handed to it may be later than that.
+    clock: RealClock,
 }
 
 impl Tap {
@@ -95,39 +98,39 @@ impl Tap {
 
     /// The one of an exporter with this plan.
     pub(crate) fn new(fifo: FifoSender<Capture>, plan: &HepPlan) -> Self {
-        let (calls, stats) = (plan.only().cloned(), plan.stats.clone());
-        Tap(Some(Arc::new(TapEnd { fifo, calls, stats })))
+        let (calls, stats, clock) = (plan.only().cloned(), plan.stats.clone(), plan.clock.clone());
+        Tap(Some(Arc::new(TapEnd { fifo, calls, stats, clock })))
     }
 
     /// A message came in; `bytes` is asked for only where somebody wants it.
     #[inline]
-    pub(crate) fn received(&self, bytes: impl FnOnce() -> Bytes, flow: Flow, at: Time) {
-        if let Some(end) = self.listens(at) {
-            end.push(Capture { bytes: bytes(), flow, at, sent: false });
+    pub(crate) fn received(&self, bytes: impl FnOnce() -> Bytes, flow: Flow, now: Time) {
+        if let Some(end) = self.listens(now) {
+            end.push(bytes(), flow, false);
         }
     }
 
     /// A message goes out.
     #[inline]
-    pub(crate) fn sent(&self, bytes: &Bytes, flow: Flow, at: Time) {
-        if let Some(end) = self.listens(at) {
-            end.push(Capture { bytes: bytes.clone(), flow, at, sent: true });
+    pub(crate) fn sent(&self, bytes: &Bytes, flow: Flow, now: Time) {
+        if let Some(end) = self.listens(now) {
+            end.push(bytes.clone(), flow, true);
         }
     }
 
     #[inline]
-    fn listens(&self, at: Time) -> Option<&TapEnd> {
-        self.0.as_deref().filter(|end| end.calls.as_ref().is_none_or(|calls| calls.any(at)))
+    fn listens(&self, now: Time) -> Option<&TapEnd> {
+        self.0.as_deref().filter(|end| end.calls.as_ref().is_none_or(|calls| calls.any(now)))
     }
 }
 
 impl TapEnd {
-    fn push(&self, capture: Capture) {
-        let at = capture.at;
-        if self.calls.as_ref().is_some_and(|calls| !calls.has(&capture.bytes, at)) {
+    fn push(&self, bytes: Bytes, flow: Flow, sent: bool) {
+        let at = self.clock.now();
+        if self.calls.as_ref().is_some_and(|calls| !calls.has(&bytes, at)) {
             return;
         }
-        if self.fifo.push(capture, Class::Internal, at).is_err() {
+        if self.fifo.push(Capture { bytes, flow, at, sent }, Class::Internal, at).is_err() {
             self.stats.shed.add(1);
         }
     }
@@ -160,5 +163,29 @@ impl Capture {
         let (source, destination) = self.ends(transports);
         let (bytes, transport) = (self.bytes.clone(), self.flow.kind);
         OnWire { bytes, transport, source, destination, at: self.at, sent: self.sent }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::{ConnectionId, TransportId};
+    use rutil::{Bell, fifo};
+
+    /// A request is read in one shard and goes out in another, whose pass began before it came.
+    #[test]
+    fn what_a_message_causes_is_later_than_the_message() {
+        let clock = RealClock::new();
+        let plan = HepPlan::open(None, clock.clone(), None, Arc::default()).unwrap();
+        let (to_hep, mut captures) = fifo("hep", 8, Bell::silent());
+        let (one, other) = (Tap::new(to_hep.clone(), &plan), Tap::new(to_hep, &plan));
+        let (transport, connection, peer) = (TransportId(0), ConnectionId(0), "192.0.2.1:5060".parse().unwrap());
+        let flow = Flow { transport, kind: TransportType::Udp, connection, peer, local: None };
+        let begun = clock.now();
+        one.received(|| Bytes::from_static(b"in"), flow, clock.now());
+        other.sent(&Bytes::from_static(b"out"), flow, begun);
+        let (came, went) = (captures.pop().unwrap(), captures.pop().unwrap());
+        assert!(!came.sent && went.sent && came.at <= went.at, "{came:?} {went:?}");
+        assert!(begun < came.at, "not the time of the pass");
     }
 }

@@ -169,7 +169,7 @@ impl MessageHeaderScanner {
         let mut answered = false;
         stream.scanner.feed(bytes, |scanned| match scanned {
             Scanned::Message(mut msg) => {
-                if self.admits_message(&mut msg, flow, at, now) {
+                if self.admits_message(&mut msg, flow, now) {
                     self.message(Box::new(msg), flow, at, now);
                 }
             }
@@ -206,7 +206,7 @@ impl MessageHeaderScanner {
     }
 
     pub(super) fn message(&mut self, mut msg: Box<Message>, flow: Flow, at: Time, now: Time) {
-        self.parts.tap.received(|| msg.to_bytes(), flow, at);
+        self.parts.tap.received(|| msg.to_bytes(), flow, now);
         msg.set_source(Source { flow, at });
         if self.parts.raw {
             let call_id = msg.raw_value(HeaderId::CALL_ID).unwrap_or_default();

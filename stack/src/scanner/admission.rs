@@ -227,10 +227,10 @@ impl MessageHeaderScanner {
     }
 
     /// Whether a message of a stream goes on. Nobody would repeat one that is dropped, so it gets its answer.
-    pub(super) fn admits_message(&mut self, msg: &mut Message, flow: Flow, at: Time, now: Time) -> bool {
+    pub(super) fn admits_message(&mut self, msg: &mut Message, flow: Flow, now: Time) -> bool {
         let excess = self.is_excess(|| Asks::of_message(msg), &flow, now);
         let verdict = if excess { Verdict::Refuse } else { self.admission.judge(|| Work::of_message(msg)) };
-        verdict == Verdict::Serve || !self.say_no(msg, flow, at, now)
+        verdict == Verdict::Serve || !self.say_no(msg, flow, now)
     }
 
     /// Answers the datagrams that were refused.
@@ -242,7 +242,7 @@ impl MessageHeaderScanner {
         for (bytes, flow, at) in refused.drain(..) {
             match Message::parse_datagram(bytes, &self.parts.limits) {
                 Ok(mut msg) => {
-                    if !self.say_no(&mut msg, flow, at, now) {
+                    if !self.say_no(&mut msg, flow, now) {
                         self.message(Box::new(msg), flow, at, now);
                     }
                 }
@@ -256,7 +256,7 @@ impl MessageHeaderScanner {
     }
 
     /// Answers 503. False for a request that came before and was taken on.
-    fn say_no(&mut self, msg: &mut Message, flow: Flow, at: Time, now: Time) -> bool {
+    fn say_no(&mut self, msg: &mut Message, flow: Flow, now: Time) -> bool {
         let Some((key, reply_to)) = refusable(msg, &flow, &self.parts.keys) else {
             count(&self.parts.stats.garbage);
             return true;
@@ -264,7 +264,7 @@ impl MessageHeaderScanner {
         if self.admission.is_recent(key) {
             return false;
         }
-        self.parts.tap.received(|| msg.to_bytes(), flow, at);
+        self.parts.tap.received(|| msg.to_bytes(), flow, now);
         count(&self.parts.stats.overload);
         // What strangers are refused is nothing that neighbours could leave out.
         if self.parts.control && report(msg, self.parts.shared.intake.wanted(), now) {

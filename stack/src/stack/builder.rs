@@ -12,7 +12,7 @@ use crate::transport::{
 use crate::tu::{TransactionUser, TuApart, TuOptions};
 use crate::wiring::{self, CoreActors, Net, OnPanic, Plan, TuFactory};
 use parking_lot::Mutex;
-use rutil::{Bell, Clock as _, Control, FifoSender, ParkSleeper, Placement, RealClock, Rng};
+use rutil::{Bell, Control, FifoSender, ParkSleeper, Placement, RealClock, Rng};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -204,10 +204,9 @@ impl StackBuilder {
         let hep_stats = Arc::<HepStats>::default();
         let mut hep = Vec::new();
         if self.options.hep.is_some() || self.on_message.is_some() {
-            let epoch = clock.epoch();
             for _ in 0..shards {
                 let (options, program) = (self.options.hep.as_ref(), self.on_message.clone());
-                hep.push(HepPlan::open(options, epoch, program, hep_stats.clone())?);
+                hep.push(HepPlan::open(options, clock.clone(), program, hep_stats.clone())?);
             }
         }
         resolver.set_name_servers(self.options.name_servers.clone());
