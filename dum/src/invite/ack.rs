@@ -32,17 +32,19 @@ impl Acked {
 impl InviteSession {
     /// A 2xx came, and is to be acknowledged.
     pub(super) fn owe_ack(&mut self, acked: Acked) {
-        if self.acked.len() == MOST {
-            self.acked.remove(0);
+        let mut all = std::mem::take(&mut self.acked).into_vec();
+        if all.len() == MOST {
+            all.remove(0);
         }
-        self.acked.reserve_exact(1);
-        self.acked.push(acked);
+        all.push(acked);
+        self.acked = all.into();
     }
 
     /// Of these transactions no 2xx comes any more. An ACK that waits for its answer is due however late.
     pub(super) fn forget_acks(&mut self, over: impl Fn(ClientTransaction) -> bool) {
-        self.acked.retain(|acked| !over(acked.transaction) || acked.is_open());
-        self.acked.shrink_to_fit();
+        let mut all = std::mem::take(&mut self.acked).into_vec();
+        all.retain(|acked| !over(acked.transaction) || acked.is_open());
+        self.acked = all.into();
     }
 }
 

@@ -334,7 +334,7 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
     /// # Errors
     /// As [`Session::end`].
     fn end_with_reason(self, dum: &mut Dum<'_>, reason: &Token<'_>) -> Result<(), SessionError> {
-        alive(dum, self.into())?.reason = Some(reason.to_string().into());
+        alive(dum, self.into())?.reason = Some(Box::new(reason.clone().into_owned()));
         self.end(dum)
     }
 }
