@@ -23,6 +23,10 @@ use std::time::Duration;
 /// Nothing shorter is allowed (§4).
 const MIN_SE: u32 = 90;
 
+/// Nobody is waited for longer than that without a sign of life: a session that is agreed on for longer this side refreshes too,
+/// whoever else is to.
+const MAX_SE: u32 = 24 * 3600;
+
 /// So often a refresh may be tried, before the session is over.
 const TRIES: u32 = 4;
 
@@ -118,8 +122,8 @@ fn refresher(value: &DeltaParams<'_>) -> Option<bool> {
     }
 }
 
-/// What a 2xx says to the side that asked counts from now on (§7.2), however long that is; where this side knows nothing of it, nothing does. A
-/// peer that knows nothing of it has answered, and ends nothing by its silence.
+/// What a 2xx says to the side that asked counts from now on (§7.2); where this side knows nothing of it, nothing does. A peer
+/// that knows nothing of it has answered, and ends nothing by its silence.
 pub(super) fn granted(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Message) {
     let value = response.header(h::SESSION_EXPIRES).ok().filter(|_| dum.core.master.has_option_tag(TIMER));
     let Ok(this) = dum.session(call) else { return };
@@ -157,11 +161,16 @@ pub(super) fn least_of(response: &Message) -> u32 {
 }
 
 impl SessionTimer {
+    /// Whether this side refreshes.
+    fn is_refreshed(&self) -> bool {
+        self.ours || self.interval > MAX_SE
+    }
+
     /// When to look next: to refresh, to try it once more, or to end what was not refreshed (§10).
     fn wait(&self) -> Duration {
-        let whole = u64::from(self.interval);
+        let whole = u64::from(self.interval.min(MAX_SE));
         let (half, last) = (Duration::from_secs(whole) / 2, Duration::from_secs(whole - (whole / 3).min(32)));
-        match (self.ours, self.tries) {
+        match (self.is_refreshed(), self.tries) {
             (true, 0) => half,
             (true, _) => (last - half) / TRIES,
             (false, _) => last,
@@ -267,7 +276,7 @@ pub(super) fn fired(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
         return session::step(dum, call, Event::Silent, Cause { msg: None, out });
     }
     let Some(mut timer) = this.timer else { return };
-    if !timer.ours || timer.tries == TRIES {
+    if !timer.is_refreshed() || timer.tries == TRIES {
         return session::step(dum, call, Event::Expired, Cause::default());
     }
     timer.tries += 1;
