@@ -73,7 +73,6 @@ impl Service {
         // Born outside of the stack's wiring, as the store's: it may wait for the disk.
         let work = move || {
             let _guard = OnPanic(on_panic);
-            rutil::give_way();
             self.run(&clock);
         };
         let thread = std::thread::Builder::new().name("accounting".to_owned()).spawn(work)?;

@@ -20,7 +20,7 @@ use crate::provisioning::{Listed, Provisioning, Records, one_line};
 use crate::proxy::Server;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use messages::Mail;
-use rutil::{Clock, HashMap, HashSet, Keyed, Rng, Time};
+use rutil::{Clock, HashMap, HashSet, Keyed, ParkSleeper, Rng, Sleeper, Time};
 use stack::tu::TuPoster;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -57,6 +57,7 @@ pub struct Service {
     text: Vec<u8>,
     journal: Arc<Journal>,
     jobs: Receiver<Job>,
+    sleeper: ParkSleeper,
     troubles: Troubles,
     listed: Listed,
     /// Works beside this one, once both have started.
@@ -126,6 +127,7 @@ impl Service {
             text: Vec::new(),
             journal,
             jobs,
+            sleeper: ParkSleeper::new(),
             troubles: Troubles::default(),
             listed: publisher.listed(),
             publisher: Some((publisher, wait)),
@@ -221,7 +223,6 @@ impl Service {
             let on_panic = on_panic.clone();
             let guarded = move || {
                 let _guard = OnPanic(|| on_panic(name));
-                rutil::give_way();
                 work();
             };
             threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(guarded)?);
@@ -229,7 +230,11 @@ impl Service {
         };
         if let Some((publisher, wait)) = self.publisher.take() {
             let (server, poster) = (server.without_provisioning(), poster.clone());
-            spawn("provisioning", Box::new(move || wait.on(publisher.run(server, poster))))?;
+            let work = move || {
+                rutil::give_way();
+                wait.on(publisher.run(server, poster));
+            };
+            spawn("provisioning", Box::new(work))?;
         }
         let server = server.without_provisioning();
         spawn("store", Box::new(move || self.run(server, poster)))?;
@@ -270,7 +275,8 @@ impl Service {
     /// Takes all that is there, and says whether it is to stop.
     fn work(&mut self, first: Job, server: &Server, outbox: &mut Outbox) -> bool {
         if matches!(first, Job::Save { .. }) {
-            gather();
+            // Nobody rings: this ends when its time is over.
+            self.sleeper.sleep(Some(GATHER));
         }
         let (mut waiting, mut told): (Vec<(u16, u64)>, Vec<_>) = Default::default();
         let mut stopped = false;
@@ -417,11 +423,6 @@ fn write_row(
 
 fn key(hashers: &(Keyed, Keyed), aor: &str) -> (u64, u64) {
     (hashers.0.hash_one(aor), hashers.1.hash_one(aor))
-}
-
-#[allow(clippy::disallowed_methods, reason = "this thread runs nothing but the store, and may wait")]
-fn gather() {
-    std::thread::sleep(GATHER);
 }
 
 #[cfg(test)]
