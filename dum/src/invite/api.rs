@@ -358,7 +358,10 @@ fn directed(agreed: Option<Sdp>, receive: bool) -> Option<Sdp> {
     Some(offer)
 }
 
-fn alive<'d>(dum: &'d mut Dum<'_>, call: Handle<InviteSession>) -> Result<&'d mut InviteSession, UsageEnded> {
+pub(super) fn alive<'d>(
+    dum: &'d mut Dum<'_>,
+    call: Handle<InviteSession>,
+) -> Result<&'d mut InviteSession, UsageEnded> {
     let this = dum.session(call)?;
     if matches!(this.state, State::Ending | State::Terminated) { Err(UsageEnded) } else { Ok(this) }
 }

@@ -1,6 +1,7 @@
 //! An INVITE that we sent, with all its forks.
 
 use super::ack::Acked;
+use super::api::alive;
 use super::body::{description, refusal};
 use super::callback::What;
 use super::machine::{Event, State};
@@ -55,6 +56,8 @@ pub(crate) struct Call {
     last: u32,
     /// Forks that have ended while others may still be answered, by their tags.
     over: SmallVec<[Box<str>; 0]>,
+    /// It is cancelled, and goes on if it is answered all the same.
+    pub(super) cancelled: bool,
 }
 
 impl Call {
@@ -76,6 +79,11 @@ impl Call {
         self.over.extend(tag);
     }
 
+    /// What its end is to its sessions.
+    fn end_by(&self, event: Event) -> Event {
+        if self.cancelled { Event::Cancelled } else { event }
+    }
+
     /// Whether a response is of a fork that has ended.
     fn is_over(&self, response: &Message) -> bool {
         let to = response.header(h::TO);
@@ -84,6 +92,35 @@ impl Call {
 }
 
 impl Handle<ClientInviteSession> {
+    /// Gives up the INVITE with CANCEL, unless it is answered all the same (RFC 3261 §9.1): a 2xx that crosses the CANCEL
+    /// connects the call, which is told as ever
+    /// ([`on_connected`](super::InviteSessionHandler::on_connected)), where [`Session::end`](super::Session::end) would have
+    /// it acknowledged and ended with BYE. Else the call ends with the INVITE: [`EndReason::LocalCancel`], whatever refuses
+    /// it. The CANCEL is for all forks of the INVITE, and waits for a provisional response where none has come. To cancel once
+    /// more does nothing; to end the call after it is definite.
+    ///
+    /// Who has asked for somebody in vain, and sends another there instead, finds so that he has him on the line (RFC 5589
+    /// §7.6, figure 13).
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: it is answered, or no call of ours. [`UsageEnded`](crate::UsageEnded) in
+    /// [`SessionError::Ended`].
+    pub fn cancel(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
+        let this = alive(dum, self.cast())?;
+        match (this.state, this.call) {
+            (State::Cancelling(_), _) => {}
+            (State::Calling | State::Early, Some(call)) => {
+                let this = dum.core.calls.get_mut(call)?;
+                let transaction = this.transaction;
+                if !std::mem::replace(&mut this.cancelled, true) {
+                    dum.cancel(transaction, None);
+                }
+            }
+            _ => return Err(SessionError::NotNow),
+        }
+        Ok(())
+    }
+
     /// Has this fork end together with the other early dialogs of its INVITE: [`Session::end`](super::Session::end) of one of
     /// them before the call is answered gives up the INVITE with CANCEL, where it would end that one alone with BYE (RFC 3261
     /// §15).
@@ -157,6 +194,7 @@ impl Dum<'_> {
             late: SmallVec::new(),
             last: 0,
             over: SmallVec::new(),
+            cancelled: false,
         })?;
         self.core.clients.insert(transaction, Usage::Call(call));
         if let Ok(set) = self.core.dialogs.set_mut(set) {
@@ -282,7 +320,7 @@ pub(super) fn bound_to(dum: &Dum<'_>, fork: Handle<InviteSession>) -> SmallVec<[
     }
 }
 
-/// Whether it may be sent once more: it is not answered, and the application has not ended it, at most some of its early
+/// Whether it may be sent once more: it is not answered, and the application has not given it up, at most some of its early
 /// dialogs.
 pub(super) fn is_wanted(dum: &Dum<'_>, call: Handle<Call>) -> bool {
     going_on(dum, call).is_some()
@@ -290,7 +328,7 @@ pub(super) fn is_wanted(dum: &Dum<'_>, call: Handle<Call>) -> bool {
 
 /// Which of its sessions goes on in the next attempt, if there may be one.
 pub(super) fn going_on(dum: &Dum<'_>, call: Handle<Call>) -> Option<Handle<InviteSession>> {
-    let this = dum.core.calls.get(call).ok().filter(|this| this.request.is_some())?;
+    let this = dum.core.calls.get(call).ok().filter(|this| this.request.is_some() && !this.cancelled)?;
     let mut all = this.sessions.iter().filter_map(|session| Some((*session, dum.core.sessions.get(*session).ok()?)));
     // Those that have ended wait for the answer to their BYE.
     let (session, first) = all.find(|(_, this)| !matches!(this.state, State::Ending | State::Terminated))?;
@@ -352,9 +390,9 @@ pub(crate) fn transaction_ended(dum: &mut Dum<'_>, call: Handle<Call>, transacti
         return;
     }
     // Nobody was answered but who had ended before.
-    let left = this.request.take().map(|_| this.sessions.clone());
+    let (left, event) = (this.request.take().map(|_| this.sessions.clone()), this.end_by(Event::Overtaken));
     for session in left.into_iter().flatten() {
-        step(dum, session, Event::Overtaken, Cause::default());
+        step(dum, session, event, Cause::default());
     }
     ended(dum, call);
 }
@@ -374,6 +412,7 @@ fn ended(dum: &mut Dum<'_>, call: Handle<Call>) {
 pub(super) fn failure(dum: &mut Dum<'_>, call: Handle<Call>, event: Event, response: Option<&Arc<Message>>) {
     let Ok(this) = dum.core.calls.get_mut(call) else { return };
     this.request = None;
+    let event = this.end_by(event);
     for session in this.sessions.clone() {
         step(dum, session, event, response.map_or_else(Cause::default, Cause::from));
     }
@@ -522,6 +561,7 @@ fn late(dum: &mut Dum<'_>, call: Handle<Call>, response: &Message) {
     // If it is the first the INVITE is over with it, and nobody can be answered any more; unless it has crossed our BYE, and
     // another fork may be answered yet.
     let over = if this.is_over(response) { None } else { this.request.take() }.map(|_| this.sessions.clone());
+    let event = this.end_by(Event::Refused);
     if let Ok(mut dialog) = Dialog::of_success(response) {
         let mut ack = dialog.make_ack_of(response.header(h::CSEQ).map_or(1, |cseq| cseq.number));
         this.credentials.iter().for_each(|(name, value)| ack.append_line(name, value));
@@ -541,6 +581,6 @@ fn late(dum: &mut Dum<'_>, call: Handle<Call>, response: &Message) {
         }
     }
     for session in over.into_iter().flatten() {
-        step(dum, session, Event::Refused, Cause::default());
+        step(dum, session, event, Cause::default());
     }
 }

@@ -73,6 +73,8 @@ pub(crate) enum Event {
     TimedOut,
     /// The INVITE could not be sent.
     Unreachable,
+    /// The INVITE has failed, after it was cancelled in case that it would.
+    Cancelled,
     /// Another fork has sent a 2xx.
     Overtaken,
     /// The application answers the offer of the 2xx.
@@ -206,7 +208,7 @@ pub(crate) const STATES: [State; 18] = [
 ];
 
 #[cfg(test)]
-pub(crate) const EVENTS: [Event; 32] = [
+pub(crate) const EVENTS: [Event; 33] = [
     E::Provisional,
     E::Success,
     E::SuccessOffer,
@@ -216,6 +218,7 @@ pub(crate) const EVENTS: [Event; 32] = [
     E::Redirected,
     E::TimedOut,
     E::Unreachable,
+    E::Cancelled,
     E::Overtaken,
     E::Answer,
     E::Ring,
@@ -256,6 +259,7 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Calling | Early, E::Redirected) => (Terminated, &[A::Tell(R::Redirected), A::Remove]),
         (Calling | Early, E::TimedOut) => (Terminated, &[A::Tell(R::Timeout), A::Remove]),
         (Calling | Early, E::Unreachable) => (Terminated, &[A::Tell(R::Transport), A::Remove]),
+        (Calling | Early, E::Cancelled) => (Terminated, cancelled(R::LocalCancel)),
         (Calling | Early, E::Overtaken) => (Terminated, &[A::Tell(R::OtherFork), A::Remove]),
         (Calling | Early, E::End) => (Cancelling(R::LocalCancel), &[A::SendCancel]),
         (Calling | Early, E::Silent) => (Cancelling(R::Timeout), &[A::SendCancel]),
@@ -268,7 +272,7 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Cancelling(why), E::Success | E::SuccessOffer | E::SuccessIllegal | E::SuccessMalformed) => {
             (Ending, crossed(why))
         }
-        (Cancelling(why), E::Refused | E::Redirected | E::TimedOut | E::Unreachable | E::Overtaken) => {
+        (Cancelling(why), E::Refused | E::Redirected | E::TimedOut | E::Unreachable | E::Cancelled | E::Overtaken) => {
             (Terminated, cancelled(why))
         }
         (Answering, E::Answer) => (Connected, &[A::SendAck]),

@@ -138,6 +138,8 @@ mod body;
 pub(crate) mod call;
 mod callback;
 #[cfg(test)]
+mod cancel_tests;
+#[cfg(test)]
 mod crossing_tests;
 #[cfg(test)]
 mod default_tests;

@@ -304,7 +304,8 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
             reliable::refuse_streams(dum, call);
             let Ok(this) = dum.session(call) else { return };
             let (out, reason) = (this.call, this.reason.as_ref().map(|reason| reason.to_string()));
-            if let Some(Ok(out)) = out.map(|out| dum.core.calls.get(out)) {
+            let out = out.and_then(|out| dum.core.calls.get(out).ok()).filter(|out| !out.cancelled);
+            if let Some(out) = out {
                 dum.cancel(out.transaction, reason.as_deref());
             }
         }

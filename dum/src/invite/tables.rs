@@ -70,7 +70,7 @@ fn reliable_provisional() {
 }
 
 const CALL: &str = "\
-440 pairs change nothing
+453 pairs change nothing
 Calling
   Provisional    Early          TellProvisional
   Success        Connected      SendAck, TellConnected
@@ -81,6 +81,7 @@ Calling
   Redirected     Terminated     Tell(Redirected), Remove
   TimedOut       Terminated     Tell(Timeout), Remove
   Unreachable    Terminated     Tell(Transport), Remove
+  Cancelled      Terminated     Tell(LocalCancel), Remove
   Overtaken      Terminated     Tell(OtherFork), Remove
   End            Cancelling(LocalCancel) SendCancel
   Silent         Cancelling(Timeout) SendCancel
@@ -94,6 +95,7 @@ Early
   Redirected     Terminated     Tell(Redirected), Remove
   TimedOut       Terminated     Tell(Timeout), Remove
   Unreachable    Terminated     Tell(Transport), Remove
+  Cancelled      Terminated     Tell(LocalCancel), Remove
   Overtaken      Terminated     Tell(OtherFork), Remove
   End            Cancelling(LocalCancel) SendCancel
   EndFork(LocalBye) Ending         StopRepeating, SendBye, Tell(LocalBye)
@@ -114,6 +116,7 @@ Cancelling(LocalCancel)
   Redirected     Terminated     Tell(LocalCancel), Remove
   TimedOut       Terminated     Tell(LocalCancel), Remove
   Unreachable    Terminated     Tell(LocalCancel), Remove
+  Cancelled      Terminated     Tell(LocalCancel), Remove
   Overtaken      Terminated     Tell(LocalCancel), Remove
 Cancelling(Timeout)
   Success        Ending         SendAck, SendBye, Tell(Timeout)
@@ -124,6 +127,7 @@ Cancelling(Timeout)
   Redirected     Terminated     Tell(Timeout), Remove
   TimedOut       Terminated     Tell(Timeout), Remove
   Unreachable    Terminated     Tell(Timeout), Remove
+  Cancelled      Terminated     Tell(Timeout), Remove
   Overtaken      Terminated     Tell(Timeout), Remove
 Cancelling(Replaced)
   Success        Ending         SendAck, SendBye, Tell(Replaced)
@@ -134,6 +138,7 @@ Cancelling(Replaced)
   Redirected     Terminated     Tell(Replaced), Remove
   TimedOut       Terminated     Tell(Replaced), Remove
   Unreachable    Terminated     Tell(Replaced), Remove
+  Cancelled      Terminated     Tell(Replaced), Remove
   Overtaken      Terminated     Tell(Replaced), Remove
 Answering
   SuccessIllegal Ending         SendAck, SendBye, Tell(IllegalNegotiation)

@@ -55,7 +55,7 @@
 //! | 5589 §7.3 | attended | `transfer_flows` |
 //! | 5589 §7.4 | one party does not support REFER | `transfer_flows` |
 //! | 5589 §7.5 | the Contact may not lead to one user agent | `transfer_flows` |
-//! | 5589 §7.6 | semi-attended, both ways | `transfer_flows`, but for figure 13 |
+//! | 5589 §7.6 | semi-attended, all three ways | `transfer_flows` |
 //! | 5589 §7.7 | fallback to basic transfer | `transfer_flows` |
 //! | 5589 §8 | Referred-By | `transfer_flows` |
 //! | 5589 §9 | as an ad hoc conference | `transfer_parties` |

@@ -1,6 +1,8 @@
 //! What crosses on the way, and what is lost.
 
+use crate::phone::Phone;
 use crate::world::{ALICE, BOB, World, sdp};
+use dum::Dum;
 use dum::invite::Session;
 
 fn accept(world: &mut World) {
@@ -30,18 +32,43 @@ fn a_200_that_crosses_the_cancel_is_acknowledged_and_ended() {
 
 #[test]
 fn a_cancel_before_any_provisional_response_is_held_back() {
+    for definite in [true, false] {
+        let mut world = World::new();
+        world.lose(|shown| shown == "a INVITE+");
+        world.call(ALICE, BOB, Some(1000));
+        give_up(&mut world, definite);
+        world.run(400);
+        assert_eq!(world.trace(), ["a INVITE+ lost"]);
+        world.lose(|_| false);
+        world.run(1000);
+        let expected = ["a INVITE+", "b 100 INVITE", "a CANCEL", "b 200 CANCEL", "b 487 INVITE", "a ACK"];
+        assert_eq!(world.trace(), expected);
+        assert_eq!(world.heard(ALICE), ["terminated LocalCancel"]);
+        assert_eq!(world.heard(BOB), ["new", "offer 1000", "terminated RemoteCancel"]);
+        world.ends_clean();
+    }
+}
+
+/// Alice gives up her call, also if it is answered just then, or unless it is.
+fn give_up(world: &mut World, definite: bool) {
+    let given_up = move |alice: &mut Phone, dum: &mut Dum<'_>| {
+        if definite { alice.last().end(dum) } else { alice.last().as_client().cancel(dum) }
+    };
+    world.act(ALICE, given_up).unwrap();
+}
+
+/// The 200 is no provisional response: nothing is cancelled any more.
+#[test]
+fn a_200_that_comes_before_any_provisional_response_leaves_no_cancel() {
     let mut world = World::new();
-    world.lose(|shown| shown == "a INVITE+");
     world.call(ALICE, BOB, Some(1000));
+    world.run(50);
+    accept(&mut world);
+    give_up(&mut world, false);
+    world.run(100);
+    assert_eq!(world.trace(), ["a INVITE+", "b 200+ INVITE", "a ACK"]);
+    assert_eq!(world.heard(ALICE), ["connected", "answer 2000"]);
     world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
-    world.run(400);
-    assert_eq!(world.trace(), ["a INVITE+ lost"]);
-    world.lose(|_| false);
-    world.run(1000);
-    let expected = ["a INVITE+", "b 100 INVITE", "a CANCEL", "b 200 CANCEL", "b 487 INVITE", "a ACK"];
-    assert_eq!(world.trace(), expected);
-    assert_eq!(world.heard(ALICE), ["terminated LocalCancel"]);
-    assert_eq!(world.heard(BOB), ["new", "offer 1000", "terminated RemoteCancel"]);
     world.ends_clean();
 }
 

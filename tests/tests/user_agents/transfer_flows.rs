@@ -377,8 +377,7 @@ fn rfc_5589_7_6_semi_attended_transfer() {
     all_end(world);
 }
 
-/// He gives that call up at once, and sends Alice there when he knows that it has come to nothing (figure 12). Figure
-/// 13 cannot come about: a call that is given up here ends, also if it is answered just then.
+/// He gives that call up at once, and sends Alice there when he knows that it has come to nothing (figure 12).
 #[test]
 fn rfc_5589_7_6_semi_attended_transfer_as_an_unattended_one() {
     let mut world = given_up();
@@ -386,6 +385,26 @@ fn rfc_5589_7_6_semi_attended_transfer_as_an_unattended_one() {
     follow(&mut world, ALICE);
     comes_about(&mut world);
     is_flow(&mut world, &[&CALL, &HOLD, &GIVEN_UP, &REFERRED, &RINGS, &TAKEN, &BYE]);
+    all_end(world);
+}
+
+/// Carol answers just then, so that he has her on the line, and sends Alice to take his place (figure 13).
+#[test]
+fn rfc_5589_7_6_semi_attended_transfer_as_an_attended_one() {
+    let mut world = held();
+    world.call(BOB, CAROL, Some(2000));
+    world.run(50);
+    ring(&mut world);
+    world.act(CAROL, |carol, dum| {
+        carol.incoming().provide_answer(dum, &sdp(3000)).unwrap();
+        carol.incoming().accept(dum).unwrap();
+    });
+    world.act(BOB, |bob, dum| bob.calls[1].as_client().cancel(dum)).unwrap();
+    world.run(100);
+    assert_eq!(told(&mut world, 2), ["connected", "answer 3000"]);
+    replace(&mut world);
+    let crossed = ["b-c INVITE+", "c-b 180 INVITE", "c-b 200+ INVITE", "b-c CANCEL", "b-c ACK", "c-b 200 CANCEL"];
+    is_flow_at_once(&mut world, &[&CALL, &HOLD, &crossed, &REFERRED, &TAKEN_OVER, &BYE]);
     all_end(world);
 }
 
