@@ -561,7 +561,7 @@ fn late(dum: &mut Dum<'_>, call: Handle<Call>, response: &Message) {
     // If it is the first the INVITE is over with it, and nobody can be answered any more; unless it has crossed our BYE, and
     // another fork may be answered yet.
     let over = if this.is_over(response) { None } else { this.request.take() }.map(|_| this.sessions.clone());
-    let event = this.end_by(Event::Refused);
+    let event = this.end_by(Event::Overtaken);
     if let Ok(mut dialog) = Dialog::of_success(response) {
         let mut ack = dialog.make_ack_of(response.header(h::CSEQ).map_or(1, |cseq| cseq.number));
         this.credentials.iter().for_each(|(name, value)| ack.append_line(name, value));

@@ -1,6 +1,7 @@
 //! Forks, and what comes that should not.
 
 use super::*;
+use crate::dialogs::MAX_FORKS;
 use crate::refer::{ReferHandler, ServerRefer};
 use crate::subscription::{ServerSubscription, ServerSubscriptionEnd, ServerSubscriptionHandler, SubscriptionState};
 use crate::testing::Bench;
@@ -202,6 +203,20 @@ fn the_first_fork_that_answers_has_the_call_and_others_are_ended() {
     assert_eq!(heard(&mut bench), ["1 LocalBye"]);
     let counts = bench.dum.counts();
     assert_eq!((counts.dialog_sets, counts.dialogs, counts.sessions), (0, 0, 0));
+}
+
+/// So many are kept; one more is a fork all the same.
+#[test]
+fn a_fork_too_many_that_answers_ends_the_others_as_any_does() {
+    let (mut bench, transaction, invite) = calling();
+    for number in 0..MAX_FORKS {
+        fork(&mut bench, (transaction, &invite), 180, &format!("f{number}"));
+    }
+    heard(&mut bench);
+    fork(&mut bench, (transaction, &invite), 200, "late");
+    assert_eq!(sent(&mut bench), ["ACK late", "BYE late"]);
+    let ends: Vec<_> = (0..MAX_FORKS).map(|number| format!("{number} OtherFork")).collect();
+    assert_eq!(heard(&mut bench), ends);
 }
 
 #[test]
