@@ -84,15 +84,10 @@ impl InviteSessionHandler for Phone {
 
     // Behind on_new_session, and again for each change. The first answer waits until the call is accepted.
     fn on_offer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, offer: &Sdp, _: &Message) {
-        let agreed = call.local_sdp(dum);
         let holds = self.holds && call.is_connected(dum);
         let direction = if holds { Direction::SendOnly } else { Direction::SendRecv };
         let answer =
             with_audio(self.address, |here, audio| Sdp::answer_to(offer, here, &[Stream { direction, ..audio }]));
-        let answer = answer.and_then(|mut answer| {
-            agreed.map_or(Ok(()), |agreed| answer.continue_from(&agreed))?;
-            Ok(answer)
-        });
         if answer.is_err() || answer.is_ok_and(|answer| call.provide_answer(dum, &answer).is_err()) {
             let _ = call.reject_offer(dum, 488);
         } else if call.is_connected(dum) {

@@ -116,7 +116,8 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
 
     /// Answers the peer's offer. That of the first INVITE is sent when the call is accepted, or before with
     /// [`Handle::early_media`]; any other is sent now. That of an UPDATE or a PRACK has 32·T1 (16 s), then it is refused with
-    /// 504 (RFC 3311 §5.2); that of a re-INVITE has three minutes, then 488.
+    /// 504 (RFC 3311 §5.2); that of a re-INVITE has three minutes, then 488. Behind what was agreed it has the origin of that,
+    /// with the next version where anything differs (RFC 3264 §8).
     ///
     /// # Errors
     /// [`SessionError::NotNow`]: there is no offer to answer, or not any more. [`SessionError::OtherStreams`]: nothing is sent, and the
@@ -399,7 +400,7 @@ pub(super) fn provide(
     if turn == Exchange::OfferReceived && !this.media.is_answered_by(&body) {
         return Err(SessionError::OtherStreams);
     }
-    let body = if turn == Exchange::Stable { following(this, body)? } else { body };
+    let body = following(this, body)?;
     let made = if turn == Exchange::OfferReceived { Move::SendAnswer } else { Move::SendOffer };
     match (this.state, this.modify) {
         (_, modify::State::ReceivedInvite | modify::State::ReceivedUpdate | modify::State::WithinInvite) => {
@@ -448,8 +449,8 @@ pub(super) fn provide(
     Ok(())
 }
 
-fn following(this: &InviteSession, offer: Bytes) -> Result<Bytes, SessionError> {
-    this.media.following(offer).map_err(|_| SessionError::OtherStreams)
+fn following(this: &InviteSession, description: Bytes) -> Result<Bytes, SessionError> {
+    this.media.following(description).map_err(|_| SessionError::OtherStreams)
 }
 
 /// A re-INVITE, UPDATE or PRACK of ours that changes the session.

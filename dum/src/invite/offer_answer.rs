@@ -106,14 +106,14 @@ impl OfferAnswer {
         self.local.as_ref().is_none_or(|agreed| media(offer).count() >= media(agreed).count())
     }
 
-    /// An offer of this side, as it follows what was agreed: with the origin of that, and the next version where anything else
-    /// differs (RFC 3264 §8).
+    /// An offer or answer of this side, as it follows what was agreed: with the origin of that, and the next version where
+    /// anything else differs (RFC 3264 §8).
     ///
     /// # Errors
     /// It has fewer streams.
-    pub(crate) fn following(&self, offer: Bytes) -> Result<Bytes, SdpError> {
-        let Some(agreed) = &self.local else { return Ok(offer) };
-        let mut next = Sdp::parse(&offer)?;
+    pub(crate) fn following(&self, description: Bytes) -> Result<Bytes, SdpError> {
+        let Some(agreed) = &self.local else { return Ok(description) };
+        let mut next = Sdp::parse(&description)?;
         next.continue_from(&Sdp::parse(agreed)?)?;
         Ok(next.print())
     }

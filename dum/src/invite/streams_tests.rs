@@ -6,6 +6,7 @@ use super::tests::{asked, sent, within};
 use super::*;
 use crate::testing::Bench;
 use stack::header::{h, p};
+use stack::transaction::Command;
 use stack::tu::TuEvent;
 
 /// A description with a stream more than those of [`sdp`].
@@ -205,25 +206,95 @@ fn an_offer_without_the_streams_before_is_refused() {
     );
 }
 
+/// Descriptions that follow on that of port 1000: one that differs, the same by another name, and one that differs again.
+fn following() -> [Sdp; 3] {
+    let named = |port: u16| String::from_utf8(sdp(port).print().to_vec()).unwrap().replace("o=", "o=x");
+    [sdp(1002), Sdp::parse(&named(1002).into()).unwrap(), Sdp::parse(&named(1003).into()).unwrap()]
+}
+
+/// The origin of a description that was sent: the version, of the session that this side has begun.
+fn version(sent: &Message) -> u64 {
+    let sdp = Sdp::parse(&sent.body_bytes()).unwrap();
+    let origin = sdp.origin().unwrap();
+    assert_eq!((origin.username, origin.session_id), ("-", 1));
+    origin.version
+}
+
 /// RFC 3264 §8: the version is the next one where something has changed, and the one before where nothing has.
 #[test]
 fn a_changed_offer_has_the_next_version() {
     let (mut bench, call) = connected();
-    let mut offers = vec![sdp(1002), sdp(1002)];
-    offers
-        .push(Sdp::parse(&String::from_utf8(sdp(1003).print().to_vec()).unwrap().replace("o=", "o=x").into()).unwrap());
-    let mut versions = Vec::new();
-    for offer in offers {
+    let versions = following().map(|offer| {
         bench.with(|_, dum| call.provide_offer(dum, &offer)).unwrap();
         let (transaction, invite) = bench.request();
-        let sent = Sdp::parse(&invite.body_bytes()).unwrap();
-        assert_eq!(sent.origin().unwrap().username, "-");
-        versions.push(sent.origin().unwrap().version);
         respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), |_| {});
         bench.sent.clear();
+        version(&invite)
+    });
+    assert_eq!(versions, [2, 2, 3]);
+}
+
+/// The same, whatever the answer goes out with.
+#[test]
+fn a_changed_answer_has_the_next_version() {
+    let mut offers = (3000..).step_by(2).map(sdp);
+    let answer = |bench: &mut Bench<Ears>, answer: Sdp| {
+        let call = super::ears::call(bench);
+        bench.with(|_, dum| call.provide_answer(dum, &answer)).unwrap();
+    };
+    for method in [Method::Invite, Method::Update] {
+        let (mut bench, tag) = taken();
+        let mut number = 1;
+        let versions = following().map(|next| {
+            number += 1;
+            bench.ask(number, change(&method, number, &tag, offers.next()));
+            answer(&mut bench, next);
+            if method == Method::Invite {
+                bench.event(TuEvent::Ack { msg: within(&Method::Ack, number, &tag).into() });
+            }
+            version(&bench.response().1)
+        });
+        assert_eq!(versions, [2, 2, 3], "the 200 to {}", method.as_str());
     }
-    let first = sdp(1000).origin().unwrap().version;
-    assert_eq!(versions, [first + 1, first + 1, first + 2]);
+    let mut bench = Bench::with_options(Ears::default(), options());
+    bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "100rel")));
+    answer(&mut bench, sdp(1000));
+    let call = super::ears::call(&bench).as_server();
+    bench.with(|_, dum| call.early_media(dum, 183)).unwrap();
+    let mut number = 1;
+    let versions = following().map(|next| {
+        number += 1;
+        let (_, ringing) = bench.response();
+        let mut prack =
+            change(&Method::Prack, number, ringing.header(h::TO).unwrap().param(p::TAG).unwrap(), offers.next());
+        prack.set(h::RACK, &format_args!("{} 1 INVITE", ringing.header(h::RSEQ).unwrap().0));
+        bench.ask(number, prack);
+        answer(&mut bench, next);
+        let (_, ok) = bench.response();
+        bench.with(|_, dum| call.provisional(dum, 180)).unwrap();
+        version(&ok)
+    });
+    assert_eq!(versions, [2, 2, 3], "the 200 to PRACK");
+    for code in [200, 183] {
+        let (mut bench, call) = connected();
+        let versions = following().map(|next| {
+            bench.with(|_, dum| call.request_offer(dum)).unwrap();
+            let (transaction, invite) = bench.request();
+            let rseq = u32::from(code == 183);
+            respond(&mut bench, (transaction, &invite), code, ("one", 0, rseq), describe(offers.next().unwrap()));
+            answer(&mut bench, next);
+            let sent = match bench.sent.pop_front() {
+                Some(Command::SendStateless { msg, .. } | Command::Send { msg, .. }) => msg,
+                other => panic!("{other:?}"),
+            };
+            if code == 183 {
+                respond(&mut bench, (transaction, &invite), 200, ("one", 0, 0), |_| {});
+            }
+            bench.sent.clear();
+            version(&sent)
+        });
+        assert_eq!(versions, [2, 2, 3], "with {code}");
+    }
 }
 
 /// A call of the peer's, taken and acknowledged, and our tag.
