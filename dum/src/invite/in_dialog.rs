@@ -394,8 +394,9 @@ pub(crate) fn outcome(
         return;
     }
     let Ok(this) = dum.session(call) else { return };
-    if let Some(reliable) = &mut this.reliable {
-        reliable.forget(transaction);
+    let prack = this.reliable.as_mut().is_some_and(|reliable| reliable.forget(transaction));
+    if prack && outcome.response.is_none() && outcome.status != 408 {
+        return session::step(dum, call, Event::Lost(EndReason::Transport), Cause::default());
     }
     if this.bye == Some(transaction) {
         return match was_overtaken(dum, call, &outcome) {
@@ -480,10 +481,7 @@ pub(crate) fn lost(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &Ar
 fn answered(dum: &mut Dum<'_>, call: Handle<InviteSession>, method: Method<'static>, outcome: Outcome) {
     let prack = method == Method::Prack;
     // Who does not know that request alone may be silent about it; a PRACK is part of the INVITE, and it must get there.
-    let loss = match outcome.response {
-        None if prack => Some(Event::Silent),
-        _ => loss(dum, call, &outcome).filter(|event| prack || *event != Event::Silent),
-    };
+    let loss = loss(dum, call, &outcome).filter(|event| prack || *event != Event::Silent);
     let cause = cause_of(&outcome);
     if !prack || loss.is_none() && !outcome.is_success() {
         dum.tell(call, What::Answered(method, outcome), None);

@@ -105,7 +105,8 @@ pub(crate) enum Event {
     Gone,
     /// A request in the dialog was answered with 408 or not at all; or nobody has answered the call for too long.
     Silent,
-    /// A request in the dialog was answered with what ends the call, or the dialog as a whole (RFC 5057 §5.1): for this reason.
+    /// A request in the dialog was answered with what ends the call, or the dialog as a whole (RFC 5057 §5.1), or is one that it
+    /// cannot do without, and could not be sent: for this reason.
     Lost(EndReason),
     /// Another call has taken its place (RFC 3891).
     Replaced,
@@ -134,7 +135,7 @@ pub enum EndReason {
     /// No answer came in time: to the INVITE (Timer B, or [`crate::UserProfile::stale_call_time`]), or to another request
     /// of the call; or, of a call that we were to take, none was given in time, or PRACK never came.
     Timeout,
-    /// The INVITE could not be sent.
+    /// The INVITE, or a PRACK for what it was answered with, could not be sent.
     Transport,
     /// Another fork of the same INVITE was answered first.
     OtherFork,
@@ -186,12 +187,13 @@ pub(crate) enum Action {
 }
 
 #[cfg(test)]
-pub(crate) const STATES: [State; 18] = [
+pub(crate) const STATES: [State; 20] = [
     Calling,
     Early,
     Cancelling(EndReason::LocalCancel),
     Cancelling(EndReason::Timeout),
     Cancelling(EndReason::Replaced),
+    Cancelling(EndReason::Transport),
     Answering,
     Received,
     Ringing,
@@ -202,13 +204,14 @@ pub(crate) const STATES: [State; 18] = [
     HangingUp(EndReason::Replaced),
     HangingUp(EndReason::Gone),
     HangingUp(EndReason::Refused),
+    HangingUp(EndReason::Transport),
     Connected,
     Ending,
     Terminated,
 ];
 
 #[cfg(test)]
-pub(crate) const EVENTS: [Event; 33] = [
+pub(crate) const EVENTS: [Event; 35] = [
     E::Provisional,
     E::Success,
     E::SuccessOffer,
@@ -234,12 +237,14 @@ pub(crate) const EVENTS: [Event; 33] = [
     E::EndFork(EndReason::Replaced),
     E::EndFork(EndReason::Gone),
     E::EndFork(EndReason::Refused),
+    E::EndFork(EndReason::Transport),
     E::Bye,
     E::Expired,
     E::Gone,
     E::Silent,
     E::Lost(EndReason::Gone),
     E::Lost(EndReason::Refused),
+    E::Lost(EndReason::Transport),
     E::Replaced,
     E::ByeDone,
 ];
@@ -263,6 +268,7 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Calling | Early, E::Overtaken) => (Terminated, &[A::Tell(R::OtherFork), A::Remove]),
         (Calling | Early, E::End) => (Cancelling(R::LocalCancel), &[A::SendCancel]),
         (Calling | Early, E::Silent) => (Cancelling(R::Timeout), &[A::SendCancel]),
+        (Early, E::Lost(EndReason::Transport)) => (Cancelling(R::Transport), &[A::SendCancel]),
         // RFC 3891 §3: it was ringing elsewhere.
         (Early, E::Replaced) => (Cancelling(R::Replaced), &[A::SendCancel]),
         // RFC 3261 §15: a caller may end one early dialog alone.
@@ -338,6 +344,7 @@ const fn cancelled(why: EndReason) -> &'static [Action] {
     match why {
         R::Timeout => &[A::Tell(R::Timeout), A::Remove],
         R::Replaced => &[A::Tell(R::Replaced), A::Remove],
+        R::Transport => &[A::Tell(R::Transport), A::Remove],
         _ => &[A::Tell(R::LocalCancel), A::Remove],
     }
 }
@@ -351,6 +358,7 @@ const fn crossed(why: EndReason) -> &'static [Action] {
         R::SessionExpired => &[A::SendAck, A::SendBye, A::Tell(R::SessionExpired)],
         R::Gone => &[A::SendAck, A::SendBye, A::Tell(R::Gone)],
         R::Refused => &[A::SendAck, A::SendBye, A::Tell(R::Refused)],
+        R::Transport => &[A::SendAck, A::SendBye, A::Tell(R::Transport)],
         _ => &[A::SendAck, A::SendBye, A::Tell(R::LocalCancel)],
     }
 }
@@ -364,6 +372,7 @@ const fn bye(why: EndReason) -> &'static [Action] {
         R::Replaced => &[A::StopRepeating, A::SendBye, A::Tell(R::Replaced)],
         R::Gone => &[A::StopRepeating, A::SendBye, A::Tell(R::Gone)],
         R::Refused => &[A::StopRepeating, A::SendBye, A::Tell(R::Refused)],
+        R::Transport => &[A::StopRepeating, A::SendBye, A::Tell(R::Transport)],
         _ => &[A::StopRepeating, A::SendBye, A::Tell(R::LocalBye)],
     }
 }

@@ -365,9 +365,10 @@ pub trait InviteSessionHandler {
     }
 
     /// INFO or MESSAGE of ours was answered, or will never be. Of a PRACK that brought no offer it is told when it was
-    /// refused; silence ends the call. So do 481, 480, and what says that the dialog leads nowhere ([`EndReason::Gone`], RFC 5057
-    /// §5.1), but for two cases: the caller has not been heard in the dialog yet, and may know nothing of it (481); or the INVITE
-    /// waits for its final response, which then says what becomes of it.
+    /// refused; silence ends the call, and where it cannot be sent that does ([`EndReason::Transport`]). So do 481, 480, and what
+    /// says that the dialog leads nowhere ([`EndReason::Gone`], RFC 5057 §5.1), but for two cases: the caller has not been heard
+    /// in the dialog yet, and may know nothing of it (481); or the INVITE waits for its final response, which then says what
+    /// becomes of it.
     fn on_request_answered(
         &mut self,
         _dum: &mut Dum<'_>,

@@ -122,7 +122,7 @@ fn a_prack_that_is_not_answered_ends_the_call() {
                 bench
                     .event(TuEvent::NoResponse { transaction, reason: NoResponse::Transport(TransportError::Refused) });
             },
-            "Timeout",
+            "Transport",
         ),
     ];
     for (answer, told) in answers {
@@ -148,6 +148,12 @@ fn a_prack_that_is_not_answered_ends_the_call() {
         assert_eq!(cancels(&mut bench), 0);
         respond(&mut bench, (transaction, &invite), 200, ("two", 2000, 0), keep);
         assert_eq!(heard(&mut bench), ["connected", "answer 2000"]);
+        // One with an offer.
+        let (mut bench, (transaction, invite), (prack, msg)) = offered();
+        answer(&mut bench, prack, &msg);
+        assert_eq!(cancels(&mut bench), 1, "{told}");
+        respond(&mut bench, (transaction, &invite), 487, ("one", 0, 0), keep);
+        assert_eq!(heard(&mut bench), [told]);
     }
     // A call that is answered ends with BYE.
     let (mut bench, transaction, invite) = calling(options(), true);

@@ -140,9 +140,11 @@ impl Reliable {
         prack.into_iter().for_each(|prack| prack.transaction = new);
     }
 
-    /// It was answered.
-    pub(super) fn forget(&mut self, transaction: ClientTransaction) {
+    /// It was answered, or will never be. Whether it is a PRACK that counts.
+    pub(super) fn forget(&mut self, transaction: ClientTransaction) -> bool {
+        let before = self.pracks.len();
         self.pracks.retain(|prack| prack.transaction != transaction);
+        self.pracks.len() < before
     }
 }
 

@@ -70,7 +70,7 @@ fn reliable_provisional() {
 }
 
 const CALL: &str = "\
-453 pairs change nothing
+539 pairs change nothing
 Calling
   Provisional    Early          TellProvisional
   Success        Connected      SendAck, TellConnected
@@ -103,9 +103,11 @@ Early
   EndFork(Replaced) Ending         StopRepeating, SendBye, Tell(Replaced)
   EndFork(Gone)  Ending         StopRepeating, SendBye, Tell(Gone)
   EndFork(Refused) Ending         StopRepeating, SendBye, Tell(Refused)
+  EndFork(Transport) Ending         StopRepeating, SendBye, Tell(Transport)
   Bye            Terminated     Tell(RemoteBye), Remove
   Gone           Terminated     StopRepeating, Tell(Gone), Remove
   Silent         Cancelling(Timeout) SendCancel
+  Lost(Transport) Cancelling(Transport) SendCancel
   Replaced       Cancelling(Replaced) SendCancel
 Cancelling(LocalCancel)
   Success        Ending         SendAck, SendBye, Tell(LocalCancel)
@@ -140,6 +142,17 @@ Cancelling(Replaced)
   Unreachable    Terminated     Tell(Replaced), Remove
   Cancelled      Terminated     Tell(Replaced), Remove
   Overtaken      Terminated     Tell(Replaced), Remove
+Cancelling(Transport)
+  Success        Ending         SendAck, SendBye, Tell(Transport)
+  SuccessOffer   Ending         SendAck, SendBye, Tell(Transport)
+  SuccessIllegal Ending         SendAck, SendBye, Tell(Transport)
+  SuccessMalformed Ending         SendAck, SendBye, Tell(Transport)
+  Refused        Terminated     Tell(Transport), Remove
+  Redirected     Terminated     Tell(Transport), Remove
+  TimedOut       Terminated     Tell(Transport), Remove
+  Unreachable    Terminated     Tell(Transport), Remove
+  Cancelled      Terminated     Tell(Transport), Remove
+  Overtaken      Terminated     Tell(Transport), Remove
 Answering
   SuccessIllegal Ending         SendAck, SendBye, Tell(IllegalNegotiation)
   Answer         Connected      SendAck
@@ -150,6 +163,7 @@ Answering
   Silent         Ending         SendAck, SendBye, Tell(Timeout)
   Lost(Gone)     Ending         SendAck, SendBye, Tell(Gone)
   Lost(Refused)  Ending         SendAck, SendBye, Tell(Refused)
+  Lost(Transport) Ending         SendAck, SendBye, Tell(Transport)
   Replaced       Ending         SendAck, SendBye, Tell(Replaced)
 Received
   Ring           Ringing        SendProvisional
@@ -169,6 +183,7 @@ Ringing
   Silent         Terminated     StopRepeating, SendFailure, Tell(Timeout), Remove
   Lost(Gone)     Terminated     StopRepeating, Send487, Tell(Gone), Remove
   Lost(Refused)  Terminated     StopRepeating, Send487, Tell(Refused), Remove
+  Lost(Transport) Terminated     StopRepeating, Send487, Tell(Gone), Remove
 Accepted
   Ack            Connected      StopRepeating, TellConfirmed
   AckIllegal     Ending         StopRepeating, SendBye, Tell(IllegalNegotiation)
@@ -179,6 +194,7 @@ Accepted
   Silent         HangingUp(Timeout)
   Lost(Gone)     HangingUp(Gone)
   Lost(Refused)  HangingUp(Refused)
+  Lost(Transport) HangingUp(Transport)
   Replaced       HangingUp(Replaced)
 HangingUp(LocalBye)
   Ack            Ending         StopRepeating, SendBye, Tell(LocalBye)
@@ -210,6 +226,11 @@ HangingUp(Refused)
   AckIllegal     Ending         StopRepeating, SendBye, Tell(Refused)
   NoAck          Ending         StopRepeating, SendBye, Tell(Refused)
   Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
+HangingUp(Transport)
+  Ack            Ending         StopRepeating, SendBye, Tell(Transport)
+  AckIllegal     Ending         StopRepeating, SendBye, Tell(Transport)
+  NoAck          Ending         StopRepeating, SendBye, Tell(Transport)
+  Bye            Terminated     StopRepeating, Tell(RemoteBye), Remove
 Connected
   Success        Connected      SendAck
   SuccessOffer   Connected      SendAck
@@ -223,6 +244,7 @@ Connected
   Silent         Ending         StopRepeating, SendBye, Tell(Timeout)
   Lost(Gone)     Ending         StopRepeating, SendBye, Tell(Gone)
   Lost(Refused)  Ending         StopRepeating, SendBye, Tell(Refused)
+  Lost(Transport) Ending         StopRepeating, SendBye, Tell(Transport)
   Replaced       Ending         StopRepeating, SendBye, Tell(Replaced)
 Ending
   Success        Ending         SendAck
