@@ -7,7 +7,8 @@ use std::sync::Arc;
 /// A response, or what stands for one that never came (RFC 3261 §8.1.3.1).
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The status: 408 when no answer came in time, 503 when the request could not be sent.
+    /// The status: 408 when no answer came in time, 503 when the request could not be sent, 487 when the
+    /// early dialog that it is of is over before.
     pub status: u16,
     /// The response; none when none came.
     pub response: Option<Arc<Message>>,

@@ -21,9 +21,15 @@ fn agreed(bench: &mut Bench<Ears>) -> [u16; 2] {
 type Early = (Bench<Ears>, (ClientTransaction, Message), (ClientTransaction, Message));
 
 fn early() -> Early {
+    early_with(false)
+}
+
+/// The same, where the PRACK may bring an offer.
+fn early_with(offer: bool) -> Early {
     let (mut bench, transaction, invite) = calling(options(), true);
+    bench.dum.application_mut().with_prack = offer.then(|| sdp(1002));
     respond(&mut bench, (transaction, &invite), 183, ("one", 2000, 7), keep);
-    assert_eq!(heard(&mut bench), ["answer 2000"]);
+    assert_eq!(heard(&mut bench)[0], "answer 2000");
     let prack = bench.request();
     (bench, (transaction, invite), prack)
 }
@@ -85,7 +91,23 @@ fn a_change_in_the_attempt_before_changes_nothing() {
         respond(&mut bench, (update.0, &update.1), code, ("one", port, 0), keep);
         bench.run(Duration::from_secs(5));
         bench.nothing_sent();
-        assert_eq!(heard(&mut bench), [""; 0], "{code}");
+        assert_eq!(heard(&mut bench), ["rejected 487"], "{code}");
+        is_answered(&mut bench, &next);
+    }
+    // It was put off; or is an offer with the PRACK.
+    for (with_prack, told) in [(false, "rejected 491"), (true, "rejected 487")] {
+        let (mut bench, invite, prack) = early_with(with_prack);
+        let call = call(&bench);
+        if !with_prack {
+            respond(&mut bench, (prack.0, &prack.1), 200, ("one", 0, 0), keep);
+            bench.with(|_, dum| call.update(dum, &sdp(1002))).unwrap();
+            let update = bench.request();
+            respond(&mut bench, (update.0, &update.1), 491, ("one", 0, 0), keep);
+        }
+        let next = again(&mut bench, &invite);
+        bench.run(Duration::from_secs(5));
+        bench.nothing_sent();
+        assert_eq!(heard(&mut bench), [told]);
         is_answered(&mut bench, &next);
     }
     // The callee of the attempt before has asked for one: it is told that nobody will answer.

@@ -4,6 +4,7 @@ use super::ack::Acked;
 use super::api::alive;
 use super::body::{description, refusal};
 use super::callback::What;
+use super::glare;
 use super::machine::{Event, State};
 use super::modify;
 use super::offer_answer::{Exchange, Move, OfferAnswer};
@@ -348,13 +349,15 @@ pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change:
     others.iter().for_each(|other| step(dum, *other, over, Cause::default()));
     // What was under way in its early dialog is nothing to the next attempt.
     session::answer_what_is_left(dum, first);
+    glare::overtaken(dum, first);
     let Ok(this) = dum.session(first) else { return };
     // The application may be at it still: an UPDATE, or the offer of a reliable provisional response.
     let withdrawn = this.media.exchange == Exchange::OfferReceived;
+    let dropped = this.modify == modify::State::SentUpdate;
     this.state = State::Calling;
     this.media = OfferAnswer::of_invite(body);
     this.modify = modify::State::Idle;
-    (this.preview, this.reliable, this.sent, this.again, this.glares) = (None, None, None, None, 0);
+    (this.preview, this.reliable, this.sent) = (None, None, None);
     this.requests.clear();
     (this.peer_updates, this.moved) = (false, false);
     [&mut this.glare, &mut this.unanswered].into_iter().for_each(Alarm::clear);
@@ -363,6 +366,9 @@ pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change:
     }
     if withdrawn {
         dum.tell(first, What::OfferWithdrawn, None);
+    }
+    if dropped {
+        dum.tell(first, What::OfferRejected(Outcome { status: 487, response: None }), None);
     }
     session_timer::wait_for_answer(dum, first);
     let Ok(this) = dum.core.calls.get_mut(call) else { return };

@@ -335,7 +335,8 @@ pub trait InviteSessionHandler {
     /// 185 s after its last provisional response: it is told here with its final response, or with 408 when none has come
     /// 64·T1 (32 s) later (RFC 3261 §9.1). One that meets another
     /// on its way (491) is made once more after a while, and told here when that is in vain: ten times in a row, when
-    /// what was agreed meanwhile does not fit it, or when a newer one has overtaken it.
+    /// what was agreed meanwhile does not fit it, or when a newer one has overtaken it. One in the early dialog of an INVITE that
+    /// is sent elsewhere, or once more, is told here with 487, or with the 491 that has put it off.
     fn on_offer_rejected(&mut self, _dum: &mut Dum<'_>, _call: Handle<InviteSession>, _outcome: &Outcome) {}
 
     /// INFO came in the call (RFC 6086); what is returned is the status that it is answered with. By default 405: without
