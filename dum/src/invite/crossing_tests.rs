@@ -1,10 +1,11 @@
 //! Messages that cross each other, come twice, or come from peers that keep to no rule.
 
+use super::ears::{options, sdp};
 use super::tests::{App, SDP, addr, asked, calling, calling_with, fork, heard, sent, within};
 use super::*;
 use crate::refer::ServerRefer;
 use crate::testing::Bench;
-use crate::{Application, Counts, DumOptions, Reliability};
+use crate::{Application, Counts, DumOptions};
 use stack::header::{h, p};
 use stack::message::Message;
 use stack::transaction::Command;
@@ -342,30 +343,42 @@ fn a_call_that_rings_has_no_session_timer() {
     );
 }
 
+/// RFC 3262 §3: by another number, but as the application wrote it. What it said of media is agreed by then.
 #[test]
-fn a_reliable_180_is_sent_anew_every_minute() {
-    let mut options = DumOptions::default();
-    options.master.add_100rel();
-    options.master.user_mut().set_reliability(Reliability::Supported);
-    let mut bench = Bench::with_options(App::default(), options);
-    bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "100rel")));
-    let call = bench.dum.application().calls[0].as_server();
-    bench.with(|_, dum| call.provisional(dum, 180)).unwrap();
-    let mut numbers = Vec::new();
-    for number in 2..=4 {
-        let (_, ringing) = bench.response();
-        let (tag, rseq) =
-            (ringing.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned(), ringing.header(h::RSEQ).unwrap().0);
-        numbers.push(rseq);
-        let mut prack = within(&Method::Prack, number, &tag);
-        prack.set(h::RACK, &format!("{rseq} 1 INVITE"));
-        bench.ask(number, prack);
-        assert_eq!((bench.response().1.status(), ringing.status()), (Some(200), Some(180)));
-        bench.run(Duration::from_millis(59_900));
-        bench.nothing_sent();
-        bench.run(Duration::from_millis(200));
+fn a_reliable_response_is_sent_anew_every_minute() {
+    for media in [false, true] {
+        let mut bench = Bench::with_options(App::default(), options());
+        bench.ask(1, asked(|msg| msg.push_back(h::SUPPORTEDS, "100rel")));
+        let call = bench.dum.application().calls[0].as_server();
+        let say = |msg: &mut Message| msg.append_line("Alert-Info", "<urn:1>");
+        bench
+            .with(|_, dum| match media {
+                true => call.provide_answer(dum, &sdp(2000)).and_then(|()| call.early_media_with(dum, 183, say)),
+                false => call.provisional_with(dum, 183, say),
+            })
+            .unwrap();
+        let mut numbers = Vec::new();
+        for number in 2..=4 {
+            let (_, ringing) = bench.response();
+            let said: Vec<_> = ringing.raw_values("Alert-Info").collect();
+            assert_eq!((ringing.status(), said), (Some(183), vec![&b"<urn:1>"[..]]));
+            assert_eq!(ringing.body().is_empty(), !media || number > 2);
+            let (tag, rseq) =
+                (ringing.header(h::TO).unwrap().param(p::TAG).unwrap().to_owned(), ringing.header(h::RSEQ).unwrap().0);
+            numbers.push(rseq);
+            // It is repeated until its PRACK.
+            bench.run(Duration::from_millis(600));
+            assert_eq!(bench.response().1.to_bytes(), ringing.to_bytes());
+            let mut prack = within(&Method::Prack, number, &tag);
+            prack.set(h::RACK, &format!("{rseq} 1 INVITE"));
+            bench.ask(number, prack);
+            assert_eq!(bench.response().1.status(), Some(200));
+            bench.run(Duration::from_millis(59_900));
+            bench.nothing_sent();
+            bench.run(Duration::from_millis(200));
+        }
+        assert!(numbers.is_sorted_by(|one, next| one + 1 == *next), "{numbers:?}");
     }
-    assert!(numbers.is_sorted_by(|one, next| one + 1 == *next), "{numbers:?}");
 }
 
 #[test]

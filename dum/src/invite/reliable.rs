@@ -103,8 +103,6 @@ pub(super) struct Reliable {
     /// The callee's: of the last response sent. The caller's: of the last one received.
     rseq: u32,
     queue: VecDeque<(u16, bool, Option<Edit>)>,
-    /// The callee's: the status of the last response sent.
-    status: u16,
     /// The caller's: the number of the INVITE whose provisional responses are counted, the first or a later one.
     cseq: u32,
     /// The caller's: a provisional response with an offer, whose PRACK waits for the answer.
@@ -148,14 +146,19 @@ impl Reliable {
     }
 }
 
-/// Writes what makes a provisional response reliable (§3). The first number is drawn at random below 2^31.
+/// Writes what makes a provisional response reliable (§3).
 pub(super) fn stamp(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &mut Message) {
+    number(dum, call, response);
+    response.push_back(h::REQUIRES, "100rel");
+}
+
+/// Gives a provisional response the next number. The first one is drawn at random below 2^31.
+fn number(dum: &mut Dum<'_>, call: Handle<InviteSession>, response: &mut Message) {
     let random = dum.rng().range(1 << 30) as u32;
     let Ok(this) = dum.session(call) else { return };
     let reliable = this.reliable.get_or_insert_default();
     reliable.rseq = if reliable.rseq == 0 { random + 1 } else { reliable.rseq + 1 };
     response.set(h::RSEQ, &reliable.rseq);
-    response.push_back(h::REQUIRES, "100rel");
 }
 
 /// The application sends a provisional response or a 2xx that has to come behind others: whether it may go out now.
@@ -172,7 +175,6 @@ pub(super) fn admit(
         [A::Busy] => return None,
         [A::Queue] if reliable.queue.len() == MAX_QUEUE => return None,
         [A::Queue] => reliable.queue.push_back((status, media, edit.take())),
-        [A::Send] => reliable.status = status,
         _ => {}
     }
     reliable.state = next;
@@ -223,7 +225,8 @@ pub(super) fn go_on(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event
     reliable.state = next;
     for action in actions {
         match action {
-            A::StopRepeating => session::stop_repeating(dum, call),
+            // What was repeated stays: it is sent anew after a while.
+            A::StopRepeating => dum.session(call).into_iter().for_each(|this| this.repeat.clear()),
             A::Next => {
                 let next = |dum: &mut Dum<'_>| dum.session(call).ok()?.reliable.as_mut()?.queue.pop_front();
                 // One whose description has gone out with another says nothing new.
@@ -247,13 +250,16 @@ pub(super) fn go_on(dum: &mut Dum<'_>, call: Handle<InviteSession>, event: Event
     }
 }
 
-/// A minute after the last one was acknowledged: a new one, or proxies would give up (RFC 3261 §13.3.1.1).
+/// A minute after the last one was acknowledged: the same by the next number, or proxies would give up (RFC 3261 §13.3.1.1). What
+/// it said of media is settled.
 pub(super) fn again(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let Ok(this) = dum.session(call) else { return };
-    if let Some(status) = this.reliable.as_ref().filter(|reliable| !reliable.is_waiting()).map(|it| it.status) {
-        // It may have been answered meanwhile.
-        let _ = server::ring(dum, call.cast(), (status, false), None);
-    }
+    let Some(mut response) = this.repeated.as_ref().map(|repeated| repeated.response.clone()) else { return };
+    let Some(reliable) = &mut this.reliable else { return };
+    reliable.state = step(reliable.state, E::Ring).0;
+    response.set_body(None, "");
+    number(dum, call, &mut response);
+    session::step(dum, call, Main::Ring, response);
 }
 
 /// What a provisional response is to the caller.

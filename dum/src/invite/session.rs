@@ -520,10 +520,14 @@ pub(crate) fn timer(dum: &mut Dum<'_>, call: Handle<InviteSession>, fire: Fire) 
 fn repeat(dum: &mut Dum<'_>, call: Handle<InviteSession>) {
     let (values, now) = (dum.core.values, dum.now());
     let Ok(session) = dum.core.sessions.get_mut(call) else { return };
-    let Some(repeated) = &mut session.repeated else { return reliable::again(dum, call) };
+    let waits = session.reliable.as_ref().is_some_and(|reliable| reliable.is_waiting());
+    let Some(repeated) = &mut session.repeated else { return };
+    let reliable = repeated.response.exists(h::RSEQ);
+    if reliable && !waits {
+        return reliable::again(dum, call);
+    }
     repeated.waited += repeated.interval;
     let success = repeated.response.status().is_some_and(|code| code >= 200);
-    let reliable = repeated.response.exists(h::RSEQ);
     if reliable && repeated.waited >= values.long() {
         return reliable::go_on(dum, call, reliable::Event::NoPrack);
     }
