@@ -162,6 +162,27 @@ impl Usage {
         }
     }
 
+    /// Whether it waits for the answer to a request of its own: one that nobody waits for is not sent once more for a
+    /// challenge. A usage that ends with its last request, as a BYE or a NOTIFY, does not wait, but that request is to arrive.
+    pub(crate) fn awaits(self, core: &Core, transaction: ClientTransaction) -> bool {
+        let awaited = match self {
+            Usage::Invite(handle) => return !in_dialog::is_given_up(core, handle, transaction),
+            Usage::ClientRefer(handle) => return refer::client::awaits(core, handle, transaction),
+            Usage::ClientRegistration(handle) => {
+                core.client_registrations.get(handle).ok().and_then(|this| this.transaction)
+            }
+            Usage::ClientPublication(handle) => {
+                core.client_publications.get(handle).ok().and_then(|this| this.transaction)
+            }
+            Usage::Subscribing(handle) => return subscribing::awaits(core, handle, transaction),
+            Usage::ClientSubscription(handle) => {
+                core.client_subscriptions.get(handle).ok().and_then(|this| this.transaction)
+            }
+            _ => return true,
+        };
+        awaited == Some(transaction)
+    }
+
     /// A request of its own was sent once more, with another number.
     pub(crate) fn resent(self, core: &mut Core, old: ClientTransaction, new: ClientTransaction, cseq: u32) {
         match self {

@@ -236,9 +236,7 @@ pub(crate) fn answered(dum: &mut Dum<'_>, transaction: ClientTransaction, usage:
     {
         return done;
     }
-    if let Usage::Invite(call) = usage
-        && crate::invite::in_dialog::is_given_up(dum.core, call, transaction)
-    {
+    if !usage.awaits(dum.core, transaction) {
         return false;
     }
     let Some(mut sent) = dum.core.client_auth.sent.remove(&transaction) else { return false };

@@ -295,6 +295,19 @@ fn messages_to_somebody_answer_and_go_on_with_the_nonce() {
     bench.nothing_sent();
 }
 
+/// The first NOTIFY for a SUBSCRIBE of ours.
+fn notify(subscribe: &Message) -> Message {
+    let mut msg = Message::request(&Method::Notify, "sip:alice@192.0.2.1");
+    msg.set(h::FROM, "<sip:bob@example.com>;tag=bob");
+    msg.set(h::TO, &subscribe.header(h::FROM).unwrap().to_string());
+    msg.set(h::CALL_ID, subscribe.header(h::CALL_ID).unwrap().as_str());
+    msg.set(h::CSEQ, "1 NOTIFY");
+    msg.push_back(h::CONTACTS, "<sip:bob@192.0.2.9>");
+    msg.set(h::EVENT, "presence");
+    msg.set(h::SUBSCRIPTION_STATE, "active;expires=600");
+    msg
+}
+
 #[test]
 fn a_subscription_answers_and_its_refreshes_have_credentials_at_once() {
     let mut options = DumOptions::default();
@@ -308,15 +321,7 @@ fn a_subscription_answers_and_its_refreshes_have_credentials_at_once() {
     refuse(&mut bench, first, 401, &[Challenge::new("example.com", "n1", Algorithm::MD5)]);
     let (transaction, msg) = bench.request();
     assert_eq!((msg.header(h::CSEQ).unwrap().number, only(&msg).count), (2, Some(1)));
-    let mut notify = Message::request(&Method::Notify, "sip:alice@192.0.2.1");
-    notify.set(h::FROM, "<sip:bob@example.com>;tag=bob");
-    notify.set(h::TO, &msg.header(h::FROM).unwrap().to_string());
-    notify.set(h::CALL_ID, msg.header(h::CALL_ID).unwrap().as_str());
-    notify.set(h::CSEQ, "1 NOTIFY");
-    notify.push_back(h::CONTACTS, "<sip:bob@192.0.2.9>");
-    notify.set(h::EVENT, "presence");
-    notify.set(h::SUBSCRIPTION_STATE, "active;expires=600");
-    bench.ask(1, notify);
+    bench.ask(1, notify(&msg));
     assert_eq!(bench.response().1.status(), Some(200));
     let mut success = msg.make_response(200, None, Some("bob"));
     success.append_line("Expires", "600");
@@ -326,4 +331,52 @@ fn a_subscription_answers_and_its_refreshes_have_credentials_at_once() {
     }
     let (_, refresh) = bench.request();
     assert_eq!((refresh.header(h::CSEQ).unwrap().number, only(&refresh).count), (3, Some(2)));
+}
+
+/// Of what has ended, or was overtaken by its end, nothing is sent any more.
+#[test]
+fn what_nobody_waits_for_is_not_sent_once_more() {
+    let options = || {
+        let mut options = DumOptions::default();
+        options.master.add_package(EventPackage::new("presence"));
+        options
+    };
+    let challenge = [Challenge::new("example.com", "n1", Algorithm::MD5)];
+    let bob = addr("<sip:bob@example.com>");
+    let mut bench = Bench::with_options(App::default(), options());
+    let registration = bench.with(|_, dum| dum.register(&profile())).unwrap();
+    let register = bench.request();
+    bench.with(|_, dum| registration.stop(dum)).unwrap();
+    let publication = bench.with(|_, dum| dum.publish(&profile(), &bob, "presence", "a/b", "c")).unwrap();
+    let publish = bench.request();
+    bench.with(|_, dum| publication.stop(dum)).unwrap();
+    for stopped in [register, publish] {
+        refuse(&mut bench, stopped, 401, &challenge);
+        bench.nothing_sent();
+    }
+    let subscribe = |bench: &mut Bench<App>| {
+        let set = bench.with(|_, dum| {
+            let msg = dum.make_subscribe(&profile(), &bob, "presence");
+            dum.send_subscribe(&profile(), msg).unwrap()
+        });
+        (set, bench.request())
+    };
+    let (set, first) = subscribe(&mut bench);
+    bench.with(|_, dum| set.end(dum)).unwrap();
+    refuse(&mut bench, first, 401, &challenge);
+    bench.nothing_sent();
+    assert_eq!(bench.dum.counts(), Default::default());
+    let (set, (_, first)) = subscribe(&mut bench);
+    bench.ask(1, notify(&first));
+    bench.response();
+    let refresh = |dum: &mut Dum<'_>| set.subscriptions(dum).unwrap()[0].refresh(dum);
+    bench.with(|_, dum| refresh(dum)).unwrap();
+    let overtaken = bench.request();
+    bench.with(|_, dum| set.end(dum)).unwrap();
+    let end = bench.request();
+    refuse(&mut bench, overtaken, 401, &challenge);
+    bench.nothing_sent();
+    // The end itself is to arrive.
+    refuse(&mut bench, end, 401, &challenge);
+    assert_eq!(bench.request().1.header(h::EXPIRES).unwrap().0, 0);
 }

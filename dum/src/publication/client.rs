@@ -29,7 +29,7 @@ pub struct ClientPublication {
     etag: Option<String>,
     state: State,
     queued: Option<Op>,
-    transaction: Option<ClientTransaction>,
+    pub(crate) transaction: Option<ClientTransaction>,
     cseq: u32,
     /// Asked for, in seconds: the profile's, or more after a 423.
     expires: u32,

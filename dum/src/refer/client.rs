@@ -214,6 +214,11 @@ pub(crate) fn profile(core: &Core, refer: Handle<ClientRefer>) -> Option<Arc<Use
     }
 }
 
+/// Whether it waits for the answer to a request of it.
+pub(crate) fn awaits(core: &Core, refer: Handle<ClientRefer>, transaction: ClientTransaction) -> bool {
+    core.client_refers.get(refer).is_ok_and(|this| [this.asking, this.subscribing].contains(&Some(transaction)))
+}
+
 /// A request of it was sent once more, with another number: if it is the REFER, that of its events now.
 pub(crate) fn resent(
     core: &mut Core,

@@ -36,7 +36,7 @@ pub struct ClientRegistration {
     cseq: u32,
     state: State,
     queued: Option<Op>,
-    transaction: Option<ClientTransaction>,
+    pub(crate) transaction: Option<ClientTransaction>,
     pub(super) mine: Vec<NameAddr<'static>>,
     /// What is to be removed, and whether the REGISTER under way says so.
     pub(super) leaving: Vec<(NameAddr<'static>, bool)>,

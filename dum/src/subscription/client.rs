@@ -28,7 +28,7 @@ pub struct ClientSubscription {
     pub(crate) dialog: Handle<DialogEntry>,
     state: State,
     /// The SUBSCRIBE under way.
-    transaction: Option<ClientTransaction>,
+    pub(crate) transaction: Option<ClientTransaction>,
     /// Until when it lasts, as far as we have heard.
     until: Time,
     /// The next refresh; while one is under way, the end.

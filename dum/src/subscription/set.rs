@@ -66,6 +66,11 @@ pub(crate) fn profile(core: &Core, set: Handle<ClientSubscriptionSet>) -> Option
     core.subscription_sets.get(set).ok().map(|this| this.profile.clone())
 }
 
+/// Whether it waits for the answer to its SUBSCRIBE: one that is to end makes no further attempt.
+pub(crate) fn awaits(core: &Core, set: Handle<ClientSubscriptionSet>, transaction: ClientTransaction) -> bool {
+    core.subscription_sets.get(set).is_ok_and(|this| this.transaction == Some(transaction) && !this.ending)
+}
+
 /// The SUBSCRIBE was sent once more, with another number.
 pub(crate) fn resent(core: &mut Core, set: Handle<ClientSubscriptionSet>, new: ClientTransaction, cseq: u32) {
     if let Ok(this) = core.subscription_sets.get_mut(set) {
