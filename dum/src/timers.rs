@@ -56,6 +56,11 @@ impl Alarm {
         self.due != Time::MAX
     }
 
+    /// Whether it is set to a later time than that, or not set.
+    pub(crate) fn is_after(&self, time: Time) -> bool {
+        self.due > time
+    }
+
     /// From now on it means nothing.
     pub(crate) fn clear(&mut self) {
         self.due = Time::MAX;

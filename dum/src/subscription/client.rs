@@ -203,6 +203,7 @@ pub(super) fn happen(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, event: 
                 }
             }
             Action::ArmRefresh => arm_refresh(dum, sub),
+            Action::Hasten => hasten(dum, sub),
             Action::ArmRetry => arm_retry(dum, sub),
             Action::Finish => finish(dum, sub, event, msg.clone()),
         }
@@ -229,15 +230,28 @@ fn send(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>, expires: Option<u32>
     }
 }
 
-/// Refreshes are spread: nine tenths of the time that is left, five seconds before its end at the latest, less up to a
-/// fifth.
+/// After how long a refresh is due at the latest: nine tenths of the time that is left, or five seconds before its end, but
+/// no sooner than half of it.
+fn latest(left: Duration) -> Duration {
+    (left * 9 / 10).min(left.saturating_sub(Duration::from_secs(5))).max(left / 2)
+}
+
+/// A NOTIFY puts no refresh off, however often one comes: where the end is later than it was, the answer to the refresh
+/// says so too.
+fn hasten(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>) {
+    let now = dum.now();
+    if dum.core.client_subscriptions.get(sub).is_ok_and(|this| this.alarm.is_after(now + latest(this.until - now))) {
+        arm_refresh(dum, sub);
+    }
+}
+
+/// Refreshes are spread: up to a fifth sooner than at the latest.
 fn arm_refresh(dum: &mut Dum<'_>, sub: Handle<ClientSubscription>) {
     let now = dum.now();
     let spread = dum.rng().range(201) as u32;
     let Ok(this) = dum.core.client_subscriptions.get_mut(sub) else { return };
-    let left = this.until - now;
-    let latest = (left * 9 / 10).min(left.saturating_sub(Duration::from_secs(5))).max(left / 2);
-    dum.core.timers.set(&mut this.alarm, fire(sub, TimerKind::Subscription), now, latest * (1000 - spread) / 1000);
+    let after = latest(this.until - now) * (1000 - spread) / 1000;
+    dum.core.timers.set(&mut this.alarm, fire(sub, TimerKind::Subscription), now, after);
 }
 
 /// After half of the time that is left, or when the notifier said.

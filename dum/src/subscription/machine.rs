@@ -59,6 +59,8 @@ pub(super) enum Action {
     StopTimerN,
     /// The next refresh is a while before the end.
     ArmRefresh,
+    /// The same, where the end has come so near that the next refresh would be too late.
+    Hasten,
     /// The next refresh is sooner: the last one failed.
     ArmRetry,
     Finish,
@@ -66,7 +68,7 @@ pub(super) enum Action {
 
 /// One step.
 pub(super) fn step(state: State, event: Event) -> (State, &'static [Action]) {
-    use Action::{ArmRefresh, ArmRetry, Finish, SendEnd, SendRefresh, StopTimerN};
+    use Action::{ArmRefresh, ArmRetry, Finish, Hasten, SendEnd, SendRefresh, StopTimerN};
     use State::{Ended, Ending, Refreshing, Subscribed};
     match (state, event) {
         (Ended, _) => (Ended, &[]),
@@ -74,7 +76,7 @@ pub(super) fn step(state: State, event: Event) -> (State, &'static [Action]) {
         (Ending, Event::Refused | Event::TooBrief) => (Ended, &[Finish]),
         (Ending, _) => (Ending, &[]),
         (_, Event::End) => (Ending, &[SendEnd]),
-        (Subscribed, Event::Notify) => (Subscribed, &[StopTimerN, ArmRefresh]),
+        (Subscribed, Event::Notify) => (Subscribed, &[StopTimerN, Hasten]),
         (Refreshing, Event::Notify) => (Refreshing, &[StopTimerN]),
         (Subscribed, Event::Due) => (Refreshing, &[SendRefresh]),
         (Refreshing, Event::TooBrief) => (Refreshing, &[SendRefresh]),
@@ -154,7 +156,7 @@ mod tests {
             (
                 Subscribed,
                 [
-                    (Subscribed, &[StopTimerN, ArmRefresh]),
+                    (Subscribed, &[StopTimerN, Hasten]),
                     end,
                     (Refreshing, &[SendRefresh]),
                     (Subscribed, &[]),

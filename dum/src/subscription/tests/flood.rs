@@ -43,6 +43,13 @@ fn within_its_subscription_each_is_told_and_none_stays() {
     }
     // Some that an earlier time has overtaken, each for a minute at most.
     assert!(most < timers + 300, "{most} timers");
+    // One of them has said that the end is near.
+    while bench.sent.is_empty() {
+        bench.run(Duration::from_secs(1));
+    }
+    let (transaction, refresh) = bench.request();
+    answer(&mut bench, (transaction, &refresh), 200, ("Expires", "600"));
+    assert_eq!(ask(&mut bench, notify(&msg, "one", 2 + FLOOD, "active;expires=600")), 200);
     bench.run(Duration::from_secs(60));
     assert_eq!(bench.dum.counts(), counts);
     assert!(bench.dum.timers() <= timers, "{} timers", bench.dum.timers());

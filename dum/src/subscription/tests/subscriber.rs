@@ -413,3 +413,31 @@ fn the_last_notify_counts_though_its_body_is_not_understood() {
         assert_eq!(bench.dum.counts().dialogs, 0);
     }
 }
+
+/// However often it is notified, as a busy notifier does it, down to the last second.
+#[test]
+fn no_notify_puts_the_refresh_off() {
+    for every in [100, 1000, 5000] {
+        let mut bench = bench();
+        subscribe(&mut bench, 600);
+        let (transaction, request) = bench.request();
+        answer(&mut bench, (transaction, &request), 200, OK);
+        let end = bench.stack.now + Duration::from_secs(600);
+        for cseq in 1.. {
+            let state = format!("active;expires={}", (end - bench.stack.now).as_secs());
+            assert_eq!(ask(&mut bench, notify(&request, "one", cseq, &state)), 200);
+            bench.run(Duration::from_millis(every));
+            if !bench.sent.is_empty() {
+                break;
+            }
+        }
+        let left = (end - bench.stack.now).as_secs();
+        assert!((55..=168).contains(&left), "each {every} ms: {left} s before the end");
+        // It may still end sooner.
+        let (transaction, refresh) = bench.request();
+        answer(&mut bench, (transaction, &refresh), 200, OK);
+        assert_eq!(ask(&mut bench, notify(&request, "one", u32::MAX, "active;expires=30")), 200);
+        bench.run(Duration::from_secs(25));
+        assert_eq!(value(&bench.request().1, "CSeq"), "3 SUBSCRIBE");
+    }
+}
