@@ -209,7 +209,7 @@ pub(crate) fn notified(dum: &mut Dum<'_>, handle: Handle<ClientSubscriptionSet>,
     let (Some(set), ending) = (this.set, this.ending) else { return };
     let tag =
         request.msg.header(h::FROM).ok().and_then(|from| from.param(p::TAG).map(str::to_owned)).unwrap_or_default();
-    if this.over.len() == MAX_FORKS || this.over.iter().any(|over| **over == *tag) {
+    if this.over.len() >= MAX_FORKS || this.over.iter().any(|over| **over == *tag) {
         return dum.refuse(request.transaction, &request.msg, 481);
     }
     let Ok(dialog) = Dialog::of_notify(&this.request, &request.msg) else {

@@ -131,3 +131,15 @@ fn forks_have_a_limit_those_that_are_over_too() {
         assert!(late.collect::<Vec<_>>().iter().all(|status| *status == 481));
     }
 }
+
+#[test]
+fn forks_that_end_together_leave_no_room_for_others() {
+    let (mut bench, msg) = subscribed();
+    let mut fork = |tag: u32, cseq, state| ask(&mut bench, notify(&msg, &format!("fork{tag}"), cseq, state));
+    // Nearly as many are over as may be, and then as many more as are alive.
+    assert!((0..31).all(|tag| fork(tag, 1, "terminated") == 200));
+    let live: Vec<u32> = (31..100).filter(|tag| fork(*tag, 1, "active") == 200).collect();
+    assert_eq!(live.len(), 31);
+    assert!(live.iter().all(|tag| fork(*tag, 2, "terminated") == 200));
+    assert!((100..FLOOD).all(|tag| fork(tag, 1, "terminated") == 481));
+}
