@@ -40,7 +40,9 @@ impl HeaderId {
         loop {
             let id = TABLE[slot];
             let entry = &ENTRIES[usize::from(id)];
-            let same = words.iter().zip(&entry.fold).zip(&entry.lower).all(|((w, f), l)| w | f == *l);
+            // Without a branch for each word.
+            let other = |at: usize| (words[at] | entry.fold[at]) ^ entry.lower[at];
+            let same = other(0) | other(1) | other(2) | other(3) == 0;
             if id == 0 || (same && entry.len as usize == len) {
                 return HeaderId(id);
             }
@@ -98,14 +100,14 @@ static ENTRIES: [Entry; COUNT] = entries();
 static TABLE: [u8; SLOTS] = table();
 static SHORT: [u8; 256] = short();
 
-const fn load(bytes: &[u8], at: usize, len: usize) -> u64 {
-    let mut word = 0;
-    let mut i = 0;
-    while i < len {
-        word |= (bytes[at + i] as u64) << (8 * i);
-        i += 1;
-    }
-    word
+/// The number that the octets from `at` on make.
+macro_rules! load {
+    ($number:ty, $bytes:expr, $at:expr) => {
+        match $bytes.split_at($at).1.first_chunk() {
+            Some(octets) => <$number>::from_le_bytes(*octets) as u64,
+            None => 0,
+        }
+    };
 }
 
 /// The octets of a name of 2 to 32 in four words. The words overlap, so that no length needs a loop over octets.
@@ -114,12 +116,12 @@ const fn words(name: &[u8]) -> [u64; 4] {
     let len = name.len();
     match len {
         16.. => {
-            let middle = if len >= 24 { load(name, 16, 8) } else { 0 };
-            [load(name, 0, 8), load(name, 8, 8), middle, load(name, len - 8, 8)]
+            let middle = if len >= 24 { load!(u64, name, 16) } else { 0 };
+            [load!(u64, name, 0), load!(u64, name, 8), middle, load!(u64, name, len - 8)]
         }
-        8.. => [load(name, 0, 8), 0, 0, load(name, len - 8, 8)],
-        4.. => [load(name, 0, 4), 0, 0, load(name, len - 4, 4)],
-        2.. => [load(name, 0, 2), 0, 0, load(name, len - 2, 2)],
+        8.. => [load!(u64, name, 0), 0, 0, load!(u64, name, len - 8)],
+        4.. => [load!(u32, name, 0), 0, 0, load!(u32, name, len - 4)],
+        2.. => [load!(u16, name, 0), 0, 0, load!(u16, name, len - 2)],
         _ => [0; 4],
     }
 }

@@ -170,6 +170,34 @@ impl Message {
         self.push_front_raw(header.id, parts);
     }
 
+    /// Writes octets that are known to be clean into a header's first line, so far behind the line's beginning, which is in
+    /// its value or where that ends.
+    pub(crate) fn splice_line(&mut self, id: HeaderId, at: usize, parts: &[&[u8]]) {
+        let Some(place) = self.fields.iter().position(|f| f.id == id) else { return };
+        let field = self.fields[place];
+        self.make_room();
+        let (start, middle) = (self.written.len(), field.start + at as u32);
+        self.write_again(field.buffer, field.start, middle);
+        parts.iter().for_each(|part| self.written.extend_from_slice(part));
+        self.write_again(field.buffer, middle, field.end);
+        let value = start + (field.value - field.start) as usize;
+        self.fields[place] = self.field_at(id, start, usize::from(field.name_len), value);
+        self.forget(id);
+        self.touched = true;
+    }
+
+    /// Writes what is there already once more.
+    fn write_again(&mut self, buffer: Buffer, start: u32, end: u32) {
+        let range = start as usize..end as usize;
+        match buffer {
+            Buffer::Raw => self.written.extend_from_slice(self.raw.get(range).unwrap_or_default()),
+            Buffer::Written if range.start <= range.end && range.end <= self.written.len() => {
+                self.written.extend_from_within(range);
+            }
+            Buffer::Written => {}
+        }
+    }
+
     pub(super) fn write_request_line(&mut self, method: &[u8], uri: &(impl Display + ?Sized)) {
         let start = self.written.len();
         self.written.extend(method.iter().map(|b| if is_token(*b) { *b } else { b'-' }));
@@ -247,9 +275,7 @@ impl Message {
 
     /// Writes a line whose value `write` appends, without what would end the line.
     fn write_line(&mut self, id: HeaderId, write: impl FnOnce(&mut Self)) -> Field {
-        if self.written.capacity() == 0 {
-            self.written.reserve(WRITTEN);
-        }
+        self.make_room();
         let start = self.written.len();
         self.written.extend_from_slice(id.name().as_bytes());
         let name_len = self.written.len() - start;
@@ -258,6 +284,13 @@ impl Message {
         write(self);
         self.written.extend_from_slice(b"\r\n");
         self.field_at(id, start, name_len, value_at)
+    }
+
+    /// For what a proxy writes, at once.
+    fn make_room(&mut self) {
+        if self.written.capacity() == 0 {
+            self.written.reserve(WRITTEN);
+        }
     }
 
     /// Formats a value; a CR or LF in it would forge a header, so it becomes a space.

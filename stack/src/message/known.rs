@@ -2,7 +2,7 @@
 
 use super::Message;
 use super::access::Access;
-use crate::header::{HeaderError, h, p};
+use crate::header::{HeaderError, HeaderId, h, p};
 use crate::uri::{Host, SipUri, Uri, UriHeaders, UriParams};
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -36,10 +36,8 @@ enum HostAt {
 impl UriAt {
     fn of(uri: &Uri<'_>, text: &str) -> Option<UriAt> {
         let sip = uri.sip().filter(|sip| sip.password.is_none() && sip.headers.is_empty())?;
-        // Each part is a piece of the text, so its place follows from its address.
         let span = |part: &str| {
-            let from = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-            text.get(from..from + part.len()).filter(|same| *same == part)?;
+            let from = place_in(text.as_bytes(), part)?;
             Some((u16::try_from(from).ok()?, u16::try_from(from + part.len()).ok()?))
         };
         let user = match &sip.user {
@@ -69,6 +67,13 @@ impl UriAt {
         let (secure, port) = (self.secure, self.port);
         Some(Uri::Sip(SipUri { secure, user, password: None, host, port, params, headers: UriHeaders::none() }))
     }
+}
+
+/// Where a part begins that is a piece of a text: its place follows from its address.
+fn place_in(text: &[u8], part: &str) -> Option<usize> {
+    let from = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    text.get(from..from.checked_add(part.len())?).filter(|same| *same == part.as_bytes())?;
+    Some(from)
 }
 
 fn wrong(offset: usize, rule: &'static str) -> HeaderError {
@@ -118,6 +123,12 @@ impl Message {
         Ok(())
     }
 
+    /// How far behind the beginning of a header's first line a part of that line ends.
+    pub(crate) fn end_in_line(&self, id: HeaderId, part: &str) -> Option<usize> {
+        let field = self.field(id)?;
+        place_in(self.span(field.buffer, field.start, field.end), part).map(|from| from + part.len())
+    }
+
     /// The start line was written.
     pub(super) fn forget_uri(&mut self) {
         self.known.uri = None;
@@ -125,7 +136,7 @@ impl Message {
 
     /// A header was written.
     #[inline]
-    pub(super) fn forget(&mut self, id: crate::header::HeaderId) {
+    pub(super) fn forget(&mut self, id: HeaderId) {
         if id == h::TO.id() {
             self.known.to_tag = None;
         }

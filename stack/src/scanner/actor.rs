@@ -218,9 +218,7 @@ impl MessageHeaderScanner {
         }
         match check_request(&mut msg, &flow, &self.parts.keys) {
             Ok(checked) => {
-                if checked.unstamped {
-                    stamp_received(&mut msg, flow.peer);
-                }
+                checked.stamp.put(&mut msg, flow.peer);
                 if let Some(port) = checked.alias {
                     self.alias(flow, port, now);
                 }

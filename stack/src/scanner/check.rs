@@ -6,7 +6,6 @@ use crate::message::{Fault, Message, decimal};
 use crate::transaction::{KeyMaker, ServerKey};
 use crate::transport::{Flow, TransportType};
 use crate::uri::{Host, v4_text};
-use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 /// Why a request is refused before it gets a transaction.
@@ -45,8 +44,8 @@ pub struct Checked {
     pub cancels: Option<ServerKey>,
     /// Where the response goes.
     pub reply_to: Flow,
-    /// The topmost Via does not yet say where the request came from.
-    pub unstamped: bool,
+    /// What the topmost Via does not yet say of where the request came from.
+    pub stamp: Stamp,
     /// Over TLS, the port at which the sender listens when it wants requests on the same connection (RFC 5923 §4).
     pub alias: Option<u16>,
 }
@@ -86,8 +85,11 @@ pub fn check_request(msg: &mut Message, flow: &Flow, keys: &KeyMaker) -> Result<
         Method::Cancel => Some(keys.of_cancelled(msg, &via)?),
         _ => None,
     };
-    Ok(Checked { key, cancels, reply_to: via.reply_to(flow), unstamped: via.needs_stamp(flow.peer), alias })
+    Ok(Checked { key, cancels, reply_to: via.reply_to(flow), stamp: Stamp::of(msg, &via, flow.peer), alias })
 }
+
+/// As nearly all write it, without white space.
+const BARE_RPORT: &str = ";rport";
 
 /// The topmost Via of a request, with what its parameters say to the layers below the transaction user. They are read
 /// in one pass: each question by itself would read them again.
@@ -97,20 +99,27 @@ pub(crate) struct TopVia<'v> {
     pub(crate) branch: Option<&'v str>,
     rport: bool,
     received: bool,
+    /// The parameters up to an `rport` without a value, where there is one and no other.
+    to_rport: Option<&'v str>,
 }
 
 impl<'v> TopVia<'v> {
     pub(crate) fn of(via: &'v Via<'_>) -> Self {
-        let (mut branch, mut rport, mut received) = (None, false, false);
+        let (mut branch, mut rport, mut received, mut to_rport) = (None, false, false, None);
+        let params = via.params.as_str();
         for param in via.params.iter() {
             let is = |name: &str| param.name.eq_ignore_ascii_case(name);
             if is(p::BRANCH.name) {
                 branch = branch.or(param.value);
             }
-            rport |= is(p::RPORT.name);
+            if is(p::RPORT.name) {
+                let to = params.get(..param.span().end);
+                to_rport = to.filter(|to| !rport && to.ends_with(BARE_RPORT));
+                rport = true;
+            }
             received |= is(p::RECEIVED.name);
         }
-        TopVia { host: &via.host, port: via.port, branch, rport, received }
+        TopVia { host: &via.host, port: via.port, branch, rport, received, to_rport }
     }
 
     /// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): over a stream on the same connection, or to
@@ -134,61 +143,66 @@ impl<'v> TopVia<'v> {
     }
 }
 
-/// Writes into the topmost Via where the request came from: `received` when that is not the sent-by address or
-/// `rport` is asked for, and the value of `rport` (RFC 3261 §18.2.1, RFC 3581 §4).
-pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
-    if let Some(stamped) = splice_rport(msg, source) {
-        return msg.replace_first_raw(h::VIAS, &[&stamped]);
-    }
-    let Ok(via) = msg.first(h::VIAS) else { return };
-    let asked = via.param(p::RPORT).is_some();
-    if !TopVia::of(&via).needs_stamp(source) {
-        return;
-    }
-    let mut via = via.into_owned();
-    via.params.set(p::RECEIVED, source.ip());
-    if asked {
-        via.params.set(p::RPORT, source.port());
-    }
-    msg.pop_front(h::VIAS);
-    msg.push_front(h::VIAS, &via);
+/// What is to be written into the topmost Via of a request, so that it says where the request came from: `received` when that
+/// is not the sent-by address or `rport` is asked for, and the value of `rport` (RFC 3261 §18.2.1, RFC 3581 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// It says it.
+    No,
+    /// The usual case, an `rport` without a value and no `received`: both values go in so many octets behind the line's
+    /// beginning.
+    At(usize),
+    /// The Via is written anew.
+    Anew,
 }
 
-/// The usual case by hand: an `rport` without value and no `received`. The new text of the topmost Via.
-fn splice_rport(msg: &Message, source: SocketAddr) -> Option<Vec<u8>> {
-    let text = msg.header(h::VIAS).texts().next()?.ok()?;
-    // What is quoted may have anything in it.
-    if memchr::memchr2(b'"', b'<', text.as_bytes()).is_some() {
-        return None;
-    }
-    let (mut end, mut bare) = (0, None);
-    for part in text.split(';') {
-        end += part.len();
-        if part == p::RPORT.name && bare.is_none() {
-            bare = Some(end);
-        } else if begins(part, p::RPORT.name) || begins(part, p::RECEIVED.name) {
-            return None;
+impl Stamp {
+    /// Of a request whose topmost Via has been read.
+    fn of(msg: &Message, via: &TopVia<'_>, source: SocketAddr) -> Stamp {
+        if !via.needs_stamp(source) {
+            return Stamp::No;
         }
-        end += 1;
+        let bare = via.to_rport.filter(|_| !via.received);
+        bare.and_then(|to_rport| msg.end_in_line(HeaderId::VIA, to_rport)).map_or(Stamp::Anew, Stamp::At)
     }
-    let (before, after) = text.split_at_checked(bare?)?;
-    let mut stamped = Vec::with_capacity(text.len() + 64);
-    stamped.extend_from_slice(before.as_bytes());
-    stamped.push(b'=');
-    stamped.extend_from_slice(decimal(source.port().into(), &mut [0; 20]).as_bytes());
-    stamped.extend_from_slice(b";received=");
-    match source.ip() {
-        IpAddr::V4(ip) => stamped.extend_from_slice(v4_text(ip, &mut [0; 15]).as_bytes()),
-        // Writing to a Vec cannot fail.
-        IpAddr::V6(ip) => drop(write!(stamped, "{ip}")),
+
+    /// Writes it.
+    pub(super) fn put(self, msg: &mut Message, source: SocketAddr) {
+        match self {
+            Stamp::No => {}
+            Stamp::At(at) => {
+                let (mut port, mut ip) = ([0; 20], [0; 15]);
+                let port = decimal(source.port().into(), &mut port).as_bytes();
+                let long;
+                let ip = match source.ip() {
+                    IpAddr::V4(address) => v4_text(address, &mut ip).as_bytes(),
+                    IpAddr::V6(address) => {
+                        long = address.to_string();
+                        long.as_bytes()
+                    }
+                };
+                msg.splice_line(HeaderId::VIA, at, &[b"=", port, b";received=", ip]);
+            }
+            Stamp::Anew => {
+                let Ok(via) = msg.first(h::VIAS) else { return };
+                let mut via = via.into_owned();
+                via.params.set(p::RECEIVED, source.ip());
+                if via.param(p::RPORT).is_some() {
+                    via.params.set(p::RPORT, source.port());
+                }
+                msg.pop_front(h::VIAS);
+                msg.push_front(h::VIAS, &via);
+            }
+        }
     }
-    stamped.extend_from_slice(after.as_bytes());
-    Some(stamped)
 }
 
-/// Whether a parameter has this name, or one that begins so: white space may stand around both.
-fn begins(part: &str, name: &str) -> bool {
-    part.trim_ascii_start().get(..name.len()).is_some_and(|own| own.eq_ignore_ascii_case(name))
+/// Writes into the topmost Via where the request came from ([`Stamp`]).
+pub(crate) fn stamp_received(msg: &mut Message, source: SocketAddr) {
+    let stamp = msg.first(h::VIAS).map(|via| Stamp::of(msg, &TopVia::of(&via), source));
+    if let Ok(stamp) = stamp {
+        stamp.put(msg, source);
+    }
 }
 
 #[cfg(test)]

@@ -163,6 +163,18 @@ fn the_topmost_via_learns_where_the_request_came_from() {
     ] {
         assert_eq!(stamped(&format!("SIP/2.0/UDP {via}"), here), format!("SIP/2.0/UDP {right}"));
     }
+    // Folds, names in short and empty lines before it change nothing; what stands behind it stays.
+    for (lines, right) in [
+        ("v: SIP/2.0/UDP a\r\n ;rport;branch=1 , SIP/2.0/UDP b", "a\r\n ;rport=5090;received=127.0.0.1;branch=1"),
+        ("Via: \r\nVia: SIP/2.0/UDP a;rport;branch=1 , SIP/2.0/UDP b", "a;rport=5090;branch=1;received=127.0.0.1"),
+    ] {
+        let mut msg = Message::parse(format!("A b:c SIP/2.0\r\n{lines}\r\nTo: x\r\n\r\nbody").as_bytes()).unwrap();
+        stamp_received(&mut msg, here.parse().unwrap());
+        let again = Message::parse(msg.to_bytes()).unwrap();
+        let values: Vec<_> = again.header(h::VIAS).texts().map(|text| text.unwrap().to_owned()).collect();
+        assert_eq!(values, [format!("SIP/2.0/UDP {right}"), "SIP/2.0/UDP b".to_owned()]);
+        assert_eq!((again.raw_value(HeaderId::TO), again.body()), (Some(&b"x"[..]), &b"body"[..]));
+    }
     // What the peer claims does not stay.
     assert_eq!(stamped("SIP/2.0/UDP a;received=192.0.2.1", here), "SIP/2.0/UDP a;received=127.0.0.1");
     assert_eq!(stamped("SIP/2.0/UDP 127.0.0.1;received=192.0.2.1", here), "SIP/2.0/UDP 127.0.0.1;received=127.0.0.1");
