@@ -59,11 +59,15 @@ impl Dum<'_> {
         }
     }
 
-    /// Cancels an INVITE of ours (RFC 3261 §9.1), with a Reason if there is one; one that still waits for a feature does not
-    /// leave.
-    pub(crate) fn cancel(&mut self, transaction: ClientTransaction, reason: Option<&str>) {
-        if self.core.held.is_empty() || !waiting::cancel(self, transaction) {
-            self.stack.cancel(transaction, reason);
+    /// Cancels an INVITE of ours (RFC 3261 §9.1), with what `edit` adds to the CANCEL; one that still waits for a feature does
+    /// not leave.
+    pub(crate) fn cancel(&mut self, transaction: ClientTransaction, edit: Option<&dyn Fn(&mut Message)>) {
+        if !self.core.held.is_empty() && waiting::cancel(self, transaction) {
+            return;
+        }
+        match edit {
+            Some(edit) => self.stack.cancel_with(transaction, edit),
+            None => self.stack.cancel(transaction, None),
         }
     }
 }

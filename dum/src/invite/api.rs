@@ -12,7 +12,7 @@ use crate::refer::{self, ClientRefer};
 use crate::usage::Usage;
 use bytes::Bytes;
 use stack::contents::sdp::{Direction, Media, Sdp};
-use stack::header::{DialogRef, Method, NameAddr, Token};
+use stack::header::{DialogRef, Method, NameAddr};
 use stack::message::Message;
 use stack::tu::SendOptions;
 
@@ -328,14 +328,15 @@ pub trait Session: Copy + Into<Handle<InviteSession>> {
         Ok(())
     }
 
-    /// Ends the call as [`Session::end`] does, and says why (RFC 3326): the CANCEL or the BYE has this Reason. A phone that rang
-    /// in vain notes no missed call where the cause of a CANCEL is SIP 200. A call that we are asked to take is refused with 480,
-    /// which says enough; [`Handle::reject`] says more.
+    /// Ends the call as [`Session::end`] does, with what `edit` adds to the message that does it: the BYE, now or when it may
+    /// leave, the 480, or the CANCEL, which has header fields only, and none yet but what it is made of. A BYE that is due since
+    /// a 2xx has crossed the CANCEL has it too. A Reason (RFC 3326) says why: a phone that rang in vain notes no missed call where
+    /// the cause of a CANCEL is SIP 200.
     ///
     /// # Errors
     /// As [`Session::end`].
-    fn end_with_reason(self, dum: &mut Dum<'_>, reason: &Token<'_>) -> Result<(), SessionError> {
-        alive(dum, self.into())?.reason = Some(Box::new(reason.clone().into_owned()));
+    fn end_with(self, dum: &mut Dum<'_>, edit: impl Fn(&mut Message) + Send + 'static) -> Result<(), SessionError> {
+        alive(dum, self.into())?.ending = Some(Box::new(Box::new(edit)));
         self.end(dum)
     }
 }

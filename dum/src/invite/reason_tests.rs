@@ -355,31 +355,33 @@ fn what_overtakes_the_200_does_not_end_the_call() {
     assert_eq!(heard(&mut bench), ["Gone"]);
 }
 
-/// RFC 3326: the CANCEL says it, and the BYE, also one that comes later.
+/// As a Reason (RFC 3326) does: the CANCEL says it, and the BYE, also one that comes later, and the refusal.
 #[test]
 fn who_ends_a_call_says_why() {
-    let reason = || stack::header::Token::new("SIP").with(p::CAUSE, 200).with(p::TEXT, "Call completed elsewhere");
     const SAID: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
     let give_up = |bench: &mut Bench<Ears>| {
         let call = call(bench);
-        bench.with(|_, dum| call.end_with_reason(dum, &reason())).unwrap();
+        let reason = stack::header::Token::new("SIP").with(p::CAUSE, 200).with(p::TEXT, "Call completed elsewhere");
+        bench.with(|_, dum| call.end_with(dum, move |msg| msg.push_back(h::REASONS, &reason))).unwrap();
+    };
+    let said = |msg: &Message| {
+        msg.raw_values("Reason").map(|value| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>()
     };
     let bye = |bench: &mut Bench<Ears>| {
         let (_, msg) = bench.request();
         assert_eq!(msg.method(), Some(Method::Bye));
-        msg.raw_values("Reason").map(|value| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>()
+        said(&msg)
     };
     // Before it is answered; and the 200 crosses that.
     let (mut bench, transaction, invite) = calling(options(), true);
     respond(&mut bench, (transaction, &invite), 180, ("one", 0, 0), keep);
     give_up(&mut bench);
-    let sent = bench.sent.pop_front();
-    assert!(
-        matches!(&sent, Some(stack::transaction::Command::Cancel { reason: Some(reason), .. }) if **reason == *SAID),
-        "{sent:?}"
-    );
+    match bench.sent.pop_front() {
+        Some(Command::Cancel { added: Some(added), .. }) => assert_eq!(said(&added), [SAID]),
+        other => panic!("{other:?}"),
+    }
     respond(&mut bench, (transaction, &invite), 200, ("one", 2000, 0), keep);
-    assert!(matches!(bench.sent.pop_front(), Some(stack::transaction::Command::SendStateless { .. })), "the ACK");
+    assert!(matches!(bench.sent.pop_front(), Some(Command::SendStateless { .. })), "the ACK");
     assert_eq!(bye(&mut bench), [SAID]);
     // One that stands.
     let mut bench = connected();
@@ -391,6 +393,11 @@ fn who_ends_a_call_says_why() {
     bench.nothing_sent();
     bench.event(TuEvent::Ack { msg: within(&Method::Ack, 1, &tag).into() });
     assert_eq!(bye(&mut bench), [SAID]);
+    // One that rings here.
+    let (mut bench, _) = theirs(false);
+    give_up(&mut bench);
+    let (_, refusal) = bench.response();
+    assert_eq!((refusal.status(), said(&refusal)), (Some(480), vec![SAID.to_owned()]));
     // Who says none gives none.
     let mut bench = end(connected());
     assert_eq!(bye(&mut bench), [""; 0]);

@@ -19,7 +19,7 @@ use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
 use bytes::Bytes;
 use smallvec::SmallVec;
-use stack::header::{Method, NameAddr, Token, h};
+use stack::header::{Method, NameAddr, h};
 use stack::message::Message;
 use stack::tu::{ClientTransaction, SendOptions, ServerTransaction};
 use stack::uri::Uri;
@@ -55,8 +55,8 @@ pub struct InviteSession {
     /// It is a re-INVITE that nobody answers, and is cancelled.
     pub(super) given_up: bool,
     pub(super) bye: Option<ClientTransaction>,
-    /// Why the application ends it: the Reason of its BYE or CANCEL.
-    pub(super) reason: Option<Box<Token<'static>>>,
+    /// What the application adds to the message that ends it.
+    pub(super) ending: Option<Box<Ending>>,
     /// INFO, MESSAGE and PRACK that are not answered; the PRACK that offers something is in `sent`.
     pub(super) requests: SmallVec<[(ClientTransaction, Method<'static>); 0]>,
     /// Who is told how the call goes.
@@ -111,6 +111,9 @@ impl Asked {
 
 /// What the application adds to a response that may leave later.
 pub(super) type Edit = Box<dyn FnOnce(&mut Message) + Send>;
+
+/// What the application adds to what ends a call: a CANCEL, and where a 2xx crosses that a BYE too.
+pub(super) type Ending = Box<dyn Fn(&mut Message) + Send>;
 
 /// A response that is sent again.
 pub(super) struct Repeated {
@@ -172,7 +175,7 @@ impl InviteSession {
             sent: None,
             given_up: false,
             bye: None,
-            reason: None,
+            ending: None,
             requests: SmallVec::new(),
             refer: None,
             replaces: None,
@@ -303,10 +306,14 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
         Action::SendCancel => {
             reliable::refuse_streams(dum, call);
             let Ok(this) = dum.session(call) else { return };
-            let (out, reason) = (this.call, this.reason.as_ref().map(|reason| reason.to_string()));
+            let (out, ending) = (this.call, this.ending.take());
             let out = out.and_then(|out| dum.core.calls.get(out).ok()).filter(|out| !out.cancelled);
             if let Some(out) = out {
-                dum.cancel(out.transaction, reason.as_deref());
+                let edit = ending.as_deref().map(|edit| &**edit as &dyn Fn(&mut Message));
+                dum.cancel(out.transaction, edit);
+            }
+            if let Ok(this) = dum.session(call) {
+                this.ending = ending;
             }
         }
         Action::SendProvisional => {
@@ -320,7 +327,9 @@ fn act(dum: &mut Dum<'_>, call: Handle<InviteSession>, action: Action, cause: &m
             forget_request(dum, call);
         }
         Action::SendFailure => {
-            let out = cause.out.take().or_else(|| make_answer(dum, call, Slot::Invite, 480).ok());
+            let mut out = cause.out.take().or_else(|| make_answer(dum, call, Slot::Invite, 480).ok());
+            let ending = dum.session(call).ok().and_then(|this| this.ending.take());
+            out.iter_mut().zip(ending).for_each(|(out, edit)| edit(out));
             send_final(dum, call, Slot::Invite, out);
         }
         Action::Send487 => {
@@ -364,11 +373,11 @@ pub(super) fn send(
         dum.advertise(&mut msg);
         session_timer::ask(dum, call, &mut msg);
     }
-    if let (Method::Bye, Some(reason)) = (method, &dum.session(call)?.reason) {
-        msg.push_back(h::REASONS, &**reason);
-    }
     if let Some(body) = body {
         msg.set_body(Some(SDP), body);
+    }
+    if let (Method::Bye, Some(edit)) = (method, &dum.session(call)?.ending) {
+        edit(&mut msg);
     }
     Ok(dum.send(Usage::Invite(call), msg, SendOptions::default()))
 }

@@ -273,6 +273,11 @@ impl Message {
         self.insert(self.fields.len(), field);
     }
 
+    /// Appends the header fields of another message.
+    pub(crate) fn append_fields_of(&mut self, other: &Message) {
+        other.fields.iter().for_each(|field| self.copy_line(other, field));
+    }
+
     /// Writes a line whose value `write` appends, without what would end the line.
     fn write_line(&mut self, id: HeaderId, write: impl FnOnce(&mut Self)) -> Field {
         self.make_room();

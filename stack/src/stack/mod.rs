@@ -187,7 +187,7 @@ impl Stack {
     /// [`Congested`]: nothing was cancelled.
     pub fn cancel(&self, transaction: ClientTransaction, reason: Option<&str>) -> Result<(), Congested> {
         let shard = usize::from(transaction.shard());
-        self.command(shard, Command::Cancel { transaction, reason: reason.map(Into::into) })
+        self.command(shard, Command::cancel(transaction, reason))
     }
 
     /// Answers a request from any thread.

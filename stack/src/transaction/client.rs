@@ -31,7 +31,7 @@ pub(super) struct Client {
     /// A CANCEL shares its INVITE's name.
     pub(super) cancel: bool,
     /// The transaction user wants to cancel, and no provisional response has come.
-    pub(super) cancel_wanted: Option<Box<str>>,
+    pub(super) cancel_wanted: Option<Option<Box<Message>>>,
     /// The CANCEL has gone out: another would share its branch and be nothing new.
     pub(super) cancel_sent: bool,
     /// A response that came before the selector's news that the request went out. Not counted: it waits no longer than
@@ -310,25 +310,25 @@ impl TransactionController {
     }
 
     /// The transaction user wants to cancel an INVITE.
-    pub(super) fn cancel_client(&mut self, id: ClientTransaction, reason: Option<Box<str>>, now: Time) {
+    pub(super) fn cancel_client(&mut self, id: ClientTransaction, added: Option<Box<Message>>, now: Time) {
         let Some(at) = self.current_attempt(id) else { return };
         let Some(client) = self.clients.get_mut(at.0, at.1).filter(|c| !c.cancel_sent) else { return };
-        client.cancel_wanted = Some(reason.unwrap_or_default());
+        client.cancel_wanted = Some(added);
         self.cancel_if_wanted(at, now);
     }
 
     pub(super) fn cancel_if_wanted(&mut self, at: (u32, u32), now: Time) {
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         let (State::Invite(client_invite::State::Proceeding), Some(flow)) = (client.state, client.flow) else { return };
-        let Some(reason) = client.cancel_wanted.take() else { return };
+        let Some(added) = client.cancel_wanted.take() else { return };
         client.cancel_sent = true;
         let (id, kept, domain) = (client.id, client.kept.clone(), client.domain.clone());
         self.arm(at, true, Timer::Cancelled, now + self.values.long(), now);
         // What we sent was printed by us: it parses.
         let Some(invite) = Message::parse_again(kept) else { return };
         let mut cancel = invite.make_cancel();
-        if !reason.is_empty() {
-            cancel.append_line("Reason", &reason);
+        if let Some(added) = added {
+            cancel.append_fields_of(&added);
         }
         let bytes = cancel.to_bytes();
         let state = State::NonInvite(client_non_invite::State::Trying);

@@ -201,7 +201,7 @@ impl TransactionController {
                 let ping = Outgoing::Ping { transport, connection, within };
                 drop(self.out.push(ping, Class::Internal, now));
             }
-            Command::Cancel { transaction, reason } => self.cancel_client(transaction, reason, now),
+            Command::Cancel { transaction, added } => self.cancel_client(transaction, added, now),
         }
     }
 

@@ -69,7 +69,7 @@ impl TransactionController {
             return Left::No;
         }
         if client.silent && matches!(event, Event::Timer(_)) {
-            client.cancel_wanted = Some(Box::default());
+            client.cancel_wanted = Some(None);
             self.count_client(at);
             self.arm_client(at, Timer::B, now);
             return Left::Lingers;

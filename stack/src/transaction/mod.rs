@@ -27,6 +27,7 @@ pub use look::{Look, TransactionInfo};
 pub use machine::{Action, Timer, TimerValues};
 pub use stats::{TransactionSnapshot, TransactionStats};
 
+use crate::header::Method;
 use crate::message::Message;
 use crate::overload::LoadReport;
 use crate::selector::{Failover, Retry};
@@ -141,9 +142,24 @@ pub enum Command {
     Cancel {
         /// The INVITE.
         transaction: ClientTransaction,
-        /// The Reason header's value.
-        reason: Option<Box<str>>,
+        /// Header fields that it has beside those of the INVITE.
+        added: Option<Box<Message>>,
     },
+}
+
+impl Command {
+    pub(crate) fn cancel(transaction: ClientTransaction, reason: Option<&str>) -> Self {
+        match reason {
+            Some(reason) => Self::cancel_with(transaction, |cancel| cancel.append_line("Reason", reason)),
+            None => Command::Cancel { transaction, added: None },
+        }
+    }
+
+    pub(crate) fn cancel_with(transaction: ClientTransaction, edit: impl FnOnce(&mut Message)) -> Self {
+        let mut added = Message::request(&Method::Cancel, "");
+        edit(&mut added);
+        Command::Cancel { transaction, added: Some(Box::new(added)) }
+    }
 }
 
 /// What crosses `cmd[i]`: transaction users, timer queue, selector and transports → transactions. Apart from `txn[i]`,

@@ -213,6 +213,12 @@ impl TuContext<'_> {
     /// Cancels an INVITE (RFC 3261 §9.1): at once when a provisional response has come, else when one comes. The
     /// final response still comes as an event. `reason` becomes the Reason header (RFC 3326).
     pub fn cancel(&mut self, transaction: ClientTransaction, reason: Option<&str>) {
-        self.commands.push(Command::Cancel { transaction, reason: reason.map(Into::into) });
+        self.commands.push(Command::cancel(transaction, reason));
+    }
+
+    /// The same, with the header fields that `edit` gives the CANCEL beside those that it has of the INVITE: to `edit` it has
+    /// none yet.
+    pub fn cancel_with(&mut self, transaction: ClientTransaction, edit: impl FnOnce(&mut Message)) {
+        self.commands.push(Command::cancel_with(transaction, edit));
     }
 }

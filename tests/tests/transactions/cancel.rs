@@ -9,7 +9,12 @@ fn before_a_provisional_response_cancel_waits() {
     let mut bench = Bench::new();
     let call = bench.send(request("INVITE"));
     let invite = bench.one_sent();
-    bench.act(0, move |stack| stack.cancel(call, Some("SIP;cause=200")));
+    bench.act(0, move |stack| {
+        stack.cancel_with(call, |cancel| {
+            cancel.append_line("Reason", "SIP;cause=200");
+            cancel.append_line("User-Agent", "x");
+        });
+    });
     bench.nothing_sent();
     bench.run_to(100);
     bench.receive(answer(&invite, 180));
@@ -18,7 +23,8 @@ fn before_a_provisional_response_cancel_waits() {
     for same in ["Via", "From", "To", "Call-ID"] {
         assert_eq!(line(&cancel, same), line(&invite, same), "{same}");
     }
-    assert_eq!((line(&cancel, "CSeq").as_str(), line(&cancel, "Reason").as_str()), ("7 CANCEL", "SIP;cause=200"));
+    let others = ["CSeq", "Reason", "User-Agent"].map(|name| line(&cancel, name));
+    assert_eq!(others, ["7 CANCEL", "SIP;cause=200", "x"]);
     assert_eq!(cancel.peer, invite.peer);
     // It is a non-INVITE transaction with its own Timer E; its answer is nobody's but the stack's.
     bench.run_to(1700);

@@ -131,8 +131,9 @@ impl Bench {
                 Command::RespondStatus { transaction, code } => Out::Answer(transaction, code, None),
                 Command::Expect { connection, within, .. } => Out::Expect(connection, within),
                 Command::SendRaw { .. } | Command::Ping { .. } => panic!("a proxy has no flows of its own"),
-                Command::Cancel { transaction, reason } => {
-                    Out::Cancel(transaction, reason.map(|reason| reason.to_string()))
+                Command::Cancel { transaction, added } => {
+                    let reason = added.iter().flat_map(|added| added.raw_values("Reason")).next();
+                    Out::Cancel(transaction, reason.map(|reason| String::from_utf8_lossy(reason).into_owned()))
                 }
             })
             .collect()
