@@ -3,7 +3,7 @@
 use super::{ClientPublication, ServerPublication, client, server};
 use crate::application::Application;
 use crate::dum::Dum;
-use crate::handle::Handle;
+use crate::handle::{Handle, UsageEnded};
 use crate::outcome::Outcome;
 use stack::message::Message;
 use std::sync::Arc;
@@ -43,8 +43,11 @@ impl Callback {
             Callback::Refused { publication, outcome, suggested } => match app.client_publications() {
                 Some(handler) => {
                     let retry = handler.on_request_retry(dum, publication, &outcome, suggested);
-                    if !client::decided(dum, publication, retry) {
-                        handler.on_failure(dum, publication, &outcome);
+                    let goes_on = client::decided(dum, publication, retry);
+                    match dum.core.client_publications.get(publication) {
+                        _ if goes_on => {}
+                        Ok(_) => handler.on_refused(dum, publication, &outcome),
+                        Err(UsageEnded) => handler.on_failure(dum, publication, &outcome),
                     }
                 }
                 None => {

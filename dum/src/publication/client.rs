@@ -24,8 +24,10 @@ pub struct ClientPublication {
     profile: Arc<UserProfile>,
     /// The first request without its body: later ones say the same with the next number.
     template: Box<Message>,
-    content_type: String,
-    body: Bytes,
+    /// What is to be published, what the PUBLISH under way brings along, and what the server has: media type and body.
+    content: Content,
+    sent: Option<Content>,
+    published: Content,
     etag: Option<String>,
     state: State,
     queued: Option<Op>,
@@ -35,12 +37,15 @@ pub struct ClientPublication {
     expires: u32,
     /// The request under way is the answer to a 423.
     raised: bool,
-    granted: u32,
-    /// Until when it may be published: as granted last, or as asked for since.
+    /// Until when it is published, as the server has said last.
+    granted: Time,
+    /// Until when it may be published: so long, or as asked for since.
     until: Time,
     failures: u32,
     alarm: Alarm,
 }
+
+type Content = (Arc<str>, Bytes);
 
 impl Dum<'_> {
     /// Publishes a document of an event package for a resource (RFC 3903 §4.1), and keeps it published until
@@ -59,11 +64,13 @@ impl Dum<'_> {
     ) -> Result<Handle<ClientPublication>, NoRoom> {
         let mut template = self.make_request(profile, &Method::Publish, resource);
         template.set(h::EVENT, event);
+        let content = (content_type.into(), body.into());
         let publication = ClientPublication {
             profile: profile.clone(),
             template: Box::new(template),
-            content_type: content_type.to_owned(),
-            body: body.into(),
+            published: content.clone(),
+            sent: None,
+            content,
             etag: None,
             state: State::Sending(Op::Initial),
             queued: None,
@@ -71,7 +78,7 @@ impl Dum<'_> {
             cseq: 0,
             expires: u32::try_from(profile.publication_time().as_secs()).unwrap_or(u32::MAX),
             raised: false,
-            granted: 0,
+            granted: Time::ZERO,
             until: Time::ZERO,
             failures: 0,
             alarm: Alarm::OFF,
@@ -83,13 +90,13 @@ impl Dum<'_> {
 }
 
 impl Handle<ClientPublication> {
-    /// Publishes another document in the place of the one before.
+    /// Publishes another document in the place of the one before; if that is refused the one before stays.
     ///
     /// # Errors
     /// [`UsageEnded`].
     pub fn update(self, dum: &mut Dum<'_>, content_type: &str, body: impl Into<Bytes>) -> Result<(), UsageEnded> {
         let this = dum.core.client_publications.get_mut(self)?;
-        (this.content_type, this.body) = (content_type.to_owned(), body.into());
+        this.content = (content_type.into(), body.into());
         command(dum, self, Op::Modify)
     }
 
@@ -142,6 +149,7 @@ fn happen(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Even
 
 /// The same, by a response.
 fn answered(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Event, response: Option<&Arc<Message>>) {
+    let now = dum.now();
     let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
     let (state, action) = step(this.state, event);
     this.state = state;
@@ -149,8 +157,12 @@ fn answered(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Ev
         Action::None | Action::AskRetry | Action::Failed => {}
         Action::Queue(op) => this.queued = this.queued.max(Some(op)),
         Action::Send(op) => send(dum, publication, op),
-        Action::Succeeded => {
-            let after = times::refresh(this.granted, dum.stack.rng());
+        Action::Succeeded | Action::Kept => {
+            if action == Action::Kept {
+                this.content = this.published.clone();
+            }
+            let left = u32::try_from((this.granted - now).as_secs()).unwrap_or(u32::MAX);
+            let after = times::refresh(left, dum.stack.rng());
             set_alarm(dum, publication, after);
         }
         Action::Removed => {
@@ -185,8 +197,10 @@ fn send(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op) {
         msg.set(h::SIP_IF_MATCH, etag);
     }
     // RFC 3903 §4.3, §4.5: only what is new has a body; and what the server gave no tag to is always new to it.
-    if matches!(op, Op::Initial | Op::Modify) || op == Op::Refresh && this.etag.is_none() {
-        msg.set_body(Some(&this.content_type), this.body.clone());
+    let whole = matches!(op, Op::Initial | Op::Modify) || op == Op::Refresh && this.etag.is_none();
+    this.sent = whole.then(|| this.content.clone());
+    if let Some((content_type, body)) = &this.sent {
+        msg.set_body(Some(content_type), body.clone());
     }
     let transaction = dum.send(Usage::ClientPublication(publication), msg, SendOptions::default());
     if let Ok(this) = dum.core.client_publications.get_mut(publication) {
@@ -230,15 +244,19 @@ pub(crate) fn outcome(
 fn success(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, op: Op, response: Arc<Message>) {
     let now = dum.now();
     let Ok(this) = dum.core.client_publications.get_mut(publication) else { return };
-    this.granted = response.header(h::EXPIRES).map_or(this.expires, |expires| expires.0);
-    this.until = now + Duration::from_secs(this.granted.into());
+    let granted = response.header(h::EXPIRES).map_or(this.expires, |expires| expires.0);
+    this.granted = now + Duration::from_secs(granted.into());
+    this.until = this.granted;
+    if let Some(sent) = this.sent.take() {
+        this.published = sent;
+    }
     if let Ok(etag) = response.header(h::SIP_ETAG) {
         this.etag = Some(etag.value.into_owned());
     }
     // What was to be published for no time is gone, as one that was removed.
-    let op = if this.granted == 0 && this.expires == 0 { Op::Remove } else { op };
+    let op = if granted == 0 && this.expires == 0 { Op::Remove } else { op };
     this.state = State::Sending(op);
-    if this.granted == 0 && op != Op::Remove {
+    if granted == 0 && op != Op::Remove {
         return refused(dum, publication, Event::NotGranted, Outcome::of(response));
     }
     this.failures = 0;
@@ -272,7 +290,7 @@ fn refused(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Eve
     dum.call_back(Callback::Refused { publication, outcome, suggested });
 }
 
-/// What the handler decided about another try. False: the usage has ended.
+/// What the handler decided about another try. False: it is given up, and the usage with it unless it was an update.
 pub(super) fn decided(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, retry: Option<Duration>) -> bool {
     // It may have given another command instead.
     if !dum.core.client_publications.get(publication).is_ok_and(|this| matches!(this.state, State::Waiting(_))) {
@@ -283,7 +301,9 @@ pub(super) fn decided(dum: &mut Dum<'_>, publication: Handle<ClientPublication>,
         return true;
     }
     happen(dum, publication, Event::GaveUp);
-    let _ = dum.core.client_publications.remove(publication);
+    if dum.core.client_publications.get(publication).is_ok_and(|this| this.state == State::Ended) {
+        let _ = dum.core.client_publications.remove(publication);
+    }
     false
 }
 

@@ -4,6 +4,7 @@
 //!   Sending(Initial) ──2xx with SIP-ETag──► Published ──refresh is due, update, end──► Sending(…)
 //!        ▲   │                                                                            │
 //!        │   └─other──► Waiting ──time, command──► Sending     Ended ◄──2xx of Remove─────┤
+//!        │                 └──an update is given up──► Published                          │
 //!        └──────────────────── 412: the server has forgotten it ──────────────────────────┘
 //! ```
 
@@ -52,6 +53,8 @@ pub(super) enum Action {
     Send(Op),
     Queue(Op),
     Succeeded,
+    /// What was published before stays; the next refresh is to be set.
+    Kept,
     Removed,
     AskRetry,
     Failed,
@@ -76,6 +79,8 @@ pub(super) fn step(state: State, event: Event) -> (State, Action) {
         (Sending(op), Event::Refused | Event::Forgotten { .. }) => (Waiting(op), Action::AskRetry),
         (Waiting(op), Event::Timer) => send(op),
         (Published, Event::Timer) => send(Op::Refresh),
+        // What was published before is not touched by what would have taken its place.
+        (Waiting(Op::Modify), Event::GaveUp) => (Published, Action::Kept),
         (Waiting(_), Event::GaveUp) => (Ended, Action::Failed),
         _ => (state, Action::None),
     }
@@ -117,6 +122,7 @@ mod tests {
             (Waiting(Remove), Command(Modify), send(Remove)),
             (Waiting(Refresh), Timer, send(Refresh)),
             (Waiting(Refresh), GaveUp, (Ended, Action::Failed)),
+            (Waiting(Modify), GaveUp, (Published, Action::Kept)),
             (Ended, Command(Initial), (Ended, Action::None)),
         ] {
             assert_eq!(step(state, event), expected, "{state:?} {event:?}");

@@ -35,6 +35,9 @@ impl ClientPublicationHandler for App {
         let by = response.map(|response| format!(" {}", response.status().unwrap()));
         self.heard.push(format!("removed{}", by.unwrap_or_default()));
     }
+    fn on_refused(&mut self, _: &mut Dum<'_>, _: Handle<ClientPublication>, outcome: &Outcome) {
+        self.heard.push(format!("refused {}", outcome.status));
+    }
     fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientPublication>, outcome: &Outcome) {
         self.heard.push(format!("failure {}", outcome.status));
     }
@@ -105,6 +108,30 @@ fn a_document_is_refreshed_changed_and_removed_by_its_tag() {
     assert_eq!(bench.dum.application().heard, ["success", "success", "success", "success", "removed 200"]);
     assert_eq!(bench.with(|_, dum| handle.end(dum)), Err(UsageEnded));
     assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
+fn an_update_that_is_refused_leaves_what_was_published() {
+    let mut bench = bench();
+    let handle = publish(&mut bench);
+    answer(&mut bench, 200, &[("SIP-ETag", "e1"), ("Expires", "100")]);
+    bench.run(Duration::from_secs(50));
+    bench.with(|_, dum| handle.update(dum, PIDF, "far too large")).unwrap();
+    answer(&mut bench, 413, &[]);
+    assert_eq!(bench.dum.application().heard, ["success", "refused 413"]);
+    // It is refreshed in its time; and when the server has lost it, it is the one that the server had.
+    bench.run(Duration::from_secs(44));
+    assert_eq!(said(&answer(&mut bench, 412, &[])), words("3", "e1", "3600", ""));
+    assert_eq!(said(&answer(&mut bench, 200, &[("SIP-ETag", "e2")])), words("4", "", "3600", "open"));
+    // Of two updates the second is refused.
+    bench.with(|_, dum| handle.update(dum, PIDF, "busy").and(handle.update(dum, PIDF, "far too large"))).unwrap();
+    answer(&mut bench, 200, &[("SIP-ETag", "e3")]);
+    answer(&mut bench, 413, &[]);
+    bench.with(|_, dum| handle.refresh(dum)).unwrap();
+    answer(&mut bench, 412, &[]);
+    assert_eq!(said(&answer(&mut bench, 200, &[("SIP-ETag", "e4")])), words("8", "", "3600", "busy"));
+    bench.with(|_, dum| handle.end(dum)).unwrap();
+    assert_eq!(said(&answer(&mut bench, 200, &[])), words("9", "e4", "0", ""));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{ClientRegistration, ServerRegistration, client, server};
 use crate::application::Application;
 use crate::dum::Dum;
-use crate::handle::Handle;
+use crate::handle::{Handle, UsageEnded};
 use crate::outcome::Outcome;
 use stack::message::Message;
 use std::sync::Arc;
@@ -55,8 +55,11 @@ impl Callback {
             Callback::Refused { registration, outcome, suggested } => match app.client_registrations() {
                 Some(handler) => {
                     let retry = handler.on_request_retry(dum, registration, &outcome, suggested);
-                    if !client::decided(dum, registration, retry) {
-                        handler.on_failure(dum, registration, &outcome);
+                    let goes_on = client::decided(dum, registration, retry);
+                    match registration.expires(dum) {
+                        _ if goes_on => {}
+                        Ok(_) => handler.on_refused(dum, registration, &outcome),
+                        Err(UsageEnded) => handler.on_failure(dum, registration, &outcome),
                     }
                 }
                 None => drop(client::decided(dum, registration, suggested)),

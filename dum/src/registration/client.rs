@@ -174,7 +174,8 @@ impl Handle<ClientRegistration> {
         Ok(command(dum, self, Op::Register)?)
     }
 
-    /// Removes one binding of this side (RFC 3261 §10.2.2); the others stay.
+    /// Removes one binding of this side (RFC 3261 §10.2.2); the others stay, and if the registrar refuses it this one until it
+    /// expires.
     ///
     /// # Errors
     /// [`UsageEnded`].
@@ -201,7 +202,7 @@ impl Handle<ClientRegistration> {
         command(dum, self, Op::Register)
     }
 
-    /// Asks which bindings there are; the answer is told as a success.
+    /// Asks which bindings there are; the answer is told as a success, or as a refusal that leaves them as they are.
     ///
     /// # Errors
     /// [`UsageEnded`].
@@ -309,14 +310,15 @@ fn set_alarm(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, retry:
     let (now, many) = (dum.now(), dum.core.client_registrations.len() >= times::MANY);
     let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return };
     let after = match (retry, this.state) {
-        (Some(after), _) => after,
-        (None, State::Registered) => {
+        (_, State::Registered) => {
             let left = u32::try_from((this.until - now).as_secs()).unwrap_or(u32::MAX);
-            match many && !std::mem::replace(&mut this.placed, true) {
+            let refresh = match many && !std::mem::replace(&mut this.placed, true) {
                 true => times::first_refresh_of_many(left, dum.stack.rng()),
                 false => times::refresh(left, dum.stack.rng()),
-            }
+            };
+            retry.map_or(refresh, |after| after.min(refresh))
         }
+        (Some(after), _) => after,
         _ => return this.alarm.clear(),
     };
     let fire = Fire { usage: Usage::ClientRegistration(registration), kind: TimerKind::Registration };
@@ -504,7 +506,8 @@ fn next(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>) -> bool {
 }
 
 pub(super) fn refused(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, outcome: Outcome) {
-    let bound = dum.core.client_registrations.get(registration).is_ok_and(|this| !this.mine.is_empty());
+    let this = dum.core.client_registrations.get(registration);
+    let bound = this.is_ok_and(|this| !this.mine.is_empty() && this.granted > 0);
     happen(dum, registration, Event::Refused { bound });
     if next(dum, registration) {
         return;
@@ -518,15 +521,20 @@ pub(super) fn refused(dum: &mut Dum<'_>, registration: Handle<ClientRegistration
     dum.call_back(Callback::Refused { registration, outcome, suggested });
 }
 
-/// What the handler decided about another try. False: the usage has ended.
+/// What the handler decided about another try. False: it is given up, and the usage with it unless its bindings stay.
 pub(super) fn decided(dum: &mut Dum<'_>, registration: Handle<ClientRegistration>, retry: Option<Duration>) -> bool {
     // It may have given another command instead.
-    if !dum.core.client_registrations.get(registration).is_ok_and(|this| matches!(this.state, State::Waiting(_))) {
+    let Ok(this) = dum.core.client_registrations.get_mut(registration) else { return true };
+    let stays = this.state == State::Registered;
+    if !stays && !matches!(this.state, State::Waiting(_)) {
         return true;
     }
-    if retry.is_some() {
+    if stays && retry.is_none() {
+        this.leaving.retain(|(_, sent)| !sent);
+    }
+    if stays || retry.is_some() {
         set_alarm(dum, registration, retry);
-        return true;
+        return retry.is_some();
     }
     happen(dum, registration, Event::GaveUp);
     flows::forget(dum, registration);

@@ -10,6 +10,8 @@
 //!                      │   ▼                                  Sending
 //!                     Waiting ──the handler gives up──► Ended
 //! ```
+//!
+//! A query or a removal that is refused leads to Registered too, if bindings are left.
 
 /// What a REGISTER is for. Of two that wait the greater is sent: it does what the other one would have done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,8 +90,8 @@ pub(super) fn step(state: State, event: Event) -> (State, Action) {
         (Sending(_), Event::Success { bound: true }) => (Registered, Action::Succeeded),
         (Sending(_), Event::Success { bound: false }) => (Idle, Action::Succeeded),
         (Sending(op), Event::TooBrief | Event::Again) => (state, Action::Send(op)),
-        // A refresh will be due: it also says which bindings there are, and removes what is to go.
-        (Sending(Op::Query | Op::Remove), Event::Refused { bound: true }) => (Waiting(Op::Register), Action::AskRetry),
+        // The bindings stay as they are: their refresh also says which there are, and removes what is to go.
+        (Sending(Op::Query | Op::Remove), Event::Refused { bound: true }) => (Registered, Action::AskRetry),
         (Sending(op), Event::Refused { .. }) => (Waiting(op), Action::AskRetry),
         (Waiting(op), Event::Timer) => (Sending(op), Action::Send(op)),
         (Registered, Event::Timer | Event::FlowFailed { good: true }) => {
@@ -130,8 +132,8 @@ mod tests {
             (Sending(RemoveAll), Success { bound: false }, (Ended, Action::Removed)),
             (Sending(Register), TooBrief, send(Register)),
             (Sending(Query), Refused { bound: false }, (Waiting(Query), Action::AskRetry)),
-            (Sending(Query), Refused { bound: true }, (Waiting(Register), Action::AskRetry)),
-            (Sending(Remove), Refused { bound: true }, (Waiting(Register), Action::AskRetry)),
+            (Sending(Query), Refused { bound: true }, (Registered, Action::AskRetry)),
+            (Sending(Remove), Refused { bound: true }, (Registered, Action::AskRetry)),
             (Sending(End), Refused { bound: true }, (Waiting(End), Action::AskRetry)),
             (Sending(Register), Timer, (Sending(Register), Action::None)),
             (Sending(Register), good, (Sending(Register), Action::None)),

@@ -181,6 +181,10 @@ pub trait ClientRegistrationHandler {
     /// than the keep-alives hold, of which none is answered.
     fn on_no_outbound(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>, _response: &Message) {}
 
+    /// A query, or the removal of one binding, was given up alone: the bindings of this side are kept as before, and what was
+    /// to be removed expires by itself.
+    fn on_refused(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>, _outcome: &Outcome) {}
+
     /// It was given up; the usage has ended.
     fn on_failure(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>, _outcome: &Outcome) {}
 }

@@ -39,6 +39,9 @@ impl ClientRegistrationHandler for App {
         self.heard.push(format!("retry {} {}", outcome.status, suggested.is_some()));
         self.stubborn.or(suggested)
     }
+    fn on_refused(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, outcome: &Outcome) {
+        self.heard.push(format!("refused {}", outcome.status));
+    }
     fn on_failure(&mut self, _: &mut Dum<'_>, _: Handle<ClientRegistration>, outcome: &Outcome) {
         self.heard.push(format!("failure {}", outcome.status));
     }
@@ -279,6 +282,37 @@ fn a_query_puts_no_refresh_off() {
     assert_eq!(line(&grant(&mut bench, 600, |_| {}), "Contact"), "<sip:alice@192.0.2.1:5060>");
     bench.run(seconds(500));
     bench.nothing_sent();
+}
+
+#[test]
+fn a_query_or_removal_that_is_refused_leaves_the_bindings() {
+    let desk = addr("<sip:desk@192.0.2.8>");
+    let mut bench = Phone::new(App::default());
+    let handle = register(&mut bench, &profile());
+    grant(&mut bench, 600, |_| {});
+    bench.with(|_, dum| handle.query(dum)).unwrap();
+    refuse(&mut bench, 403, |_| {});
+    bench.run(seconds(500));
+    bench.nothing_sent();
+    bench.run(seconds(41));
+    grant(&mut bench, 600, |_| {});
+    bench.with(|_, dum| handle.add_binding(dum, desk.clone().into_owned())).unwrap();
+    grant(&mut bench, 600, |_| {});
+    heard(&mut bench);
+    bench.with(|_, dum| handle.remove_binding(dum, &desk.uri)).unwrap();
+    refuse(&mut bench, 403, |_| {});
+    assert_eq!(heard(&mut bench), ["retry 403 false", "refused 403"]);
+    // What it cannot be rid of does not spoil what is refreshed.
+    bench.run(seconds(541));
+    assert_eq!(line(&grant(&mut bench, 60, |_| {}), "Contact"), "<sip:alice@192.0.2.1:5060>");
+    // A pause that is longer than the bindings last is not kept.
+    bench.with(|_, dum| handle.query(dum)).unwrap();
+    refuse(&mut bench, 503, |msg| msg.set(h::RETRY_AFTER, &3600));
+    bench.run(seconds(56));
+    grant(&mut bench, 600, |_| {});
+    bench.with(|_, dum| handle.end(dum)).unwrap();
+    grant(&mut bench, 0, |_| {});
+    assert_eq!(heard(&mut bench), ["success 60s", "retry 503 true", "success 600s", "removed 200"]);
 }
 
 #[test]
