@@ -381,17 +381,25 @@ fn a_reliable_response_is_sent_anew_every_minute() {
     }
 }
 
-#[test]
-fn a_refresh_that_fails_is_tried_again() {
+/// A session of 100 s that is ours to refresh.
+fn grant(msg: &mut Message) {
+    msg.set(h::SESSION_EXPIRES, "100;refresher=uac");
+    msg.push_back(h::ALLOWS, "UPDATE");
+}
+
+/// A call of ours with such a session, and its INVITE.
+fn refreshing() -> (Bench<App>, Message) {
     let mut options = DumOptions::default();
     options.master.add_option_tag("timer");
     let (mut bench, transaction, invite) = calling_with(options);
-    let grant = |msg: &mut Message| {
-        msg.set(h::SESSION_EXPIRES, "100;refresher=uac");
-        msg.push_back(h::ALLOWS, "UPDATE");
-    };
     ok(&mut bench, (transaction, &invite), grant);
     assert_eq!(sent(&mut bench), ["ACK one"]);
+    (bench, invite)
+}
+
+#[test]
+fn a_refresh_that_fails_is_tried_again() {
+    let (mut bench, _) = refreshing();
     let call = bench.dum.application().calls[0];
     bench.run(Duration::from_secs(50));
     let (first, msg) = bench.request();
@@ -424,15 +432,7 @@ fn where_update_is_refused_a_re_invite_refreshes() {
         (488, Method::Update),
         (603, Method::Update),
     ] {
-        let mut options = DumOptions::default();
-        options.master.add_option_tag("timer");
-        let (mut bench, transaction, invite) = calling_with(options);
-        let grant = |msg: &mut Message| {
-            msg.set(h::SESSION_EXPIRES, "100;refresher=uac");
-            msg.push_back(h::ALLOWS, "UPDATE");
-        };
-        ok(&mut bench, (transaction, &invite), grant);
-        assert_eq!(sent(&mut bench), ["ACK one"]);
+        let (mut bench, invite) = refreshing();
         bench.run(Duration::from_secs(50));
         let (update, msg) = bench.request();
         assert_eq!(msg.method(), Some(Method::Update));

@@ -2,7 +2,7 @@
 
 use super::crossing_tests::of_peer;
 use super::ears::sdp;
-use super::tests::{addr, asked};
+use super::tests::{addr, asked, call_bob};
 use super::*;
 use crate::out_of_dialog::OutOfDialogHandler;
 use crate::pager::PagerMessageHandler;
@@ -189,21 +189,22 @@ fn handlers_that_do_nothing_refuse_what_they_are_told() {
     }
 }
 
-#[test]
-fn in_a_call_too() {
-    // The call is ours, so it stands whatever its application does.
-    let (mut bench, mut number) = (Bench::with_options(Idle, options()), 1);
-    bench.with(|_, dum| {
-        let profile = dum.master_profile().user().clone();
-        let invite = dum.make_invite(&profile, &addr("<sip:bob@192.0.2.9>"), Some(&sdp(1000)));
-        dum.send_invite(&profile, invite).unwrap();
-    });
-    let (transaction, invite) = bench.request();
+/// A call of ours that is answered, and its INVITE.
+fn connected<A: Application>(app: A) -> (Bench<A>, Message) {
+    let mut bench = Bench::with_options(app, options());
+    let (_, transaction, invite) = call_bob(&mut bench, Some(&sdp(1000)));
     let mut ok = invite.make_response(200, None, Some("one"));
     ok.push_back(h::CONTACTS, "<sip:one@192.0.2.9>");
     ok.set_body(Some("application/sdp"), sdp(2000).print());
     bench.event(TuEvent::Response { transaction, msg: ok.into() });
     bench.sent.clear();
+    (bench, invite)
+}
+
+#[test]
+fn in_a_call_too() {
+    // The call is ours, so it stands whatever its application does.
+    let ((mut bench, invite), mut number) = (connected(Idle), 1);
     let mut within = |method: Method<'_>, edit: fn(&mut Message), status: u16| {
         number += 1;
         let mut msg = of_peer(&invite, &method, number);
@@ -232,18 +233,7 @@ fn in_a_call_too() {
 /// Nobody hears of calls any more.
 #[test]
 fn in_a_call_that_nobody_hears_of_too() {
-    let mut bench = Bench::with_options(Deaf, options());
-    bench.with(|_, dum| {
-        let profile = dum.master_profile().user().clone();
-        let invite = dum.make_invite(&profile, &addr("<sip:bob@192.0.2.9>"), Some(&sdp(1000)));
-        dum.send_invite(&profile, invite).unwrap();
-    });
-    let (transaction, invite) = bench.request();
-    let mut ok = invite.make_response(200, None, Some("one"));
-    ok.push_back(h::CONTACTS, "<sip:one@192.0.2.9>");
-    ok.set_body(Some("application/sdp"), sdp(2000).print());
-    bench.event(TuEvent::Response { transaction, msg: ok.into() });
-    bench.sent.clear();
+    let (mut bench, invite) = connected(Deaf);
     let methods = [Method::Info, Method::Message, Method::Invite, Method::Update, Method::Bye];
     for (number, (method, status)) in (2..).zip(methods.into_iter().zip([405, 405, 488, 488, 200])) {
         let mut msg = of_peer(&invite, &method, number);
@@ -285,12 +275,7 @@ fn a_status_that_a_response_cannot_have_is_another() {
 fn the_forks_of_a_call_end_with_it() {
     for late in [false, true] {
         let mut bench = Bench::with_options(Idle, options());
-        let call = bench.with(|_, dum| {
-            let profile = dum.master_profile().user().clone();
-            let invite = dum.make_invite(&profile, &addr("<sip:bob@192.0.2.9>"), Some(&sdp(1000)));
-            dum.send_invite(&profile, invite).unwrap().session()
-        });
-        let (transaction, invite) = bench.request();
+        let (call, transaction, invite) = call_bob(&mut bench, Some(&sdp(1000)));
         for tag in ["one", "two"] {
             let mut ringing = invite.make_response(180, None, Some(tag));
             ringing.push_back(h::CONTACTS, "<sip:bob@192.0.2.9>");

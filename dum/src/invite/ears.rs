@@ -1,6 +1,6 @@
 //! An application that writes down all that it is told of calls, and leaves the rest to the test.
 
-use super::tests::{SDP, addr};
+use super::tests::{SDP, call_bob};
 use super::*;
 use crate::testing::Bench;
 use crate::{Application, DumOptions, Reliability, UserProfile};
@@ -122,13 +122,8 @@ pub(super) fn call(bench: &Bench<Ears>) -> Handle<InviteSession> {
 /// A call of ours with an offer of port 1000, or without one, and its INVITE.
 pub(super) fn calling(options: DumOptions, offer: bool) -> (Bench<Ears>, ClientTransaction, Message) {
     let mut bench = Bench::with_options(Ears::default(), options);
-    bench.with(|app, dum| {
-        let profile = dum.master_profile().user().clone();
-        let offer = offer.then(|| sdp(1000));
-        let invite = dum.make_invite(&profile, &addr("<sip:bob@192.0.2.9>"), offer.as_ref());
-        app.calls.push(dum.send_invite(&profile, invite).unwrap().session());
-    });
-    let (transaction, invite) = bench.request();
+    let (call, transaction, invite) = call_bob(&mut bench, offer.then(|| sdp(1000)).as_ref());
+    bench.dum.application_mut().calls.push(call);
     (bench, transaction, invite)
 }
 

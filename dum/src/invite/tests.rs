@@ -129,14 +129,23 @@ pub(super) fn calling() -> (Bench<App>, ClientTransaction, Message) {
 
 pub(super) fn calling_with(options: DumOptions) -> (Bench<App>, ClientTransaction, Message) {
     let mut bench = Bench::with_options(App::default(), options);
-    bench.with(|app, dum| {
+    let (call, transaction, invite) = call_bob(&mut bench, Some(&Sdp::parse(&SDP.into()).unwrap()));
+    bench.dum.application_mut().calls.push(call);
+    (bench, transaction, invite)
+}
+
+/// The application makes a call, with this offer or without one: its INVITE.
+pub(super) fn call_bob<A: Application>(
+    bench: &mut Bench<A>,
+    offer: Option<&Sdp>,
+) -> (Handle<InviteSession>, ClientTransaction, Message) {
+    let call = bench.with(|_, dum| {
         let profile = dum.master_profile().user().clone();
-        let offer = Sdp::parse(&SDP.into()).unwrap();
-        let invite = dum.make_invite(&profile, &addr("<sip:bob@192.0.2.9>"), Some(&offer));
-        app.calls.push(dum.send_invite(&profile, invite).unwrap().session());
+        let invite = dum.make_invite(&profile, &addr("<sip:bob@192.0.2.9>"), offer);
+        dum.send_invite(&profile, invite).unwrap().session()
     });
     let (transaction, invite) = bench.request();
-    (bench, transaction, invite)
+    (call, transaction, invite)
 }
 
 /// A response of a fork.
