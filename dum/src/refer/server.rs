@@ -313,7 +313,13 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, outcome: &O
         // RFC 5057 §5.1: a 480 may say when, too.
         let over = |msg: &Arc<Message>| outcome.status != 480 && effect::of(msg) != Effect::Transaction;
         let over = outcome.response.as_ref().is_some_and(over);
-        let Some(seconds) = after.filter(|_| !over) else { return end(dum, refer) };
+        let Some(seconds) = after.filter(|_| !over) else {
+            // The last NOTIFY, which has the result, is sent to whom may still listen.
+            return match dum.core.server_refers.get(refer) {
+                Ok(this) if this.end.is_some() && !over => happen(dum, refer, Notice::Accepted),
+                _ => end(dum, refer),
+            };
+        };
         let (now, after) = (dum.now(), notifier::LEAST_WAIT.max(Duration::from_secs(seconds.into())));
         let fire = Fire { usage: Usage::ServerRefer(refer), kind: TimerKind::Notify };
         let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };

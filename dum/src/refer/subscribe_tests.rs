@@ -375,6 +375,18 @@ fn one_notify_is_under_way_at_a_time_and_the_result_is_told() {
     bench.nothing_sent();
 }
 
+/// Also where nobody has answered what was told before.
+#[test]
+fn the_result_is_told_whatever_becomes_of_the_notify_before() {
+    let mut bench = bench();
+    let (asked, transaction, _) = ringing(&mut bench);
+    bench.with(|_, dum| asked.notify(dum, 486)).unwrap();
+    bench.nothing_sent();
+    bench.event(TuEvent::NoResponse { transaction, reason: stack::tu::NoResponse::Timeout });
+    assert_eq!(told(&mut bench, 200), said("refer;id=1", "terminated;reason=noresource", "SIP/2.0 486 Busy Here"));
+    assert_eq!(bench.dum.counts(), Counts::default());
+}
+
 /// A SUBSCRIBE that crosses the result is accepted, and so answered by a NOTIFY with it.
 #[test]
 fn who_prolongs_what_is_over_hears_the_result() {

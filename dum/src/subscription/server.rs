@@ -213,7 +213,7 @@ impl Handle<ServerSubscription> {
 
     /// Ends it: a last NOTIFY with the reason, after how many seconds the subscriber may try again, and the state, if there is
     /// one to tell. [`super::ServerSubscriptionHandler::on_terminated`] comes when that is sent, behind the one under
-    /// way; its answer is not told.
+    /// way, or when the subscriber says to that one that it knows of no subscription; its answer is not told.
     ///
     /// # Errors
     /// As [`Handle::notify`].
@@ -440,7 +440,11 @@ pub(crate) fn outcome(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, outcom
     let over =
         outcome.response.as_ref().is_some_and(|msg| outcome.status != 480 && effect::of(msg) != Effect::Transaction);
     let Some(seconds) = after.filter(|_| !over) else {
-        return finish(dum, sub, ServerSubscriptionEnd::NotifyFailed(outcome.status), outcome.response.clone());
+        // What was to end it already ends it, and the last NOTIFY is sent to whom may still listen.
+        return match dum.core.server_subscriptions.get(sub) {
+            Ok(this) if this.end.is_some() && !over => happen(dum, sub, Notice::Accepted),
+            _ => failed(dum, sub, outcome.status, outcome.response.as_ref()),
+        };
     };
     let (now, after) = (dum.now(), LEAST_WAIT.max(Duration::from_secs(seconds.into())));
     let Ok(this) = dum.core.server_subscriptions.get_mut(sub) else { return };
@@ -458,8 +462,16 @@ pub(crate) fn lost(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, response:
     if let Some((transaction, msg)) = this.asked.take() {
         dum.refuse(transaction, &msg, 481);
     }
-    let end = ServerSubscriptionEnd::NotifyFailed(response.status().unwrap_or_default());
-    finish(dum, sub, end, Some(response.clone()));
+    failed(dum, sub, response.status().unwrap_or_default(), Some(response));
+}
+
+/// Nobody is to be notified any more. What has ended it before counts.
+fn failed(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, status: u16, response: Option<&Arc<Message>>) {
+    let Ok(this) = dum.core.server_subscriptions.get(sub) else { return };
+    match this.end {
+        Some((end, ..)) => finish(dum, sub, end, None),
+        None => finish(dum, sub, ServerSubscriptionEnd::NotifyFailed(status), response.cloned()),
+    }
 }
 
 /// One of its timers.

@@ -186,6 +186,36 @@ fn who_wants_to_be_left_alone_keeps_nothing_alive() {
     assert_eq!(body(&bench.request().1), "two");
 }
 
+/// Neither silence nor a refusal of the NOTIFY under way takes its place, unless the subscriber knows of no subscription.
+#[test]
+fn what_ends_it_is_told_whatever_becomes_of_the_notify_before() {
+    for (code, unsubscribes, last) in
+        [(408, false, true), (408, true, true), (500, false, true), (481, false, false), (481, true, false)]
+    {
+        let (mut bench, answered) = accepted();
+        serve(&mut bench, 0, SubscriptionState::Active, "two");
+        let (transaction, msg) = bench.request();
+        if unsubscribes {
+            assert_eq!(ask(&mut bench, again(&answered, 2, 0)), 200);
+        } else {
+            let end =
+                |app: &mut App, dum: &mut Dum<'_>| app.served[0].terminate(dum, TerminateReason::Timeout, None, None);
+            bench.with(end).unwrap();
+        }
+        match code {
+            408 => bench.event(TuEvent::NoResponse { transaction, reason: stack::tu::NoResponse::Timeout }),
+            _ => bench.respond(transaction, &msg, code),
+        }
+        if last {
+            assert_eq!(value(&bench.request().1, "Subscription-State"), "terminated;reason=timeout");
+        }
+        bench.nothing_sent();
+        let end = if unsubscribes { "end ByClient" } else { "end Local(Timeout)" };
+        assert_eq!(heard(&mut bench), ["asked", end], "{code}");
+        assert_eq!((bench.dum.counts().subscriptions, bench.dum.counts().dialogs), (0, 0));
+    }
+}
+
 #[test]
 fn every_refresh_has_its_notify() {
     let (mut bench, answered) = accepted();
