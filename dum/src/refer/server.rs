@@ -29,6 +29,8 @@ pub struct ServerRefer {
     /// As long as it is not answered.
     asked: Option<ServerTransaction>,
     msg: Arc<Message>,
+    /// By which it is answered out of a dialog, and told.
+    profile: Arc<UserProfile>,
     pub(crate) dialog: Option<Handle<DialogEntry>>,
     /// The peer wants to be told (RFC 4488).
     subscribe: bool,
@@ -65,6 +67,7 @@ pub(crate) fn request(
     let usage = ServerRefer {
         asked: Some(transaction),
         msg: msg.clone(),
+        profile: dum.core.master.user().clone(),
         dialog: None,
         subscribe,
         status: 100,
@@ -97,9 +100,9 @@ impl Handle<ServerRefer> {
     pub fn accept(self, dum: &mut Dum<'_>) -> Result<(), SessionError> {
         let this = dum.core.server_refers.get_mut(self)?;
         let transaction = this.asked.ok_or(SessionError::NotNow)?;
-        let (msg, subscribe, dialog) = (this.msg.clone(), this.subscribe, this.dialog);
+        let (msg, subscribe, dialog, profile) = (this.msg.clone(), this.subscribe, this.dialog, this.profile.clone());
         let mut response = dum.make_response(&msg, 202, None);
-        dum.write_contact(&mut response, (dialog, dum.core.master.user()), &msg);
+        dum.write_contact(&mut response, (dialog, &profile), &msg);
         if !subscribe {
             if let Some(dialog) = dum.core.server_refers.get(self)?.dialog {
                 dum.core.dialogs.accepted(dialog, &msg);
@@ -117,6 +120,20 @@ impl Handle<ServerRefer> {
         dum.core.server_refers.get_mut(self)?.asked = None;
         dum.respond(transaction, response);
         self.notify(dum, 100)
+    }
+
+    /// Answers and tells by a profile of its own: Contact, User-Agent, passwords and what else it sets. By default it is the
+    /// master profile's; in a call, the call's.
+    ///
+    /// # Errors
+    /// [`SessionError::NotNow`]: it is answered already, or came in a call. [`SessionError::Ended`].
+    pub fn set_profile(self, dum: &mut Dum<'_>, profile: &Arc<UserProfile>) -> Result<(), SessionError> {
+        let this = dum.core.server_refers.get_mut(self)?;
+        if this.asked.is_none() || this.dialog.is_some() {
+            return Err(SessionError::NotNow);
+        }
+        this.profile = profile.clone();
+        Ok(())
     }
 
     /// Refuses it; the usage ends.
@@ -264,7 +281,8 @@ pub(crate) fn subscribed(dum: &mut Dum<'_>, refer: Handle<ServerRefer>, request:
         Ok(granted) => granted,
         Err(least) => return notifier::too_brief(dum, *transaction, msg, least),
     };
-    let response = notifier::answer(dum, msg, granted);
+    let profile = this.profile.clone();
+    let response = notifier::answer(dum, msg, granted, &profile);
     dum.respond(*transaction, response);
     let Ok(this) = dum.core.server_refers.get_mut(refer) else { return };
     this.until = now + Duration::from_secs(granted.into());
@@ -292,7 +310,7 @@ fn enter_dialog(
         return Ok(());
     }
     let dialog = Dialog::uas(msg, response).map_err(|_| SessionError::NotNow)?;
-    let (id, profile) = (dialog.id().clone(), dum.core.master.user().clone());
+    let (id, profile) = (dialog.id().clone(), dum.core.server_refers.get(refer)?.profile.clone());
     let set = dum.core.dialogs.open(&id.call_id, &id.local_tag, profile, None)?;
     let added = dum.core.dialogs.add(set, dialog, Usage::ServerRefer(refer));
     if added.is_err() {

@@ -446,3 +446,23 @@ fn who_is_to_be_called_is_called_without_the_method_of_the_uri() {
     assert_eq!(invite.request_uri().unwrap().to_string(), "sip:carol@c;x=y");
     assert_eq!(invite.header(h::TO).unwrap().uri.to_string(), "sip:carol@c;x=y");
 }
+
+#[test]
+fn a_profile_of_its_own_answers_and_tells() {
+    let mut own = UserProfile::on(&profile());
+    own.set_contact(Some(Arc::new(addr("<sip:own@192.0.2.7>").into_owned())));
+    let own = Arc::new(own);
+    let mut bench = bench();
+    let mut msg = request(&Method::Refer, 1, "");
+    msg.set(h::REFER_TO, "<sip:carol@c>");
+    bench.ask(1, msg);
+    let asked = bench.dum.application().asked[0];
+    bench.with(|_, dum| {
+        asked.set_profile(dum, &own).unwrap();
+        asked.accept(dum).unwrap();
+        assert_eq!(asked.set_profile(dum, &own), Err(SessionError::NotNow), "it is answered");
+    });
+    let (answered, told) = (bench.response().1, bench.request().1);
+    let contact = |msg: &Message| msg.first(h::CONTACTS).unwrap().to_string();
+    assert_eq!([&answered, &told].map(contact), ["<sip:own@192.0.2.7>"; 2]);
+}

@@ -28,6 +28,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct ServerSubscription {
     event: EventId,
+    /// By which it is answered out of a dialog, and notified.
+    profile: Arc<UserProfile>,
     /// The SUBSCRIBE, as long as it is not answered.
     asked: Option<(ServerTransaction, Arc<Message>)>,
     /// From the beginning for a SUBSCRIBE that came in one, else as soon as it is accepted.
@@ -72,9 +74,10 @@ pub(crate) fn request(dum: &mut Dum<'_>, request: Request) {
         Err(least) => return too_brief(dum, transaction, &msg, least),
     };
     let package = event.package.clone();
-    let now = dum.now();
+    let (now, profile) = (dum.now(), dum.core.master.user().clone());
     let inserted = dum.core.server_subscriptions.insert(ServerSubscription {
         event,
+        profile,
         asked: Some((transaction, msg.clone())),
         dialog: None,
         flow: None,
@@ -146,9 +149,9 @@ impl Handle<ServerSubscription> {
     ) -> Result<(), SubscriptionError> {
         let this = dum.core.server_subscriptions.get_mut(self)?;
         let (transaction, msg) = this.asked.take().ok_or(SubscriptionError::NotNow)?;
-        let granted = this.granted;
+        let (granted, profile) = (this.granted, this.profile.clone());
         // A SUBSCRIBE in a dialog joins that, and has a To tag.
-        let mut response = answer(dum, &msg, granted);
+        let mut response = answer(dum, &msg, granted, &profile);
         if let Err(error) = enter_dialog(dum, self, &msg, &response) {
             remove(dum, self);
             let status = if matches!(error, SubscriptionError::Dialog(_)) { 400 } else { 503 };
@@ -161,6 +164,20 @@ impl Handle<ServerSubscription> {
         let this = dum.core.server_subscriptions.get_mut(self)?;
         (this.state, this.body) = (state, contents.map(printed));
         happen(dum, self, Notice::State);
+        Ok(())
+    }
+
+    /// Answers and notifies by a profile of its own: Contact, User-Agent, passwords and what else it sets. By default it is the
+    /// master profile's; in a dialog that was there before, that dialog's.
+    ///
+    /// # Errors
+    /// [`SubscriptionError::NotNow`]: it is answered already, or came in a dialog. [`SubscriptionError::Ended`].
+    pub fn set_profile(self, dum: &mut Dum<'_>, profile: &Arc<UserProfile>) -> Result<(), SubscriptionError> {
+        let this = dum.core.server_subscriptions.get_mut(self)?;
+        if this.asked.is_none() || this.dialog.is_some() {
+            return Err(SubscriptionError::NotNow);
+        }
+        this.profile = profile.clone();
         Ok(())
     }
 
@@ -258,11 +275,11 @@ fn live<'a>(
 }
 
 /// 200 with Expires and Contact.
-pub(crate) fn answer(dum: &mut Dum<'_>, msg: &Message, granted: u32) -> Message {
+pub(crate) fn answer(dum: &mut Dum<'_>, msg: &Message, granted: u32, profile: &UserProfile) -> Message {
     let mut response = dum.make_response(msg, 200, None);
     response.set(h::EXPIRES, &granted);
     let dialog = dum.core.dialogs.of_request(msg);
-    dum.write_contact(&mut response, (dialog, dum.core.master.user()), msg);
+    dum.write_contact(&mut response, (dialog, profile), msg);
     response
 }
 
@@ -287,7 +304,7 @@ fn enter_dialog(
         return Ok(());
     }
     let dialog = Dialog::uas(msg, response)?;
-    let (id, profile) = (dialog.id().clone(), dum.core.master.user().clone());
+    let (id, profile) = (dialog.id().clone(), dum.core.server_subscriptions.get(sub)?.profile.clone());
     let set = dum.core.dialogs.open(&id.call_id, &id.local_tag, profile, None)?;
     let added = dum.core.dialogs.add(set, dialog, Usage::ServerSubscription(sub));
     if added.is_err() {
@@ -314,13 +331,13 @@ pub(crate) fn refreshed(dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, requ
     if this.end.is_some() {
         return dum.refuse(transaction, &msg, 481);
     }
-    let package = this.event.package.clone();
+    let (package, profile) = (this.event.package.clone(), this.profile.clone());
     let granted = dum.core.master.package(&package).map_or(Ok(0), |package| package.grant(asked(&msg)));
     let granted = match granted {
         Ok(granted) => granted,
         Err(least) => return too_brief(dum, transaction, &msg, least),
     };
-    let response = answer(dum, &msg, granted);
+    let response = answer(dum, &msg, granted, &profile);
     dum.respond(transaction, response);
     extend(dum, sub, granted);
     if let Ok(this) = dum.core.server_subscriptions.get_mut(sub) {

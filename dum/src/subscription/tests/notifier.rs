@@ -320,3 +320,39 @@ fn a_subscribe_may_be_accepted_when_all_else_in_its_dialog_is_over() {
     bench.run(Duration::from_secs(33));
     assert_eq!(bench.dum.counts(), Default::default());
 }
+
+#[test]
+fn a_profile_of_its_own_answers_and_notifies() {
+    let own = {
+        let mut own = crate::UserProfile::on(&crate::auth::tests::profile());
+        own.set_contact(Some(std::sync::Arc::new(NameAddr::parse("<sip:own@192.0.2.7>").unwrap())));
+        std::sync::Arc::new(own)
+    };
+    let mut bench = bench();
+    bench.ask(1, incoming("presence", Some(600)));
+    let sub = bench.dum.application().served[0];
+    bench.with(|_, dum| {
+        sub.set_profile(dum, &own).unwrap();
+        sub.accept(dum, SubscriptionState::Active, None).unwrap();
+        assert_eq!(sub.set_profile(dum, &own), Err(SubscriptionError::NotNow), "it is answered");
+    });
+    let answered = bench.response().1;
+    let (transaction, first) = bench.request();
+    assert_eq!([&answered, &first].map(|msg| value(msg, "Contact")), ["<sip:own@192.0.2.7>"; 2]);
+    // A proxy on the way asks for its password.
+    let mut asks = first.make_response(407, None, None);
+    let challenge = stack::auth::Challenge::new("example.com", "n1", stack::auth::Algorithm::MD5);
+    asks.push_back(h::PROXY_AUTHENTICATES, &challenge.to_auth());
+    bench.event(TuEvent::Response { transaction, msg: asks.into() });
+    let (transaction, credible) = bench.request();
+    assert!(credible.exists(h::PROXY_AUTHORIZATIONS));
+    bench.respond(transaction, &credible, 200);
+    // Another in the dialog has that one's.
+    let mut second = again(&answered, 2, 600);
+    second.set(h::EVENT, "presence;id=2");
+    bench.ask(2, second);
+    let sub = bench.dum.application().served[1];
+    let refused = bench.with(|_, dum| (sub.set_profile(dum, &own), sub.accept(dum, SubscriptionState::Active, None)));
+    assert_eq!(refused, (Err(SubscriptionError::NotNow), Ok(())));
+    assert_eq!(value(&bench.response().1, "Contact"), "<sip:own@192.0.2.7>");
+}
