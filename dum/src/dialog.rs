@@ -98,6 +98,8 @@ pub struct Dialog {
     /// The number of the request in the dialog that brought the remote target last, if one did.
     target_cseq: Option<u32>,
     secure: bool,
+    /// This side sent the request that made it.
+    ours: bool,
 }
 
 impl Dialog {
@@ -156,6 +158,7 @@ impl Dialog {
             remote_cseq: None,
             target_cseq: None,
             secure: is_secure(request, response),
+            ours: true,
         })
     }
 
@@ -181,6 +184,7 @@ impl Dialog {
             remote_cseq: None,
             target_cseq: None,
             secure: false,
+            ours: true,
         })
     }
 
@@ -214,6 +218,7 @@ impl Dialog {
             remote_cseq: Some(request.header(h::CSEQ)?.number),
             target_cseq: None,
             secure: is_secure(request, request),
+            ours: false,
         })
     }
 
@@ -243,6 +248,7 @@ impl Dialog {
             remote_cseq: Some(notify.header(h::CSEQ)?.number),
             target_cseq: None,
             secure: is_secure(subscribe, notify),
+            ours: true,
         })
     }
 
@@ -296,6 +302,11 @@ impl Dialog {
     /// Whether it was made by a request to a `sips` URI that came over a secure transport.
     pub fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// Whether this side sent the request that made it.
+    pub fn is_ours(&self) -> bool {
+        self.ours
     }
 
     /// The 2xx to the request that made it went out: the side of [`Dialog::uas`] has nothing to receive for that.

@@ -69,6 +69,7 @@ fn both_sides_know_the_same_dialog() {
     assert_eq!(set(&uac), ["<sip:p1;lr>", "<sip:p2;lr>"]);
     assert_eq!(set(&uas), ["<sip:p2;lr>", "<sip:p1;lr>"]);
     assert!(!uac.is_secure() && !uas.is_secure());
+    assert!(uac.is_ours() && !uas.is_ours());
 }
 
 /// RFC 3840: Contact has parameters that say what somebody is.

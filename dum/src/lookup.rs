@@ -71,6 +71,25 @@ impl Dum<'_> {
         self.core.find_target_dialog(request)
     }
 
+    /// Whether this side has begun what a request of the other one belongs to: its dialog, or, as for a NOTIFY in a dialog that the
+    /// other side began, the subscription.
+    pub fn has_begun(&self, request: &Message) -> bool {
+        let dialogs = &self.core.dialogs;
+        match dialogs.of_request(request).and_then(|dialog| dialogs.get(dialog).ok()) {
+            Some(entry) => {
+                let is_subscription =
+                    |usage: &&Usage| matches!(usage, Usage::ClientSubscription(_) | Usage::ClientRefer(_));
+                entry.dialog.is_ours()
+                    || entry.usages.iter().filter(is_subscription).any(|usage| usage.takes(self.core, request))
+            }
+            // What overtakes the answer to a request of ours, or comes from another fork.
+            None => {
+                let set = dialogs.set_of_request(request).and_then(|set| dialogs.set(set).ok());
+                set.is_some_and(|set| set.creator.is_some())
+            }
+        }
+    }
+
     /// What a request made: the set of its dialogs.
     pub fn find_dialog_set(&self, id: &DialogSetId) -> Option<Handle<AppDialogSet>> {
         self.core.dialogs.find_set(&id.call_id, &id.local_tag)

@@ -8,6 +8,8 @@ mod manager;
 mod manager_tests;
 pub(crate) mod server;
 #[cfg(test)]
+mod server_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 pub use manager::{Asker, Refusal, ServerAuthManager, ServerAuthOptions, source};

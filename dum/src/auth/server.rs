@@ -22,10 +22,12 @@ pub trait ServerAuthHandler {
     /// here as a copy.
     fn secret(&self, user: &str, algorithm: Algorithm) -> Option<Secret>;
 
-    /// Whether the sender of a request must authenticate. By default for all that can (RFC 3261 §22.1: ACK and CANCEL
-    /// cannot be challenged, and are not asked for).
-    fn requires_challenge(&mut self, _request: &Message) -> bool {
-        true
+    /// Whether the sender of a request must authenticate. It is not asked for ACK and CANCEL, which cannot be challenged (RFC
+    /// 3261 §22.1). By default all others must, but for two: a BYE has ended the session whatever it is answered (§15.1.1);
+    /// and who sends within what this side has begun ([`Dum::has_begun`]), as whom we have called or subscribed to, has no password
+    /// here.
+    fn requires_challenge(&mut self, dum: &Dum<'_>, request: &Message) -> bool {
+        request.method() != Some(Method::Bye) && !dum.has_begun(request)
     }
 
     /// Whether an authenticated user may send this; if not it is answered 403. By default From must be the user's, and To of a
@@ -56,7 +58,7 @@ pub(crate) fn admit(app: &mut impl Application, dum: &mut Dum<'_>, event: &TuEve
         return true;
     }
     let Some(handler) = app.server_auth() else { return true };
-    if !handler.requires_challenge(msg) {
+    if !handler.requires_challenge(dum, msg) {
         return true;
     }
     let (now, realm, handler) = (dum.now(), handler.realm(msg), &*handler);

@@ -73,7 +73,7 @@ impl ServerAuthHandler for Phone {
     fn secret(&self, user: &str, _: Algorithm) -> Option<Secret> {
         (user == "bob").then(|| Secret::password("builder"))
     }
-    fn requires_challenge(&mut self, request: &Message) -> bool {
+    fn requires_challenge(&mut self, _: &Dum<'_>, request: &Message) -> bool {
         request.method() == Some(Method::Register)
     }
 }

@@ -3,8 +3,8 @@
 //! always asked, and so are never let in.
 
 use crate::world::NAMES;
-use dum::UserProfile;
 use dum::auth::{Asker, Credential, ServerAuthHandler, ServerAuthManager, ServerAuthOptions, source};
+use dum::{Dum, UserProfile};
 use repro::processors::{Processor, ProcessorResult};
 use repro::proxy::RequestContext;
 use rutil::Rng;
@@ -84,7 +84,7 @@ impl ServerAuthHandler for Guard {
     fn secret(&self, user: &str, _: Algorithm) -> Option<Secret> {
         secret(user)
     }
-    fn requires_challenge(&mut self, request: &Message) -> bool {
+    fn requires_challenge(&mut self, _: &Dum<'_>, request: &Message) -> bool {
         self.asks(request, h::AUTHORIZATIONS)
     }
     fn authorizes(&self, _: &Message, _: &str) -> bool {
