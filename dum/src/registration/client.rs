@@ -241,14 +241,15 @@ impl Handle<ClientRegistration> {
     }
 
     /// The flow to the registrar is gone (RFC 5626 §4.5), as the application knows by itself, because an interface has another
-    /// address: the bindings are registered anew at once, over whatever flow leads there now.
+    /// address: the bindings are registered anew at once, over whatever flow leads there now. A request under way is not waited
+    /// for, and a pause is over.
     ///
     /// # Errors
     /// [`UsageEnded`].
     pub fn flow_failed(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
-        dum.core.client_registrations.get(self)?;
+        dum.core.client_registrations.get_mut(self)?.failures = 0;
         flows::release(dum, self);
-        happen(dum, self, Event::FlowFailed { good: true });
+        happen(dum, self, Event::OtherWay);
         Ok(())
     }
 

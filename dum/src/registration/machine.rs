@@ -58,6 +58,8 @@ pub(super) enum Event {
     FlowFailed {
         good: bool,
     },
+    /// The application knows of another way: whatever is under way or waits goes by that.
+    OtherWay,
     /// The request under way has gone with it: the same by another one.
     Again,
 }
@@ -93,8 +95,8 @@ pub(super) fn step(state: State, event: Event) -> (State, Action) {
         // The bindings stay as they are: their refresh also says which there are, and removes what is to go.
         (Sending(Op::Query | Op::Remove), Event::Refused { bound: true }) => (Registered, Action::AskRetry),
         (Sending(op), Event::Refused { .. }) => (Waiting(op), Action::AskRetry),
-        (Waiting(op), Event::Timer) => (Sending(op), Action::Send(op)),
-        (Registered, Event::Timer | Event::FlowFailed { good: true }) => {
+        (Waiting(op), Event::Timer) | (Sending(op) | Waiting(op), Event::OtherWay) => (Sending(op), Action::Send(op)),
+        (Registered, Event::Timer | Event::OtherWay | Event::FlowFailed { good: true }) => {
             (Sending(Op::Register), Action::Send(Op::Register))
         }
         (Registered, Event::FlowFailed { good: false }) => (Waiting(Op::Register), Action::Pause),
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn every_state_hears_every_event() {
-        use Event::{Again, Command, FlowFailed, GaveUp, Refused, Success, Timer, TooBrief};
+        use Event::{Again, Command, FlowFailed, GaveUp, OtherWay, Refused, Success, Timer, TooBrief};
         use Op::{End, Query, Register, Remove, RemoveAll};
         use State::{Ended, Idle, Registered, Sending, Waiting};
         let send = |op| (Sending(op), Action::Send(op));
@@ -121,6 +123,10 @@ mod tests {
             (Registered, Command(Query), send(Query)),
             (Registered, Timer, send(Register)),
             (Registered, good, send(Register)),
+            (Idle, OtherWay, (Idle, Action::None)),
+            (Registered, OtherWay, send(Register)),
+            (Sending(Query), OtherWay, send(Query)),
+            (Waiting(End), OtherWay, send(End)),
             (Registered, FlowFailed { good: false }, (Waiting(Register), Action::Pause)),
             (Sending(End), Again, send(End)),
             (Registered, Again, (Registered, Action::None)),

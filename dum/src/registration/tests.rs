@@ -347,6 +347,25 @@ fn what_the_registrar_gives_is_in_the_profile_of_later_requests() {
 }
 
 #[test]
+fn another_way_is_taken_at_once() {
+    let mut bench = Phone::new(App::default());
+    let handle = register(&mut bench, &profile());
+    // Nobody waits for what went by the old one,
+    let (old, request) = bench.request();
+    bench.with(|_, dum| handle.flow_failed(dum)).unwrap();
+    let (transaction, _) = bench.request();
+    bench.respond(old, &request, 403);
+    bench.event(TuEvent::NoResponse { transaction: old, reason: NoResponse::Timeout });
+    assert!(heard(&mut bench).is_empty());
+    // nor until the pause is over that it has led to.
+    bench.event(TuEvent::NoResponse { transaction, reason: NoResponse::Timeout });
+    bench.nothing_sent();
+    bench.with(|_, dum| handle.flow_failed(dum)).unwrap();
+    assert_eq!(line(&grant(&mut bench, 600, |_| {}), "CSeq"), "3 REGISTER");
+    assert_eq!(heard(&mut bench), ["retry 408 true", "success 600s"]);
+}
+
+#[test]
 fn registrations_have_a_limit_and_are_apart_from_each_other() {
     let limits = Limits { requests: 2, ..Default::default() };
     let mut bench = Phone::with_options(App::default(), crate::DumOptions { limits, ..Default::default() });
