@@ -34,7 +34,7 @@ pub struct RegistrarLimits {
     pub default_expires: Duration,
     /// What a client gets that asks for more: an hour.
     pub max_expires: Duration,
-    /// Bindings of an address: 32.
+    /// Bindings of an address: 32. A REGISTER may put as many new ones in the place of all, and no more.
     pub bindings: usize,
 }
 
@@ -77,7 +77,7 @@ pub enum RegisterRefusal {
     /// 500: a request of the same Call-ID with a higher CSeq number was there before.
     #[error("out of order")]
     OutOfOrder,
-    /// 403: more bindings than an address may have.
+    /// 403: more bindings than an address may have, or more Contacts than it takes to replace all of them.
     #[error("too many bindings")]
     TooMany,
 }
@@ -106,8 +106,9 @@ pub(super) fn apply(
     let cseq = request.header(h::CSEQ).map_err(malformed)?.number;
     let expires = if request.exists(h::EXPIRES) { request.header(h::EXPIRES).ok().map(|e| e.0) } else { None };
     let in_order = |old: &Binding| old.call_id != call_id || old.cseq < cseq;
-    let contacts: Vec<_> =
-        request.header(h::CONTACTS).take(limits.bindings + 1).collect::<Result<_, _>>().map_err(malformed)?;
+    let most = limits.bindings.saturating_mul(2);
+    let contacts = request.header(h::CONTACTS).take(most.saturating_add(1));
+    let contacts: Vec<_> = contacts.collect::<Result<_, _>>().map_err(malformed)?;
     if contacts.contains(&Contact::Star) {
         if contacts.len() > 1 || expires != Some(0) {
             return Err(RegisterRefusal::Malformed);
@@ -116,6 +117,9 @@ pub(super) fn apply(
             true => Ok((Kind::RemoveAll, Vec::new())),
             false => Err(RegisterRefusal::OutOfOrder),
         };
+    }
+    if contacts.len() > most {
+        return Err(RegisterRefusal::TooMany);
     }
     let mut kind = if contacts.is_empty() { Kind::Query } else { Kind::Remove };
     let path = path_of(request)?;

@@ -182,6 +182,24 @@ fn bindings_are_added_refreshed_and_removed_in_order() {
 }
 
 #[test]
+fn all_contacts_of_a_register_count_or_none() {
+    let mut bench = registrar(false);
+    let mut cseq = 0;
+    let mut send = |removed: usize, rest: &str| {
+        cseq += 1;
+        let gone = (0..removed).map(|n| format!("<sip:old{n}@192.0.2.8>;expires=0, ")).collect::<String>();
+        let msg = register("alice@example.com", "1", cseq, &[("Contact", &format!("{gone}{rest}")), ("Expires", "60")]);
+        let answer = ask(&mut bench, msg);
+        (answer.status().unwrap(), line(&answer, "Contact"))
+    };
+    assert_eq!(send(4, "<sip:new@192.0.2.8>"), (200, "<sip:new@192.0.2.8>;expires=60".into()));
+    // As many as replace three bindings, and one more.
+    assert_eq!(send(5, "<sip:new@192.0.2.8>;expires=0").0, 200);
+    assert_eq!(send(6, "<sip:new@192.0.2.8>"), (403, String::new()));
+    assert_eq!(send(4, "*").0, 400);
+}
+
+#[test]
 fn a_binding_ends_with_its_time_and_the_store_has_a_limit() {
     let mut bench = registrar(false);
     let contact = |seconds| [("Contact", format!("<sip:a@192.0.2.8>;expires={seconds}"))];
