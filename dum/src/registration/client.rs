@@ -178,13 +178,17 @@ impl Handle<ClientRegistration> {
     /// expires.
     ///
     /// # Errors
-    /// [`UsageEnded`].
-    pub fn remove_binding(self, dum: &mut Dum<'_>, contact: &Uri<'_>) -> Result<(), UsageEnded> {
+    /// [`RegistrationError`]: the usage has ended, or [`MAX_BINDINGS`] are to be removed already, as the registrar has not
+    /// answered.
+    pub fn remove_binding(self, dum: &mut Dum<'_>, contact: &Uri<'_>) -> Result<(), RegistrationError> {
         let this = dum.core.client_registrations.get_mut(self)?;
         let Some(at) = this.mine.iter().position(|known| known.uri.equivalent(contact)) else { return Ok(()) };
+        if this.leaving.len() == MAX_BINDINGS {
+            return Err(RegistrationError::NoRoom);
+        }
         let gone = this.mine.remove(at);
         this.leaving.push((gone, false));
-        command(dum, self, Op::Remove)
+        Ok(command(dum, self, Op::Remove)?)
     }
 
     /// Refreshes the bindings of this side now; after a query it adds the one that the profile says.

@@ -1,6 +1,6 @@
 //! Which address this side has for others (RFC 3581 §4): what its first hop saw, where that is not what it calls itself.
 
-use super::ClientRegistration;
+use super::{ClientRegistration, MAX_BINDINGS};
 use crate::core::Core;
 use crate::handle::Handle;
 use stack::header::{NameAddr, h, p};
@@ -38,7 +38,10 @@ pub(super) fn moved(core: &mut Core, registration: Handle<ClientRegistration>, r
             (uri.host, uri.port) = (host(seen.by_others.ip()), Some(seen.by_others.port()));
         }
         this.mine.retain(|known| known != old);
-        this.leaving.push((old.clone(), false));
+        // Beyond that it expires by itself.
+        if this.leaving.len() < MAX_BINDINGS {
+            this.leaving.push((old.clone(), false));
+        }
         this.bind(new);
         tracing::info!(public = %seen.by_others, "registering the address that others see");
     }

@@ -366,6 +366,23 @@ fn another_way_is_taken_at_once() {
 }
 
 #[test]
+fn what_is_to_be_removed_has_a_limit() {
+    let mut bench = Phone::new(App::default());
+    let handle = register(&mut bench, &profile());
+    let (transaction, _) = bench.request();
+    let mut comes_and_goes = |n: usize| {
+        let contact = addr(&format!("<sip:c{n}@192.0.2.8>")).into_owned();
+        bench.with(|_, dum| handle.add_binding(dum, contact.clone()).and(handle.remove_binding(dum, &contact.uri)))
+    };
+    for n in 0..MAX_BINDINGS {
+        assert_eq!(comes_and_goes(n), Ok(()));
+    }
+    assert_eq!(comes_and_goes(MAX_BINDINGS), Err(RegistrationError::NoRoom));
+    bench.event(TuEvent::NoResponse { transaction, reason: NoResponse::Timeout });
+    assert_eq!(bench.request().1.header(h::CONTACTS).count(), 2 + MAX_BINDINGS);
+}
+
+#[test]
 fn registrations_have_a_limit_and_are_apart_from_each_other() {
     let limits = Limits { requests: 2, ..Default::default() };
     let mut bench = Phone::with_options(App::default(), crate::DumOptions { limits, ..Default::default() });

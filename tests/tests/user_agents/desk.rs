@@ -232,7 +232,7 @@ fn register(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng) {
         0..=9 => registration.refresh(dum),
         10..=14 => registration.query(dum),
         15..=19 => registration.add_binding(dum, other).map_err(|_| dum::UsageEnded),
-        20..=24 => registration.remove_binding(dum, &other.uri),
+        20..=24 => registration.remove_binding(dum, &other.uri).map_err(|_| dum::UsageEnded),
         25..=28 => registration.end(dum),
         29 => registration.remove_all(dum),
         30 => registration.stop(dum).map(|()| phone.kept.registration_ended(registration)),
