@@ -61,6 +61,8 @@ pub(crate) struct Core {
     /// Who answers an INVITE. An entry leaves with its transaction.
     pub(crate) servers: HashMap<ServerTransaction, Usage>,
     pub(crate) client_auth: ClientAuth,
+    /// Who has authenticated for the request that is worked on, which is known by Call-ID, From tag and CSeq.
+    pub(crate) authenticated: Option<(u128, u32, String)>,
     pub(crate) timers: Timers,
     pub(crate) callbacks: VecDeque<Callback>,
     pub(crate) features: Vec<Box<dyn DumFeature>>,
@@ -96,6 +98,7 @@ impl Core {
             clients: HashMap::with_hasher(hasher.clone()),
             servers: HashMap::with_hasher(hasher.clone()),
             client_auth: ClientAuth::new(limits.requests, rng),
+            authenticated: None,
             timers: Timers::new(),
             callbacks: VecDeque::new(),
             features: Vec::new(),

@@ -61,6 +61,7 @@ impl<A: Application> DialogUsageManager<A> {
             while let Some(callback) = dum.core.callbacks.pop_front() {
                 callback.deliver(&mut dum, &mut self.app);
             }
+            dum.core.authenticated = None;
             let Some(event) = dum.core.passed.pop_front() else { return result };
             if admit(&mut self.app, &mut dum, &event) {
                 dispatch::event(&mut dum, event);

@@ -51,6 +51,20 @@ pub trait ServerAuthHandler {
     }
 }
 
+impl Dum<'_> {
+    /// The user who has shown that he sent a request ([`ServerAuthHandler`]), in the callbacks that it causes; none if nobody
+    /// was asked, and none later on.
+    pub fn authenticated_user(&self, request: &Message) -> Option<&str> {
+        let (key, cseq, user) = self.core.authenticated.as_ref()?;
+        (name_of(self, request)? == (*key, *cseq)).then_some(user)
+    }
+}
+
+/// What a request is known by among those of its sender.
+fn name_of(dum: &Dum<'_>, request: &Message) -> Option<(u128, u32)> {
+    Some((dum.core.dialogs.key_of_request(request)?, request.header(h::CSEQ).ok()?.number))
+}
+
 /// Whether an event goes on to the usages. A request that does not is answered here.
 pub(crate) fn admit(app: &mut impl Application, dum: &mut Dum<'_>, event: &TuEvent) -> bool {
     let TuEvent::Request { transaction, msg } = event else { return true };
@@ -65,7 +79,11 @@ pub(crate) fn admit(app: &mut impl Application, dum: &mut Dum<'_>, event: &TuEve
     let manager = handler.manager();
     let known = |user: &str, algorithm| handler.secret(user, algorithm);
     match manager.check(msg, Asker::Server, &realm, now, known) {
-        Ok(user) if handler.authorizes(msg, &user) => return true,
+        Ok(user) if handler.authorizes(msg, &user) => {
+            let known_by = name_of(dum, msg);
+            dum.core.authenticated = known_by.map(|(key, cseq)| (key, cseq, user));
+            return true;
+        }
         Ok(_) => dum.refuse(*transaction, msg, 403),
         Err(refusal) => {
             let challenges = manager.challenges(source(msg), &realm, &refusal, now, dum.rng());

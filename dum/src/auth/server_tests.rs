@@ -20,6 +20,7 @@ use stack::tu::TuEvent;
 struct App {
     auth: ServerAuthManager,
     heard: Vec<String>,
+    asked: Option<Message>,
 }
 
 impl Application for App {
@@ -56,13 +57,18 @@ impl InviteSessionHandler for App {
 }
 
 impl ClientSubscriptionHandler for App {
-    fn on_update_active(&mut self, _: &mut Dum<'_>, _: Handle<ClientSubscription>, _: &Message) {
-        self.heard.push("notified".into());
+    fn on_update_active(&mut self, dum: &mut Dum<'_>, _: Handle<ClientSubscription>, msg: &Message) {
+        self.heard.push(format!("notified by {:?}", dum.authenticated_user(msg)));
     }
 }
 
 impl ServerSubscriptionHandler for App {
-    fn on_new_subscription(&mut self, dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, _: &Message) {
+    fn on_new_subscription(&mut self, dum: &mut Dum<'_>, sub: Handle<ServerSubscription>, msg: &Message) {
+        let mut other = msg.clone();
+        other.set(h::CSEQ, "7 SUBSCRIBE");
+        assert_eq!(dum.authenticated_user(&other), None);
+        self.heard.push(format!("subscribed by {:?}", dum.authenticated_user(msg)));
+        self.asked = Some(msg.clone());
         sub.accept(dum, SubscriptionState::Active, None).unwrap();
     }
 }
@@ -71,7 +77,7 @@ fn bench() -> Bench<App> {
     let mut options = DumOptions::default();
     options.master.add_package(EventPackage::new("presence")).add_method(Method::Info);
     let auth = ServerAuthManager::new(ServerAuthOptions::default(), &mut Rng::from_seed(1));
-    Bench::with_options(App { auth, heard: Vec::new() }, options)
+    Bench::with_options(App { auth, heard: Vec::new(), asked: None }, options)
 }
 
 /// How a request of Bob's is answered: in the dialog of the tags his and ours.
@@ -138,7 +144,7 @@ fn whom_we_have_subscribed_to_is_not_asked() {
         });
         assert_eq!(answered.status(), Some(200), "{cseq}");
     }
-    assert_eq!(bench.dum.application().heard, ["notified"; 2]);
+    assert_eq!(bench.dum.application().heard, ["notified by None"; 2]);
 }
 
 #[test]
@@ -156,6 +162,8 @@ fn who_begins_something_is_asked_in_its_dialog_too() {
         msg.push_back(h::AUTHORIZATIONS, &auth);
     });
     assert_eq!(accepted.status(), Some(200));
+    assert_eq!(bench.dum.application().heard, ["subscribed by Some(\"bob\")"]);
+    bench.with(|app, dum| assert_eq!(dum.authenticated_user(app.asked.as_ref().unwrap()), None, "it is over"));
     let tag = accepted.header(h::TO).unwrap().param(stack::header::p::TAG).unwrap().to_owned();
     bench.request();
     let dialog = ("c", ["bob", tag.as_str()]);
