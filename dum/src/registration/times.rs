@@ -10,6 +10,9 @@ const BASE: Duration = Duration::from_secs(30);
 const BASE_WITH_OTHERS: Duration = Duration::from_secs(90);
 const LONGEST: Duration = Duration::from_secs(1800);
 
+/// No server puts off another try for longer, whatever its Retry-After says.
+pub(crate) const LONGEST_TOLD: Duration = Duration::from_secs(24 * 3600);
+
 /// How long after an answer that grants `expires` seconds the refresh is sent: at 85 to 90 % of the time, so that those
 /// who came together do not come back together, and not less than 5 s before the end.
 pub(crate) fn refresh(expires: u32, rng: &mut Rng) -> Duration {
@@ -53,7 +56,7 @@ pub(super) fn back_off(failures: u32, others: bool, rng: &mut Rng) -> Duration {
 
 fn retry_after(outcome: &Outcome) -> Option<Duration> {
     let after = outcome.response.as_ref()?.header(h::RETRY_AFTER).ok()?;
-    Some(Duration::from_secs(after.seconds.into()).max(MIN))
+    Some(Duration::from_secs(after.seconds.into()).clamp(MIN, LONGEST_TOLD))
 }
 
 fn is_worth_it(outcome: &Outcome) -> bool {
@@ -91,10 +94,13 @@ mod tests {
     fn retries_wait_as_they_are_told_or_longer_and_longer() {
         let mut rng = Rng::from_seed(2);
         let status = |status| Outcome { status, response: None };
-        let mut told = Message::status_line(404, None);
-        told.set(h::RETRY_AFTER, &7);
-        let told = Outcome { status: 404, response: Some(Arc::new(told)) };
-        assert_eq!(retry(&told, 9, &mut rng), Some(Duration::from_secs(7)));
+        for (says, waits) in [(7, 7), (0, 1), (90_000, 86_400), (u32::MAX, 86_400)] {
+            let mut told = Message::status_line(404, None);
+            told.set(h::RETRY_AFTER, &says);
+            let told = Outcome { status: 404, response: Some(Arc::new(told)) };
+            assert_eq!(retry(&told, 9, &mut rng), Some(Duration::from_secs(waits)));
+            assert_eq!(retry_by_flow(&told, 9, true, &mut rng), Some(Duration::from_secs(waits)));
+        }
         for code in [300, 400, 401, 403, 404, 423, 600] {
             assert_eq!(retry(&status(code), 0, &mut rng), None, "{code}");
         }

@@ -19,6 +19,7 @@ use crate::dum::Dum;
 use crate::handle::{Handle, NoRoom, NotSent, UsageEnded};
 use crate::outcome::Outcome;
 use crate::profile::UserProfile;
+use crate::registration::times::LONGEST_TOLD;
 use crate::timers::{Alarm, Fire, TimerKind};
 use crate::usage::Usage;
 use rutil::Time;
@@ -320,7 +321,7 @@ fn over(dum: &mut Dum<'_>, handle: Handle<ClientSubscriptionSet>, end: Subscript
     // A late answer to the SUBSCRIBE means nothing any more.
     this.transaction = None;
     this.timer_n.clear();
-    let package = this.event.package.clone();
+    let (package, retry) = (this.event.package.clone(), retry.map(|after| after.min(LONGEST_TOLD)));
     dum.call_back(Callback::Retry { package, set: handle, end, retry });
 }
 

@@ -214,6 +214,19 @@ fn nothing_comes_of_it() {
 }
 
 #[test]
+fn no_notifier_puts_off_the_next_attempt_for_more_than_a_day() {
+    let mut bench = bench();
+    subscribe(&mut bench, 600);
+    let first = bench.request();
+    answer(&mut bench, (first.0, &first.1), 503, ("Retry-After", "4294967295"));
+    bench.run(Duration::from_secs(86_400));
+    let (_, again) = bench.request();
+    assert_eq!(ask(&mut bench, notify(&again, "one", 1, "terminated;reason=giveup;retry-after=4294967295")), 200);
+    let told = heard(&mut bench).into_iter().filter(|told| told.starts_with("retry")).collect::<Vec<_>>();
+    assert_eq!(told, ["retry Some(86400)", "retry Some(86400)"]);
+}
+
+#[test]
 fn an_answer_after_the_end_changes_nothing() {
     let mut bench = bench();
     subscribe(&mut bench, 600);
