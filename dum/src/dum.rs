@@ -63,6 +63,15 @@ impl Dum<'_> {
         transaction
     }
 
+    /// Whether a message is a request of a method as a transaction carries it: with From and its tag, To, Call-ID, and a CSeq
+    /// of the same method (RFC 3261 §8.1.1).
+    pub(crate) fn is_request_of(&self, msg: &Message, method: &Method<'_>) -> bool {
+        msg.is_request()
+            && msg.method().as_ref() == Some(method)
+            && msg.header(h::CSEQ).is_ok_and(|cseq| cseq.method == *method)
+            && self.core.dialogs.key_of_request(msg).is_some()
+    }
+
     /// What a profile says of how its requests are sent; without one the master profile's.
     pub(crate) fn options_by(&self, profile: Option<&UserProfile>, options: SendOptions) -> SendOptions {
         let rport = profile.map_or_else(|| self.core.master.user().rport(), UserProfile::rport);

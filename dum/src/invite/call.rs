@@ -163,7 +163,7 @@ impl Dum<'_> {
         msg: Message,
     ) -> Result<Handle<ClientInviteSession>, NotSent> {
         const UNFIT: NotSent = NotSent::Unfit("an INVITE out of a dialog is expected, as Dum::make_invite makes it");
-        if msg.method() != Some(Method::Invite) || msg.has_to_tag() {
+        if !self.is_request_of(&msg, &Method::Invite) || msg.has_to_tag() {
             return Err(UNFIT);
         }
         let call_id = msg.header(h::CALL_ID).map_err(|_| UNFIT)?.as_str().to_owned();

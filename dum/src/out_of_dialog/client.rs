@@ -29,8 +29,9 @@ impl Dum<'_> {
     /// [`super::OutOfDialogHandler`].
     ///
     /// # Errors
-    /// [`NotSent`]: there is no room, or the method begins a dialog (INVITE, SUBSCRIBE, REFER) or is of one (ACK, CANCEL,
-    /// BYE, PRACK, UPDATE, NOTIFY): those have their usages.
+    /// [`NotSent`]: there is no room, or the message is no request, or without what every request has (From with a tag, To,
+    /// Call-ID, CSeq of its method), or the method begins a dialog (INVITE, SUBSCRIBE, REFER) or is of one (ACK, CANCEL, BYE,
+    /// PRACK, UPDATE, NOTIFY): those have their usages.
     pub fn send_request(&mut self, msg: Message) -> Result<Handle<ClientOutOfDialogRequest>, NotSent> {
         self.send_request_of(None, msg)
     }
@@ -38,8 +39,9 @@ impl Dum<'_> {
     /// The same for a profile whose credentials answer challenges.
     ///
     /// # Errors
-    /// [`NotSent`]: there is no room, or the method begins a dialog (INVITE, SUBSCRIBE, REFER) or is of one (ACK, CANCEL,
-    /// BYE, PRACK, UPDATE, NOTIFY): those have their usages.
+    /// [`NotSent`]: there is no room, or the message is no request, or without what every request has (From with a tag, To,
+    /// Call-ID, CSeq of its method), or the method begins a dialog (INVITE, SUBSCRIBE, REFER) or is of one (ACK, CANCEL, BYE,
+    /// PRACK, UPDATE, NOTIFY): those have their usages.
     pub fn send_request_as(
         &mut self,
         profile: &Arc<UserProfile>,
@@ -63,6 +65,9 @@ impl Dum<'_> {
             Method::Ack | Method::Cancel => return Err(NotSent::Unfit("ACK and CANCEL belong to an INVITE")),
             Method::Bye | Method::Prack | Method::Update | Method::Notify => {
                 return Err(NotSent::Unfit("BYE, PRACK, UPDATE and NOTIFY are sent within a dialog, by its usage"));
+            }
+            _ if !self.is_request_of(&msg, &method) => {
+                return Err(NotSent::Unfit("a request is expected, as Dum::make_request makes it"));
             }
             _ => {}
         }

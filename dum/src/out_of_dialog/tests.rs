@@ -73,6 +73,39 @@ fn a_client_request_ends_with_its_final_answer() {
 }
 
 #[test]
+fn only_a_whole_request_is_sent() {
+    let mut bench = Bench::new(App::default());
+    let bob = NameAddr::parse("<sip:bob@192.0.2.9>").unwrap();
+    bench.with(|_, dum| {
+        let profile = dum.master_profile().user().clone();
+        for method in [Method::Options, Method::Invite, Method::Subscribe, Method::Refer] {
+            let mut whole = dum.make_request(&profile, &method, &bob);
+            whole.set(h::EVENT, "presence");
+            whole.set(h::REFER_TO, "<sip:carol@192.0.2.9>");
+            let mut send = |msg| match method {
+                Method::Invite => dum.send_invite(&profile, msg).map(drop),
+                Method::Subscribe => dum.send_subscribe(&profile, msg).map(drop),
+                Method::Refer => dum.send_refer(&profile, msg).map(drop),
+                _ => dum.send_request(msg).map(drop),
+            };
+            let mut response = whole.make_response(100, None, None);
+            response.set(h::EVENT, "presence");
+            response.set(h::REFER_TO, "<sip:carol@192.0.2.9>");
+            let mut other = whole.clone();
+            other.set(h::CSEQ, "1 MESSAGE");
+            let mut untagged = whole.clone();
+            untagged.set(h::FROM, "<sip:alice@192.0.2.1>");
+            for unfit in [response, other, untagged, Message::request(&method, "sip:bob@192.0.2.9")] {
+                let sent = send(unfit.clone());
+                assert!(matches!(sent, Err(crate::NotSent::Unfit(_))), "{sent:?}: {unfit:?}");
+            }
+            assert_eq!(send(whole), Ok(()));
+        }
+    });
+    assert_eq!(bench.sent.len(), 4);
+}
+
+#[test]
 fn a_server_request_is_answered_once_and_late_answers_are_errors() {
     let mut bench = Bench::new(App::default());
     bench.with(|_, dum| {

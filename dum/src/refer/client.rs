@@ -91,7 +91,7 @@ impl Dum<'_> {
     /// [`NotSent`]: there is no room, or the message is no REFER with a Refer-To, or was sent before.
     pub fn send_refer(&mut self, profile: &Arc<UserProfile>, msg: Message) -> Result<Handle<ClientRefer>, NotSent> {
         const UNFIT: NotSent = NotSent::Unfit("a REFER with Refer-To is expected, as Dum::make_refer makes it");
-        if msg.method() != Some(Method::Refer) || msg.header(h::REFER_TO).is_err() {
+        if !self.is_request_of(&msg, &Method::Refer) || msg.header(h::REFER_TO).is_err() {
             return Err(UNFIT);
         }
         let call_id = msg.header(h::CALL_ID).map_err(|_| UNFIT)?.as_str().to_owned();

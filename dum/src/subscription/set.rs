@@ -103,7 +103,7 @@ impl Dum<'_> {
         profile: &Arc<UserProfile>,
         msg: Message,
     ) -> Result<Handle<ClientSubscriptionSet>, NotSent> {
-        if msg.method() != Some(Method::Subscribe) || self.core.dialogs.key_of_request(&msg).is_none() {
+        if !self.is_request_of(&msg, &Method::Subscribe) {
             return Err(NotSent::Unfit("a SUBSCRIBE is expected, as Dum::make_subscribe makes it"));
         }
         let event = EventId::of(&msg).map_err(|_| NotSent::Unfit("a SUBSCRIBE needs an Event"))?;
