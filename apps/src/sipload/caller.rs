@@ -121,8 +121,8 @@ impl Caller {
     /// Starts what is due.
     fn start_due(&mut self, stack: &mut TuContext<'_>) {
         let now = stack.now();
-        for started in 0..BATCH {
-            let Some(due) = self.pace.take(self.sessions.len(), started, now) else { return };
+        for _ in 0..BATCH {
+            let Some(due) = self.pace.take(self.sessions.len(), now) else { return };
             self.start(due, stack);
         }
     }

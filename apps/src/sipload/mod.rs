@@ -74,9 +74,8 @@ const PROGRAM: &str = "sipload";
 /// The variable of the environment with the users' password.
 const PASSWORD: &str = "SIPLOAD_PASSWORD";
 
-/// How long calls over UDP sleep at least, and up to three times as long where a call is due then. What comes meanwhile has the
-/// time at which the kernel got it.
-const BEAT: Duration = Duration::from_micros(1400);
+/// How long calls over UDP sleep at least. What comes meanwhile has the time at which the kernel got it.
+const BEAT: Duration = Duration::from_millis(1);
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long what is in progress may take when it was told to end.

@@ -4,15 +4,9 @@ use super::schedule::{Schedule, Shape};
 use rutil::Time;
 use std::time::Duration;
 
-/// A sleeper is woken so long before a call is due: the kernel wakes most only at whole milliseconds, and half of one each way
-/// is the least error that this gives.
+/// A call may start so long before its time: the kernel wakes a sleeper only at whole milliseconds, so what is due next is
+/// started with what is due now. Half a millisecond each way is the least error that this gives.
 pub(super) const LEAD: Duration = Duration::from_micros(500);
-/// What is due soon after is started with it, since to be woken costs more than a call does: calls that are due within this,
-const SOON: Duration = Duration::from_micros(900);
-/// or within this as long as they are [`FEW`].
-const NEAR: Duration = Duration::from_millis(3);
-/// Calls that start in one go. With 5,000 a second it is [`SOON`] that counts, with 2,000 nearly all of [`NEAR`].
-const FEW: usize = 6;
 
 /// Calls started in one go: what they command must fit into the stack's FIFO.
 pub(super) const BATCH: usize = 64;
@@ -56,11 +50,9 @@ impl Pace {
         self.closed = self.wanted.map(|(calls, length)| (calls, now + length));
     }
 
-    /// When the next call was due, if it is to start now, so many being in progress and so many having started in this go. The
-    /// one after it is the next then.
-    pub(super) fn take(&mut self, in_progress: usize, started: usize, now: Time) -> Option<Time> {
-        let ahead = if started < FEW { NEAR } else { SOON };
-        if let Some(due) = self.next.filter(|due| *due <= now + ahead) {
+    /// When the next call was due, if it is to start now, so many being in progress. The one after it is the next then.
+    pub(super) fn take(&mut self, in_progress: usize, now: Time) -> Option<Time> {
+        if let Some(due) = self.next.filter(|due| *due <= now + LEAD) {
             self.schedule.advance();
             self.next = self.schedule.peek().map(|at| self.origin + at);
             return Some(due);

@@ -69,9 +69,9 @@ impl StackBuilder {
         self
     }
 
-    /// Has each runner with sockets that has nothing to do sleep for `beat` at least, and for less than three where something
-    /// is due then, and do in one go what came meanwhile. Where hundreds of messages come a second most of what each costs is
-    /// the waking for it, so that a beat of a millisecond saves a third of the CPU time, and adds a millisecond, or nearly three, to
+    /// Has each runner with sockets that has nothing to do sleep for `beat` at least, and for less than two where something is
+    /// due then, and do in one go what came meanwhile. Where hundreds of messages come a second most of what each costs is the
+    /// waking for it, so that a beat of a millisecond saves a third of the CPU time, and adds a millisecond, or nearly two, to
     /// whatever is answered. Over UDP [`Source::at`] is then the time at which the kernel got a message. For load generators and
     /// what measures; none by default.
     ///

@@ -153,7 +153,7 @@ impl PollGroup {
         Ok(PollGroup { poll, events, bell, rx, failed, transports, buffer, intake, connects: None, beat: None })
     }
 
-    /// Sleeps for `beat` at least, and for less than three if something is due then, whatever comes: what comes meanwhile is read
+    /// Sleeps for `beat` at least, and for less than two if something is due then, whatever comes: what comes meanwhile is read
     /// in one go.
     pub fn sleep_by(&mut self, beat: Option<Duration>) {
         self.beat = beat;
@@ -306,8 +306,8 @@ impl Actor for PollGroup {
 impl Sleeper for PollGroup {
     fn sleep(&mut self, mut timeout: Option<Duration>) {
         if let Some(beat) = self.beat.filter(|_| timeout != Some(Duration::ZERO)) {
-            // What is due so soon is worth no waking before it.
-            let length = timeout.filter(|due| *due < beat * 3).map_or(beat, |due| due.max(beat));
+            // What is due before the next beat but one is worth no waking before it.
+            let length = timeout.filter(|due| *due < beat * 2).map_or(beat, |due| due.max(beat));
             pause(length);
             timeout = timeout.map(|timeout| timeout.saturating_sub(length));
             // The kernel knows whole milliseconds, and rounds up: what is due within one is looked for at the next beat.

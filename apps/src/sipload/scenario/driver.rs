@@ -165,8 +165,8 @@ impl Driver {
 
     fn start_due(&mut self, stack: &mut TuContext<'_>) {
         let now = stack.now();
-        for started in 0..BATCH {
-            let Some(due) = self.pace.take(self.calls.len(), started, now) else { return };
+        for _ in 0..BATCH {
+            let Some(due) = self.pace.take(self.calls.len(), now) else { return };
             self.start(due, stack);
         }
     }
