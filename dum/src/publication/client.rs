@@ -108,6 +108,14 @@ impl Handle<ClientPublication> {
         command(dum, self, Op::Refresh)
     }
 
+    /// The document that is published, or is to be: after an update that was refused it is the one before.
+    ///
+    /// # Errors
+    /// [`UsageEnded`].
+    pub fn document(self, dum: &Dum<'_>) -> Result<Bytes, UsageEnded> {
+        Ok(dum.core.client_publications.get(self)?.content.1.clone())
+    }
+
     /// Removes it; the usage ends with the answer, or is given up for want of one when it will have expired.
     ///
     /// # Errors

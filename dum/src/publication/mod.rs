@@ -43,7 +43,7 @@ pub trait ClientPublicationHandler {
         suggested
     }
 
-    /// An update was given up alone: what was published before is kept as it is.
+    /// An update was given up alone: what was published before is kept as it is (`Handle<ClientPublication>::document`).
     fn on_refused(&mut self, _dum: &mut Dum<'_>, _publication: Handle<ClientPublication>, _outcome: &Outcome) {}
 
     /// It was given up; the usage has ended.

@@ -117,8 +117,10 @@ fn an_update_that_is_refused_leaves_what_was_published() {
     answer(&mut bench, 200, &[("SIP-ETag", "e1"), ("Expires", "100")]);
     bench.run(Duration::from_secs(50));
     bench.with(|_, dum| handle.update(dum, PIDF, "far too large")).unwrap();
+    assert_eq!(bench.with(|_, dum| handle.document(dum)).unwrap(), "far too large");
     answer(&mut bench, 413, &[]);
     assert_eq!(bench.dum.application().heard, ["success", "refused 413"]);
+    assert_eq!(bench.with(|_, dum| handle.document(dum)).unwrap(), "open");
     // It is refreshed in its time; and when the server has lost it, it is the one that the server had.
     bench.run(Duration::from_secs(44));
     assert_eq!(said(&answer(&mut bench, 412, &[])), words("3", "e1", "3600", ""));

@@ -190,6 +190,12 @@ impl ClientPublicationHandler for Phone {
         self.kept.publication_ended(publication);
         self.hear("unpublished");
     }
+    fn on_refused(&mut self, dum: &mut Dum<'_>, publication: Handle<ClientPublication>, outcome: &Outcome) {
+        let document = publication.document(dum).expect("it has not ended").to_vec();
+        let of_it = self.kept.publications.iter_mut().find(|(known, _, _)| *known == publication);
+        of_it.expect("it has begun").2 = String::from_utf8(document).expect("a number");
+        self.hear(format!("not updated {}", outcome.status));
+    }
     fn on_failure(&mut self, _: &mut Dum<'_>, publication: Handle<ClientPublication>, outcome: &Outcome) {
         self.kept.publication_ended(publication);
         self.hear(format!("not published {}", outcome.status));
