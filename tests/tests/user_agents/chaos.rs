@@ -1,6 +1,7 @@
 //! Three user agents whose people do anything at any time, on a network that loses, repeats and delays, some of whose calls
 //! and subscriptions a proxy forks, and with a registrar and event server that refuses, forgets and is out of reach at times.
 //! Some calls are sent elsewhere, where most callers follow (`redirects.rs`), and everybody asks for passwords (`challenges.rs`).
+//! Now and then somebody cannot be reached, which the transport says at once, or by a name that leads nowhere (`unsent.rs`).
 //! Each of them lacks something that others can do, and each call has reliable responses and a session time of its own.
 //! Whatever happens, both sides agree on which calls and subscriptions there are, on what was agreed and told in them, on where
 //! the other side is found and on how calls have ended (`ends.rs`); the registrar has what its users have there; each usage
@@ -13,6 +14,7 @@ use crate::challenges::{Gate, Guard, credentials};
 use crate::desk::{Desk, EVENT};
 use crate::ends;
 use crate::people::{Habits, act, fitting, next_document, refuse};
+use crate::unsent::{self, Goodbye};
 use crate::world::{ALICE, BOB, CAROL, DAVE, PROXY, World};
 use dum::invite::{InviteSession, Session};
 use dum::subscription::{SubscriptionState, TerminateReason};
@@ -67,6 +69,8 @@ fn known(world: &mut World) -> Vec<Known> {
 /// ask whether they still are.
 fn told(world: &mut World) -> [Vec<(String, u32)>; 2] {
     let all = [ALICE, BOB, CAROL];
+    let watchers = |world: &mut World| all.map(|node| world.act(node, |phone, _| phone.watchers.len()));
+    let before = watchers(world);
     let mut told: Vec<_> = all
         .map(|node| {
             world.act(node, |phone, dum| {
@@ -85,6 +89,10 @@ fn told(world: &mut World) -> [Vec<(String, u32)>; 2] {
         })
         .into();
     world.run(100_000);
+    if watchers(world) != before {
+        // Who was refused for a while has asked once more.
+        return self::told(world);
+    }
     let mut heard = Vec::new();
     for node in all {
         let told = std::mem::take(&mut told[node]);
@@ -140,6 +148,9 @@ fn agree(world: &mut World, seed: u64, tally: &mut Tally) {
         desk.act(dum);
     });
     world.run(100_000);
+    make_agreeable(world, true);
+    unsent::ask(world);
+    make_agreeable(world, false);
     let calls = known(world);
     let mut others: Vec<_> = calls.iter().map(Known::other).collect();
     others.sort();
@@ -204,18 +215,23 @@ fn kept(world: &mut World, seed: u64) -> usize {
     found
 }
 
-/// Who is found elsewhere says so with a change of the session, and then the other side knows. How many there were.
-fn moved(world: &mut World, seed: u64) -> usize {
-    let all = [ALICE, BOB, CAROL];
-    for node in all {
-        world.act(node, |phone, dum| {
-            phone.agreeable = true;
-            for call in phone.offered.keys().copied().collect::<Vec<_>>() {
+/// From now on everybody answers each offer at once, those too that wait; or nobody does any more.
+fn make_agreeable(world: &mut World, agreeable: bool) {
+    for node in [ALICE, BOB, CAROL] {
+        world.act(node, move |phone, dum| {
+            phone.agreeable = agreeable;
+            for call in phone.offered.keys().copied().filter(|_| agreeable).collect::<Vec<_>>() {
                 let _ = call.provide_answer(dum, &fitting(phone, call, &mut Rng::from_seed(0)));
             }
         });
     }
     world.run(10_000);
+}
+
+/// Who is found elsewhere says so with a change of the session, and then the other side knows. How many there were.
+fn moved(world: &mut World, seed: u64) -> usize {
+    let all = [ALICE, BOB, CAROL];
+    make_agreeable(world, true);
     let mut found = 0;
     for node in all {
         let moved = world.act(node, |phone, dum| {
@@ -246,9 +262,7 @@ fn moved(world: &mut World, seed: u64) -> usize {
             });
         }
     }
-    for node in all {
-        world.act(node, |phone, _| phone.agreeable = false);
-    }
+    make_agreeable(world, false);
     found
 }
 
@@ -293,8 +307,11 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
     let desk = Desk::new(rng.split());
     world.act(DAVE, |dave, _| dave.desk = Some(desk));
     for node in [ALICE, BOB, CAROL] {
-        let whims = rng.split();
-        world.act(node, |phone, _| phone.whims = Some(whims));
+        let (whims, goodbye) = (rng.split(), Goodbye(rng.split()));
+        world.act(node, |phone, dum| {
+            phone.whims = Some(whims);
+            dum.add_feature(goodbye);
+        });
     }
     for node in [ALICE, BOB, CAROL, DAVE] {
         let guard = Guard::new(node, rng.split());
@@ -325,6 +342,9 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
             world.cut(rng.chance(0.15).then_some(DAVE));
             world.act(DAVE, |dave, dum| dave.desk.as_mut().expect("the registrar").act(dum));
         }
+        if rng.chance(0.02) {
+            world.refuse(rng.chance(0.1).then(|| rng.range(3) as usize));
+        }
         let most = if rng.chance(0.02) { 40_000 } else { 400 };
         world.run(rng.range(most));
     }
@@ -346,6 +366,7 @@ fn run(seed: u64, (steps, calls): (u32, usize), habits: Habits, tally: &mut Tall
         assert!(watching.subscriptions.is_empty(), "seed {seed}: {:?}", watching.subscriptions);
         *tally.entry("holds".to_owned()).or_default() += world.act(node, |phone, _| phone.holds);
         *tally.entry("subscriptions".to_owned()).or_default() += watching.subscriptions_ended as u32;
+        world.act(node, |phone, dum| unsent::none_dangles(phone, dum));
         let kept = world.act(node, |phone, _| std::mem::take(&mut phone.kept));
         assert!(kept.registrations.is_empty() && kept.publications.is_empty(), "seed {seed}: each ends once");
         assert_eq!(count("terminated"), calls, "seed {seed}: each call ends once: {heard:?}");
@@ -368,15 +389,18 @@ const FEW: Habits = Habits { calls: 0.04, forks: 0.0, things: 18 };
 const MANY: Habits = Habits { calls: 0.16, forks: 0.4, things: 30 };
 
 /// What is to be seen in any case.
-const RARE: [&str; 8] = [
+const RARE: [&str; 11] = [
     "calls agreed",
     "confirmed",
     "documents agreed",
+    "goodbye",
+    "inactive",
     "redirected",
     "refer",
     "subscriptions",
     "terminated RemoteBye",
     "terminated RemoteCancel",
+    "terminated Transport",
 ];
 
 #[test]

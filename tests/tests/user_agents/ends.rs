@@ -16,6 +16,9 @@
 //! BYE at once, behind an ACK that may be without an answer: the callee is told what may follow from that within a moment,
 //! `RemoteBye`, `Gone`, `IllegalNegotiation`, `LocalBye` or `Replaced`. It cannot be the other way round.
 //!
+//! Where something of a call could not be sent, a BYE may be among that: the other side ends it whenever it comes to know, by
+//! its ACK or its answer that never comes as well.
+//!
 //! Of those that are not, `Redirected` is told of a 3xx of somebody who was called, and `Refused` of what else a response says: to
 //! strangers 401 or 407 and nothing else, and that to nobody else, unless he was asked for a password too often. However many
 //! attempts it takes, a call is one.
@@ -71,13 +74,15 @@ pub(crate) fn check(world: &mut World, seed: u64) -> usize {
         }
     }
     refused(world, seed);
+    let unsent = world.unsent();
     for ((call_id, _), ends) in &mut dialogs {
         ends.sort_by_key(|end| end.at);
+        let unsent = unsent.contains(call_id);
         let fit = match &ends[..] {
-            [only] => only.callee && follows_at_once(only.reason),
+            [only] => only.callee && (follows_at_once(only.reason) || unsent && fits(EndReason::LocalBye, only.reason)),
             [first, second] => {
                 first.callee != second.callee
-                    && second.at.since(first.at) < MOMENT
+                    && (second.at.since(first.at) < MOMENT || unsent)
                     && (fits(first.reason, second.reason) || first.at == second.at && fits(second.reason, first.reason))
             }
             _ => false,

@@ -101,4 +101,5 @@ mod transfer;
 mod transfer_flows;
 mod transfer_parties;
 mod two_proxies;
+mod unsent;
 mod world;

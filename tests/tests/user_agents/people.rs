@@ -5,6 +5,7 @@ use crate::challenges::stranger;
 use crate::desk::keep;
 use crate::phone::Phone;
 use crate::redirects::redirect;
+use crate::unsent::nowhere;
 use crate::world::{NAMES, address, aor, both, directed, sdp};
 use dum::invite::{InviteSession, Session, SessionError};
 use dum::refer::ServerRefer;
@@ -57,14 +58,15 @@ pub(crate) fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, habits: H
         5 if rng.chance(0.3) => server.reject(dum, 486, |_| {}),
         5 => redirect(phone, dum, rng, server),
         6..=8 => call.provide_answer(dum, &fitting(phone, call, rng)),
-        9 => call.provide_offer(dum, &offer(rng)),
+        9 if rng.chance(0.7) => call.provide_offer(dum, &offer(rng)),
+        9 => call.provide_offer(dum, &directed(2000, Direction::Inactive)),
         10 => call.update(dum, &directed(3000, Direction::SendOnly)),
         11 => call.request_offer(dum),
         12 if rng.chance(0.2) => call.reject_offer(dum, 488),
         12 => call.withdraw_offer(dum),
         13 => call.info(dum, "text/plain", "x"),
         14 => call.message(dum, "text/plain", "x"),
-        15 => call.refer(dum, &aor(rng.range(3) as usize), rng.chance(0.8)).map(drop),
+        15 => call.refer(dum, &somebody(rng), rng.chance(0.8)).map(drop),
         16 => match phone.refers.last().copied() {
             Some(refer) if rng.chance(0.5) => follow(phone, dum, rng, refer),
             Some(refer) if rng.chance(0.5) => refer.accept(dum),
@@ -72,6 +74,7 @@ pub(crate) fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, habits: H
             None => Ok(()),
         },
         17 if rng.chance(0.3) => call.end(dum),
+        17 if rng.chance(0.5) => call.as_client().cancel(dum),
         18..=23 => {
             let provided = call.provide_answer(dum, &fitting(phone, call, rng));
             let _ = provided.or_else(|_| call.provide_offer(dum, &offer(rng)));
@@ -83,6 +86,11 @@ pub(crate) fn act(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, habits: H
     };
 }
 
+/// Few names lead nowhere.
+fn somebody(rng: &mut Rng) -> NameAddr<'static> {
+    if rng.chance(0.03) { nowhere("nobody") } else { aor(rng.range(3) as usize) }
+}
+
 fn offer(rng: &mut Rng) -> Sdp {
     sdp(1000 + rng.range(1000) as u16)
 }
@@ -92,7 +100,7 @@ fn call(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, forks: f64) {
     let forked = forks > 0.0 && rng.chance(forks);
     let (target, profile) = match forked {
         true => (both(), phone.by_proxy.clone()),
-        false => (aor(rng.range(3) as usize), phone.profile.clone()),
+        false => (somebody(rng), phone.profile.clone()),
     };
     let profile = mood(dum, &profile, rng, true);
     let mut invite = dum.make_invite(&profile, &target, rng.chance(0.8).then(|| offer(rng)).as_ref());
@@ -157,7 +165,12 @@ fn go_on(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng) {
             let (call, node) = (recent(&up, rng), NAMES.iter().position(|name| *name == phone.name).unwrap());
             let contact = format!("<sip:{}-{}@{}>", phone.name, rng.range(1000), address(node));
             phone.moved.insert(call);
-            call.set_contact(dum, &NameAddr::parse(&contact).unwrap())
+            if rng.chance(0.2) {
+                phone.away.insert(call.replaces(dum).expect("it has a dialog").call_id.as_str().to_owned());
+                call.set_contact(dum, &nowhere(phone.name))
+            } else {
+                call.set_contact(dum, &NameAddr::parse(&contact).unwrap())
+            }
         }
         _ => Ok(()),
     };
@@ -176,6 +189,7 @@ fn recent_of<T: Copy>(all: &[T], rng: &mut Rng) -> Option<T> {
 /// An answer to what was offered last: who is held receives at most (RFC 3264 §6.1).
 pub(crate) fn fitting(phone: &Phone, call: Handle<InviteSession>, rng: &mut Rng) -> Sdp {
     let offered = phone.offered.get(&call).copied().unwrap_or(Direction::SendRecv);
+    let offered = if rng.chance(0.1) { Direction::Inactive } else { offered };
     directed_answer(offered, 1000 + rng.range(1000) as u16)
 }
 
@@ -207,7 +221,7 @@ fn watch(phone: &mut Phone, dum: &mut Dum<'_>, rng: &mut Rng, forks: f64) {
     if what < 2 || phone.watching.sets.is_empty() {
         let (target, profile) = match forks > 0.0 && rng.chance(forks) {
             true => (both(), phone.by_proxy.clone()),
-            false => (aor(rng.range(3) as usize), profile),
+            false => (somebody(rng), profile),
         };
         let profile = if rng.chance(0.05) { stranger(&profile, rng) } else { profile };
         let subscribe = dum.make_subscribe(&profile, &target, "dialog");

@@ -45,7 +45,7 @@ pub(crate) struct Phone {
     /// Who asks for passwords, if somebody does.
     pub(crate) guard: Option<Guard>,
     /// The dialogs of the calls that are answered, by Call-ID and tags, and how those ended that were.
-    answered: HashMap<Handle<InviteSession>, (String, [String; 2])>,
+    pub(crate) answered: HashMap<Handle<InviteSession>, (String, [String; 2])>,
     pub(crate) ends: Vec<End>,
     /// Who watches its calls.
     pub(crate) watchers: Vec<Handle<ServerSubscription>>,
@@ -69,6 +69,8 @@ pub(crate) struct Phone {
     pub(crate) agreeable: bool,
     /// Calls in which it is found elsewhere now, and the peer may not know.
     pub(crate) moved: HashSet<Handle<InviteSession>>,
+    /// The Call-IDs of those in which the peer cannot reach it.
+    pub(crate) away: HashSet<String>,
     /// Calls of its own that were to join others.
     pub(crate) joining: HashSet<Handle<InviteSession>>,
     /// What it has registered and published.
@@ -117,6 +119,7 @@ impl Phone {
             whims: None,
             agreeable: false,
             moved: HashSet::new(),
+            away: HashSet::new(),
             joining: HashSet::new(),
             kept: Kept::default(),
             desk: None,
@@ -327,9 +330,19 @@ impl InviteSessionHandler for Phone {
     fn on_refresh(&mut self, _: &mut Dum<'_>, _: Handle<InviteSession>, msg: &Message) {
         self.hear(format!("refreshed by {}", msg.method().unwrap().as_str()));
     }
-    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, answer: &Sdp, _: &Message) {
-        let own = call.local_sdp(dum);
-        self.holds += u32::from(own.and_then(|own| Some(!own.media().next()?.direction().receives())) == Some(true));
+    fn on_answer(&mut self, dum: &mut Dum<'_>, call: Handle<InviteSession>, answer: &Sdp, msg: &Message) {
+        let own = call.local_sdp(dum).expect("it is agreed");
+        let [own, said] = [&own, answer].map(|sdp| sdp.media().next().filter(|media| !media.is_rejected()));
+        if let (Some(own), Some(said)) = (own, said) {
+            let (own, said) = (own.direction(), said.direction());
+            self.holds += u32::from(!own.receives());
+            // RFC 3264 §6.1.
+            let fits = (own.sends() || !said.receives()) && (own.receives() || !said.sends());
+            assert!(fits || self.whims.is_none(), "{said:?} is no answer to {own:?}: {msg:?}");
+            if self.whims.is_some() && own == Direction::Inactive {
+                self.hear("inactive");
+            }
+        }
         self.hear(format!("answer {}", port(answer)));
         if let Some(offer) = self.with_prack.take() {
             call.as_client().offer_with_prack(dum, &sdp(offer)).unwrap();
@@ -365,6 +378,10 @@ impl InviteSessionHandler for Phone {
         msg: Option<&Message>,
     ) {
         assert!(!call.is_alive(dum), "it has ended");
+        if msg.is_some_and(|msg| msg.method() == Some(Method::Bye) && !msg.body().is_empty()) {
+            assert_eq!(reason, EndReason::RemoteBye);
+            self.hear("goodbye");
+        }
         self.offered.remove(&call);
         self.moved.remove(&call);
         let callee = self.taken.remove(&call).is_some();

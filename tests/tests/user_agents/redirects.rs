@@ -1,6 +1,7 @@
 //! Calls that are sent elsewhere: where callees send them, and what callers make of it.
 
 use crate::phone::Phone;
+use crate::unsent::nowhere;
 use crate::world::{NAMES, address, aor, both};
 use dum::invite::{ServerInviteSession, Session, SessionError};
 use dum::{Dum, Handle};
@@ -34,6 +35,7 @@ fn contact(own: &str, rng: &mut Rng) -> NameAddr<'static> {
             NameAddr::parse(&format!("<sip:{own}-{}@{}>", rng.range(3), address(node))).unwrap().into_owned()
         }
         2 if rng.chance(0.5) => NameAddr::parse(&format!("<sip:nobody@{}>", address(NOBODY))).unwrap().into_owned(),
+        3 if rng.chance(0.2) => nowhere("nobody"),
         _ => aor(rng.range(3) as usize),
     };
     match rng.chance(0.5) {

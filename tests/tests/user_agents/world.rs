@@ -15,9 +15,10 @@ use stack::helper;
 use stack::message::Message;
 use stack::selector::records::{Query, RecordType, Records};
 use stack::selector::resolver::{Answer, DnsError, Lookup};
-use stack::transport::TransportType;
+use stack::transport::{TransportError, TransportType};
 use stack::tu::{TransactionUser, TuOptions};
 use stack::wiring::TuFactory;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -145,6 +146,10 @@ pub(crate) struct World {
     disturbed: Option<Rng>,
     /// Nothing comes to it, and nothing from it.
     cut: Option<usize>,
+    /// Nothing can be sent to this one, nor by him.
+    refused: Option<usize>,
+    /// The calls of which something could not be sent.
+    unsent: HashSet<String>,
 }
 
 impl World {
@@ -194,6 +199,8 @@ impl World {
             names: Vec::new(),
             disturbed: None,
             cut: None,
+            refused: None,
+            unsent: HashSet::new(),
         }
     }
 
@@ -305,9 +312,23 @@ impl World {
         self.cut = node;
     }
 
+    /// From now on what is sent to somebody, and what he sends, fails at once; or nothing does any more.
+    pub(crate) fn refuse(&mut self, node: Option<usize>) {
+        self.refused = node;
+    }
+
+    /// The calls, and whatever else has a Call-ID, of which something could not be sent.
+    pub(crate) fn unsent(&mut self) -> HashSet<String> {
+        for node in 0..PHONES {
+            let away = self.act(node, |phone, _| std::mem::take(&mut phone.away));
+            self.unsent.extend(away);
+        }
+        self.unsent.clone()
+    }
+
     /// The network is well again.
     pub(crate) fn calm(&mut self) {
-        (self.disturbed, self.cut) = (None, None);
+        (self.disturbed, self.cut, self.refused) = (None, None, None);
     }
 
     /// When the copies of a message arrive.
@@ -381,7 +402,18 @@ impl World {
             let to = (0..self.nodes.len()).find(|to| self.places[*to] == sent.peer);
             let what = |bytes| format!("{} {}", &NAMES[from][..1], show(bytes));
             let lost = self.lose.as_mut().is_some_and(|lose| lose(&what(&sent.bytes)));
-            let lost = lost || self.cut.is_some_and(|cut| cut == from || to == Some(cut));
+            let is_of = |node| node == from || to == Some(node);
+            let refused = self.refused.is_some_and(is_of);
+            let lost = lost || refused || self.cut.is_some_and(is_of);
+            if refused {
+                let msg = Message::parse(sent.bytes.clone()).ok();
+                let call_id = msg.as_ref().and_then(|msg| msg.header(h::CALL_ID).ok());
+                self.unsent.extend(call_id.map(|id| id.as_str().to_owned()));
+                if let Some(notify) = sent.notify {
+                    self.nodes[from].fail(notify, TransportError::Refused, self.now);
+                    self.due[from] = Some(self.now);
+                }
+            }
             let arrivals = if lost { Vec::new() } else { self.arrivals() };
             let lost = arrivals.is_empty();
             self.trace.push(Shown { at: self.now, from, to, bytes: sent.bytes.clone(), lost });
@@ -398,10 +430,19 @@ impl World {
         let any = !asked.is_empty();
         for Lookup { query, token, .. } in asked {
             let known = self.names.iter().find(|(name, _)| *name == query);
-            let result = known.map(|(_, records)| records.clone()).ok_or(DnsError::NotFound);
-            self.nodes[node].answer(Answer { token, result, ttl: Some(Duration::from_secs(3600)) }, self.now);
+            let known = known.map(|(_, records)| (records.clone(), 3600));
+            let known = known.or_else(|| Some((self.back(&query)?, 5)));
+            let (result, ttl) = known.map_or((Err(DnsError::NotFound), 5), |(records, ttl)| (Ok(records), ttl));
+            self.nodes[node].answer(Answer { token, result, ttl: Some(Duration::from_secs(ttl)) }, self.now);
         }
         any
+    }
+
+    /// What [`crate::unsent::nowhere`] leads to while the network is well.
+    fn back(&self, query: &Query) -> Option<Records> {
+        let is_it = |node: &usize| *query == Query::new(&format!("{}.example.net", NAMES[*node]), RecordType::A);
+        let node = (0..PHONES).find(is_it).filter(|_| self.disturbed.is_none())?;
+        Some(Records::Addresses([address(node).ip()].into()))
     }
 
     /// Lets so many milliseconds pass.
