@@ -1,6 +1,6 @@
 //! User agents built on dum, each on a stack of its own in virtual time, over a network that the test controls. Scenarios
-//! are asserted message by message. But for `chaos`: there people do anything at any time, by a seed, and what is asserted is
-//! what holds all the same.
+//! are asserted message by message, and the headers that carry each are judged by what RFC 3261 demands (`hops`). But for
+//! `chaos`: there people do anything at any time, by a seed, and what is asserted is what holds all the same.
 //!
 //! Which call flow of an RFC is where; the name of its test begins with its section, as `rfc_3665_3_2_`:
 //!
@@ -85,6 +85,7 @@ mod changes;
 mod chaos;
 mod desk;
 mod ends;
+mod hops;
 mod offer_answer;
 mod people;
 mod phone;

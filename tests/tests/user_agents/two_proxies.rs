@@ -15,7 +15,9 @@ use rutil::Rng;
 use serde_json::json;
 use stack::auth::{Hash, Secret, ha1};
 use stack::header::{HeaderValue, NameAddr, h};
+use stack::message::Message;
 use stack::selector::records::{RecordType, Records, Srv};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 const ATLANTA: &str = "atlanta.example.com";
@@ -163,6 +165,55 @@ fn rfc_3665_3_2_session_establishment_through_two_proxies() {
     let flow: Vec<_> = ["a-p INVITE+", "p-a 407 INVITE", "a-p ACK"].into_iter().chain(rest).collect();
     assert_eq!(world.flow(), flow);
     world.ends_clean();
+}
+
+/// What is wrong in one message, and the rule that says so.
+type Wrong = (&'static str, fn(&mut Message), &'static str);
+
+/// The judge of [`crate::hops`] sees each of these in a flow that is right but for that.
+#[test]
+fn a_header_that_is_wrong_is_seen() {
+    let mut world = world(true, &Processors::standard());
+    call_by_first(&mut world);
+    ring(&mut world);
+    take(&mut world, BOB);
+    end(&mut world, BOB);
+    let wrong: [Wrong; 21] = [
+        ("a-p INVITE+", |msg| msg.set(h::MAX_FORWARDS, &71), "Max-Forwards is 70"),
+        ("a-p INVITE+", |msg| replace(msg, "Via", "192.0.2.1:", "192.0.2.9:"), "the first Via is the sender's"),
+        ("a-p INVITE+", |msg| replace(msg, "Via", "z9hG4bK", "1"), "a branch with the cookie"),
+        ("a-p INVITE+", |msg| replace(msg, "From", ";tag=", ";x="), "a tag in From"),
+        ("a-p INVITE+", |msg| replace(msg, "CSeq", "INVITE", "UPDATE"), "CSeq is of the method"),
+        ("a-p INVITE+", |msg| replace(msg, "Proxy-Authorization", "nc=00000001", "nc=00000002"), "the nonce is used"),
+        ("a-p INVITE+", |msg| replace(msg, "Proxy-Authorization", "cnonce=", "x="), "cnonce and qop"),
+        ("p-m INVITE+", |msg| msg.set(h::MAX_FORWARDS, &70), "Max-Forwards is one less"),
+        ("p-m INVITE+", |msg| msg.append_line("Route", "<sip:192.0.2.6;lr>"), "Route without"),
+        ("p-m INVITE+", |msg| msg.remove_lines("Contact"), "Contact is as it was"),
+        ("p-m INVITE+", |msg| replace(msg, "Record-Route", "192.0.2.5", "192.0.2.9"), "Record-Route with"),
+        ("p-m INVITE+", |msg| msg.set_request_uri("sip:bob@192.0.2.9"), "Request-URI as it was"),
+        ("b-m 180 INVITE", |msg| replace(msg, "To", ";tag=", ";x="), "a tag in To"),
+        ("m-p 180 INVITE", |msg| replace(msg, "Via", "received=", "x="), "the first Via of the request"),
+        ("b-m 200+ INVITE", |msg| msg.remove_lines("Record-Route"), "Record-Route is as it was"),
+        ("b-m 200+ INVITE", |msg| msg.remove_lines("Contact"), "one Contact"),
+        ("p-a 200+ INVITE", |msg| msg.remove_lines("Contact"), "Contact is as it was"),
+        ("a-p ACK", |msg| msg.remove_lines("Proxy-Authorization"), "Proxy-Authorization is as it was"),
+        ("a-p ACK", |msg| msg.remove_lines("Route"), "Route is the route set"),
+        ("b-m BYE", |msg| msg.set_request_uri("sip:alice@192.0.2.9"), "Request-URI is the remote target"),
+        ("m-b 200 BYE", |msg| replace(msg, "From", ";tag=", ";tag=x"), "From is as it was"),
+    ];
+    for (way, edit, rule) in wrong {
+        let said = catch_unwind(AssertUnwindSafe(|| world.judged_with(way, edit))).expect_err(rule);
+        let said = said.downcast::<String>().expect("what is wrong");
+        assert!(said.starts_with(rule), "{way}: {said}");
+    }
+    world.ends_clean();
+}
+
+fn replace(msg: &mut Message, name: &str, part: &str, by: &str) {
+    let values: Vec<_> = msg.raw_values(name).map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+    assert!(values[0].contains(part), "{values:?}");
+    msg.remove_lines(name);
+    values.iter().for_each(|value| msg.append_line(name, &value.replacen(part, by, 1)));
 }
 
 /// Proxy 2 asks everybody, also whom it knows from elsewhere, once for each call.

@@ -1,5 +1,6 @@
 //! Phones, and the network between them.
 
+use crate::hops::Judge;
 use crate::phone::Phone;
 use bytes::Bytes;
 use dum::invite::Session as _;
@@ -38,7 +39,7 @@ pub(crate) const PROXY: usize = 4;
 pub(crate) const MIDDLE: usize = 5;
 pub(crate) const NAMES: [&str; 6] = ["alice", "bob", "carol", "dave", "proxy", "middle"];
 /// Those with an application.
-const PHONES: usize = 4;
+pub(crate) const PHONES: usize = 4;
 
 pub(crate) fn address(node: usize) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, node as u8 + 1], 5060))
@@ -104,12 +105,15 @@ struct Packet {
 }
 
 /// A message that was sent.
-struct Shown {
+#[derive(Clone)]
+pub(crate) struct Shown {
     at: Time,
-    from: usize,
-    to: Option<usize>,
-    bytes: Bytes,
-    lost: bool,
+    pub(crate) from: usize,
+    pub(crate) to: Option<usize>,
+    /// Where the receiver sees it come from.
+    pub(crate) source: SocketAddr,
+    pub(crate) bytes: Bytes,
+    pub(crate) lost: bool,
 }
 
 impl Shown {
@@ -145,6 +149,9 @@ pub(crate) struct World {
     /// The network loses, repeats and delays.
     disturbed: Option<Rng>,
     /// Nothing comes to it, and nothing from it.
+    /// Somebody is in the middle who is no proxy.
+    middle: bool,
+    judge: Judge,
     cut: Option<usize>,
     /// Nothing can be sent to this one, nor by him.
     refused: Option<usize>,
@@ -198,6 +205,8 @@ impl World {
             lose: None,
             names: Vec::new(),
             disturbed: None,
+            middle: false,
+            judge: Judge::default(),
             cut: None,
             refused: None,
             unsent: HashSet::new(),
@@ -233,6 +242,7 @@ impl World {
 
     /// Somebody is between the others and the proxy from now on.
     pub(crate) fn add_middle(&mut self, options: TuOptions, make: TuFactory) {
+        self.middle = true;
         self.add(MIDDLE, options, make);
     }
 
@@ -416,7 +426,8 @@ impl World {
             }
             let arrivals = if lost { Vec::new() } else { self.arrivals() };
             let lost = arrivals.is_empty();
-            self.trace.push(Shown { at: self.now, from, to, bytes: sent.bytes.clone(), lost });
+            let source = self.places[from];
+            self.trace.push(Shown { at: self.now, from, to, source, bytes: sent.bytes.clone(), lost });
             if let Some(to) = to {
                 let packet = |at| Packet { at, from, to, bytes: sent.bytes.clone() };
                 self.packets.extend(arrivals.into_iter().map(packet));
@@ -440,7 +451,7 @@ impl World {
 
     /// What [`crate::unsent::nowhere`] leads to while the network is well.
     fn back(&self, query: &Query) -> Option<Records> {
-        let is_it = |node: &usize| *query == Query::new(&format!("{}.example.net", NAMES[*node]), RecordType::A);
+        let is_it = |node: &usize| *query == Query::new(format!("{}.example.net", NAMES[*node]), RecordType::A);
         let node = (0..PHONES).find(is_it).filter(|_| self.disturbed.is_none())?;
         Some(Records::Addresses([address(node).ip()].into()))
     }
@@ -473,18 +484,27 @@ impl World {
         self.challenges.extend(std::mem::take(&mut self.trace).into_iter().filter(is_one));
     }
 
+    /// What carries the messages is judged (`hops.rs`), but where somebody is in the middle who is no proxy.
+    fn take_trace(&mut self) -> Vec<Shown> {
+        let trace = std::mem::take(&mut self.trace);
+        if !self.middle {
+            self.judge.judge(&trace);
+        }
+        trace
+    }
+
     /// The messages since the last call: who sent it, method or status, `+` for a body.
     pub(crate) fn trace(&mut self) -> Vec<String> {
         let show = |shown: Shown| {
             let lost = if shown.lost { " lost" } else { "" };
             format!("{} {}{lost}", &NAMES[shown.from][..1], shown.what())
         };
-        std::mem::take(&mut self.trace).into_iter().map(show).collect()
+        self.take_trace().into_iter().map(show).collect()
     }
 
     /// The same with those that they were sent to, and without 100s: `a-b INVITE+`.
     pub(crate) fn flow(&mut self) -> Vec<String> {
-        let seen = std::mem::take(&mut self.trace).into_iter().filter(|shown| !shown.what().starts_with("100"));
+        let seen = self.take_trace().into_iter().filter(|shown| !shown.what().starts_with("100"));
         seen.map(|shown| shown.way()).collect()
     }
 
@@ -504,6 +524,17 @@ impl World {
                 .then(|| format!("{:?} {} {number}{lost}\n", shown.at, shown.way()))
         });
         of_it.collect()
+    }
+
+    /// Has the trace judged up to the last message that [`World::flow`] would show so, with a change of that.
+    pub(crate) fn judged_with(&self, way: &str, edit: fn(&mut Message)) {
+        let at = self.trace.iter().rposition(|shown| shown.way() == way).unwrap_or_else(|| panic!("no {way}"));
+        let (before, last) = (&self.trace[..at], &self.trace[at]);
+        let mut msg = self.message(way);
+        edit(&mut msg);
+        let mut judge = Judge::default();
+        judge.judge(before);
+        judge.judge(&[Shown { bytes: msg.to_bytes(), ..last.clone() }]);
     }
 
     /// The last message that [`World::flow`] would show so.
