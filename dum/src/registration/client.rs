@@ -156,7 +156,8 @@ fn with_instance(profile: &UserProfile, by_flow: bool, contact: NameAddr<'static
 }
 
 impl Handle<ClientRegistration> {
-    /// Adds a binding to those of this side, and refreshes all.
+    /// Adds a binding to those of this side, and refreshes all in one REGISTER: a registrar that refuses it refuses them all, as it
+    /// would a refresh ([`super::ClientRegistrationHandler::on_request_retry`], then `on_failure`).
     ///
     /// # Errors
     /// [`RegistrationError`]: the usage has ended, or has [`MAX_BINDINGS`], or is one by flow.
