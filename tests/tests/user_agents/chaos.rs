@@ -419,6 +419,16 @@ fn whatever_happens_every_call_ends_once_and_nothing_is_left() {
     eprintln!("{tally:?}");
 }
 
+#[test]
+fn a_seed_repeats_what_it_did() {
+    let told = || {
+        let mut tally = Tally::new();
+        run(9002, (600, usize::MAX), FEW, &mut tally);
+        tally
+    };
+    assert_eq!(told(), told());
+}
+
 /// What is to be seen where there are many calls.
 const RARER: [&str; 18] = [
     "401 INVITE",

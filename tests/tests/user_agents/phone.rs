@@ -22,8 +22,12 @@ use stack::contents::event::{ConferenceInfo, DialogInfo, EventDocument};
 use stack::contents::sdp::{Direction, Sdp};
 use stack::header::{Method, h, p};
 use stack::message::Message;
-use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
+
+/// Who walks through them walks the same way each time: a seed repeats what it did.
+pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+pub(crate) type HashSet<T> = std::collections::HashSet<T, BuildHasherDefault<DefaultHasher>>;
 
 /// An application that writes down what it hears, and leaves all decisions to the test.
 pub(crate) struct Phone {
@@ -101,11 +105,11 @@ impl Phone {
             refers: Vec::new(),
             referred_in: Vec::new(),
             made: 0,
-            taken: HashMap::new(),
-            redirected: HashSet::new(),
+            taken: HashMap::default(),
+            redirected: HashSet::default(),
             refused: Vec::new(),
             guard: None,
-            answered: HashMap::new(),
+            answered: HashMap::default(),
             ends: Vec::new(),
             watchers: Vec::new(),
             told: Vec::new(),
@@ -113,14 +117,14 @@ impl Phone {
             by_proxy,
             follows: false,
             with_prack: None,
-            offered: HashMap::new(),
+            offered: HashMap::default(),
             holds: 0,
             watching: Watching::default(),
             whims: None,
             agreeable: false,
-            moved: HashSet::new(),
-            away: HashSet::new(),
-            joining: HashSet::new(),
+            moved: HashSet::default(),
+            away: HashSet::default(),
+            joining: HashSet::default(),
             kept: Kept::default(),
             desk: None,
         }

@@ -1,7 +1,7 @@
 //! Phones, and the network between them.
 
 use crate::hops::Judge;
-use crate::phone::Phone;
+use crate::phone::{HashSet, Phone};
 use bytes::Bytes;
 use dum::invite::Session as _;
 use dum::{DialogUsageManager, Dum, DumOptions, UserProfile};
@@ -19,7 +19,6 @@ use stack::selector::resolver::{Answer, DnsError, Lookup};
 use stack::transport::{TransportError, TransportType};
 use stack::tu::{TransactionUser, TuOptions};
 use stack::wiring::TuFactory;
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -209,7 +208,7 @@ impl World {
             judge: Judge::default(),
             cut: None,
             refused: None,
-            unsent: HashSet::new(),
+            unsent: HashSet::default(),
         }
     }
 
