@@ -90,7 +90,8 @@ impl Dum<'_> {
 }
 
 impl Handle<ClientPublication> {
-    /// Publishes another document in the place of the one before; if that is refused the one before stays.
+    /// Publishes another document in the place of the one before; if that is refused, or to be tried again only when the one
+    /// before has expired, the one before stays.
     ///
     /// # Errors
     /// [`UsageEnded`].
@@ -285,7 +286,10 @@ fn next(dum: &mut Dum<'_>, publication: Handle<ClientPublication>) -> bool {
 
 fn refused(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Event, outcome: Outcome) {
     happen(dum, publication, event);
-    if next(dum, publication) {
+    let this = dum.core.client_publications.get(publication);
+    // A refresh is no other try of an update.
+    let waits = this.is_ok_and(|this| (this.state, this.queued) == (State::Waiting(Op::Modify), Some(Op::Refresh)));
+    if !waits && next(dum, publication) {
         return;
     }
     let now = dum.now();
@@ -300,17 +304,26 @@ fn refused(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, event: Eve
 
 /// What the handler decided about another try. False: it is given up, and the usage with it unless it was an update.
 pub(super) fn decided(dum: &mut Dum<'_>, publication: Handle<ClientPublication>, retry: Option<Duration>) -> bool {
+    let now = dum.now();
+    let Ok(this) = dum.core.client_publications.get_mut(publication) else { return true };
     // It may have given another command instead.
-    if !dum.core.client_publications.get(publication).is_ok_and(|this| matches!(this.state, State::Waiting(_))) {
-        return true;
-    }
-    if let Some(after) = retry {
+    let State::Waiting(op) = this.state else { return true };
+    // What is published is not to expire over it.
+    let in_time = |after: &Duration| op != Op::Modify || now + *after < this.granted;
+    if let Some(after) = retry.filter(in_time) {
         set_alarm(dum, publication, after);
         return true;
     }
+    if op == Op::Initial && this.granted > now && this.content != this.published {
+        // The server has forgotten the one before, and does not want the new one.
+        this.content = this.published.clone();
+        happen(dum, publication, Event::Timer);
+        return false;
+    }
     happen(dum, publication, Event::GaveUp);
-    if dum.core.client_publications.get(publication).is_ok_and(|this| this.state == State::Ended) {
-        let _ = dum.core.client_publications.remove(publication);
+    match dum.core.client_publications.get(publication).map(|this| this.state) {
+        Ok(State::Ended) => drop(dum.core.client_publications.remove(publication)),
+        _ => drop(next(dum, publication)),
     }
     false
 }

@@ -137,6 +137,31 @@ fn an_update_that_is_refused_leaves_what_was_published() {
 }
 
 #[test]
+fn no_update_that_comes_to_nothing_takes_along_what_was_published() {
+    let mut bench = bench();
+    let handle = publish(&mut bench);
+    answer(&mut bench, 200, &[("SIP-ETag", "e1"), ("Expires", "600")]);
+    let update = |dum: &mut Dum<'_>| handle.update(dum, PIDF, "busy");
+    // One that is to be tried again only when it has expired,
+    bench.with(|_, dum| update(dum)).unwrap();
+    answer(&mut bench, 503, &[("Retry-After", "3600")]);
+    bench.run(Duration::from_secs(545));
+    assert_eq!(said(&answer(&mut bench, 200, &[("Expires", "600")])), words("3", "e1", "3600", ""));
+    // one behind which a refresh waits,
+    bench.with(|_, dum| update(dum).and(handle.refresh(dum))).unwrap();
+    answer(&mut bench, 413, &[]);
+    assert_eq!(said(&answer(&mut bench, 200, &[("Expires", "600")])), words("5", "e1", "3600", ""));
+    // and one of which the server has neither the one before nor wants the new one.
+    bench.with(|_, dum| update(dum)).unwrap();
+    answer(&mut bench, 412, &[]);
+    answer(&mut bench, 413, &[]);
+    assert_eq!(said(&answer(&mut bench, 413, &[])), words("8", "", "3600", "open"));
+    let heard = ["success", "refused 503", "success", "refused 413", "success", "refused 413", "failure 413"];
+    assert_eq!(bench.dum.application().heard, heard);
+    assert_eq!(bench.dum.counts(), Default::default());
+}
+
+#[test]
 fn nothing_overtakes_the_removal() {
     // Neither an update,
     let mut bench = bench();

@@ -25,6 +25,9 @@ use std::time::Duration;
 /// Bindings of one registration, and bindings in an answer that are read.
 pub const MAX_BINDINGS: usize = 64;
 
+/// REGISTERs of one registration that are left to their time because [`Handle::flow_failed`] says that their way is gone.
+pub const MOST_LEFT: u8 = 4;
+
 /// One address-of-record at one registrar, with the bindings of this side. All its requests have one Call-ID and one line
 /// of CSeq numbers (RFC 3261 §10.2.4).
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub struct ClientRegistration {
     expires: u32,
     /// The request under way is the answer to a 423.
     raised: bool,
+    /// How many were left since one had its answer or its time.
+    left: u8,
     granted: u32,
     /// Until when the bindings of this side last, as far as it was heard; of a REGISTER that is not answered, as it was asked
     /// for.
@@ -121,6 +126,7 @@ impl Dum<'_> {
             gruus: Gruus::default(),
             expires,
             raised: false,
+            left: 0,
             granted: 0,
             until: Time::ZERO,
             failures: 0,
@@ -227,7 +233,7 @@ impl Handle<ClientRegistration> {
     }
 
     /// Removes the bindings of this side; the usage ends with the answer, or is given up for want of one when the bindings
-    /// will have expired.
+    /// will have expired. One whose removal was refused is no longer among them.
     ///
     /// # Errors
     /// [`UsageEnded`].
@@ -247,14 +253,21 @@ impl Handle<ClientRegistration> {
 
     /// The flow to the registrar is gone (RFC 5626 §4.5), as the application knows by itself, because an interface has another
     /// address: the bindings are registered anew at once, over whatever flow leads there now. A request under way is not waited
-    /// for, and a pause is over.
+    /// for, and a pause is over; only where the last [`MOST_LEFT`] have come to nothing so, the next one waits for an answer, or
+    /// for the time in which one may come.
     ///
     /// # Errors
     /// [`UsageEnded`].
     pub fn flow_failed(self, dum: &mut Dum<'_>) -> Result<(), UsageEnded> {
-        dum.core.client_registrations.get_mut(self)?.failures = 0;
+        let this = dum.core.client_registrations.get_mut(self)?;
+        this.failures = 0;
+        let (bound, sending) = (!this.mine.is_empty(), matches!(this.state, State::Sending(_)));
+        if sending && this.left == MOST_LEFT {
+            return command(dum, self, Op::Register);
+        }
+        this.left += u8::from(sending);
         flows::release(dum, self);
-        happen(dum, self, Event::OtherWay);
+        happen(dum, self, Event::OtherWay { bound });
         Ok(())
     }
 
@@ -439,7 +452,7 @@ pub(crate) fn outcome(
     if outcome.is_provisional() || this.transaction != Some(transaction) {
         return;
     }
-    this.transaction = None;
+    (this.transaction, this.left) = (None, 0);
     if flows::is_lost(dum, registration, &outcome) {
         return;
     }
@@ -542,8 +555,11 @@ pub(super) fn decided(dum: &mut Dum<'_>, registration: Handle<ClientRegistration
         set_alarm(dum, registration, retry);
         return retry.is_some();
     }
+    this.leaving.retain(|(_, sent)| !sent);
     happen(dum, registration, Event::GaveUp);
-    flows::forget(dum, registration);
+    if dum.core.client_registrations.get(registration).is_ok_and(|this| this.state == State::Ended) {
+        flows::forget(dum, registration);
+    }
     false
 }
 

@@ -58,8 +58,11 @@ pub(super) enum Event {
     FlowFailed {
         good: bool,
     },
-    /// The application knows of another way: whatever is under way or waits goes by that.
-    OtherWay,
+    /// The application knows of another way: whatever is under way or waits goes by that, and with it the bindings of this
+    /// side, if there are any.
+    OtherWay {
+        bound: bool,
+    },
     /// The request under way has gone with it: the same by another one.
     Again,
 }
@@ -95,11 +98,17 @@ pub(super) fn step(state: State, event: Event) -> (State, Action) {
         // The bindings stay as they are: their refresh also says which there are, and removes what is to go.
         (Sending(Op::Query | Op::Remove), Event::Refused { bound: true }) => (Registered, Action::AskRetry),
         (Sending(op), Event::Refused { .. }) => (Waiting(op), Action::AskRetry),
-        (Waiting(op), Event::Timer) | (Sending(op) | Waiting(op), Event::OtherWay) => (Sending(op), Action::Send(op)),
-        (Registered, Event::Timer | Event::OtherWay | Event::FlowFailed { good: true }) => {
+        (Waiting(op), Event::Timer) => (Sending(op), Action::Send(op)),
+        (Sending(op) | Waiting(op), Event::OtherWay { bound }) => {
+            let op = if bound { op.max(Op::Register) } else { op };
+            (Sending(op), Action::Send(op))
+        }
+        (Registered, Event::Timer | Event::OtherWay { .. } | Event::FlowFailed { good: true }) => {
             (Sending(Op::Register), Action::Send(Op::Register))
         }
         (Registered, Event::FlowFailed { good: false }) => (Waiting(Op::Register), Action::Pause),
+        // The last one of this side: it expires by itself.
+        (Waiting(Op::Remove), Event::GaveUp) => (Idle, Action::None),
         (Waiting(_), Event::GaveUp) => (Ended, Action::Failed),
         _ => (state, Action::None),
     }
@@ -111,11 +120,12 @@ mod tests {
 
     #[test]
     fn every_state_hears_every_event() {
-        use Event::{Again, Command, FlowFailed, GaveUp, OtherWay, Refused, Success, Timer, TooBrief};
+        use Event::{Again, Command, FlowFailed, GaveUp, Refused, Success, Timer, TooBrief};
         use Op::{End, Query, Register, Remove, RemoveAll};
         use State::{Ended, Idle, Registered, Sending, Waiting};
         let send = |op| (Sending(op), Action::Send(op));
         let (bound, good) = (Success { bound: true }, FlowFailed { good: true });
+        let (other_way, idly) = (Event::OtherWay { bound: true }, Event::OtherWay { bound: false });
         for (state, event, expected) in [
             (Idle, Command(Register), send(Register)),
             (Idle, Timer, (Idle, Action::None)),
@@ -123,10 +133,13 @@ mod tests {
             (Registered, Command(Query), send(Query)),
             (Registered, Timer, send(Register)),
             (Registered, good, send(Register)),
-            (Idle, OtherWay, (Idle, Action::None)),
-            (Registered, OtherWay, send(Register)),
-            (Sending(Query), OtherWay, send(Query)),
-            (Waiting(End), OtherWay, send(End)),
+            (Idle, other_way, (Idle, Action::None)),
+            (Registered, other_way, send(Register)),
+            (Sending(Query), other_way, send(Register)),
+            (Sending(Remove), other_way, send(Register)),
+            (Sending(Query), idly, send(Query)),
+            (Waiting(End), other_way, send(End)),
+            (Waiting(Remove), GaveUp, (Idle, Action::None)),
             (Registered, FlowFailed { good: false }, (Waiting(Register), Action::Pause)),
             (Sending(End), Again, send(End)),
             (Registered, Again, (Registered, Action::None)),

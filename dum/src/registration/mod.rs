@@ -118,7 +118,7 @@ pub(crate) mod times;
 
 pub use bindings::{Binding, RegisterRefusal, RegistrarLimits};
 pub(crate) use callback::Callback;
-pub use client::{ClientRegistration, MAX_BINDINGS};
+pub use client::{ClientRegistration, MAX_BINDINGS, MOST_LEFT};
 pub use server::ServerRegistration;
 pub use store::{MemoryRegistrations, RegistrationPersistence, StoreFull};
 

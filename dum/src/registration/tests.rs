@@ -366,6 +366,50 @@ fn another_way_is_taken_at_once() {
 }
 
 #[test]
+fn another_way_takes_the_bindings_along_and_not_without_end() {
+    let desk = addr("<sip:desk@192.0.2.8>");
+    for removes in [false, true] {
+        let mut bench = Phone::new(App::default());
+        let handle = register(&mut bench, &profile());
+        grant(&mut bench, 600, |_| {});
+        bench.with(|_, dum| handle.add_binding(dum, desk.clone().into_owned())).unwrap();
+        grant(&mut bench, 600, |_| {});
+        match removes {
+            true => bench.with(|_, dum| handle.remove_binding(dum, &desk.uri)).unwrap(),
+            false => bench.with(|_, dum| handle.query(dum)).unwrap(),
+        }
+        bench.request();
+        (0..100).for_each(|_| bench.with(|_, dum| handle.flow_failed(dum)).unwrap());
+        (1..MOST_LEFT).for_each(|_| drop(bench.request()));
+        let again = grant(&mut bench, 600, |_| {});
+        let contacts = again.header(h::CONTACTS).map(|contact| contact.unwrap().to_string()).collect::<Vec<_>>();
+        let other = if removes { "<sip:desk@192.0.2.8>;expires=0" } else { "<sip:desk@192.0.2.8>" };
+        assert_eq!(contacts, ["<sip:alice@192.0.2.1:5060>", other]);
+        // The last one that was asked for.
+        grant(&mut bench, 600, |_| {});
+        bench.nothing_sent();
+        bench.with(|_, dum| handle.flow_failed(dum)).unwrap();
+        grant(&mut bench, 600, |_| {});
+    }
+}
+
+#[test]
+fn the_last_binding_whose_removal_is_refused_ends_nothing() {
+    let mut bench = Phone::new(App::default());
+    let handle = register(&mut bench, &profile());
+    grant(&mut bench, 600, |_| {});
+    bench.with(|_, dum| handle.remove_binding(dum, &addr("<sip:alice@192.0.2.1:5060>").uri)).unwrap();
+    refuse(&mut bench, 503, |msg| msg.set(h::RETRY_AFTER, &10));
+    bench.run(seconds(12));
+    refuse(&mut bench, 403, |_| {});
+    assert_eq!(heard(&mut bench), ["success 600s", "retry 503 true", "retry 403 false", "refused 403"]);
+    bench.run(seconds(1000));
+    bench.nothing_sent();
+    bench.with(|_, dum| handle.refresh(dum)).unwrap();
+    assert_eq!(line(&grant(&mut bench, 600, |_| {}), "Contact"), "<sip:alice@192.0.2.1:5060>");
+}
+
+#[test]
 fn what_is_to_be_removed_has_a_limit() {
     let mut bench = Phone::new(App::default());
     let handle = register(&mut bench, &profile());
