@@ -2,7 +2,7 @@
 
 use crate::world::{ALICE, BOB, World, directed, port, sdp};
 use dum::invite::{Session, SessionError};
-use stack::contents::sdp::Direction;
+use stack::contents::sdp::{Direction, Sdp};
 use stack::header::{HeaderValue, NameAddr};
 
 #[test]
@@ -70,19 +70,43 @@ fn rfc_5359_2_1_a_call_is_held_by_one_then_by_both_and_taken_back() {
         world.act(node, move |phone, dum| phone.last().provide_answer(dum, &directed(port, direction))).unwrap();
         world.run(50);
     };
+    let of = |asker, other| [format!("{asker} INVITE+"), format!("{other} 200+ INVITE"), format!("{asker} ACK")];
+    let ways = |world: &World, ways: [&str; 2]| {
+        ways.map(|way| {
+            let body = Sdp::parse(&world.message(way).body().to_vec().into()).expect("a description");
+            body.media().next().expect("a stream").direction()
+        })
+    };
+    let (by_alice, by_bob) = (["a-b INVITE+", "b-a 200+ INVITE"], ["b-a INVITE+", "a-b 200+ INVITE"]);
     world.act(ALICE, |alice, dum| alice.last().hold(dum)).unwrap();
     answer(&mut world, BOB, Direction::RecvOnly);
     assert_eq!(held(&mut world), [false, true]);
+    assert_eq!(
+        (ways(&world, by_alice), world.trace()),
+        ([Direction::SendOnly, Direction::RecvOnly], of("a", "b").into())
+    );
     world.act(BOB, |bob, dum| bob.last().hold(dum)).unwrap();
     answer(&mut world, ALICE, Direction::Inactive);
     assert_eq!(held(&mut world), [true, true]);
+    assert_eq!(
+        (ways(&world, by_bob), world.trace()),
+        ([Direction::Inactive, Direction::Inactive], of("b", "a").into())
+    );
     // Alice takes back what she may: Bob still holds.
     world.act(ALICE, |alice, dum| alice.last().resume(dum)).unwrap();
     answer(&mut world, BOB, Direction::SendOnly);
     assert_eq!(held(&mut world), [true, false]);
+    assert_eq!(
+        (ways(&world, by_alice), world.trace()),
+        ([Direction::SendRecv, Direction::SendOnly], of("a", "b").into())
+    );
     world.act(BOB, |bob, dum| bob.last().resume(dum)).unwrap();
     answer(&mut world, ALICE, Direction::SendRecv);
     assert_eq!(held(&mut world), [false, false]);
+    assert_eq!(
+        (ways(&world, by_bob), world.trace()),
+        ([Direction::SendRecv, Direction::SendRecv], of("b", "a").into())
+    );
     let version = world.act(BOB, |bob, dum| bob.last().local_sdp(dum).unwrap().origin().unwrap().version);
     assert!(version > 1, "each offer is a new version: {version}");
     // A peer of old holds with 0.0.0.0 (RFC 2543).
@@ -92,7 +116,7 @@ fn rfc_5359_2_1_a_call_is_held_by_one_then_by_both_and_taken_back() {
         alice.last().provide_offer(dum, &old).unwrap();
     });
     answer(&mut world, BOB, Direction::SendRecv);
-    assert_eq!(held(&mut world), [false, true]);
+    assert_eq!((held(&mut world), world.trace()), ([false, true], of("a", "b").into()));
     world.act(ALICE, |alice, dum| alice.last().end(dum)).unwrap();
     world.ends_clean();
 }

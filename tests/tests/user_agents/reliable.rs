@@ -1,7 +1,7 @@
 //! RFC 3262 and RFC 3311: provisional responses that arrive, offers and answers before the call is answered.
 
 use crate::phone::Phone;
-use crate::world::{ALICE, BOB, World, directed, port, sdp};
+use crate::world::{ALICE, BOB, World, directed, once, port, sdp};
 use dum::invite::{Session, SessionError};
 use dum::{Dum, Reliability, UserProfile};
 use stack::contents::sdp::Direction;
@@ -74,7 +74,7 @@ fn rfc_3262_3_a_prack_that_never_comes_refuses_the_call() {
     world.run(33_000);
     assert_eq!(world.heard(BOB), ["new", "offer 1000", "terminated Timeout"]);
     assert_eq!(world.heard(ALICE), ["provisional 180", "terminated Refused"]);
-    assert!(world.trace().contains(&"b 504 INVITE".to_owned()));
+    assert_eq!(once(world.trace()), ["a INVITE+", "b 180 INVITE", "a PRACK lost", "b 504 INVITE", "a ACK"]);
     world.ends_clean();
 }
 
@@ -154,6 +154,8 @@ fn rfc_3262_4_a_prack_that_nobody_answers_ends_the_call() {
     world.run(33_000);
     assert_eq!(world.heard(ALICE), ["provisional 180", "terminated Timeout"]);
     assert_eq!(world.heard(BOB), ["new", "offer 1000", "terminated RemoteCancel"]);
+    let asked = ["a INVITE+", "b 180 INVITE", "a PRACK", "b 200 PRACK lost"];
+    assert_eq!(once(world.trace()), [&asked[..], &["a CANCEL", "b 200 CANCEL", "b 487 INVITE", "a ACK"]].concat());
     world.ends_clean();
 }
 

@@ -1,6 +1,6 @@
 //! RFC 4028: sessions that are refreshed, and such that are not.
 
-use crate::world::{ALICE, BOB, World, aor, sdp};
+use crate::world::{ALICE, BOB, World, aor, once, sdp};
 use dum::DumOptions;
 use dum::feature::{DumFeature, FeatureContext, Verdict};
 use dum::invite::Session;
@@ -100,6 +100,7 @@ fn rfc_4028_10_a_session_that_is_not_refreshed_is_over_for_both() {
     // 32 s before its end, and before her UPDATE is given up.
     assert_eq!(world.heard(ALICE), ["terminated SessionExpired"]);
     assert_eq!(world.heard(BOB), ["terminated SessionExpired"]);
+    assert_eq!(once(world.trace()), ["a UPDATE lost", "b BYE lost", "a BYE lost"]);
     world.ends_clean();
 }
 

@@ -70,6 +70,11 @@ pub(crate) fn directed(port: u16, direction: Direction) -> Sdp {
     Sdp::offer(&local, &[Stream { kind: "audio", port, proto: "RTP/AVP", formats: &formats, direction }]).unwrap()
 }
 
+/// Each line of a trace once, as they came first.
+pub(crate) fn once(trace: Vec<String>) -> Vec<String> {
+    trace.iter().enumerate().filter(|(at, line)| !trace[..*at].contains(line)).map(|(_, line)| line.clone()).collect()
+}
+
 pub(crate) fn port(sdp: &Sdp) -> u16 {
     sdp.media().next().map_or(0, |media| media.line().port)
 }
