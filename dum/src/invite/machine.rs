@@ -301,10 +301,8 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Received | Ringing, E::Silent) => {
             (Terminated, &[A::StopRepeating, A::SendFailure, A::Tell(R::Timeout), A::Remove])
         }
-        (Ringing, E::Lost(EndReason::Refused)) => {
-            (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::Refused), A::Remove])
-        }
-        (Ringing, E::Gone | E::Lost(_)) => (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::Gone), A::Remove]),
+        (Ringing, E::Lost(why)) => (Terminated, pending(why)),
+        (Ringing, E::Gone) => (Terminated, pending(R::Gone)),
         // §15.1.2: what is pending is answered 487.
         (Ringing, E::Bye) => (Terminated, &[A::StopRepeating, A::Send487, A::Tell(R::RemoteBye), A::Remove]),
         (Accepted, E::Ack) => (Connected, &[A::StopRepeating, A::TellConfirmed]),
@@ -335,6 +333,16 @@ pub(crate) const fn step(state: State, event: Event) -> (State, &'static [Action
         (Early | Connected, E::Gone) => (Terminated, &[A::StopRepeating, A::Tell(R::Gone), A::Remove]),
         (Ending, E::ByeDone) => (Terminated, &[A::Remove]),
         (same, _) => (same, &[]),
+    }
+}
+
+/// The end of a call that we have not answered, by what became of a request of ours.
+const fn pending(why: EndReason) -> &'static [Action] {
+    use EndReason as R;
+    match why {
+        R::Refused => &[A::StopRepeating, A::Send487, A::Tell(R::Refused), A::Remove],
+        R::Transport => &[A::StopRepeating, A::Send487, A::Tell(R::Transport), A::Remove],
+        _ => &[A::StopRepeating, A::Send487, A::Tell(R::Gone), A::Remove],
     }
 }
 

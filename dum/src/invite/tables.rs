@@ -183,7 +183,7 @@ Ringing
   Silent         Terminated     StopRepeating, SendFailure, Tell(Timeout), Remove
   Lost(Gone)     Terminated     StopRepeating, Send487, Tell(Gone), Remove
   Lost(Refused)  Terminated     StopRepeating, Send487, Tell(Refused), Remove
-  Lost(Transport) Terminated     StopRepeating, Send487, Tell(Gone), Remove
+  Lost(Transport) Terminated     StopRepeating, Send487, Tell(Transport), Remove
 Accepted
   Ack            Connected      StopRepeating, TellConfirmed
   AckIllegal     Ending         StopRepeating, SendBye, Tell(IllegalNegotiation)
