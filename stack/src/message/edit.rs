@@ -273,9 +273,10 @@ impl Message {
         self.insert(self.fields.len(), field);
     }
 
-    /// Appends the header fields of another message.
+    /// Appends the header fields of another message, but for those that it has already.
     pub(crate) fn append_fields_of(&mut self, other: &Message) {
-        other.fields.iter().for_each(|field| self.copy_line(other, field));
+        let own = self.seen & !(1 << HeaderId::UNKNOWN.0);
+        other.fields.iter().filter(|field| own & (1 << field.id.0) == 0).for_each(|field| self.copy_line(other, field));
     }
 
     /// Writes a line whose value `write` appends, without what would end the line.

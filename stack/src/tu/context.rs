@@ -217,7 +217,7 @@ impl TuContext<'_> {
     }
 
     /// The same, with the header fields that `edit` gives the CANCEL beside those that it has of the INVITE: to `edit` it has
-    /// none yet.
+    /// none yet, and what it has of the INVITE stays as it is.
     pub fn cancel_with(&mut self, transaction: ClientTransaction, edit: impl FnOnce(&mut Message)) {
         self.commands.push(Command::cancel_with(transaction, edit));
     }

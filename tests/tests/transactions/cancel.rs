@@ -13,6 +13,7 @@ fn before_a_provisional_response_cancel_waits() {
         stack.cancel_with(call, |cancel| {
             cancel.append_line("Reason", "SIP;cause=200");
             cancel.append_line("User-Agent", "x");
+            cancel.append_line("Call-ID", "another");
         });
     });
     bench.nothing_sent();
@@ -22,6 +23,8 @@ fn before_a_provisional_response_cancel_waits() {
     assert_eq!(first_line(&cancel), "CANCEL sip:bob@192.0.2.9");
     for same in ["Via", "From", "To", "Call-ID"] {
         assert_eq!(line(&cancel, same), line(&invite, same), "{same}");
+        let lines = String::from_utf8_lossy(&cancel.bytes).matches(&format!("\r\n{same}:")).count();
+        assert_eq!(lines, 1, "{same}");
     }
     let others = ["CSeq", "Reason", "User-Agent"].map(|name| line(&cancel, name));
     assert_eq!(others, ["7 CANCEL", "SIP;cause=200", "x"]);
