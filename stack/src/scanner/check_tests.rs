@@ -180,3 +180,54 @@ fn the_topmost_via_learns_where_the_request_came_from() {
     assert_eq!(stamped("SIP/2.0/UDP 127.0.0.1;received=192.0.2.1", here), "SIP/2.0/UDP 127.0.0.1;received=127.0.0.1");
     assert_eq!(stamped("SIP/2.0/TCP [::1];rport=1", "[::1]:5090"), "SIP/2.0/TCP [::1];rport=5090;received=::1");
 }
+
+/// Whatever stands in it, and in whatever order, each value says what it is to say, and all else is as it was.
+#[test]
+fn however_a_via_is_written_it_is_stamped() {
+    let parts = [
+        ";rport",
+        ";rport",
+        "; rport",
+        ";RPORT",
+        ";rport=1",
+        ";rport =\"x\"",
+        ";received=192.0.2.1",
+        ";branch=z9hG4bK1",
+        ";x=\";rport;received=1, b\"",
+        ";rportx",
+        ";x=<;rport>",
+        "\r\n ;ttl=1",
+        " ; maddr=192.0.2.9",
+        ";received=::1",
+    ];
+    let (mut rng, mut stamped) = (Rng::from_seed(7), 0);
+    for _ in 0..5000 {
+        let mut text = ["SIP/2.0/UDP a.example", "SIP / 2.0 / TCP [::1]:5061", "SIP/2.0/UDP 127.0.0.1"]
+            [rng.range(3) as usize]
+            .to_owned();
+        (0..rng.range(5)).for_each(|_| text.push_str(parts[rng.range(parts.len() as u64) as usize]));
+        let next = ["", ", SIP/2.0/UDP b;rport", "\r\nv: SIP/2.0/UDP b;rport"][rng.range(3) as usize];
+        let name = ["Via", "v", "VIA "][rng.range(3) as usize];
+        let text = format!("A b:c SIP/2.0\r\n{name}: {text}{next}\r\nTo: x\r\n\r\nbody");
+        let mut msg = Message::parse(text.as_bytes()).unwrap();
+        let Ok(before) = msg.first(h::VIAS).map(Via::into_owned) else { continue };
+        let source: SocketAddr = ["127.0.0.1:5090", "[2001:db8::1]:70"][rng.range(2) as usize].parse().unwrap();
+        stamp_received(&mut msg, source);
+        let msg = Message::parse(msg.to_bytes()).unwrap();
+        let after = msg.first(h::VIAS).unwrap();
+        let asked = before.params.contains("rport");
+        let noted = asked || before.params.contains("received") || before.host.ip() != Some(source.ip());
+        stamped += u32::from(noted);
+        assert_eq!(after.received().filter(|_| noted), noted.then(|| source.ip()), "{text}");
+        assert_eq!(after.param(p::RPORT), asked.then(|| Some(source.port())), "{text}");
+        let others = |via: &Via<'_>| {
+            let own = |name: &str| name.eq_ignore_ascii_case("rport") || name.eq_ignore_ascii_case("received");
+            let left = via.params.iter().filter(|param| !own(param.name));
+            left.map(|param| (param.name.to_owned(), param.value.map(str::to_owned))).collect::<Vec<_>>()
+        };
+        assert_eq!((&before.host, before.port, others(&before)), (&after.host, after.port, others(&after)), "{text}");
+        assert_eq!(msg.header(h::VIAS).count(), 1 + usize::from(!next.is_empty()), "{text}");
+        assert_eq!((msg.raw_value(HeaderId::TO), msg.body()), (Some(&b"x"[..]), &b"body"[..]), "{text}");
+    }
+    assert!(stamped > 3000, "{stamped}");
+}
