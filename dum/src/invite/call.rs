@@ -97,8 +97,8 @@ impl Handle<ClientInviteSession> {
     /// connects the call, which is told as ever
     /// ([`on_connected`](super::InviteSessionHandler::on_connected)), where [`Session::end`](super::Session::end) would have
     /// it acknowledged and ended with BYE. Else the call ends with the INVITE, whatever refuses it
-    /// ([`LocalCancel`](super::EndReason::LocalCancel)). The CANCEL is for all forks of the INVITE, and waits for a provisional response where none has come. To cancel once
-    /// more does nothing; to end the call after it is definite.
+    /// ([`LocalCancel`](super::EndReason::LocalCancel)). The CANCEL is for all forks of the INVITE, and waits for a
+    /// provisional response where none has come. To cancel once more does nothing; to end the call after it is definite.
     ///
     /// Who has asked for somebody in vain, and sends another there instead, finds so that he has him on the line (RFC 5589
     /// §7.6, figure 13).

@@ -158,9 +158,9 @@ pub trait ClientRegistrationHandler {
     fn on_removed(&mut self, _dum: &mut Dum<'_>, _registration: Handle<ClientRegistration>, _response: &Message) {}
 
     /// A request was refused or not answered, or a 2xx to REGISTER binds for no time: after how long it is tried again, and
-    /// none to give up. `suggested` is what Retry-After says, a day at most, or a time that grows with each failure (RFC 5626 §4.5) where
-    /// the server or the network has failed, or the server grants nothing; none where it would be refused again, or where
-    /// what was to be removed will have expired by then. The default takes it.
+    /// none to give up. `suggested` is what Retry-After says, a day at most, or a time that grows with each failure (RFC 5626
+    /// §4.5) where the server or the network has failed, or the server grants nothing; none where it would be refused again,
+    /// or where what was to be removed will have expired by then. The default takes it.
     fn on_request_retry(
         &mut self,
         _dum: &mut Dum<'_>,

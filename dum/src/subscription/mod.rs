@@ -176,8 +176,8 @@ pub trait ClientSubscriptionHandler {
     }
 
     /// There is no subscription any more: when to try again, if at all. By default as proposed, which is what RFC 6665
-    /// §4.1.3 says of the reason, and Retry-After, a day at most. Attempts that fail one after the other wait longer than that, up to an
-    /// hour.
+    /// §4.1.3 says of the reason, and Retry-After, a day at most. Attempts that fail one after the other wait longer than
+    /// that, up to an hour.
     fn on_request_retry(
         &mut self,
         _dum: &mut Dum<'_>,
