@@ -5,19 +5,20 @@
 //! not wait, and the figure includes the box's allocation and release. "Round trip": one box goes to and fro between
 //! two threads, and the figure is half a round.
 //!
-//! Seen on two virtual cores of an Intel Xeon that other work used too (load 1.4), release build, in one run:
+//! Seen on two virtual cores of an Intel Xeon that other work slowed (actix's hops took 1.2 to 1.9 times what they took
+//! on a better day), release build, in one run:
 //!
 //! | hop | µs |
 //! |---|---|
-//! | same runner, push and pop | 0.024 |
-//! | same runner, two actors, passes and all | 0.022 |
-//! | other runner, awake, streamed | 0.42 |
-//! | other runner, awake, round trip | 0.41 |
-//! | other runner, asleep, round trip | 7 to 12 |
-//! | actix, same arbiter | 0.10 |
-//! | actix, other arbiter, streamed | 2.9 |
-//! | actix, other arbiter, round trip | 30 to 35 |
-//! | wheel, arm and expire one of 160,000 | 0.097 |
+//! | same runner, push and pop | 0.050 |
+//! | same runner, two actors, passes and all | 0.035 |
+//! | other runner, awake, streamed | 0.82 |
+//! | other runner, awake, round trip | 0.25 |
+//! | other runner, asleep, round trip | 26 to 39 |
+//! | actix, same arbiter | 0.19 |
+//! | actix, other arbiter, streamed | 4.9 |
+//! | actix, other arbiter, round trip | 28 to 42 |
+//! | wheel, arm and expire one of 160,000 | 0.113 |
 
 #![allow(missing_docs, reason = "criterion_group! makes a public function")]
 
