@@ -246,18 +246,7 @@ impl Indexed {
     #[inline]
     fn read_field(&mut self, bytes: &[u8], start: usize, end: usize) {
         let line = &bytes[start..end];
-        let mut name_len = 0;
-        while name_len < line.len() && is_token(line[name_len]) {
-            name_len += 1;
-        }
-        let mut colon = name_len;
-        while colon < line.len() && (line[colon] == b' ' || line[colon] == b'\t') {
-            colon += 1;
-        }
-        if name_len == 0 || line.get(colon) != Some(&b':') {
-            return self.broken(Fault::HeaderLine);
-        }
-        let id = HeaderId::lookup(&line[..name_len]);
+        let Some((colon, name_len, id)) = read_name(line) else { return self.broken(Fault::HeaderLine) };
         let bit = 1u128 << id.0;
         self.repeated |= self.seen & bit;
         self.seen |= bit;
@@ -315,6 +304,41 @@ fn line_end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
+/// Where the colon of a header line is, how long the name before it is, and what it names; `None` without a token and a
+/// colon. White space between them is allowed (RFC 3261 §7.3.1).
+#[inline]
+fn read_name(line: &[u8]) -> Option<(usize, usize, HeaderId)> {
+    let colon = find_colon(line)?;
+    let id = HeaderId::lookup(&line[..colon]);
+    if id != HeaderId::UNKNOWN {
+        // What is in the table is a token.
+        return Some((colon, colon, id));
+    }
+    let blanks = line[..colon].iter().rev().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    let name = &line[..colon - blanks];
+    let is_name = !name.is_empty() && name.iter().all(|b| is_token(*b));
+    is_name.then(|| (colon, name.len(), HeaderId::lookup(name)))
+}
+
+/// The first colon, eight octets at a time: names are too short for a call of `memchr` to be worth it.
+#[inline]
+fn find_colon(line: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    const COLONS: u64 = u64::from_ne_bytes([b':'; 8]);
+    let (words, _) = line.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let other = u64::from_le_bytes(*word) ^ COLONS;
+        // The lowest octet of zero has the lowest bit that is set here (those above it may be wrong).
+        let zeros = other.wrapping_sub(ONES) & !other & HIGHS;
+        if zeros != 0 {
+            return Some(at * 8 + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    let from = words.len() * 8;
+    line[from..].iter().position(|b| *b == b':').map(|at| from + at)
+}
+
 fn read_start_line(line: &[u8]) -> Result<(StartKind, Option<Fault>), Fault> {
     if line.len() >= 4 && line[..4].eq_ignore_ascii_case(b"SIP/") {
         return Ok(read_status_line(line));
@@ -332,7 +356,7 @@ fn read_start_line(line: &[u8]) -> Result<(StartKind, Option<Fault>), Fault> {
         fault = Some(Fault::RequestLine);
     } else if !version.eq_ignore_ascii_case(b"SIP/2.0") {
         fault = Some(Fault::Version);
-    } else if text.iter().any(|b| matches!(b, b' ' | b'\t' | b'<' | b'>' | b'"')) {
+    } else if text.iter().any(|b| ENDS_URI[usize::from(*b)]) {
         fault = Some(Fault::RequestUri);
     }
     let kind = StartKind::Request { method_end: method_end as u32, uri: (uri.0 as u32, uri.1 as u32) };
@@ -365,16 +389,25 @@ fn trim_cr(line: &[u8]) -> &[u8] {
 /// The part of `from..to` without white space and line ends at its ends: SP, HTAB, CR and LF (RFC 3261 §25.1), and not
 /// the form feed that `trim_ascii` takes too.
 #[inline]
-pub(super) fn trimmed(bytes: &[u8], mut from: usize, mut to: usize) -> (usize, usize) {
-    let blank = |at: usize| matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r' | b'\n'));
-    while from < to && blank(from) {
-        from += 1;
+pub(super) fn trimmed(bytes: &[u8], from: usize, to: usize) -> (usize, usize) {
+    let part = &bytes[from..to];
+    let stays = |b: &u8| !matches!(b, b' ' | b'\t' | b'\r' | b'\n');
+    match part.iter().position(stays) {
+        Some(begin) => (from + begin, part.iter().rposition(stays).map_or(to, |last| from + last + 1)),
+        None => (to, to),
     }
-    while from < to && blank(to - 1) {
-        to -= 1;
-    }
-    (from, to)
 }
+
+/// What ends a URI where it stands among other things, and so cannot be in a Request-URI.
+const ENDS_URI: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = matches!(b as u8, b' ' | b'\t' | b'<' | b'>' | b'"');
+        b += 1;
+    }
+    table
+};
 
 /// Whether an octet may stand in a token (RFC 3261 §25.1).
 #[inline]
@@ -393,3 +426,43 @@ const TOKEN: [bool; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Octets that differ from a colon in one bit, and what a borrow from the octet below makes of them, stand before
+    /// and behind it.
+    #[test]
+    fn the_first_colon_is_found_wherever_it_stands() {
+        let near: Vec<u8> = (0..8).map(|bit| b':' ^ 1 << bit).chain([0, 0xff, b'a']).collect();
+        for (len, filler) in (0..40).flat_map(|len| near.iter().map(move |filler| (len, *filler))) {
+            let mut line = vec![filler; len];
+            assert_eq!(find_colon(&line), None);
+            for at in (0..len).rev() {
+                line[at] = b':';
+                assert_eq!(find_colon(&line), Some(at), "{line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_token_before_a_colon() {
+        let known = HeaderId::VIA;
+        for (line, read) in [
+            (&b"Via: x"[..], Some((3, 3, known))),
+            (b"v:", Some((1, 1, known))),
+            (b"VIA \t: x", Some((5, 3, known))),
+            (b"X-Other: a:b", Some((7, 7, HeaderId::UNKNOWN))),
+            (b"X-Other : a:b", Some((8, 7, HeaderId::UNKNOWN))),
+            (b": x", None),
+            (b" : x", None),
+            (b"Vi a: x", None),
+            (b"Via\r: x", None),
+            (b"Via", None),
+            (b"", None),
+        ] {
+            assert_eq!(read_name(line), read, "{line:?}");
+        }
+    }
+}
