@@ -437,6 +437,8 @@ impl TransactionController {
         self.kept.count(&mut client.share, octets);
     }
 
+    /// Over UDP, Timers B and F are armed when A and E fire first, T1 after the request went out: what is answered until
+    /// then, which is nearly all, has no use for them.
     pub(super) fn arm_client(&mut self, at: (u32, u32), timer: Timer, now: Time) {
         let Some(client) = self.clients.get_mut(at.0, at.1) else { return };
         let slow = timer == Timer::E && client.state == State::NonInvite(client_non_invite::State::Proceeding);
@@ -449,8 +451,18 @@ impl TransactionController {
             Some(after) => after,
             None => return,
         };
+        let first = self.values.t1.min(self.values.t2);
+        let waits = !client.is_reliable() && client.silence.is_none_or(|silence| silence > first);
+        let after = match (timer, client.round) {
+            (Timer::B | Timer::F, 1) if waits => return,
+            (Timer::B | Timer::F, 2) if waits && !client.silent => after.saturating_sub(first),
+            _ => after,
+        };
         if matches!(timer, Timer::A | Timer::E) {
             client.round = client.round.saturating_add(1);
+            if waits && client.round == 2 {
+                self.arm_client(at, if timer == Timer::A { Timer::B } else { Timer::F }, now);
+            }
         }
         if after.is_zero() {
             self.step_client(at, Event::Timer(timer), None, NoResponse::Timeout, now);

@@ -390,6 +390,7 @@ impl TransactionController {
         let reliable = server.reply_to.kind.is_reliable();
         let after = match (timer, server.is_invite()) {
             (Timer::Trying, false) => Some(self.values.non_invite_trying()),
+            (Timer::Abandoned, _) => Some(self.values.long().saturating_sub(self.values.non_invite_trying())),
             _ => self.values.duration(timer, reliable, server.round),
         };
         let Some(after) = after else { return };

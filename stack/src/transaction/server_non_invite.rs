@@ -45,8 +45,8 @@ pub const EVENTS: [Event; 7] = [
     Event::TransportError,
 ];
 
-/// What to do when the request has come.
-pub const START: &[Action] = &[Arm(Timer::Trying), Arm(Timer::Abandoned)];
+/// What to do when the request has come. Timer Abandoned begins with the 100: most requests are answered before.
+pub const START: &[Action] = &[Arm(Timer::Trying)];
 
 /// ```text
 ///                      |Request: to TU
@@ -66,12 +66,12 @@ pub const fn step(state: State, event: Event) -> (State, &'static [Action]) {
     use Event as E;
     use State::{Completed, Proceeding, Terminated, Trying};
     match (state, event) {
-        (Trying, E::Timer(Timer::Trying)) => (Proceeding, &[SendTrying]),
+        (Trying, E::Timer(Timer::Trying)) => (Proceeding, &[SendTrying, Arm(Timer::Abandoned)]),
         // RFC 4320 §4.1: over UDP no 100 before the client's Timer E has reached T2, and then one is due in any case.
         // So Timer Trying decides when, and a 100 that the transaction user offers earlier is dropped.
         (Proceeding, E::Provisional) => (Proceeding, &[Send]),
         (Trying | Proceeding, E::Final) => (Completed, &[Send, Arm(Timer::J)]),
-        (Trying | Proceeding, E::Timer(Timer::Abandoned)) => (Terminated, &[Terminate]),
+        (Proceeding, E::Timer(Timer::Abandoned)) => (Terminated, &[Terminate]),
         (Proceeding, E::Retransmit) => (Proceeding, &[Resend]),
         (Completed, E::Retransmit) => (Completed, &[Resend]),
         (Completed, E::Timer(Timer::J)) => (Terminated, &[Terminate]),

@@ -239,13 +239,13 @@ Terminated
 /// Figure 8 of RFC 3261. Beyond it RFC 4320: the first 100 is Timer Trying's alone, and Timer Abandoned ends what nobody
 /// answered.
 const NON_INVITE_SERVER: &str = "\
-start: Arm(Trying), Arm(Abandoned)
+start: Arm(Trying)
 Trying
   Retransmit       -
   Provisional      -
   Final            Completed   Send, Arm(J)
-  Timer(Trying)    Proceeding  SendTrying
-  Timer(Abandoned) Terminated  Terminate
+  Timer(Trying)    Proceeding  SendTrying, Arm(Abandoned)
+  Timer(Abandoned) -
   Timer(J)         -
   TransportError   -
 Proceeding

@@ -29,6 +29,22 @@ fn timer_e_doubles_to_t2_until_timer_f() {
     assert_eq!(bench.alive(), (0, 0));
 }
 
+/// Of the two timers of a request that is answered before T1 only that of its repetition was armed.
+#[test]
+fn what_is_answered_at_once_arms_no_timeout() {
+    for method in ["INVITE", "OPTIONS"] {
+        let mut bench = Bench::new();
+        let armed = |bench: &Bench| bench.stack.meters().find(|m| m.name() == "timer").unwrap().passed();
+        bench.send(request(method));
+        let sent = bench.one_sent();
+        bench.run_to(100);
+        assert_eq!(armed(&bench), 1, "{method}: A or E");
+        bench.receive(answer(&sent, 200));
+        bench.run_to(200);
+        assert_eq!(armed(&bench), 2, "{method}: M or K");
+    }
+}
+
 /// RFC 3261 §17.1.2.2: what is armed fires when it was to fire; from then on at intervals of T2.
 #[test]
 fn in_proceeding_timer_e_runs_at_t2() {
