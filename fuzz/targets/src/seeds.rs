@@ -124,6 +124,7 @@ fn datagrams() -> Vec<Vec<u8>> {
     seeds.push(
         b"\r\nBYE sip:a SIP/2.0\r\nv:\r\nv: \x0cSIP/2.0/TCP a;rport,\x0cSIP/2.0/UDP b\n c\r\nt: a\r\n\r\n\0".to_vec(),
     );
+    seeds.push(b"INVITE sip:a SIP/2.0\r\nTo: <sip:a>;tag\r\n\r\n".to_vec());
     seeds.push(
         b"SIP/2.0 180 \xc3\xa9\nv: SIP/2.0/UDP [::1];branch=z9hG4bK1 , SIP/2.0/UDP b\nl: 3\ni: a\n\nbody".to_vec(),
     );
