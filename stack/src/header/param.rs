@@ -1,7 +1,9 @@
 //! Header parameters: `;name=value;flag` (RFC 3261 §25.1, `generic-param`), kept as text and read on demand.
 
 use super::{ParseError, QValue};
-use crate::grammar::{Cursor, PLAIN, QuotedText, TOKEN, Unfolded, VALUE, is_token, quoted_end, run_end, trim, unquote};
+use crate::grammar::{
+    Cursor, PLAIN, QuotedText, TOKEN, Unfolded, VALUE, is_token, quoted_end, run_end, trim, unfold, unquote,
+};
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -34,6 +36,12 @@ impl<K> Param<K> {
     /// Names a parameter.
     pub const fn new(name: &'static str) -> Self {
         Param { name, kind: PhantomData }
+    }
+}
+impl<K: ParamKind> Param<K> {
+    /// What a value of [`Params::several`] says.
+    pub fn of(self, raw: Option<Option<&str>>) -> K::Value<'_> {
+        K::read(raw)
     }
 }
 impl<K> AsRef<str> for Param<K> {
@@ -208,6 +216,29 @@ impl<'a> Params<'a> {
         found
     }
 
+    /// The values of several parameters by their names, read in one pass: for [`Param::of`].
+    pub fn several<const N: usize>(&self, names: [&str; N]) -> [Option<Option<&str>>; N] {
+        let mut values = [None; N];
+        for param in self.iter() {
+            let at = names.iter().position(|name| param.name.eq_ignore_ascii_case(name));
+            if let Some(value) = at.and_then(|at| values.get_mut(at)) {
+                // Of two with one name the first counts.
+                *value = value.or(Some(param.value));
+            }
+        }
+        values
+    }
+
+    /// The text without the parameters of these names, each line fold a space.
+    pub fn without(&self, names: &[&str]) -> String {
+        let is_kept = |param: &RawParam<'_>| !names.iter().any(|name| param.name.eq_ignore_ascii_case(name));
+        let kept: String = self.iter().filter(is_kept).filter_map(|param| self.raw.get(param.span)).collect();
+        match unfold(&kept) {
+            Cow::Borrowed(_) => kept,
+            Cow::Owned(unfolded) => unfolded,
+        }
+    }
+
     /// The same without a borrow.
     pub fn into_owned(self) -> Params<'static> {
         Params { raw: Cow::Owned(self.raw.into_owned()) }
@@ -291,6 +322,9 @@ impl<'p> Iterator for ParamIter<'p> {
     fn next(&mut self) -> Option<RawParam<'p>> {
         let bytes = self.raw.as_bytes();
         let start = self.pos;
+        if start >= bytes.len() {
+            return None;
+        }
         let mut end = start + 1;
         let mut equals = None;
         loop {
@@ -367,5 +401,21 @@ mod tests {
         assert!(params.remove("a") && !params.remove("a"));
         assert_eq!(params.param(p::TEXT).as_deref(), Some("so; \"it\" is  X: 1"));
         assert_eq!(Params::parse(params.as_str()), Ok(params.clone()));
+    }
+
+    #[test]
+    fn several_are_read_and_left_out_at_once() {
+        let params =
+            Params::parse(";Expires=60 ; q=0.5;expires=7;+sip.instance=\"<urn:x;y>\";ob;x=\"a\r\n b\"").unwrap();
+        let [expires, q, instance, reg_id] =
+            params.several([p::EXPIRES.name, p::Q.name, p::INSTANCE.name, p::REG_ID.name]);
+        assert_eq!((p::EXPIRES.of(expires), p::Q.of(q)), (params.param(p::EXPIRES), params.param(p::Q)));
+        assert_eq!((p::INSTANCE.of(instance), p::REG_ID.of(reg_id)), (params.param(p::INSTANCE), None));
+        assert_eq!(params.without(&["expires", "Q", "+sip.instance"]), ";ob;x=\"a b\"");
+        let mut removed = params.clone();
+        ["expires", "ob"].map(|name| removed.remove(name));
+        assert_eq!(params.without(&["ob", "expires"]), removed.to_string());
+        assert_eq!(params.without(&[]), params.to_string());
+        assert_eq!(Params::none().without(&["a"]), "");
     }
 }

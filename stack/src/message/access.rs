@@ -32,7 +32,9 @@ impl<T: HeaderValue> Access for Many<T> {
         self.id
     }
     fn read<'m>(&self, msg: &'m Message) -> Self::Out<'m> {
-        Values { msg, id: self.id, next_field: 0, split: None, value: std::marker::PhantomData }
+        // Most of those that are asked for are not there.
+        let next_field = if msg.seen & (1 << self.id.0) == 0 { usize::MAX } else { 0 };
+        Values { msg, id: self.id, next_field, split: None, value: std::marker::PhantomData }
     }
 }
 

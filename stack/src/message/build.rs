@@ -1,7 +1,6 @@
 //! Messages that begin here: empty requests, and what follows from a request (response, CANCEL, ACK).
 
 use super::{Body, Buffer, Message, StartKind, StartLine, reason_phrase};
-use crate::grammar::{is_token, quote};
 use crate::header::{CSeq, HeaderId, Method, h, p};
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -45,6 +44,9 @@ impl Message {
     /// none, except in a 100. The response goes back on the request's flow.
     pub fn make_response(&self, code: u16, reason: Option<&str>, to_tag: Option<&str>) -> Message {
         let mut response = Message::status_line(code, reason);
+        let to_tag = to_tag.filter(|_| code != 100);
+        // Where it was learnt that To has none, the tag goes in on the way.
+        let on_the_way = self.knows_to_tag() == Some(false) && !self.is_repeated(HeaderId::TO);
         for field in &self.fields {
             let copy = match field.id {
                 HeaderId::VIA | HeaderId::FROM | HeaderId::TO | HeaderId::CALL_ID | HeaderId::CSEQ => true,
@@ -52,16 +54,14 @@ impl Message {
                 HeaderId::TIMESTAMP => code == 100,
                 _ => false,
             };
-            if copy {
-                response.copy_line(self, field);
+            match to_tag.filter(|_| on_the_way && field.id == HeaderId::TO) {
+                Some(tag) => response.copy_tagged(self, field, tag),
+                None if copy => response.copy_line(self, field),
+                None => {}
             }
         }
-        if let (Some(tag), false) = (to_tag, code == 100) {
-            match self.knows_to_tag() {
-                Some(true) => {}
-                Some(false) => response.tag_to(tag),
-                None => response.add_to_tag(tag),
-            }
+        if let Some(tag) = to_tag.filter(|_| !on_the_way && self.knows_to_tag() != Some(true)) {
+            response.add_to_tag(tag);
         }
         response.copy_source(self.source);
         response
@@ -70,19 +70,13 @@ impl Message {
     /// Adds a tag to a To header that has none.
     pub fn add_to_tag(&mut self, tag: &str) {
         if self.header(h::TO).is_ok_and(|to| !to.params.contains(p::TAG.name)) {
-            self.tag_to(tag);
+            // As it came: the response says what the request says, and the tag.
+            let to = self.raw_value(HeaderId::TO).unwrap_or_default().to_vec();
+            self.set_line(HeaderId::TO, |msg| {
+                msg.written.extend_from_slice(&to);
+                msg.write_tag(tag);
+            });
         }
-    }
-
-    fn tag_to(&mut self, tag: &str) {
-        // As it came: the response says what the request says, and the tag.
-        let mut tagged = self.raw_value(HeaderId::TO).unwrap_or_default().to_vec();
-        tagged.extend_from_slice(b";tag=");
-        match is_token(tag) {
-            true => tagged.extend_from_slice(tag.as_bytes()),
-            false => tagged.extend_from_slice(quote(tag).as_bytes()),
-        }
-        self.set_line(HeaderId::TO, |msg| msg.written.extend_from_slice(&tagged));
     }
 
     /// The CANCEL for this request as it was sent (RFC 3261 §9.1): same Request-URI, top Via, From, To, Call-ID,

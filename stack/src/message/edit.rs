@@ -5,7 +5,7 @@ use super::index::{is_token, trimmed};
 use super::print::decimal;
 use super::reason::reason_phrase;
 use super::{Body, Buffer, Field, Message, Source, StartKind, StartLine};
-use crate::grammar::split_list;
+use crate::grammar::{is_token as is_token_text, quote, split_list};
 use crate::header::{HeaderId, HeaderValue, Many, One};
 use bytes::Bytes;
 use std::fmt::{Display, Write as _};
@@ -68,6 +68,11 @@ impl Message {
     /// Adds a header line that the stack does not know, at the end. What would forge headers is replaced: line ends in
     /// the value by spaces, characters of the name that no name has by `-`. Without a name, nothing is added.
     pub fn append_line(&mut self, name: &str, value: &str) {
+        self.append_parts(name, &[value]);
+    }
+
+    /// [`Message::append_line`] with a value in parts, one behind the other.
+    pub fn append_parts(&mut self, name: &str, parts: &[&str]) {
         let start = self.written.len();
         self.written.extend(name.bytes().take(MAX_NAME).map(|b| if is_token(b) { b } else { b'-' }));
         let name_len = self.written.len() - start;
@@ -77,10 +82,10 @@ impl Message {
         let id = HeaderId::lookup(&self.written[start..]);
         self.written.extend_from_slice(b": ");
         let value_at = self.written.len();
-        self.written.extend(value.bytes().map(one_line));
+        parts.iter().for_each(|part| self.write_text(part));
         self.written.extend_from_slice(b"\r\n");
         let field = self.field_at(id, start, name_len, value_at);
-        self.insert(self.fields.len(), field);
+        self.push(field);
     }
 
     /// Gives the lines of a header, known or not, new values: `new` is told the value of each; `None` leaves it as it is.
@@ -213,10 +218,10 @@ impl Message {
     pub(super) fn write_status_line(&mut self, code: u16, reason: &str) {
         let start = self.written.len();
         self.written.extend_from_slice(b"SIP/2.0 ");
-        self.write_display(&code);
+        self.written.extend_from_slice(decimal(code.into(), &mut [0; 20]).as_bytes());
         self.written.push(b' ');
         let reason_start = self.written.len();
-        self.write_display(reason);
+        self.write_text(reason);
         let kind = StartKind::Status { code, reason: (reason_start as u32, self.written.len() as u32) };
         self.written.extend_from_slice(b"\r\n");
         self.set_start(start, kind);
@@ -245,7 +250,7 @@ impl Message {
                     });
                 }
             }
-            None => self.insert(self.fields.len(), field),
+            None => self.push(field),
         }
         self.forget(id);
         self.touched = true;
@@ -263,14 +268,25 @@ impl Message {
 
     /// Copies a line of another message as it stands.
     pub(super) fn copy_line(&mut self, from: &Message, field: &Field) {
-        let start = self.written.len();
+        let start = self.written.len() as u32;
         self.written.extend_from_slice(from.span(field.buffer, field.start, field.end));
         if !self.written.ends_with(b"\n") {
             self.written.extend_from_slice(b"\r\n");
         }
+        let here = |at: u32| start + (at - field.start);
+        let (value, value_end, end) = (here(field.value), here(field.value_end), self.written.len() as u32);
+        self.push(Field { start, value, value_end, end, buffer: Buffer::Written, ..*field });
+    }
+
+    /// Copies a line of another message, and gives its value a tag.
+    pub(super) fn copy_tagged(&mut self, from: &Message, field: &Field, tag: &str) {
+        let start = self.written.len();
+        self.written.extend_from_slice(from.span(field.buffer, field.start, field.value_end));
+        self.write_tag(tag);
+        self.written.extend_from_slice(b"\r\n");
         let value = start + (field.value - field.start) as usize;
         let field = self.field_at(field.id, start, usize::from(field.name_len), value);
-        self.insert(self.fields.len(), field);
+        self.push(field);
     }
 
     /// Appends the header fields of another message, but for those that it has already.
@@ -310,6 +326,21 @@ impl Message {
         }
     }
 
+    pub(super) fn write_tag(&mut self, tag: &str) {
+        self.written.extend_from_slice(b";tag=");
+        match is_token_text(tag) {
+            true => self.written.extend_from_slice(tag.as_bytes()),
+            false => self.written.extend_from_slice(quote(tag).as_bytes()),
+        }
+    }
+
+    /// Writes a text; a CR or LF in it would forge a header, so it becomes a space.
+    fn write_text(&mut self, text: &str) {
+        let from = self.written.len();
+        self.written.extend_from_slice(text.as_bytes());
+        self.written[from..].iter_mut().for_each(|b| *b = one_line(*b));
+    }
+
     fn field_at(&self, id: HeaderId, start: usize, name_len: usize, value: usize) -> Field {
         let (value, value_end) = trimmed(&self.written, value, self.written.len());
         Field {
@@ -329,13 +360,21 @@ impl Message {
     }
 
     fn insert(&mut self, at: usize, field: Field) {
-        let bit = 1u128 << field.id.0;
-        if self.seen & bit != 0 {
-            self.repeated |= bit;
-        }
-        self.seen |= bit;
+        self.note(field.id);
         self.fields.insert(at, field);
-        self.forget(field.id);
+    }
+
+    fn push(&mut self, field: Field) {
+        self.note(field.id);
+        self.fields.push(field);
+    }
+
+    /// A line of this header is added.
+    fn note(&mut self, id: HeaderId) {
+        let bit = 1u128 << id.0;
+        self.repeated |= self.seen & bit;
+        self.seen |= bit;
+        self.forget(id);
         self.touched = true;
     }
 }

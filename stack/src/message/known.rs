@@ -190,4 +190,23 @@ mod tests {
         empty.add_to_tag("1");
         assert_eq!(empty.header(h::TO).map(|to| to.to_string()).unwrap(), "<sip:a@b>;tag");
     }
+
+    #[test]
+    fn a_response_says_the_same_whether_or_not_to_was_learnt() {
+        for to in
+            ["<sip:a@b>", "A <sip:a@b>;x=y ", "\"a;tag=1\" <sip:a@b>", "sip:a@b", "<sip:a@b>\r\n ;x", "<sip:a@b>;tag=1"]
+        {
+            for tag in ["1a", "two words"] {
+                let (mut learnt, fresh) = (request("sip:a.example", to), request("sip:a.example", to));
+                learnt.learn().unwrap();
+                let of = |request: &Message| request.make_response(200, Some("So\r\nWhat"), Some(tag)).to_bytes();
+                assert_eq!(of(&learnt), of(&fresh), "{to}");
+                let response = Message::parse(of(&learnt)).unwrap();
+                assert!(response.has_to_tag() && response.reason() == "So  What", "{response:?}");
+            }
+        }
+        let mut twice = request("sip:a.example", "<sip:a@b>\r\nTo: <sip:c@d>");
+        twice.learn().unwrap();
+        assert!(!twice.make_response(400, None, Some("1")).is_repeated(HeaderId::TO));
+    }
 }

@@ -1,9 +1,9 @@
 //! SIP and SIPS URIs (RFC 3261 §19.1).
 
 use super::escape::{check, decode, encode, escape_user, octets};
-use super::host::{Host, read_port};
+use super::host::{Host, read_port, v4_text};
 use super::params::{UriHeaders, UriParams};
-use crate::grammar::{Cursor, PASSWORD, USER};
+use crate::grammar::{Cursor, PASSWORD, USER, is};
 use crate::header::ParseError;
 use crate::header::param::{Param, ParamKind};
 use crate::message::decimal;
@@ -110,15 +110,23 @@ impl<'a> SipUri<'a> {
     pub fn aor_key(&self) -> String {
         let mut key = String::with_capacity(64);
         if let Some(user) = &self.user {
-            key.push_str(&encode(octets(user), USER));
+            // Most users are canonical as they stand.
+            match user.bytes().all(|b| is(b, USER) && !matches!(b, b'%' | b'#')) {
+                true => key.push_str(user),
+                false => key.push_str(&encode(octets(user), USER)),
+            }
             key.push('@');
         }
+        let host = key.len();
         match &self.host {
-            Host::Name(name) => key.push_str(&name.to_ascii_lowercase()),
+            Host::Name(name) => key.push_str(name),
+            Host::V4(address) => key.push_str(v4_text(*address, &mut [0; 15])),
             address => key.push_str(&address.to_string()),
         }
+        key[host..].make_ascii_lowercase();
         if let Some(port) = self.port {
-            key.push_str(&format!(":{port}"));
+            key.push(':');
+            key.push_str(decimal(port.into(), &mut [0; 20]));
         }
         key
     }
