@@ -291,6 +291,12 @@ impl Binding {
         self.places().contains(&Place::Near(target))
     }
 
+    /// Whether it has the same places as another.
+    pub(super) fn is_where(&self, other: &Binding) -> bool {
+        let through = |binding: &Binding| matches!(binding.by, By::Path(_) | By::Node(_));
+        self.contact == other.contact && self.neighbour == other.neighbour && through(self) == through(other)
+    }
+
     pub(super) fn places(&self) -> SmallVec<[Place; 2]> {
         let through = matches!(self.by, By::Path(_) | By::Node(_));
         let contact = self.contact.map(|at| if through { Place::Behind(at) } else { Place::Near(at) });

@@ -260,39 +260,69 @@ impl LocationStore {
         now: Time,
         change: impl FnOnce(&mut Vec<Binding>) -> Result<(), E>,
     ) -> Result<Record, E> {
+        let make = |live: &[&Binding]| {
+            let mut bindings: Vec<Binding> = live.iter().copied().cloned().collect();
+            change(&mut bindings)?;
+            Ok(bindings.into_iter().collect())
+        };
+        self.replace_by(origin, aor, now, make, |_, record| record.iter().cloned().collect())
+    }
+
+    /// Puts what `make` makes of the bindings of an address-of-record into their place: what stays nobody has to copy. Gives
+    /// what `look` sees in those from before, the expired ones among them, and in those that are there then; others wait
+    /// for it.
+    ///
+    /// # Errors
+    /// What `make` returns, or [`StoreFull`]; then nothing is changed.
+    pub fn replace<R, E: From<StoreFull>>(
+        &self,
+        aor: &str,
+        now: Time,
+        make: impl FnOnce(&[&Binding]) -> Result<Record, E>,
+        look: impl FnOnce(&[Binding], &[Binding]) -> R,
+    ) -> Result<R, E> {
+        self.replace_by(Origin::Here, aor, now, make, look)
+    }
+
+    fn replace_by<R, E: From<StoreFull>>(
+        &self,
+        origin: Origin,
+        aor: &str,
+        now: Time,
+        make: impl FnOnce(&[&Binding]) -> Result<Record, E>,
+        look: impl FnOnce(&[Binding], &[Binding]) -> R,
+    ) -> Result<R, E> {
         let mut part = self.part(aor).write();
-        let old = part.get(aor);
-        let mut bindings: Vec<Binding> =
-            old.into_iter().flat_map(|record| record.iter()).filter(|b| b.expires_at > now).cloned().collect();
-        change(&mut bindings)?;
-        if old.is_none() {
-            if bindings.is_empty() {
-                return Ok(Record::new());
-            }
-            if self.len() >= self.limits.aors && !self.drop_empty(&mut part, now) {
-                return Err(StoreFull.into());
-            }
-            self.records.fetch_add(1, Ordering::Relaxed);
-        }
+        let place = part.get_mut(aor);
+        let known = place.as_ref().map_or(&[][..], |record| record.as_slice());
+        let live: SmallVec<[&Binding; 4]> = known.iter().filter(|binding| binding.expires_at > now).collect();
+        let mut record = make(&live)?;
+        drop(live);
         // Stable: of equal preference the one that registered first comes first.
-        bindings.sort_by_key(|binding| std::cmp::Reverse(binding.q));
-        for new in bindings.iter_mut().filter(|binding| binding.id == 0) {
+        record.sort_by_key(|binding| std::cmp::Reverse(binding.q));
+        for new in record.iter_mut().filter(|binding| binding.id == 0) {
             new.id = self.next_id.fetch_add(1, Ordering::Relaxed).max(1);
         }
-        let record = Record::from_vec(bindings);
-        let old = match part.get_mut(aor) {
-            Some(place) => std::mem::replace(&mut **place, record.clone()),
-            None => part.insert(aor.into(), Box::new(record.clone())).map_or_else(Record::new, |old| *old),
+        let (old, record) = match place {
+            Some(place) => (std::mem::replace(&mut **place, record), &**place),
+            None if record.is_empty() => return Ok(look(&[], &[])),
+            None => {
+                if self.len() >= self.limits.aors && !self.drop_empty(&mut part, now) {
+                    return Err(StoreFull.into());
+                }
+                self.records.fetch_add(1, Ordering::Relaxed);
+                (Record::new(), &**part.entry(aor.into()).insert_entry(Box::new(record)).into_mut())
+            }
         };
-        self.note_of(origin, aor, now, || watch::changes(&old, &record, now));
+        self.note_of(origin, aor, now, || watch::changes(&old, record, now));
         // Who only refreshes is where he was.
-        if !old.iter().flat_map(Binding::places).eq(record.iter().flat_map(Binding::places)) {
+        if old.len() != record.len() || !old.iter().zip(record).all(|(old, new)| old.is_where(new)) {
             self.enter(record.iter());
             self.forget_places(old.iter());
         }
         self.bindings.fetch_add(record.len(), Ordering::Relaxed);
         self.bindings.fetch_sub(old.len(), Ordering::Relaxed);
-        Ok(record)
+        Ok(look(&old, record))
     }
 
     /// Looks at the bindings of an address-of-record where they are, the expired ones among them.

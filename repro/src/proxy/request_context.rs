@@ -367,7 +367,8 @@ impl RequestContext<'_, '_> {
         Some(account)
     }
 
-    fn send(&mut self, response: Message) -> ProcessorResult {
+    fn send(&mut self, response: impl Into<Box<Message>>) -> ProcessorResult {
+        let response = response.into();
         let code = response.status().unwrap_or(0);
         if self.begins_call() {
             self.server.counters(self.shard).ended_with(code, false);
@@ -415,7 +416,7 @@ impl RequestContext<'_, '_> {
             silo.registered(aor, self.shard);
         }
         if changed {
-            self.unkept = Some(Unkept { aor: aor.to_owned(), response: Box::new(response), changes });
+            self.unkept = Some(Unkept { aor: aor.to_owned(), response, changes });
             return ProcessorResult::SkipAllChains;
         }
         self.send(response)

@@ -1,11 +1,10 @@
 //! The Contacts of a REGISTER: what it wants, and whether a request could be sent there.
 
-use super::gruu::without_gruus;
 use super::{RegisterError, Registrar, Registration};
 use crate::config::NatDetection;
 use crate::location::Binding;
 use crate::nat;
-use stack::header::{Contact, NameAddr, Params, h, p};
+use stack::header::{Contact, NameAddr, Params, QValue, h, p};
 use stack::message::Message;
 use stack::selector::search::Reach;
 use stack::selector::{self, Located, Place};
@@ -13,6 +12,7 @@ use stack::transport::Flow;
 use stack::tu::NoResponse;
 use stack::uri::{SipUri, Uri};
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// What a REGISTER wants.
@@ -26,9 +26,12 @@ pub(super) enum Wish<'m> {
 
 /// A Contact.
 pub(super) struct Wanted<'m> {
-    pub(super) contact: NameAddr<'m>,
-    /// Its URI.
-    pub(super) uri: Arc<str>,
+    pub(super) uri: Uri<'m>,
+    /// The same as text.
+    pub(super) text: Arc<str>,
+    /// The parameters that its binding keeps.
+    pub(super) params: String,
+    pub(super) q: QValue,
     /// Which device it is.
     pub(super) device: Option<String>,
     /// Which of its flows, where that counts; else 0.
@@ -61,7 +64,7 @@ impl Wanted<'_> {
     }
 
     pub(super) fn replaces(&self, binding: &Binding) -> bool {
-        binding.is_replaced_by((&self.contact.uri, &self.uri), self.flow())
+        binding.is_replaced_by((&self.uri, &self.text), self.flow())
     }
 }
 
@@ -82,27 +85,30 @@ impl Registrar<'_> {
         for contact in request.header(h::CONTACTS) {
             match contact? {
                 Contact::Star => star = true,
-                Contact::Addr(addr) => {
+                Contact::Addr(NameAddr { uri, params, .. }) => {
                     match &registration.path {
                         // Where it leads is for the last proxy to say.
-                        Some(_) if addr.uri.sip().is_some() => {}
-                        _ => self.check_reachable(&addr.uri, registration.flow.as_ref())?,
+                        Some(_) if uri.sip().is_some() => {}
+                        _ => self.check_reachable(&uri, registration.flow.as_ref())?,
                     }
-                    if self.is_own_gruu(&addr.uri) {
+                    if self.is_own_gruu(&uri) {
                         return Err(RegisterError::OwnGruu);
                     }
-                    let wanted = addr.param(p::EXPIRES).or(header).unwrap_or(rules.default_expires);
+                    let names = [p::EXPIRES.name, p::Q.name, p::INSTANCE.name, p::REG_ID.name];
+                    let [expires, q, device, reg_id] = params.several(names);
+                    let wanted = p::EXPIRES.of(expires).or(header).unwrap_or(rules.default_expires);
                     if wanted > 0 && wanted < rules.min_expires {
                         return Err(RegisterError::TooBrief(rules.min_expires));
                     }
                     // Who takes a flow away may name it without the option tag.
                     let flows = registration.outbound || wanted == 0;
-                    let device = addr.param(p::INSTANCE).map(Cow::into_owned);
-                    let reg_id = addr.param(p::REG_ID).filter(|_| flows && device.is_some()).unwrap_or(0);
-                    let natted = finds_nats && nat::is_behind(request, &addr.uri);
+                    let device = p::INSTANCE.of(device).map(Cow::into_owned);
+                    let reg_id = p::REG_ID.of(reg_id).filter(|_| flows && device.is_some()).unwrap_or(0);
+                    let q = p::Q.of(q).unwrap_or(QValue::new(1000));
+                    let natted = finds_nats && nat::is_behind(request, &uri);
                     let expires = wanted.min(rules.max_expires);
-                    let uri = addr.uri.to_string().into();
-                    contacts.push(Wanted { contact: addr, uri, device, reg_id, expires, natted });
+                    let (text, params) = (text_of(&uri), kept_params(&params));
+                    contacts.push(Wanted { uri, text, params, q, device, reg_id, expires, natted });
                     if contacts.len() > 2 * self.server.location().limits().contacts {
                         return Err(RegisterError::TooManyContacts);
                     }
@@ -154,9 +160,14 @@ impl Registrar<'_> {
 }
 
 /// The parameters of a Contact that its binding keeps: all but `expires`, and what only a registrar may say.
-pub(super) fn kept_params(params: &Params<'_>) -> String {
-    let mut params = params.clone();
-    params.remove("expires");
-    without_gruus(&mut params);
-    params.to_string()
+fn kept_params(params: &Params<'_>) -> String {
+    params.without(&[p::EXPIRES.name, p::PUB_GRUU.name, p::TEMP_GRUU.name])
+}
+
+fn text_of(uri: &Uri<'_>) -> Arc<str> {
+    // As long as most are.
+    let mut text = String::with_capacity(96);
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{uri}");
+    text.into()
 }

@@ -2,7 +2,7 @@
 
 use crate::gruu_token::GruuTokens;
 use crate::location::Binding;
-use stack::header::{Params, p};
+use stack::header::p;
 use stack::uri::SipUri;
 
 /// The option tag of RFC 5627.
@@ -44,10 +44,4 @@ impl Names<'_> {
 /// The instance without `<>`: the value of `gr` (RFC 5627 §5.2).
 pub(crate) fn urn(device: &str) -> &str {
     device.strip_prefix('<').and_then(|device| device.strip_suffix('>')).unwrap_or(device)
-}
-
-/// Takes off what only a registrar may say.
-pub(super) fn without_gruus(params: &mut Params<'_>) {
-    params.remove(p::PUB_GRUU);
-    params.remove(p::TEMP_GRUU);
 }

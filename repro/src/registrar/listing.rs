@@ -11,8 +11,8 @@ pub(super) fn list(response: &mut Message, bindings: &[Binding], names: Option<&
         let left = binding.seconds_left(now);
         let gruus = names.map(|names| names.params(binding, at as u64)).unwrap_or_default();
         let left = left.to_string();
-        let contact = ["<", binding.uri(), ">", binding.params(), &gruus, ";expires=", &left].concat();
-        response.append_line("Contact", &contact);
+        let contact = ["<", binding.uri(), ">", binding.params(), &gruus, ";expires=", &left];
+        response.append_parts("Contact", &contact);
     }
 }
 

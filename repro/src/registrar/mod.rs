@@ -18,17 +18,19 @@ use crate::config;
 use crate::location::{Binding, By, NewBinding, Record};
 use crate::provisioning::MOST_AOR;
 use crate::proxy::{Keeper, Server};
-use contacts::{Wanted, Wish, kept_params};
+use contacts::{Wanted, Wish};
 use gruu::Names;
 use listing::{list, listed, octets};
 use outbound::{flow_timer, is_outbound, silence};
 use path::Path;
 use rutil::Time;
-use stack::header::{CallId, h, p};
+use smallvec::SmallVec;
+use stack::header::{CallId, h};
 use stack::message::Message;
 use stack::selector::{self, Target};
 use stack::transport::{Flow, TransportTable};
 use stack::uri::Uri;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,10 +74,13 @@ struct Registration<'m> {
     now: Time,
 }
 
+/// The bindings of an address-of-record while they change: those that stay are where they are.
+type Bindings<'b> = SmallVec<[Cow<'b, Binding>; 2]>;
+
 /// What becomes of a REGISTER.
 pub struct Registered {
     /// The answer.
-    pub response: Message,
+    pub response: Box<Message>,
     /// The flow whose device was told to send keep-alives, and how long it may be silent.
     pub kept: Option<(Flow, Duration)>,
     /// Bindings have changed: a place is reserved with what keeps them, and the answer waits until they are kept.
@@ -96,7 +101,7 @@ impl<'a> Registrar<'a> {
             Err(error) => error,
         };
         tracing::debug!(aor, %error, "REGISTER refused");
-        let mut response = request.make_response(error.status(), error.reason().as_deref(), Some(to_tag));
+        let mut response = Box::new(request.make_response(error.status(), error.reason().as_deref(), Some(to_tag)));
         match error {
             RegisterError::TooBrief(least) => response.append_line("Min-Expires", &least.to_string()),
             RegisterError::Full(_) => response.append_line("Retry-After", "60"),
@@ -110,7 +115,7 @@ impl<'a> Registrar<'a> {
     fn accept(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Result<Registered, RegisterError> {
         let registration = self.read(aor, request, now)?;
         let wish = self.wish(request, &registration)?;
-        let mut response = request.make_response(200, None, Some(to_tag));
+        let mut response = Box::new(request.make_response(200, None, Some(to_tag)));
         if let Some(path) = &registration.path {
             response.append_line("Path", &path.text);
         }
@@ -132,16 +137,19 @@ impl<'a> Registrar<'a> {
         let keeper = self.server.keeper().filter(|_| changes);
         // Before anything is changed: who is refused has changed nothing.
         keeper.map_or(Ok(()), Keeper::reserve)?;
-        let mut before = matches!(keeper, Some(Keeper::Cluster(_))).then(Vec::new);
-        let applied = self.apply(aor, &registration, wish, (room, before.as_mut()));
+        let applied = self.apply(aor, &registration, wish, room, |before, after| {
+            list(&mut response, after, registration.names.as_ref(), now);
+            let shared = matches!(keeper, Some(Keeper::Cluster(_)));
+            shared.then(|| {
+                let before: Vec<Binding> = before.iter().filter(|binding| binding.expires_at > now).cloned().collect();
+                cluster::changes(&before, after, (registration.call_id.as_str(), registration.cseq))
+            })
+        });
         if applied.is_err() {
             keeper.into_iter().for_each(Keeper::release);
         }
-        let applied = applied?;
-        list(&mut response, &applied, registration.names.as_ref(), now);
+        let changes = applied?;
         let kept = kept.map(|(flow, timer)| (flow, silence(timer)));
-        let own = (registration.call_id.as_str(), registration.cseq);
-        let changes = before.map(|before| cluster::changes(&before, &applied, own));
         Ok(Registered { response, kept, changed: keeper.is_some(), changes })
     }
 
@@ -158,8 +166,8 @@ impl<'a> Registrar<'a> {
         }
         let path = self.path(request)?;
         let outbound = is_outbound(request, path.as_ref())?;
-        let to = request.header(h::TO).ok().filter(|_| supports(request, GRUU));
-        let names = to.and_then(|to| match to.uri {
+        let to = || request.header(h::TO).ok();
+        let names = supports(request, GRUU).then(to).flatten().and_then(|to| match to.uri {
             Uri::Sip(to) => Some(Names { tokens: self.server.gruus(), aor, to, nonce: self.nonce }),
             _ => None,
         });
@@ -167,39 +175,36 @@ impl<'a> Registrar<'a> {
         Ok(Registration { call_id, cseq, flow, path, outbound, names, route: self.route.clone(), now })
     }
 
-    /// The bindings afterwards, which are no longer than `room` when they are listed; those before go into `before`.
-    fn apply(
+    /// What `look` sees in the bindings before and afterwards, which are no longer than `room` when they are listed.
+    fn apply<R>(
         &self,
         aor: &str,
         registration: &Registration<'_>,
         wish: Wish<'_>,
-        (room, mut before): (usize, Option<&mut Vec<Binding>>),
-    ) -> Result<Record, RegisterError> {
+        room: usize,
+        look: impl FnOnce(&[Binding], &[Binding]) -> R,
+    ) -> Result<R, RegisterError> {
         let (now, store) = (registration.now, self.server.location());
-        let mut note = |bindings: &[Binding]| before.iter_mut().for_each(|before| before.extend_from_slice(bindings));
         match wish {
             Wish::Query => {
                 let bindings = store.bindings(aor, now);
-                if registration.listed(&bindings) <= room { Ok(bindings) } else { Err(RegisterError::NoRoom) }
-            }
-            Wish::RemoveAll => store.update(aor, now, |bindings| {
-                note(bindings);
-                registration.is_later_than(bindings.iter())?;
-                bindings.clear();
-                Ok(())
-            }),
-            Wish::Contacts(contacts) => store.update(aor, now, |bindings| {
-                note(bindings);
-                if !registration.is_repeated(&contacts, bindings)? {
-                    // All are checked against what was there before: of two equal contacts in one request the last holds.
-                    for wanted in &contacts {
-                        registration.is_later_than(bindings.iter().filter(|binding| wanted.replaces(binding)))?;
-                    }
-                    contacts.iter().for_each(|wanted| registration.change(bindings, wanted));
+                if registration.listed(&bindings) > room {
+                    return Err(RegisterError::NoRoom);
                 }
-                self.within_bounds(bindings)?;
-                if registration.listed(bindings) <= room { Ok(()) } else { Err(RegisterError::NoRoom) }
-            }),
+                Ok(look(&bindings, &bindings))
+            }
+            Wish::RemoveAll => {
+                let none = |live: &[&Binding]| registration.is_later_than(live).map(|()| Record::new());
+                store.replace(aor, now, none, look)
+            }
+            Wish::Contacts(contacts) => {
+                let make = |live: &[&Binding]| {
+                    let record = registration.changed(live, &contacts)?;
+                    self.within_bounds(&record)?;
+                    if registration.listed(&record) <= room { Ok(record) } else { Err(RegisterError::NoRoom) }
+                };
+                store.replace(aor, now, make, look)
+            }
         }
     }
 
@@ -215,7 +220,7 @@ impl<'a> Registrar<'a> {
 
 impl Registration<'_> {
     /// A request with the Call-ID of a binding must come after the request that wrote it.
-    fn is_later_than<'b>(&self, bindings: impl IntoIterator<Item = &'b Binding>) -> Result<(), RegisterError> {
+    fn is_later_than<'b>(&self, bindings: impl IntoIterator<Item = &'b &'b Binding>) -> Result<(), RegisterError> {
         let own = self.call_id.as_str();
         let late = bindings.into_iter().any(|binding| *binding.call_id == *own && self.cseq <= binding.cseq);
         if late { Err(RegisterError::OutOfOrder) } else { Ok(()) }
@@ -224,9 +229,9 @@ impl Registration<'_> {
     /// Whether the very same request was carried out before: its answer was lost, perhaps with a process that died before it
     /// could send it. Who repeats it gets that answer, and nothing changes: nobody prolongs a binding with a recorded
     /// request, nor brings back what was removed since, which is out of order.
-    fn is_repeated(&self, contacts: &[Wanted<'_>], bindings: &[Binding]) -> Result<bool, RegisterError> {
+    fn is_repeated(&self, contacts: &[Wanted<'_>], bindings: &[&Binding]) -> Result<bool, RegisterError> {
         let replaced = |wanted: &Wanted<'_>, is: &dyn Fn(&Binding) -> bool| {
-            bindings.iter().filter(|binding| wanted.replaces(binding)).any(is)
+            bindings.iter().filter(|binding| wanted.replaces(binding)).any(|binding| is(binding))
         };
         let repeated = |wanted: &Wanted<'_>| replaced(wanted, &|binding| self.repeats(wanted, binding));
         let is_gone = |wanted: &Wanted<'_>| wanted.expires == 0 && !replaced(wanted, &|_| true);
@@ -242,8 +247,8 @@ impl Registration<'_> {
         wanted.expires > 0
             && self.cseq == binding.cseq
             && *binding.call_id == *self.call_id.as_str()
-            && *binding.uri() == *wanted.contact.uri.to_string()
-            && *binding.params() == *kept_params(&wanted.contact.params)
+            && *binding.uri() == *wanted.text
+            && *binding.params() == *wanted.params
             && binding.is_reached_as(&self.binding(wanted))
     }
 
@@ -253,23 +258,36 @@ impl Registration<'_> {
         listed(bindings) + self.names.as_ref().map_or(0, names)
     }
 
+    /// What the bindings become.
+    fn changed(&self, live: &[&Binding], contacts: &[Wanted<'_>]) -> Result<Record, RegisterError> {
+        let mut bindings: Bindings<'_> = live.iter().copied().map(Cow::Borrowed).collect();
+        if !self.is_repeated(contacts, live)? {
+            // All are checked against what was there before: of two equal contacts in one request the last holds.
+            for wanted in contacts {
+                self.is_later_than(live.iter().filter(|binding| wanted.replaces(binding)))?;
+            }
+            contacts.iter().for_each(|wanted| self.change(&mut bindings, wanted));
+        }
+        Ok(bindings.into_iter().map(Cow::into_owned).collect())
+    }
+
     /// Replaces or removes what a contact stands for: of several flows with the same URI that may be more than one.
-    fn change(&self, bindings: &mut Vec<Binding>, wanted: &Wanted<'_>) {
+    fn change(&self, bindings: &mut Bindings<'_>, wanted: &Wanted<'_>) {
         let Some(at) = bindings.iter().position(|binding| wanted.replaces(binding)) else {
             if wanted.expires > 0 {
-                bindings.push(self.binding(wanted));
+                bindings.push(Cow::Owned(self.binding(wanted)));
             }
             return;
         };
         let new = bindings.get(at).filter(|_| wanted.expires > 0).map(|old| self.binding(wanted).following(old));
         bindings.retain(|binding| !wanted.replaces(binding));
         if let Some(new) = new {
-            bindings.insert(at, new);
+            bindings.insert(at, Cow::Owned(new));
         }
     }
 
     fn binding(&self, wanted: &Wanted<'_>) -> Binding {
-        let uri = &wanted.contact.uri;
+        let uri = &wanted.uri;
         let by_flow = || self.outbound && wanted.reg_id > 0 || uri.sip().is_some_and(selector::needs_flow);
         let by = match (&self.path, self.flow) {
             (Some(path), _) => By::Path(path.text.clone()),
@@ -280,9 +298,9 @@ impl Registration<'_> {
         let source = || self.flow.map(|flow| Target { kind: flow.kind, address: flow.peer });
         Binding::new(NewBinding {
             uri,
-            text: wanted.uri.clone(),
-            params: kept_params(&wanted.contact.params).as_ref(),
-            q: wanted.contact.param(p::Q).map_or(1000, |q| q.thousandths()),
+            text: wanted.text.clone(),
+            params: &wanted.params,
+            q: wanted.q.thousandths(),
             expires_at: self.now + Duration::from_secs(wanted.expires.into()),
             call_id: self.call_id.as_str(),
             cseq: self.cseq,
