@@ -40,7 +40,7 @@ impl Processor for RegistrarDispatch {
             return context.respond(403);
         }
         // Step 5: the address-of-record, which must be ours.
-        let aor = match context.request.header(h::TO).map(|to| to.uri) {
+        let aor = match context.request.to_uri() {
             Ok(Uri::Sip(to)) if context.is_ours(&to.host, to.port) => Some(crate::proxy::aor_key(to)),
             Ok(Uri::Sip(_)) => None,
             _ => return context.respond(400),

@@ -12,7 +12,6 @@ use stack::transport::Flow;
 use stack::tu::NoResponse;
 use stack::uri::{SipUri, Uri};
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// What a REGISTER wants.
@@ -107,7 +106,7 @@ impl Registrar<'_> {
                     let q = p::Q.of(q).unwrap_or(QValue::new(1000));
                     let natted = finds_nats && nat::is_behind(request, &uri);
                     let expires = wanted.min(rules.max_expires);
-                    let (text, params) = (text_of(&uri), kept_params(&params));
+                    let (text, params) = (uri.text().into(), kept_params(&params));
                     contacts.push(Wanted { uri, text, params, q, device, reg_id, expires, natted });
                     if contacts.len() > 2 * self.server.location().limits().contacts {
                         return Err(RegisterError::TooManyContacts);
@@ -162,12 +161,4 @@ impl Registrar<'_> {
 /// The parameters of a Contact that its binding keeps: all but `expires`, and what only a registrar may say.
 fn kept_params(params: &Params<'_>) -> String {
     params.without(&[p::EXPIRES.name, p::PUB_GRUU.name, p::TEMP_GRUU.name])
-}
-
-fn text_of(uri: &Uri<'_>) -> Arc<str> {
-    // As long as most are.
-    let mut text = String::with_capacity(96);
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{uri}");
-    text.into()
 }

@@ -20,10 +20,12 @@ pub fn supports(request: &Message, tag: &str) -> bool {
 /// Whether the device asks to be reached by its flows (RFC 5626 §6), and whoever it sends to first keeps them: we, or the
 /// proxy whose Path says so.
 pub(super) fn is_outbound(request: &Message, path: Option<&Path>) -> Result<bool, RegisterError> {
-    let asked = supports(request, OUTBOUND);
+    if !supports(request, OUTBOUND) {
+        return Ok(false);
+    }
     let kept = path.map_or_else(|| request.header(h::VIAS).texts().count() == 1, |path| path.outbound);
     let insists = || request.header(h::REQUIRES).any(|tag| tag.is_ok_and(|tag| tag.is(OUTBOUND)));
-    if asked && !kept && insists() { Err(RegisterError::NoOutbound) } else { Ok(asked && kept) }
+    if !kept && insists() { Err(RegisterError::NoOutbound) } else { Ok(kept) }
 }
 
 /// Over UDP a device has to be heard more often: NATs forget what is silent for longer (RFC 5626 §4.4.2).

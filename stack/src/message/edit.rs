@@ -82,7 +82,8 @@ impl Message {
         let id = HeaderId::lookup(&self.written[start..]);
         self.written.extend_from_slice(b": ");
         let value_at = self.written.len();
-        parts.iter().for_each(|part| self.write_text(part));
+        parts.iter().for_each(|part| self.written.extend_from_slice(part.as_bytes()));
+        self.unbreak(value_at);
         self.written.extend_from_slice(b"\r\n");
         let field = self.field_at(id, start, name_len, value_at);
         self.push(field);
@@ -221,7 +222,8 @@ impl Message {
         self.written.extend_from_slice(decimal(code.into(), &mut [0; 20]).as_bytes());
         self.written.push(b' ');
         let reason_start = self.written.len();
-        self.write_text(reason);
+        self.written.extend_from_slice(reason.as_bytes());
+        self.unbreak(reason_start);
         let kind = StartKind::Status { code, reason: (reason_start as u32, self.written.len() as u32) };
         self.written.extend_from_slice(b"\r\n");
         self.set_start(start, kind);
@@ -315,15 +317,13 @@ impl Message {
         }
     }
 
-    /// Formats a value; a CR or LF in it would forge a header, so it becomes a space.
+    /// Formats a value.
     fn write_display(&mut self, value: &(impl Display + ?Sized)) {
         let from = self.written.len();
         let mut out = Octets(&mut self.written);
         // Writing to a Vec cannot fail, and a Display that fails by itself leaves what it wrote.
         let _ = write!(out, "{value}");
-        for b in &mut self.written[from..] {
-            *b = one_line(*b);
-        }
+        self.unbreak(from);
     }
 
     pub(super) fn write_tag(&mut self, tag: &str) {
@@ -334,11 +334,12 @@ impl Message {
         }
     }
 
-    /// Writes a text; a CR or LF in it would forge a header, so it becomes a space.
-    fn write_text(&mut self, text: &str) {
-        let from = self.written.len();
-        self.written.extend_from_slice(text.as_bytes());
-        self.written[from..].iter_mut().for_each(|b| *b = one_line(*b));
+    /// A CR or LF in what was written from here on would forge a header, so it becomes a space.
+    fn unbreak(&mut self, mut from: usize) {
+        while let Some(at) = self.written.get(from..).and_then(|text| memchr::memchr2(b'\r', b'\n', text)) {
+            from += at;
+            self.written[from] = b' ';
+        }
     }
 
     fn field_at(&self, id: HeaderId, start: usize, name_len: usize, value: usize) -> Field {
@@ -387,10 +388,6 @@ fn rest_of_list(value: &[u8]) -> Option<&[u8]> {
     split.next()?;
     let rest = split.rest();
     (!rest.is_empty()).then_some(rest.as_bytes())
-}
-
-fn one_line(b: u8) -> u8 {
-    if b == b'\r' || b == b'\n' { b' ' } else { b }
 }
 
 struct Octets<'a>(&'a mut Vec<u8>);

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Known {
     uri: Option<UriAt>,
+    /// The URI of To, in that header's value.
+    to: Option<UriAt>,
     to_tag: Option<bool>,
 }
 
@@ -102,6 +104,19 @@ impl Message {
         self.known.to_tag.unwrap_or_else(|| self.header(h::TO).is_ok_and(|to| to.param(p::TAG).is_some()))
     }
 
+    /// The URI of To.
+    ///
+    /// # Errors
+    /// When To is missing or malformed.
+    pub fn to_uri(&self) -> Result<Uri<'_>, HeaderError> {
+        let known = self.known.to.and_then(|known| known.view(self.to_text()?));
+        known.map_or_else(|| self.header(h::TO).map(|to| to.uri), Ok)
+    }
+
+    fn to_text(&self) -> Option<&str> {
+        std::str::from_utf8(self.raw_value(HeaderId::TO)?).ok()
+    }
+
     /// Whether To has a tag, if that was learnt: then To is well-formed.
     pub(super) fn knows_to_tag(&self) -> Option<bool> {
         self.known.to_tag
@@ -117,9 +132,10 @@ impl Message {
         if !to_tag && to.params.contains(p::TAG.name) {
             return Err(HeaderError { header: "To", offset: 0, rule: "tag without a value" });
         }
+        let to = self.to_text().and_then(|text| UriAt::of(&to.uri, text));
         let text = self.uri_text()?;
         let uri = Uri::parse_request(text).map_err(|e| wrong(e.offset, e.rule))?;
-        self.known = Known { uri: UriAt::of(&uri, text), to_tag: Some(to_tag) };
+        self.known = Known { uri: UriAt::of(&uri, text), to, to_tag: Some(to_tag) };
         Ok(())
     }
 
@@ -138,7 +154,7 @@ impl Message {
     #[inline]
     pub(super) fn forget(&mut self, id: HeaderId) {
         if id == h::TO.id() {
-            self.known.to_tag = None;
+            (self.known.to, self.known.to_tag) = (None, None);
         }
     }
 }
@@ -167,6 +183,12 @@ mod tests {
             let (mut msg, fresh) = (request(uri, "<sip:a@b>"), request(uri, "<sip:a@b>"));
             msg.learn().unwrap();
             assert_eq!(msg.request_uri(), fresh.request_uri(), "{uri}");
+            let mut to = request("sip:a.example", &format!("A <{uri}>;x"));
+            to.learn().unwrap();
+            assert_eq!(to.to_uri(), Uri::parse(uri).map_err(|e| wrong(e.offset, e.rule)));
+            assert_eq!(to.known.to.is_some(), uri.starts_with("sip") && !uri.contains("secret"), "{uri}");
+            to.set(h::TO, "<sip:other@a.example>");
+            assert_eq!(to.to_uri().unwrap().to_string(), "sip:other@a.example");
             let known = msg.known.uri.is_some();
             assert_eq!(known, uri.starts_with("sip") && !uri.contains("secret"), "{uri}");
         }

@@ -54,8 +54,8 @@ fn read_v4(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
     whole.then(|| (Ipv4Addr::from_bits(address), at))
 }
 
-/// An address in dots and decimals: by hand, as it is read.
-pub(crate) fn v4_text(address: Ipv4Addr, text: &mut [u8; 15]) -> &str {
+/// An address in dots and decimals, in the octets of `text`: by hand, as it is read.
+pub fn v4_text(address: Ipv4Addr, text: &mut [u8; 15]) -> &str {
     let mut at = 0;
     let mut put = |octet: u8| {
         if let Some(place) = text.get_mut(at) {
@@ -155,13 +155,20 @@ impl PartialEq for Host<'_> {
 }
 impl Eq for Host<'_> {}
 
-impl fmt::Display for Host<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Host<'_> {
+    /// Prints it.
+    pub(super) fn print(&self, f: &mut impl fmt::Write) -> fmt::Result {
         match self {
             Host::Name(name) => f.write_str(name),
             Host::V4(address) => f.write_str(v4_text(*address, &mut [0; 15])),
             Host::V6(address) => write!(f, "[{address}]"),
         }
+    }
+}
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.print(f)
     }
 }
 

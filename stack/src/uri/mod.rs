@@ -8,8 +8,8 @@ mod sip;
 mod tel;
 
 pub use escape::{decode, escape_user};
-pub use host::{Host, parse_ip};
-pub(crate) use host::{read_port, v4_text};
+pub(crate) use host::read_port;
+pub use host::{Host, parse_ip, v4_text};
 pub use params::{UriHeaders, UriParams};
 pub use sip::SipUri;
 pub use tel::TelUri;
@@ -115,6 +115,16 @@ impl<'a> Uri<'a> {
             Uri::Tel(uri) => format!("tel:{}", uri.digits()),
             Uri::Other(uri) => format!("{}:{}", uri.scheme.to_ascii_lowercase(), uri.opaque),
         }
+    }
+
+    /// Its text: what `to_string` gives, without the formatting machinery for a SIP URI.
+    pub fn text(&self) -> String {
+        let Uri::Sip(sip) = self else { return self.to_string() };
+        // As long as most are.
+        let mut text = String::with_capacity(64);
+        // Writing to a String cannot fail.
+        let _ = sip.print(&mut text);
+        text
     }
 
     /// The same without a borrow.

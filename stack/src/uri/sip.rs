@@ -156,8 +156,9 @@ fn user_part<'a>(at: &mut Cursor<'a>, class: u16, rule: &'static str) -> Result<
     }
 }
 
-impl fmt::Display for SipUri<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl SipUri<'_> {
+    /// Prints it.
+    pub(super) fn print(&self, f: &mut impl fmt::Write) -> fmt::Result {
         f.write_str(if self.secure { "sips:" } else { "sip:" })?;
         if let Some(user) = &self.user {
             f.write_str(user)?;
@@ -167,12 +168,18 @@ impl fmt::Display for SipUri<'_> {
             }
             f.write_str("@")?;
         }
-        self.host.fmt(f)?;
+        self.host.print(f)?;
         if let Some(port) = self.port {
             f.write_str(":")?;
             f.write_str(decimal(port.into(), &mut [0; 20]))?;
         }
-        self.params.fmt(f)?;
-        self.headers.fmt(f)
+        f.write_str(self.params.as_str())?;
+        f.write_str(self.headers.as_str())
+    }
+}
+
+impl fmt::Display for SipUri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.print(f)
     }
 }
