@@ -68,7 +68,8 @@ impl Hop {
 
     /// Whether a URI leads there as well, by its address or its name; one that names a transport names this one.
     pub(crate) fn is_meant_by(&self, uri: &SipUri<'_>) -> bool {
-        if uri.param(p::TRANSPORT).is_some() && kind_of(uri).ok() != Some(self.kind) {
+        let says_kind = uri.secure || uri.param(p::TRANSPORT).is_some();
+        if says_kind && kind_of(uri).ok() != Some(self.kind) || uri.param(p::MADDR).is_some() {
             return false;
         }
         let port = uri.port.unwrap_or(self.kind.default_port());
@@ -158,6 +159,9 @@ mod tests {
             ("sip:localhost:5061;transport=tls;lr", true),
             ("sip:localhost:5061;transport=udp;lr", false),
             ("sip:other:5061", false),
+            ("sip:localhost:5061;maddr=192.0.2.1", false),
+            ("sips:localhost:5061", true),
+            ("sips:localhost:5061;transport=ws", false),
             ("sip:localhost:5070", false),
         ] {
             assert_eq!(hop.is_meant_by(&uri(text)), wanted, "{text}");

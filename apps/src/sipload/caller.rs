@@ -1,23 +1,22 @@
 //! The caller of one shard: a transaction user that starts sessions, calls or single requests, when the schedule says so.
 
 use super::credentials;
-use super::dialog::Dialog;
+use super::dialog::{Dialog, Remote};
 use super::job::Job;
 use super::pace::{BATCH, Pace, share};
 use super::schedule::Shape;
 use super::session::{Action, Event, State, step};
 use super::stats::Stats;
-use super::template::{Fill, Template};
+use super::template::{Fill, message};
 use super::users::Users;
+use super::way::Way;
 use crate::hop::Hop;
 use rutil::rng::Token;
 use rutil::{HashMap, Keyed, Rng, Slab, Time, Wheel};
-use stack::header::HeaderId;
+use stack::header::{HeaderId, Method};
 use stack::message::{Message, reason_phrase};
 use stack::transport::{ConnectionId, Flow, TransportType};
-use stack::tu::{
-    ClientTransaction, NextHop, NoResponse, SendOptions, ServerTransaction, TransactionUser, TuContext, TuEvent,
-};
+use stack::tu::{ClientTransaction, NextHop, NoResponse, ServerTransaction, TransactionUser, TuContext, TuEvent};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -40,8 +39,6 @@ pub(super) struct CallerOptions {
     pub(super) limit: u32,
     /// Shards.
     pub(super) shards: u16,
-    /// Transports of each, which sessions use in turn.
-    pub(super) connections: u8,
 }
 
 /// What the program posts: all calls are to end.
@@ -77,8 +74,10 @@ pub(super) struct Caller {
     options: Arc<CallerOptions>,
     shard: u16,
     stats: Arc<Stats>,
-    /// How sessions leave, one after the other, and the first request of one that does so; none before the run has begun.
-    ways: Vec<(Flow, Template)>,
+    /// How sessions leave, one after the other; none before the run has begun.
+    ways: Vec<Way>,
+    /// Where the latest dialog went.
+    remote: Remote,
     run: Token<8>,
     pace: Pace,
     sessions: Slab<Session>,
@@ -97,6 +96,7 @@ impl Caller {
             shard,
             stats,
             ways: Vec::new(),
+            remote: Remote::default(),
             run: rng.token(),
             sessions: Slab::new(),
             transactions: HashMap::with_hasher(Keyed::new(rng)),
@@ -114,7 +114,7 @@ impl Caller {
         let own = stack.transports().iter().filter(|own| own.kind == kind && own.shard == self.shard);
         let way = |transport| Flow { transport, kind, connection, peer, local };
         let request = |own| job.request(target, kind, own, users.is_some());
-        self.ways = own.map(|own| (way(own.id), request(own.advertised))).collect();
+        self.ways = own.map(|own| Way::new(way(own.id), request(own.advertised))).collect();
         self.pace.begin(stack.now());
     }
 
@@ -173,19 +173,19 @@ impl Caller {
         let user = self.options.users.as_ref().map(|users| users.get(id));
         let (name, domain) = user.as_ref().map_or(("sipload", ""), |user| (&user.name, &user.domain));
         let at = way_of(id, &self.options, self.ways.len());
-        let (way, template) = self.ways.get_mut(at)?;
-        let mut fill = Fill { id, run: &self.run, cseq, name, domain, credentials: "" };
-        let mut message = template.render(&fill)?;
+        let way = self.ways.get_mut(at)?;
+        let mut fill = Fill { via: b"", id, run: &self.run, cseq, name, domain, credentials: "" };
         let lines = match refusal {
-            Some(refusal) => credentials::answer(refusal, &message, user.as_ref()?, stack.rng())?,
+            Some(refusal) => {
+                let request = message(way.first.render(&fill))?;
+                credentials::answer(refusal, &request, user.as_ref()?, stack.rng())?
+            }
             None => String::new(),
         };
-        if !lines.is_empty() {
-            fill.credentials = &lines;
-            message = template.render(&fill)?;
-        }
-        let next_hop = NextHop::From(*way);
-        Some((stack.send(message, SendOptions { next_hop, ..SendOptions::default() }), lines))
+        fill.credentials = &lines;
+        let (method, next_hop) = (Method::from_token(self.options.job.method()), NextHop::From(way.flow));
+        let sent = way.send(method, next_hop, |first, via| first.render(&Fill { via, ..fill }), stack)?;
+        Some((sent, lines))
     }
 
     /// Sends the first request again, with credentials. False when the challenge cannot be answered.
@@ -210,14 +210,17 @@ impl Caller {
         let lines = match (refusal, &self.options.users) {
             (None, _) => Some(String::new()),
             (Some(refusal), Some(users)) => {
-                let user = users.get(session.id);
-                dialog.bye(1, "").and_then(|bye| credentials::answer(refusal, &bye, &user, stack.rng()))
+                let (user, bye) = (users.get(session.id), message(dialog.bye(1, b"", "")));
+                bye.and_then(|bye| credentials::answer(refusal, &bye, &user, stack.rng()))
             }
             (Some(_), None) => None,
         };
-        let Some(message) = lines.and_then(|lines| dialog.bye(session.byes + 1, &lines)) else { return false };
-        let bye = stack.send(message, SendOptions { next_hop: session.next_hop, ..SendOptions::default() });
-        session.byes += 1;
+        let way = way_of(session.id, &self.options, self.ways.len());
+        let (Some(lines), Some(way)) = (lines, self.ways.get_mut(way)) else { return false };
+        let nth = session.byes + 1;
+        let bye = way.send(Method::Bye, session.next_hop, |_, via| dialog.bye(nth, via, &lines), stack);
+        let Some(bye) = bye else { return false };
+        session.byes = nth;
         if let Some(before) = session.bye.replace(bye) {
             self.transactions.remove(&before);
         }
@@ -239,12 +242,17 @@ impl Caller {
         session.state = state;
         let heard = message.and_then(Message::source).map_or(stack.now(), |source| source.at);
         let (mut hold_over, mut authorize, mut bye) = (false, false, None);
-        let way = self.ways.get(way_of(session.id, &self.options, self.ways.len()));
         for action in actions {
             match action {
                 Action::NoteRinging => self.stats.ringing.record(heard.since(session.due)),
                 Action::NoteAnswer => self.stats.answered.record(heard.since(session.due)),
-                Action::Ack => acknowledge(session, message, &self.options, way.map(|(way, _)| *way), stack),
+                Action::Ack => {
+                    let way = way_of(session.id, &self.options, self.ways.len());
+                    if let (Some(answer), Some(way)) = (message, self.ways.get_mut(way)) {
+                        self.remote.learn(answer, &self.options.target, &self.options.hop);
+                        acknowledge(session, answer, &self.remote, way, stack);
+                    }
+                }
                 Action::Authorize => authorize = true,
                 Action::Hold => match self.options.job {
                     Job::Call(hold) if !hold.is_zero() => self.holds.arm(stack.now() + hold, at),
@@ -365,37 +373,24 @@ fn way_of(id: u64, options: &CallerOptions, ways: usize) -> usize {
 }
 
 /// Acknowledges a 2xx. A second dialog of the same INVITE (a fork) is ended at once (RFC 3261 §13.2.2.4).
-fn acknowledge(
-    session: &mut Session,
-    answer: Option<&Message>,
-    options: &CallerOptions,
-    way: Option<Flow>,
-    stack: &mut TuContext<'_>,
-) {
-    let Some(answer) = answer else { return };
-    let CallerOptions { target, hop, connections, .. } = options;
+fn acknowledge(session: &mut Session, answer: &Message, remote: &Remote, way: &mut Way, stack: &mut TuContext<'_>) {
+    let credentials = &session.credentials;
     if session.dialog.as_ref().is_some_and(|dialog| !dialog.has(answer)) {
-        let fork = Dialog::of(answer, target, &session.credentials);
-        let options = SendOptions { next_hop: session.next_hop, ..SendOptions::default() };
-        fork.ack().into_iter().for_each(|ack| stack.send_stateless(ack, options));
-        fork.bye(1, "").into_iter().for_each(|bye| {
-            stack.send(bye, options);
-        });
+        let fork = Dialog::of(answer, remote, session.cseq);
+        way.send_ack(session.next_hop, |via| fork.ack(via, credentials), stack);
+        way.send(Method::Bye, session.next_hop, |_, via| fork.bye(1, via, ""), stack);
         return;
     }
     let dialog = session.dialog.get_or_insert_with(|| {
-        let dialog = Dialog::of(answer, target, &session.credentials);
-        // A WebSocket client has its connection and no other way; the rest of a call goes out on the connection that it began
-        // on where it leads to the same place. Over UDP with one socket there is nothing to choose.
-        let websocket = matches!(hop.kind, TransportType::Ws | TransportType::Wss);
-        let may_choose = hop.kind != TransportType::Udp || *connections > 1;
-        if let Some(way) = way.filter(|_| websocket || may_choose && dialog.goes_to(hop)) {
-            session.next_hop = NextHop::From(way);
+        // A WebSocket client has its connection and no other way; the rest of a call goes out on the way that it began on where
+        // it leads to the same place.
+        let websocket = matches!(way.flow.kind, TransportType::Ws | TransportType::Wss);
+        if websocket || remote.is_at_hop() {
+            session.next_hop = NextHop::From(way.flow);
         }
-        dialog
+        Dialog::of(answer, remote, session.cseq)
     });
-    let options = SendOptions { next_hop: session.next_hop, ..SendOptions::default() };
-    dialog.ack().into_iter().for_each(|ack| stack.send_stateless(ack, options));
+    way.send_ack(session.next_hop, |via| dialog.ack(via, credentials), stack);
 }
 
 impl TransactionUser for Caller {

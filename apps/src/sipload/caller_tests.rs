@@ -3,8 +3,10 @@
 use super::super::pace::LEAD;
 use super::super::schedule::Stretch;
 use super::*;
+use stack::header::h;
 use stack::transaction::Command;
 use stack::transport::{TransportId, TransportInfo, TransportTable};
+use stack::tu::SendOptions;
 use stack::tu::testing::Harness;
 use std::time::Duration;
 
@@ -28,7 +30,7 @@ fn doing(job: Job, users: Option<Users>, shape: Shape, limit: u32) -> Bench {
     let address = "192.0.2.9:5060".parse().expect("an address");
     let hop = Hop { kind: TransportType::Udp, address, name: None };
     let target = "sip:service@192.0.2.9".to_owned();
-    let options = Arc::new(CallerOptions { shape, job, users, target, hop, limit, shards: 1, connections: 1 });
+    let options = Arc::new(CallerOptions { shape, job, users, target, hop, limit, shards: 1 });
     let stats = Arc::<Stats>::default();
     let caller = Caller::new(options, 0, stats.clone(), &mut Rng::from_seed(1));
     Bench { harness: Harness::new(table), caller, stats }
@@ -43,7 +45,7 @@ impl Bench {
         self.harness.now = Time::ZERO + at;
         let Bench { harness, caller, .. } = self;
         harness.call(|stack| caller.wake(stack));
-        harness.commands()
+        harness.commands().into_iter().map(read).collect()
     }
 
     /// One INVITE and its transaction, sent at `at`.
@@ -57,7 +59,7 @@ impl Bench {
     fn event(&mut self, event: TuEvent) -> Vec<Command> {
         let Bench { harness, caller, .. } = self;
         harness.call(|stack| caller.process(event, stack));
-        harness.commands()
+        harness.commands().into_iter().map(read).collect()
     }
 
     fn answer(&mut self, (transaction, request): &(ClientTransaction, Message), code: u16, tag: &str) -> Vec<Command> {
@@ -67,6 +69,27 @@ impl Bench {
 
     fn is_done(&self) -> bool {
         self.stats.done.load(Ordering::Acquire)
+    }
+}
+
+/// What is written is read again, and is what it says: of its transaction, from here, on the way.
+fn read(command: Command) -> Command {
+    let options = Box::new(SendOptions::default());
+    match command {
+        Command::SendWritten(written) => {
+            let msg = message(written.bytes).expect("well formed");
+            let branch = msg.first(h::VIAS).expect("ours").branch().map(ToOwned::to_owned);
+            let bytes = msg.first(h::VIAS).expect("ours").to_string();
+            assert!(bytes.starts_with("SIP/2.0/UDP 192.0.2.1:5080;"), "{bytes}");
+            assert!(format!("{:?}", written.transaction).contains(&branch.expect("one")[9..]));
+            assert_eq!((msg.method(), written.flow.peer.port()), (Some(written.method), 5060));
+            Command::Send { transaction: written.transaction, tu: written.tu, msg, options }
+        }
+        Command::SendRaw(sent) => {
+            let msg = message(sent.bytes).expect("well formed");
+            Command::SendStateless { transaction: ClientTransaction::new(0, 0), msg, options }
+        }
+        other => other,
     }
 }
 

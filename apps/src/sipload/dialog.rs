@@ -7,86 +7,125 @@ use crate::hop::Hop;
 use bytes::Bytes;
 use stack::header::{HeaderId, h, p};
 use stack::message::Message;
-use std::io::Write as _;
 
-/// ACK, and where in it lies what all requests of the dialog have in common.
+/// Where the requests of a dialog go: its remote target and its route set (RFC 3261 §12.1.2). The dialogs of a run have mostly
+/// the same, so the latest is kept with the lines of the 2xx that it was made of.
+#[derive(Debug, Default)]
+pub(super) struct Remote {
+    of: Vec<(HeaderId, Vec<u8>)>,
+    /// The request line without the method, and the Route lines.
+    line: Vec<u8>,
+    routes: Vec<u8>,
+    /// They go where the first request went.
+    to_hop: bool,
+}
+
+/// The lines of a 2xx that a [`Remote`] is made of.
+fn lines(answer: &Message) -> impl Iterator<Item = (HeaderId, &[u8])> {
+    answer.fields().filter(|(id, _)| matches!(*id, HeaderId::CONTACT | HeaderId::RECORD_ROUTE))
+}
+
+impl Remote {
+    /// Makes it what a 2xx says. A Contact that is missing or malformed is replaced by `target`.
+    pub(super) fn learn(&mut self, answer: &Message, target: &str, hop: &Hop) {
+        let known = !self.line.is_empty() && lines(answer).eq(self.of.iter().map(|(id, value)| (*id, &value[..])));
+        if known {
+            return;
+        }
+        self.of = lines(answer).map(|(id, value)| (id, value.to_vec())).collect();
+        self.line = match answer.first(h::CONTACTS).ok().and_then(|contact| contact.into_addr()) {
+            Some(contact) => format!(" {} SIP/2.0\r\n", contact.uri).into_bytes(),
+            None => format!(" {target} SIP/2.0\r\n").into_bytes(),
+        };
+        self.routes.clear();
+        write_routes(&mut self.routes, answer);
+        // Read as the stack would.
+        let request = message([ACK, &self.line, &self.routes, b"\r\n"].concat().into());
+        self.to_hop = request.is_some_and(|request| goes_to(&request, hop));
+    }
+
+    /// Whether requests go to the hop that it was learnt with: the topmost Route leads there, or without one the Contact.
+    pub(super) fn is_at_hop(&self) -> bool {
+        self.to_hop
+    }
+}
+
+fn goes_to(request: &Message, hop: &Hop) -> bool {
+    if request.is_sips() && !hop.kind.is_secure() {
+        return false;
+    }
+    let uri = match request.header(h::ROUTES).next() {
+        Some(route) => route.ok().map(|route| route.uri),
+        None => request.request_uri().ok(),
+    };
+    uri.is_some_and(|uri| uri.sip().is_some_and(|uri| hop.is_meant_by(uri)))
+}
+
+/// What all requests of a dialog have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Dialog {
-    ack: Bytes,
-    common: u32,
+    /// The request line without the method,
+    common: Vec<u8>,
+    /// which ends here, and the header lines but those that differ.
+    line: usize,
     cseq: u32,
 }
 
-/// A method, and ACK's.
+/// ACK's method.
 const ACK: &[u8] = b"ACK";
 
 impl Dialog {
-    /// The dialog that a 2xx to an INVITE makes. A Contact that is missing or malformed is replaced by `target`. ACK has the
-    /// INVITE's `credentials`, header lines or nothing (RFC 3261 §22.1).
-    pub(super) fn of(answer: &Message, target: &str, credentials: &str) -> Self {
-        let mut ack = Vec::with_capacity(512);
-        ack.extend_from_slice(ACK);
-        ack.push(b' ');
-        // Writing to a vector cannot fail.
-        let _ = match answer.first(h::CONTACTS).ok().and_then(|contact| contact.into_addr()) {
-            Some(contact) => write!(ack, "{}", contact.uri),
-            None => write!(ack, "{target}"),
-        };
-        ack.extend_from_slice(b" SIP/2.0\r\n");
-        write_routes(&mut ack, answer);
+    /// The dialog that a 2xx makes to an INVITE with this CSeq number.
+    pub(super) fn of(answer: &Message, remote: &Remote, cseq: u32) -> Self {
+        let mut common = Vec::with_capacity(512);
+        common.extend_from_slice(&remote.line);
+        common.extend_from_slice(&remote.routes);
         for (id, value) in answer.fields() {
             if matches!(id, HeaderId::FROM | HeaderId::TO | HeaderId::CALL_ID) {
-                write_line(&mut ack, id, value);
+                write_line(&mut common, id, value);
             }
         }
-        ack.extend_from_slice(b"Max-Forwards: 70\r\n");
-        let common = ack.len() as u32;
-        let cseq = answer.header(h::CSEQ).map_or(1, |cseq| cseq.number);
-        ack.extend_from_slice(credentials.as_bytes());
-        end(&mut ack, cseq, ACK);
-        Dialog { ack: Bytes::from(ack), common, cseq }
-    }
-
-    /// Whether its requests go to this hop: its topmost Route leads there, or without one its Contact.
-    pub(super) fn goes_to(&self, hop: &Hop) -> bool {
-        let Some(ack) = self.ack() else { return false };
-        let uri = match ack.header(h::ROUTES).next() {
-            Some(route) => route.ok().map(|route| route.uri),
-            None => ack.request_uri().ok(),
-        };
-        uri.is_some_and(|uri| uri.sip().is_some_and(|uri| hop.is_meant_by(uri)))
+        common.extend_from_slice(b"Max-Forwards: 70\r\n");
+        Dialog { common, line: remote.line.len(), cseq }
     }
 
     /// Whether a 2xx is of this dialog, and not of a fork: whether it has the same tag in To.
     pub(super) fn has(&self, answer: &Message) -> bool {
         let to = answer.fields().find(|(id, _)| *id == HeaderId::TO).map_or(&b""[..], |(_, value)| value);
-        memchr::memmem::find(&self.ack, to).is_some()
+        memchr::memmem::find(&self.common, to).is_some()
     }
 
     /// Whether a request of the peer is of this dialog, and not of a fork: whether From has the tag that To has here.
     pub(super) fn is_from_peer(&self, request: &Message) -> bool {
-        let Some(ack) = self.ack() else { return false };
+        let Some(ack) = message(self.ack(b"", "")) else { return false };
         match (ack.header(h::TO), request.header(h::FROM)) {
             (Ok(own), Ok(from)) => own.param(p::TAG) == from.param(p::TAG),
             _ => false,
         }
     }
 
-    /// The ACK for its 2xx.
-    pub(super) fn ack(&self) -> Option<Box<Message>> {
-        message(self.ack.clone())
+    /// The ACK for its 2xx, with a line of Via or none, and the INVITE's `credentials`, header lines or nothing
+    /// (RFC 3261 §22.1).
+    pub(super) fn ack(&self, via: &[u8], credentials: &str) -> Bytes {
+        self.request(ACK, self.cseq, via, credentials)
     }
 
     /// Its BYE: the first, or another with the header lines that answer the challenge to the one before.
-    pub(super) fn bye(&self, nth: u32, credentials: &str) -> Option<Box<Message>> {
-        const BYE: &[u8] = b"BYE";
-        let common = self.ack.get(ACK.len()..self.common as usize)?;
-        let mut bye = Vec::with_capacity(self.ack.len() + 8);
-        bye.extend_from_slice(BYE);
-        bye.extend_from_slice(common);
-        bye.extend_from_slice(credentials.as_bytes());
-        end(&mut bye, self.cseq.saturating_add(nth), BYE);
-        message(Bytes::from(bye))
+    pub(super) fn bye(&self, nth: u32, via: &[u8], credentials: &str) -> Bytes {
+        self.request(b"BYE", self.cseq.saturating_add(nth), via, credentials)
+    }
+
+    fn request(&self, method: &[u8], cseq: u32, via: &[u8], credentials: &str) -> Bytes {
+        let (line, rest) = self.common.split_at(self.line);
+        let mut out = Vec::with_capacity(self.common.len() + via.len() + credentials.len() + 64);
+        for part in [method, line, via, rest, credentials.as_bytes(), b"CSeq: "] {
+            out.extend_from_slice(part);
+        }
+        write_number(&mut out, cseq.into());
+        out.push(b' ');
+        out.extend_from_slice(method);
+        out.extend_from_slice(b"\r\nContent-Length: 0\r\n\r\n");
+        Bytes::from(out)
     }
 }
 
@@ -109,14 +148,6 @@ pub(super) fn write_line(out: &mut Vec<u8>, id: HeaderId, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn end(out: &mut Vec<u8>, cseq: u32, method: &[u8]) {
-    out.extend_from_slice(b"CSeq: ");
-    write_number(out, cseq.into());
-    out.push(b' ');
-    out.extend_from_slice(method);
-    out.extend_from_slice(b"\r\nContent-Length: 0\r\n\r\n");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,35 +161,47 @@ mod tests {
         Message::parse(text.into_bytes()).expect("well formed")
     }
 
-    fn text(message: Option<Box<Message>>) -> String {
-        String::from_utf8_lossy(&message.expect("well formed").to_bytes()).into_owned()
+    fn text(octets: Bytes) -> String {
+        let message = message(octets).expect("well formed");
+        String::from_utf8_lossy(&message.to_bytes()).into_owned()
+    }
+
+    fn hop(kind: TransportType, address: &str) -> Hop {
+        Hop { kind, address: address.parse().expect("an address"), name: None }
+    }
+
+    fn dialog_of(answer: &Message) -> Dialog {
+        let mut remote = Remote::default();
+        remote.learn(answer, "sip:b@y", &hop(TransportType::Udp, "192.0.2.9:5070"));
+        Dialog::of(answer, &remote, 3)
     }
 
     #[test]
     fn ack_and_bye_follow_the_routes_backwards() {
         let answer = answer("Record-Route: <sip:p2;lr>, <sip:p1;lr>\r\nContact: \"B\" <sip:b@192.0.2.9:5070>\r\n");
-        let dialog = Dialog::of(&answer, "sip:b@y", "");
+        let dialog = dialog_of(&answer);
+        let ack = text(dialog.ack(b"Via: v\r\n", ""));
         assert_eq!(
-            text(dialog.ack()),
-            "ACK sip:b@192.0.2.9:5070 SIP/2.0\r\nRoute: <sip:p1;lr>\r\nRoute: <sip:p2;lr>\r\nFrom: <sip:a@x>;tag=1\r\n\
-             To: <sip:b@y>;tag=2\r\nCall-ID: 77\r\nMax-Forwards: 70\r\nCSeq: 3 ACK\r\nContent-Length: 0\r\n\r\n"
+            ack,
+            "ACK sip:b@192.0.2.9:5070 SIP/2.0\r\nVia: v\r\nRoute: <sip:p1;lr>\r\nRoute: <sip:p2;lr>\r\n\
+             From: <sip:a@x>;tag=1\r\nTo: <sip:b@y>;tag=2\r\nCall-ID: 77\r\nMax-Forwards: 70\r\nCSeq: 3 ACK\r\n\
+             Content-Length: 0\r\n\r\n"
         );
-        assert_eq!(text(dialog.bye(1, "")), text(dialog.ack()).replace("ACK", "BYE").replace("CSeq: 3", "CSeq: 4"));
+        let bye = ack.replace("ACK", "BYE").replace("CSeq: 3", "CSeq: 4").replace("Via: v\r\n", "");
+        assert_eq!(text(dialog.bye(1, b"", "")), bye);
     }
 
     #[test]
     fn without_a_contact_the_target_is_asked() {
         for more in ["", "Contact: *\r\n", "Contact: <<>\r\n"] {
-            assert!(
-                text(Dialog::of(&answer(more), "sip:b@y", "").bye(1, "")).starts_with("BYE sip:b@y SIP/2.0\r\n"),
-                "{more}"
-            );
+            let bye = text(dialog_of(&answer(more)).bye(1, b"", ""));
+            assert!(bye.starts_with("BYE sip:b@y SIP/2.0\r\n"), "{more}");
         }
     }
 
     #[test]
     fn a_fork_is_told_by_its_tag() {
-        let dialog = Dialog::of(&answer(""), "sip:b@y", "");
+        let dialog = dialog_of(&answer(""));
         assert!(dialog.has(&answer("Contact: <sip:elsewhere>\r\n")));
         let fork = String::from_utf8_lossy(&answer("").to_bytes()).replace("tag=2", "tag=9");
         assert!(!dialog.has(&Message::parse(fork.into_bytes()).expect("well formed")));
@@ -166,20 +209,38 @@ mod tests {
 
     #[test]
     fn credentials_are_those_of_the_invite_or_the_byes_own() {
-        let dialog = Dialog::of(&answer(""), "sip:b@y", "Authorization: Digest a\r\n");
-        assert!(text(dialog.ack()).contains("\r\nAuthorization: Digest a\r\nCSeq: 3 ACK\r\n"));
-        assert!(!text(dialog.bye(1, "")).contains("Authorization"));
-        let again = text(dialog.bye(2, "Proxy-Authorization: Digest b\r\n"));
+        let dialog = dialog_of(&answer(""));
+        let ack = text(dialog.ack(b"", "Authorization: Digest a\r\n"));
+        assert!(ack.contains("\r\nAuthorization: Digest a\r\nCSeq: 3 ACK\r\n"));
+        assert!(!text(dialog.bye(1, b"", "")).contains("Authorization"));
+        let again = text(dialog.bye(2, b"", "Proxy-Authorization: Digest b\r\n"));
         assert!(again.contains("\r\nProxy-Authorization: Digest b\r\nCSeq: 5 BYE\r\n"), "{again}");
     }
 
     #[test]
     fn it_goes_where_the_first_request_went_or_elsewhere() {
-        let hop = |text: &str| Hop { kind: TransportType::Tls, address: text.parse().expect("an address"), name: None };
-        let routed = answer("Record-Route: <sip:192.0.2.7:99;transport=tls;lr>\r\nContact: <sip:b@192.0.2.9>\r\n");
-        let routed = Dialog::of(&routed, "sip:b@y", "");
-        assert!(routed.goes_to(&hop("192.0.2.7:99")) && !routed.goes_to(&hop("192.0.2.9:5061")));
-        let direct = Dialog::of(&answer("Contact: <sip:b@192.0.2.9>\r\n"), "sip:b@y", "");
-        assert!(direct.goes_to(&hop("192.0.2.9:5061")) && !direct.goes_to(&hop("192.0.2.9:5070")));
+        use TransportType::{Tls, Udp};
+        let mut remote = Remote::default();
+        let (contact, sips) = ("Contact: <sip:b@192.0.2.9:5070>\r\n", "Contact: <sips:b@192.0.2.9:5070>\r\n");
+        let routed = |route: &str, contact: &str| format!("Record-Route: <sip:{route};lr>\r\n{contact}");
+        for (lines, kind, hop_at, wanted) in [
+            (routed("192.0.2.7:99;transport=tls", contact), Tls, "192.0.2.7:99", true),
+            (routed("192.0.2.7:99;transport=tls", contact), Tls, "192.0.2.9:5061", false),
+            (contact.to_owned(), Udp, "192.0.2.9:5070", true),
+            (contact.to_owned(), Udp, "192.0.2.9:5060", false),
+            (routed("192.0.2.7:99", contact), Udp, "192.0.2.7:99", true),
+            // By no way that is not secure.
+            (sips.to_owned(), Udp, "192.0.2.9:5070", false),
+            (routed("192.0.2.7:99", sips), Udp, "192.0.2.7:99", false),
+            (sips.to_owned(), Tls, "192.0.2.9:5070", true),
+        ] {
+            for _ in 0..2 {
+                remote.learn(&answer(""), "sip:b@y", &hop(kind, hop_at));
+                assert!(!remote.is_at_hop());
+                // The second time it is known.
+                (0..2).for_each(|_| remote.learn(&answer(&lines), "sip:b@y", &hop(kind, hop_at)));
+                assert_eq!(remote.is_at_hop(), wanted, "{lines} {kind:?} {hop_at}");
+            }
+        }
     }
 }

@@ -39,8 +39,8 @@ impl Job {
             true => template.text("<sip:").user().text(">"),
             false => template.text(&format!("<sip:sipload@{own}>")),
         };
-        let head = Template::default().text(&format!("{method} {target} SIP/2.0\r\nMax-Forwards: 70\r\nFrom: "));
-        let head = aor(head).text(";tag=").id().text("\r\nTo: ");
+        let head = Template::default().text(&format!("{method} {target} SIP/2.0\r\n")).via();
+        let head = aor(head.text("Max-Forwards: 70\r\nFrom: ")).text(";tag=").id().text("\r\nTo: ");
         // RFC 3261 §10.2: To is what is registered.
         let head = if let Job::Register(_) = self { aor(head) } else { head.text(&format!("<{target}>")) };
         let head = head.text("\r\nCall-ID: ").id().text("\r\nCSeq: ").cseq().text(&format!(" {method}\r\n"));
@@ -81,15 +81,22 @@ pub(super) fn session(own: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::template::Fill;
+    use super::super::template::{Fill, message};
     use super::*;
     use stack::header::{h, p};
 
     #[test]
     fn requests_are_what_their_rfcs_say() {
         let own = "192.0.2.1:5080".parse().expect("an address");
-        let fill =
-            Fill { id: 3, run: "run", cseq: 2, name: "bob", domain: "x", credentials: "Authorization: Digest a=1\r\n" };
+        let fill = Fill {
+            via: b"",
+            id: 3,
+            run: "run",
+            cseq: 2,
+            name: "bob",
+            domain: "x",
+            credentials: "Authorization: Digest a=1\r\n",
+        };
         for (job, with_users) in [
             (Job::Call(Duration::ZERO), false),
             (Job::Register(60), true),
@@ -98,7 +105,7 @@ mod tests {
             (Job::Subscribe("presence".into(), 60), false),
         ] {
             let mut template = job.request("sip:target", TransportType::Tcp, own, with_users);
-            let request = template.render(&fill).expect("well formed");
+            let request = message(template.render(&fill)).expect("well formed");
             let from = request.header(h::FROM).expect("one");
             assert_eq!(from.uri.to_string(), if with_users { "sip:bob@x" } else { "sip:sipload@192.0.2.1:5080" });
             assert_eq!(from.param(p::TAG), Some("3-run"));

@@ -25,6 +25,7 @@ mod stats;
 mod summary;
 mod template;
 mod users;
+mod way;
 
 pub use args::Args;
 
@@ -364,7 +365,7 @@ async fn once(work: &Work, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Re
         Work::Job(job) => {
             let (job, users) = (job.clone(), load.users(std::env::var(PASSWORD).ok())?);
             let shards = shards.into();
-            let options = CallerOptions { shape, job, users, target, hop, limit, shards, connections };
+            let options = CallerOptions { shape, job, users, target, hop, limit, shards };
             let options = Arc::new(options);
             builder.register_tu(TuOptions::default(), move |shard| {
                 Caller::new(options.clone(), shard, of(shard), &mut rng)

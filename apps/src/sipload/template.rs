@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use stack::message::Message;
-use std::io::Write as _;
 
 /// A piece of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     /// The same in all requests.
     Text(Vec<u8>),
+    /// Our Via, where it is written here.
+    Via,
     /// What names the session: [`Fill::id`] and the run's token.
     Id,
     /// The number for CSeq.
@@ -32,6 +33,8 @@ pub(super) struct Template {
 /// What goes into the places.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fill<'a> {
+    /// The line of our Via, or nothing: the stack adds it.
+    pub(super) via: &'a [u8],
     /// The session's number.
     pub(super) id: u64,
     /// The run's token, so that two runs have no Call-ID in common.
@@ -54,6 +57,11 @@ impl Template {
             _ => self.pieces.push(Piece::Text(text.as_bytes().to_vec())),
         }
         self
+    }
+
+    /// Appends our Via, where it is written here.
+    pub(super) fn via(self) -> Self {
+        self.piece(Piece::Via)
     }
 
     /// Appends the name of the session: a token of its number and the run's, for tags and Call-IDs.
@@ -86,12 +94,13 @@ impl Template {
         self
     }
 
-    /// The request.
-    pub(super) fn render(&mut self, fill: &Fill<'_>) -> Option<Box<Message>> {
+    /// The octets of the request.
+    pub(super) fn render(&mut self, fill: &Fill<'_>) -> Bytes {
         let mut out = Vec::with_capacity(self.size);
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
+                Piece::Via => out.extend_from_slice(fill.via),
                 Piece::Id => write_id(&mut out, fill),
                 Piece::Cseq => write_number(&mut out, fill.cseq.into()),
                 Piece::Name => out.extend_from_slice(fill.name.as_bytes()),
@@ -105,7 +114,7 @@ impl Template {
         }
         // The next one may have a digit more.
         self.size = self.size.max(out.len() + 8);
-        message(Bytes::from(out))
+        Bytes::from(out)
     }
 }
 
@@ -121,9 +130,17 @@ fn write_id(out: &mut Vec<u8>, fill: &Fill<'_>) {
     out.extend_from_slice(fill.run.as_bytes());
 }
 
-/// A number in decimal. Writing to a vector cannot fail.
-pub(super) fn write_number(out: &mut Vec<u8>, number: u64) {
-    let _ = write!(out, "{number}");
+/// A number in decimal.
+pub(super) fn write_number(out: &mut Vec<u8>, mut number: u64) {
+    let begin = out.len();
+    loop {
+        out.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out[begin..].reverse();
 }
 
 #[cfg(test)]
@@ -132,13 +149,15 @@ mod tests {
     use stack::header::h;
 
     fn fill(id: u64) -> Fill<'static> {
-        Fill { id, run: "run", cseq: 2, name: "u", domain: "d", credentials: "" }
+        Fill { via: b"Via: SIP/2.0/UDP x\r\n", id, run: "run", cseq: 2, name: "u", domain: "d", credentials: "" }
     }
 
     #[test]
     fn places_are_filled_and_the_rest_stands() {
         let mut template = Template::default()
-            .text("OPTIONS sip:a@b SIP/2.0\r\nFrom: <sip:x@y>;tag=")
+            .text("OPTIONS sip:a@b SIP/2.0\r\n")
+            .via()
+            .text("From: <sip:x@y>;tag=")
             .id()
             .text("\r\nTo: <sip:a@b>\r\n")
             .text("Call-ID: ")
@@ -147,15 +166,28 @@ mod tests {
             .cseq()
             .text(" OPTIONS\r\n\r\n");
         for id in [7, 12345] {
-            let message = template.render(&fill(id)).expect("it is well formed");
+            let message = message(template.render(&fill(id))).expect("it is well formed");
             assert_eq!(message.header(h::CALL_ID).expect("one").to_string(), format!("{id}-run"));
             assert_eq!(message.header(h::CSEQ).expect("one").to_string(), "2 OPTIONS");
-            assert!(message.to_bytes().starts_with(b"OPTIONS sip:a@b SIP/2.0\r\nFrom: <sip:x@y>;tag="));
+            assert!(
+                message
+                    .to_bytes()
+                    .starts_with(b"OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP x\r\nFrom: <sip:x@y>;tag=")
+            );
         }
     }
 
     #[test]
     fn what_is_no_message_is_none() {
-        assert!(Template::default().text("nothing at all").render(&fill(1)).is_none());
+        assert!(message(Template::default().text("nothing at all").render(&fill(1))).is_none());
+    }
+
+    #[test]
+    fn numbers_are_written_as_everybody_does() {
+        for number in [0, 7, 10, 99, 100, 1_234_567_890, u64::MAX] {
+            let mut out = b"x".to_vec();
+            write_number(&mut out, number);
+            assert_eq!(out, format!("x{number}").into_bytes());
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::failover::Left;
 use super::kept::Share;
 use super::machine::{Action, Timer};
 use super::stats::count;
-use super::{ClientTransaction, Downgrade, Outgoing, Sent, TimerKey, client_invite, client_non_invite};
+use super::{ClientTransaction, Downgrade, Outgoing, Sent, TimerKey, Written, client_invite, client_non_invite};
 use crate::header::{KNOWN_METHODS, Method, h};
 use crate::message::Message;
 use crate::overload::LoadReport;
@@ -171,24 +171,10 @@ impl TransactionController {
         options: Box<SendOptions>,
         now: Time,
     ) {
-        let octets = msg.octets();
-        if self.clients.len() >= self.limit || !self.kept.has_room(octets) {
-            count(&self.stats.refused);
-            self.tell_tu(tu, TuEvent::NoResponse { transaction: id, reason: TransportError::Congested.into() }, now);
-            if msg.method() == Some(Method::Invite) && self.wants_terminations(tu) {
-                self.tell_tu(tu, TuEvent::ClientEnded { transaction: id }, now);
-            }
-            return;
-        }
         // A request that was built has a method.
         let method = msg.method().unwrap_or(Method::Options);
-        let state = match method {
-            Method::Invite => State::Invite(client_invite::State::Calling),
-            _ => State::NonInvite(client_non_invite::State::Trying),
-        };
-        let mut client = Client::new(id, state, tu, method_mark(&method), now);
+        let Some(mut client) = self.new_client(id, tu, &method, msg.octets(), now) else { return };
         client.silence = options.silence.filter(|silence| *silence < self.values.long());
-        self.kept.count(&mut client.share, octets);
         self.insert_client(client);
         let request = Outgoing::Request { transaction: id, msg, options, stateless: false };
         if self.out.push(request, Class::Internal, now).is_err() {
@@ -196,6 +182,45 @@ impl TransactionController {
             count(&self.stats.shed);
             self.client_not_sent(id.key(false), TransportError::Congested.into(), now);
         }
+    }
+
+    /// Begins a client transaction with a request that is written. There is nothing to wait for: its timers start at once.
+    pub(super) fn start_written(&mut self, written: Written, now: Time) {
+        let Written { transaction, tu, method, bytes, flow } = written;
+        let Some(client) = self.new_client(transaction, tu, &method, bytes.len(), now) else { return };
+        let start = match client.state {
+            State::Invite(_) => client_invite::START,
+            State::NonInvite(_) => client_non_invite::START,
+        };
+        let at = self.insert_client(Client { flow: Some(flow), kept: bytes.clone(), ..client });
+        self.transmit(bytes, (flow, None), Some(self.client_notify(transaction.key(false))), now);
+        self.act_client(at, start, None, NoResponse::Timeout, now);
+    }
+
+    /// A client transaction for a request of so many octets, if there is room for one more; else the transaction user is told.
+    fn new_client(
+        &mut self,
+        id: ClientTransaction,
+        tu: u8,
+        method: &Method<'_>,
+        octets: usize,
+        now: Time,
+    ) -> Option<Client> {
+        if self.clients.len() >= self.limit || !self.kept.has_room(octets) {
+            count(&self.stats.refused);
+            self.tell_tu(tu, TuEvent::NoResponse { transaction: id, reason: TransportError::Congested.into() }, now);
+            if *method == Method::Invite && self.wants_terminations(tu) {
+                self.tell_tu(tu, TuEvent::ClientEnded { transaction: id }, now);
+            }
+            return None;
+        }
+        let state = match method {
+            Method::Invite => State::Invite(client_invite::State::Calling),
+            _ => State::NonInvite(client_non_invite::State::Trying),
+        };
+        let mut client = Client::new(id, state, tu, method_mark(method), now);
+        self.kept.count(&mut client.share, octets);
+        Some(client)
     }
 
     pub(super) fn insert_client(&mut self, client: Client) -> (u32, u32) {

@@ -187,6 +187,7 @@ impl TransactionController {
             Command::SendStateless { transaction, msg, options } => self.stateless(transaction, msg, options, now),
             Command::Respond { transaction, msg } => self.respond(transaction, &msg, now),
             Command::RespondStatus { transaction, code } => self.respond_status(transaction, code, now),
+            Command::SendWritten(written) => self.start_written(*written, now),
             Command::SendRaw(message) => {
                 let Transmission { bytes, flow, domain, notify } = *message;
                 self.transmit(bytes, (flow, domain), notify, now);

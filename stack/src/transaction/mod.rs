@@ -118,6 +118,8 @@ pub enum Command {
         /// The status code.
         code: u16,
     },
+    /// Begin a client transaction with a request that is written, our Via and all.
+    SendWritten(Box<Written>),
     /// Send octets as they are.
     SendRaw(Box<Transmission>),
     /// Close a connection whose peer is silent for too long.
@@ -200,6 +202,21 @@ pub struct Sent {
     pub for_size: bool,
     /// Where else it can go (RFC 3263 §4.3).
     pub failover: Option<Box<Failover>>,
+}
+
+/// A request that is written, our Via and all, and where it goes.
+#[derive(Debug)]
+pub struct Written {
+    /// Its transaction, which its topmost Via names.
+    pub transaction: ClientTransaction,
+    /// Who hears of it.
+    pub tu: u8,
+    /// Its method.
+    pub method: Method<'static>,
+    /// The request.
+    pub bytes: Bytes,
+    /// Where it goes.
+    pub flow: Flow,
 }
 
 /// One message for a flow that is known.

@@ -2,10 +2,11 @@
 
 use super::{ClientTransaction, ServerTransaction};
 use crate::flow_token::{BadFlowToken, FlowTokens, NamedFlow, Purpose};
+use crate::header::Method;
 use crate::message::Message;
 use crate::overload::{Bans, Cause};
 use crate::scanner::stun;
-use crate::transaction::{Command, Transmission};
+use crate::transaction::{Command, Transmission, Written};
 use crate::transport::{Flow, Notify, TransportTable};
 use bytes::Bytes;
 use rutil::{Rng, Time};
@@ -153,6 +154,31 @@ impl TuContext<'_> {
     /// came of it, if anything did: one that is lost is to be repeated with the same name.
     pub fn send_binding(&mut self, flow: &Flow, name: u64) {
         self.send_datagram(stun::request(self.shard, self.tu, name), flow);
+    }
+
+    /// Writes the line of our Via for a request of this transaction that leaves on a flow. False, and nothing is written, where
+    /// it is not known yet from which address that is.
+    pub fn write_via(&self, transaction: ClientTransaction, flow: &Flow, out: &mut Vec<u8>) -> bool {
+        let transport = self.transports.get(flow.transport);
+        let Some(transport) = transport.filter(|own| flow.local.is_some() || !own.is_by_route()) else { return false };
+        for part in [b"Via: ", &*transport.via(flow.local), transaction.branch(None).as_bytes(), b";rport\r\n"] {
+            out.extend_from_slice(part);
+        }
+        true
+    }
+
+    /// Sends a request in a new client transaction as [`TuContext::send_as`], but as octets that are written already, with the
+    /// Via of [`TuContext::write_via`] on top. They go out on the flow as they are: no next hop is looked for, nobody has to
+    /// prove to be somebody (over TLS), and no overload control is offered. It is for who sends many of a kind.
+    pub fn send_written(&mut self, transaction: ClientTransaction, method: Method<'static>, bytes: Bytes, flow: &Flow) {
+        let written = Written { transaction, tu: self.tu, method, bytes, flow: *flow };
+        self.commands.push(Command::SendWritten(Box::new(written)));
+    }
+
+    /// Sends a request without a transaction as [`TuContext::send_stateless`], but as octets like those of
+    /// [`TuContext::send_written`]. Nobody hears whether they went out.
+    pub fn send_written_stateless(&mut self, bytes: Bytes, flow: &Flow) {
+        self.send_datagram(bytes, flow);
     }
 
     fn send_datagram(&mut self, bytes: Bytes, flow: &Flow) {

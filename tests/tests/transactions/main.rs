@@ -16,3 +16,4 @@ mod statistics;
 mod streams;
 mod transport;
 mod users;
+mod written;

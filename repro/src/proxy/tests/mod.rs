@@ -130,7 +130,9 @@ impl Bench {
                 Command::Respond { transaction, msg } => Out::Answer(transaction, msg.status().unwrap(), Some(msg)),
                 Command::RespondStatus { transaction, code } => Out::Answer(transaction, code, None),
                 Command::Expect { connection, within, .. } => Out::Expect(connection, within),
-                Command::SendRaw { .. } | Command::Ping { .. } => panic!("a proxy has no flows of its own"),
+                Command::SendRaw(_) | Command::SendWritten(_) | Command::Ping { .. } => {
+                    panic!("a proxy has no flows of its own, and writes nothing itself")
+                }
                 Command::Cancel { transaction, added } => {
                     let reason = added.iter().flat_map(|added| added.raw_values("Reason")).next();
                     Out::Cancel(transaction, reason.map(|reason| String::from_utf8_lossy(reason).into_owned()))
