@@ -4,6 +4,7 @@ use super::super::pace::LEAD;
 use super::super::schedule::Stretch;
 use super::*;
 use stack::header::h;
+use stack::message::Source;
 use stack::transaction::Command;
 use stack::transport::{TransportId, TransportInfo, TransportTable};
 use stack::tu::SendOptions;
@@ -132,6 +133,28 @@ fn a_call_from_invite_to_bye_with_its_times() {
         assert!(seen.count() == 1 && seen.max().abs_diff(MS * ms) < MS / 2, "{ms} ms: {:?}", seen.max());
     }
     assert!(bench.caller.transactions.is_empty());
+}
+
+/// An answer that lay in the socket until the beat was over came before that.
+#[test]
+fn times_are_those_of_the_wire() {
+    let mut bench = bench(open(1.0), Duration::ZERO, 10);
+    let mut call = bench.invite(Duration::ZERO);
+    for (code, came, read) in [(180, 20, 29), (200, 40, 49), (200, 60, 69)] {
+        bench.harness.now = Time::ZERO + MS * read;
+        let mut msg = Box::new(call.1.make_response(code, None, Some("t")));
+        let flow = bench.caller.ways[0].flow;
+        msg.set_source(Source { flow, at: Time::ZERO + MS * came });
+        let commands = bench.event(TuEvent::Response { transaction: call.0, msg });
+        if !commands.is_empty() {
+            call = sent(commands);
+        }
+    }
+    // BYE leaves when the answer is read.
+    for (times, ms) in [(&bench.stats.ringing, 20), (&bench.stats.answered, 40), (&bench.stats.bye, 60 - 49)] {
+        let seen = times.snapshot();
+        assert!(seen.count() == 1 && seen.max().abs_diff(MS * ms) < MS / 2, "{ms} ms: {:?}", seen.max());
+    }
 }
 
 #[test]
