@@ -3,11 +3,13 @@
 use crate::location::Binding;
 use crate::proxy::Target;
 use crate::routing::trunk::Trunk;
+use memchr::memchr;
 use rutil::Time;
 use stack::contents::event::reg_info::Event as RegistrationEvent;
 use stack::header::{Method, NameAddr, One, h, p};
 use stack::message::Message;
 use stack::transport::Flow;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Most octets that are kept of any text of a message.
@@ -15,15 +17,41 @@ const MOST_TEXT: usize = 512;
 /// Most Diversions of a call that are kept.
 const MOST_DIVERSIONS: usize = 10;
 
+/// Texts of a message, none longer than [`short`] has it, in one piece of memory.
+#[derive(Debug)]
+struct Texts<const N: usize> {
+    all: Box<str>,
+    ends: [u16; N],
+}
+
+impl<const N: usize> Default for Texts<N> {
+    fn default() -> Self {
+        Texts { all: Box::default(), ends: [0; N] }
+    }
+}
+
+impl<const N: usize> Texts<N> {
+    fn new(texts: [&str; N]) -> Self {
+        let mut all = String::with_capacity(texts.iter().map(|text| text.len()).sum());
+        let ends = texts.map(|text| {
+            all.push_str(text);
+            u16::try_from(all.len()).unwrap_or(u16::MAX)
+        });
+        Texts { all: all.into(), ends }
+    }
+
+    fn get(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.all.get(start.into()..self.ends[index].into()).unwrap_or_default()
+    }
+}
+
 /// What an INVITE that begins a session says. It is shared by all that is told of it.
 #[derive(Debug, Default)]
 pub struct Call {
     pub(super) at: Time,
-    pub(super) call_id: Box<str>,
-    pub(super) from: Box<str>,
-    pub(super) from_tag: Box<str>,
-    pub(super) to: Box<str>,
-    pub(super) request_uri: Box<str>,
+    /// Call-ID, From, its tag, To, Request-URI.
+    texts: Texts<5>,
     pub(super) source: Option<Flow>,
     pub(super) user: Option<Box<str>>,
     pub(super) peer: Option<Box<str>>,
@@ -34,12 +62,51 @@ pub struct Call {
 #[derive(Debug, Default)]
 pub struct Bye {
     pub(super) at: Time,
-    pub(super) call_id: Box<str>,
-    pub(super) from: Box<str>,
-    pub(super) from_tag: Box<str>,
-    pub(super) to: Box<str>,
-    pub(super) to_tag: Box<str>,
+    /// Call-ID, From, its tag, To, its tag.
+    texts: Texts<5>,
     pub(super) reason: Option<Box<str>>,
+}
+
+impl Call {
+    /// With Call-ID, From, its tag, To, and Request-URI.
+    pub(super) fn new(at: Time, texts: [&str; 5]) -> Self {
+        Call { at, texts: Texts::new(texts), ..Call::default() }
+    }
+
+    pub(super) fn call_id(&self) -> &str {
+        self.texts.get(0)
+    }
+
+    pub(super) fn from(&self) -> (&str, &str) {
+        (self.texts.get(1), self.texts.get(2))
+    }
+
+    pub(super) fn to(&self) -> &str {
+        self.texts.get(3)
+    }
+
+    pub(super) fn request_uri(&self) -> &str {
+        self.texts.get(4)
+    }
+}
+
+impl Bye {
+    /// With Call-ID, From, its tag, To, and its tag.
+    pub(super) fn new(at: Time, texts: [&str; 5]) -> Self {
+        Bye { at, texts: Texts::new(texts), reason: None }
+    }
+
+    pub(super) fn call_id(&self) -> &str {
+        self.texts.get(0)
+    }
+
+    pub(super) fn from(&self) -> (&str, &str) {
+        (self.texts.get(1), self.texts.get(2))
+    }
+
+    pub(super) fn to(&self) -> (&str, &str) {
+        (self.texts.get(3), self.texts.get(4))
+    }
 }
 
 /// Where a call went.
@@ -54,8 +121,8 @@ pub struct Destination {
 pub(crate) enum Account {
     /// It begins a session.
     Invite(Arc<Call>),
-    /// It ends one.
-    Bye(Box<Bye>),
+    /// It ends one; none when that is told.
+    Bye(Option<Box<Bye>>),
 }
 
 /// What has happened.
@@ -114,7 +181,7 @@ pub struct Entry {
 pub(super) const CUT: char = '…';
 
 /// The beginning of a text of a message.
-pub(super) fn short(text: &str) -> Box<str> {
+pub(super) fn short(text: &str) -> Cow<'_, str> {
     if text.len() <= MOST_TEXT {
         return text.into();
     }
@@ -123,37 +190,53 @@ pub(super) fn short(text: &str) -> Box<str> {
 }
 
 /// URI and tag of From or To.
-fn address(msg: &Message, header: One<NameAddr<'static>>) -> (Box<str>, Box<str>) {
+fn address<'m>(msg: &'m Message, header: One<NameAddr<'static>>) -> (Cow<'m, str>, Cow<'m, str>) {
     if let Some((uri, tag)) = msg.raw_values(header.id.name()).next().and_then(plain_address) {
         return (short(uri), short(tag));
     }
+    let owned = |text: &str| Cow::Owned(short(text).into_owned());
     match msg.header(header) {
-        Ok(named) => (short(&named.uri.to_string()), short(named.param(p::TAG).unwrap_or_default())),
+        Ok(named) => (owned(&named.uri.to_string()), owned(named.param(p::TAG).unwrap_or_default())),
         Err(_) => Default::default(),
     }
 }
 
-/// The same for what nearly all send, `"name" <uri>;tag=value`, without taking it apart: each call has four of them.
+/// The same for what nearly all send, `"name" <uri>;tag=value`, without taking it apart: each call has five of them.
 fn plain_address(value: &[u8]) -> Option<(&str, &str)> {
     let text = std::str::from_utf8(value).ok()?;
+    let split = |text: &'_ str, at: u8| memchr(at, text.as_bytes());
     let unnamed = match text.strip_prefix('"') {
-        Some(quoted) => quoted.split_once('"').filter(|(name, _)| !name.contains('\\'))?.1,
+        Some(quoted) => {
+            let (name, rest) = quoted.split_at_checked(split(quoted, b'"')?)?;
+            rest.get(1..).filter(|_| !name.contains('\\'))?
+        }
         None => text,
     };
-    let (name, rest) = unnamed.split_once('<')?;
-    let (uri, params) = rest.split_once('>')?;
-    let tag = if params.is_empty() { params } else { params.strip_prefix(";tag=")? };
-    let plain = !name.contains('"') && !tag.contains([';', '"', ' ', '\t', '\r', '\n']);
+    let (name, rest) = unnamed.split_at_checked(split(unnamed, b'<')?)?;
+    let rest = rest.get(1..)?;
+    let (uri, params) = rest.split_at_checked(split(rest, b'>')?)?;
+    let tag = if params == ">" { "" } else { params.strip_prefix(">;tag=")? };
+    let is_more = |octet: u8| octet <= b' ' || octet == b';' || octet == b'"';
+    let plain = split(name, b'"').is_none() && !tag.bytes().fold(false, |any, octet| any | is_more(octet));
     plain.then_some((uri, tag))
 }
 
-fn call_id(msg: &Message) -> Box<str> {
-    msg.header(h::CALL_ID).map(|call_id| short(call_id.as_str())).unwrap_or_default()
+/// The Call-ID: one that is malformed has been refused before.
+fn call_id(msg: &Message) -> Cow<'_, str> {
+    msg.raw_values(h::CALL_ID.id.name()).next().map(text).unwrap_or_default()
+}
+
+/// A text of a message, whatever it is.
+fn text(value: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(value) {
+        Ok(text) => short(text),
+        Err(_) => Cow::Owned(short(&String::from_utf8_lossy(value)).into_owned()),
+    }
 }
 
 /// The first Reason.
 pub(crate) fn reason_of(msg: &Message) -> Option<Box<str>> {
-    msg.raw_values("Reason").next().map(|value| short(&String::from_utf8_lossy(value)))
+    msg.raw_values("Reason").next().map(|value| text(value).into())
 }
 
 impl Account {
@@ -161,26 +244,20 @@ impl Account {
     pub(crate) fn of(request: &Message, now: Time, peer: Option<&str>) -> Option<Account> {
         match (request.method()?, request.has_to_tag()) {
             (Method::Invite, false) => {
-                let (from, from_tag) = address(request, h::FROM);
+                let ((from, from_tag), (to, _)) = (address(request, h::FROM), address(request, h::TO));
+                let (call_id, request_uri) = (call_id(request), text(request.request_uri_text()));
                 let diversions = request.raw_values("Diversion").take(MOST_DIVERSIONS);
                 Some(Account::Invite(Arc::new(Call {
-                    at: now,
-                    call_id: call_id(request),
-                    from,
-                    from_tag,
-                    to: address(request, h::TO).0,
-                    request_uri: short(&String::from_utf8_lossy(request.request_uri_text())),
                     source: request.source().map(|source| source.flow),
-                    user: None,
                     peer: peer.map(Into::into),
-                    diversions: diversions.map(|value| short(&String::from_utf8_lossy(value))).collect(),
+                    diversions: diversions.map(|value| text(value).into()).collect(),
+                    ..Call::new(now, [&call_id, &from, &from_tag, &to, &request_uri])
                 })))
             }
             (Method::Bye, true) => {
                 let ((from, from_tag), (to, to_tag)) = (address(request, h::FROM), address(request, h::TO));
-                let (call_id, reason) = (call_id(request), reason_of(request));
-                let bye = Bye { at: now, call_id, from, from_tag, to, to_tag, reason };
-                Some(Account::Bye(Box::new(bye)))
+                let bye = Bye::new(now, [&call_id(request), &from, &from_tag, &to, &to_tag]);
+                Some(Account::Bye(Some(Box::new(Bye { reason: reason_of(request), ..bye }))))
             }
             _ => None,
         }
@@ -191,7 +268,7 @@ impl Account {
         if let (Account::Invite(call), Some(user)) = (self, user)
             && let Some(call) = Arc::get_mut(call)
         {
-            call.user = Some(short(user));
+            call.user = Some(short(user).into());
         }
     }
 }
@@ -205,15 +282,17 @@ impl From<&Target> for Destination {
 
 /// The tag of who has answered.
 pub(crate) fn to_tag(response: &Message) -> Box<str> {
-    address(response, h::TO).1
+    address(response, h::TO).1.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(from: &str) -> (Box<str>, Box<str>) {
-        address(&Message::parse(format!("BYE sip:a SIP/2.0\r\nFrom: {from}\r\n\r\n").as_bytes()).unwrap(), h::FROM)
+    fn of(from: &str) -> (String, String) {
+        let msg = Message::parse(format!("BYE sip:a SIP/2.0\r\nFrom: {from}\r\n\r\n").as_bytes()).unwrap();
+        let (uri, tag) = address(&msg, h::FROM);
+        (uri.into(), tag.into())
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::event::{Bye, CUT, Call, Destination, Entry, Event};
 use super::object::Object;
-use super::sessions::{Ended, Session, Sessions};
+use super::sessions::{Ended, Sessions};
 use crate::location::{Binding, By};
 use rutil::Time;
 use stack::contents::event::reg_info::Event as RegistrationEvent;
@@ -14,22 +14,43 @@ use std::time::Duration;
 
 /// A time as RFC 3339 has it, in UTC with milliseconds; `epoch` is how long after 1970 time zero is.
 pub(crate) fn timestamp(at: Time, epoch: Duration) -> String {
-    let since = epoch + at.since(Time::ZERO);
-    let Date { year, month, day, hour, minute, second } = Date::from_unix(since.as_secs());
-    // Digit by digit: this stands some five times in the lines of a call.
-    let mut text = *b"0000-00-00T00:00:00.000Z";
-    digits(&mut text[..4], year);
-    digits(&mut text[5..7], month.into());
-    digits(&mut text[8..10], day.into());
-    digits(&mut text[11..13], hour.into());
-    digits(&mut text[14..16], minute.into());
-    digits(&mut text[17..19], second.into());
-    digits(&mut text[20..23], u16::try_from(since.subsec_millis()).unwrap_or(999));
-    String::from_utf8_lossy(&text).into_owned()
+    String::from_utf8_lossy(&Stamps::default().stamp(at, epoch)).into_owned()
+}
+
+/// Writes times as RFC 3339 has them, in UTC with milliseconds: the lines of a call have five, most of the same day.
+#[derive(Default)]
+pub(super) struct Stamps {
+    /// The day after 1970 that was written last, and how.
+    day: Option<(u64, [u8; 24])>,
+}
+
+impl Stamps {
+    fn stamp(&mut self, at: Time, epoch: Duration) -> [u8; 24] {
+        let since = epoch + at.since(Time::ZERO);
+        let (day, second) = (since.as_secs() / 86_400, (since.as_secs() % 86_400) as u32);
+        let mut text = match self.day {
+            Some((last, text)) if last == day => text,
+            _ => {
+                let Date { year, month, day: of_month, .. } = Date::from_unix(since.as_secs());
+                let mut text = *b"0000-00-00T00:00:00.000Z";
+                digits(&mut text[..4], year.into());
+                digits(&mut text[5..7], month.into());
+                digits(&mut text[8..10], of_month.into());
+                self.day = Some((day, text));
+                text
+            }
+        };
+        digits(&mut text[11..13], second / 3600);
+        digits(&mut text[14..16], second / 60 % 60);
+        digits(&mut text[17..19], second % 60);
+        digits(&mut text[20..23], since.subsec_millis());
+        text
+    }
 }
 
 /// Fills `places` with the last digits of a number.
-fn digits(places: &mut [u8], mut number: u16) {
+#[inline]
+fn digits(places: &mut [u8], mut number: u32) {
     for place in places.iter_mut().rev() {
         *place = b'0' + (number % 10) as u8;
         number /= 10;
@@ -86,6 +107,7 @@ fn write_piece(piece: &str, behind: &str, shown: &mut String) {
 /// Puts lines together, with what is known of the sessions that stand.
 pub(super) struct Lines {
     pub(super) sessions: Sessions,
+    pub(super) stamps: Stamps,
 }
 
 impl Lines {
@@ -95,12 +117,15 @@ impl Lines {
         let Entry { at, event } = entry;
         match event {
             Event::Established { call, to_tag, code, destination } => {
-                let mut line =
-                    of_call("session_established", (&call, &to_tag), destination.as_ref(), (at, epoch), text);
+                let mut line = self.begin("session_established", (at, epoch), text);
+                let start = line.here();
+                self.call((&call, &to_tag), destination.as_ref(), epoch, &mut line);
+                // The line of its end says all of this again.
+                let told = line.since(start).into();
                 line.number("setup_ms", millis(at.since(call.at)));
                 line.number("code", code.into());
                 line.end();
-                self.sessions.begin(Session { call, to_tag, answered: at, destination });
+                self.sessions.begin(&call, &to_tag, (at, told));
             }
             Event::Failed { call, code, cancelled, reason, destination } => {
                 let name = match code {
@@ -108,41 +133,98 @@ impl Lines {
                     300..=399 => "session_redirected",
                     _ => "session_failed",
                 };
-                let mut line = of_call(name, (&call, ""), destination.as_ref(), (at, epoch), text);
+                let mut line = self.begin(name, (at, epoch), text);
+                self.call((&call, ""), destination.as_ref(), epoch, &mut line);
                 line.number("setup_ms", millis(at.since(call.at)));
                 end(line, code, reason.as_deref());
             }
             Event::Ended { bye, code } => self.ended(&bye, code, epoch, text),
             Event::Registration { aor, event, binding } => {
-                registration((&aor, event, &binding), (at, epoch), text);
+                self.registration((&aor, event, &binding), (at, epoch), text);
             }
         }
     }
 
+    fn begin<'t>(&mut self, event: &'static str, (at, epoch): (Time, Duration), text: &'t mut Vec<u8>) -> Object<'t> {
+        let mut line = Object::new("event", event, text);
+        line.time("time", &self.stamps.stamp(at, epoch));
+        line
+    }
+
+    /// What a line says about a call.
+    fn call(
+        &mut self,
+        (call, to_tag): (&Call, &str),
+        destination: Option<&Destination>,
+        epoch: Duration,
+        line: &mut Object<'_>,
+    ) {
+        line.text("call_id", call.call_id());
+        parties(line, call.from(), (call.to(), to_tag));
+        line.time("invited_at", &self.stamps.stamp(call.at, epoch));
+        line.text("request_uri", &shown(call.request_uri()));
+        call.source.iter().for_each(|source| line.place("source", source.kind, source.peer));
+        line.some("user", call.user.as_deref());
+        line.some("peer", call.peer.as_deref());
+        line.list("diversion", call.diversions.iter().map(|one| shown(one)));
+        if let Some(destination) = destination {
+            line.text("target", &shown(&destination.uri));
+            line.some("trunk", destination.trunk.as_ref().map(|trunk| &*trunk.record.name));
+        }
+    }
+
     fn ended(&mut self, bye: &Bye, code: u16, epoch: Duration, text: &mut Vec<u8>) {
-        let ended = self.sessions.end(bye);
-        match &ended {
+        match self.sessions.end(bye) {
             Ended::Again => {}
             Ended::Sessions(sessions, by_caller) => {
-                for Session { call, to_tag, answered, destination } in &**sessions {
-                    let when = (bye.at, epoch);
-                    let mut line = of_call("session_ended", (call, to_tag), destination.as_ref(), when, text);
-                    line.text("answered_at", &timestamp(*answered, epoch));
-                    line.number("setup_ms", millis(answered.since(call.at)));
-                    line.number("duration_ms", millis(bye.at.since(*answered)));
-                    line.text("hung_up", if *by_caller { "caller" } else { "callee" });
+                for session in &sessions {
+                    let mut line = self.begin("session_ended", (bye.at, epoch), text);
+                    line.fields(&session.told);
+                    line.time("answered_at", &self.stamps.stamp(session.answered, epoch));
+                    line.number("setup_ms", millis(session.answered.since(session.invited)));
+                    line.number("duration_ms", millis(bye.at.since(session.answered)));
+                    line.text("hung_up", if by_caller { "caller" } else { "callee" });
                     end(line, code, bye.reason.as_deref());
                 }
             }
             Ended::Unknown => {
-                let mut line = Object::new("event", "session_ended", text);
-                line.text("time", &timestamp(bye.at, epoch));
-                line.text("call_id", &bye.call_id);
-                parties(&mut line, (&bye.from, &bye.from_tag), (&bye.to, &bye.to_tag));
+                let mut line = self.begin("session_ended", (bye.at, epoch), text);
+                line.text("call_id", bye.call_id());
+                parties(&mut line, bye.from(), bye.to());
                 line.text("hung_up", "from");
                 end(line, code, bye.reason.as_deref());
             }
         }
+    }
+
+    fn registration(
+        &mut self,
+        (aor, event, binding): (&str, RegistrationEvent, &Binding),
+        (at, epoch): (Time, Duration),
+        text: &mut Vec<u8>,
+    ) {
+        let name = match event {
+            RegistrationEvent::Registered | RegistrationEvent::Created => "registration_added",
+            RegistrationEvent::Refreshed | RegistrationEvent::Shortened => "registration_refreshed",
+            RegistrationEvent::Expired => "registration_expired",
+            _ => "registration_removed",
+        };
+        let mut line = self.begin(name, (at, epoch), text);
+        line.text("call_id", &binding.call_id);
+        line.text("aor", aor);
+        line.text("contact", &shown(binding.uri()));
+        line.text("cause", event.as_str());
+        line.number("expires_seconds", binding.expires_at.since(at).as_secs());
+        line.number("cseq", binding.cseq.into());
+        match binding.by() {
+            By::Flow(flow) => line.place("source", flow.kind, flow.peer),
+            _ => binding.neighbour().iter().for_each(|from| line.place("source", from.kind, from.address)),
+        }
+        if let By::Path(path) = binding.by() {
+            line.text("path", &shown(path));
+        }
+        line.some("instance", binding.device());
+        line.end();
     }
 }
 
@@ -158,61 +240,6 @@ fn parties(line: &mut Object<'_>, (from, from_tag): (&str, &str), (to, to_tag): 
     line.text("from_tag", from_tag);
     line.text("to", &shown(to));
     line.some("to_tag", Some(to_tag).filter(|tag| !tag.is_empty()));
-}
-
-/// The beginning of a line about a call.
-fn of_call<'t>(
-    event: &'static str,
-    (call, to_tag): (&Call, &str),
-    destination: Option<&Destination>,
-    (at, epoch): (Time, Duration),
-    text: &'t mut Vec<u8>,
-) -> Object<'t> {
-    let mut line = Object::new("event", event, text);
-    line.text("time", &timestamp(at, epoch));
-    line.text("call_id", &call.call_id);
-    parties(&mut line, (&call.from, &call.from_tag), (&call.to, to_tag));
-    line.text("invited_at", &timestamp(call.at, epoch));
-    line.text("request_uri", &shown(&call.request_uri));
-    call.source.iter().for_each(|source| line.place("source", source.kind, source.peer));
-    line.some("user", call.user.as_deref());
-    line.some("peer", call.peer.as_deref());
-    line.list("diversion", call.diversions.iter().map(|one| shown(one)));
-    if let Some(destination) = destination {
-        line.text("target", &shown(&destination.uri));
-        line.some("trunk", destination.trunk.as_ref().map(|trunk| &*trunk.record.name));
-    }
-    line
-}
-
-fn registration(
-    (aor, event, binding): (&str, RegistrationEvent, &Binding),
-    (at, epoch): (Time, Duration),
-    text: &mut Vec<u8>,
-) {
-    let name = match event {
-        RegistrationEvent::Registered | RegistrationEvent::Created => "registration_added",
-        RegistrationEvent::Refreshed | RegistrationEvent::Shortened => "registration_refreshed",
-        RegistrationEvent::Expired => "registration_expired",
-        _ => "registration_removed",
-    };
-    let mut line = Object::new("event", name, text);
-    line.text("time", &timestamp(at, epoch));
-    line.text("call_id", &binding.call_id);
-    line.text("aor", aor);
-    line.text("contact", &shown(binding.uri()));
-    line.text("cause", event.as_str());
-    line.number("expires_seconds", binding.expires_at.since(at).as_secs());
-    line.number("cseq", binding.cseq.into());
-    match binding.by() {
-        By::Flow(flow) => line.place("source", flow.kind, flow.peer),
-        _ => binding.neighbour().iter().for_each(|from| line.place("source", from.kind, from.address)),
-    }
-    if let By::Path(path) = binding.by() {
-        line.text("path", &shown(path));
-    }
-    line.some("instance", binding.device());
-    line.end();
 }
 
 #[cfg(test)]
@@ -250,7 +277,8 @@ mod tests {
         for password in ["12345", "s3cret"] {
             let long = format!("\"{}\" <sip:u:{password}@h>", "x".repeat(500));
             for octets in 0..long.len() - 505 {
-                let cut = short(&format!("{}{long}", " ".repeat(octets)));
+                let long = format!("{}{long}", " ".repeat(octets));
+                let cut = short(&long);
                 assert!(!shown(&cut).contains(&password[..2]), "{cut}");
             }
         }

@@ -30,6 +30,29 @@ impl<'t> Object<'t> {
         put_quoted(value, self.0);
     }
 
+    /// A time, as [`super::line::Stamps`] writes it.
+    pub(super) fn time(&mut self, name: &'static str, stamp: &[u8; 24]) {
+        self.name(name);
+        self.0.push(b'"');
+        self.0.extend_from_slice(stamp);
+        self.0.push(b'"');
+    }
+
+    /// Where the next field begins.
+    pub(super) fn here(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The fields from there on.
+    pub(super) fn since(&self, start: usize) -> &[u8] {
+        self.0.get(start..).unwrap_or_default()
+    }
+
+    /// Fields that were written before.
+    pub(super) fn fields(&mut self, fields: &[u8]) {
+        self.0.extend_from_slice(fields);
+    }
+
     /// A field, if there is something.
     pub(super) fn some(&mut self, name: &'static str, value: Option<&str>) {
         value.into_iter().for_each(|value| self.text(name, value));
@@ -68,10 +91,20 @@ impl<'t> Object<'t> {
     }
 }
 
-/// Writes a string of JSON. Few need an escape, which is found without a branch for each octet.
-fn put_quoted(value: &str, text: &mut Vec<u8>) {
+/// Whether an octet needs an escape, found without a branch for each of them.
+fn has_special(octets: &[u8]) -> bool {
     let is_special = |octet: u8| octet < 0x20 || octet == b'"' || octet == b'\\';
-    if value.bytes().fold(false, |any, octet| any | is_special(octet)) {
+    let any = |octets: &[u8; 16]| octets.iter().fold(false, |any, octet| any | is_special(*octet));
+    match octets.last_chunk() {
+        // The last sixteen overlap those before them.
+        Some(last) => octets.as_chunks().0.iter().any(any) || any(last),
+        None => octets.iter().fold(false, |any, octet| any | is_special(*octet)),
+    }
+}
+
+/// Writes a string of JSON. Few need an escape.
+fn put_quoted(value: &str, text: &mut Vec<u8>) {
+    if has_special(value.as_bytes()) {
         let _ = serde_json::to_writer(text, value);
         return;
     }
@@ -84,6 +117,19 @@ fn put_quoted(value: &str, text: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+
+    #[test]
+    fn an_octet_that_needs_an_escape_is_found_wherever_it_is() {
+        for octets in 0..50 {
+            let text = vec![b'a'; octets];
+            assert!(!has_special(&text));
+            for (at, special) in (0..octets).flat_map(|at| [0, 0x1f, b'"', b'\\'].map(|special| (at, special))) {
+                let mut text = text.clone();
+                text[at] = special;
+                assert!(has_special(&text), "{at} of {octets}");
+            }
+        }
+    }
 
     #[test]
     fn whatever_stands_in_it_can_be_read() {

@@ -2,7 +2,7 @@
 
 use super::Sink;
 use super::file::RotatingFile;
-use super::line::Lines;
+use super::line::{Lines, Stamps};
 use super::sessions::Sessions;
 use super::{Accounting, Entry, Event, MOST_WAITING, RegistrationEvent};
 use crate::cluster::Expired;
@@ -122,7 +122,7 @@ impl Writer {
         Writer {
             accounting: Arc::new(Accounting::new(settings, sender, bell)),
             inbox,
-            lines: Lines { sessions: Sessions::new(rng) },
+            lines: Lines { sessions: Sessions::new(rng), stamps: Stamps::default() },
             sink,
             text: Vec::new(),
             count: 0,

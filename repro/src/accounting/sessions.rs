@@ -6,13 +6,13 @@
 //! A call whose INVITE passes twice (a spiral, RFC 5393 §3) is one dialog and two sessions: each pass has a source and a target
 //! of its own, and whoever bills needs both. A BYE ends all of them, whether it passes as often or not.
 
-use super::event::{Bye, Call, Destination};
+use super::event::{Bye, Call};
 use hashlink::LinkedHashMap;
 use rutil::hash::Keyed;
 use rutil::{Rng, Time};
 use smallvec::SmallVec;
 use std::hash::BuildHasher as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Most sessions.
@@ -33,10 +33,13 @@ const MOST_OVER: usize = 65_536;
 /// A session that stands.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) call: Arc<Call>,
-    pub(super) to_tag: Box<str>,
+    /// Its call, of which nothing is kept but which one it is.
+    call: Weak<Call>,
+    pub(super) invited: Time,
     pub(super) answered: Time,
-    pub(super) destination: Option<Destination>,
+    /// What the line of its answer says of the call: fields of JSON.
+    pub(super) told: Box<[u8]>,
+    octets: usize,
 }
 
 /// The sessions of a dialog, in the order in which they were answered.
@@ -46,7 +49,7 @@ type Dialog = SmallVec<[Session; 1]>;
 #[derive(Debug)]
 pub(super) enum Ended {
     /// Those that stood, and whether their caller has sent the BYE.
-    Sessions(Box<Dialog>, bool),
+    Sessions(Dialog, bool),
     /// One that has ended a moment ago.
     Again,
     /// One that nothing is known of.
@@ -62,39 +65,46 @@ pub(super) struct Sessions {
     octets: usize,
     most: usize,
     most_octets: usize,
+    /// Where names are put together.
+    name: String,
 }
 
-impl Session {
-    fn octets(&self) -> usize {
-        let Call { call_id, from, from_tag, to, request_uri, user, peer, diversions, .. } = &*self.call;
-        let uri = self.destination.as_ref().map_or(0, |to| to.uri.len());
-        let optional: usize = [user, peer].into_iter().flatten().map(|text| text.len()).sum();
-        let diverted: usize = diversions.iter().map(|text| text.len()).sum();
-        // Call-ID and tags are in its key as well.
-        let named = call_id.len() + from_tag.len() + self.to_tag.len();
-        OVERHEAD + 2 * named + from.len() + to.len() + request_uri.len() + optional + diverted + uri
+/// The name of a dialog, written into `name`.
+fn named<'n>(name: &'n mut String, texts: [&str; 3]) -> &'n str {
+    name.clear();
+    for text in texts {
+        // None of them has a space.
+        name.push_str(text);
+        name.push(' ');
     }
-}
-
-fn key(call_id: &str, caller: &str, callee: &str) -> Box<str> {
-    // None of them has a space.
-    [call_id, caller, callee].join(" ").into()
+    name
 }
 
 impl Sessions {
     pub(super) fn new(rng: &mut Rng) -> Self {
         let hasher = Keyed::new(rng);
         let (by_dialog, over) = (LinkedHashMap::with_hasher(hasher.clone()), LinkedHashMap::with_hasher(hasher));
-        Sessions { by_dialog, over, count: 0, octets: 0, most: MOST_SESSIONS, most_octets: MOST_OCTETS }
+        Sessions {
+            by_dialog,
+            over,
+            count: 0,
+            octets: 0,
+            most: MOST_SESSIONS,
+            most_octets: MOST_OCTETS,
+            name: String::new(),
+        }
     }
 
-    pub(super) fn begin(&mut self, session: Session) {
-        let key = key(&session.call.call_id, &session.call.from_tag, &session.to_tag);
+    /// A call has been `answered` by whoever has this tag; `told` is what its line says of it.
+    pub(super) fn begin(&mut self, call: &Arc<Call>, to_tag: &str, (answered, told): (Time, Box<[u8]>)) {
+        let key = named(&mut self.name, [call.call_id(), call.from().1, to_tag]);
+        let octets = OVERHEAD + told.len() + key.len();
+        let session = Session { call: Arc::downgrade(call), invited: call.at, answered, told, octets };
         self.count += 1;
-        self.octets += session.octets();
-        let mut dialog = self.by_dialog.remove(&key).unwrap_or_default();
+        self.octets += octets;
+        let mut dialog = self.by_dialog.remove(key).unwrap_or_default();
         // Two branches of one INVITE that lead to the same callee are one session.
-        if let Some(again) = dialog.iter().position(|old| Arc::ptr_eq(&old.call, &session.call)) {
+        if let Some(again) = dialog.iter().position(|old| old.call.ptr_eq(&session.call)) {
             self.forget(&[dialog.remove(again)]);
         }
         // What passes more often begins anew again and again: it takes the place of its oldest, which is told no end.
@@ -102,7 +112,7 @@ impl Sessions {
             self.forget(&[dialog.remove(0)]);
         }
         dialog.push(session);
-        self.by_dialog.insert(key, dialog);
+        self.by_dialog.insert(self.name.as_str().into(), dialog);
         while self.count > self.most || self.octets > self.most_octets {
             let Some((_, oldest)) = self.by_dialog.pop_front() else { return };
             self.forget(&oldest);
@@ -112,22 +122,23 @@ impl Sessions {
     /// These are no longer there.
     fn forget(&mut self, sessions: &[Session]) {
         self.count -= sessions.len();
-        self.octets -= sessions.iter().map(Session::octets).sum::<usize>();
+        self.octets -= sessions.iter().map(|session| session.octets).sum::<usize>();
     }
 
     /// What a BYE ends.
     pub(super) fn end(&mut self, bye: &Bye) -> Ended {
-        let keys = [(&bye.from_tag, &bye.to_tag), (&bye.to_tag, &bye.from_tag)];
-        let keys = keys.map(|(caller, callee)| key(&bye.call_id, caller, callee));
         while self.over.front().is_some_and(|(_, at)| bye.at.since(*at) > CROSSING) || self.over.len() > MOST_OVER {
             self.over.pop_front();
         }
-        let hashes = [0, 1].map(|side: usize| self.by_dialog.hasher().hash_one(&keys[side]));
-        for ((key, hash), by_caller) in keys.iter().zip(hashes).zip([true, false]) {
+        let (from, to) = (bye.from().1, bye.to().1);
+        let mut hashes = [0; 2];
+        for (hash, (caller, callee)) in hashes.iter_mut().zip([(from, to), (to, from)]) {
+            let key = named(&mut self.name, [bye.call_id(), caller, callee]);
+            *hash = self.by_dialog.hasher().hash_one(key);
             if let Some(dialog) = self.by_dialog.remove(key) {
                 self.forget(&dialog);
-                self.over.insert(hash, bye.at);
-                return Ended::Sessions(Box::new(dialog), by_caller);
+                self.over.insert(*hash, bye.at);
+                return Ended::Sessions(dialog, caller == from);
             }
         }
         if hashes.iter().any(|hash| self.over.contains_key(hash)) {
@@ -146,13 +157,16 @@ impl Sessions {
 mod tests {
     use super::*;
 
-    fn session(call_id: &str) -> Session {
-        let call = Call { call_id: call_id.into(), from_tag: "a".into(), ..Call::default() };
-        Session { call: Arc::new(call), to_tag: "b".into(), answered: Time::ZERO, destination: None }
+    fn call(call_id: &str) -> Arc<Call> {
+        Arc::new(Call::new(Time::ZERO, [call_id, "sip:a@h", "a", "sip:b@h", "sip:b@h"]))
+    }
+
+    fn begin(sessions: &mut Sessions, call: &Arc<Call>, at: u64) {
+        sessions.begin(call, "b", (Time::from_millis(at), Box::default()));
     }
 
     fn bye(call_id: &str, from: &str, to: &str) -> Bye {
-        Bye { call_id: call_id.into(), from_tag: from.into(), to_tag: to.into(), ..Bye::default() }
+        Bye::new(Time::ZERO, [call_id, "sip:a@h", from, "sip:b@h", to])
     }
 
     /// Whether its caller has sent the BYE that ends it; none when it ends nothing.
@@ -163,8 +177,8 @@ mod tests {
     #[test]
     fn either_side_ends_it_once_and_nobody_else() {
         let mut sessions = Sessions::new(&mut Rng::from_seed(1));
-        sessions.begin(session("1"));
-        sessions.begin(session("2"));
+        begin(&mut sessions, &call("1"), 0);
+        begin(&mut sessions, &call("2"), 0);
         assert!(matches!(sessions.end(&bye("1", "a", "x")), Ended::Unknown));
         assert!(matches!(sessions.end(&bye("3", "a", "b")), Ended::Unknown));
         assert_eq!(by_caller(&sessions.end(&bye("1", "a", "b"))), Some(true));
@@ -175,8 +189,11 @@ mod tests {
     #[test]
     fn two_who_hang_up_at_once_end_it_once() {
         let mut sessions = Sessions::new(&mut Rng::from_seed(1));
-        sessions.begin(session("1"));
-        let at = |seconds: u64, bye| Bye { at: Time::from_millis(seconds * 1000), ..bye };
+        begin(&mut sessions, &call("1"), 0);
+        let at = |seconds: u64, mut bye: Bye| {
+            bye.at = Time::from_millis(seconds * 1000);
+            bye
+        };
         assert_eq!(by_caller(&sessions.end(&at(1, bye("1", "b", "a")))), Some(false));
         assert!(matches!(sessions.end(&at(1, bye("1", "a", "b"))), Ended::Again));
         // Of one that nothing is known of there is one line too.
@@ -189,9 +206,8 @@ mod tests {
     #[test]
     fn a_call_that_passes_twice_is_two_sessions_and_a_callee_of_two_branches_is_one() {
         let mut sessions = Sessions::new(&mut Rng::from_seed(1));
-        let [first, second] = [(); 2].map(|()| session("1"));
-        let again = Session { call: first.call.clone(), answered: Time::from_millis(1), ..session("1") };
-        [second, first, again].into_iter().for_each(|session| sessions.begin(session));
+        let [first, second] = [(); 2].map(|()| call("1"));
+        [(&second, 0), (&first, 0), (&first, 1)].iter().for_each(|(call, at)| begin(&mut sessions, call, *at));
         assert_eq!(sessions.len(), 2);
         let Ended::Sessions(ended, true) = sessions.end(&bye("1", "a", "b")) else { panic!("they stood") };
         assert_eq!(ended.iter().map(|session| session.answered).collect::<Vec<_>>(), [0, 1].map(Time::from_millis));
@@ -202,7 +218,7 @@ mod tests {
     #[test]
     fn the_oldest_is_forgotten() {
         let mut sessions = Sessions { most: 2, ..Sessions::new(&mut Rng::from_seed(1)) };
-        ["1", "2", "3"].into_iter().for_each(|call_id| sessions.begin(session(call_id)));
+        ["1", "2", "3"].into_iter().for_each(|call_id| begin(&mut sessions, &call(call_id), 0));
         let ended = ["1", "2"].map(|call_id| by_caller(&sessions.end(&bye(call_id, "a", "b"))));
         assert_eq!(ended, [None, Some(true)]);
         assert_eq!(sessions.len(), 1);
@@ -212,7 +228,7 @@ mod tests {
     fn a_dialog_that_begins_again_and_again_keeps_its_latest_sessions() {
         let mut sessions = Sessions::new(&mut Rng::from_seed(1));
         for number in 0..1000 {
-            sessions.begin(Session { answered: Time::from_millis(number), ..session("1") });
+            begin(&mut sessions, &call("1"), number);
         }
         assert_eq!(sessions.len(), MOST_PASSES);
         let Ended::Sessions(ended, _) = sessions.end(&bye("1", "a", "b")) else { panic!("they stood") };
@@ -225,10 +241,7 @@ mod tests {
         let new = || Sessions { most_octets: 10_000, ..Sessions::new(&mut Rng::from_seed(1)) };
         let mut sessions = new();
         let begin = |sessions: &mut Sessions, id: u32, octets: usize| {
-            let call = Call { from: "x".repeat(octets).into(), ..Call::default() };
-            let call = Call { call_id: id.to_string().into(), from_tag: "a".into(), ..call };
-            let (to_tag, answered) = ("b".into(), Time::ZERO);
-            sessions.begin(Session { call: Arc::new(call), to_tag, answered, destination: None });
+            sessions.begin(&call(&id.to_string()), "b", (Time::ZERO, vec![b'x'; octets].into()));
         };
         // The second has passed once more; the large one takes the place of several.
         [1, 1, 2, 3, 4].into_iter().for_each(|id| begin(&mut sessions, id, 1_000));

@@ -48,7 +48,7 @@ impl Drop for Desk {
 }
 
 fn refused(accounting: &Accounting, call_id: &str) {
-    let call = Call { call_id: call_id.into(), ..Call::default() };
+    let call = Call::new(Time::ZERO, [call_id, "", "", "", ""]);
     accounting.refused(Arc::new(call), 404, false, Time::ZERO);
 }
 

@@ -63,8 +63,8 @@ impl Tracked {
                 Some(Box::new(told))
             }
             Account::Bye(bye) => {
-                if !answered {
-                    accounting.tell(Event::Ended { bye: std::mem::take(bye), code }, now);
+                if let Some(bye) = bye.take_if(|_| !answered) {
+                    accounting.tell(Event::Ended { bye, code }, now);
                 }
                 None
             }
@@ -87,7 +87,11 @@ impl Tracked {
                 accounting.tell(Event::Failed { call: call.clone(), code, cancelled, reason, destination }, now);
             }
             // RFC 3261 §15.1.1: for who has sent the BYE it is over whatever the answer is.
-            Account::Bye(bye) => accounting.tell(Event::Ended { bye: std::mem::take(bye), code }, now),
+            Account::Bye(bye) => {
+                if let Some(bye) = bye.take() {
+                    accounting.tell(Event::Ended { bye, code }, now);
+                }
+            }
         }
     }
 }
