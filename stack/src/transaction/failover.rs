@@ -95,6 +95,8 @@ impl TransactionController {
         if self.fail_over(at, Event::Timer(Timer::B), (None, NoResponse::Timeout), now) == Left::No {
             self.arm_client(at, Timer::B, now);
             let Some(client) = self.clients.get_mut(at.0, at.1) else { return true };
+            // It is told once, also when another target gets the request after all, on Timer B.
+            client.silence = None;
             let (transaction, tu) = (client.id.first_attempt(), client.tu);
             self.tell_tu(tu, TuEvent::Silent { transaction }, now);
         }

@@ -170,6 +170,18 @@ fn silence_may_lead_on_sooner() {
     assert_eq!((bench.told(0), bench.alive().0), (vec![told(62_000, "client ended")], 0));
 }
 
+/// At ten seconds there is no room for another attempt; at 37 there is, for the first has ended.
+#[test]
+fn silence_is_told_once() {
+    let options = StackOptions { transactions: 2, ..StackOptions::default() };
+    let mut bench = Bench::with(&options, &[TuOptions::default()]);
+    let options = SendOptions { silence: Some(Duration::from_secs(5)), ..SendOptions::default() };
+    send_with(&mut bench, "INVITE", NAME, &["192.0.2.11", "192.0.2.12", "192.0.2.13"], options);
+    bench.run_to(60_000);
+    assert_eq!(bench.sent().last().unwrap().peer.to_string(), "192.0.2.13:5060");
+    assert_eq!(bench.told(0), [told(10_000, "silent")]);
+}
+
 /// A target that was given up for its silence and says something after all: it is to stop ringing, and its refusal is
 /// acknowledged, while the other one is waited for.
 #[test]

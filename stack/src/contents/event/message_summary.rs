@@ -76,7 +76,8 @@ impl EventDocument for MessageSummary {
             if summary.classes.len() == MAX_ELEMENTS {
                 return Err(DocumentError::TooManyElements);
             }
-            let (name, said) = line.split_once(':').ok_or(DocumentError::Syntax)?;
+            // A CR that ends no line could not be said again.
+            let (name, said) = line.split_once(':').filter(|_| !line.contains('\r')).ok_or(DocumentError::Syntax)?;
             let (name, said) = (name.trim(), said.trim());
             if name.eq_ignore_ascii_case("Messages-Waiting") {
                 waiting = match said.to_ascii_lowercase().as_str() {

@@ -155,6 +155,7 @@ fn what_is_wrong_is_named() {
         ("", Missing("Messages-Waiting")),
         ("Voice-Message: 1/1", Missing("Messages-Waiting")),
         ("Messages-Waiting: maybe", Value("Messages-Waiting")),
+        ("Messages-Waiting: yes\nMessage-Account: sip:a@b\rc\r\n", Syntax),
         ("Messages-Waiting: yes\nVoice-Message: 1", Value("Message")),
         ("Messages-Waiting: yes\nVoice-Message: 1/1 (1/1", Value("Message")),
         ("Messages-Waiting: yes\nVoice-Message: +1/1", Value("Message")),

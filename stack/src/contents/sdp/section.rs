@@ -172,7 +172,9 @@ impl Section {
 
     /// Replaces the direction of this section.
     pub fn set_direction(&mut self, direction: Direction) {
-        self.lines.retain(|line| line.kind != b'a' || line.text().and_then(Direction::from_name).is_none());
+        // As `direction` reads them: white space behind a name does not count.
+        let names = |line: &Line| matches!(field::attribute_name(line.value()), Some((name, None)) if Direction::from_name(name).is_some());
+        self.lines.retain(|line| line.kind != b'a' || !names(line));
         // A direction's name is a legal attribute.
         let _ = self.add_attribute(direction.name(), None);
     }

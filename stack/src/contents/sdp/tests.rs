@@ -121,6 +121,18 @@ fn a_line_added_after_one_without_line_end_starts_a_new_line() {
 }
 
 #[test]
+fn a_direction_that_is_set_is_the_only_one() {
+    for old in ["a=sendrecv", "a=SendOnly ", "a=inactive\r\na=recvonly"] {
+        let mut sdp = sdp(&format!("{MINIMAL}m=audio 1 RTP/AVP 0\r\n{old}\r\na=sendonly:x\r\n"));
+        let audio = sdp.media_mut(0).unwrap();
+        assert!(audio.direction().is_some(), "{old:?}");
+        audio.set_direction(Direction::RecvOnly);
+        let left = format!("{MINIMAL}m=audio 1 RTP/AVP 0\r\na=sendonly:x\r\na=recvonly\r\n");
+        assert_eq!(sdp.print(), left.as_bytes(), "{old:?}");
+    }
+}
+
+#[test]
 fn an_offer_prints_in_the_order_of_the_rfc() {
     let offer = Sdp::offer(&local("192.0.2.1"), &[audio(4000, &[OPUS, PCMU], Direction::SendRecv)]).unwrap();
     let expected = "v=0\r\no=alice 7 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
