@@ -101,10 +101,9 @@ impl Binding {
     /// Makes a binding.
     pub fn new(new: NewBinding<'_>) -> Self {
         let uri = new.text;
-        let headers = new.uri.sip().map_or(0, |sip| sip.headers.as_str().len());
-        let target = match uri.get(..uri.len().saturating_sub(headers)) {
-            Some(target) if headers > 0 => target.into(),
-            _ => uri.clone(),
+        let target = match new.uri.sip().filter(|sip| !sip.is_request_uri()) {
+            Some(sip) => Uri::Sip(sip.clone().into_request_uri()).to_string().into(),
+            None => uri.clone(),
         };
         // The selector says it, so that both always agree.
         let contact = match new.uri.sip().map(selector::locate_uri) {

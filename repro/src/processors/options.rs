@@ -23,7 +23,7 @@ impl Processor for Options {
         }
         // §8.2.2.3: as the recipient we have to understand what is required; there is no extension here.
         if context.request.exists(h::REQUIRES) {
-            return context.bad_extension(h::REQUIRES);
+            return context.bad_extension(h::REQUIRES, &[]);
         }
         context.respond_with(200, |response| {
             response.append_line("Allow", ALLOW);

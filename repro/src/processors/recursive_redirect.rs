@@ -93,10 +93,7 @@ pub(super) fn contacts(response: &Message, tried: &[Arc<str>]) -> Vec<(u16, Arc<
         let q = contact.param(p::Q).map_or(1000, |q| q.thousandths());
         let uri = match contact.uri {
             // What the URI wants to be written into headers is the redirecting party's, in a request that is the caller's.
-            Uri::Sip(mut sip) => {
-                sip.headers = Default::default();
-                Uri::Sip(sip)
-            }
+            Uri::Sip(sip) => Uri::Sip(sip.into_request_uri()),
             Uri::Tel(tel) => Uri::Tel(tel),
             Uri::Other(_) => continue,
         };

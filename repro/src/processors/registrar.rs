@@ -33,7 +33,7 @@ impl Processor for RegistrarDispatch {
             .header(h::REQUIRES)
             .any(|tag| !tag.is_ok_and(|tag| EXTENSIONS.iter().any(|known| tag.is(known))))
         {
-            return context.bad_extension(h::REQUIRES);
+            return context.bad_extension(h::REQUIRES, &EXTENSIONS);
         }
         // Step 4: what a password has to do with it was decided before.
         if !context.may_register() {

@@ -29,7 +29,7 @@ impl Processor for Validation {
         };
         // §16.3 step 5: no extension that a proxy must support is supported.
         if context.request.exists(h::PROXY_REQUIRES) {
-            return context.bad_extension(h::PROXY_REQUIRES);
+            return context.bad_extension(h::PROXY_REQUIRES, &[]);
         }
         context.request.set_number(h::MAX_FORWARDS, left.into());
         ProcessorResult::Continue

@@ -391,10 +391,11 @@ impl RequestContext<'_, '_> {
         ProcessorResult::SkipAllChains
     }
 
-    /// Answers 420: none of the extensions in `header` is supported (RFC 3261 §8.2.2.3, §16.3 step 5).
-    pub fn bad_extension<T: HeaderValue>(&mut self, header: Many<T>) -> ProcessorResult {
-        let wanted: Vec<u8> = self.request.raw_values(header.id.name()).collect::<Vec<_>>().join(&b", "[..]);
-        let wanted = String::from_utf8_lossy(&wanted).into_owned();
+    /// Answers 420 with the extensions in `header` that are not `supported` (RFC 3261 §8.2.2.3, §16.3 step 5).
+    pub fn bad_extension<T: HeaderValue>(&mut self, header: Many<T>, supported: &[&str]) -> ProcessorResult {
+        let is_known = |tag: &str| supported.iter().any(|known| tag.eq_ignore_ascii_case(known));
+        let wanted = self.request.header(header).texts().map(|tag| tag.unwrap_or("?"));
+        let wanted = wanted.filter(|tag| !is_known(tag)).collect::<Vec<_>>().join(", ");
         self.respond_with(420, |response| response.append_line("Unsupported", &wanted))
     }
 

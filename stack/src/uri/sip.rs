@@ -4,8 +4,8 @@ use super::escape::{check, decode, encode, escape_user, octets};
 use super::host::{Host, read_port, v4_text};
 use super::params::{UriHeaders, UriParams};
 use crate::grammar::{Cursor, PASSWORD, USER, is};
-use crate::header::ParseError;
 use crate::header::param::{Param, ParamKind};
+use crate::header::{ParseError, p};
 use crate::message::decimal;
 use std::borrow::Cow;
 use std::fmt;
@@ -103,6 +103,18 @@ impl<'a> SipUri<'a> {
     /// The value of a URI parameter.
     pub fn param<K: ParamKind>(&self, key: Param<K>) -> K::Value<'_> {
         self.params.param(key)
+    }
+
+    /// Whether it can be a Request-URI as it is: it has neither headers nor `method` (RFC 3261 §19.1.1, table 1).
+    pub fn is_request_uri(&self) -> bool {
+        self.headers.is_empty() && !self.params.contains(p::METHOD.name)
+    }
+
+    /// Without what cannot stand in a Request-URI (RFC 3261 §16.6 step 2): headers and `method`.
+    pub fn into_request_uri(mut self) -> Self {
+        self.headers = UriHeaders::none();
+        self.params.remove(p::METHOD);
+        self
     }
 
     /// The key under which a registrar knows this address-of-record: canonical user, host in lower case and the port if

@@ -50,7 +50,8 @@ fn a_redirection_goes_back_unless_it_is_to_be_followed() {
     assert!(leads_to(&mut bench(Config::default()), BOB, &["<sip:x@127.0.0.1:9009>"]).is_empty());
     let mut bench = bench(config());
     let (bob, msg) = sent(bench.request(request("INVITE", BOB, ""))).remove(0);
-    let (other, msg) = sent(redirect(&mut bench, bob, &msg, &["<sip:x@127.0.0.1:9009?Subject=s>"])).remove(0);
+    let (other, msg) =
+        sent(redirect(&mut bench, bob, &msg, &["<sip:x@127.0.0.1:9009;method=BYE?Subject=s>"])).remove(0);
     assert_eq!(uri(&msg), "sip:x@127.0.0.1:9009");
     assert!(text(&msg).contains("Diversion: <sip:bob@127.0.0.1>;reason=deflection;counter=1\r\n"));
     assert_eq!(codes(&bench.respond(other, &msg, 180)), [180]);

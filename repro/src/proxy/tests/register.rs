@@ -50,15 +50,24 @@ fn query(bench: &mut Bench) -> Vec<String> {
 #[test]
 fn contacts_come_back_with_all_their_parameters() {
     let mut bench = Bench::new();
-    let text =
-        "<sip:u%20x@127.0.0.1:9001;unknown=a;lr?Route=%3Csip:x%3E>;q=0.5;+sip.instance=\"<urn:uuid:1>\";reg-id=1";
+    let text = "<sip:u%20x@127.0.0.1:9001;method=BYE;unknown=a;lr?Route=%3Csip:x%3E>;q=0.5;+sip.instance=\"<urn:uuid:1>\";reg-id=1";
     let (code, contacts) = send(&mut bench, contact(&format!("{text};expires=600")));
     assert_eq!((code, contacts), (200, vec![format!("{text};expires=600")]));
     bench.pass(100);
     assert_eq!(query(&mut bench), [format!("{text};expires=500")]);
-    // As a target it has no headers (RFC 4475 §3.1.2.14's regescrt is data of the registrar).
+    // As a target it has neither headers nor a method (RFC 3261 §16.6 step 2; RFC 4475 §3.1.2.14's regescrt is data of the registrar).
     let (_, msg, _) = bench.forwarded(request("INVITE", "sip:bob@127.0.0.1", ""));
     assert_eq!(uri(&msg), "sip:u%20x@127.0.0.1:9001;unknown=a;lr");
+}
+
+#[test]
+fn only_what_is_not_understood_is_unsupported() {
+    let mut bench = Bench::new();
+    let mut register = contact("<sip:a@127.0.0.1:9001>");
+    register.lines += "Require: Path, foo\r\nRequire: gruu, bar\r\n";
+    let outs = bench.request(register.msg());
+    let [Out::Answer(_, 420, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+    assert!(text(answer).contains("\r\nUnsupported: foo, bar\r\n"), "{}", text(answer));
 }
 
 #[test]
