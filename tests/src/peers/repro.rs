@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::Process;
@@ -134,6 +134,9 @@ impl Repro {
 
 /// Adds [`PATIENT`] to a configuration that says nothing of overload.
 fn be_patient(config: &Path) -> io::Result<()> {
+    // Two starts with one file may look at the same time.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     if fs::read_to_string(config)?.contains("[overload]") {
         return Ok(());
     }
