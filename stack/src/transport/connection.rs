@@ -44,8 +44,13 @@ pub(super) const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// Requests written to a connection that are told when it is gone: the latest. It is not known here which have been
 /// answered; of more than this many on one connection, the timers end those that have not.
 pub(super) const UNANSWERED: usize = 256;
+/// Octets of responses that are kept when they are out, because the peer may have gone without reading them: the latest.
+const UNREAD: usize = 65_536;
 /// Messages written in one system call.
 const GATHER: usize = 32;
+
+/// How a response begins, and no request does.
+const RESPONSE: &[u8] = b"SIP/2.0 ";
 
 /// Where a connection is in its life; the figure is above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,17 +84,23 @@ pub(super) struct Queued {
     /// A request that is answered.
     asks: bool,
     pub(super) notify: Option<Notify>,
+    /// Of a response to what came on this connection: where it goes, once, when the connection is lost.
+    pub(super) reply_to: Option<SocketAddr>,
 }
 
 impl Queued {
     /// A SIP message.
     pub(super) fn message(bytes: Bytes, notify: Option<Notify>) -> Self {
-        Queued { control: false, asks: wants_answer(&bytes), bytes, notify }
+        Queued { control: false, asks: wants_answer(&bytes), bytes, notify, reply_to: None }
     }
 
     /// Octets that are no SIP message: an answer of HTTP, or a control frame.
     pub(super) fn control(bytes: Bytes) -> Self {
-        Queued { control: true, asks: false, bytes, notify: None }
+        Queued { control: true, asks: false, bytes, notify: None, reply_to: None }
+    }
+
+    pub(super) fn is_response(&self) -> bool {
+        self.bytes.starts_with(RESPONSE)
     }
 
     /// The message in a WebSocket frame.
@@ -171,6 +182,11 @@ pub(super) struct Connection {
     /// The latest requests that are out, the oldest first. It grows to what the connection needs, [`UNANSWERED`] at
     /// most, and is allocated no more from then on.
     unanswered: VecDeque<Notify>,
+    /// The latest responses that went out behind the peer's FIN, the oldest first: whether he still reads or has closed the
+    /// connection, only a reset tells.
+    unread: VecDeque<Queued>,
+    /// Octets of these, [`UNREAD`] at most.
+    unread_octets: usize,
 }
 
 impl Connection {
@@ -211,6 +227,8 @@ impl Connection {
             offset: 0,
             queued: 0,
             unanswered: VecDeque::new(),
+            unread: VecDeque::new(),
+            unread_octets: 0,
         }
     }
 
@@ -255,7 +273,11 @@ impl Connection {
             Ok(0) => {
                 self.readable = false;
                 self.finished = true;
-                Got::End
+                // Behind a FIN a reset reads as the same end: only the socket's error tells it.
+                match self.stream.socket().take_error() {
+                    Ok(Some(e)) | Err(e) => Got::Lost(e),
+                    Ok(None) => Got::End,
+                }
             }
             Ok(size) => {
                 self.readable = self.ending || self.stream.may_have_more(size, buffer.len());
@@ -352,8 +374,33 @@ impl Connection {
                 self.unanswered.push_back(notify);
             }
             written.messages += u64::from(!first.control);
-            self.queue.pop_front();
+            let first = self.queue.pop_front();
+            if self.ending || self.finished {
+                first.into_iter().for_each(|message| self.keep(message));
+            }
         }
+    }
+
+    /// Keeps a response that is out.
+    fn keep(&mut self, message: Queued) {
+        let size = message.bytes.len();
+        if message.reply_to.is_none() || size > UNREAD {
+            return;
+        }
+        while self.unread_octets + size > UNREAD {
+            let Some(oldest) = self.unread.pop_front() else { break };
+            self.unread_octets -= oldest.bytes.len();
+        }
+        self.unread_octets += size;
+        self.unread.push_back(message);
+    }
+
+    /// The connection was reset: what the peer may not have read counts as not out.
+    pub(super) fn take_back(&mut self) {
+        self.unread_octets = 0;
+        let mut unread = std::mem::take(&mut self.unread);
+        unread.append(&mut self.queue);
+        self.queue = unread;
     }
 
     /// What `rx` is to hear when nothing more will come from this connection: that, once, and which requests it leaves
@@ -379,5 +426,5 @@ impl Connection {
 
 /// Whether a message is a request that is answered, by its first octets: all but ACK are.
 fn wants_answer(message: &[u8]) -> bool {
-    !message.starts_with(b"SIP/2.0 ") && !message.starts_with(b"ACK ")
+    !message.starts_with(RESPONSE) && !message.starts_with(b"ACK ")
 }

@@ -367,13 +367,16 @@ impl Tcp {
     fn send(
         &mut self,
         ctx: &mut Context<'_>,
-        message: Queued,
+        mut message: Queued,
         to: To,
         id: ConnectionId,
         connect: bool,
     ) -> Result<(), Refused> {
         let named = self.table.by_id(id).filter(|&s| self.table.get(s).is_some_and(|c| c.takes_messages()));
         let only_named = id == ConnectionId::NEW || self.ws.is_some() && id != ConnectionId::default();
+        if connect && named.is_some() && self.ws.is_none() && message.is_response() {
+            message.reply_to = Some(to.peer);
+        }
         let by_peer = || self.table.by_peer(to.peer, to.domain.as_deref()).filter(|_| !only_named);
         let slot = match named.or_else(by_peer) {
             Some(slot) => slot,
@@ -491,7 +494,7 @@ impl Tcp {
         let Some(mut connection) = self.table.remove(slot) else { return };
         let (unsent, octets) = connection.take_unsent();
         self.unsent = self.unsent.saturating_sub(octets);
-        self.fail_all(ctx, unsent, error);
+        self.fail_all(ctx, unsent, connection.local, error);
         connection.attempts.drain(..).for_each(|attempt| ctx.connected(attempt, Err(error)));
         self.half_open.remove(connection.id, connection.peer.ip());
         if !connection.proved.is_empty() {
@@ -511,10 +514,24 @@ impl Tcp {
         connection.last_news(flow).for_each(|item| self.hold(ctx, item));
     }
 
-    fn fail_all(&self, ctx: &mut Context<'_>, messages: VecDeque<Queued>, error: TransportError) {
-        self.stats.errors.add(messages.len() as u64);
-        for message in messages {
-            ctx.fail(message.notify, error);
+    /// What was not sent on a connection that is lost. A response goes out once more, on a new one (RFC 3261 §18.2.2); all
+    /// else fails.
+    fn fail_all(
+        &mut self,
+        ctx: &mut Context<'_>,
+        messages: VecDeque<Queued>,
+        local: Option<IpAddr>,
+        error: TransportError,
+    ) {
+        for mut message in messages {
+            let sent = match message.reply_to.take() {
+                Some(peer) => self.send(ctx, message, To { peer, local, domain: None }, ConnectionId::default(), true),
+                None => Err((message.notify, error)),
+            };
+            if let Err((notify, error)) = sent {
+                self.stats.errors.add(1);
+                ctx.fail(notify, error);
+            }
         }
     }
 }

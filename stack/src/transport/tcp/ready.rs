@@ -98,6 +98,8 @@ impl Tcp {
             }
             Err(e) => {
                 tracing::debug!(peer = %connection.peer, error = %e, "write");
+                connection.take_back();
+                let local = connection.local;
                 let (unsent, octets) = connection.take_unsent();
                 self.unsent = self.unsent.saturating_sub(octets);
                 // What the peer said before it went is still worth reading.
@@ -105,7 +107,7 @@ impl Tcp {
                 connection.readable = true;
                 list(&mut self.to_read, &mut connection.to_read, slot);
                 self.table.enter(slot, Phase::Broken, ctx.now + GRACE);
-                self.fail_all(ctx, unsent, TransportError::ConnectionLost);
+                self.fail_all(ctx, unsent, local, TransportError::ConnectionLost);
             }
         }
     }
@@ -190,6 +192,7 @@ impl Tcp {
             Got::Lost(e) if phase == Phase::Handshaking => self.not_agreed(ctx, slot, &e),
             Got::Lost(e) => {
                 tracing::debug!(peer = %flow.peer, error = %e, "read");
+                connection.take_back();
                 self.close(ctx, slot, TransportError::ConnectionLost);
             }
         }

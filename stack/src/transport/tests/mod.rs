@@ -1,6 +1,7 @@
 //! The transports over real sockets on loopback.
 
 mod connect;
+mod reset;
 mod silence;
 mod tcp;
 mod tls;

@@ -3,7 +3,7 @@ use super::*;
 use std::io::{Read, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-const LOCAL: &str = "127.0.0.1:0";
+pub(super) const LOCAL: &str = "127.0.0.1:0";
 
 /// A peer connected to `to`.
 pub(super) fn connect(to: SocketAddr) -> TcpStream {
@@ -16,14 +16,14 @@ pub(super) fn connect(to: SocketAddr) -> TcpStream {
 }
 
 /// A peer that listens, and its address.
-fn listen() -> (TcpListener, SocketAddr) {
+pub(super) fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind(LOCAL).unwrap();
     let addr = listener.local_addr().unwrap();
     (listener, addr)
 }
 
 /// The next connection of a peer that listens.
-fn accept(bench: &mut Bench, listener: &TcpListener) -> TcpStream {
+pub(super) fn accept(bench: &mut Bench, listener: &TcpListener) -> TcpStream {
     listener.set_nonblocking(true).unwrap();
     let mut stream = None;
     bench.until("a connection", |_| {
@@ -37,7 +37,7 @@ fn accept(bench: &mut Bench, listener: &TcpListener) -> TcpStream {
 }
 
 /// Reads as many octets as `expected` has while the transport works.
-fn expect(bench: &mut Bench, stream: &mut TcpStream, expected: &[u8]) {
+pub(super) fn expect(bench: &mut Bench, stream: &mut TcpStream, expected: &[u8]) {
     stream.set_nonblocking(true).unwrap();
     let mut got = Vec::new();
     let mut buffer = vec![0; 1 << 20];
@@ -53,7 +53,7 @@ fn expect(bench: &mut Bench, stream: &mut TcpStream, expected: &[u8]) {
 }
 
 /// The peer sees that the connection has ended.
-fn expect_end(bench: &mut Bench, stream: &mut TcpStream) {
+pub(super) fn expect_end(bench: &mut Bench, stream: &mut TcpStream) {
     stream.set_nonblocking(true).unwrap();
     bench.until("the end at the peer", |_| match stream.read(&mut [0; 64]) {
         Ok(size) => size == 0,
@@ -79,7 +79,7 @@ fn on(flow: Flow, bytes: impl Into<Bytes>, key: u64) -> Wire {
     }
 }
 
-fn closed(bench: &mut Bench) -> Flow {
+pub(super) fn closed(bench: &mut Bench) -> Flow {
     match bench.next() {
         Received::Closed { flow } => flow,
         other => panic!("{other:?}"),
@@ -438,7 +438,7 @@ fn the_end_of_a_closing_connection_does_not_wait_for_silence() {
 }
 
 /// The keys of the requests that a connection leaves without an answer.
-fn unanswered(bench: &mut Bench) -> (Flow, Vec<u64>) {
+pub(super) fn unanswered(bench: &mut Bench) -> (Flow, Vec<u64>) {
     match bench.next() {
         Received::Unanswered { flow, requests } => (flow, requests.iter().map(|notify| notify.key).collect()),
         other => panic!("{other:?}"),
