@@ -167,6 +167,14 @@ fn legal(text: &str) -> Result<&str, DocumentError> {
     if text.chars().all(is_legal) { Ok(text) } else { Err(DocumentError::Syntax) }
 }
 
+/// A name that was read, without a prefix (XML 1.0 §2.3, with all characters beyond ASCII). The reader takes whatever stands
+/// where a name is to stand.
+fn name(text: &str) -> Result<&str, DocumentError> {
+    let begins = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
+    let goes_on = |c: char| begins(c) || c.is_ascii_digit() || matches!(c, '-' | '.');
+    if text.starts_with(begins) && text.chars().all(goes_on) { legal(text) } else { Err(DocumentError::Syntax) }
+}
+
 /// An element by its start tag.
 fn element(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Result<Element, DocumentError> {
     let namespace = match namespace {
@@ -177,7 +185,7 @@ fn element(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Result<Elem
     if namespace.len() > MAX_NAMESPACE {
         return Err(DocumentError::NamespaceTooLong);
     }
-    let mut element = Element::new(legal(&namespace)?, legal(start.local_name().as_ref())?);
+    let mut element = Element::new(legal(&namespace)?, name(start.local_name().as_ref())?);
     let mut attributes = start.attributes();
     // Finding one that is there twice takes time by the square of their number.
     attributes.with_checks(false);
@@ -186,15 +194,16 @@ fn element(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Result<Elem
         if n == MAX_ATTRIBUTES {
             return Err(DocumentError::TooManyAttributes);
         }
-        let name = attribute.key.as_ref();
-        if name == "xmlns" || name.contains(':') && !name.starts_with("xml:") {
+        let key = attribute.key.as_ref();
+        if key == "xmlns" || key.contains(':') && !key.starts_with("xml:") {
             continue;
         }
-        if element.attribute(name).is_some() {
+        name(key.strip_prefix("xml:").unwrap_or(key))?;
+        if element.attribute(key).is_some() {
             return Err(DocumentError::Syntax);
         }
         let value = attribute.normalized_value(XmlVersion::Explicit1_0).map_err(|_| DocumentError::Entity)?;
-        element.attributes.push((legal(name)?.to_owned(), legal(&value)?.to_owned()));
+        element.attributes.push((key.to_owned(), legal(&value)?.to_owned()));
     }
     Ok(element)
 }
@@ -282,6 +291,10 @@ mod tests {
         for (text, error) in [
             (bomb.to_owned(), DocumentError::Entity),
             ("<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>".into(), DocumentError::Entity),
+            ("<a><b<t/></a>".into(), DocumentError::Syntax),
+            ("<p:!a xmlns:p='urn:p'/>".into(), DocumentError::Syntax),
+            ("<a b<c='1'/>".into(), DocumentError::Syntax),
+            ("<a xml:2='1'/>".into(), DocumentError::Syntax),
             ("<a>&unknown;</a>".into(), DocumentError::Entity),
             ("<a x='&unknown;'/>".into(), DocumentError::Entity),
             (deep(MAX_DEPTH + 1), DocumentError::TooDeep),
