@@ -74,6 +74,8 @@ impl Sipp<'_> {
         command.arg("-sf").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(self.scenario));
         command.args(["-i", &self.local.ip().to_string(), "-p", &self.local.port().to_string()]);
         command.args(["-t", self.transport, "-m", &self.calls.to_string(), "-r", &self.rate.to_string()]);
+        // Where other tests keep it waiting for a second, the usual buffer loses an ACK, and what follows fails the call.
+        command.args(["-buff_size", "2000000"]);
         command.args(self.more).args(self.remote.map(|r| r.to_string()));
         let mut process = Process::start(command.current_dir(folder.path())).map_err(SippError::Start)?;
         let deadline = now() + START_LIMIT;
