@@ -172,6 +172,9 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     };
     tracing::info!(signal = name, "stopping");
     operation.drain();
+    if let Some(cluster) = server.cluster() {
+        cluster.drain();
+    }
     service_manager::stopping();
     let all_told = move || {
         let left = server.cluster().filter(|cluster| cluster.is_connected()).map(|cluster| cluster.leave());

@@ -164,7 +164,11 @@ pub(super) fn transactions(answer: &Value) -> Shown {
 
 pub(super) fn nodes(answer: &Value) -> Shown {
     let rows = items(answer).map(|one| {
-        let state = if one["alive"] == true { "alive" } else { "gone" };
+        let state = match (&one["alive"], &one["draining"]) {
+            (Value::Bool(true), Value::Bool(true)) => "draining",
+            (Value::Bool(true), _) => "alive",
+            _ => "gone",
+        };
         let own = match (&one["own"], &answer["connected"]) {
             (Value::Bool(true), Value::Bool(true)) => "this one",
             (Value::Bool(true), _) => "this one, without Redis",

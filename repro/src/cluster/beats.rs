@@ -5,10 +5,13 @@ use super::command::{Command, Script};
 use super::sharer::{SETTLED, Sharer};
 use rutil::Time;
 
+/// What stands behind the life of a node that drains.
+const DRAINS: &str = " drains";
+
 impl Sharer {
     /// A sign of life, each second; [`Sharer::on_beaten`] gets what the others gave. Those that stand by give it to each
     /// other: the channel is not silent, and nobody takes them for nodes. One that leaves gives it as from so long ago that
-    /// it counts as gone.
+    /// it counts as gone, and one that drains says that with it.
     pub fn beat(&self, now: Time) -> Command {
         let own = self.cluster.own();
         // Those that lost Redis with this node hear it again by then.
@@ -16,7 +19,8 @@ impl Sharer {
         let told = self.cluster.say_told(they_listen).unwrap_or_else(|| "[]".to_owned());
         let nodes = if self.passive { "standby" } else { "nodes" };
         let ago = if self.leaving { DEAD_AFTER_MS } else { 0 };
-        let args = vec![own.node.to_owned(), own.life.to_string(), self.channel(), told, ago.to_string()];
+        let life = format!("{}{}", own.life, if self.draining { DRAINS } else { "" });
+        let args = vec![own.node.to_owned(), life, self.channel(), told, ago.to_string()];
         Command { script: Script::Beat, keys: vec![format!("{}:{nodes}", self.name)], args }
     }
 
@@ -36,7 +40,11 @@ impl Sharer {
         for node in own.nodes.all() {
             let known = triples.iter().find(|[name, ..]| **name == *node.name());
             let (silent, life) = match known {
-                Some([_, silent, life]) => (silent.parse().unwrap_or(u64::MAX), life.parse().unwrap_or(0)),
+                Some([_, silent, life]) => {
+                    let draining = life.strip_suffix(DRAINS);
+                    node.set_draining(draining.is_some());
+                    (silent.parse().unwrap_or(u64::MAX), draining.unwrap_or(life).parse().unwrap_or(0))
+                }
                 // A Redis that was emptied has forgotten it; if it lives it says so.
                 None => (node.silent_ms().saturating_add(1_000), node.life()),
             };

@@ -80,6 +80,7 @@ pub struct Cluster {
     notes: Places<MOST_NOTES>,
     connected: AtomicBool,
     passive: AtomicBool,
+    draining: AtomicBool,
     /// Who is told that the others have been told that this node leaves.
     leaving: OnceLock<Sender<()>>,
     untold: Mutex<expired::Untold>,
@@ -104,6 +105,7 @@ impl Cluster {
             notes: Places::default(),
             connected: AtomicBool::new(false),
             passive: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             leaving: OnceLock::new(),
             untold: Mutex::default(),
             counts: Counts::default(),
@@ -158,6 +160,16 @@ impl Cluster {
     pub fn set_passive(&self, passive: bool) {
         self.passive.store(passive, Ordering::Relaxed);
         self.ring();
+    }
+
+    /// Says that this node takes nothing new any more: the others send it nothing that is.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.ring();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Says that this node ends: the others count it as gone from now on. What is received is that they have been told;

@@ -18,6 +18,8 @@ pub const DEAD_AFTER_MS: u64 = 3_500;
 pub struct Node {
     name: Box<str>,
     alive: AtomicBool,
+    /// It lives, and takes nothing new.
+    draining: AtomicBool,
     /// The life that it lives: another one after each start; 0 before that is known.
     life: AtomicU64,
     /// Milliseconds since its last sign of life.
@@ -28,7 +30,7 @@ impl Node {
     /// A node of which nothing is known but its name: it gets the benefit of the doubt.
     pub fn new(name: &str) -> Self {
         let (life, silent) = (AtomicU64::new(0), AtomicU64::new(0));
-        Node { name: name.into(), alive: AtomicBool::new(true), life, silent }
+        Node { name: name.into(), alive: AtomicBool::new(true), draining: AtomicBool::new(false), life, silent }
     }
 
     /// Its name.
@@ -39,6 +41,15 @@ impl Node {
     /// Whether it gives signs of life.
     pub fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Whether it finishes what it has, and refuses what is new.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_draining(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Relaxed);
     }
 
     /// The life that it lives, if that is known.
@@ -85,6 +96,11 @@ impl Hop {
     pub fn is_alive(&self) -> bool {
         let life = self.node.life();
         self.node.is_alive() && (self.life == 0 || life == 0 || self.life == life)
+    }
+
+    /// Whether a request gets there that belongs to no dialog: a node that drains refuses it.
+    pub fn takes_new(&self) -> bool {
+        self.is_alive() && !self.node.is_draining()
     }
 }
 
@@ -137,6 +153,17 @@ mod tests {
         assert!(!hop(7).is_alive() && hop(0).is_alive(), "its connections ended with the process");
         assert!(nodes.node("a").note(DEAD_AFTER_MS, 8));
         assert!(!hop(8).is_alive() && !hop(0).is_alive());
+    }
+
+    #[test]
+    fn a_node_that_drains_lives_and_takes_nothing_new() {
+        let hop = Hop { node: Nodes::default().node("a"), life: 7, route: "<sip:a;lr>".into() };
+        assert!(hop.is_alive() && hop.takes_new());
+        hop.node.set_draining(true);
+        assert!(hop.is_alive() && !hop.takes_new());
+        hop.node.set_draining(false);
+        hop.node.note(DEAD_AFTER_MS, 7);
+        assert!(!hop.takes_new());
     }
 
     #[test]

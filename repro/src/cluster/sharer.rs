@@ -64,6 +64,8 @@ pub struct Sharer {
     failing: bool,
     /// As [`Cluster::is_passive`] was at the last look.
     pub(super) passive: bool,
+    /// As [`Cluster::is_draining`] was at the last look.
+    pub(super) draining: bool,
     /// As [`Cluster::is_leaving`] was at the last look.
     pub(super) leaving: bool,
     /// Which nodes live which life, as of their last sign of life.
@@ -86,6 +88,7 @@ impl Sharer {
         let (hasher, passive) = (Keyed::new(rng), cluster.is_passive());
         Sharer {
             passive,
+            draining: false,
             leaving: false,
             cluster,
             server,
@@ -166,13 +169,14 @@ impl Sharer {
         posts
     }
 
-    /// Whether the node leaves, or has begun or ceased to stand by, since the last look: then a sign of life tells that at
-    /// once. Who stands by now, or does not any more, reads everything anew and refuses who waits.
+    /// Whether the node drains or leaves, or has begun or ceased to stand by, since the last look: then a sign of life
+    /// tells that at once. Who stands by now, or does not any more, reads everything anew and refuses who waits.
     pub fn look(&mut self, now: Time) -> Option<Posts> {
         let passive = self.cluster.is_passive();
         if std::mem::replace(&mut self.passive, passive) == passive {
-            let leaving = self.cluster.is_leaving();
-            return (std::mem::replace(&mut self.leaving, leaving) != leaving).then(Posts::new);
+            let stage = (self.cluster.is_draining(), self.cluster.is_leaving());
+            let before = std::mem::replace(&mut self.draining, stage.0);
+            return ((before, std::mem::replace(&mut self.leaving, stage.1)) != stage).then(Posts::new);
         }
         let mut posts = self.give_all_up();
         self.on_connected(now);

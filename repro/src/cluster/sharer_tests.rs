@@ -369,6 +369,26 @@ fn a_silent_node_is_dead_and_one_that_redis_has_forgotten_too() {
 }
 
 #[test]
+fn a_node_that_drains_says_so_at_once_and_again_with_each_sign_of_life() {
+    let (mut one, mut other) = (Bench::new("a", 1), Bench::new("b", 2));
+    let is_told = |one: &Bench, other: &mut Bench| {
+        let beat = one.sharer.beat(at(2));
+        let told = [beat.args[0].clone(), "0".to_owned(), beat.args[1].clone()];
+        other.sharer.on_beaten(&told, at(2));
+        other.sharer.on_beaten(&told, at(2));
+        let a = other.cluster.nodes().node("a");
+        assert_eq!((a.is_alive(), a.life()), (true, 1));
+        a.is_draining()
+    };
+    assert!(one.sharer.look(at(2)).is_none() && !is_told(&one, &mut other));
+    one.cluster.drain();
+    assert!(one.sharer.look(at(2)).is_some() && one.sharer.look(at(2)).is_none());
+    assert!(is_told(&one, &mut other));
+    // It has started again, under the same name.
+    assert!(!is_told(&Bench::new("a", 1), &mut other));
+}
+
+#[test]
 fn rubbish_in_redis_is_passed_over() {
     let (mut one, _, _) = two();
     for text in [

@@ -35,7 +35,8 @@ impl Processor for LocationServer {
             _ => (None, false),
         };
         let Some((aor, found)) = looked else { return nobody(context, 404) };
-        let mut found = alive(server, transports, &aor, found, now);
+        let begins = !context.request.has_to_tag();
+        let mut found = alive((server, transports), &aor, found, begins, now);
         // RFC 5630 §5.3: what was sent to a sips URI goes to nobody who would get it in clear.
         found.retain(|contact| !secure || is_sips(&contact.uri));
         if found.is_empty() {
@@ -67,17 +68,22 @@ pub(super) fn look_up(server: &Server, aor: &str, now: Time) -> Option<Found> {
     Some(found)
 }
 
-/// The contacts of an address-of-record that a request can be sent to; `None`: nobody has registered it, or is provisioned.
+/// The contacts of an address-of-record that a new request can be sent to; `None`: nobody has registered it, or is
+/// provisioned.
 pub(crate) fn contacts_of(server: &Server, transports: &TransportTable, aor: &str, now: Time) -> Option<Found> {
-    look_up(server, aor, now).map(|found| alive(server, transports, aor, found, now))
+    look_up(server, aor, now).map(|found| alive((server, transports), aor, found, true, now))
 }
 
-/// Forgets the flows over UDP whose keep-alives stay away (RFC 5626 §4.4), and passes over those of nodes that are gone; what
-/// is left of each device.
-fn alive(server: &Server, transports: &TransportTable, aor: &str, found: Found, now: Time) -> Found {
+/// Forgets the flows over UDP whose keep-alives stay away (RFC 5626 §4.4), and passes over those of nodes that are gone,
+/// or, where the request `begins` something, that drain; what is left of each device.
+fn alive((server, transports): (&Server, &TransportTable), aor: &str, found: Found, begins: bool, now: Time) -> Found {
     let is_silent =
         |contact: &Located| matches!(&contact.by, By::Flow(flow) if transports.heard().is_silent(flow, now));
-    let is_away = |contact: &Located| matches!(&contact.by, By::Node(hop) if !hop.is_alive());
+    let is_away = |contact: &Located| match &contact.by {
+        By::Node(hop) if begins => !hop.takes_new(),
+        By::Node(hop) => !hop.is_alive(),
+        _ => false,
+    };
     let leads_nowhere = |contact: &Located| is_silent(contact) || is_away(contact);
     let older = |contact: &Located| contact.older.iter().flat_map(|older| older.iter()).any(leads_nowhere);
     if !found.iter().any(|contact| leads_nowhere(contact) || older(contact)) {

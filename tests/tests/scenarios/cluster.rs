@@ -247,6 +247,39 @@ fn a_node_that_ends_says_so() {
     assert!(at + 3_500 <= (now + 1) * 1_000, "{said} at {now}");
 }
 
+/// Who has his flow at a node that drains is away for what is new, and is not refused with 503; what he has goes on.
+#[test]
+fn a_node_that_drains_finishes_its_calls_and_is_sent_nothing_new() {
+    if !available("redis-server") {
+        return;
+    }
+    let mut site = Site::start();
+    let (first, second) = (site.node("a"), site.node("b"));
+    let (a, b, http) = (address(&first, "udp"), address(&second, "udp"), address(&second, "http"));
+    let (bob, alice, carol) = (Phone::new("bob", a), Phone::new("alice", b), Phone::new("carol", b));
+    bind_natted(&bob, "bob", 1);
+    let mut device = Device::new();
+    until("b knows bob", || (device.contacts(b, "bob") == 1).then_some(()));
+    alice.send(&message(&alice, "bob", "INVITE", "begun"));
+    let invite = bob.hear("INVITE ");
+    bob.answer(&invite, 180);
+    alice.hear("SIP/2.0 180 ");
+    let first = first.into_process();
+    signal(&first, "TERM");
+    let drains = |one: &Value| one["node"] == "a" && one["alive"] == true && one["draining"] == true;
+    let items = |told: Value| told["items"].as_array().cloned().unwrap_or_default();
+    until("b knows that a drains", || items(nodes(http)).iter().any(drains).then_some(()));
+    for (method, call) in [("INVITE", "new"), ("MESSAGE", "note")] {
+        carol.send(&message(&carol, "bob", method, call));
+        let answer = carol.hear("SIP/2.0 4");
+        assert_eq!(raw::status(&answer), Some(480), "{}", String::from_utf8_lossy(&answer));
+    }
+    bob.answer(&invite, 200);
+    alice.hear("SIP/2.0 200 ");
+    let (status, output) = first.finish(LIMIT).expect("it ends");
+    assert!(status.success(), "{output}");
+}
+
 /// A device that only its flow leads to, as of a phone behind a NAT.
 #[test]
 fn a_request_for_who_has_his_flow_at_another_node_goes_there_and_a_dead_node_is_said_at_once() {

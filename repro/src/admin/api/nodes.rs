@@ -18,6 +18,7 @@ pub(super) fn list(call: &Call<'_>) -> Outcome {
                 "node": node.name(),
                 "own": node.name() == own.node,
                 "alive": node.is_alive(),
+                "draining": node.is_draining(),
                 "silent_seconds": node.silent_ms() as f64 / 1000.0,
             })
         })

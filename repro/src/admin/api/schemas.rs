@@ -89,7 +89,8 @@ pub(super) fn answers() -> Map<String, Value> {
             "node": maybe("string"), "connected": maybe("boolean"), "waiting": count(), "counts": {"type": "object"},
         })),
         "node": object(json!({
-            "node": text(), "own": flag(), "alive": flag(), "silent_seconds": {"type": "number", "minimum": 0},
+            "node": text(), "own": flag(), "alive": flag(), "draining": flag(),
+            "silent_seconds": {"type": "number", "minimum": 0},
         })),
         "traces": items(of("trace"), json!({"lost": count()})),
         "trace": trace(None),
