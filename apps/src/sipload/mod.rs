@@ -191,10 +191,11 @@ async fn scenario(args: ScenarioArgs) -> Result<bool, RunError> {
     };
     let mut rng = Rng::from_os()?;
     let target = load.target.as_ref().map_or_else(|| format!("sip:{}", listen.address), ToString::to_string);
-    let mut setup = scenario.setup(target, listen.kind, &load, &mut rng)?;
+    let clock = RealClock::new();
+    let mut setup = scenario.setup(target, listen.kind, &load, clock.epoch(), &mut rng)?;
     let name = hop.as_ref().and_then(|hop| hop.name.clone());
     let tls = load.tls.context([listen.kind], name, hop.is_none())?;
-    let mut builder = raw(builder(load.shards, &[listen], tls));
+    let mut builder = raw(builder(load.shards, &[listen], tls)).clock(clock);
     let (limit, shards) = (load.limit.get(), load.shards.get().into());
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
     let poster = Rc::<OnceCell<TuPoster>>::default();
@@ -372,13 +373,14 @@ async fn once(work: &Work, load: &LoadArgs, shape: Shape, ends: &mut Ends) -> Re
             })
         }
         Work::Scenario(scenario) => {
-            let mut setup = scenario.setup(target, hop.kind, load, &mut rng)?;
+            let clock = RealClock::new();
+            let mut setup = scenario.setup(target, hop.kind, load, clock.epoch(), &mut rng)?;
             let commands = scenario.third(third.clone()).await?;
             let shared = Shared::of(&mut setup, &mut rng, |text| stats[0].note(text))?;
             let (shape, hop, shards) = (Some(shape), Some(hop), shards.into());
             let options = DriverOptions { setup, shape, hop, limit, shards, connections, commands, shared };
             let options = Arc::new(options);
-            builder = raw(builder);
+            builder = raw(builder).clock(clock);
             builder.register_tu(TuOptions::default(), move |shard| {
                 Driver::new(options.clone(), shard, of(shard), rng.split())
             })

@@ -45,6 +45,7 @@ impl Scenario {
         target: String,
         kind: TransportType,
         load: &LoadArgs,
+        epoch: Duration,
         rng: &mut Rng,
     ) -> Result<Setup, RunError> {
         Ok(Setup {
@@ -62,6 +63,7 @@ impl Scenario {
                 let kind = hop::kind_of(target).unwrap_or(kind);
                 (target.host.to_string(), target.port.unwrap_or(kind.default_port()))
             }),
+            epoch,
         })
     }
 

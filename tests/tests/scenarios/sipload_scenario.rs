@@ -374,3 +374,31 @@ fn scenarios_with_digest_go_through_the_proxy() {
     assert_eq!((code, counts(&run)), (Some(0), [1, 1, 0]), "{run}");
     assert_eq!(counts(&ended(callee)), [1, 1, 0]);
 }
+
+#[test]
+fn a_redirected_call_goes_on_elsewhere_as_with_sipp() {
+    for transport in ["udp", "tcp"] {
+        let second = uas(&format!("{transport}:127.0.0.1:0"), &[]);
+        let redirect = format!(
+            "[[step]]\nexpect = \"INVITE\"\n[[step]]\nsend = 302\nheaders = {{ Contact = \"<sip:b@{}>\" }}\n\
+             [[step]]\nexpect = \"ACK\"\n",
+            address(&second, transport)
+        );
+        let redirect = Written::new("redirect.toml", &redirect);
+        let first = answering(redirect.path(), &format!("{transport}:127.0.0.1:0"), &[]);
+        let to = address(&first, transport);
+        let target = format!("sip:service@{to};transport={transport}");
+        let (code, run) = play(&sipp("uac_redirected.xml"), &target, &TEN);
+        assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{transport}: {run}");
+        let mut all = 10;
+        if transport == "udp" && peers::available("sipp") {
+            let (scenario, local) = ("uac_redirected.xml", SocketAddr::from((peers::loopback(), 5060)));
+            let theirs = Sipp { scenario, local, remote: Some(to), calls: 10, rate: 20, transport: "u1", more: &[] };
+            let stats = theirs.run(LIMIT).expect("SIPp ends");
+            assert_eq!((stats.successful, stats.failed), (10, 0));
+            all = 20;
+        }
+        assert_eq!(counts(&ended(first)), [all, all, 0], "{transport}");
+        assert_eq!(counts(&ended(second)), [all, all, 0], "{transport}");
+    }
+}

@@ -6,7 +6,10 @@ use super::machine::{Machine, Out};
 use super::program::{At, Length, Value};
 use super::render::Renderer;
 use super::text::Text;
+use rutil::Time;
 use stack::message::Message;
+use stack::transport::TransportType;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 impl Machine<'_> {
@@ -66,6 +69,24 @@ impl Machine<'_> {
                 let is_right = message.is_some_and(|request| credentials::is_right(request, &name, &password));
                 set = Some((*var, Value::Flag(is_right)));
             }
+            Action::Clock(seconds, micros) => {
+                let now = self.setup.epoch + self.now.since(Time::ZERO);
+                let values = [(seconds, now.as_secs() as f64), (micros, f64::from(now.subsec_micros()))];
+                for (var, value) in values {
+                    self.call.vars.get_mut(*var).into_iter().for_each(|place| *place = Value::Number(value));
+                }
+            }
+            Action::Destination(host, port, transport) => {
+                let [host, port, transport] = [host, port, transport].map(|text| self.render(text));
+                match self.destination(&host, &port, &transport) {
+                    Ok(peer) => self.out.push(Out::Destination(peer)),
+                    Err(why) => {
+                        let place = self.setup.program.place(self.call.at);
+                        self.fail(format!("{place}: setdest: {why}"));
+                        return Err(());
+                    }
+                }
+            }
             Action::Log(text) => {
                 let text = self.render(text);
                 self.out.push(Out::Log(text));
@@ -83,6 +104,26 @@ impl Machine<'_> {
             *place = value;
         }
         Ok(jump)
+    }
+
+    /// Where a call goes from now on. Names are not looked up: a call does not wait for that.
+    fn destination(&self, host: &str, port: &str, transport: &str) -> Result<SocketAddr, String> {
+        let kind = self.setup.kind;
+        if !matches!(kind, TransportType::Udp | TransportType::Tcp) || !kind.as_param().eq_ignore_ascii_case(transport)
+        {
+            return Err(format!(
+                "protocol {transport:?} for a call over {kind}: expected that of the call, UDP or TCP"
+            ));
+        }
+        let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        let ip = ip.ok_or_else(|| format!("host {host:?}: expected an IP address"))?;
+        if ip.is_ipv4() != self.call.local.is_ipv4() {
+            return Err(format!("host {host:?}: the call is from {}", self.call.local.ip()));
+        }
+        // A variable may be a number with a point.
+        let number = Value::Text(port.to_owned()).number().filter(|port| (1.0..=65535.0).contains(port));
+        let port = number.ok_or_else(|| format!("port {port:?}: expected 1 to 65535"))?;
+        Ok(SocketAddr::new(ip, port as u16))
     }
 
     pub(super) fn searched(&self, within: &Within, message: Option<&Message>) -> String {

@@ -25,6 +25,10 @@ pub(crate) enum Action {
     Look(Var, usize, Text),
     /// Whether the Authorization of the message is of this name and password.
     Verify(Var, Text, Text),
+    /// The wall clock: seconds since 1970, and microseconds.
+    Clock(Var, Var),
+    /// What is sent from now on goes to this host and port, by this transport.
+    Destination(Text, Text, Text),
     /// Tells people.
     Log(Text),
     /// Goes on at a step.

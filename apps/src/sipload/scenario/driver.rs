@@ -99,6 +99,8 @@ struct Entry {
     armed: Option<Time>,
     /// It counts as in progress.
     counts: bool,
+    /// The scenario has said where it goes.
+    directed: bool,
 }
 
 type Place = (u32, u32);
@@ -208,7 +210,7 @@ impl Driver {
         let mut call = Call::new(number, call_id.clone(), (local, flow.peer), vars);
         let tables = &self.options.setup.fields;
         call.lines = tables.iter().map(|table| table.line_of(number, &mut self.rng)).collect();
-        let place = self.calls.insert(Entry { call, flow, due, armed: None, counts: true });
+        let place = self.calls.insert(Entry { call, flow, due, armed: None, counts: true, directed: false });
         self.by_id.insert(call_id, place);
         self.started += 1;
         self.stats.started.inc();
@@ -233,7 +235,7 @@ impl Driver {
             Machine { setup: &options.setup, call: &mut entry.call, now, rng, out }.happens(event);
             swap(&mut entry.call);
         }
-        let (due, flow) = (entry.due, entry.flow);
+        let (due, mut flow) = (entry.due, entry.flow);
         let name = u64::from(place.0) << 32 | u64::from(place.1);
         let (mut over, mut no_command) = (false, false);
         for what in std::mem::take(&mut self.out) {
@@ -247,6 +249,12 @@ impl Driver {
                 Out::Command(text) => {
                     let sent = self.options.commands.as_ref().map(|commands| commands.try_send(text));
                     no_command |= !matches!(sent, Some(Ok(())));
+                }
+                Out::Destination(peer) => {
+                    flow = Flow { connection: ConnectionId::default(), peer, ..flow };
+                    if let Some(entry) = self.calls.get_mut(place.0, place.1) {
+                        (entry.flow, entry.directed) = (flow, true);
+                    }
                 }
                 Out::Log(text) => self.stats.note(text),
                 Out::NoteRinging => self.stats.ringing.record(heard.since(due)),
@@ -298,7 +306,7 @@ impl Driver {
         if let Some(place) = self.by_id.get(&call_id).copied() {
             // What is sent from now on goes where this came from, if the scenario is called.
             if self.options.hop.is_none()
-                && let Some(entry) = self.calls.get_mut(place.0, place.1)
+                && let Some(entry) = self.calls.get_mut(place.0, place.1).filter(|entry| !entry.directed)
             {
                 entry.flow = source.flow;
             }

@@ -10,6 +10,7 @@ use stack::header::HeaderId;
 use stack::message::Message;
 use stack::transport::TransportType;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The longest time between two repetitions of what is no INVITE (RFC 3261 §17.1.2.2).
@@ -37,6 +38,8 @@ pub(crate) struct Setup {
     pub(crate) fields: Vec<Table>,
     /// What stands for the peer's address and port, where that is not where messages go.
     pub(crate) remote: Option<(String, u16)>,
+    /// How long after 1970 the clock's origin was.
+    pub(crate) epoch: Duration,
 }
 
 /// What happens to a call.
@@ -61,6 +64,8 @@ pub(crate) enum Out {
     /// The same once more.
     Again(Bytes),
     Command(Vec<u8>),
+    /// What is sent from now on goes there.
+    Destination(SocketAddr),
     Log(String),
     NoteRinging,
     NoteAnswer,

@@ -9,6 +9,7 @@ use super::xml;
 use rutil::{Rng, Time};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 fn message(text: &str) -> String {
     format!(
@@ -68,7 +69,8 @@ fn what_is_not_supported_in_xml_is_told_with_line_and_element() {
     for (steps, wanted) in [
         ("<pause/>\n<rtpstream/>", "my.xml:5: <rtpstream> is not supported in <scenario>"),
         ("<pause poolsize=\"3\"/>", "my.xml:4: <pause>: attribute poolsize is not supported"),
-        ("<nop><action><setdest/></action></nop>", "my.xml:4: <setdest> is not supported in <action>"),
+        ("<nop><action><setdest host=\"::1\"/></action></nop>", "my.xml:4: <setdest>: port is missing"),
+        ("<nop><action><gettimeofday assign_to=\"a\"/></action></nop>", "assign_to=\"a\": expected two variables"),
         ("<nop><action><verifyauth assign_to=\"x\"/></action></nop>", "<verifyauth>: username is missing"),
         ("<init><nop/>\n<pause/></init>", "my.xml:5: <pause> is not supported in <init>"),
         ("<init><nop next=\"x\"/></init><label id=\"x\"/><nop/>", "label \"x\" is nowhere"),
@@ -273,4 +275,26 @@ fn variables_of_all_calls_are_noted_once() {
     let names: Vec<_> = program.globals.iter().map(|var| program.vars[*var].0.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
     assert!(xml::read("<scenario><Global/></scenario>", "x", &HashMap::new()).is_err());
+}
+
+#[test]
+fn a_call_goes_where_setdest_says_and_knows_the_time() {
+    let steps = "<nop><action><gettimeofday assign_to=\"s, us\"/><assign assign_to=\"port\" value=\"5070\"/>\
+                 <log message=\"[$s] [$us]\"/><setdest host=\"192.0.2.33\" port=\"[$port]\" protocol=\"udp\"/></action></nop>";
+    let mut bench = Bench::new(sipp(steps).expect("good"));
+    bench.now = Time::ZERO + Duration::from_micros(2_000_003);
+    let out = lines(&bench.begin());
+    assert!(out[0].starts_with("Log(\"1700000002") && out[0].contains(" 3"), "{out:?}");
+    assert_eq!(out[1], "Destination(192.0.2.33:5070)");
+    for (host, port, protocol, wanted) in [
+        ("example.com", "5060", "UDP", "host \"example.com\": expected an IP address"),
+        ("2001:db8::1", "5060", "UDP", "the call is from 192.0.2.1"),
+        ("192.0.2.33", "0", "UDP", "port \"0\": expected 1 to 65535"),
+        ("192.0.2.33", "5060", "TCP", "protocol \"TCP\" for a call over UDP"),
+    ] {
+        let steps =
+            format!("<nop><action><setdest host=\"{host}\" port=\"{port}\" protocol=\"{protocol}\"/></action></nop>");
+        let out = lines(&Bench::new(sipp(&steps).expect("good")).begin());
+        assert!(out[0].contains("my.xml:4: setdest: ") && out[0].contains(&wanted.replace('"', "\\\"")), "{out:?}");
+    }
 }

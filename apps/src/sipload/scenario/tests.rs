@@ -46,6 +46,7 @@ impl Bench {
             ),
             fields: Vec::new(),
             remote: None,
+            epoch: Duration::from_secs(1_700_000_000),
             program,
         };
         let at = |text: &str| text.parse().expect("an address");

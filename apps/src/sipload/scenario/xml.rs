@@ -333,6 +333,21 @@ impl XmlReader<'_> {
                 let (name, password) = (it.need("username", "a name")?, it.need("password", "a password")?);
                 Action::Verify(var, self.line(&it, &name)?, self.line(&it, &password)?)
             }
+            "gettimeofday" => {
+                let names = it.need("assign_to", "two variables")?;
+                let Some((seconds, micros)) = names.split_once(',').filter(|(_, micros)| !micros.contains(',')) else {
+                    return Err(it.bad("assign_to", &names, "two variables, with a comma between them"));
+                };
+                Action::Clock(self.program.var(seconds.trim()), self.program.var(micros.trim()))
+            }
+            "setdest" => {
+                let texts = ["host", "port", "protocol"].map(|name| {
+                    let text = it.need(name, "a text")?;
+                    self.line(&it, &text)
+                });
+                let [host, port, protocol] = texts;
+                Action::Destination(host?, port?, protocol?)
+            }
             "jump" => Action::Jump(self.operand(&mut it, "variable")?),
             "exec" => match it.take("int_cmd").as_deref() {
                 Some("stop_call") => Action::StopCall,
