@@ -202,7 +202,7 @@ fn calls_of_all_shards_share_variables() {
     let (status, output) = sipload(&[&args[..], &TEN].concat()).finish(LIMIT).expect("it ends by itself");
     assert_eq!(status.code(), Some(0), "{output}");
     for number in 1..=10 {
-        assert!(output.lines().any(|line| line.ends_with(&format!("call {number}"))), "{number}: {output}");
+        assert!(output.lines().any(|line| line.ends_with(&format!("call {number}.000000"))), "{number}: {output}");
     }
 }
 

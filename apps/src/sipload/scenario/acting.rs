@@ -1,7 +1,7 @@
 //! What steps do beside sending and receiving: variables, texts, lengths of pauses.
 
 use super::super::credentials;
-use super::action::{Action, Operand, Within};
+use super::action::{Action, Operand, Operation, Within};
 use super::machine::{Machine, Out};
 use super::program::{At, Length, Value};
 use super::render::Renderer;
@@ -22,7 +22,7 @@ impl Machine<'_> {
         match action {
             Action::Search(search) => {
                 let text = self.searched(&search.within, message);
-                if !search.run(&text, &mut self.call.vars) {
+                if !search.run(text.as_deref(), &mut self.call.vars) {
                     let place = self.setup.program.place(self.call.at);
                     self.fail(format!(
                         "{place}: {:?} {}",
@@ -37,11 +37,18 @@ impl Machine<'_> {
             Action::Calculate(var, operation, operand) => {
                 let (own, other) =
                     (number(&self.call.vars, &Operand::Variable(*var)), number(&self.call.vars, operand));
-                set = Some((*var, Value::Number(operation.of(own, other))));
+                if operation == &Operation::Divide && other == 0.0 {
+                    self.out.push(Out::Log(format!("{}: a division by zero changes nothing", self.here())));
+                } else {
+                    set = Some((*var, Value::Number(operation.of(own, other))));
+                }
             }
-            Action::ToNumber(var, from) => {
-                set = Some((*var, Value::Number(number(&self.call.vars, &Operand::Variable(*from)))))
-            }
+            Action::ToNumber(var, from) => match self.call.vars.get(*from).and_then(Value::number) {
+                Some(number) => set = Some((*var, Value::Number(number))),
+                None => {
+                    self.out.push(Out::Log(format!("{}: todouble: what is no number changes nothing", self.here())))
+                }
+            },
             Action::Trim(var) => {
                 let text = self.call.vars.get(*var).map(Value::text).unwrap_or_default();
                 set = Some((*var, Value::Text(text.trim().to_owned())));
@@ -126,19 +133,23 @@ impl Machine<'_> {
         Ok(SocketAddr::new(ip, port as u16))
     }
 
-    pub(super) fn searched(&self, within: &Within, message: Option<&Message>) -> String {
+    fn here(&self) -> String {
+        self.setup.program.place(self.call.at)
+    }
+
+    /// What is searched; nothing where a header is not there.
+    fn searched(&self, within: &Within, message: Option<&Message>) -> Option<String> {
         let message = message.or(self.call.last.as_deref());
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-        match (within, message) {
+        Some(match (within, message) {
             (Within::Variable(var), _) => self.call.vars.get(*var).map(Value::text).unwrap_or_default(),
             (_, None) => String::new(),
             (Within::Message, Some(message)) => text(&message.to_bytes()),
             (Within::Body, Some(message)) => text(message.body()),
-            (Within::Header(name, nth, with_name), Some(message)) => {
-                let value = message.raw_values(name).nth(*nth).map(text);
-                value.map(|value| if *with_name { format!("{name}: {value}") } else { value }).unwrap_or_default()
+            (Within::Header(name, nth, before), Some(message)) => {
+                (*before).to_owned() + &text(message.raw_values(name).nth(*nth)?)
             }
-        }
+        })
     }
 
     pub(super) fn render(&mut self, text: &Text) -> String {

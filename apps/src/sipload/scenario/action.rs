@@ -47,6 +47,8 @@ pub(crate) struct Search {
     /// The call fails when nothing is found (or, the second, when something is).
     pub(crate) must: bool,
     pub(crate) must_not: bool,
+    /// A variable for which nothing is found stays as it was, as with SIPp.
+    pub(crate) keeps: bool,
     pub(crate) into: Vec<Var>,
 }
 
@@ -55,8 +57,8 @@ pub(crate) struct Search {
 pub(crate) enum Within {
     Message,
     Body,
-    /// A header's value, its so many-th; `true`: with its name.
-    Header(String, usize, bool),
+    /// A header's value, its so many-th, with this before it.
+    Header(String, usize, &'static str),
     Variable(Var),
 }
 
@@ -122,13 +124,13 @@ impl Comparison {
 }
 
 impl Search {
-    /// Searches `text`, and assigns; whether the call may go on.
-    pub(crate) fn run(&self, text: &str, vars: &mut [Value]) -> bool {
-        let found = self.regex.captures(text);
+    /// Searches `text`, and assigns; whether the call may go on. In a header that is not there nothing is found that must be.
+    pub(crate) fn run(&self, text: Option<&str>, vars: &mut [Value]) -> bool {
+        let found = self.regex.captures(text.unwrap_or_default()).filter(|_| text.is_some() || !self.must);
         // The first is the whole; where there is one variable for what has groups, SIPp gives it the whole.
         for (nth, var) in self.into.iter().enumerate() {
             let value = found.as_ref().and_then(|found| found.get(nth));
-            if let Some(place) = vars.get_mut(*var) {
+            if let Some(place) = vars.get_mut(*var).filter(|_| value.is_some() || !self.keeps) {
                 *place = value.map_or(Value::None, |value| Value::Text(value.as_str().to_owned()));
             }
         }

@@ -6,7 +6,7 @@ use super::fields::Table;
 use super::program::{At, Expect, Next, Pattern, Program, Send, Step, Value, What};
 use bytes::Bytes;
 use rutil::{Rng, Time};
-use stack::header::HeaderId;
+use stack::header::{HeaderId, h};
 use stack::message::Message;
 use stack::transport::TransportType;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -494,6 +494,12 @@ impl Machine<'_> {
                 self.call.first = Some(message.clone());
             }
             self.call.is_ended |= message.method().is_some_and(|method| method.as_str() == "BYE");
+            // As with SIPp a request of ours has a higher number than those of the peer.
+            if setup.program.strict
+                && let Ok(cseq) = message.header(h::CSEQ)
+            {
+                self.call.cseq = self.call.cseq.max(cseq.number & 0x7fff_ffff);
+            }
             // An ACK is answered by nothing.
             if message.method().is_some_and(|method| method.as_str() != "ACK") {
                 self.call.request = Some(message.clone());

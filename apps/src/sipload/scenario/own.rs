@@ -423,7 +423,7 @@ impl OwnReader<'_> {
             let must = keys.flag("required")?.unwrap_or(true);
             keys.done()?;
             let within = match (header, body, message) {
-                (Some(header), None, None) => Within::Header(header, 0, false),
+                (Some(header), None, None) => Within::Header(header, 0, ""),
                 (None, Some(true), None) => Within::Body,
                 (None, None, Some(true)) => Within::Message,
                 _ => {
@@ -441,7 +441,7 @@ impl OwnReader<'_> {
             let var = self.program.var(&name);
             // The first group, where there is one.
             let into = if regex.captures_len() > 1 { vec![self.program.var(""), var] } else { vec![var] };
-            actions.push(Action::Search(Search { regex, within, must, must_not: false, into }));
+            actions.push(Action::Search(Search { regex, within, must, must_not: false, keeps: false, into }));
         }
         Ok(actions)
     }
@@ -522,6 +522,7 @@ impl OwnReader<'_> {
                     within: Within::Variable(var),
                     must: false,
                     must_not: false,
+                    keeps: false,
                     into: vec![holds],
                 }));
             }

@@ -46,9 +46,18 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// Whether a test of it holds: it was assigned something, and not `false`.
+    /// Whether a test of it holds: it was assigned something, and neither `false` nor 0.
     pub(crate) fn is_set(&self) -> bool {
-        !matches!(self, Value::None | Value::Flag(false))
+        !matches!(self, Value::None | Value::Flag(false)) && *self != Value::Number(0.0)
+    }
+
+    /// As SIPp writes it: a number with six digits behind its point, and 0 not at all.
+    pub(crate) fn text_of_sipp(&self) -> String {
+        match self {
+            Value::Number(0.0) => String::new(),
+            Value::Number(number) => format!("{number:.6}"),
+            other => other.text(),
+        }
     }
 
     /// The number that it is, or that its text is.

@@ -5,7 +5,7 @@ use super::super::template::message;
 use super::super::users::User;
 use super::call::Call;
 use super::machine::Setup;
-use super::program::At;
+use super::program::{At, Value};
 use super::text::{Keyword, Piece, Text};
 use bytes::Bytes;
 use rutil::{Rng, Time};
@@ -53,7 +53,20 @@ impl Renderer<'_> {
         let (mut out, mut later) = (Vec::with_capacity(1024), Later::default());
         for line in &text.lines {
             let begin = out.len();
-            if line.iter().try_for_each(|piece| self.piece(piece, &mut out, &mut later)).is_err() {
+            let mut leaves = false;
+            for piece in line {
+                // SIPp leaves out a line that begins with what is not there; elsewhere it is nothing.
+                if self.piece(piece, &mut out, &mut later).is_err()
+                    && (out.len() == begin || !self.setup.program.strict)
+                {
+                    leaves = true;
+                    break;
+                }
+            }
+            // Nor is a line written that is nothing but keywords of which nothing comes: it would end the header.
+            let is_length = later.lengths.last().is_some_and(|(at, _)| *at == begin);
+            let all_keywords = !line.is_empty() && line.iter().all(|piece| matches!(piece, Piece::Keyword(_)));
+            if leaves || out.len() == begin && all_keywords && !is_length {
                 out.truncate(begin);
                 later.lengths.retain(|(at, _)| *at < begin);
                 later.credentials.iter_mut().for_each(|(at, _)| *at = begin.min(*at));
@@ -149,24 +162,32 @@ impl Renderer<'_> {
                 put_lines(out, call.request.as_deref(), name, &tag)?;
             }
             Keyword::LastMessage => out.extend_from_slice(&call.last.as_ref().ok_or(Left)?.to_bytes()),
-            Keyword::LastRequestUri => out.extend_from_slice(call.request.as_ref().ok_or(Left)?.request_uri_text()),
-            Keyword::LastCseqNumber(plus) => {
-                let cseq = call
-                    .last
-                    .as_ref()
-                    .and_then(|last| last.header(h::CSEQ).ok().map(|cseq| cseq.number))
-                    .ok_or(Left)?;
-                put(&(i64::from(cseq) + plus).to_string());
+            // SIPp has it of To, whatever its name says.
+            Keyword::LastRequestUri => {
+                let to = call.last.as_ref().and_then(|last| last.header(h::TO).ok().map(|to| to.uri.to_string()));
+                put(&to.unwrap_or_default());
             }
-            Keyword::Variable(var) => put(&call.vars.get(*var).map(|value| value.text()).unwrap_or_default()),
+            Keyword::LastCseqNumber(plus) => {
+                let cseq = call.last.as_ref().and_then(|last| last.header(h::CSEQ).ok().map(|cseq| cseq.number));
+                put(&i64::from(cseq.unwrap_or(0)).saturating_add(*plus).to_string());
+            }
+            Keyword::Variable(var) => {
+                let text = if setup.program.strict { Value::text_of_sipp } else { Value::text };
+                put(&call.vars.get(*var).map(text).unwrap_or_default());
+            }
             Keyword::Field { table, nth, line } => {
                 let at = match line {
                     None => call.lines.get(*table).copied(),
-                    Some(text) => self.line(text).trim().parse().ok(),
+                    // A variable is a number with a point, and nothing where it is 0.
+                    Some(text) => match self.line(text).trim() {
+                        "" => Some(0),
+                        text => text.parse().ok().filter(|line: &f64| *line >= 0.0).map(|line| line as usize),
+                    },
                 };
                 let line = setup.fields.get(*table).zip(at).and_then(|(table, at)| table.lines.get(at));
-                let text = line.and_then(|line| line.get(*nth)).ok_or(Left)?;
-                text.lines.iter().flatten().try_for_each(|piece| self.piece(piece, out, later))?;
+                if let Some(text) = line.and_then(|line| line.get(*nth)) {
+                    text.lines.iter().flatten().try_for_each(|piece| self.piece(piece, out, later))?;
+                }
             }
             Keyword::Authentication(user, password) => {
                 let mut of = |text: &Option<Box<Text>>| text.as_ref().map(|text| self.line(text));

@@ -7,6 +7,7 @@ use super::program::{Program, Value};
 use super::tests::{Bench, MS, answer, header, lines, sent, sipp};
 use super::xml;
 use rutil::{Rng, Time};
+use stack::message::Message;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,10 +52,18 @@ fn sipps_branches_and_arithmetic() {
     let steps = "<nop><action><assign assign_to=\"n\" value=\"1\"/></action></nop><label id=\"again\"/>\
                  <nop next=\"again\" test=\"more\"><action><add assign_to=\"n\" value=\"1\"/>\
                  <test assign_to=\"more\" variable=\"n\" compare=\"less_than\" value=\"5\"/><log message=\"[$n]\"/></action></nop>\
-                 <nop><action><assignstr assign_to=\"s\" value=\"x[$n]\"/><strcmp assign_to=\"same\" variable=\"s\" value=\"x5\"/>\
+                 <nop><action><assignstr assign_to=\"s\" value=\"x[$n]\"/><strcmp assign_to=\"same\" variable=\"s\" value=\"x5.000000\"/>\
                  <log message=\"[$same]\"/><exec int_cmd=\"stop_call\"/></action></nop><nop><action><log message=\"never\"/></action></nop>";
     let out = Bench::new(sipp(steps).expect("good")).begin();
-    let logs = ["Log(\"2\")", "Log(\"3\")", "Log(\"4\")", "Log(\"5\")", "Log(\"0\")", "Succeeded", "Over"];
+    let logs = [
+        "Log(\"2.000000\")",
+        "Log(\"3.000000\")",
+        "Log(\"4.000000\")",
+        "Log(\"5.000000\")",
+        "Log(\"\")",
+        "Succeeded",
+        "Over",
+    ];
     assert_eq!(lines(&out), logs);
 }
 
@@ -209,7 +218,7 @@ fn fields_are_of_the_calls_line_of_any_file_or_of_another_line() {
         Ok::<_, String>(lines(&bench.begin()).remove(0))
     };
     assert_eq!(logged("[field0] [field1 file=one.csv]", &files).as_deref(), Ok("Log(\"bob 2\")"));
-    assert_eq!(logged("[$n] [field1 file=two.csv line=[$n]]", &files).as_deref(), Ok("Log(\"2 z\")"));
+    assert_eq!(logged("[$n] [field1 file=two.csv line=[$n]]", &files).as_deref(), Ok("Log(\"2.000000 z\")"));
     let colour = logged("[field0 file=two.csv]", &files).expect("one of them");
     assert!(["red", "green", "blue"].iter().any(|one| colour.contains(one)), "{colour}");
     let error = logged("", &files[..1]).expect_err("it is missing");
@@ -284,7 +293,7 @@ fn a_call_goes_where_setdest_says_and_knows_the_time() {
     let mut bench = Bench::new(sipp(steps).expect("good"));
     bench.now = Time::ZERO + Duration::from_micros(2_000_003);
     let out = lines(&bench.begin());
-    assert!(out[0].starts_with("Log(\"1700000002") && out[0].contains(" 3"), "{out:?}");
+    assert!(out[0].starts_with("Log(\"1700000002") && out[0].contains(" 3.000000"), "{out:?}");
     assert_eq!(out[1], "Destination(192.0.2.33:5070)");
     for (host, port, protocol, wanted) in [
         ("example.com", "5060", "UDP", "host \"example.com\": expected an IP address"),
@@ -296,5 +305,79 @@ fn a_call_goes_where_setdest_says_and_knows_the_time() {
             format!("<nop><action><setdest host=\"{host}\" port=\"{port}\" protocol=\"{protocol}\"/></action></nop>");
         let out = lines(&Bench::new(sipp(&steps).expect("good")).begin());
         assert!(out[0].contains("my.xml:4: setdest: ") && out[0].contains(&wanted.replace('"', "\\\"")), "{out:?}");
+    }
+}
+
+/// What SIPp 3.6.1 logs and sends for the same.
+#[test]
+fn variables_are_what_they_are_with_sipp() {
+    let ereg = |regex: &str, more: &str| format!("<ereg regexp=\"{regex}\" {more}/>");
+    let actions = [
+        ereg(".*", "search_in=\"hdr\" header=\"Contact:\" assign_to=\"c\""),
+        "<log message=\"|[$c]|\"/>".into(),
+        ereg("z*(al).*", "search_in=\"body\" assign_to=\"v\""),
+        ereg("nowhere", "search_in=\"msg\" assign_to=\"v\""),
+        ereg("O=alice", "search_in=\"msg\" case_indep=\"true\" assign_to=\"v\""),
+        "<log message=\"|[$v]|\"/><assign assign_to=\"d\" value=\"42.5\"/><divide assign_to=\"d\" variable=\"none\"/>"
+            .into(),
+        "<todouble assign_to=\"d\" variable=\"c\"/><log message=\"[$d] \\x5bx\\x5D\"/>".into(),
+        "<assign assign_to=\"zero\" value=\"0\"/><log message=\"|[$zero]|\"/>".into(),
+    ];
+    let steps = [
+        &message("OPTIONS"),
+        &format!("<recv response=\"200\" timeout=\"0\"><action>{}</action></recv>", actions.concat()),
+        "<nop condexec=\"zero\"><action><log message=\"zero is set\"/></action></nop>",
+        &message("OPTIONS").replace(
+            "X: [$1]",
+            "[$none]\n[field3]\nX: a [last_None:] b\n[last_None:] c\nY: [last_Request_URI] [server_ip]",
+        ),
+        "<recv response=\"200\"/>",
+    ];
+    let mut bench = Bench::new(sipp(&steps.concat()).expect("good"));
+    let options = sent(&bench.begin());
+    assert!(bench.wait(300 * MS).is_empty(), "a timeout of 0 is none");
+    let out = bench.came(answer(&options));
+    let logs: Vec<_> = lines(&out).into_iter().filter(|line| line.starts_with("Log")).collect();
+    let place = "my.xml:16: ";
+    let wanted = [
+        "| <sip:there@192.0.2.7:99>|",
+        "|alice 1 1 IN IP4 192.0.2.7\r\n|",
+        &format!("{place}a division by zero changes nothing"),
+        &format!("{place}todouble: what is no number changes nothing"),
+        "42.500000 [x]",
+        "||",
+    ];
+    assert_eq!(logs, wanted.map(|text| format!("{:?}", Out::Log(text.into()))));
+    let again = sent(&out);
+    assert_eq!((header(&again, "X"), header(&again, "Y")), ("a  b".into(), "sip:x@y 192.0.2.1".into()));
+    assert!(again.fault().is_none() && header(&again, "Content-Length") == "0");
+}
+
+#[test]
+fn a_header_that_must_be_there_is_missed() {
+    let steps = |check: &str| {
+        let search = format!("<ereg regexp=\".*\" search_in=\"hdr\" header=\"X-Gone:\" {check} assign_to=\"x\"/>");
+        [&message("OPTIONS"), &format!("<recv response=\"200\"><action>{search}</action></recv>")[..]].concat()
+    };
+    for (check, good) in [("check_it=\"true\"", false), ("", true)] {
+        let mut bench = Bench::new(sipp(&steps(check)).expect("good"));
+        let options = sent(&bench.begin());
+        let out = lines(&bench.came(answer(&options)));
+        assert_eq!(out.contains(&"Succeeded".to_owned()), good, "{check}: {out:?}");
+    }
+}
+
+#[test]
+fn a_request_has_a_higher_number_than_those_that_came() {
+    let program = sipp(&["<recv request=\"INVITE\"/>", &message("BYE")].concat()).expect("good");
+    for (cseq, wanted) in [("10", Some("11 BYE")), ("4294967295", None)] {
+        let mut bench = Bench::new(program.clone());
+        bench.begin();
+        let text = format!(
+            "INVITE sip:b@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=1\r\n\
+             To: <sip:b@x>\r\nCall-ID: 1-run@192.0.2.1\r\nCSeq: {cseq} INVITE\r\nContent-Length: 0\r\n\r\n"
+        );
+        let bye = header(&sent(&bench.came(Message::parse(text.into_bytes()).expect("well formed"))), "CSeq");
+        assert!(wanted.is_none_or(|wanted| wanted == bye), "{bye}");
     }
 }

@@ -121,7 +121,7 @@ fn line_of(line: &str, names: &mut Names<'_>, depth: usize) -> Result<Vec<Piece>
     let (mut pieces, mut rest) = (Vec::new(), line);
     let mut literal = String::new();
     while let Some(open) = rest.find('[') {
-        literal.push_str(&rest[..open]);
+        plain(&rest[..open], &mut literal)?;
         let inside = &rest[open + 1..];
         let Some(close) = closing(inside) else {
             literal.push('[');
@@ -147,11 +147,24 @@ fn line_of(line: &str, names: &mut Names<'_>, depth: usize) -> Result<Vec<Piece>
         }
         rest = &inside[close + 1..];
     }
-    literal.push_str(rest);
+    plain(rest, &mut literal)?;
     if !literal.is_empty() {
         pieces.push(Piece::Literal(literal));
     }
     Ok(pieces)
+}
+
+/// Text as it is; `\x5b` is a bracket that begins no keyword.
+fn plain(text: &str, out: &mut String) -> Result<(), String> {
+    let mut parts = text.split("\\x");
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let octet = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let octet = octet.filter(u8::is_ascii).ok_or("\\x: expected two hexadecimal digits behind it, 00 to 7f")?;
+        out.push(char::from(octet));
+        out.push_str(&part[2..]);
+    }
+    Ok(())
 }
 
 /// Where the bracket closes, behind those that open within.
@@ -193,10 +206,10 @@ fn keyword(word: &str, names: &mut Names<'_>, depth: usize) -> Result<Keyword, S
     }
     Ok(match (name, plus) {
         ("service", 0) => Keyword::Service,
-        ("remote_ip" | "remote_host" | "server_ip", 0) => Keyword::RemoteIp,
+        ("remote_ip" | "remote_host", 0) => Keyword::RemoteIp,
         ("remote_port", plus) => Keyword::RemotePort(plus),
         ("transport", 0) => Keyword::Transport,
-        ("local_ip", 0) => Keyword::LocalIp,
+        ("local_ip" | "server_ip", 0) => Keyword::LocalIp,
         ("local_ip_type", 0) => Keyword::LocalIpType,
         ("local_port", plus) => Keyword::LocalPort(plus),
         ("media_ip", 0) => Keyword::MediaIp,

@@ -158,7 +158,8 @@ impl XmlReader<'_> {
     }
 
     fn send(&mut self, it: &mut Element) -> Result<What, Wrong> {
-        let again = it.number("retrans")?.map(|millis| Duration::from_secs_f64(millis.clamp(1.0, 1e6) / 1000.0));
+        let again = it.number("retrans")?.filter(|millis| *millis > 0.0);
+        let again = again.map(|millis| Duration::from_secs_f64(millis.clamp(1.0, 1e6) / 1000.0));
         let lost = it.number("lost")?.unwrap_or(0.0) / 100.0;
         let transaction = it.take("start_txn").map(|name| self.begins(name));
         if let Some(name) = it.take("ack_txn") {
@@ -180,11 +181,12 @@ impl XmlReader<'_> {
                 let number = number.ok_or_else(|| it.bad("response", &code, "a status code"))?;
                 Pattern::Response(number, number)
             }
-            (None, Some(method)) if like => Pattern::RequestLike(self.regex(it, "request", &method, false)?),
+            (None, Some(method)) if like => Pattern::RequestLike(self.regex(it, "request", &method)?),
             (None, Some(method)) => Pattern::Request(method),
             _ => return Err(wrong(it.offset, "<recv>: expected one of response and request")),
         };
-        let timeout = it.number("timeout")?.map(|millis| Duration::from_secs_f64(millis.clamp(0.0, 1e9) / 1000.0));
+        let timeout = it.number("timeout")?.filter(|millis| *millis > 0.0);
+        let timeout = timeout.map(|millis| Duration::from_secs_f64(millis.clamp(1.0, 1e9) / 1000.0));
         let on_timeout = it.take("ontimeout");
         if let Some(label) = on_timeout {
             self.open.push(Open { step: self.program.steps.len(), label, offset: it.offset, on_timeout: true });
@@ -264,9 +266,9 @@ impl XmlReader<'_> {
     }
 
     /// A regular expression as POSIX has it: a dot is a line's end too.
-    fn regex(&self, it: &Element, name: &str, text: &str, any_case: bool) -> Result<Regex, Wrong> {
+    fn regex(&self, it: &Element, name: &str, text: &str) -> Result<Regex, Wrong> {
         let mut builder = RegexBuilder::new(text);
-        let built = builder.dot_matches_new_line(true).case_insensitive(any_case).size_limit(1 << 20).build();
+        let built = builder.dot_matches_new_line(true).size_limit(1 << 20).build();
         built.map_err(|error| it.bad(name, text, &format!("a regular expression: {error}")))
     }
 
@@ -372,8 +374,10 @@ impl XmlReader<'_> {
     }
 
     fn search(&mut self, it: &mut Element) -> Result<Search, Wrong> {
-        let (text, any_case) = (it.need("regexp", "a regular expression")?, it.flag("case_indep")?);
-        let regex = self.regex(it, "regexp", &text, any_case)?;
+        let text = it.need("regexp", "a regular expression")?;
+        let regex = self.regex(it, "regexp", &text)?;
+        // It is said of a header's name, and those are found in any case.
+        it.flag("case_indep")?;
         let nth = it.number("occurrence")?.map_or(0, |nth| (nth as usize).saturating_sub(1));
         it.flag("start_line")?;
         let within = match it.take("search_in").as_deref() {
@@ -381,7 +385,9 @@ impl XmlReader<'_> {
             Some("body") => Within::Body,
             Some("hdr") => {
                 let name = it.need("header", "a header's name")?;
-                Within::Header(name.trim().trim_end_matches(':').trim().to_owned(), nth, false)
+                // SIPp searches what stands behind the name that it is given.
+                let before = if name.contains(':') { " " } else { ": " };
+                Within::Header(name.trim().trim_end_matches(':').trim().to_owned(), nth, before)
             }
             Some("var") => Within::Variable(self.variable(it, "variable")?),
             Some(other) => return Err(it.bad("search_in", other, "msg, hdr, body or var")),
@@ -390,7 +396,7 @@ impl XmlReader<'_> {
         let into = it.take("assign_to").unwrap_or_default();
         let into =
             into.split(',').map(str::trim).filter(|name| !name.is_empty()).map(|name| self.program.var(name)).collect();
-        Ok(Search { regex, within, must, must_not, into })
+        Ok(Search { regex, within, must, must_not, keeps: true, into })
     }
 
     fn close(mut self) -> Result<Program, Wrong> {
