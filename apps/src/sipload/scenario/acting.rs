@@ -98,6 +98,12 @@ impl Machine<'_> {
                 let text = self.render(text);
                 self.out.push(Out::Log(text));
             }
+            Action::Error(text) => {
+                let text = self.render(text);
+                self.out.push(Out::StopAll);
+                self.fail(format!("{}: {text}", self.here()));
+                return Err(());
+            }
             Action::Jump(operand) => jump = Some(number(&self.call.vars, operand).max(0.0) as usize),
             Action::StopCall => {
                 self.end(Out::Succeeded);

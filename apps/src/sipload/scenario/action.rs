@@ -31,6 +31,8 @@ pub(crate) enum Action {
     Destination(Text, Text, Text),
     /// Tells people.
     Log(Text),
+    /// The call has failed, for this reason, and no more calls are started.
+    Error(Text),
     /// Goes on at a step.
     Jump(Operand),
     /// The call is over, in good order.

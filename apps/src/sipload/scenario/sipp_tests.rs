@@ -381,3 +381,10 @@ fn a_request_has_a_higher_number_than_those_that_came() {
         assert!(wanted.is_none_or(|wanted| wanted == bye), "{bye}");
     }
 }
+
+#[test]
+fn an_error_ends_the_call_and_the_run() {
+    let steps = "<pause/><nop><action><index assign_to=\"at\"/><error message=\"at [$at]\"/></action></nop>";
+    let out = lines(&Bench::new(sipp(steps).expect("good")).begin());
+    assert_eq!(out, ["StopAll", "Failed(\"my.xml:4: at 1.000000\")", "Over"]);
+}

@@ -300,6 +300,14 @@ impl XmlReader<'_> {
                 let message = it.need("message", "a text")?;
                 Action::Log(self.line(&it, &message)?)
             }
+            "error" => {
+                let message = it.need("message", "a text")?;
+                Action::Error(self.line(&it, &message)?)
+            }
+            "index" => {
+                let here = self.program.steps.len() as f64;
+                Action::Number(self.variable(&mut it, "assign_to")?, Operand::Number(here))
+            }
             "assign" => Action::Number(self.variable(&mut it, "assign_to")?, self.operand(&mut it, "variable")?),
             "assignstr" => {
                 let (var, value) = (self.variable(&mut it, "assign_to")?, it.need("value", "a text")?);
