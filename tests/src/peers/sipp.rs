@@ -127,6 +127,9 @@ impl Running {
                 let csv = fs::read_to_string(self.folder.path().join("stat.csv")).unwrap_or_default();
                 let stats =
                     parse_stats(&csv).ok_or_else(|| SippError::NoStats(explain(format!("{status}\n{output}"))))?;
+                if stats.failed > 0 {
+                    eprintln!("SIPp: {stats:?}\n{:.10000}", fs::read_to_string(&errors).unwrap_or_default());
+                }
                 Ok((stats, times(&self.folder)))
             }
             Err(Unfinished { output }) => Err(SippError::Unfinished(explain(output))),
