@@ -60,6 +60,10 @@ impl Table {
 /// # Errors
 /// [`ScenarioError`]; also when the scenario names one that is not there, or needs one and there is none.
 pub(crate) fn read_all(files: &[PathBuf], program: &mut Program) -> Result<Vec<Table>, ScenarioError> {
+    if program.needs_fields && files.is_empty() {
+        let why = "[field…]: expected --fields FILE, whose lines have them";
+        return Err(ScenarioError::Arguments(format!("{}: {why}", program.file)));
+    }
     let mut tables = Vec::new();
     if let Some(first) = files.first() {
         tables.push(Table::read(first, program)?);

@@ -223,6 +223,9 @@ fn fields_are_of_the_calls_line_of_any_file_or_of_another_line() {
     assert!(["red", "green", "blue"].iter().any(|one| colour.contains(one)), "{colour}");
     let error = logged("", &files[..1]).expect_err("it is missing");
     assert!(error.contains("file=\"two.csv\": expected --fields two.csv"), "{error}");
+    let mut program = sipp("<nop><action><log message=\"[field0]\"/></action></nop>").expect("good");
+    let error = fields::read_all(&[], &mut program).expect_err("there are none").to_string();
+    assert!(error.contains("[field…]: expected --fields FILE"), "{error}");
     for (text, wanted) in [
         ("USER\na;b\n", "bad.csv:1: \"USER\": expected SEQUENTIAL or RANDOM"),
         ("", "bad.csv:1: expected"),

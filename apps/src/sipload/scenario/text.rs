@@ -291,6 +291,7 @@ fn of_file(text: &str, names: &mut Names<'_>, depth: usize) -> Result<Keyword, S
             other => return Err(format!("{other}: not supported: expected file and line")),
         }
     }
+    names.program.needs_fields |= table == 0;
     Ok(Keyword::Field { table, nth, line })
 }
 
