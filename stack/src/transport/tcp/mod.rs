@@ -361,9 +361,9 @@ impl Tcp {
         true
     }
 
-    /// Queues a message on the connection it names, else on one to its peer, else on a new one (RFC 3261 §18.2.2). A
-    /// WebSocket client cannot be connected to, and behind its address there may be another one by now: what names a
-    /// connection goes out on that or not at all.
+    /// Queues a message on the connection it names, else on one to its peer, else on a new one (RFC 3261 §18.2.2). What goes
+    /// to a flow, or to a WebSocket client, who cannot be connected to, goes out on the connection that it names or not at
+    /// all: behind the address there may be somebody else by now (RFC 5626 §5.3.1).
     fn send(
         &mut self,
         ctx: &mut Context<'_>,
@@ -373,7 +373,8 @@ impl Tcp {
         connect: bool,
     ) -> Result<(), Refused> {
         let named = self.table.by_id(id).filter(|&s| self.table.get(s).is_some_and(|c| c.takes_messages()));
-        let only_named = id == ConnectionId::NEW || self.ws.is_some() && id != ConnectionId::default();
+        let tied = self.ws.is_some() || !connect;
+        let only_named = id == ConnectionId::NEW || tied && id != ConnectionId::default();
         if connect && named.is_some() && self.ws.is_none() && message.is_response() {
             message.reply_to = Some(to.peer);
         }

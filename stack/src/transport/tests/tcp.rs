@@ -305,6 +305,27 @@ fn a_full_table_closes_the_connection_idle_longest() {
     expect(&mut bench, &mut first, b"still here");
 }
 
+/// Somebody else may have the address by now: behind a NAT, or because he wanted to (RFC 5626 §5.3.1).
+#[test]
+fn what_goes_to_a_flow_goes_to_no_other_connection_of_its_address() {
+    let mut bench = Bench::new(64);
+    let (local, wire) = bench.tcp(0, LOCAL, &TcpOptions::default());
+    let mut peer = connect(local);
+    peer.write_all(b"1").unwrap();
+    let (_, flow) = bench.bytes();
+    let gone = Flow { connection: ConnectionId(flow.connection.0 + (1 << 24)), ..flow };
+    bench.push(&wire, on(gone, "for who was there before", 1));
+    assert_eq!(bench.failure(1), TransportError::NoConnection);
+    // What knows no connection takes the one that is there, and so does a response (RFC 3261 §18.2.2).
+    bench.push(&wire, send("any", flow.peer, 2));
+    expect(&mut bench, &mut peer, b"any");
+    let Wire::Send { bytes, peer: to, local, domain, connection, notify, .. } = on(gone, "SIP/2.0 200 OK", 3) else {
+        unreachable!()
+    };
+    bench.push(&wire, Wire::Send { bytes, peer: to, local, domain, connection, connect: true, notify });
+    expect(&mut bench, &mut peer, b"SIP/2.0 200 OK");
+}
+
 #[test]
 fn one_source_does_not_take_all_connections() {
     let mut bench = Bench::new(16);
