@@ -217,7 +217,8 @@ pub struct Registrar {
 pub struct Limits {
     /// Most client and most server transactions of a shard; more requests are refused with 503.
     pub transactions: usize,
-    /// Most connections of one transport of a shard; for one more the one idle longest is closed.
+    /// Most connections of one transport of a shard; for one more the one idle longest is closed, a
+    /// device's that keeps it alive (Flow-Timer) when there is no other.
     pub connections: usize,
     /// Most connections of one transport of a shard that one address has opened, one /64 of IPv6.
     pub connections_per_source: usize,

@@ -45,7 +45,8 @@ pub struct TcpOptions {
     pub free_bind: bool,
     /// Differentiated services code point of what is sent (RFC 2474), 0 to 63; 0 leaves the system's.
     pub dscp: u8,
-    /// Connections alive at once; when they are as many, the one idle longest is closed for a new one.
+    /// Connections alive at once; when they are as many, the one idle longest is closed for a new one,
+    /// one that was promised keep-alives (RFC 5626 §4.4) only when there is no other.
     pub max_connections: usize,
     /// Accepted connections from one address alive at once, from one /64 of IPv6; one more is closed as it comes. Many
     /// devices may share one address behind a NAT.

@@ -1,4 +1,4 @@
-//! The connections of one TCP transport: by slot, by id, by peer, and in the order in which they end.
+//! The connections of one TCP transport: by slot, by id, by peer, and in the orders in which they end and have been idle.
 //!
 //! Bounded by `max_connections`. An entry leaves when its connection closes, fails, idles too long, or is the oldest
 //! idle one when room is needed.
@@ -23,6 +23,9 @@ const STALLED: Duration = Duration::from_secs(32);
 /// How many entries the search for an idle connection looks at.
 const SEARCH: usize = 1024;
 
+/// Who goes first when room is needed: whether keep-alives are promised, and when octets last went in or out.
+type Idleness = (bool, Time);
+
 pub(super) struct Table {
     slots: Vec<Option<Connection>>,
     free: Vec<usize>,
@@ -33,8 +36,11 @@ pub(super) struct Table {
     /// When each connection is due to end, at the latest lookup: traffic does not touch it, so an entry may be too
     /// early and is then put where it belongs when its time comes. One entry per connection.
     order: BTreeSet<(Time, usize)>,
-    /// Where each slot stands in `order`.
-    noted: Vec<Time>,
+    /// The connections by when octets last went in or out, those with a device that has promised keep-alives behind all
+    /// others: at the latest lookup, as `order`.
+    idlest: BTreeSet<(Idleness, usize)>,
+    /// Where each slot stands in `order` and in `idlest`.
+    noted: Vec<(Time, Idleness)>,
     born: u64,
     idle: Duration,
     most: usize,
@@ -50,6 +56,7 @@ impl Table {
             by_peer: HashMap::new(),
             sources: HashMap::new(),
             order: BTreeSet::new(),
+            idlest: BTreeSet::new(),
             noted: Vec::new(),
             born: 0,
             idle,
@@ -85,7 +92,7 @@ impl Table {
         }
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
-            self.noted.push(Time::ZERO);
+            self.noted.push((Time::ZERO, (false, Time::ZERO)));
             self.slots.len() - 1
         });
         self.born += 1;
@@ -159,7 +166,9 @@ impl Table {
     pub(super) fn remove(&mut self, slot: usize) -> Option<Connection> {
         self.forget_peer(slot);
         let connection = self.slots.get_mut(slot)?.take()?;
-        self.order.remove(&(self.noted.get(slot).copied()?, slot));
+        let (due, idleness) = self.noted.get(slot).copied()?;
+        self.order.remove(&(due, slot));
+        self.idlest.remove(&(idleness, slot));
         self.free.push(slot);
         if connection.accepted {
             self.leave_source(connection.peer.ip());
@@ -200,15 +209,16 @@ impl Table {
         None
     }
 
-    /// The connection that has been idle longest and owes nobody anything: the one to close when room is needed.
+    /// The connection that has been idle longest and owes nobody anything: the one to close when room is needed. One with
+    /// a device that keeps it alive, as it has promised (RFC 5626 §4.4), goes only when there is no other.
     pub(super) fn oldest_idle(&mut self) -> Option<usize> {
         for _ in 0..SEARCH {
-            let mut entries = self.order.iter().take(SEARCH);
-            let &(at, slot) = entries.find(|&&(_, slot)| {
+            let mut entries = self.idlest.iter().take(SEARCH);
+            let &(noted, slot) = entries.find(|&&(_, slot)| {
                 let connection = self.slots.get(slot).and_then(|c| c.as_ref());
                 connection.is_some_and(|c| !c.phase.is_coming_up() && !c.has_unsent())
             })?;
-            if self.due(slot) == at {
+            if self.idleness(slot) == noted {
                 return Some(slot);
             }
             self.note(slot);
@@ -242,14 +252,20 @@ impl Table {
         }
     }
 
-    /// Puts a connection where it belongs in the order: to be called when it is due earlier than before.
+    fn idleness(&self, slot: usize) -> Idleness {
+        let connection = self.slots.get(slot).and_then(|c| c.as_ref());
+        connection.map_or((true, Time::MAX), |c| (c.silence.is_some(), c.active))
+    }
+
+    /// Puts a connection where it belongs in the orders: to be called when it is due earlier than before.
     pub(super) fn note(&mut self, slot: usize) {
-        let due = self.due(slot);
-        if let Some(noted) = self.noted.get_mut(slot) {
-            self.order.remove(&(*noted, slot));
-            self.order.insert((due, slot));
-            *noted = due;
-        }
+        let now = (self.due(slot), self.idleness(slot));
+        let Some(noted) = self.noted.get_mut(slot) else { return };
+        let (due, idleness) = std::mem::replace(noted, now);
+        self.order.remove(&(due, slot));
+        self.order.insert((now.0, slot));
+        self.idlest.remove(&(idleness, slot));
+        self.idlest.insert((now.1, slot));
     }
 
     fn forget_peer(&mut self, slot: usize) {

@@ -326,6 +326,45 @@ fn what_goes_to_a_flow_goes_to_no_other_connection_of_its_address() {
     expect(&mut bench, &mut peer, b"SIP/2.0 200 OK");
 }
 
+/// Connections that carry nothing push out no device that keeps its own alive, however soon that is due (RFC 5626 §4.4).
+#[test]
+fn a_full_table_closes_who_keeps_his_connection_alive_last() {
+    let mut bench = Bench::new(64);
+    let (local, wire) = bench.tcp(0, LOCAL, &TcpOptions { max_connections: 3, ..TcpOptions::default() });
+    let flows: Vec<_> = (0..3)
+        .map(|_| {
+            let mut peer = connect(local);
+            peer.write_all(b"x").unwrap();
+            let (_, flow) = bench.bytes();
+            (peer, flow)
+        })
+        .collect();
+    let kept = |n: usize| Wire::Expect { connection: flows[n].1.connection, within: Duration::from_secs(100) };
+    bench.push(&wire, kept(0));
+    bench.push(&wire, kept(2));
+    // What follows on the wire is out, so they are taken.
+    let stats = bench.group.stats(TransportId(0)).unwrap();
+    bench.push(&wire, on(flows[1].1, "SIP/2.0 200 OK", 1));
+    bench.until("a message", |_| stats.sent.get() == 1);
+    let mut flood = Vec::new();
+    let mut newcomer = |bench: &mut Bench| {
+        let mut peer = connect(local);
+        peer.write_all(b"f").unwrap();
+        flood.push(peer);
+        let gone = closed(bench);
+        (gone, bench.bytes().1)
+    };
+    let (gone, first) = newcomer(&mut bench);
+    assert_eq!(gone, flows[1].1);
+    let (gone, second) = newcomer(&mut bench);
+    assert_eq!(gone, first);
+    // Where all keep theirs alive, the one that was silent longest.
+    bench.push(&wire, Wire::Expect { connection: second.connection, within: Duration::from_secs(100) });
+    bench.push(&wire, on(second, "SIP/2.0 200 OK", 2));
+    bench.until("a message", |_| stats.sent.get() == 2);
+    assert_eq!(newcomer(&mut bench).0, flows[0].1);
+}
+
 #[test]
 fn one_source_does_not_take_all_connections() {
     let mut bench = Bench::new(16);
