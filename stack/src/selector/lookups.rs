@@ -185,6 +185,10 @@ impl<T> Lookups<T> {
                 if let Some(records) = self.cache.get(&query, now) {
                     self.tally.dns.cached.inc();
                     step = search.step(&query, records, &mut self.rng);
+                    // What else was to be asked has no bearing any more.
+                    if !matches!(step, Step::Wait) {
+                        break;
+                    }
                 } else if !self.ask(query, id, now) {
                     return Some(Err(TransportError::Congested.into()));
                 }

@@ -232,8 +232,13 @@ impl Search {
 
     fn ask_services(&mut self, place: Place, services: Vec<Service>, otherwise: Option<TransportType>) -> Step {
         let asked = services.iter().filter(|service| service.found.is_none());
-        let mut queries: Vec<Query> = asked.map(|service| Query::new(service.name.as_str(), RecordType::Srv)).collect();
-        queries.dedup();
+        let mut queries: Vec<Query> = Vec::new();
+        for query in asked.map(|service| Query::new(service.name.as_str(), RecordType::Srv)) {
+            // NAPTR records may name one more than once, for different ways to it.
+            if !queries.contains(&query) {
+                queries.push(query);
+            }
+        }
         let otherwise = otherwise.unwrap_or_else(|| self.default_transport(&place));
         self.stage = Stage::Services { place, services, otherwise };
         if queries.is_empty() { self.after_services() } else { Step::Ask(queries) }

@@ -191,6 +191,22 @@ fn naptr_records_that_do_not_fit_are_passed_over() {
 }
 
 #[test]
+fn a_service_that_is_named_twice_is_asked_for_once() {
+    const ZONE: Zone = &[
+        "example.com NAPTR 1 1 s SIPS+D2T - _sip._tcp.example.com",
+        "example.com NAPTR 1 2 s SIP+D2U - _sip._udp.example.com",
+        "example.com NAPTR 1 3 s SIP+D2T - _sip._tcp.example.com",
+        "_sip._tcp.example.com SRV 1 1 5070 a.example.com",
+        "_sip._udp.example.com SRV 1 1 5071 a.example.com",
+        "a.example.com A 192.0.2.1",
+    ];
+    let (asked, _) = run("sip:example.com", "udp tcp tls", ZONE);
+    assert_eq!(asked[1], "Srv _sip._tcp.example.com, Srv _sip._udp.example.com");
+    let want = ["TLS 192.0.2.1:5070", "UDP 192.0.2.1:5071", "TCP 192.0.2.1:5070"].map(str::to_owned);
+    assert_eq!(targets("sip:example.com", "udp tcp tls", ZONE), Ok(want.to_vec()));
+}
+
+#[test]
 fn naptr_that_leads_to_no_srv_gives_the_transport_at_least() {
     const ZONE: Zone = &["example.com NAPTR 1 1 s SIP+D2T - _sip._tcp.example.com", "example.com A 192.0.2.1"];
     assert_eq!(targets("sip:example.com", "udp tcp", ZONE), Ok(vec!["TCP 192.0.2.1:5060".into()]));
