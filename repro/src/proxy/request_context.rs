@@ -408,9 +408,11 @@ impl RequestContext<'_, '_> {
             cluster.route(&self.stack.flow_token(&flow, Purpose::Device))
         });
         let registrar = Registrar { server: self.server, transports: self.stack.transports(), nonce, route };
-        let Registered { response, kept, changed, changes } = registrar.register(aor, &self.request, &tag, now);
-        if let Some((flow, silence)) = kept {
-            self.stack.expect_keep_alives(&flow, silence);
+        let Registered { response, reached_by, changed, changes } = registrar.register(aor, &self.request, &tag, now);
+        match reached_by {
+            Some((flow, Some(silence))) => self.stack.expect_keep_alives(&flow, silence),
+            Some((flow, None)) => self.stack.expect_no_keep_alives(&flow),
+            None => {}
         }
         let bound = response.status() == Some(200) && response.exists(h::CONTACTS);
         if let Some(silo) = self.server.silo().filter(|_| bound) {

@@ -52,6 +52,11 @@ impl Wish<'_> {
         self.any(|wanted| wanted.reg_id > 0 && wanted.expires > 0)
     }
 
+    /// Whether it registers a device without flows of its own that is reached by the way its REGISTER came.
+    pub(super) fn registers_natted(&self) -> bool {
+        self.any(|wanted| wanted.natted && wanted.expires > 0)
+    }
+
     fn any(&self, is: impl Fn(&Wanted<'_>) -> bool) -> bool {
         matches!(self, Wish::Contacts(contacts) if contacts.iter().any(is))
     }

@@ -81,8 +81,8 @@ type Bindings<'b> = SmallVec<[Cow<'b, Binding>; 2]>;
 pub struct Registered {
     /// The answer.
     pub response: Box<Message>,
-    /// The flow whose device was told to send keep-alives, and how long it may be silent.
-    pub kept: Option<(Flow, Duration)>,
+    /// The flow that a device is reached by, and how long it may be silent if it was told to send keep-alives.
+    pub reached_by: Option<(Flow, Option<Duration>)>,
     /// Bindings have changed: a place is reserved with what keeps them, and the answer waits until they are kept.
     pub changed: bool,
     /// What has changed, where nodes share their bindings.
@@ -109,7 +109,7 @@ impl<'a> Registrar<'a> {
             RegisterError::NoPathSupport => response.append_line("Unsupported", PATH),
             _ => {}
         }
-        Registered { response, kept: None, changed: false, changes: None }
+        Registered { response, reached_by: None, changed: false, changes: None }
     }
 
     fn accept(&self, aor: &str, request: &Message, to_tag: &str, now: Time) -> Result<Registered, RegisterError> {
@@ -122,11 +122,10 @@ impl<'a> Registrar<'a> {
         if registration.outbound && wish.has_flows() {
             response.append_line("Require", OUTBOUND);
         }
-        let flow = registration
-            .flow
-            .filter(|_| registration.path.is_none() && registration.outbound && wish.registers_flows());
-        let kept = flow.and_then(|flow| Some((flow, flow_timer(&flow, self.rules().flow_timer)?)));
-        if let Some((_, timer)) = kept {
+        let keeps = registration.outbound && wish.registers_flows();
+        let flow = registration.flow.filter(|_| registration.path.is_none() && (keeps || wish.registers_natted()));
+        let timer = flow.filter(|_| keeps).and_then(|flow| flow_timer(&flow, self.rules().flow_timer));
+        if let Some(timer) = timer {
             response.append_line("Flow-Timer", &timer.to_string());
         }
         for route in &self.rules().service_route {
@@ -149,8 +148,8 @@ impl<'a> Registrar<'a> {
             keeper.into_iter().for_each(Keeper::release);
         }
         let changes = applied?;
-        let kept = kept.map(|(flow, timer)| (flow, silence(timer)));
-        Ok(Registered { response, kept, changed: keeper.is_some(), changes })
+        let reached_by = flow.map(|flow| (flow, timer.map(silence)));
+        Ok(Registered { response, reached_by, changed: keeper.is_some(), changes })
     }
 
     fn read<'m>(&self, aor: &'m str, request: &'m Message, now: Time) -> Result<Registration<'m>, RegisterError>

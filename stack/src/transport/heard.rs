@@ -56,6 +56,17 @@ impl HeardFlows {
         self.count.store(flows.len(), Ordering::Relaxed);
     }
 
+    /// Who is reached by this flow from now on has promised nothing: what was promised before, by whoever had the address
+    /// then, says nothing of him.
+    pub(crate) fn forget(&self, flow: &Flow) {
+        if self.count.load(Ordering::Relaxed) == 0 || !self.flows.read().contains_key(&(flow.transport, flow.peer)) {
+            return;
+        }
+        let mut flows = self.flows.write();
+        flows.remove(&(flow.transport, flow.peer));
+        self.count.store(flows.len(), Ordering::Relaxed);
+    }
+
     /// A keep-alive has come.
     pub(crate) fn keep_alive(&self, flow: &Flow, now: Time) {
         if flow.kind != TransportType::Udp || self.count.load(Ordering::Relaxed) == 0 {
@@ -99,6 +110,10 @@ mod tests {
         // It is heard again.
         flows.keep_alive(&flow(1), at(100));
         assert!(!flows.is_silent(&flow(1), at(101)));
+        // Somebody else has the address, who has promised nothing.
+        flows.forget(&flow(2));
+        flows.forget(&flow(1));
+        assert!(!flows.is_silent(&flow(1), at(1000)) && flows.count.load(Ordering::Relaxed) == 0);
     }
 
     #[test]

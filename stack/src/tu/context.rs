@@ -138,6 +138,12 @@ impl TuContext<'_> {
         }
     }
 
+    /// Expects no keep-alives by a flow over UDP any more: who is reached by it now has promised none, whatever somebody
+    /// with the same address had promised before.
+    pub fn expect_no_keep_alives(&mut self, flow: &Flow) {
+        self.transports.heard().forget(flow);
+    }
+
     /// Sends a double CRLF on a flow, so that NATs remember it (RFC 5626 §4.4.1). A connection is closed when nothing has come
     /// on it `within` this time, which [`super::TuEvent::FlowEnded`] tells; with none, nothing is expected. Over UDP nothing
     /// ever is ([`TuContext::send_binding`]); a WebSocket has its own pings.

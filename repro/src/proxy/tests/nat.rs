@@ -54,6 +54,23 @@ fn a_natted_device_is_called_where_its_register_came_from() {
     assert_eq!(bench.forwarded(request("INVITE", "sip:bob@127.0.0.1", "")).2.next_hop, NextHop::Route);
 }
 
+/// RFC 5626 §4.4: keep-alives are expected of who was told so, not of who has his address later.
+#[test]
+fn what_one_device_has_promised_is_not_expected_of_the_next_one() {
+    let mut bench = bench(auto());
+    bench.came_by = Some(flow(NAT, TransportType::Udp));
+    let lines = "Via: SIP/2.0/UDP 10.0.0.1:5062;branch=z9hG4bKr\r\nTo: <sip:alice@127.0.0.1>\r\n\
+        Supported: path, outbound\r\nContact: <sip:alice@10.0.0.1>;reg-id=1;+sip.instance=\"<urn:uuid:a>\"\r\n";
+    assert_eq!(bench.status(request("REGISTER", "sip:127.0.0.1", lines)), 200);
+    bench.pass(41);
+    assert!(
+        bench.harness.call(|stack| stack.transports().heard().is_silent(&flow(NAT, TransportType::Udp), stack.now()))
+    );
+    register(&mut bench, "bob", flow(NAT, TransportType::Udp), INSIDE);
+    bench.pass(41);
+    assert_eq!(uri(&bench.forwarded(request("INVITE", "sip:bob@127.0.0.1", "")).1), INSIDE);
+}
+
 #[test]
 fn the_dialogs_of_a_natted_caller_lead_back_by_its_flow() {
     for (detect, contact, expected) in [
