@@ -2,7 +2,7 @@
 
 use super::am_i_responsible::may_still_prove;
 use super::{Processor, ProcessorResult};
-use crate::location::{By, Located};
+use crate::location::{By, Located, is_sips};
 use crate::proxy::{RequestContext, Step, Steps};
 use crate::routing::static_route::Chosen;
 use stack::header::h;
@@ -29,6 +29,10 @@ impl Processor for StaticRoute {
         let event = event.as_ref().map(|event| &*event.value);
         let Some(method) = request.method() else { return ProcessorResult::Continue };
         let mut chosen = routes.choose(request.request_uri_text(), method.as_str(), event);
+        // RFC 5630 §5.3: what was sent to a sips URI goes to nobody who would get it in clear.
+        if request.is_sips() {
+            chosen.retain(|one| is_sips(&one.uri));
+        }
         // What has an `maddr` goes there, whoever's name it has.
         let stays = |one: &Chosen| {
             matches!(Uri::parse(&one.uri), Ok(Uri::Sip(sip))

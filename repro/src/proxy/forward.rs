@@ -4,10 +4,12 @@ use super::request_context::{RequestContext, RequestState, Verb};
 use super::response_context::Forwarding;
 use super::target::truncate;
 use crate::config::NatDetection;
+use crate::location::is_sips;
 use crate::nat;
 use stack::header::{HeaderValue, NameAddr, h};
 use stack::message::Message;
 use stack::tu::{NextHop, SendOptions, TuContext};
+use stack::uri::Uri;
 
 impl<'s, 'c> RequestContext<'s, 'c> {
     /// Ends the part of the processors: the request with its targets and the way it is sent.
@@ -68,7 +70,8 @@ impl<'s, 'c> RequestContext<'s, 'c> {
     }
 }
 
-/// Step 6: a next hop without `lr` wants itself in the Request-URI, and what was there at the end of the Route set.
+/// Step 6: a next hop without `lr` wants itself in the Request-URI, and what was there at the end of the Route set. What
+/// was sent to a sips URI stays on TLS, whatever that next hop calls itself (RFC 3261 §26.2.2).
 fn to_strict_router(request: &mut Message) {
     let Some(Ok(next)) = request.header(h::ROUTES).texts().next() else { return };
     let next = next.to_owned();
@@ -76,5 +79,9 @@ fn to_strict_router(request: &mut Message) {
     let target = String::from_utf8_lossy(request.request_uri_text()).into_owned();
     request.pop_front(h::ROUTES);
     request.push_back(h::ROUTES, &format_args!("<{target}>"));
-    request.set_request_uri(&route.uri);
+    let mut uri = route.uri;
+    if let Uri::Sip(sip) = &mut uri {
+        sip.secure |= is_sips(&target);
+    }
+    request.set_request_uri(&uri);
 }

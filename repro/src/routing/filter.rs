@@ -1,6 +1,7 @@
 //! Request filters: reSIProcate's `RequestFilter`.
 
 use super::pattern::Pattern;
+use crate::location::is_sips;
 use crate::provisioning::{Fault, Record};
 use serde::{Deserialize, Serialize};
 use stack::header::HeaderId;
@@ -205,7 +206,8 @@ impl FilterRecord {
         self.conditions.iter().find(|condition| condition.of == *part)
     }
 
-    /// Writes the new value; of a header into each line that fits. What would be no URI after that stays as it was.
+    /// Writes the new value; of a header into each line that fits. What would be no URI after that stays as it was, and so
+    /// does a sips URI that would be none (RFC 5630 §5.3).
     fn rewrite(&self, request: &mut Message, part: &Part, with: &str) {
         let Some(condition) = self.condition(part) else { return };
         let new = |value: &[u8]| {
@@ -216,6 +218,9 @@ impl FilterRecord {
         match part {
             Part::Method => {}
             Part::Uri => match new(request.request_uri_text()).filter(|uri| Uri::parse_request(uri).is_ok()) {
+                Some(uri) if request.is_sips() && !is_sips(&uri) => {
+                    tracing::warn!(filter = self.name, uri, "what was sent to a sips URI is not sent on in clear");
+                }
                 Some(uri) => request.set_request_uri(&uri),
                 None => tracing::warn!(filter = self.name, "the rewritten Request-URI is none"),
             },

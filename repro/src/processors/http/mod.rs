@@ -15,6 +15,7 @@ pub use decision::{BadDecision, Decision, Edits};
 
 use super::{Processor, ProcessorResult};
 use crate::config;
+use crate::location::is_sips;
 use crate::proxy::{NotTaken, RequestContext, Verb, Waiter};
 use stack::header::h;
 use std::any::Any;
@@ -122,7 +123,16 @@ fn carry_out(decision: Decision, context: &mut RequestContext<'_, '_>) -> Proces
         Decision::Redirect(contacts) => context.respond_with(302, |response| {
             contacts.iter().for_each(|contact| response.push_back(h::CONTACTS, &format_args!("<{contact}>")));
         }),
-        Decision::Targets(steps, edits) => {
+        Decision::Targets(mut steps, edits) => {
+            // RFC 5630 §5.3: what was sent to a sips URI goes to nobody who would get it in clear.
+            if context.request.is_sips() {
+                steps.iter_mut().for_each(|step| step.targets.retain(|target| is_sips(&target.contact.uri)));
+                steps.retain(|step| !step.targets.is_empty());
+            }
+            if steps.is_empty() {
+                tracing::info!("the HTTP service has sent a request for a sips URI to others only");
+                return context.respond(480);
+            }
             edits.apply(&mut context.request);
             // It goes there, whatever way its sender wanted.
             context.request.remove(h::ROUTES);

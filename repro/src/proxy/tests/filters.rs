@@ -75,6 +75,44 @@ fn static_routes_come_by_priority() {
     assert_eq!(uri(&bench.forwarded(request("MESSAGE", "sip:123@127.0.0.1", "")).1), "sip:123@192.0.2.1");
 }
 
+/// RFC 5630 §5.3: neither a static route nor a filter takes what was sent to a sips URI off TLS.
+#[test]
+fn what_was_sent_to_sips_is_rewritten_to_sips_only() {
+    let mut bench = provisioned(
+        "127.0.0.1:5060",
+        r#"
+[[static_route]]
+name = "in clear"
+uri = '^sips?:(\d{3})@'
+rewrite = "sip:$1@192.0.2.1"
+priority = 1
+[[static_route]]
+name = "secure"
+uri = '^sips?:1(\d{2})@'
+rewrite = "sips:1$1@192.0.2.2"
+priority = 2
+[[static_route]]
+name = "another name"
+uri = '^sips?:robert@'
+rewrite = "sip:bob@127.0.0.1"
+[[filter]]
+name = "old name"
+conditions = [{ of = "uri", matches = '^sips?:(\w+)@old\.example$' }]
+action = { rewrite = { of = "uri", with = "sip:$1@127.0.0.1" } }
+"#,
+    );
+    bench.register(&["<sip:1@127.0.0.1:9001>"]);
+    let mut called = |to: &str| uri(&bench.forwarded(request("MESSAGE", to, "")).1).to_owned();
+    assert_eq!(called("sip:123@127.0.0.1"), "sip:123@192.0.2.1");
+    assert_eq!(called("sips:123@127.0.0.1"), "sips:123@192.0.2.2");
+    assert_eq!(called("sip:robert@127.0.0.1"), "sip:1@127.0.0.1:9001");
+    assert_eq!(called("sip:bob@old.example"), "sip:1@127.0.0.1:9001");
+    assert_eq!(called("sips:bob@old.example"), "sips:bob@old.example");
+    for nobody in ["sips:234@127.0.0.1", "sips:robert@127.0.0.1"] {
+        assert_eq!(bench.status(request("MESSAGE", nobody, "")), 404, "{nobody}");
+    }
+}
+
 #[test]
 fn a_static_route_may_be_another_name_or_for_an_event() {
     let mut bench = provisioned("127.0.0.1:5060", ROUTES);

@@ -87,6 +87,23 @@ fn its_targets_count_for_more_than_a_route() {
     }
 }
 
+/// RFC 5630 §5.3.
+#[test]
+fn it_sends_nothing_that_was_sent_to_sips_on_in_clear() {
+    let (mut bench, _) = asking("", 9);
+    for (ticket, targets, expected) in [
+        (1, json!([{"uri": "sip:1@192.0.2.1"}, {"uri": "sips:2@192.0.2.2", "priority": 2}]), Some("sips:2@192.0.2.2")),
+        (3, json!([{"uri": "sip:1@192.0.2.1"}]), None),
+    ] {
+        bench.request(request("INVITE", "sips:nobody@127.0.0.1", ""));
+        let outs = decide(&mut bench, ticket, Some(json!({"decision": "targets", "targets": targets})));
+        match expected {
+            Some(to) => assert_eq!(uri(&sent(outs).remove(0).1), to),
+            None => assert_eq!(codes(&outs), [480]),
+        }
+    }
+}
+
 #[test]
 fn it_names_targets_that_are_tried_by_priority() {
     let (mut bench, _) = asking("", 9);

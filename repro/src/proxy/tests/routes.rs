@@ -54,6 +54,9 @@ fn a_strict_router_behind_us_gets_itself_as_request_uri() {
     assert_eq!(uri(&msg), "sip:strict@192.0.2.8");
     assert_eq!(routes(&msg), ["<sip:192.0.2.9;lr>".to_owned(), format!("<{FAR}>")]);
     assert_eq!(options.next_hop, NextHop::RequestUri);
+    // It gets what was sent to a sips URI over TLS.
+    let (_, msg, _) = bench.forwarded(request("BYE", "sips:bob@192.0.2.7:5091", lines));
+    assert_eq!(uri(&msg), "sips:strict@192.0.2.8");
 }
 
 #[test]
