@@ -57,14 +57,20 @@ impl Tcp {
         connection.active = ctx.now;
         list(&mut self.to_write, &mut connection.to_write, slot);
         self.half_open.remove(connection.id, connection.peer.ip());
-        let proved = self.tls.as_ref().map(|tls| tls.peer_identities(connection.stream.peer_certificates()));
-        if let Some(proved) = proved.filter(|proved| !proved.is_empty()) {
-            connection.proved = proved.into();
-            self.proved.insert(self.id, connection.id, connection.proved.clone());
-        }
+        self.note_identities(slot);
         self.stats.handshakes.add(1);
         self.table.enter(slot, Phase::Open, Time::MAX);
         self.tell_attempts(ctx, slot);
+    }
+
+    /// Keeps who the peer has proved to be (RFC 5922 §7.1).
+    pub(super) fn note_identities(&mut self, slot: usize) {
+        let (Some(tls), Some(connection)) = (&self.tls, self.table.get(slot)) else { return };
+        let proved = tls.peer_identities(connection.stream.peer_certificates());
+        if !proved.is_empty() {
+            connection.proved = proved.into();
+            self.proved.insert(self.id, connection.id, connection.proved.clone());
+        }
     }
 
     fn write_one(&mut self, ctx: &mut Context<'_>, slot: usize) {
@@ -78,7 +84,9 @@ impl Tcp {
                     self.stats.sent.add(written.messages);
                     self.stats.sent_octets.add(written.octets);
                 }
-                if !connection.has_unsent() && connection.ws.as_ref().is_some_and(|ws| ws.pong.is_some()) {
+                let owes_pong =
+                    connection.takes_messages() && connection.ws.as_ref().is_some_and(|ws| ws.pong.is_some());
+                if owes_pong && !connection.has_unsent() {
                     list(&mut self.to_write, &mut connection.to_write, slot);
                 }
                 // What does not take its messages ends sooner than what is idle.

@@ -67,6 +67,7 @@ impl Tcp {
                 connection.active = ctx.now;
                 self.stats.handshakes.add(1);
                 self.queue_control(slot, response.into());
+                self.note_identities(slot);
                 self.table.enter(slot, Phase::Open, Time::MAX);
             }
             Err(refused) => {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::statistics::Counter;
+use crate::transport::tls::mutual_tls_context;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use tungstenite::client::IntoClientRequest;
@@ -201,6 +202,21 @@ fn over_tls() {
     assert_eq!(read(&mut bench, &mut client).unwrap(), Message::text(long));
 }
 
+/// RFC 5922 §7.1, as over TLS.
+#[test]
+fn who_a_client_with_a_certificate_has_proved_to_be_is_known() {
+    let tls = mutual_tls_context("dns=example.com");
+    let mut bench = Bench::new(64);
+    let (at, _wire) = bench.ws(0, (&TcpOptions::default(), &WsOptions::default()), Some(tls.clone()));
+    let stream = TcpStream::connect(at).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let session = rustls::ClientConnection::new(tls.client(), "example.com".try_into().unwrap()).unwrap();
+    let mut client = handshake(&mut bench, rustls::StreamOwned::new(session, stream));
+    client.send(Message::text("hello")).unwrap();
+    let (_, flow) = bench.bytes();
+    assert_eq!(bench.proved.of(&flow).as_deref(), Some(&["example.com".to_owned()][..]));
+}
+
 #[test]
 fn who_is_refused_hears_why_and_nobody_else_does() {
     let ws = WsOptions { path: Some("/sip".into()), origins: vec!["https://a.example".into()], ..WsOptions::default() };
@@ -331,6 +347,24 @@ fn a_flood_of_pings_gets_the_latest_pong_and_bounded_memory() {
     assert!(all.len() < pings.len() / 20, "{} octets of pongs", all.len());
     client.write_all(&plain(0x81, b"and on")).unwrap();
     assert_eq!(&server.bench.bytes().0[..], b"and on");
+}
+
+/// A pong that can no longer go out is not waited for.
+#[test]
+fn a_ping_before_a_close_keeps_nobody_busy() {
+    let mut server = Server::new();
+    let mut client = server.raw_client();
+    client.write_all(&[plain(0x89, b"ping"), plain(0x88, &1000_u16.to_be_bytes())].concat()).unwrap();
+    let (mut all, mut buffer) = (Vec::new(), [0; 64]);
+    server.bench.until("the close", |_| {
+        if let Ok(size) = client.read(&mut buffer) {
+            all.extend_from_slice(&buffer[..size]);
+        }
+        all.ends_with(&[0x88, 2, 0x03, 0xe8])
+    });
+    // It sleeps until the client, who has not closed his side, is to have done so.
+    let mut turn = || server.bench.group.turn(server.bench.clock.now());
+    assert!((0..20).any(|_| turn() == Turn::Idle));
 }
 
 #[test]
