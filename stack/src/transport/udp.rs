@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 /// Datagrams that are asked for when nothing says that there are more: each costs its preparation, there or not.
 const FEW: usize = 4;
-/// How often a datagram is offered, or the socket asked for what has come. An ICMP error is told to whichever call
-/// comes next, which has nothing to do with it; several in a row, only somebody who floods us with errors can achieve.
+/// How often a datagram is offered, or the socket asked for what has come, in a turn. An ICMP error is told to whichever
+/// call comes next, which has nothing to do with it, and where many requests go to a dead peer, several come in a row.
 const TRIES: u32 = 4;
 
 struct Outgoing {
@@ -186,14 +186,17 @@ impl Udp {
                     return true;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => return false,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return false;
+                }
                 Err(e) => {
                     self.errors = true;
                     tracing::debug!(transport = self.id.0, error = %e, "udp receive");
                 }
             }
         }
-        self.readable = false;
+        // Behind the errors there may be datagrams, of which no edge will tell: the next turn asks again.
         false
     }
 
@@ -278,7 +281,7 @@ impl Udp {
         }
     }
 
-    /// Sends what is pending, until it is gone or the socket is full.
+    /// Sends what is pending, until it is gone or the socket is full, or until the next turn if errors of others crowd in.
     fn flush(&mut self, ctx: &mut Context<'_>) {
         let mut tries = 0;
         while let Some(first) = self.pending.front() {
@@ -305,7 +308,11 @@ impl Udp {
                 Err(e) => {
                     tries += 1;
                     self.errors = true;
-                    if tries == TRIES || is_full(&e) {
+                    if is_of_another(&e) {
+                        if tries == TRIES {
+                            return;
+                        }
+                    } else if tries == TRIES || is_full(&e) {
                         tries = 0;
                         self.give_up(ctx, &e);
                     }
@@ -350,6 +357,11 @@ impl Udp {
 
 fn flow(transport: TransportId, peer: SocketAddr) -> Flow {
     Flow { transport, kind: TransportType::Udp, connection: ConnectionId::default(), peer, local: None }
+}
+
+/// Whether the error is ICMP's answer to an earlier datagram, which the error queue has too: nobody else refuses one.
+fn is_of_another(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
 }
 
 /// Whether the queue of the network interface is full. Without the error queue the system would not say so: it is a
