@@ -35,6 +35,7 @@ mod admin;
 mod arguments;
 mod hop;
 mod http_client;
+mod percent;
 mod redis;
 pub mod repro;
 pub mod sip;

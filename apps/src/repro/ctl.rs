@@ -4,6 +4,7 @@
 
 use super::tables::{self, Shown};
 use super::{Args, PROGRAM, environment};
+use crate::percent::escaped;
 use crate::terminal::say;
 use clap::Subcommand;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -197,14 +198,6 @@ struct Caller {
     client: Client<HttpConnector, Full<Bytes>>,
     base: String,
     token: Option<AdminToken>,
-}
-
-/// One segment of a path, or one value of a query.
-fn escaped(text: &str) -> String {
-    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~".contains(&octet);
-    text.bytes()
-        .map(|octet| if plain(octet) { char::from(octet).to_string() } else { format!("%{octet:02X}") })
-        .collect()
 }
 
 impl Caller {

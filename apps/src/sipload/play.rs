@@ -35,6 +35,10 @@ impl Scenario {
             let why = "--shards: third-party calls run on one: another controller names them, and knows no shards";
             return Err(ScenarioError::Arguments(why.into()).into());
         }
+        if args.load.shards.get() > 1 && program.prefixed {
+            let why = "--shards: calls with ///[call_id] run on one: their shard is known by the whole Call-ID";
+            return Err(ScenarioError::Arguments(why.to_owned()).into());
+        }
         let (hold, third) = (args.hold, args.third);
         Ok(Scenario { program, fields, service, hold, third })
     }

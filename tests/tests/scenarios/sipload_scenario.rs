@@ -253,6 +253,28 @@ fn sipps_own_callers_run_unchanged() {
     }
 }
 
+/// As with SIPp, what stands before `///` is none of the call's own Call-ID, for who calls and for who is called.
+#[test]
+fn a_call_id_may_have_something_before_it() {
+    if !peers::available("sipp") {
+        return;
+    }
+    let prefixed = |name: &str| {
+        let own = Written::of_sipp(name);
+        let text = std::fs::read_to_string(own.path()).expect("readable");
+        Written::new(&format!("prefixed-{name}.xml"), &text.replace("Call-ID: [call_id]", "Call-ID: abc///[call_id]"))
+    };
+    let (caller, (sipp, local)) = (prefixed("uac"), sipp_uas("uas", "10"));
+    let target = format!("sip:service@{local}");
+    let (code, run) = play(caller.path(), &target, &TEN);
+    assert_eq!((code, counts(&run)), (Some(0), [10, 10, 0]), "{run}");
+    let (status, output) = sipp.finish(LIMIT).expect("it ends after its calls");
+    assert!(status.success(), "{output}");
+    let refused = [&["scenario", caller.path(), "--shards", "2", "--target", &target][..], &TEN].concat();
+    let (status, output) = sipload(&refused).finish(LIMIT).expect("it ends by itself");
+    assert!(status.code() == Some(2) && output.contains("--shards: calls with ///[call_id] run on one"), "{output}");
+}
+
 #[test]
 fn sipps_own_callee_runs_unchanged() {
     if !peers::available("sipp") {

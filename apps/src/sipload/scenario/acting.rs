@@ -1,11 +1,12 @@
 //! What steps do beside sending and receiving: variables, texts, lengths of pauses.
 
 use super::super::credentials;
-use super::action::{Action, Operand, Operation, Within};
+use super::action::{Action, Operand, Operation, Other, Within};
 use super::machine::{Machine, Out};
-use super::program::{At, Length, Value};
+use super::program::{At, Length, Value, Var};
 use super::render::Renderer;
 use super::text::Text;
+use crate::percent::{escaped, unescaped};
 use rutil::Time;
 use stack::message::Message;
 use stack::transport::TransportType;
@@ -27,7 +28,7 @@ impl Machine<'_> {
                     self.fail(format!(
                         "{place}: {:?} {}",
                         search.regex.as_str(),
-                        if search.must { "is not there" } else { "is there" }
+                        if search.check.must { "is not there" } else { "is there" }
                     ));
                     return Err(());
                 }
@@ -54,14 +55,33 @@ impl Machine<'_> {
                 set = Some((*var, Value::Text(text.trim().to_owned())));
             }
             Action::Sample(var, length) => set = Some((*var, Value::Number(self.sample(length)))),
-            Action::Compare(var, a, comparison, b) => {
-                let holds = comparison.holds(number(&self.call.vars, a), number(&self.call.vars, b));
+            Action::Compare(var, a, comparison, b, check) => {
+                let (a, b) = (number(&self.call.vars, a), number(&self.call.vars, b));
+                let holds = comparison.holds(a, b);
                 set = Some((*var, Value::Flag(holds)));
+                if !check.passes(holds) {
+                    self.fail(format!("{}: test of {a} and {b}: {}", self.here(), check.told()));
+                    return Err(());
+                }
             }
-            Action::CompareText(var, one, other) => {
-                let other = self.render(other);
-                let one = self.call.vars.get(*one).map(Value::text).unwrap_or_default();
-                set = Some((*var, Value::Number(f64::from(one.cmp(&other) as i8))));
+            Action::CompareText(var, one, other, check) => {
+                let text = |vars: &[Value], var: &Var| vars.get(*var).map(Value::text).unwrap_or_default();
+                let other = match other {
+                    Other::Text(other) => self.render(other),
+                    Other::Variable(other) => text(&self.call.vars, other),
+                };
+                let one = text(&self.call.vars, one);
+                let order = one.cmp(&other);
+                set = Some((*var, Value::Number(f64::from(order as i8))));
+                if !check.passes(order.is_eq()) {
+                    self.fail(format!("{}: strcmp of {one:?} and {other:?}: {}", self.here(), check.told()));
+                    return Err(());
+                }
+            }
+            Action::Escape(var) | Action::Unescape(var) => {
+                let text = self.call.vars.get(*var).map(Value::text).unwrap_or_default();
+                let text = if matches!(action, Action::Escape(_)) { escaped(&text) } else { unescaped(&text) };
+                set = Some((*var, Value::Text(text)));
             }
             Action::Look(var, table, key) => {
                 let key = self.render(key);

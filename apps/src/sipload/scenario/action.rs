@@ -17,10 +17,14 @@ pub(crate) enum Action {
     Trim(Var),
     /// A number of a distribution.
     Sample(Var, Length),
-    /// Whether a comparison holds.
-    Compare(Var, Operand, Comparison, Operand),
-    /// Compares texts: less than nothing, nothing or more.
-    CompareText(Var, Var, Text),
+    /// Whether a comparison holds, and whether it has to.
+    Compare(Var, Operand, Comparison, Operand, Check),
+    /// Compares texts: less than nothing, nothing or more; and whether they have to be the same.
+    CompareText(Var, Var, Other, Check),
+    /// Writes what may not stand in a URI as octets in hexadecimal digits.
+    Escape(Var),
+    /// Reads that.
+    Unescape(Var),
     /// The line of a file of fields whose first field is this; -1 where there is none.
     Look(Var, usize, Text),
     /// Whether the Authorization of the message is of this name and password.
@@ -46,12 +50,37 @@ pub(crate) enum Action {
 pub(crate) struct Search {
     pub(crate) regex: Regex,
     pub(crate) within: Within,
-    /// The call fails when nothing is found (or, the second, when something is).
-    pub(crate) must: bool,
-    pub(crate) must_not: bool,
+    pub(crate) check: Check,
     /// A variable for which nothing is found stays as it was, as with SIPp.
     pub(crate) keeps: bool,
     pub(crate) into: Vec<Var>,
+}
+
+/// What the call fails for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Check {
+    /// It does not hold.
+    pub(crate) must: bool,
+    /// It holds.
+    pub(crate) must_not: bool,
+}
+
+impl Check {
+    /// What was wrong with what does not pass.
+    pub(crate) fn told(self) -> &'static str {
+        if self.must { "they are not as they have to be" } else { "they are as they may not be" }
+    }
+
+    pub(crate) fn passes(self, holds: bool) -> bool {
+        if holds { !self.must_not } else { !self.must }
+    }
+}
+
+/// What a variable is compared with.
+#[derive(Clone, Debug)]
+pub(crate) enum Other {
+    Text(Text),
+    Variable(Var),
 }
 
 /// What is searched.
@@ -128,7 +157,7 @@ impl Comparison {
 impl Search {
     /// Searches `text`, and assigns; whether the call may go on. In a header that is not there nothing is found that must be.
     pub(crate) fn run(&self, text: Option<&str>, vars: &mut [Value]) -> bool {
-        let found = self.regex.captures(text.unwrap_or_default()).filter(|_| text.is_some() || !self.must);
+        let found = self.regex.captures(text.unwrap_or_default()).filter(|_| text.is_some() || !self.check.must);
         // The first is the whole; where there is one variable for what has groups, SIPp gives it the whole.
         for (nth, var) in self.into.iter().enumerate() {
             let value = found.as_ref().and_then(|found| found.get(nth));
@@ -136,6 +165,6 @@ impl Search {
                 *place = value.map_or(Value::None, |value| Value::Text(value.as_str().to_owned()));
             }
         }
-        if found.is_some() { !self.must_not } else { !self.must }
+        self.check.passes(found.is_some())
     }
 }

@@ -9,6 +9,7 @@ use super::call::Call;
 use super::error::ScenarioError;
 use super::machine::{Event, Machine, Out, Setup};
 use super::program::{Program, Value};
+use super::text::PREFIXED;
 use super::third::Commands;
 use crate::hop::Hop;
 use parking_lot::Mutex;
@@ -302,7 +303,13 @@ impl Driver {
             .fields()
             .find(|(id, _)| *id == HeaderId::CALL_ID)
             .map(|(_, value)| String::from_utf8_lossy(value).into_owned());
-        let Some(call_id) = call_id else { return };
+        let Some(mut call_id) = call_id else { return };
+        // What a scenario has written before the call's own is none of it.
+        if self.options.setup.program.prefixed
+            && let Some((_, own)) = call_id.split_once(PREFIXED)
+        {
+            call_id = own.to_owned();
+        }
         if let Some(place) = self.by_id.get(&call_id).copied() {
             // What is sent from now on goes where this came from, if the scenario is called.
             if self.options.hop.is_none()

@@ -1,6 +1,6 @@
 //! Scenarios of our own, in TOML: what a writer names, and nothing of what the dialog says already.
 
-use super::action::{Action, Comparison, Operand, Operation, Search, Within};
+use super::action::{Action, Check, Comparison, Operand, Operation, Other, Search, Within};
 use super::error::{Wrong, line_of, wrong};
 use super::helper::{self, Own, SESSION};
 use super::program::{At, Expect, Length, Next, Pattern, Pause, Program, Send, Step, Value, What};
@@ -441,7 +441,13 @@ impl OwnReader<'_> {
             let var = self.program.var(&name);
             // The first group, where there is one.
             let into = if regex.captures_len() > 1 { vec![self.program.var(""), var] } else { vec![var] };
-            actions.push(Action::Search(Search { regex, within, must, must_not: false, keeps: false, into }));
+            actions.push(Action::Search(Search {
+                regex,
+                within,
+                check: Check { must, must_not: false },
+                keeps: false,
+                into,
+            }));
         }
         Ok(actions)
     }
@@ -506,13 +512,20 @@ impl OwnReader<'_> {
         let less = keys.take("less_than").map(|item| number(item, "step.if.less_than", "a number")).transpose()?;
         let more = keys.take("more_than").map(|item| number(item, "step.if.more_than", "a number")).transpose()?;
         keys.done()?;
-        let compare =
-            |comparison, than| Action::Compare(holds, Operand::Variable(var), comparison, Operand::Number(than));
+        let compare = |comparison, than| {
+            Action::Compare(holds, Operand::Variable(var), comparison, Operand::Number(than), Check::default())
+        };
         match (is, matches, less, more) {
             (Some(text), None, None, None) => {
                 let text = self.line(&text, item.span().start)?;
-                actions.push(Action::CompareText(holds, var, text));
-                actions.push(Action::Compare(holds, Operand::Variable(holds), Comparison::Equal, Operand::Number(0.0)));
+                actions.push(Action::CompareText(holds, var, Other::Text(text), Check::default()));
+                actions.push(Action::Compare(
+                    holds,
+                    Operand::Variable(holds),
+                    Comparison::Equal,
+                    Operand::Number(0.0),
+                    Check::default(),
+                ));
             }
             (None, Some(regex), None, None) => {
                 let regex = RegexBuilder::new(&regex).size_limit(1 << 20).build();
@@ -520,8 +533,7 @@ impl OwnReader<'_> {
                 actions.push(Action::Search(Search {
                     regex,
                     within: Within::Variable(var),
-                    must: false,
-                    must_not: false,
+                    check: Check::default(),
                     keeps: false,
                     into: vec![holds],
                 }));

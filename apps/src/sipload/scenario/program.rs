@@ -32,6 +32,8 @@ pub(crate) struct Program {
     pub(crate) transactions: Vec<String>,
     /// The files of fields that it names, besides the first of the command line.
     pub(crate) tables: Vec<String>,
+    /// Its Call-IDs have something of their own before the call's: `abc///[call_id]`.
+    pub(crate) prefixed: bool,
     /// It has fields of the command line's first file.
     pub(crate) needs_fields: bool,
 }

@@ -10,9 +10,10 @@ use super::text::{Keyword, Piece, Text};
 use bytes::Bytes;
 use rutil::{Rng, Time};
 use stack::auth::Secret;
-use stack::header::{HeaderId, h};
+use stack::header::{Date, HeaderId, h};
 use stack::message::Message;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// What a text is rendered with.
 pub(super) struct Renderer<'a> {
@@ -148,6 +149,13 @@ impl Renderer<'_> {
             Keyword::Pid => put(&setup.pid.to_string()),
             Keyword::MsgIndex => put(&self.at.to_string()),
             Keyword::ClockTick => put(&(self.now.as_nanos() / 1_000_000).to_string()),
+            Keyword::Timestamp => put(&timestamp(setup.epoch + self.now.since(Time::ZERO))),
+            Keyword::Version => put(env!("CARGO_PKG_VERSION")),
+            Keyword::Fill(var, text) => {
+                let wanted = call.vars.get(*var).and_then(Value::number).unwrap_or(0.0).clamp(0.0, MOST_FILLED);
+                out.extend(text.bytes().cycle().take(wanted as usize));
+            }
+            Keyword::File(text) => put(text),
             Keyword::PeerTagParam => {
                 if let Some(tag) = &call.peer_tag {
                     put(&format!(";tag={tag}"));
@@ -247,6 +255,19 @@ impl Renderer<'_> {
 
 /// Where media would come to; none does.
 const MEDIA_PORT: u16 = 6000;
+
+/// The most octets of [fill]: more fits into no datagram.
+const MOST_FILLED: f64 = 65_535.0;
+
+/// A wall clock's time as SIPp writes it, in UTC.
+fn timestamp(since_1970: Duration) -> String {
+    let (seconds, micros) = (since_1970.as_secs(), since_1970.subsec_micros());
+    let date = Date::from_unix(seconds);
+    format!(
+        "{:04}-{:02}-{:02}\t{:02}:{:02}:{:02}.{micros:06}\t{seconds}.{micros:06}",
+        date.year, date.month, date.day, date.hour, date.minute, date.second
+    )
+}
 
 /// An address as it stands in a URI.
 fn bracketed(ip: IpAddr) -> String {

@@ -391,3 +391,76 @@ fn an_error_ends_the_call_and_the_run() {
     let out = lines(&Bench::new(sipp(steps).expect("good")).begin());
     assert_eq!(out, ["StopAll", "Failed(\"my.xml:4: at 1.000000\")", "Over"]);
 }
+
+/// What a scenario's first message says after `nop` has done these actions.
+fn written(actions: &str, lines: &str) -> Vec<Out> {
+    let steps = format!(
+        "<nop><action>{actions}</action></nop>\
+         <send><![CDATA[\nMESSAGE sip:x@y SIP/2.0\nCall-ID: [call_id]\nCSeq: 1 MESSAGE\n{lines}\n\n]]></send>"
+    );
+    let mut bench = Bench::new(sipp(&steps).expect(&steps));
+    bench.now = Time::ZERO + 1_500 * MS;
+    bench.begin()
+}
+
+#[test]
+fn what_sipp_has_keywords_for() {
+    let file = std::env::temp_dir().join(format!("sipload-body-{}.txt", std::process::id()));
+    std::fs::write(&file, "two\r\nlines").expect("written");
+    let lines = format!(
+        "X: [timestamp]|[sipp_version]|[fill variable=n text=\"ab\"]|[fill variable=none]\nContent-Length: [len]\n\n[file name=\"{}\"]",
+        file.display()
+    );
+    let out = written("<assign assign_to=\"n\" value=\"5\"/>", &lines);
+    std::fs::remove_file(&file).expect("removed");
+    let message = sent(&out);
+    let clock = "2023-11-14\t22:13:21.500000\t1700000001.500000";
+    assert_eq!(header(&message, "X"), format!("{clock}|{}|ababa|", env!("CARGO_PKG_VERSION")));
+    assert_eq!(message.body(), b"two\r\nlines\r\n");
+    for (text, wanted) in [
+        ("[fill text=\"x\"]", "my.xml:4: <send>: [fill text=\"x\"]: variable is missing"),
+        ("[fill variable=n text=\"\"]", "text is empty"),
+        ("[file name=\"/not/there\"]", "/not/there"),
+        ("[file name=[field0]]", "a name that differs"),
+        ("[file]", "[file]: not supported"),
+    ] {
+        let said = sipp(&format!("<send><![CDATA[ACK x\nX: {text}\n]]></send>")).expect_err(text).to_string();
+        assert!(said.contains(wanted), "{text}: {said}");
+    }
+}
+
+#[test]
+fn texts_are_escaped_and_compared() {
+    let text = "a b+c%;=?\u{e4}~-_.";
+    let assign = format!("<assignstr assign_to=\"u\" value=\"{text}\"/><urlencode variable=\"u\"/>");
+    let out =
+        written(&format!("{assign}<log message=\"[$u]\"/><urldecode variable=\"u\"/><log message=\"[$u]\"/>"), "");
+    assert_eq!(out[0], Out::Log("a%20b%2Bc%25%3B%3D%3F%C3%A4~-_.".to_owned()));
+    assert_eq!(out[1], Out::Log(text.to_owned()));
+    let ab = "<assignstr assign_to=\"a\" value=\"x\"/><assignstr assign_to=\"b\" value=\"y\"/>";
+    let out =
+        written(&format!("{ab}<strcmp assign_to=\"c\" variable=\"a\" variable2=\"b\"/><log message=\"[$c]\"/>"), "");
+    assert_eq!(out[0], Out::Log("-1.000000".to_owned()));
+}
+
+#[test]
+fn a_call_fails_where_a_test_does_not_hold_that_must() {
+    let set = "<assign assign_to=\"n\" value=\"5\"/><assignstr assign_to=\"a\" value=\"x\"/>";
+    for (test, fails) in [
+        ("<test assign_to=\"c\" variable=\"n\" compare=\"equal\" value=\"4\" check_it=\"true\"/>", true),
+        ("<test assign_to=\"c\" variable=\"n\" compare=\"equal\" value=\"5\" check_it=\"true\"/>", false),
+        ("<test assign_to=\"c\" variable=\"n\" compare=\"equal\" value=\"5\" check_it_inverse=\"true\"/>", true),
+        ("<strcmp assign_to=\"c\" variable=\"a\" value=\"y\" check_it=\"true\"/>", true),
+        ("<strcmp assign_to=\"c\" variable=\"a\" value=\"x\" check_it=\"true\"/>", false),
+        ("<strcmp assign_to=\"c\" variable=\"a\" value=\"x\" check_it_inverse=\"true\"/>", true),
+    ] {
+        let out = written(&format!("{set}{test}"), "");
+        assert_eq!(matches!(&out[0], Out::Failed(why) if why.starts_with("my.xml:4: ")), fails, "{test}: {out:?}");
+    }
+}
+
+#[test]
+fn a_call_id_with_something_before_it_is_the_calls_own() {
+    let program = |line: &str| sipp(&format!("<send><![CDATA[ACK x\nCall-ID: {line}\n]]></send>")).expect(line);
+    assert!(program("abc///[call_id]").prefixed && !program("abc-[call_id]").prefixed);
+}

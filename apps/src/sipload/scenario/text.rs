@@ -1,10 +1,14 @@
 //! The text of a message: lines with places for what differs from call to call, as SIPp writes them: `[call_id]`.
 
 use super::program::{Program, Var};
+use super::text_of;
 use std::collections::HashMap;
+use std::path::Path;
 
 /// Keywords within keywords, as [authentication password=[field0 line=[$n]]], at most.
 const MOST_DEEP: usize = 3;
+/// What stands between the call's own Call-ID and what a scenario writes before it, as with SIPp.
+pub(super) const PREFIXED: &str = "///";
 /// The most characters of a keyword that is shown in an error.
 const SHOWN: usize = 60;
 
@@ -60,6 +64,14 @@ pub(crate) enum Keyword {
     },
     MsgIndex,
     ClockTick,
+    /// The wall clock: date, time of day, seconds since 1970.
+    Timestamp,
+    /// This program's own version.
+    Version,
+    /// So many characters as the variable says, of this text over and over.
+    Fill(Var, String),
+    /// What a file holds.
+    File(String),
     /// What a request outside of dialogs is for.
     Target,
     /// What a request of the dialog is for: the peer's Contact, before it is known the target.
@@ -139,6 +151,7 @@ fn line_of(line: &str, names: &mut Names<'_>, depth: usize) -> Result<Vec<Piece>
         match names.keys.get(word) {
             Some(value) => literal.push_str(value),
             None => {
+                names.program.prefixed |= word == "call_id" && literal.ends_with(PREFIXED);
                 if !literal.is_empty() {
                     pieces.push(Piece::Literal(std::mem::take(&mut literal)));
                 }
@@ -192,6 +205,11 @@ fn keyword(word: &str, names: &mut Names<'_>, depth: usize) -> Result<Keyword, S
     if let Some(parameters) = word.strip_prefix("authentication") {
         return authentication(parameters, names, depth + 1);
     }
+    match word.split_once(char::is_whitespace) {
+        Some(("fill", rest)) => return fill(rest, names).map_err(|what| format!("[{shown}]: {what}")),
+        Some(("file", rest)) => return file(rest).map_err(|what| format!("[{shown}]: {what}")),
+        _ => {}
+    }
     let (name, plus) = offset(word);
     if let Some(header) = word.strip_prefix("last_") {
         return Ok(match (header, name) {
@@ -226,6 +244,8 @@ fn keyword(word: &str, names: &mut Names<'_>, depth: usize) -> Result<Keyword, S
         ("next_url", 0) => Keyword::NextUrl,
         ("msg_index", 0) => Keyword::MsgIndex,
         ("clock_tick", 0) => Keyword::ClockTick,
+        ("timestamp", 0) => Keyword::Timestamp,
+        ("sipp_version", 0) => Keyword::Version,
         _ => {
             return Err(format!(
                 "[{shown}]: not supported: expected a keyword, as [call_id], or a name of --key NAME=VALUE"
@@ -277,6 +297,32 @@ fn authentication(text: &str, names: &mut Names<'_>, depth: usize) -> Result<Key
         }
     }
     Ok(Keyword::Authentication(user, password))
+}
+
+/// `variable=n text="ab"`
+fn fill(text: &str, names: &mut Names<'_>) -> Result<Keyword, String> {
+    let (mut variable, mut over) = (None, "X");
+    for (name, value) in parameters(text)? {
+        match name {
+            "variable" => variable = Some(names.program.var(value)),
+            "text" if !value.is_empty() => over = value,
+            "text" => return Err("text is empty".to_owned()),
+            other => return Err(format!("{other}: not supported: expected variable and text")),
+        }
+    }
+    let variable = variable.ok_or("variable is missing: expected the one that says how many characters")?;
+    Ok(Keyword::Fill(variable, over.to_owned()))
+}
+
+/// `name="body.txt"`
+fn file(text: &str) -> Result<Keyword, String> {
+    match parameters(text)?.as_slice() {
+        [("name", name)] if name.contains('[') => {
+            Err("a name that differs from call to call is not supported".to_owned())
+        }
+        [("name", name)] => text_of(Path::new(name)).map(Keyword::File).map_err(|error| error.to_string()),
+        _ => Err("expected name=FILE and nothing else".to_owned()),
+    }
 }
 
 /// `0 file="users.csv" line=[$n]`: a field of a file, of the call's line or of another.

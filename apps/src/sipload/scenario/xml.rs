@@ -1,6 +1,6 @@
 //! Scenarios of SIPp (3.6): the elements and attributes that signalling needs. What is not known is refused with its place.
 
-use super::action::{Action, Comparison, Operand, Operation, Search, Within};
+use super::action::{Action, Check, Comparison, Operand, Operation, Other, Search, Within};
 use super::document::Element;
 use super::error::{Wrong, line_of, wrong};
 use super::program::{At, Expect, Length, Next, Pattern, Pause, Program, Send, Step, Var, What};
@@ -315,6 +315,8 @@ impl XmlReader<'_> {
             }
             "todouble" => Action::ToNumber(self.variable(&mut it, "assign_to")?, self.variable(&mut it, "variable")?),
             "trim" => Action::Trim(self.variable(&mut it, "assign_to")?),
+            "urlencode" => Action::Escape(self.variable(&mut it, "variable")?),
+            "urldecode" => Action::Unescape(self.variable(&mut it, "variable")?),
             "sample" => {
                 let var = self.variable(&mut it, "assign_to")?;
                 Action::Sample(var, self.length(&mut it)?)
@@ -325,12 +327,17 @@ impl XmlReader<'_> {
                 let compare = it.need("compare", "equal")?;
                 let known = "equal, not_equal, greater_than, less_than, greater_than_equal or less_than_equal";
                 let comparison = Comparison::from_name(&compare).ok_or_else(|| it.bad("compare", &compare, known))?;
-                Action::Compare(into, one, comparison, self.operand(&mut it, "variable2")?)
+                let other = self.operand(&mut it, "variable2")?;
+                Action::Compare(into, one, comparison, other, check(&mut it)?)
             }
             "strcmp" => {
                 let (into, one) = (self.variable(&mut it, "assign_to")?, self.variable(&mut it, "variable")?);
-                let value = it.need("value", "a text")?;
-                Action::CompareText(into, one, self.line(&it, &value)?)
+                let other = match (it.take("value"), it.take("variable2")) {
+                    (Some(value), None) => Other::Text(self.line(&it, &value)?),
+                    (None, Some(name)) => Other::Variable(self.program.var(name.trim())),
+                    _ => return Err(wrong(it.offset, "<strcmp>: expected one of value and variable2")),
+                };
+                Action::CompareText(into, one, other, check(&mut it)?)
             }
             "lookup" => {
                 let (var, key) = (self.variable(&mut it, "assign_to")?, it.need("key", "a text")?);
@@ -400,11 +407,11 @@ impl XmlReader<'_> {
             Some("var") => Within::Variable(self.variable(it, "variable")?),
             Some(other) => return Err(it.bad("search_in", other, "msg, hdr, body or var")),
         };
-        let (must, must_not) = (it.flag("check_it")?, it.flag("check_it_inverse")?);
+        let check = check(it)?;
         let into = it.take("assign_to").unwrap_or_default();
         let into =
             into.split(',').map(str::trim).filter(|name| !name.is_empty()).map(|name| self.program.var(name)).collect();
-        Ok(Search { regex, within, must, must_not, keeps: true, into })
+        Ok(Search { regex, within, check, keeps: true, into })
     }
 
     fn close(mut self) -> Result<Program, Wrong> {
@@ -428,4 +435,9 @@ impl XmlReader<'_> {
         }
         Ok(())
     }
+}
+
+/// What a test is for beside its variable.
+fn check(it: &mut Element) -> Result<Check, Wrong> {
+    Ok(Check { must: it.flag("check_it")?, must_not: it.flag("check_it_inverse")? })
 }
