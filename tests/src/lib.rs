@@ -9,6 +9,7 @@ pub mod raw;
 pub mod verdict;
 pub mod wire;
 
+use std::io::Write as _;
 use std::time::Instant;
 
 /// Whether this is a run in which a skipped part counts as a failure (`CI=true`).
@@ -26,7 +27,20 @@ pub fn skip(reason: &str) {
 
 fn left_out(ci: bool, reason: &str) {
     assert!(!ci, "{reason}");
+    note_skip(reason);
+}
+
+/// Says what is left out on its error output, and to who runs all tests: that is in the file that the environment variable
+/// `SIP_TEST_LEFT_OUT` names, a line each, with the test's name.
+fn note_skip(reason: &str) {
     eprintln!("skipped: {reason}");
+    let Some(path) = std::env::var_os("SIP_TEST_LEFT_OUT") else { return };
+    let thread = std::thread::current();
+    let line = format!("{}: {reason}\n", thread.name().unwrap_or("a test"));
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
+        eprintln!("skipped: it cannot be noted: {error}");
+    }
 }
 
 /// The clock for deadlines against real sockets and processes.

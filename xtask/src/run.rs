@@ -14,6 +14,8 @@ struct Report {
     passed: Vec<&'static str>,
     failed: Vec<String>,
     skipped: Vec<String>,
+    /// Tests of which something was left out.
+    left_out: usize,
 }
 
 /// Runs the steps that `plan` leaves in and stops at the first failure.
@@ -64,7 +66,13 @@ fn steps(plan: &Plan, skipped_peers: &str, report: &mut Report) {
         }
         println!("==> {}: {}", step.name, step.line());
         let started = now();
+        // What an earlier run that was cut off has left.
+        drop(steps::left_out());
         let result = step.run(skipped_peers);
+        for what in steps::left_out() {
+            println!("    left out: {what}");
+            report.left_out += 1;
+        }
         println!("    {} took {}", step.name, seconds(now() - started));
         match result {
             Ok(()) => report.passed.push(step.name),
@@ -81,7 +89,7 @@ fn peers(plan: &Plan, ci: bool, report: &mut Report) -> Result<String, ()> {
     let mut skipped: Vec<_> = PEERS.iter().filter(|p| plan.skips(p.program)).map(|p| p.program).collect();
     report.skipped.extend(skipped.iter().map(|p| (*p).to_owned()));
     for peer in tools::missing_peers(PEERS.iter().filter(|p| !plan.skips(p.program))) {
-        println!("==> {} is missing (Debian package {}): its tests are skipped", peer.program, peer.package);
+        println!("==> {} is missing (Debian package {}): what its tests leave out is named behind them", peer.program, peer.package);
         let list = if ci { &mut report.failed } else { &mut report.skipped };
         list.push(format!("{} (not installed)", peer.program));
         skipped.push(peer.program);
@@ -97,9 +105,14 @@ impl Report {
             part("passed", self.passed.join(", ")),
             part("FAILED", self.failed.join(", ")),
             part("skipped", self.skipped.join(", ")),
+            part("left out", tests(self.left_out)),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
     }
+}
+
+fn tests(many: usize) -> String {
+    if many == 0 { String::new() } else { format!("something of {many} tests, named above") }
 }
 
 fn is_ci() -> bool {
@@ -125,10 +138,12 @@ mod tests {
             passed: vec!["fmt", "clippy"],
             failed: vec!["test (cargo test: exit status: 101)".to_owned()],
             skipped: vec!["advisories".to_owned()],
+            left_out: 2,
         };
         assert_eq!(
             report.summary(),
-            "passed: fmt, clippy · FAILED: test (cargo test: exit status: 101) · skipped: advisories"
+            "passed: fmt, clippy · FAILED: test (cargo test: exit status: 101) · skipped: advisories · \
+             left out: something of 2 tests, named above"
         );
     }
 

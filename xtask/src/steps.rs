@@ -1,6 +1,8 @@
 //! The steps of `cargo xtask test`, in the order in which they run.
 
+use std::collections::BTreeSet;
 use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::tools::{self, Tool};
@@ -74,7 +76,10 @@ impl Step {
         for (name, _) in env::vars_os().filter(|(name, _)| is_of_package(&name.to_string_lossy())) {
             command.env_remove(name);
         }
-        command.args((self.args)()).env(tools::SKIP_VARIABLE, skipped_peers);
+        command
+            .args((self.args)())
+            .env(tools::SKIP_VARIABLE, skipped_peers)
+            .env(tools::LEFT_OUT_VARIABLE, left_out_file());
         if let Some((name, value)) = self.env {
             command.env(name, value);
         }
@@ -87,6 +92,17 @@ impl Step {
         let env = self.env.map(|(name, value)| format!("{name}='{value}' ")).unwrap_or_default();
         format!("{env}cargo {}", (self.args)().join(" "))
     }
+}
+
+/// What tests have left out, each once: the test's name, and why. The file is gone afterwards.
+pub(crate) fn left_out() -> Vec<String> {
+    let text = std::fs::read_to_string(left_out_file()).unwrap_or_default();
+    let _ = std::fs::remove_file(left_out_file());
+    text.lines().map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn left_out_file() -> PathBuf {
+    tools::target_dir().join("left-out.txt")
 }
 
 /// Whether cargo sets this variable for the package that it runs.
@@ -102,7 +118,6 @@ pub(crate) fn cargo() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn names_are_unique_and_plain() {

@@ -39,13 +39,24 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer { program: "python3", package: "python3-venv" },
     // What several nodes share.
     Peer { program: "redis-server", package: "redis-server" },
+    Peer { program: "redis-cli", package: "redis-tools" },
     // Moves an address between two machines.
     Peer { program: "keepalived", package: "keepalived" },
     // Beside its own programs, which are in no PATH.
     Peer { program: "psql", package: "postgresql" },
     // Checks what /metrics says.
     Peer { program: "promtool", package: "prometheus" },
+    // Networks of their own, with loss and delay.
+    Peer { program: "ip", package: "iproute2" },
+    // What the guides type.
+    Peer { program: "curl", package: "curl" },
+    Peer { program: "openssl", package: "openssl" },
+    // Reads the unit file.
+    Peer { program: "systemd-analyze", package: "systemd" },
 ];
+
+/// The variable that names the file in which the tests note what they leave out.
+pub(crate) const LEFT_OUT_VARIABLE: &str = "SIP_TEST_LEFT_OUT";
 
 impl Tool {
     /// Installs the tool if it is not there; the build is kept under `target/tools`, so an interrupted one resumes.
@@ -116,5 +127,30 @@ mod tests {
     fn finds_what_exists_and_nothing_else() {
         assert!(on_path("cargo"));
         assert!(!on_path("no-such-program-anywhere"));
+    }
+
+    /// Else it is neither installed nor to be left out.
+    #[test]
+    fn every_program_that_tests_ask_for_is_known() {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
+        let mut folders = vec![tests.join("src"), tests.join("tests")];
+        let mut asked = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in
+                std::fs::read_dir(&folder).expect("it can be read").map(|entry| entry.expect("an entry").path())
+            {
+                if entry.is_dir() {
+                    folders.push(entry);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&entry).unwrap_or_default();
+                for rest in text.split("available(\"").skip(1) {
+                    let program = rest.split('"').next().unwrap_or_default();
+                    assert!(PEERS.iter().any(|peer| peer.program == program), "{program} in {}", entry.display());
+                    asked += 1;
+                }
+            }
+        }
+        assert!(asked > 10, "{asked}");
     }
 }

@@ -22,6 +22,8 @@ mod rack;
 mod retry_after;
 mod table;
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
 mod timestamp;
 mod token;

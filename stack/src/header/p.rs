@@ -52,7 +52,11 @@ params! {
     PURPOSE "purpose" Text "`purpose` of Call-Info and User-to-User.";
     ENCODING "encoding" Text "`encoding` of User-to-User.";
     INDEX "index" Text "`index` of History-Info (RFC 7044).";
+    RC "rc" Text "`rc` of History-Info: the target differs by its Contact or user only (RFC 7044).";
+    MP "mp" Text "`mp` of History-Info: another user is the target (RFC 7044).";
+    NP "np" Text "`np` of History-Info: the target is the same (RFC 7044).";
     PRIVACY "privacy" Text "`privacy` of Remote-Party-ID and Diversion.";
+    ID_TYPE "id-type" Text "`id-type` of Remote-Party-ID.";
     PARTY "party" Text "`party` of Remote-Party-ID.";
     SCREEN "screen" Text "`screen` of Remote-Party-ID and Diversion.";
     COUNTER "counter" Integer "`counter` of Diversion.";
@@ -61,6 +65,9 @@ params! {
     REQUIRE "require" Flag "`require` of Accept-Contact (RFC 3841).";
     EXPLICIT "explicit" Flag "`explicit` of Accept-Contact (RFC 3841).";
     ICID_VALUE "icid-value" Quoted "`icid-value` of P-Charging-Vector (RFC 7315).";
+    ICID_GENERATED_AT "icid-generated-at" Quoted "`icid-generated-at` of P-Charging-Vector (RFC 7315).";
+    ORIG_IOI "orig-ioi" Quoted "`orig-ioi` of P-Charging-Vector (RFC 7315).";
+    TERM_IOI "term-ioi" Quoted "`term-ioi` of P-Charging-Vector (RFC 7315).";
     INFO "info" Text "`info` of Identity, with its `<>` (RFC 8224).";
     ALG "alg" Quoted "`alg` of Identity and Security-Client.";
     PPT "ppt" Quoted "`ppt` of Identity (RFC 8225).";

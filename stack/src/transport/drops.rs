@@ -56,10 +56,10 @@ mod tests {
     #[test]
     fn a_full_buffer_is_counted() {
         for (address, v6) in [("127.0.0.1:0", false), ("[::1]:0", true)] {
-            let Ok(full) = UdpSocket::bind(address) else {
-                eprintln!("skipped: this machine has no {address}");
+            if v6 && !crate::transport::tests::has_v6() {
                 continue;
-            };
+            }
+            let full = UdpSocket::bind(address).expect("a free port");
             let entry = SocketEntry::of(full.as_raw_fd(), v6).expect("it is in the table");
             assert_eq!(entry.drops(), Some(0));
             let sender = UdpSocket::bind(address).unwrap();

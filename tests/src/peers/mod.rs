@@ -39,7 +39,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub fn available(program: &str) -> bool {
     let skip = env::var("SIP_TEST_SKIP").unwrap_or_default();
     if skip.split(',').any(|name| name.trim() == program) {
-        eprintln!("skipped: SIP_TEST_SKIP names {program}");
+        crate::note_skip(&format!("SIP_TEST_SKIP names {program}"));
         return false;
     }
     let path = env::var_os("PATH").unwrap_or_default();

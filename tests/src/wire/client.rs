@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Instant;
 
 use super::Outcome;
-use crate::{is_ci, now, peers, raw};
+use crate::{is_ci, note_skip, now, peers, raw};
 
 /// Longer than any datagram.
 const DATAGRAM: usize = 65_536;
@@ -28,7 +28,7 @@ pub(super) fn bind_for(message: &[u8]) -> Result<Result<UdpSocket, Outcome>, Str
     if is_ci() {
         return Err(reason);
     }
-    eprintln!("skipped: {reason}");
+    note_skip(&reason);
     Ok(Err(Outcome::Skipped(reason)))
 }
 

@@ -40,8 +40,7 @@ fn echo_v4() {
 
 #[test]
 fn echo_v6() {
-    if let Err(e) = UdpSocket::bind("[::1]:0") {
-        eprintln!("skipped: this machine has no IPv6 loopback: {e}");
+    if !has_v6() {
         return;
     }
     echo("[::1]:0");
@@ -184,8 +183,7 @@ fn a_closed_port_returns_the_first_octets() {
 
 #[test]
 fn a_closed_port_returns_the_first_octets_v6() {
-    if let Err(e) = UdpSocket::bind("[::1]:0") {
-        eprintln!("skipped: this machine has no IPv6 loopback: {e}");
+    if !has_v6() {
         return;
     }
     refused("[::1]:0", "[::1]:0");

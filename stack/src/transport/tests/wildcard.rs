@@ -78,8 +78,7 @@ fn a_socket_with_an_address_has_no_choice() {
 
 #[test]
 fn ipv6_too() {
-    if let Err(e) = UdpSocket::bind("[::1]:0") {
-        eprintln!("skipped: this machine has no IPv6 loopback: {e}");
+    if !has_v6() {
         return;
     }
     let mut bench = Bench::new(64);
