@@ -197,6 +197,11 @@ pub fn make_info(dialog: &DialogInfo<'_>, package: &Token<'_>) -> Message {
     msg
 }
 
+/// UPDATE (RFC 3311 §5.1). The offer, if there is one, is up to the caller.
+pub fn make_update(dialog: &DialogInfo<'_>) -> Message {
+    make_in_dialog(&Method::Update, dialog)
+}
+
 /// NOTIFY (RFC 6665 §4.2.2). The body is up to the caller.
 pub fn make_notify(dialog: &DialogInfo<'_>, event: &Token<'_>, state: &Token<'_>) -> Message {
     let mut msg = make_in_dialog(&Method::Notify, dialog);

@@ -141,6 +141,9 @@ fn an_ack_and_a_prack_follow_their_invite() {
     let notify = make_notify(&info, &Token::new("refer"), &Token::new("active").with(p::EXPIRES, 60));
     assert!(text(&notify).contains("\r\nEvent: refer\r\nSubscription-State: active;expires=60\r\n"));
     assert!(text(&make_bye(&info)).starts_with("BYE "));
+    // An UPDATE refreshes the remote target, so it has to say ours (RFC 3311 §5.1).
+    let update = text(&make_update(&DialogInfo { contact: Some("<sip:alice@192.0.2.1>"), ..info }));
+    assert!(update.starts_with("UPDATE ") && update.contains("\r\nContact: "), "{update}");
 }
 
 #[test]

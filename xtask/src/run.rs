@@ -89,7 +89,10 @@ fn peers(plan: &Plan, ci: bool, report: &mut Report) -> Result<String, ()> {
     let mut skipped: Vec<_> = PEERS.iter().filter(|p| plan.skips(p.program)).map(|p| p.program).collect();
     report.skipped.extend(skipped.iter().map(|p| (*p).to_owned()));
     for peer in tools::missing_peers(PEERS.iter().filter(|p| !plan.skips(p.program))) {
-        println!("==> {} is missing (Debian package {}): what its tests leave out is named behind them", peer.program, peer.package);
+        println!(
+            "==> {} is missing (Debian package {}): what its tests leave out is named behind them",
+            peer.program, peer.package
+        );
         let list = if ci { &mut report.failed } else { &mut report.skipped };
         list.push(format!("{} (not installed)", peer.program));
         skipped.push(peer.program);

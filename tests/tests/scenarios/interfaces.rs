@@ -12,6 +12,7 @@ use std::process::Command;
 use tests::peers::{self, PATIENT, Repro, repro_binary};
 use tests::raw;
 
+use crate::end::signal;
 use crate::networks;
 use crate::phone::{Call, Phone, record_routes};
 use crate::repro::{File, LIMIT};
@@ -269,4 +270,48 @@ fn calls_between_two_networks() {
     calls(&alice, &bob, ["i1", "i2"]);
     calls(&bob, &far, ["j1", "j2"]);
     calls(&bob, &carol, ["k1", "k2"]);
+}
+
+/// Anybody may relay there to any address: here back to who asks.
+fn asks(net: &Namespaces, address: SocketAddr) {
+    let phone = net.within("P", || {
+        let socket = UdpSocket::bind((address.ip(), 0)).expect("a free port");
+        Phone::on("newcomer", socket, address)
+    });
+    phone.send(&phone.request("OPTIONS", &phone, "first", 1));
+    let heard = phone.hear("OPTIONS ");
+    phone.answer(&heard, 200);
+    phone.hear("SIP/2.0 200 ");
+}
+
+/// Without arguments and configuration: UDP and TCP on the loopback, by IPv6 too where there is any.
+#[test]
+fn without_arguments_it_listens_on_the_loopback() {
+    if !peers::available("ip") {
+        return;
+    }
+    let both = ["127.0.0.1:5060", "[::1]:5060"].map(|text| text.parse::<SocketAddr>().expect("an address"));
+    for addresses in [&both[..], &both[..1]] {
+        let net = match Namespaces::new(&["netns add P", "-n P link set lo up"]) {
+            Ok(net) => net,
+            Err(why) => return tests::skip(&format!("no network namespaces can be made here: {why}")),
+        };
+        if addresses.len() == 1 {
+            net.ip("-n P addr del ::1/128 dev lo").expect("it has one");
+        }
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &net.name("P")]).arg(repro_binary().expect("it can be built"));
+        let repro = Repro::start_command(&mut command, addresses.len() * 2).expect("it starts");
+        addresses.iter().for_each(|address| asks(&net, *address));
+        let process = repro.into_process();
+        signal(&process, "TERM");
+        let (status, output) = process.finish(LIMIT).expect("it ends");
+        assert!(status.success(), "{output}");
+        let mut told: Vec<&str> = output.lines().filter_map(|line| line.strip_prefix("listening on ")).collect();
+        told.sort_unstable();
+        let mut wanted: Vec<String> =
+            ["tcp", "udp"].iter().flat_map(|kind| addresses.iter().map(move |at| format!("{kind} {at}"))).collect();
+        wanted.sort_unstable();
+        assert_eq!(told, wanted, "{output}");
+    }
 }
