@@ -83,6 +83,7 @@ impl Fault {
     pub const fn status(self) -> u16 {
         match self {
             Fault::Version => 505,
+            Fault::StartLineTooLong => 414,
             Fault::MessageTooLarge => 513,
             _ => 400,
         }
@@ -199,10 +200,10 @@ impl Indexed {
             return Err(Fault::MessageTooLarge);
         }
         let line_end = memchr(b'\n', bytes).ok_or(Fault::StartLine)?;
+        let (kind, mut fault) = read_start_line(trim_cr(&bytes[..line_end]))?;
         if line_end > limits.start_line {
-            return Err(Fault::StartLineTooLong);
+            fault = Some(Fault::StartLineTooLong);
         }
-        let (kind, fault) = read_start_line(trim_cr(&bytes[..line_end]))?;
         let mut indexed = Indexed {
             start: StartLine { buffer: Buffer::Raw, start: 0, end: line_end as u32 + 1, kind },
             fields: SmallVec::new(),

@@ -11,7 +11,7 @@ counters! {
     requests,
     /// Responses given to transactions.
     responses,
-    /// Requests answered with 400, 505 or 513 because they are malformed.
+    /// Requests answered with 400, 414, 505 or 513 because they are malformed.
     refused,
     /// What was dropped: no SIP, malformed responses and ACKs, responses to nothing that we sent.
     garbage,

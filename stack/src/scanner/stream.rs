@@ -175,8 +175,8 @@ impl StreamScanner {
             self.looked_at += bytes.len() - self.sought.saturating_sub(3);
         }
         let end = end_of_headers(bytes, self.sought);
-        if end.unwrap_or(bytes.len()) > self.head_limit() {
-            return Err((self.too_long(bytes), None));
+        if end.unwrap_or(bytes.len()) > self.limits.message {
+            return Err(self.too_long(bytes));
         }
         let Some(head_len) = end else {
             self.sought = bytes.len();
@@ -198,15 +198,18 @@ impl StreamScanner {
         }
     }
 
-    /// The headers as a whole may take a quarter of a message, and must hold at least one line of each kind.
-    fn head_limit(&self) -> usize {
-        (self.limits.message / 4).max(self.limits.start_line + self.limits.header_line)
-    }
-
-    fn too_long(&self, bytes: &[u8]) -> Fault {
-        match memchr::memchr(b'\n', bytes) {
-            Some(at) if at <= self.limits.start_line => Fault::MessageTooLarge,
-            _ => Fault::StartLineTooLong,
+    /// Headers that pass all bounds: which one first, and those that are whole, so that it can be answered.
+    fn too_long(&self, bytes: &[u8]) -> Broken {
+        let bytes = &bytes[..self.limits.message];
+        let Some(last) = memchr::memrchr(b'\n', bytes) else { return (Fault::StartLineTooLong, None) };
+        match Indexed::read(&bytes[..=last], &self.limits) {
+            Err(fault) => (fault, None),
+            Ok(indexed) => {
+                let is_line = bytes.len() - last > self.limits.header_line;
+                let fault = if is_line { Fault::HeaderLineTooLong } else { Fault::MessageTooLarge };
+                let fault = indexed.unframed.unwrap_or(fault);
+                (fault, Some(Box::new(Message::from_index(Bytes::copy_from_slice(&bytes[..=last]), indexed))))
+            }
         }
     }
 }

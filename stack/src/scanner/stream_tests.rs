@@ -75,6 +75,8 @@ fn a_double_line_end_between_messages_is_a_ping() {
 fn a_fault_behind_a_good_framing_does_not_end_the_stream() {
     let bad = "OPTIONS sip:a SIP/3.0\r\nl: 2\r\nno colon\r\n\r\nok";
     assert_eq!(scan(&format!("{bad}{}", message("x"))), [format!("Some(Version) {bad:?}"), shown("x")]);
+    let long = format!("OPTIONS sip:{} SIP/2.0\r\nl: 0\r\n\r\n", "a".repeat(64));
+    assert_eq!(scan(&format!("{long}{}", message("x"))), [format!("Some(StartLineTooLong) {long:?}"), shown("x")]);
 }
 
 #[test]
@@ -96,7 +98,6 @@ fn where_the_framing_is_lost_nothing_more_is_read() {
         (format!("{start}l: 480\r\n"), "MessageTooLarge Some(1)"),
         (format!("{start}l: 18446744073709551616\r\n"), "MessageTooLarge Some(1)"),
         ("<what is this>\r\nl: 0\r\n".to_string(), "StartLine None"),
-        (format!("OPTIONS sip:{} SIP/2.0\r\nl: 0\r\n", "a".repeat(64)), "StartLineTooLong None"),
     ] {
         let text = format!("{head}\r\n{}", message("never seen"));
         assert_eq!(scan(&text), [format!("broken: {broken}")], "{head:?}");
@@ -105,10 +106,22 @@ fn where_the_framing_is_lost_nothing_more_is_read() {
 
 #[test]
 fn headers_that_do_not_end_are_given_up() {
-    let (out, scanner) = scan_chunks(LIMITS, b"OPTIONS sip:a SIP/2.0\r\n".chunks(1).chain([&b"X: y\r\n"[..]; 1000]));
-    assert_eq!((out, scanner.pending()), (vec!["broken: MessageTooLarge None".to_string()], 0));
-    let (out, scanner) = scan_chunks(LIMITS, [&[b'a'; 10][..]; 1000]);
-    assert_eq!((out, scanner.pending()), (vec!["broken: StartLineTooLong None".to_string()], 0));
+    let start = "OPTIONS sip:a SIP/2.0\r\n";
+    let line = format!("X: {}\r\n", "y".repeat(58));
+    for (begin, on, broken) in [
+        (start, "X: y\r\n", "TooManyHeaders Some(8)"),
+        // No line and no number of lines is too large, but all together are.
+        (start, &*line, "MessageTooLarge Some(7)"),
+        (start, "X: y", "HeaderLineTooLong Some(0)"),
+        (start, "a fold that goes on\r\n ", "HeaderLineTooLong Some(0)"),
+        ("", "a", "StartLineTooLong None"),
+    ] {
+        for size in [1, 10, 5000] {
+            let text = format!("{begin}{}", on.repeat(5000 / on.len()));
+            let (out, scanner) = scan_chunks(LIMITS, text.as_bytes().chunks(size));
+            assert_eq!((out, scanner.pending()), (vec![format!("broken: {broken}")], 0), "{on:?} by {size}");
+        }
+    }
 }
 
 #[test]
