@@ -25,7 +25,7 @@ use outbound::{flow_timer, is_outbound, silence};
 use path::Path;
 use rutil::Time;
 use smallvec::SmallVec;
-use stack::header::{CallId, h};
+use stack::header::{CallId, Date, h};
 use stack::message::Message;
 use stack::selector::{self, Target};
 use stack::transport::{Flow, TransportTable};
@@ -116,6 +116,9 @@ impl<'a> Registrar<'a> {
         let registration = self.read(aor, request, now)?;
         let wish = self.wish(request, &registration)?;
         let mut response = Box::new(request.make_response(200, None, Some(to_tag)));
+        if let Some(second) = self.server.unix_seconds(now) {
+            response.append_line("Date", &Date::from_unix(second).to_string());
+        }
         if let Some(path) = &registration.path {
             response.append_line("Path", &path.text);
         }

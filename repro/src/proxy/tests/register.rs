@@ -60,6 +60,17 @@ fn contacts_come_back_with_all_their_parameters() {
     assert_eq!(uri(&msg), "sip:u%20x@127.0.0.1:9001;unknown=a;lr");
 }
 
+/// RFC 3261 §10.3 step 8: so that a device without a clock knows the time.
+#[test]
+fn the_answer_says_the_time() {
+    let mut bench = Bench::new();
+    bench.server.set_epoch(Duration::from_secs(1_289_690_940));
+    bench.pass(75);
+    let outs = bench.request(contact("<sip:a@127.0.0.1:9001>").msg());
+    let [Out::Answer(_, 200, Some(answer))] = outs.as_slice() else { panic!("{outs:?}") };
+    assert!(text(answer).contains("\r\nDate: Sat, 13 Nov 2010 23:30:15 GMT\r\n"), "{}", text(answer));
+}
+
 #[test]
 fn only_what_is_not_understood_is_unsupported() {
     let mut bench = Bench::new();
