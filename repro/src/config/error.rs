@@ -15,6 +15,12 @@ pub enum ConfigError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The file is no text.
+    #[error("{file} is not UTF-8: write it anew in that, or name another file with --config")]
+    Encoding {
+        /// The file.
+        file: String,
+    },
     /// A line is not what it has to be.
     #[error("{file}:{line}: {key}: {what}")]
     Line {

@@ -5,6 +5,7 @@ use super::source::Source;
 use super::{Accounting, Admin, Config, ConfigError, admin};
 use crate::events::MOST_OCTETS_OF_USER;
 use crate::routing::dial::is_emergency_service;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// What stands in a file, if there is one, and its name in errors.
@@ -12,6 +13,7 @@ pub(super) fn text_of(path: Option<&Path>) -> Result<(String, String), ConfigErr
     let file = path.map_or_else(String::new, |path| path.display().to_string());
     match path.map(std::fs::read_to_string).transpose() {
         Ok(text) => Ok((text.unwrap_or_default(), file)),
+        Err(source) if source.kind() == ErrorKind::InvalidData => Err(ConfigError::Encoding { file }),
         Err(source) => Err(ConfigError::Read { file, source }),
     }
 }
@@ -535,6 +537,11 @@ headers = ["User-Agent"]
     fn a_missing_file_is_named() {
         let error = Config::read(Some(Path::new("/nowhere/repro.toml")), []).unwrap_err().to_string();
         assert!(error.starts_with("/nowhere/repro.toml cannot be read: "), "{error}");
+        let latin = std::env::temp_dir().join(format!("repro-latin-{}.toml", std::process::id()));
+        std::fs::write(&latin, b"# caf\xe9\n").unwrap();
+        let error = Config::read(Some(&latin), []).unwrap_err().to_string();
+        std::fs::remove_file(&latin).unwrap();
+        assert!(error.contains(" is not UTF-8: "), "{error}");
     }
 
     #[test]
