@@ -12,16 +12,18 @@ pub struct Outcome {
     pub status: u16,
     /// The response; none when none came.
     pub response: Option<Arc<Message>>,
+    /// Why none came, where the stack says it.
+    pub failure: Option<NoResponse>,
 }
 
 impl Outcome {
     pub(crate) fn of(response: impl Into<Arc<Message>>) -> Self {
         let response = response.into();
-        Outcome { status: response.status().unwrap_or(500), response: Some(response) }
+        Outcome { status: response.status().unwrap_or(500), response: Some(response), failure: None }
     }
 
     pub(crate) fn none(reason: NoResponse) -> Self {
-        Outcome { status: reason.status(), response: None }
+        Outcome { status: reason.status(), response: None, failure: Some(reason) }
     }
 
     /// Whether more is to come: 1xx.

@@ -9,6 +9,7 @@ use dum::{Application, Dum, Handle, Outcome, UserProfile};
 use rutil::{Clock, RealClock};
 use stack::header::Method;
 use stack::message::Message;
+use stack::tu::NoResponse;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -45,8 +46,8 @@ pub(super) enum Answered {
     Response(Arc<Message>, Duration),
     /// None in time.
     Silent,
-    /// It could not be sent, or its connection failed.
-    Unsent,
+    /// It could not be sent, or its connection failed: why, if the stack says it.
+    Unsent(Option<NoResponse>),
     /// A signal came first.
     Interrupted,
 }
@@ -57,7 +58,7 @@ impl Answered {
         match self {
             Answered::Response(response, _) => Verdict::of(response),
             Answered::Silent => Verdict::Silent,
-            Answered::Unsent => Verdict::Network,
+            Answered::Unsent(_) => Verdict::Network,
             Answered::Interrupted => Verdict::Interrupted,
         }
     }
@@ -67,7 +68,10 @@ impl Answered {
         match self {
             Answered::Response(response, took) => output.response(response, *took),
             Answered::Silent => output.problem(&format!("{peer} does not answer")),
-            Answered::Unsent => output.problem(&format!("{peer} cannot be reached")),
+            Answered::Unsent(why) => {
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                output.problem(&format!("{peer} cannot be reached{why}"));
+            }
             Answered::Interrupted => {}
         }
     }
@@ -107,6 +111,6 @@ pub(super) async fn ask(
     Ok(match outcome {
         Some(Outcome { response: Some(response), .. }) => Answered::Response(response, since_start(clock.now())),
         Some(Outcome { status: 408, .. }) => Answered::Silent,
-        Some(_) | None => Answered::Unsent,
+        other => Answered::Unsent(other.and_then(|outcome| outcome.failure)),
     })
 }

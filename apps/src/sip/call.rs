@@ -208,7 +208,7 @@ impl Course {
             (_, Some(401 | 407)) => Verdict::Unauthorized,
             (EndReason::Timeout, _) => Verdict::Silent,
             (EndReason::Transport, _) => {
-                self.output.problem(&format!("{} cannot be reached", self.peer));
+                self.output.problem(&format!("{} cannot be reached: --verbose shows more", self.peer));
                 Verdict::Network
             }
             _ => self.asked_to_end.unwrap_or(Verdict::Refused),

@@ -265,7 +265,7 @@ impl Course {
             }
             None => match verdict {
                 Verdict::Silent => self.output.problem(&format!("{peer} does not answer")),
-                Verdict::Network => self.output.problem(&format!("{peer} cannot be reached")),
+                Verdict::Network => self.output.problem(&format!("{peer} cannot be reached: --verbose shows more")),
                 _ => {
                     let what = format!("ended: {end:?}");
                     self.output.event("ended", format_args!("{what}"), json!({"what": what}));

@@ -368,7 +368,7 @@ pub(super) fn resend(dum: &mut Dum<'_>, call: Handle<Call>, over: Event, change:
         dum.tell(first, What::OfferWithdrawn, None);
     }
     if dropped {
-        dum.tell(first, What::OfferRejected(Outcome { status: 487, response: None }), None);
+        dum.tell(first, What::OfferRejected(Outcome { status: 487, response: None, failure: None }), None);
     }
     session_timer::wait_for_answer(dum, first);
     let Ok(this) = dum.core.calls.get_mut(call) else { return };

@@ -93,11 +93,11 @@ mod tests {
     #[test]
     fn retries_wait_as_they_are_told_or_longer_and_longer() {
         let mut rng = Rng::from_seed(2);
-        let status = |status| Outcome { status, response: None };
+        let status = |status| Outcome { status, response: None, failure: None };
         for (says, waits) in [(7, 7), (0, 1), (90_000, 86_400), (u32::MAX, 86_400)] {
             let mut told = Message::status_line(404, None);
             told.set(h::RETRY_AFTER, &says);
-            let told = Outcome { status: 404, response: Some(Arc::new(told)) };
+            let told = Outcome { status: 404, response: Some(Arc::new(told)), failure: None };
             assert_eq!(retry(&told, 9, &mut rng), Some(Duration::from_secs(waits)));
             assert_eq!(retry_by_flow(&told, 9, true, &mut rng), Some(Duration::from_secs(waits)));
         }
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn flows_that_fail_wait_as_the_table_has_it() {
         let mut rng = Rng::from_seed(2);
-        let refused = Outcome { status: 408, response: None };
+        let refused = Outcome { status: 408, response: None, failure: None };
         for (failures, alone, with_others) in [
             (1, 30..=60, 90..=180),
             (2, 60..=120, 180..=360),
