@@ -30,6 +30,7 @@ use repro::config::{self, Config, ConfigError, FileName, Listen};
 use repro::location::Notation;
 use repro::processors::http::HttpProcessor;
 use repro::processors::{ChainError, Processors};
+use repro::proxy::Withdraw;
 use repro::store::{Running, Service, Source, Store, StoreError};
 use repro::{Proxy, Server};
 use rutil::log::LogError;
@@ -55,6 +56,8 @@ const PROGRAM: &str = "repro";
 const PORT: u16 = 5060;
 /// How often to look whether the virtual address is here.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long before the end of its patience it cancels what rings: the other side may have to be told twice.
+const WITHDRAWAL: Duration = Duration::from_secs(2);
 /// How long an end may wait until the other nodes have been told of it.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -176,11 +179,12 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
         cluster.drain();
     }
     service_manager::stopping();
+    let pending = server.clone();
     let all_told = move || {
         let left = server.cluster().filter(|cluster| cluster.is_connected()).map(|cluster| cluster.leave());
         left.is_none_or(|left| left.recv_timeout(FAREWELL).is_ok())
     };
-    stop(stack, (writers, all_told), drain, signals).await;
+    stop((stack, pending), (writers, all_told), drain, signals).await;
     Ok(())
 }
 
@@ -440,7 +444,7 @@ async fn stand_by(stack: &Stack, server: &Server) -> Infallible {
 
 /// Takes no new requests and waits for pending transactions, no longer than `limit`. A second signal cuts it short.
 async fn stop(
-    stack: Arc<Stack>,
+    (stack, server): (Arc<Stack>, Arc<Server>),
     (writers, all_told): (Writers, impl FnOnce() -> bool + Send + 'static),
     limit: Duration,
     mut signals: Signals,
@@ -454,7 +458,16 @@ async fn stop(
         }
         drained
     });
+    let shards = server.config().placement.shards();
+    let withdraw = async {
+        tokio::time::sleep(limit.saturating_sub(WITHDRAWAL.min(limit / 2))).await;
+        for shard in 0..shards {
+            let _ = server.poster().map(|poster| poster.post(shard.into(), Box::new(Withdraw)));
+        }
+        std::future::pending::<Infallible>().await
+    };
     tokio::select! {
+        never = withdraw => match never {},
         drained = drained => match drained {
             Ok(true) => tracing::info!("all transactions have ended"),
             _ => tracing::warn!("stopped with transactions pending"),

@@ -35,7 +35,7 @@ mod tests;
 pub use agent::{Agent, AgentContext};
 pub(crate) use counters::Counters;
 pub use parked::{NotTaken, Waiter};
-pub use posted::Beat;
+pub use posted::{Beat, Withdraw};
 pub use request_context::{RequestContext, RequestState, RequestUri, Verb, aor_key};
 pub use server::{Keeper, Server};
 pub(crate) use target::Ended;

@@ -14,6 +14,11 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beat;
 
+/// What is posted when the process ends and waits no longer: who calls is told 503, so that another node is asked, and what
+/// rings is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Withdraw;
+
 /// What a processor that waited gets; nothing when its time was over.
 pub(super) type Answered = Option<Box<dyn Any + Send>>;
 
@@ -101,8 +106,27 @@ impl Proxy {
                 self.events.set_server(self.server.clone(), stack);
             }
             Err(item) if item.is::<Changed>() => self.events.tell(stack),
+            Err(item) if item.is::<Withdraw>() => self.withdraw(stack),
             Err(item) if item.is::<Beat>() => {}
             Err(_) => tracing::warn!("what was posted is nothing that the proxy knows"),
+        }
+    }
+
+    /// Gives up all requests that have no answer.
+    fn withdraw(&mut self, stack: &mut TuContext<'_>) {
+        let pending = self.contexts.iter().filter(|(_, context)| !context.answered);
+        let slots: Vec<usize> = pending.map(|(slot, _)| slot).collect();
+        if !slots.is_empty() {
+            tracing::warn!(
+                requests = slots.len(),
+                "not answered in time: what rings is cancelled, and who asked is told 503"
+            );
+        }
+        for slot in slots {
+            if let Some(context) = self.contexts.get_mut(slot) {
+                context.withdraw(stack);
+            }
+            self.settle(slot, stack);
         }
     }
 }

@@ -23,6 +23,9 @@ use std::time::Duration;
 /// Why a phone stops ringing whose time is over (RFC 3326).
 const NOT_ANSWERED: &str = "SIP;cause=408;text=\"Not answered in time\"";
 
+/// Why it does so when the proxy ends.
+const ENDING: &str = "SIP;cause=503;text=\"The proxy ends\"";
+
 /// How a branch stands to the step that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -74,6 +77,8 @@ pub(super) struct ResponseContext {
     pub(super) closed: bool,
     /// The caller gave up.
     pub(super) cancelled: bool,
+    /// The proxy ends before anybody has answered.
+    withdrawn: bool,
     pub(super) best: Best,
     /// How the step under way ends.
     pub(super) ended: Ended,
@@ -149,6 +154,7 @@ impl ResponseContext {
             answered: false,
             closed: false,
             cancelled: false,
+            withdrawn: false,
             best: Best::None,
             ended: Ended::default(),
             so_far: Ended::default(),
@@ -261,6 +267,14 @@ impl ResponseContext {
         }
     }
 
+    /// Nobody is waited for any more.
+    pub(super) fn withdraw(&mut self, stack: &mut TuContext<'_>) {
+        self.close(Some(ENDING), stack);
+        self.withdrawn = !self.cancelled;
+        self.best = Best::None;
+        self.branches.iter_mut().for_each(|branch| branch.role = Role::GivenUp);
+    }
+
     /// Sends the best response (§16.7 steps 6 to 9).
     pub(super) fn answer(&mut self, stack: &mut TuContext<'_>) {
         if std::mem::replace(&mut self.answered, true) {
@@ -279,6 +293,8 @@ impl ResponseContext {
     pub(super) fn final_code(&self) -> u16 {
         match self.best.code() {
             0 | 408 if self.cancelled => 487,
+            // Another proxy may do what this one does not any more.
+            _ if self.withdrawn => 503,
             // §16.7 step 6: a 503 would say that this proxy is overloaded.
             503 => 500,
             // Nobody was there in time.

@@ -10,7 +10,7 @@ use tests::peers::{self, Process, Repro, repro_binary};
 use tests::raw;
 
 use crate::phone::{Call, Phone};
-use crate::repro::{ANY_PORT, LIMIT, address, start};
+use crate::repro::{ANY_PORT, File, LIMIT, address, start};
 
 pub(crate) fn signal(process: &Process, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &process.id().to_string()]).status().expect("kill runs");
@@ -143,6 +143,31 @@ fn a_ringing_call_is_answered_while_it_drains() {
     let (status, output) = repro.into_process().finish(LIMIT).expect("it ends by itself");
     assert_eq!(status.code(), Some(0), "{output}");
     assert!(output.contains("all transactions have ended"), "{output}");
+}
+
+/// What rings for longer than it waits is cancelled, and its caller told in time to ask another proxy.
+#[test]
+fn who_is_not_answered_in_time_is_told_when_it_ends() {
+    let ledger = File::new("ended", "");
+    let config = File::new("ending", &format!("drain_seconds = 3\n[accounting]\nfile = {:?}\n", ledger.name()));
+    let mut repro = start(&["--config", config.name(), "--log", "info"]);
+    let proxy = address(&repro, "udp");
+    let [alice, bob] = ["alice", "bob"].map(|name| Phone::new(name, proxy));
+    let call = Call::ring(&alice, &bob, "unanswered");
+    signal(repro.process(), "TERM");
+    let cancel = bob.hear("CANCEL ");
+    assert!(raw::first(&cancel, "reason").is_some_and(|reason| reason.starts_with(b"SIP;cause=503")));
+    bob.answer(&cancel, 200);
+    bob.answer(call.invite(), 487);
+    bob.hear("ACK ");
+    alice.hear("SIP/2.0 503 ");
+    let ack = String::from_utf8(alice.request("ACK", &bob, "unanswered", 1)).expect("it is UTF-8");
+    alice.send(ack.replace("unanswered1ACK", "unanswered1INVITE").as_bytes());
+    let (status, output) = repro.into_process().finish(LIMIT).expect("it ends by itself");
+    assert_eq!(status.code(), Some(0), "{output}");
+    assert!(output.contains("all transactions have ended") && output.contains("not answered in time"), "{output}");
+    let told = std::fs::read_to_string(ledger.name()).expect("it was written");
+    assert!(told.contains("session_failed") && told.contains("503"), "{told}");
 }
 
 /// A proxy that is killed takes with it what was under way, and nothing else: what belongs to a dialog finds its way by
