@@ -493,6 +493,8 @@ struct Signals {
     term: Signal,
     int: Signal,
     hup: Signal,
+    /// Some programs' scripts send these, which end a process that does not say what they mean.
+    user: [Signal; 2],
 }
 
 impl Signals {
@@ -501,13 +503,17 @@ impl Signals {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             hup: signal(SignalKind::hangup())?,
+            user: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
         })
     }
 
     /// Waits for one that asks for an end, and does `again` for each SIGHUP meanwhile.
     async fn end(&mut self, again: impl Fn()) -> &'static str {
+        let [one, other] = &mut self.user;
         loop {
             tokio::select! {
+                _ = one.recv() => tracing::warn!("SIGUSR1 means nothing here: SIGHUP has the files read again"),
+                _ = other.recv() => tracing::warn!("SIGUSR2 means nothing here: SIGHUP has the files read again"),
                 _ = self.term.recv() => return "SIGTERM",
                 _ = self.int.recv() => return "SIGINT",
                 _ = self.hup.recv() => again(),

@@ -63,6 +63,13 @@ impl Guard {
         self.limits.ban_after > 0 && all >= self.limits.ban_after
     }
 
+    /// What a source has guessed counts no more.
+    pub(crate) fn forgive(&mut self, source: IpAddr) {
+        let source = source_of(source);
+        self.young.retain(|(other, _), _| *other != source);
+        self.old.retain(|(other, _), _| *other != source);
+    }
+
     fn count(&mut self, key: Key, now: Time) -> u32 {
         if self.young.len() >= MOST && !self.young.contains_key(&key) {
             let empty = HashMap::with_hasher(self.hasher.clone());

@@ -58,4 +58,9 @@ impl Authentication {
         self.suspects.store(true, Ordering::Relaxed);
         self.guard.lock().failed(source, user, now).then_some(self.ban_for)
     }
+
+    /// What a source has guessed counts no more: an operator has let it in again.
+    pub(crate) fn forgive(&self, source: IpAddr) {
+        self.guard.lock().forgive(source);
+    }
 }

@@ -111,7 +111,17 @@ impl DialPlan<'_> {
             }
             None => Cow::Borrowed(digits),
         };
+        if self.is_begun(&number) {
+            return Dialled::Incomplete;
+        }
         Dialled::Number(self.e164(&number))
+    }
+
+    /// Whether it is nothing but the prefix for another country, or the code of ours.
+    fn is_begun(&self, number: &str) -> bool {
+        let DialConfig { country_code, international_prefix, .. } = self.config;
+        let code = number.strip_prefix('+').filter(|_| !country_code.is_empty());
+        (!international_prefix.is_empty() && number == international_prefix) || code == Some(country_code.as_str())
     }
 
     fn is_emergency(&self, digits: &str) -> bool {
@@ -253,6 +263,11 @@ mod tests {
             assert_eq!(dial(dialled), Dialled::Incomplete, "{dialled}");
         }
         assert_eq!(dial("123"), number("+4930123"));
+        // Without a rule: the prefix for another country is no number of this one.
+        let config = config();
+        let plain = |digits| DialPlan { config: &config, rules: &DialRules::default() }.dial(digits);
+        assert_eq!([plain("00"), plain("+49")], [Dialled::Incomplete, Dialled::Incomplete]);
+        assert_eq!([plain("0"), plain("001")], [number("0"), number("+1")]);
     }
 
     #[test]

@@ -164,6 +164,7 @@ impl Service {
     pub fn restore(&mut self, server: &Server) -> Result<usize, StoreError> {
         let (location, now, mut count) = (server.location(), self.clock.now(), 0);
         let (current, mut removed, mut left) = (self.provisioning(), Vec::new(), 0);
+        let longest = now + Duration::from_secs(server.config().registrar.max_expires.into());
         let Some(store) = &mut self.store else { return Ok(0) };
         let (rows, next, hashers, notation) = (&mut self.rows, &mut self.next, &self.hashers, &self.notation);
         store.bindings(|id, aor, contacts, provisioned| {
@@ -184,12 +185,14 @@ impl Service {
                 }
                 return;
             }
-            let bindings = match notation.read(contacts, now) {
+            let mut bindings = match notation.read(contacts, now) {
                 Ok(bindings) => bindings,
                 Err(error) => {
                     return tracing::warn!(aor = one_line(aor), %error, "a binding in the store cannot be read");
                 }
             };
+            // Where the wall clock went back meanwhile, they would live longer than any may.
+            bindings.iter_mut().for_each(|binding| binding.expires_at = binding.expires_at.min(longest));
             // Of two rows the later one counts.
             rows.insert(key(hashers, aor), id);
             match location.restore(aor, bindings, now) {

@@ -226,6 +226,8 @@ pub(super) fn ban(call: &Call<'_>) -> Outcome {
 pub(super) fn lift(call: &Call<'_>) -> Outcome {
     let text = call.name(0);
     let address = source(text)?;
+    // Else its next wrong guess, or even a right one, would have it banned again.
+    call.parts.server.auth().into_iter().for_each(|auth| auth.forgive(address));
     if !call.parts.stack.bans().lift(address) {
         return Err(Refused::not_found("ban of", text));
     }

@@ -159,6 +159,19 @@ fn what_is_told_to_be_kept_is_there_for_the_next_process() {
     assert_eq!((contacts(&next, AOR).len(), contacts(&next, "b@h").len()), (1, 0), "the expired is gone");
 }
 
+/// As after a start with a wall clock that was a month ahead before.
+#[test]
+fn what_is_restored_lives_no_longer_than_anybody_may() {
+    let mut bench = Bench::new("clock");
+    let month = 30 * 86_400;
+    bench.register("a@h", Some("sip:a@192.0.2.1"), month, 1).unwrap();
+    bench.work();
+    let (next, count) = bench.next(0);
+    let longest = u64::from(next.config().registrar.max_expires);
+    assert!(count == 1 && longest < month);
+    assert_eq!(next.location().bindings("a@h", Time::ZERO)[0].seconds_left(Time::ZERO), longest);
+}
+
 #[test]
 fn what_is_removed_leaves_no_row() {
     let mut bench = Bench::new("removed");
