@@ -70,6 +70,15 @@ pub struct Args {
     /// Configuration file (TOML).
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    above: Above,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+/// What counts above the configuration.
+#[derive(Clone, Debug, clap::Args)]
+struct Above {
     /// Listen here, instead of where the configuration says: udp:127.0.0.1:5060. May be repeated.
     #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT")]
     listen: Vec<Listen>,
@@ -79,8 +88,6 @@ pub struct Args {
     /// What to log on standard error: info, or warn,stack=debug.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
-    #[command(subcommand)]
-    task: Option<Task>,
 }
 
 /// Why the proxy did not start.
@@ -145,7 +152,13 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     let tls = config.tls()?;
     let operation = Arc::<Operation>::default();
     let guard = Arc::new(admin::Guard::new(config.admin_token()?));
-    let levers = Arc::new(Levers::new(tls.clone(), &config, args.config.clone(), operation.clone(), guard.clone()));
+    let levers = Arc::new(Levers::new(
+        tls.clone(),
+        &mut config,
+        (args.config.clone(), args.above),
+        operation.clone(),
+        guard.clone(),
+    ));
     // It answers from now on: that the proxy is not ready.
     if let Some(address) = admin::start(&config, operation.clone(), levers.clone(), guard)? {
         writeln!(io::stdout(), "listening on http {address}").map_err(StartError::Output)?;
@@ -201,20 +214,25 @@ fn raise_open_files() {
 
 /// The configuration of the file, overridden by the arguments.
 fn configure(args: &Args) -> Result<Config, ConfigError> {
-    let mut config = Config::read(args.config.as_deref(), environment())?;
-    if !args.listen.is_empty() {
-        config.listen.clone_from(&args.listen);
+    Ok(args.above.over(Config::read(args.config.as_deref(), environment())?))
+}
+
+impl Above {
+    fn over(&self, mut config: Config) -> Config {
+        if !self.listen.is_empty() {
+            config.listen.clone_from(&self.listen);
+        }
+        if config.listen.is_empty() {
+            config.listen = loopback();
+        }
+        if let Some(placement) = self.placement {
+            config.placement = placement;
+        }
+        if let Some(filter) = &self.log {
+            config.log.filter.clone_from(filter);
+        }
+        config
     }
-    if config.listen.is_empty() {
-        config.listen = loopback();
-    }
-    if let Some(placement) = args.placement {
-        config.placement = placement;
-    }
-    if let Some(filter) = &args.log {
-        config.log.filter.clone_from(filter);
-    }
-    Ok(config)
 }
 
 /// The variables of the environment that are texts.

@@ -534,6 +534,15 @@ headers = ["User-Agent"]
     }
 
     #[test]
+    fn what_differs_is_named_by_its_key() {
+        let parse = |text: &str| Config::parse(text, "x").unwrap();
+        let (one, other) = (parse("dscp = 3\n[registrar]\nmin_expires = 20"), parse("[registrar]\nmin_expires = 30"));
+        assert_eq!(one.keys_that_differ(&other), ["dscp", "registrar"]);
+        let records = parse("dscp = 3\n[registrar]\nmin_expires = 20\n[[domain]]\nname = \"example.com\"");
+        assert!(one.keys_that_differ(&records).is_empty() && one != records);
+    }
+
+    #[test]
     fn a_missing_file_is_named() {
         let error = Config::read(Some(Path::new("/nowhere/repro.toml")), []).unwrap_err().to_string();
         assert!(error.starts_with("/nowhere/repro.toml cannot be read: "), "{error}");

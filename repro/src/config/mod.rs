@@ -355,6 +355,25 @@ impl Default for Overload {
 }
 
 impl Config {
+    /// The keys of the file, tables as a whole, that say something else in another configuration; records aside, which are
+    /// provisioned anew while the proxy runs.
+    pub fn keys_that_differ(&self, other: &Config) -> Vec<&'static str> {
+        macro_rules! differ {
+            ($($key:ident)*) => {{
+                // A new key that is not listed does not compile.
+                let Config { $($key,)* records: _ } = self;
+                [$((stringify!($key), *$key != other.$key)),*]
+            }};
+        }
+        let all = differ!(
+            listen dscp domains record_route record_route_name path placement pin_runners trusted_peers
+            name_servers enum_suffix drain_seconds tls websocket log auth identity registrar
+            limits chains forking dial forwarding events nat overload statistics
+            hep http silo store accounting cluster database admin
+        );
+        all.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+
     /// How the WebSocket transports are set up.
     pub fn ws_options(&self) -> WsOptions {
         let WebSocket { path, origins, ping_seconds } = &self.websocket;

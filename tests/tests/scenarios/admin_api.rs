@@ -279,6 +279,15 @@ fn a_reload_changes_all_or_nothing() {
     write(&api, &config.replace("one.example", "two.example"));
     assert_eq!(api.ask("POST", "/reload", &Value::Null), (200, json!({"reloaded": "1 records"})));
     assert_eq!(api.get("/domains")["items"][0]["key"], "two.example");
+    // What is used from the next start on is named, again and again.
+    write(
+        &api,
+        &format!("drain_seconds = 77\n{}\n[forking]\nstep_seconds = 3\n", config.replace("one.example", "two.example")),
+    );
+    for _ in 0..2 {
+        let told = "1 records; not before a restart: drain_seconds, forking";
+        assert_eq!(api.ask("POST", "/reload", &Value::Null), (200, json!({"reloaded": told})));
+    }
     // What is wrong by itself, and what does not go together.
     for (wrong, said) in [
         ("[[domain]]\nname = 7\n", "repro.toml:2: domain name: "),
