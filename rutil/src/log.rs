@@ -4,6 +4,7 @@ use parking_lot::Mutex;
 use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// The filter of the process's log, as it was given, and how to put another in its place.
@@ -34,6 +35,16 @@ pub enum LogError {
         filter: String,
         /// What is wrong with it.
         source: tracing_subscriber::filter::ParseError,
+    },
+    /// A word that is no level would be taken for a module, of which alone something is logged.
+    #[error(
+        "log filter {filter:?}: {word:?} is no level: expected off, error, warn, info, debug, trace, or MODULE=LEVEL"
+    )]
+    Level {
+        /// The filter as given.
+        filter: String,
+        /// The word.
+        word: String,
     },
     /// The process has a log already.
     #[error("the log is set up already")]
@@ -92,7 +103,21 @@ pub fn set_filter(filter: &str) -> Result<(), LogError> {
     Ok(())
 }
 
+/// Whether a filter can be used.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_filter(filter: &str) -> Result<(), LogError> {
+    parse(filter).map(drop)
+}
+
 fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    // What has brackets names a span.
+    let mut words = filter.split(',').map(str::trim).filter(|word| !word.is_empty() && !word.contains(['=', '[']));
+    if let Some(word) = words.find(|word| !is_level(word)) {
+        return Err(LogError::Level { filter: filter.to_owned(), word: word.to_owned() });
+    }
     EnvFilter::builder().parse(filter).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
 }
 
@@ -106,6 +131,9 @@ mod tests {
         assert!(matches!(set_filter("info"), Err(LogError::NotSet)) && filter().is_none());
         let error = init(Format::Human, "stack=loud").unwrap_err();
         assert!(matches!(error, LogError::Filter { .. }) && error.to_string().contains("stack=loud"), "{error}");
+        let error = check_filter("warn,verbose").unwrap_err().to_string();
+        assert!(error.contains("\"verbose\" is no level"), "{error}");
+        assert!(["", "OFF", "info,stack=debug", "repro[call]=trace"].iter().all(|filter| check_filter(filter).is_ok()));
         init(Format::Json, "warn,rutil=error").unwrap();
         assert!(tracing::enabled!(target: "elsewhere", tracing::Level::WARN));
         assert!(!tracing::enabled!(target: "rutil", tracing::Level::WARN));

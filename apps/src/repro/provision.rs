@@ -140,6 +140,8 @@ pub(super) fn perform(task: Task, config: Config) -> Done {
 
 fn check(config: &Config) -> Done {
     config.tls().map_err(StartError::from)?;
+    rutil::log::check_filter(&config.log.filter).map_err(StartError::from)?;
+    config.admin_token().map_err(StartError::from)?;
     // A processor may need what the program runs on.
     let chains = async { super::processors(config)?.chains(&config.chains).map_err(StartError::from) };
     actix::System::new().block_on(chains)?;

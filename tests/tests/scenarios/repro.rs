@@ -204,4 +204,16 @@ fn what_keeps_it_from_starting_is_told_in_one_line() {
     assert!(said.contains(&format!("{}:3: registrar.max_contact:", file.name())), "{said}");
     let said = refusal(&["--log", "repro=loud", "--listen", "udp:127.0.0.1:0"]);
     assert!(said.contains("repro=loud"), "{said}");
+    // A word that is no level would be a module's name.
+    let said = refusal(&["--log", "verbose", "--listen", "udp:127.0.0.1:0"]);
+    assert!(said.contains("\"verbose\" is no level: expected off, "), "{said}");
+    // What a start would refuse is refused by `check`.
+    for (text, wanted) in [
+        ("[log]\nfilter = \"loud\"\n", "\"loud\" is no level"),
+        ("[admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"/nowhere/token\"\n", "/nowhere/token"),
+    ] {
+        let config = File::new("checked", text);
+        let said = refusal(&["--config", config.name(), "check"]);
+        assert!(said.contains(wanted), "{said}");
+    }
 }
