@@ -13,10 +13,17 @@ async function open({ width, height, told = console.log }) {
   const chromium = spawn("chromium", ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
     "--hide-scrollbars", "--remote-debugging-port=0", "--user-data-dir=" + home, "about:blank"]);
   const end = code => {
-    chromium.once("exit", () => {
-      rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+    // Its children outlive it for a moment, and write what the removal has to find again.
+    const remove = () => {
+      try {
+        rmSync(home, { recursive: true, force: true });
+      } catch (error) {
+        if (error.code !== "ENOTEMPTY") throw error;
+        return setTimeout(remove, 20);
+      }
       process.exit(code);
-    });
+    };
+    chromium.once("exit", remove);
     chromium.kill("SIGKILL");
   };
   process.on("unhandledRejection", error => {
