@@ -10,6 +10,7 @@ pub mod verdict;
 pub mod wire;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Whether this is a run in which a skipped part counts as a failure (`CI=true`).
@@ -22,19 +23,23 @@ pub fn is_ci() -> bool {
 /// # Panics
 /// With `CI=true`: there nothing may be left out unseen.
 pub fn skip(reason: &str) {
-    left_out(is_ci(), reason);
+    left_out(is_ci(), noted_in(), reason);
 }
 
-fn left_out(ci: bool, reason: &str) {
-    assert!(!ci, "{reason}");
-    note_skip(reason);
-}
-
-/// Says what is left out on its error output, and to who runs all tests: that is in the file that the environment variable
-/// `SIP_TEST_LEFT_OUT` names, a line each, with the test's name.
+/// Says what is left out on its error output, and to who runs all tests.
 fn note_skip(reason: &str) {
+    left_out(false, noted_in(), reason);
+}
+
+/// The file in which it is noted, a line each, with the test's name.
+fn noted_in() -> Option<PathBuf> {
+    std::env::var_os("SIP_TEST_LEFT_OUT").map(PathBuf::from)
+}
+
+fn left_out(ci: bool, noted_in: Option<PathBuf>, reason: &str) {
+    assert!(!ci, "{reason}");
     eprintln!("skipped: {reason}");
-    let Some(path) = std::env::var_os("SIP_TEST_LEFT_OUT") else { return };
+    let Some(path) = noted_in else { return };
     let thread = std::thread::current();
     let line = format!("{}: {reason}\n", thread.name().unwrap_or("a test"));
     let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
@@ -55,8 +60,12 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "no such thing")]
-    fn what_is_left_out_fails_in_ci() {
-        left_out(false, "no such thing elsewhere");
-        left_out(true, "no such thing");
+    fn what_is_left_out_is_noted_and_fails_in_ci() {
+        let file = std::env::temp_dir().join(format!("left-out-{}", std::process::id()));
+        left_out(false, Some(file.clone()), "nothing like it");
+        let noted = std::fs::read_to_string(&file).unwrap_or_default();
+        std::fs::remove_file(&file).expect("it is noted");
+        assert!(noted.ends_with("what_is_left_out_is_noted_and_fails_in_ci: nothing like it\n"), "{noted}");
+        left_out(true, None, "no such thing");
     }
 }
