@@ -58,6 +58,8 @@ const PORT: u16 = 5060;
 const LOOK: Duration = Duration::from_millis(200);
 /// How long before the end of its patience it cancels what rings: the other side may have to be told twice.
 const WITHDRAWAL: Duration = Duration::from_secs(2);
+/// Open files that are not for connections, or a quarter of all there may be.
+const SPARE_FILES: u64 = 256;
 /// How long an end may wait until the other nodes have been told of it.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -144,7 +146,7 @@ pub fn main(mut args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors
 async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) -> Result<(), StartError> {
     let mut config = configure(&args)?;
     rutil::log::init(config.log.format, &config.log.filter)?;
-    raise_open_files();
+    let files = raise_open_files();
     // Before the stack starts: a signal that comes meanwhile must not be lost.
     let mut signals = Signals::watch().map_err(StartError::Signals)?;
     let (drain, refuses) = (config.drain(), config.serves_nobody());
@@ -163,12 +165,13 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     if let Some(address) = admin::start(&config, operation.clone(), levers.clone(), guard)? {
         writeln!(io::stdout(), "listening on http {address}").map_err(StartError::Output)?;
     }
+    config.unheeded(&config.records).iter().for_each(|what| tracing::warn!("{what}"));
     let clock = RealClock::new();
     let (own, mut rng) = (clock.clone(), Rng::from_os()?);
     // Reading what is provisioned may take a while.
     let kept = tokio::task::spawn_blocking(move || keep(&mut config, own, &mut rng).map(|service| (config, service)));
     let (config, service) = kept.await.map_err(|error| StartError::Thread(error.into()))??;
-    let (parts, writers) = start(config, service, clock, tls, more)?;
+    let (parts, writers) = start(config, service, clock, tls, files, more)?;
     let (stack, server) = (parts.stack.clone(), parts.server.clone());
     levers.started(writers.store.journal(), parts.server.clone());
     operation.started(parts);
@@ -201,15 +204,34 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     Ok(())
 }
 
-/// Takes as many open files as this process may have: a connection is one, and the usual limit is 1024.
-fn raise_open_files() {
+/// Takes as many open files as this process may have, and says how many: a connection is one, and the usual limit is 1024.
+fn raise_open_files() -> u64 {
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
         tracing::debug!(before = soft, now = hard, "open files");
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| hard)
     });
-    if let Err(error) = raised {
+    raised.unwrap_or_else(|error| {
         tracing::warn!(%error, "the limit of open files stays as it is");
+        getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
+    })
+}
+
+/// Most connections of one transport of a shard: those that are configured, or what the open files of this process allow,
+/// with some left for the store, the log and whoever operates it. Above that the transport closes who is idle longest;
+/// without descriptors it could take nobody.
+fn connections(config: &Config, files: u64) -> usize {
+    let listeners = config.listen.iter().filter(|listen| listen.kind != TransportType::Udp).count();
+    let tables = listeners.saturating_mul(config.placement.shards().into()).max(1);
+    let spare = (files / 4).min(SPARE_FILES);
+    let allowed = usize::try_from(files - spare).unwrap_or(usize::MAX) / tables;
+    let wanted = config.limits.connections;
+    if allowed < wanted {
+        tracing::warn!(
+            "limits.connections = {wanted} for each listener is more than {files} open files allow: it is {allowed}; raise their limit \
+             (LimitNOFILE, ulimit -n)"
+        );
     }
+    allowed.clamp(1, wanted)
 }
 
 /// The configuration of the file, overridden by the arguments.
@@ -279,6 +301,7 @@ fn start(
     mut service: Service,
     clock: RealClock,
     tls: Option<TlsContext>,
+    files: u64,
     more: impl FnOnce(&mut StackBuilder, &mut Processors),
 ) -> Result<(Parts, Writers), StartError> {
     let (mut rng, epoch) = (Rng::from_os()?, clock.epoch());
@@ -293,7 +316,7 @@ fn start(
         ..config.stack_options(service.listed())
     };
     let streams = TcpOptions {
-        max_connections: config.limits.connections,
+        max_connections: connections(&config, files),
         max_per_source: config.limits.connections_per_source,
         ..TcpOptions::default()
     };

@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::repro::{File, LIMIT, address, start};
+use tests::peers::{Repro, repro_binary};
+
+use crate::end::signal;
+use crate::repro::{ANY_PORT, File, LIMIT, address, start};
 
 /// Connections that a proxy should hold without noticing.
 const MANY: u64 = 10_000;
@@ -29,6 +33,25 @@ pub(crate) fn resident(process: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
+fn connect(proxy: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(proxy).expect("it listens");
+    stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+    stream
+}
+
+fn ask(stream: &mut TcpStream, name: &str) {
+    let (own, proxy) = (stream.local_addr().expect("it is connected"), stream.peer_addr().expect("it is connected"));
+    let request = format!(
+        "OPTIONS sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/TCP {own};branch=z9hG4bK{name}\r\nMax-Forwards: 70\r\n\
+         From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:{proxy}>\r\nCall-ID: {name}\r\nCSeq: 1 OPTIONS\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("it is read");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"SIP/2.0 200 ");
+}
+
 /// Ten thousand idle connections cost little, and the one among them that speaks is answered.
 #[test]
 fn idle_connections_cost_little_and_hinder_nobody() {
@@ -36,31 +59,29 @@ fn idle_connections_cost_little_and_hinder_nobody() {
     let mut repro = start(&["--config", file.name()]);
     let proxy = address(&repro, "tcp");
     let process = repro.process().id();
-    let ask = |stream: &mut TcpStream, name: &str| {
-        let request = format!(
-            "OPTIONS sip:{proxy} SIP/2.0\r\nVia: SIP/2.0/TCP {};branch=z9hG4bK{name}\r\nMax-Forwards: 70\r\n\
-             From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:{proxy}>\r\nCall-ID: {name}\r\nCSeq: 1 OPTIONS\r\n\
-             Content-Length: 0\r\n\r\n",
-            stream.local_addr().expect("it is connected")
-        );
-        stream.write_all(request.as_bytes()).expect("it is read");
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).expect("an answer");
-        assert_eq!(&answer, b"SIP/2.0 200 ");
-    };
-    let connect = || {
-        let stream = TcpStream::connect(proxy).expect("it listens");
-        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
-        stream
-    };
-    ask(&mut connect(), "first");
+    ask(&mut connect(proxy), "first");
     let before = resident(process);
     let count = connections();
-    let mut idle: Vec<TcpStream> = (0..count).map(|_| connect()).collect();
+    let mut idle: Vec<TcpStream> = (0..count).map(|_| connect(proxy)).collect();
     // The last is accepted after all others.
     ask(idle.last_mut().expect("there are some"), "last");
     let octets = (resident(process).saturating_sub(before)) * 1024 / count;
     println!("{count} idle connections, {octets} octets each");
     assert!(octets < 4096, "{octets} octets for an idle connection");
     ask(&mut idle[0], "oldest");
+}
+
+/// More connections than open files: who is idle longest makes room, and the log says so at the start.
+#[test]
+fn few_open_files_leave_room_for_who_comes() {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""]).arg(repro_binary().expect("it is built"));
+    let mut repro = Repro::start_command(shell.args(ANY_PORT), 2).expect("it starts");
+    let proxy = address(&repro, "tcp");
+    let many: Vec<TcpStream> = (0..200).map(|_| connect(proxy)).collect();
+    ask(&mut connect(proxy), "last");
+    drop(many);
+    signal(repro.process(), "TERM");
+    let (_, output) = repro.into_process().finish(LIMIT).expect("it ends");
+    assert!(output.contains("is more than 100 open files allow: it is 75;"), "{output}");
 }
