@@ -5,7 +5,7 @@
 
 use super::Sink;
 use crate::config;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -55,6 +55,11 @@ impl RotatingFile {
         let file = options.append(true).create(true).mode(0o640).open(&self.path);
         let file = file.map_err(|error| named(&self.path, error))?;
         let there = file.metadata()?;
+        // Two that write to one file would rotate it under each other. Not every file system has locks.
+        if there.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            let what = "another repro writes to it: expected a file of its own for each";
+            return Err(named(&self.path, io::Error::other(what)));
+        }
         self.day = (there.is_file() && there.len() > 0).then(|| u64::try_from(there.mtime()).unwrap_or(0) / DAY);
         self.file = Some(file);
         Ok(())
@@ -175,6 +180,7 @@ mod tests {
             file.write(line.as_bytes(), 5).unwrap();
         }
         assert_eq!(folder.texts(), ["five\n", "four\n", "three\n"]);
+        drop(file);
         let mut alone = folder.file(8, 0);
         alone.write(b"six\nseven\n", 5).unwrap();
         assert_eq!(folder.texts()[0], "five\nsix\nseven\n", "whoever rotates it does that");
@@ -188,6 +194,7 @@ mod tests {
             file.write(line.as_bytes(), wall).unwrap();
         }
         assert_eq!(folder.texts(), ["d\n", "b\nc\n", "a\n"]);
+        drop(file);
         // Another process goes on where the one before has ended: today, by the clock of the file system.
         let today = fs::metadata(folder.0.join("a.jsonl")).unwrap().mtime() as u64;
         folder.file(0, 9).write(b"e\n", today).unwrap();
@@ -210,6 +217,17 @@ mod tests {
         fs::remove_file(&path).unwrap();
         file.write(b"d\n", 1).unwrap();
         assert_eq!(folder.texts(), ["d\n"]);
+    }
+
+    #[test]
+    fn one_alone_writes_to_it() {
+        let folder = Folder::new("lock");
+        let (mut one, mut other) = (folder.file(0, 9), folder.file(0, 9));
+        one.open().unwrap();
+        let error = other.open().unwrap_err().to_string();
+        assert!(error.ends_with("a.jsonl: another repro writes to it: expected a file of its own for each"), "{error}");
+        one.close();
+        other.write(b"a\n", 1).unwrap();
     }
 
     #[test]
