@@ -5,7 +5,6 @@ use super::{PROGRAM, StartError};
 use crate::terminal::say;
 use clap::Subcommand;
 use repro::config::Config;
-use repro::peers::PeerRecord;
 use repro::provisioning::{
     Aor, Place, Placed, Provisioning, ProvisioningError, Record, Records, Row, UserRecord, one_line, read_lines,
 };
@@ -97,6 +96,8 @@ pub(super) enum TaskError {
     NoStore,
     #[error("{file}: {source}")]
     File { file: String, source: io::Error },
+    #[error("{key}: there is no folder {}: make it, and let the user of the proxy write to it", .folder.display())]
+    Folder { key: &'static str, folder: PathBuf },
     #[error("no password: set REPRO_PASSWORD, or write it to standard input")]
     NoPassword,
     #[error("{kind} {key}: {what}")]
@@ -152,24 +153,25 @@ fn check(config: &Config) -> Done {
         records.extend(store.records()?);
     }
     compile(&records)?;
-    for what in unheeded(&records, config.identity.trust_domain) {
+    folders_are_there(config)?;
+    for what in config.unheeded(&records) {
         say(PROGRAM, format_args!("warning: {what}"));
     }
     print(&format!("the configuration is right: {} records", records.len()))
 }
 
-/// What is right, and means nothing all the same.
-fn unheeded(records: &Records, trust_domain: bool) -> Vec<String> {
-    if trust_domain {
-        return Vec::new();
+/// Whether the folders are there in which the proxy makes files.
+fn folders_are_there(config: &Config) -> Done {
+    let store = config.store.as_ref().map(|store| ("store.path", store.path.as_path()));
+    let accounting = config.accounting.as_ref().and_then(|accounting| accounting.file.as_ref());
+    let accounting = accounting.map(|file| ("accounting.file", file.path.as_path()));
+    for (key, file) in store.into_iter().chain(accounting) {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(TaskError::Folder { key, folder: folder.to_owned() });
+        }
     }
-    let unheeded = |Placed { record, place }: &Placed<PeerRecord>| {
-        let keys = [("identity", record.identity.is_some()), ("trust_domain", record.trust_domain.is_some())];
-        let name = one_line(&record.name);
-        let what = |key| format!("{place}: peer {name} {key}: it means nothing until identity.trust_domain is true");
-        keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| what(key)).collect::<Vec<_>>()
-    };
-    records.peers.iter().flat_map(unheeded).collect()
+    Ok(())
 }
 
 fn compile(records: &Records) -> Result<Provisioning, ProvisioningError> {

@@ -1,6 +1,7 @@
 //! `[admin]`: the HTTP server for whoever operates the proxy.
 
 use super::file::text_of;
+use super::net::socket_address;
 use super::secret::{first_line, hidden};
 use super::source::Source;
 use super::{Config, ConfigError, FileName};
@@ -23,6 +24,7 @@ pub(super) const NO_TOKEN: &str = "others than this machine reach it: set admin.
 #[serde(deny_unknown_fields)]
 pub struct Admin {
     /// Where it listens, as `127.0.0.1:8080`. Beyond the loopback it needs a token.
+    #[serde(deserialize_with = "socket_address")]
     pub listen: SocketAddr,
     /// A file whose first line is the token that clients have to show.
     pub token_file: Option<FileName>,
@@ -97,9 +99,14 @@ pub struct AdminAddress {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ForClients {
+    #[serde(deserialize_with = "some_socket_address")]
     listen: Option<SocketAddr>,
     token_file: Option<FileName>,
     token: Option<AdminToken>,
+}
+
+fn some_socket_address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    socket_address(from).map(Some)
 }
 
 impl AdminAddress {
@@ -142,6 +149,11 @@ mod tests {
             let config = parse(&format!("listen = \"{open}\"")).unwrap();
             assert_eq!(config.admin_token().unwrap(), None);
         }
+        let error = parse("listen = \"localhost\"").unwrap_err();
+        assert!(
+            error.starts_with("my.toml:2: admin.listen: \"localhost\": expected an address with a port"),
+            "{error}"
+        );
         let error = parse("listen = \"0.0.0.0:8080\"").unwrap_err();
         assert!(error.starts_with("my.toml:2: admin.listen: others than this machine"), "{error}");
         let config = parse("listen = \"0.0.0.0:8080\"\ntoken = \"0123456789abcdef\"").unwrap();

@@ -15,6 +15,13 @@ pub struct Chains {
     pub response: Option<Vec<String>>,
 }
 
+impl Chains {
+    /// Whether passwords are asked for where they are required.
+    pub(super) fn asks_for_passwords(&self) -> bool {
+        self.request.as_ref().is_none_or(|names| names.iter().any(|name| name == "digest-authenticator"))
+    }
+}
+
 /// Which of a user's contacts are tried at the same time (RFC 3261 §16.6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

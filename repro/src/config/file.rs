@@ -71,6 +71,18 @@ impl Config {
         let registrar = &self.registrar;
         let checks = [
             (self.first_without_certificate().is_some(), "", "listen", NO_CERTIFICATE),
+            (
+                self.listens_twice(),
+                "",
+                "listen",
+                "names an address and port twice: UDP may have it once, and one of tcp, tls, ws and wss",
+            ),
+            (
+                self.auth.required && !self.chains.asks_for_passwords(),
+                "chains",
+                "request",
+                "expected digest-authenticator among them: without it nobody is asked for the password that auth.required wants",
+            ),
             (self.dscp > 63, "", "dscp", "expected 0 to 63"),
             (self.events.max_body < 512, "events", "max_body", "expected at least 512"),
             (
@@ -295,7 +307,7 @@ source_burst = 100
 ban_after = 30
 ban_seconds = 60
 [chains]
-request = ["loop-detection", "validation"]
+request = ["loop-detection", "digest-authenticator"]
 target = []
 response = []
 [forking]
@@ -458,7 +470,7 @@ headers = ["User-Agent"]
             ("[auth]\nalgorithms = [\"SHA-1\"]", &["my.toml:2: auth.algorithms:", "\"SHA-1\"", "-sess"]),
             ("[auth]\nqop = [\"conf\"]", &["my.toml:2: auth.qop:", "auth-int"]),
             ("[auth]\nfailures = 0", &["my.toml:2: auth.failures:", "at least 1"]),
-            ("[hep]\ncollector = \"here\"", &["my.toml:2: hep.collector:", "address"]),
+            ("[hep]\ncollector = \"here\"", &["my.toml:2: hep.collector:", "an address with a port"]),
             ("name_servers = [\"dns\"]", &["my.toml:1: name_servers:", "192.0.2.53:53"]),
             ("listen = [", &["my.toml:1: listen:"]),
             ("record_route = true\nlisten = [\"tls:127.0.0.1:1\"]", &["my.toml:2: listen:", "[[tls.identities]]"]),
@@ -466,6 +478,12 @@ headers = ["User-Agent"]
             ("[websocket]\norigins = [\"*\"]", &["my.toml:2: websocket.origins:", "https://phone.example.com"]),
             ("[websocket]\nping_seconds = 0", &["my.toml:2: websocket.ping_seconds:", "nonzero"]),
             ("[tls]\nclient_auth = \"on\"", &["my.toml:2: tls.client_auth:", "\"required\""]),
+            ("dscp = 1\nlisten = [\"udp:127.0.0.1:5060\", \"udp:127.0.0.1:5060\"]", &["my.toml:2: listen:", "twice"]),
+            ("listen = [\"tcp:127.0.0.1:5060\", \"ws:127.0.0.1:5060\"]", &["my.toml:1: listen:", "twice"]),
+            (
+                "[auth]\nrequired = true\n[chains]\nrequest = [\"options\"]",
+                &["my.toml:4: chains.request:", "digest-authenticator"],
+            ),
             ("[http]\nfail_open = true", &["my.toml:1: http:", "missing field `url`"]),
             ("[http]\nurl = \"ftp://a\"", &["my.toml:2: http.url:", "https://policy.example.com/sip"]),
             ("[http]\nurl = \"http://a:b@c/\"", &["my.toml:2: http.url:", "without a user"]),

@@ -19,6 +19,7 @@ mod secret;
 mod silo;
 mod source;
 mod tls;
+mod unheeded;
 
 pub use accounting::{Accounting, Stream};
 pub use admin::{Admin, AdminAddress, AdminToken, BadToken};
@@ -44,7 +45,8 @@ use rutil::log::Format;
 use serde::{Deserialize, Deserializer};
 use stack::StackOptions;
 use stack::overload::{Exempt, OverloadOptions, SourceLimits};
-use stack::transport::WsOptions;
+use stack::transport::{TransportType, WsOptions};
+use std::collections::HashSet;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -151,6 +153,7 @@ pub struct Store {
 #[serde(deny_unknown_fields)]
 pub struct Hep {
     /// The capture server's address and port; it is spoken to over UDP.
+    #[serde(deserialize_with = "net::socket_address")]
     pub collector: SocketAddr,
     /// Names this proxy there.
     #[serde(default)]
@@ -414,6 +417,13 @@ impl Config {
     /// Whether whoever reaches the proxy may use it: all transports are bound to loopback addresses.
     pub fn is_open(&self) -> bool {
         self.listen.iter().all(|listen| listen.address.ip().is_loopback())
+    }
+
+    /// Whether the same address and port are to be had twice: for UDP, or for what runs over TCP. Port 0 is any.
+    fn listens_twice(&self) -> bool {
+        let mut taken = HashSet::new();
+        let named = self.listen.iter().filter(|listen| listen.address.port() != 0);
+        named.map(|listen| (listen.kind == TransportType::Udp, listen.address)).any(|socket| !taken.insert(socket))
     }
 
     /// Whether it listens beyond the loopback, and this file names nobody who may register or relay: no password is

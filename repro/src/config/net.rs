@@ -1,6 +1,6 @@
 //! Addresses in the configuration: where to listen, whom to trust, whom to ask.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use stack::header::p;
 use stack::transport::TransportType;
 use stack::uri::{Host, Uri};
@@ -69,6 +69,13 @@ impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.kind.as_param(), self.address)
     }
+}
+
+/// Reads an address with a port.
+pub(super) fn socket_address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse()
+        .map_err(|_| serde::de::Error::custom(bad(&text, "an address with a port, as 127.0.0.1:8080 or [::1]:8080")))
 }
 
 /// The leading bits of an address: whether it is IPv4, how many bits, and they.

@@ -7,6 +7,7 @@ use super::{
     strict_route_fixup, strip_credentials, trunk, trunk_route, trusted_node, validation,
 };
 use crate::config;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The processors that a configuration may name: those of this crate, and a program's own.
@@ -41,13 +42,27 @@ pub struct Processors {
     response: Vec<Arc<dyn ResponseProcessor>>,
 }
 
-/// A chain names what is not there.
+/// What a chain names cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("chains.{chain}: there is no processor {name:?}, expected some of {known}")]
-pub struct ChainError {
-    chain: &'static str,
-    name: String,
-    known: String,
+pub enum ChainError {
+    /// It is not there.
+    #[error("chains.{chain}: there is no processor {name:?}, expected some of {known}")]
+    Unknown {
+        /// `request`, `target` or `response`.
+        chain: &'static str,
+        /// What it names.
+        name: String,
+        /// Those that are there.
+        known: String,
+    },
+    /// It would be asked twice.
+    #[error("chains.{chain}: {name:?} is there twice: leave one out")]
+    Twice {
+        /// `request`, `target` or `response`.
+        chain: &'static str,
+        /// What it names.
+        name: String,
+    },
 }
 
 /// The chains of a proxy.
@@ -121,7 +136,7 @@ impl Processors {
     /// The chains that a configuration asks for: for each that it does not name all processors there are.
     ///
     /// # Errors
-    /// When it names one that is not there.
+    /// When it names one that is not there, or one twice.
     pub fn chains(&self, config: &config::Chains) -> Result<Chains, ChainError> {
         Ok(Chains {
             request: chain("request", config.request.as_deref(), &self.request, |p| p.name())?,
@@ -139,8 +154,12 @@ fn chain<P: ?Sized>(
     name_of: impl Fn(&P) -> &'static str,
 ) -> Result<Arc<[Arc<P>]>, ChainError> {
     let Some(names) = names else { return Ok(known.into()) };
+    let mut seen = HashSet::new();
+    if let Some(name) = names.iter().find(|name| !seen.insert(*name)) {
+        return Err(ChainError::Twice { chain, name: name.clone() });
+    }
     let find = |name: &String| {
-        known.iter().find(|processor| name_of(processor) == name).cloned().ok_or_else(|| ChainError {
+        known.iter().find(|processor| name_of(processor) == name).cloned().ok_or_else(|| ChainError::Unknown {
             chain,
             name: name.clone(),
             known: known.iter().map(|processor| name_of(processor)).collect::<Vec<_>>().join(", "),
@@ -167,5 +186,7 @@ mod tests {
         let error = of(Some(&["options", "monkey"])).unwrap_err().to_string();
         assert!(error.starts_with("chains.request: there is no processor \"monkey\""), "{error}");
         assert!(error.contains("loop-detection, peer"), "{error}");
+        let error = of(Some(&["options", "validation", "options"])).unwrap_err().to_string();
+        assert_eq!(error, "chains.request: \"options\" is there twice: leave one out");
     }
 }

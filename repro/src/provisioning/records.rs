@@ -73,7 +73,10 @@ fn read<'de, R: Record, D: Deserializer<'de>>(from: D, place: Place) -> Result<P
     let record: R = serde_path_to_error::deserialize(from).map_err(|error| {
         let field = error.path().to_string();
         let field = if field == "." { "" } else { &field };
-        ProvisioningError::new(&place, R::KIND, "", field, &error.inner().to_string())
+        // TOML says the path again, on lines of its own.
+        let what = error.inner().to_string();
+        let what = what.split("\nin `").next().unwrap_or_default().trim_end();
+        ProvisioningError::new(&place, R::KIND, "", field, what)
     })?;
     match record.check() {
         Ok(()) => Ok(Placed { record, place }),

@@ -435,6 +435,8 @@ fn check_says_what_is_wrong_and_where() {
         ("[registrar]\nmin_expires = 0", &["repro.toml:2: registrar.min_expires: expected at least 1"][..]),
         ("[[user]]\naor = 5", &["repro.toml:2: user aor: ", "expected a string"]),
         ("[[user]]\naor = \"a@h\"\n[[user]]\naor = \"a@h\"", &["repro.toml:3: user a@h: is also in ", "repro.toml:1"]),
+        ("[store]\npath = \"no/where/a.db\"", &["store.path: there is no folder ", "/no/where: make it"]),
+        ("[accounting]\nfile = \"nowhere/a\"", &["accounting.file: there is no folder ", "/nowhere: make it"]),
     ] {
         fs::write(site.0.join("repro.toml"), text).unwrap();
         let said = site.refused(&["check"], "");
@@ -442,12 +444,31 @@ fn check_says_what_is_wrong_and_where() {
     }
     // What is right and means nothing is said, and no error.
     let peer = "[[peer]]\nname = \"carrier\"\nnetworks = [\"192.0.2.0/24\"]\nidentity = \"rpid\"\n";
-    for (head, warned) in [("", true), ("[identity]\ntrust_domain = true\n", false)] {
-        fs::write(site.0.join("repro.toml"), format!("{head}{peer}")).unwrap();
+    let users =
+        "[[user]]\naor = \"a@one.example\"\n[[user]]\naor = \"b@one.example\"\n[[user]]\naor = \"c@127.0.0.1\"\n";
+    let trusted = "[identity]\ntrust_domain = true\n";
+    for (text, warned) in [
+        (
+            peer.to_owned(),
+            "repro.toml:1: peer carrier identity: it means nothing until identity.trust_domain is true\n",
+        ),
+        (format!("{trusted}{peer}"), ""),
+        (
+            "[accounting]\nfile = \"a\"\n[accounting.redis]\nurl = \"redis://127.0.0.1\"".to_owned(),
+            "repro.toml:2: accounting.file: it means nothing beside [accounting.redis]\n",
+        ),
+        (
+            users.to_owned(),
+            "repro.toml:1: user a@one.example: nobody can register or call it, nor 1 more of that domain: name one.example \
+             in domains or a [[domain]]\n",
+        ),
+        (format!("domains = [\"One.Example\"]\n{users}"), ""),
+        (format!("[[domain]]\nname = \"one.example\"\n{users}"), ""),
+    ] {
+        fs::write(site.0.join("repro.toml"), &text).unwrap();
         let output = site.run(&["check"], "");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{said}");
-        let expected = "repro.toml:1: peer carrier identity: it means nothing until identity.trust_domain is true\n";
-        assert!(if warned { said.ends_with(expected) } else { said.is_empty() }, "{said}");
+        assert!(if warned.is_empty() { said.is_empty() } else { said.ends_with(warned) }, "{text}: {said}");
     }
 }

@@ -35,7 +35,9 @@ fn list_of(item: Value) -> Value {
 
 /// A list with `more` beside it.
 fn items(item: Value, more: Value) -> Value {
-    let mut properties = json!({"items": list_of(item), "total": count()});
+    let mut total = count();
+    total["description"] = "All that there are, on this page or not, whatever is searched".into();
+    let mut properties = json!({"items": list_of(item), "total": total});
     let all = properties.as_object_mut();
     all.into_iter().for_each(|all| all.extend(more.as_object().cloned().unwrap_or_default()));
     object(properties)
