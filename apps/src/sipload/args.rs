@@ -148,7 +148,8 @@ pub(super) struct LoadArgs {
     /// Send through this proxy, as it is, without a Route.
     #[arg(long, value_name = "SIP-URI", value_parser = sip_uri)]
     pub(super) via: Option<SipUri<'static>>,
-    /// Who calls, one user after the other: alice@example.com, or a range as in u{000..999}@example.com.
+    /// Who calls, one user after the other: alice@example.com, or a range as in u{000..999}@example.com. Without it that is
+    /// sipload at our address, and of registrations at the target's.
     #[arg(long, value_name = "NAME@DOMAIN", conflicts_with = "users_file")]
     pub(super) users: Option<String>,
     /// Who calls: a file with lines of user,domain,password.
@@ -217,7 +218,10 @@ impl Role {
             Role::Uas(args) => return Task::Uas(args),
             Role::Scenario(args) => return Task::Scenario(args),
             Role::Call(args) => (Job::Call(args.hold), args.load),
-            Role::Register(args) => (Job::Register(args.expires), args.load),
+            Role::Register(mut args) => {
+                args.load.have_a_user();
+                (Job::Register(args.expires), args.load)
+            }
             Role::Options(load) => (Job::Options, *load),
             Role::Message(args) => (Job::Message(args.text), args.load),
             Role::Subscribe(args) => (Job::Subscribe(args.event, args.expires), args.load),
@@ -227,6 +231,14 @@ impl Role {
 }
 
 impl LoadArgs {
+    /// Who registers has an address-of-record in a domain of the registrar's: without users it is that of the target.
+    fn have_a_user(&mut self) {
+        if let (None, None, Some(SipUri { host, port, .. })) = (&self.users, &self.users_file, &self.target) {
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            self.users = Some(format!("sipload@{host}{port}"));
+        }
+    }
+
     /// What is missing for making calls, and what it says.
     pub(super) fn missing(&self) -> Option<&'static str> {
         let has_amount = !self.rate.is_empty() || self.concurrent.is_some() || self.burst.is_some();
@@ -352,6 +364,17 @@ mod tests {
         let find = ["--rate", "1", "--find-max", "--max-p99", "5ms"];
         assert_eq!(criteria(&find), wanted(Some(0.99), p99));
         assert_eq!(criteria(&[&find[..], &["--min-success", "0.5"]].concat()), wanted(Some(0.5), p99));
+    }
+
+    #[test]
+    fn who_registers_has_an_address_of_record_at_the_target() {
+        let users = |role: &str, more: &[&str]| {
+            let args = ["sipload", role, "--target", "sip:127.0.0.1:5070", "--rate", "1"];
+            Args::try_parse_from(args.iter().chain(more)).ok()?.role.load()?.users
+        };
+        assert_eq!(users("register", &[]).as_deref(), Some("sipload@127.0.0.1:5070"));
+        assert_eq!(users("register", &["--users", "a@x"]).as_deref(), Some("a@x"));
+        assert_eq!((users("options", &[]), users("register", &["--users-file", "f"])), (None, None));
     }
 
     #[test]

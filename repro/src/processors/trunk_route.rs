@@ -4,7 +4,7 @@ use super::am_i_responsible::may_still_prove;
 use super::{Processor, ProcessorResult};
 use crate::location::is_sips;
 use crate::proxy::{RequestContext, Step, Steps, Target, When, aor_key};
-use crate::routing::dial::Dialled;
+use crate::routing::dial::{Dialled, number_params};
 use crate::routing::trunk::{Hop, Hops, Redirects};
 use stack::header::h;
 use stack::uri::{Host, SipUri, Uri};
@@ -35,7 +35,12 @@ impl Processor for TrunkRoute {
             // A domain of ours says itself that there is nobody; a number may be found by ENUM.
             None if context.uri.is_sip || context.is_enum() => ProcessorResult::Continue,
             None => context.respond(404),
-            Some(hops) => to_trunks(context, hops),
+            Some(mut hops) => {
+                let trusted = context.trust.relay || context.is_open();
+                let params = context.request.request_uri().map(|uri| number_params(&uri, trusted)).unwrap_or_default();
+                hops.iter_mut().for_each(|hop| hop.add_params(&params));
+                to_trunks(context, hops)
+            }
         }
     }
 }

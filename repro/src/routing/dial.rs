@@ -205,6 +205,28 @@ impl DialPlan<'_> {
     }
 }
 
+/// Parameters that anybody's number may have (RFC 3966 §5.3).
+const OF_ANYBODY: [&str; 2] = ["ext", "isub"];
+/// What is known of a ported number, and of carriers (RFC 4694): whoever is not trusted could choose who pays.
+const OF_THE_TRUSTED: [&str; 5] = ["rn", "npdi", "rn-context", "cic", "cic-context"];
+
+/// The parameters of a number in a URI that go with it to a trunk, as a part of the user: empty, or beginning with `;`.
+pub fn number_params(uri: &Uri<'_>, trusted: bool) -> String {
+    let params = match uri {
+        Uri::Tel(tel) => tel.params.as_str(),
+        Uri::Sip(sip) => sip.user.as_deref().and_then(|user| Some(user.split_once(';')?.1)).unwrap_or_default(),
+        Uri::Other(_) => "",
+    };
+    let is_one_of = |names: &[&str], param: &str| {
+        let name = param.split_once('=').map_or(param, |(name, _)| name);
+        names.iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    let goes = |param: &&str| is_one_of(&OF_ANYBODY, param) || trusted && is_one_of(&OF_THE_TRUSTED, param);
+    // A `tel` URI has some octets that a user has not (RFC 3261 §25.1).
+    let fits = |param: &&str| param.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,/%".contains(&b));
+    params.split(';').filter(goes).filter(fits).flat_map(|param| [";", param]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -346,5 +368,17 @@ mod tests {
         }
         let long = |digits: usize| read(&format!("sip:{}@example.com", "1".repeat(digits))).is_some();
         assert_eq!((long(64), long(65), long(60_000)), (true, false, false));
+    }
+
+    #[test]
+    fn some_parameters_go_with_a_number() {
+        let of = |uri: &str, trusted| number_params(&Uri::parse(uri).unwrap(), trusted);
+        let ported = "tel:+1-202-555-0100;npdi;rn=+1-202-555-0199;cic=+16789;ext=7;phone-context=x;isub=a%20b";
+        assert_eq!(of(ported, false), ";ext=7;isub=a%20b");
+        assert_eq!(of(ported, true), ";npdi;rn=+1-202-555-0199;cic=+16789;ext=7;isub=a%20b");
+        assert_eq!(of("sip:+12025550100;NPDI;Ext=7;x=y@h;rn=1", true), ";NPDI;Ext=7");
+        // Nothing comes with another, nor what a user cannot have.
+        assert_eq!(of("tel:+1;ext=1%3Brn%3D9;isub=[1]", false), ";ext=1%3Brn%3D9");
+        assert_eq!((of("sip:+1@h", true), of("urn:service:sos;rn=1", true)), (String::new(), String::new()));
     }
 }

@@ -230,6 +230,14 @@ impl PartialEq for Hop {
 impl Eq for Hop {}
 
 impl Hop {
+    /// Has parameters stand behind the number, as a part of the user.
+    pub fn add_params(&mut self, params: &str) {
+        // The number has no `@`: where it is empty there is none.
+        if let Some((user, rest)) = self.uri.split_once('@').filter(|_| !params.is_empty()) {
+            self.uri = [user, params, "@", rest].concat().into();
+        }
+    }
+
     /// Whether a call may be sent to it.
     pub fn takes_calls(&self, now: Time) -> bool {
         let contact = self.trunk.contacts.get(self.contact);

@@ -238,7 +238,7 @@ fn an_incomplete_number_a_strange_number_and_a_users_number() {
     assert_eq!(bench.status(request("INVITE", "tel:+1-202", "")), 404);
     assert_eq!(bench.status(request("INVITE", "sip:alice@127.0.0.1", "")), 404);
     let from = "From: <sip:alice@127.0.0.1>;tag=a\r\n";
-    for to in ["tel:030-123", "tel:+49(30)123;ext=5", "sip:+4930.123@127.0.0.1;user=phone"] {
+    for to in ["tel:030-123", "tel:+49(30)123;x=5", "sip:+4930.123@127.0.0.1;user=phone"] {
         assert_eq!(uri(&bench.forwarded(request("INVITE", to, from)).1), ONE, "{to}");
     }
     let user = "To: <sip:030123@127.0.0.1>\r\nContact: <sip:a@127.0.0.1:9001>\r\n";
@@ -262,6 +262,24 @@ fn a_stranger_gets_no_trunk() {
     }
     bench.peer = "192.0.2.77:5060";
     assert_eq!(uri(&bench.forwarded(request("INVITE", "sip:030123@example.com", "")).1), ONE);
+}
+
+#[test]
+fn some_parameters_of_a_number_go_to_the_trunk() {
+    let mut bench = bench();
+    let (_, msg, _) = bench.forwarded(request("INVITE", "tel:030-123;phone-context=+49;npdi;rn=+49309;ext=5;x=1", ""));
+    assert_eq!(uri(&msg), "sip:+4930123;npdi;rn=+49309;ext=5@192.0.2.1;user=phone");
+    // A device that is not trusted, but may call, chooses no carrier.
+    let domains = "domains = [\"example.com\"]\ntrusted_peers = [\"192.0.2.77\"]\n";
+    let mut bench = provisioned("192.0.2.100:5060", &format!("{domains}{TWO}"));
+    bench.peer = "192.0.2.77:5060";
+    let device = "To: <sip:alice@example.com>\r\nContact: <sip:a@198.51.100.1:5060>\r\n";
+    assert_eq!(bench.status(request("REGISTER", "sip:example.com", device)), 200);
+    for (peer, expected) in [("192.0.2.77:5060", ";npdi;rn=+49309;ext=5"), ("198.51.100.1:5060", ";ext=5")] {
+        bench.peer = peer;
+        let (_, msg, _) = bench.forwarded(request("INVITE", "sip:030123;npdi;rn=+49309;ext=5@example.com", ""));
+        assert_eq!(uri(&msg), format!("sip:+4930123{expected}@192.0.2.1;user=phone"));
+    }
 }
 
 #[test]

@@ -505,6 +505,7 @@ impl Tcp {
             self.partial = self.partial.saturating_sub(ws.frames.held());
         }
         if connection.phase == Phase::Connecting {
+            tracing::debug!(transport = self.id.0, peer = %connection.peer, %error, "cannot connect");
             return;
         }
         self.stats.closed.add(1);
