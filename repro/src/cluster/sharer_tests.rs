@@ -317,7 +317,7 @@ fn what_was_removed_meanwhile_is_not_put_back() {
 fn flow(kind: TransportType) -> By {
     let transport = TransportId(u16::from(kind != TransportType::Udp));
     let peer = "192.0.2.77:4000".parse().unwrap();
-    By::Flow(Flow { transport, kind, connection: ConnectionId(7), peer, local: None })
+    By::Flow(Flow { transport, kind, connection: ConnectionId(7), peer, local: None }.into())
 }
 
 #[test]

@@ -15,11 +15,11 @@ pub enum By {
     /// Its URI says it.
     Uri,
     /// On the flow that it was registered by: it cannot be connected to, or asked for that.
-    Flow(Flow),
+    Flow(Arc<Flow>),
     /// Through the proxies that its REGISTER came through (RFC 3327): a Route set, with commas between its values.
     Path(Arc<str>),
     /// Through the node that has its flow.
-    Node(Hop),
+    Node(Arc<Hop>),
 }
 
 /// A contact of an address-of-record.
@@ -171,7 +171,7 @@ impl Binding {
 
     /// Whether it is behind a NAT that forgets it without pings: those keep connections themselves.
     pub(super) fn wants_pings(&self) -> bool {
-        self.natted && matches!(self.by, By::Flow(flow) if !flow.kind.is_reliable())
+        self.natted && matches!(&self.by, By::Flow(flow) if !flow.kind.is_reliable())
     }
 
     /// Takes the place of another: it is that one, refreshed.

@@ -43,7 +43,8 @@ impl Notation {
                 stored.flow = self.stored_flow(flow);
                 stored.hop = Some(StoredHop { node: own.node.into(), life, route: (&**binding.route()?).into() });
             }
-            By::Node(Hop { node, life, route }) => {
+            By::Node(hop) => {
+                let Hop { node, life, route } = &**hop;
                 stored.hop = Some(StoredHop { node: node.name().into(), life: *life, route: (&**route).into() });
             }
         }
@@ -67,11 +68,11 @@ impl Notation {
             (Some(hop), _) if *hop.node == *own.node && stored.flow.is_some() => {
                 let flow = stored.flow.as_ref().and_then(|flow| self.flow(flow));
                 let Some(flow) = flow else { return Ok(ended(&stored)) };
-                (By::Flow(flow), Some((&*hop.route).into()))
+                (By::Flow(flow.into()), Some((&*hop.route).into()))
             }
             (Some(hop), _) => {
                 let node = own.nodes.node(&hop.node);
-                (By::Node(Hop { node, life: hop.life, route: (&*hop.route).into() }), None)
+                (By::Node(Hop { node, life: hop.life, route: (&*hop.route).into() }.into()), None)
             }
         };
         if let By::Node(hop) = &by {

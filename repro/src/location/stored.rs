@@ -210,7 +210,7 @@ impl Notation {
 
     fn binding(&self, stored: &Stored<'_>, since: Time) -> Option<Binding> {
         let by = match (&stored.flow, &stored.path) {
-            (Some(flow), _) => By::Flow(self.flow(flow)?),
+            (Some(flow), _) => By::Flow(self.flow(flow)?.into()),
             (None, Some(path)) => By::Path((&**path).into()),
             (None, None) => By::Uri,
         };
@@ -293,7 +293,7 @@ mod tests {
         let bindings = [
             binding("sip:a@192.0.2.1?Subject=x", By::Uri, 0, 9),
             binding("sip:a@192.0.2.2", By::Path("<sip:p1;lr>, <sip:p2;lr>".into()), 0, 9),
-            binding("sip:a@192.0.2.3", By::Flow(flow(3, TransportType::Udp, 0)), 1, 8).behind_nat(true),
+            binding("sip:a@192.0.2.3", By::Flow(flow(3, TransportType::Udp, 0).into()), 1, 8).behind_nat(true),
         ];
         let last = notation(&listen, 2, EPOCH).write(&bindings, Time::ZERO, &mut text).unwrap();
         assert_eq!(last, Some(EPOCH.as_secs() + 60));
@@ -305,7 +305,7 @@ mod tests {
         let expected = [
             at(last, "sip:a@192.0.2.1?Subject=x", By::Uri, 0),
             at(last, "sip:a@192.0.2.2", By::Path("<sip:p1;lr>, <sip:p2;lr>".into()), 0),
-            at(first, "sip:a@192.0.2.3", By::Flow(flow(0, TransportType::Udp, 0)), 1).behind_nat(true),
+            at(first, "sip:a@192.0.2.3", By::Flow(flow(0, TransportType::Udp, 0).into()), 1).behind_nat(true),
         ];
         assert_eq!(read, expected);
         assert!(next.read(std::str::from_utf8(&text).unwrap(), Time::from_millis(50_000)).unwrap().is_empty());
@@ -337,10 +337,10 @@ mod tests {
     #[test]
     fn connections_and_transports_that_are_gone_lead_nowhere() {
         let (mut text, own) = (Vec::new(), notation(&["tcp:127.0.0.1:1", "udp:127.0.0.1:1"], 1, EPOCH));
-        let by_connection = binding("sip:a@192.0.2.1", By::Flow(flow(0, TransportType::Tcp, 5)), 1, 1);
+        let by_connection = binding("sip:a@192.0.2.1", By::Flow(flow(0, TransportType::Tcp, 5).into()), 1, 1);
         assert_eq!(own.write(&[by_connection], Time::ZERO, &mut text).unwrap(), None);
         assert!(text.is_empty());
-        let by_datagrams = binding("sip:a@192.0.2.1", By::Flow(flow(1, TransportType::Udp, 0)), 1, 1);
+        let by_datagrams = binding("sip:a@192.0.2.1", By::Flow(flow(1, TransportType::Udp, 0).into()), 1, 1);
         own.write(&[by_datagrams], Time::ZERO, &mut text).unwrap();
         let text = std::str::from_utf8(&text).unwrap();
         assert_eq!(own.read(text, Time::ZERO).unwrap().len(), 1);

@@ -84,7 +84,7 @@ impl NatPings {
             }
             let Some(ping) = self.queue.pop_front() else { break };
             let (By::Flow(flow), Some(request)) = (&ping.contact.by, options(&ping, context)) else { continue };
-            let way = SendOptions { next_hop: NextHop::Flow(*flow), ..SendOptions::default() };
+            let way = SendOptions { next_hop: NextHop::Flow(**flow), ..SendOptions::default() };
             self.under_way.insert(context.send(request, way), ping);
         }
         self.send_at = now + self.gap;

@@ -50,7 +50,7 @@ impl AgentContext<'_, '_> {
     pub fn send_to(&mut self, mut request: Message, contact: Located) -> Option<ClientTransaction> {
         let mut target = Target::from(contact);
         let next_hop = match &target.contact.by {
-            By::Flow(flow) => NextHop::Flow(*flow),
+            By::Flow(flow) => NextHop::Flow(**flow),
             By::Uri | By::Path(_) | By::Node(_) => NextHop::Route,
         };
         let mut options = SendOptions { next_hop, ..SendOptions::default() };

@@ -6,7 +6,7 @@ use super::best::{Best, better};
 use super::target::{Ended, truncate};
 use super::view::Upstream;
 use super::{Server, Step, Steps, Target, TargetView};
-use crate::cluster::{HOP_SILENCE, Hop};
+use crate::cluster::HOP_SILENCE;
 use crate::events::CallKey;
 use crate::forwarding::{Onward, Resolved};
 use crate::location::{By, Located};
@@ -364,7 +364,7 @@ impl Forwarding {
     /// but by a flow is not there when that is gone, and who named the flow is told so (RFC 5626 §5.3.1).
     pub(super) fn way(&self, target: Option<&Target>) -> (SendOptions, u16) {
         let (next_hop, if_lost) = match (target.map(|target| &target.contact.by), self.options.next_hop) {
-            (Some(By::Flow(flow)), _) => (NextHop::Flow(*flow), 480),
+            (Some(By::Flow(flow)), _) => (NextHop::Flow(**flow), 480),
             (Some(By::Node(_)), next_hop) => {
                 let silence = Some(HOP_SILENCE);
                 return (SendOptions { next_hop, silence, ..self.options }, 480);
@@ -497,7 +497,8 @@ pub(super) fn direct(request: &mut Message, target: Option<&Target>) {
     let Some(Target { contact, .. }) = target else { return };
     request.set_request_uri(&*contact.uri);
     match &contact.by {
-        By::Path(route) | By::Node(Hop { route, .. }) => request.push_back(h::ROUTES, &**route),
+        By::Path(route) => request.push_back(h::ROUTES, &**route),
+        By::Node(hop) => request.push_back(h::ROUTES, &*hop.route),
         By::Uri | By::Flow(_) => {}
     }
 }

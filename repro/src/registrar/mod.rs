@@ -293,7 +293,7 @@ impl Registration<'_> {
         let by_flow = || self.outbound && wanted.reg_id > 0 || uri.sip().is_some_and(selector::needs_flow);
         let by = match (&self.path, self.flow) {
             (Some(path), _) => By::Path(path.text.clone()),
-            (None, Some(flow)) if wanted.natted || by_flow() => By::Flow(flow),
+            (None, Some(flow)) if wanted.natted || by_flow() => By::Flow(flow.into()),
             _ => By::Uri,
         };
         let route = self.route.clone().filter(|_| matches!(by, By::Flow(_)));
