@@ -221,17 +221,17 @@ fn raise_open_files() -> u64 {
 /// without descriptors it could take nobody.
 fn connections(config: &Config, files: u64) -> usize {
     let listeners = config.listen.iter().filter(|listen| listen.kind != TransportType::Udp).count();
-    let tables = listeners.saturating_mul(config.placement.shards().into()).max(1);
-    let spare = (files / 4).min(SPARE_FILES);
-    let allowed = usize::try_from(files - spare).unwrap_or(usize::MAX) / tables;
-    let wanted = config.limits.connections;
+    let tables = listeners.saturating_mul(config.placement.shards().into());
+    let (spare, wanted) = ((files / 4).min(SPARE_FILES), config.limits.connections);
+    let files_for_them = usize::try_from(files - spare).unwrap_or(usize::MAX);
+    let allowed = files_for_them.checked_div(tables).unwrap_or(wanted).max(1);
     if allowed < wanted {
         tracing::warn!(
             "limits.connections = {wanted} for each listener is more than {files} open files allow: it is {allowed}; raise their limit \
              (LimitNOFILE, ulimit -n)"
         );
     }
-    allowed.clamp(1, wanted)
+    allowed.min(wanted)
 }
 
 /// The configuration of the file, overridden by the arguments.
