@@ -165,7 +165,10 @@ async fn run(args: Args, more: impl FnOnce(&mut StackBuilder, &mut Processors)) 
     if let Some(address) = admin::start(&config, operation.clone(), levers.clone(), guard)? {
         writeln!(io::stdout(), "listening on http {address}").map_err(StartError::Output)?;
     }
-    config.unheeded(&config.records).iter().for_each(|what| tracing::warn!("{what}"));
+    // The domains of what stands in the file may stand in the store: `repro check` looks there too.
+    if config.store.is_none() && config.database.is_none() {
+        config.unheeded(&config.records).iter().for_each(|what| tracing::warn!("{what}"));
+    }
     let clock = RealClock::new();
     let (own, mut rng) = (clock.clone(), Rng::from_os()?);
     // Reading what is provisioned may take a while.
@@ -227,11 +230,17 @@ fn connections(config: &Config, files: u64) -> usize {
     let allowed = files_for_them.checked_div(tables).unwrap_or(wanted).max(1);
     if allowed < wanted {
         tracing::warn!(
-            "limits.connections = {wanted} for each listener is more than {files} open files allow: it is {allowed}; raise their limit \
-             (LimitNOFILE, ulimit -n)"
+            "limits.connections = {wanted} for each listener of each shard is more than {files} open files allow: it is {allowed}; raise \
+             their limit (LimitNOFILE, ulimit -n)"
         );
     }
     allowed.min(wanted)
+}
+
+/// As much of a part as there is of the whole: never nothing, and never more than the part.
+fn share_of(part: usize, have: usize, whole: usize) -> usize {
+    let share = (part as u128 * have as u128).checked_div(whole as u128);
+    share.and_then(|share| usize::try_from(share).ok()).unwrap_or(part).clamp(1, part.max(1))
 }
 
 /// The configuration of the file, overridden by the arguments.
@@ -315,9 +324,11 @@ fn start(
         flow_key: config.flow_key()?,
         ..config.stack_options(service.listed())
     };
+    let (max_connections, limits) = (connections(&config, files), &config.limits);
     let streams = TcpOptions {
-        max_connections: connections(&config, files),
-        max_per_source: config.limits.connections_per_source,
+        max_connections,
+        // One source has no larger share of fewer.
+        max_per_source: share_of(limits.connections_per_source, max_connections, limits.connections),
         ..TcpOptions::default()
     };
     let mut builder = Stack::builder()

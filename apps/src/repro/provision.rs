@@ -163,7 +163,8 @@ fn check(config: &Config) -> Done {
 /// Whether the folders are there in which the proxy makes files.
 fn folders_are_there(config: &Config) -> Done {
     let store = config.store.as_ref().map(|store| ("store.path", store.path.as_path()));
-    let accounting = config.accounting.as_ref().and_then(|accounting| accounting.file.as_ref());
+    let accounting = config.accounting.as_ref().filter(|accounting| accounting.redis.is_none());
+    let accounting = accounting.and_then(|accounting| accounting.file.as_ref());
     let accounting = accounting.map(|file| ("accounting.file", file.path.as_path()));
     for (key, file) in store.into_iter().chain(accounting) {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -20,6 +20,8 @@ pub(super) struct RotatingFile {
     daily: bool,
     keep: u32,
     file: Option<File>,
+    /// Says that nobody else may write to it.
+    claim: Option<File>,
     /// The day of the last write, since 1970, by UTC.
     day: Option<u64>,
     /// It could not be rotated: that was told.
@@ -39,6 +41,7 @@ impl RotatingFile {
             daily: settings.daily,
             keep: settings.keep,
             file: None,
+            claim: None,
             day: None,
             stuck: false,
         })
@@ -55,13 +58,30 @@ impl RotatingFile {
         let file = options.append(true).create(true).mode(0o640).open(&self.path);
         let file = file.map_err(|error| named(&self.path, error))?;
         let there = file.metadata()?;
-        // Two that write to one file would rotate it under each other. Not every file system has locks.
-        if there.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-            let what = "another repro writes to it: expected a file of its own for each";
-            return Err(named(&self.path, io::Error::other(what)));
+        if there.is_file() {
+            self.claim()?;
         }
         self.day = (there.is_file() && there.len() > 0).then(|| u64::try_from(there.mtime()).unwrap_or(0) / DAY);
         self.file = Some(file);
+        Ok(())
+    }
+
+    /// Has it for itself, as long as this lives: two that write to one file would rotate it under each other. A file of its
+    /// own is locked, since this one is left and made anew.
+    fn claim(&mut self) -> io::Result<()> {
+        if self.claim.is_some() {
+            return Ok(());
+        }
+        let mut name = self.path.canonicalize().unwrap_or_else(|_| self.path.clone()).into_os_string();
+        name.push(".lock");
+        let mut options = OpenOptions::new();
+        // Not every folder may be written to, nor has every file system locks.
+        let Ok(lock) = options.write(true).create(true).truncate(false).mode(0o600).open(&name) else { return Ok(()) };
+        if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            let what = "another repro writes to it: expected a file of its own for each";
+            return Err(named(&self.path, io::Error::other(what)));
+        }
+        self.claim = Some(lock);
         Ok(())
     }
 
@@ -155,7 +175,7 @@ mod tests {
 
         fn file(&self, max_octets: u64, keep: u32) -> RotatingFile {
             let path = self.0.join("a.jsonl");
-            RotatingFile { path, max_octets, daily: true, keep, file: None, day: None, stuck: false }
+            RotatingFile { path, max_octets, daily: true, keep, file: None, claim: None, day: None, stuck: false }
         }
 
         /// What stands in the file and in those before it.
@@ -223,10 +243,19 @@ mod tests {
     fn one_alone_writes_to_it() {
         let folder = Folder::new("lock");
         let (mut one, mut other) = (folder.file(0, 9), folder.file(0, 9));
+        let mut refused = || {
+            let error = other.open().unwrap_err().to_string();
+            error.ends_with("a.jsonl: another repro writes to it: expected a file of its own for each")
+        };
         one.open().unwrap();
-        let error = other.open().unwrap_err().to_string();
-        assert!(error.ends_with("a.jsonl: another repro writes to it: expected a file of its own for each"), "{error}");
+        assert!(refused());
+        // Neither while it is closed for a moment nor when it has become another file.
         one.close();
+        assert!(refused());
+        one.write(b"a\n", 1).unwrap();
+        one.write(b"b\n", 1 + DAY).unwrap();
+        assert!(refused() && folder.texts().len() == 2);
+        drop(one);
         other.write(b"a\n", 1).unwrap();
     }
 

@@ -77,12 +77,6 @@ impl Config {
                 "listen",
                 "names an address and port twice: UDP may have it once, and one of tcp, tls, ws and wss",
             ),
-            (
-                self.auth.required && !self.chains.asks_for_passwords(),
-                "chains",
-                "request",
-                "expected digest-authenticator among them: without it nobody is asked for the password that auth.required wants",
-            ),
             (self.dscp > 63, "", "dscp", "expected 0 to 63"),
             (self.events.max_body < 512, "events", "max_body", "expected at least 512"),
             (
@@ -480,10 +474,6 @@ headers = ["User-Agent"]
             ("[tls]\nclient_auth = \"on\"", &["my.toml:2: tls.client_auth:", "\"required\""]),
             ("dscp = 1\nlisten = [\"udp:127.0.0.1:5060\", \"udp:127.0.0.1:5060\"]", &["my.toml:2: listen:", "twice"]),
             ("listen = [\"tcp:127.0.0.1:5060\", \"ws:127.0.0.1:5060\"]", &["my.toml:1: listen:", "twice"]),
-            (
-                "[auth]\nrequired = true\n[chains]\nrequest = [\"options\"]",
-                &["my.toml:4: chains.request:", "digest-authenticator"],
-            ),
             ("[http]\nfail_open = true", &["my.toml:1: http:", "missing field `url`"]),
             ("[http]\nurl = \"ftp://a\"", &["my.toml:2: http.url:", "https://policy.example.com/sip"]),
             ("[http]\nurl = \"http://a:b@c/\"", &["my.toml:2: http.url:", "without a user"]),

@@ -12,7 +12,17 @@ impl Config {
         let accounting = self.accounting.as_ref().filter(|accounting| accounting.redis.is_some());
         let file = accounting.and_then(|accounting| accounting.file.as_ref());
         let file = file.map(|file| format!("{}: it means nothing beside [accounting.redis]", file.place()));
-        file.into_iter().chain(self.unheeded_peers(records)).chain(self.users_elsewhere(records)).collect()
+        let unasked = self.auth.required && !self.chains.asks_for_passwords();
+        let unasked = unasked.then(|| {
+            "chains.request is without digest-authenticator: nobody is asked for the password that auth.required wants, but \
+             for a way out of our domains"
+                .to_owned()
+        });
+        file.into_iter()
+            .chain(unasked)
+            .chain(self.unheeded_peers(records))
+            .chain(self.users_elsewhere(records))
+            .collect()
     }
 
     fn unheeded_peers<'a>(&self, records: &'a Records) -> impl Iterator<Item = String> + 'a {

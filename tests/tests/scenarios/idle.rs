@@ -71,16 +71,25 @@ fn idle_connections_cost_little_and_hinder_nobody() {
     ask(&mut idle[0], "oldest");
 }
 
-/// More connections than open files: who is idle longest makes room, and the log says so at the start.
+/// More connections than open files: who is idle longest makes room, one source has its share of them, and the log says so at
+/// the start.
 #[test]
 fn few_open_files_leave_room_for_who_comes() {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""]).arg(repro_binary().expect("it is built"));
-    let mut repro = Repro::start_command(shell.args(ANY_PORT), 2).expect("it starts");
+    let start = |more: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""]).arg(repro_binary().expect("it is built"));
+        Repro::start_command(shell.args(ANY_PORT).args(more), 2).expect("it starts")
+    };
+    let file = File::new("few-files", "[limits]\nconnections_per_source = 20000\n");
+    let repro = start(&["--config", file.name()]);
     let proxy = address(&repro, "tcp");
     let many: Vec<TcpStream> = (0..200).map(|_| connect(proxy)).collect();
     ask(&mut connect(proxy), "last");
-    drop(many);
+    drop((many, repro));
+    let mut repro = start(&[]);
+    let proxy = address(&repro, "tcp");
+    let mut many: Vec<TcpStream> = (0..100).map(|_| connect(proxy)).collect();
+    ask(&mut many[0], "first");
     signal(repro.process(), "TERM");
     let (_, output) = repro.into_process().finish(LIMIT).expect("it ends");
     assert!(output.contains("is more than 100 open files allow: it is 75;"), "{output}");

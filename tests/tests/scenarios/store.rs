@@ -458,6 +458,11 @@ fn check_says_what_is_wrong_and_where() {
             "repro.toml:2: accounting.file: it means nothing beside [accounting.redis]\n",
         ),
         (
+            "[auth]\nrequired = true\n[chains]\nrequest = [\"options\"]\n".to_owned(),
+            "chains.request is without digest-authenticator: nobody is asked for the password that auth.required wants, but for \
+             a way out of our domains\n",
+        ),
+        (
             users.to_owned(),
             "repro.toml:1: user a@one.example: nobody can register or call it, nor 1 more of that domain: name one.example \
              in domains or a [[domain]]\n",
