@@ -58,7 +58,7 @@ const PORT: u16 = 5060;
 const LOOK: Duration = Duration::from_millis(200);
 /// How long before the end of its patience it cancels what rings: the other side may have to be told twice.
 const WITHDRAWAL: Duration = Duration::from_secs(2);
-/// Open files that are not for connections, or a quarter of all there may be.
+/// Open files that are not for SIP's connections nor for those to the HTTP service, or a quarter of all there may be.
 const SPARE_FILES: u64 = 256;
 /// How long an end may wait until the other nodes have been told of it.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -225,7 +225,8 @@ fn raise_open_files() -> u64 {
 fn connections(config: &Config, files: u64) -> usize {
     let listeners = config.listen.iter().filter(|listen| listen.kind != TransportType::Udp).count();
     let tables = listeners.saturating_mul(config.placement.shards().into());
-    let (spare, wanted) = ((files / 4).min(SPARE_FILES), config.limits.connections);
+    let questions = config.http.as_ref().map_or(0, |http| http.in_flight.get().into());
+    let (spare, wanted) = ((files / 4).min(SPARE_FILES + questions), config.limits.connections);
     let files_for_them = usize::try_from(files - spare).unwrap_or(usize::MAX);
     let allowed = files_for_them.checked_div(tables).unwrap_or(wanted).max(1);
     if allowed < wanted {
@@ -245,7 +246,9 @@ fn share_of(part: usize, have: usize, whole: usize) -> usize {
 
 /// The configuration of the file, overridden by the arguments.
 fn configure(args: &Args) -> Result<Config, ConfigError> {
-    Ok(args.above.over(Config::read(args.config.as_deref(), environment())?))
+    let config = args.above.over(Config::read(args.config.as_deref(), environment())?);
+    config.listens_once()?;
+    Ok(config)
 }
 
 impl Above {
@@ -571,5 +574,30 @@ impl Signals {
                 _ = self.hup.recv() => again(),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_connections_than_open_files() {
+        let of = |text: &str, files| connections(&Config::parse(text, "repro.toml").unwrap(), files);
+        let two = "listen = [\"udp:127.0.0.1:5060\", \"tcp:127.0.0.1:5060\", \"ws:127.0.0.1:5080\"]\n";
+        assert_eq!((of(two, u64::MAX), of(two, 1 << 20), of(two, 4096)), (10_000, 10_000, 1920));
+        assert_eq!(of(&format!("placement = \"sharded:2\"\n{two}"), 4096), 960);
+        assert_eq!((of(two, 100), of(two, 0)), (37, 1));
+        // Nobody who connects.
+        assert_eq!(of("listen = [\"udp:127.0.0.1:5060\"]", 4096), 10_000);
+        let http = "[http]\nurl = \"http://127.0.0.1/\"\nin_flight = 500\n";
+        assert_eq!(of(&format!("{two}{http}"), 4096), (4096 - 256 - 500) / 2);
+    }
+
+    #[test]
+    fn one_source_has_its_share_of_them() {
+        assert_eq!((share_of(2_000, 10_000, 10_000), share_of(2_000, 75, 10_000)), (2_000, 15));
+        assert_eq!((share_of(20_000, 75, 10_000), share_of(3, 75, 10_000)), (150, 1));
+        assert_eq!((share_of(0, 1, 0), share_of(5, 7, 0)), (1, 5));
     }
 }

@@ -234,7 +234,8 @@ impl LoadArgs {
     /// Who registers has an address-of-record in a domain of the registrar's: without users it is that of the target.
     fn have_a_user(&mut self) {
         if let (None, None, Some(SipUri { host, port, .. })) = (&self.users, &self.users_file, &self.target) {
-            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            // A domain has no port.
+            let port = port.filter(|_| host.ip().is_some()).map(|port| format!(":{port}")).unwrap_or_default();
             self.users = Some(format!("sipload@{host}{port}"));
         }
     }
@@ -368,11 +369,18 @@ mod tests {
 
     #[test]
     fn who_registers_has_an_address_of_record_at_the_target() {
-        let users = |role: &str, more: &[&str]| {
-            let args = ["sipload", role, "--target", "sip:127.0.0.1:5070", "--rate", "1"];
+        let users_of = |target, role: &str, more: &[&str]| {
+            let args = ["sipload", role, "--target", target, "--rate", "1"];
             Args::try_parse_from(args.iter().chain(more)).ok()?.role.load()?.users
         };
-        assert_eq!(users("register", &[]).as_deref(), Some("sipload@127.0.0.1:5070"));
+        let users = |role: &str, more: &[&str]| users_of("sip:127.0.0.1:5070", role, more);
+        for (target, user) in [
+            ("sip:127.0.0.1:5070", "sipload@127.0.0.1:5070"),
+            ("sip:[::1]:5070;transport=tcp", "sipload@[::1]:5070"),
+            ("sip:example.com:5070", "sipload@example.com"),
+        ] {
+            assert_eq!(users_of(target, "register", &[]).as_deref(), Some(user));
+        }
         assert_eq!(users("register", &["--users", "a@x"]).as_deref(), Some("a@x"));
         assert_eq!((users("options", &[]), users("register", &["--users-file", "f"])), (None, None));
     }

@@ -63,7 +63,12 @@ pub enum ConfigError {
     /// A secure transport was asked for on the command line, and no certificate is configured.
     #[error("--listen {0}: {NO_CERTIFICATE}")]
     NoCertificate(Listen),
+    /// An address and port was named twice on the command line.
+    #[error("--listen {0}: {TWICE}")]
+    ListensTwice(Listen),
 }
+
+pub(super) const TWICE: &str = "names an address and port twice: UDP may have it once, and one of tcp, tls, ws and wss";
 
 pub(super) const NO_CERTIFICATE: &str = "tls and wss need a certificate: name it in a configuration file, in [[tls.identities]] \
                               with certificate and private_key";

@@ -1,6 +1,6 @@
 //! From TOML to a valid [`Config`]. Every error says where: file, line and key.
 
-use super::error::NO_CERTIFICATE;
+use super::error::{NO_CERTIFICATE, TWICE};
 use super::source::Source;
 use super::{Accounting, Admin, Config, ConfigError, admin};
 use crate::events::MOST_OCTETS_OF_USER;
@@ -71,12 +71,7 @@ impl Config {
         let registrar = &self.registrar;
         let checks = [
             (self.first_without_certificate().is_some(), "", "listen", NO_CERTIFICATE),
-            (
-                self.listens_twice(),
-                "",
-                "listen",
-                "names an address and port twice: UDP may have it once, and one of tcp, tls, ws and wss",
-            ),
+            (self.first_taken().is_some(), "", "listen", TWICE),
             (self.dscp > 63, "", "dscp", "expected 0 to 63"),
             (self.events.max_body < 512, "events", "max_body", "expected at least 512"),
             (

@@ -221,7 +221,8 @@ pub struct Limits {
     /// Most client and most server transactions of a shard; more requests are refused with 503.
     pub transactions: usize,
     /// Most connections of one transport of a shard; for one more the one idle longest is closed, a
-    /// device's that keeps it alive (Flow-Timer) when there is no other.
+    /// device's that keeps it alive (Flow-Timer) when there is no other. `repro` takes fewer where the process may not
+    /// have as many open files.
     pub connections: usize,
     /// Most connections of one transport of a shard that one address has opened, one /64 of IPv6.
     pub connections_per_source: usize,
@@ -419,11 +420,19 @@ impl Config {
         self.listen.iter().all(|listen| listen.address.ip().is_loopback())
     }
 
-    /// Whether the same address and port are to be had twice: for UDP, or for what runs over TCP. Port 0 is any.
-    fn listens_twice(&self) -> bool {
+    /// Whether each address and port to listen on is named once, as those of the file are: what counts above it may not be.
+    ///
+    /// # Errors
+    /// Names the first that is not.
+    pub fn listens_once(&self) -> Result<(), ConfigError> {
+        self.first_taken().map_or(Ok(()), |listen| Err(ConfigError::ListensTwice(listen)))
+    }
+
+    /// The first address and port that an earlier one has: for UDP, or for what runs over TCP. Port 0 is any.
+    fn first_taken(&self) -> Option<Listen> {
         let mut taken = HashSet::new();
-        let named = self.listen.iter().filter(|listen| listen.address.port() != 0);
-        named.map(|listen| (listen.kind == TransportType::Udp, listen.address)).any(|socket| !taken.insert(socket))
+        let mut named = self.listen.iter().filter(|listen| listen.address.port() != 0);
+        named.find(|listen| !taken.insert((listen.kind == TransportType::Udp, listen.address))).copied()
     }
 
     /// Whether it listens beyond the loopback, and this file names nobody who may register or relay: no password is

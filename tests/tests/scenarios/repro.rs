@@ -195,6 +195,8 @@ fn what_keeps_it_from_starting_is_told_in_one_line() {
     let address = taken.local_addr().expect("it is bound").to_string();
     let said = refusal(&["--listen", &format!("udp:{address}")]);
     assert!(said.contains(&address) && said.contains("in use"), "{said}");
+    let said = refusal(&["--listen", "tcp:127.0.0.1:5099", "--listen", "tls:127.0.0.1:5099"]);
+    assert!(said.contains("--listen tls:127.0.0.1:5099: names an address and port twice"), "{said}");
     let said = refusal(&["--listen", "tcp:192.0.2.1:5060"]);
     assert!(said.contains("192.0.2.1:5060") && said.contains("not an address of this machine"), "{said}");
     let said = refusal(&["--config", "/nowhere/repro.toml"]);
